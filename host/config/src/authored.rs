@@ -13,8 +13,8 @@ use super::defaults::{
     ARGUMENTS_BYTES_LIMIT, CHECK_MEMORY_MIB_MAX, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX, NOTICE_RETRIES_MAX,
     READ_MIB_MAX, READ_SECONDS_MAX,
 };
-use super::fact::{FactName, FactType};
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
+use super::resolve::capabilities::Section;
 use super::resolved::Confinement;
 use super::value::{
     Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Revisions, Sender, Span, Text, TokenHash,
@@ -44,7 +44,7 @@ pub(super) struct File {
     pub(super) payments: Option<Payments>,
     pub(super) repository: Option<Repository>,
     pub(super) checks: Option<Named<Check>>,
-    pub(super) capabilities: Option<Named<Capability>>,
+    pub(super) capabilities: Option<Named<Section>>,
     pub(super) reviewers: Option<Named<Reviewer>>,
     pub(super) groups: Option<Named<Vec<Spanned<Name>>>>,
     pub(super) delegations: Option<Named<Delegation>>,
@@ -234,39 +234,6 @@ pub(super) struct Check {
     pub(super) paths: Option<Vec<PathBuf>>,
     pub(super) network: Option<bool>,
     pub(super) memory_mib: Option<Between<1, CHECK_MEMORY_MIB_MAX>>,
-}
-
-/// A capability's class.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", expecting = "`consequential` or `routine`")]
-pub(super) enum Class {
-    Consequential,
-    Routine,
-}
-
-/// The connectors for foreign interfaces.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", expecting = "`command`")]
-pub(super) enum CapabilityConnector {
-    Command,
-}
-
-/// `[capabilities."package:name/interface@version#function"]`
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
-pub(super) struct Capability {
-    pub(super) class: Class,
-    pub(super) connector: Option<CapabilityConnector>,
-    pub(super) command: Argv,
-    pub(super) timeout: Option<Span>,
-    pub(super) environment: Option<Vec<Variable>>,
-    pub(super) not_done_codes: Option<Spanned<Vec<ExitCode>>>,
-    pub(super) idempotent: Option<Spanned<bool>>,
-    pub(super) preview: Option<Spanned<Argv>>,
-    pub(super) lookup: Option<Spanned<Argv>>,
-    pub(super) facts: Option<Spanned<Argv>>,
-    pub(super) fact_types: Option<Spanned<BTreeMap<FactName, FactType>>>,
-    pub(super) refusal: Option<Spanned<String>>,
 }
 
 /// `[reviewers.NAME]`

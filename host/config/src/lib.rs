@@ -27,9 +27,10 @@ pub use error::nearest;
 pub use error::{ConfigError, Problem};
 pub use fact::FactType;
 pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
+pub use resolve::capabilities::*;
 pub use resolved::{
-    Account, Agent, Amount, Approval, CapabilityPattern, CapabilityRule, Check, Command, Config, Confinement,
-    Delegation, Deploy, Deployment, Email, ListenError, Mail, Payments, Perform, Reviewer, Server, Smtp, Tls,
+    Account, Agent, Amount, Approval, Check, Command, Config, Confinement, Delegation, Deploy, Deployment, Email,
+    ListenError, Mail, Payments, Reviewer, Server, Smtp, Tls,
 };
 pub use zone::Zone;
 

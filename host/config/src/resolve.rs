@@ -1,6 +1,6 @@
 //! Resolves the authored configuration: fills in defaults and checks rules about several keys.
 
-mod capabilities;
+pub(super) mod capabilities;
 mod connectors;
 mod notices;
 mod people;

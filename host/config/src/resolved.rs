@@ -12,10 +12,9 @@ use std::path::PathBuf;
 
 use holdshort_gate::{Capability, Digest};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::fact::FactType;
 use super::notices::{NoticeEvent, NoticeTarget};
+use super::resolve::capabilities::{CapabilityPattern, CapabilityRule};
 use super::zone::Zone;
 use holdshort_common::reference::BranchName;
 
@@ -251,63 +250,6 @@ impl Serialize for Amount {
         }
         serializer.collect_str(&format_args!("{digits} {currency}"))
     }
-}
-
-/// The functions that a rule applies to.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum CapabilityPattern {
-    Function(Capability),
-    /// Every function of an interface without a rule of its own, written
-    /// `package:name/interface@version#*`.
-    Interface(String),
-}
-
-impl Serialize for CapabilityPattern {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Function(capability) => serializer.collect_str(capability),
-            Self::Interface(interface) => serializer.collect_str(&format_args!("{interface}#*")),
-        }
-    }
-}
-
-/// How a foreign function is served.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case", tag = "class")]
-pub enum CapabilityRule {
-    /// The command answers: it reads the arguments on its input and writes the result on its
-    /// output.
-    Routine(Command),
-    /// The call is held, and after clearance the command performs it.
-    Consequential(Perform),
-}
-
-/// How a cleared call of a foreign function is performed.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Perform {
-    /// The command that performs the effect.
-    pub command: Command,
-    /// Whether the far end recognises the idempotency key, so that a reviewer may send the call
-    /// again.
-    pub idempotent: bool,
-    /// The command that shows the expected effect beforehand. It must change nothing.
-    pub preview: Option<Vec<String>>,
-    /// The command that looks up whether a lost attempt happened. It must change nothing.
-    pub lookup: Option<Vec<String>>,
-    /// The command that finds the facts for policies. It must change nothing.
-    pub facts: Option<Vec<String>>,
-    /// The value of the function's error type that tells the agent of a refusal, if that type is
-    /// neither a `refusal` nor a string.
-    #[serde(serialize_with = "as_json_text")]
-    pub refusal: Option<Value>,
-    /// The types of the facts by name.
-    pub fact_types: BTreeMap<String, FactType>,
-}
-
-/// TOML has no null, so the value is written as JSON text, as in the file.
-fn as_json_text<S: serde::Serializer>(value: &Option<Value>, serializer: S) -> Result<S::Ok, S::Error> {
-    value.as_ref().map(Value::to_string).serialize(serializer)
 }
 
 /// A reviewer with a configured token.

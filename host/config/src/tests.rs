@@ -101,10 +101,13 @@ fn the_operators_page_is_true() {
     let everything = parse(&with_hashes(everything)).unwrap();
     assert_eq!(everything.approval.quorum, 2);
     // The page must contain every key of the code.
-    for key in
-        include_str!("authored.rs").lines().filter_map(|line| line.trim().strip_prefix("pub(super) ")?.split_once(": "))
-    {
-        assert!(page.contains(&key.0.replace('_', "-")), "`{}` is missing on the page", key.0);
+    let sections = [include_str!("authored.rs"), include_str!("resolve/capabilities.rs")];
+    let keys = sections.iter().flat_map(|text| text.lines()).filter_map(|line| {
+        let line = line.trim();
+        line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(crate) "))?.split_once(": ")
+    });
+    for (key, _) in keys {
+        assert!(page.contains(&key.replace('_', "-")), "`{key}` is missing on the page");
     }
 }
 

@@ -131,6 +131,17 @@ impl Descriptor {
         let named = |function| move |interface| Capability::new(interface, function).ok();
         self.functions.iter().filter_map(move |function| self.interface.and_then(named(function)))
     }
+
+    /// The facts for policies, with their types.
+    pub fn facts(&self) -> BTreeMap<String, WitType> {
+        match self.class {
+            Class::Consequential(Effect { facts: DeclaredFacts::Fixed(facts), .. }) => {
+                let asked = facts.iter().filter(|fact| fact.readers != Readers::Programs);
+                asked.map(|fact| (fact.name.to_owned(), fact.ty.wit())).collect()
+            }
+            Class::Consequential(_) | Class::Log | Class::Routine => BTreeMap::new(),
+        }
+    }
 }
 
 impl Effect {
@@ -149,15 +160,6 @@ impl Effect {
         });
         let told = |what: &str, (name, value): (&String, &Value)| format!("the {what} `{name}`: {value}");
         facts.map(|one| told("fact", one)).chain(preconditions.map(|one| told("precondition", one))).collect()
-    }
-}
-
-impl DeclaredFacts {
-    /// The facts for policies, with their types.
-    pub fn types(self) -> BTreeMap<String, WitType> {
-        let Self::Fixed(facts) = self else { return BTreeMap::new() };
-        let asked = facts.iter().filter(|fact| fact.readers != Readers::Programs);
-        asked.map(|fact| (fact.name.to_owned(), fact.ty.wit())).collect()
     }
 }
 

@@ -68,8 +68,8 @@ pub const LOG: Descriptor =
 pub fn facts() -> BTreeMap<Capability, BTreeMap<String, WitType>> {
     let mut all = BTreeMap::<_, BTreeMap<_, _>>::new();
     for descriptor in DESCRIPTORS {
-        if let Class::Consequential(effect) = descriptor.class {
-            descriptor.capabilities().for_each(|of| all.entry(of).or_default().extend(effect.facts.types()));
+        if let Class::Consequential(_) = descriptor.class {
+            descriptor.capabilities().for_each(|of| all.entry(of).or_default().extend(descriptor.facts()));
         }
     }
     all

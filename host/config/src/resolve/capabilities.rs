@@ -1,23 +1,129 @@
-//! Foreign functions: their class, and the commands that perform them.
+//! The section `[capabilities."…"]`: its keys, its meaning for the other rooms, and its resolution. It classifies foreign functions and names their
+//! connectors.
 
 use std::collections::BTreeMap;
 
 use holdshort_gate::Capability;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use toml::Spanned;
 
 use super::connectors::{codes, names};
 use super::{Folder, Wrong, authored, defaults};
 use crate::fact::{FACTS_MAX, FactName, FactType};
-use crate::resolved::{CapabilityPattern, CapabilityRule, Command, Perform};
-use crate::value::Argv;
+use crate::resolved::Command;
+use crate::value::{Argv, Span, Variable};
 use holdshort_common::once::once;
+
+/// A capability's class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "`consequential` or `routine`")]
+pub(crate) enum Class {
+    Consequential,
+    Routine,
+}
+
+/// The connectors for foreign interfaces.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "`command`")]
+pub(crate) enum CapabilityConnector {
+    Command,
+}
+
+/// `[capabilities."package:name/interface@version#function"]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(crate) struct Section {
+    pub(crate) class: Class,
+    pub(crate) connector: Option<CapabilityConnector>,
+    pub(crate) command: Argv,
+    pub(crate) timeout: Option<Span>,
+    pub(crate) environment: Option<Vec<Variable>>,
+    pub(crate) not_done_codes: Option<Spanned<Vec<authored::ExitCode>>>,
+    pub(crate) idempotent: Option<Spanned<bool>>,
+    pub(crate) preview: Option<Spanned<Argv>>,
+    pub(crate) lookup: Option<Spanned<Argv>>,
+    pub(crate) facts: Option<Spanned<Argv>>,
+    pub(crate) fact_types: Option<Spanned<BTreeMap<FactName, FactType>>>,
+    pub(crate) refusal: Option<Spanned<String>>,
+}
+
+/// The functions that a rule applies to.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum CapabilityPattern {
+    Function(Capability),
+    /// Every function of an interface without a rule of its own, written
+    /// `package:name/interface@version#*`.
+    Interface(String),
+}
+
+impl Serialize for CapabilityPattern {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Function(capability) => serializer.collect_str(capability),
+            Self::Interface(interface) => serializer.collect_str(&format_args!("{interface}#*")),
+        }
+    }
+}
+
+/// How a foreign function is served.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case", tag = "class")]
+pub enum CapabilityRule {
+    /// The command answers: it reads the arguments on its input and writes the result on its
+    /// output.
+    Routine(Command),
+    /// The call is held, and after clearance the command performs it.
+    Consequential(Perform),
+}
+
+/// How a cleared call of a foreign function is performed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Perform {
+    /// The command that performs the effect.
+    pub command: Command,
+    /// Whether the far end recognises the idempotency key, so that a reviewer may send the call
+    /// again.
+    pub idempotent: bool,
+    /// The command that shows the expected effect beforehand. It must change nothing.
+    pub preview: Option<Vec<String>>,
+    /// The command that looks up whether a lost attempt happened. It must change nothing.
+    pub lookup: Option<Vec<String>>,
+    /// The command that finds the facts for policies. It must change nothing.
+    pub facts: Option<Vec<String>>,
+    /// The value of the function's error type that tells the agent of a refusal, if that type is
+    /// neither a `refusal` nor a string.
+    #[serde(serialize_with = "as_json_text")]
+    pub refusal: Option<Value>,
+    /// The types of the facts by name.
+    pub fact_types: BTreeMap<String, FactType>,
+}
+
+impl CapabilityRule {
+    /// The command lines that the host runs for it.
+    pub fn programs(&self) -> Vec<&[String]> {
+        match self {
+            Self::Routine(command) => vec![&command.argv],
+            Self::Consequential(perform) => {
+                let others = [&perform.preview, &perform.lookup, &perform.facts].into_iter().flatten();
+                [&perform.command.argv].into_iter().chain(others).map(Vec::as_slice).collect()
+            }
+        }
+    }
+}
+
+/// TOML has no null, so the value is written as JSON text, as in the file.
+fn as_json_text<S: serde::Serializer>(value: &Option<Value>, serializer: S) -> Result<S::Ok, S::Error> {
+    value.as_ref().map(Value::to_string).serialize(serializer)
+}
 
 /// The package whose functions the host classifies itself.
 const OWN_PACKAGE: &str = "holdshort:agent/";
 
 /// Rules apply only to foreign interfaces. The host's own functions keep their class.
 pub(super) fn rules(
-    authored: Option<authored::Named<authored::Capability>>,
+    authored: Option<authored::Named<Section>>,
     folder: &Folder,
 ) -> Result<BTreeMap<CapabilityPattern, CapabilityRule>, Wrong> {
     authored.into_iter().flatten().map(|(name, section)| Ok((pattern(&name)?, rule(section, folder)?))).collect()
@@ -52,9 +158,9 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
 /// Resolves one rule. The class has no default. For a consequential function the defaults assume
 /// the least: without `idempotent` the host offers no second attempt, and without `lookup` a
 /// reviewer resolves a lost reply.
-fn rule(section: authored::Capability, folder: &Folder) -> Result<CapabilityRule, Wrong> {
-    let authored::Capability { class, connector: None | Some(authored::CapabilityConnector::Command), .. } = section;
-    if class == authored::Class::Routine {
+fn rule(section: Section, folder: &Folder) -> Result<CapabilityRule, Wrong> {
+    let Section { class, connector: None | Some(CapabilityConnector::Command), .. } = section;
+    if class == Class::Routine {
         for_consequential(section.not_done_codes.as_ref())?;
         for_consequential(section.idempotent.as_ref())?;
         for_consequential(section.preview.as_ref())?;
@@ -81,8 +187,8 @@ fn rule(section: authored::Capability, folder: &Folder) -> Result<CapabilityRule
     let types = section.fact_types.map(Spanned::into_inner).unwrap_or_default();
     let types = types.into_iter().map(|(FactName(name), ty)| (name, ty)).collect();
     Ok(match class {
-        authored::Class::Routine => CapabilityRule::Routine(command),
-        authored::Class::Consequential => CapabilityRule::Consequential(Perform {
+        Class::Routine => CapabilityRule::Routine(command),
+        Class::Consequential => CapabilityRule::Consequential(Perform {
             command,
             idempotent: section.idempotent.is_some_and(Spanned::into_inner),
             preview: argv(section.preview),

@@ -14,7 +14,7 @@ use crate::value::{Branch, Mailbox, Variable};
 use holdshort_common::reference::BranchName;
 
 /// Reports a key that belongs to a connector other than the chosen one.
-fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
+pub(super) fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
     key.map_or(Ok(()), |key| {
         let what =
             format!("this setting belongs to `connector = \"{belongs_to}\"`, and this section has another connector");

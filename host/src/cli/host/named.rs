@@ -9,7 +9,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::config::{CapabilityPattern, CapabilityRule, Command, Config, Deploy, Mail};
+use crate::config::{CapabilityPattern, Command, Config, Deploy, Mail};
 use crate::own::{self, NotOurs};
 
 /// A file that other users can change, and the setting that names it.
@@ -42,18 +42,11 @@ pub(super) fn look(config: &Config) -> Result<Vec<String>, Named> {
         runs("[deployment] command", argv, Some(&deployment.repository))?;
     }
     for (pattern, rule) in &config.capabilities {
-        let (command, others) = match rule {
-            CapabilityRule::Routine(command) => (command, None),
-            CapabilityRule::Consequential(perform) => (&perform.command, Some(perform)),
-        };
-        let others = others
-            .into_iter()
-            .flat_map(|perform| [&perform.preview, &perform.lookup, &perform.facts].into_iter().flatten());
         let function = match pattern {
             CapabilityPattern::Function(capability) => capability.to_string(),
             CapabilityPattern::Interface(interface) => format!("{interface}#*"),
         };
-        for argv in [&command.argv].into_iter().chain(others) {
+        for argv in rule.programs() {
             runs(&format!("[capabilities.\"{function}\"]"), argv, Some(&config.folder))?;
         }
     }

@@ -16,7 +16,7 @@ use crate::cli::host::types::ComponentTypes;
 use crate::cli::host::{Contained, system_clock};
 use crate::config::{self, Config, Tls};
 use crate::connectors::child::Children;
-use crate::connectors::command::Surroundings;
+use crate::connectors::command::{FunctionTypes, Surroundings};
 use crate::connectors::ledger::Funding;
 use crate::connectors::program::Program;
 use crate::connectors::smtp::{Encryption, Login, Relay, Secret};
@@ -49,12 +49,17 @@ impl<'a> Around<'a> {
         Children::open(&folder).map_err(|error| failed(&format!("cannot make `{}`: {error}", folder.display())))
     }
 
+    /// The types of foreign functions.
+    pub(super) fn types(&self) -> Arc<dyn FunctionTypes> {
+        self.types.clone()
+    }
+
     /// The parts that all programs for foreign functions share.
     pub(super) fn surroundings(&self) -> Result<Surroundings, Failure> {
         if let Some(surroundings) = self.surroundings.get() {
             return Ok(surroundings.clone());
         }
-        let surroundings = Surroundings::new(self.children()?, self.types.clone());
+        let surroundings = Surroundings::new(self.children()?, self.types());
         Ok(self.surroundings.get_or_init(|| surroundings).clone())
     }
 }
