@@ -14,6 +14,7 @@ pub mod deploy_command;
 pub mod deploy_git;
 pub mod descriptor;
 pub mod exhibit;
+pub mod file_drop;
 pub mod git;
 pub mod guidance;
 pub mod history;
@@ -46,7 +47,7 @@ use history::History;
 use holdshort_common::aside;
 
 /// All connectors. A published function without a connector here is refused.
-pub const DESCRIPTORS: [Descriptor; 11] = [
+pub const DESCRIPTORS: [Descriptor; 12] = [
     checks::DESCRIPTOR,
     deploy_command::DESCRIPTOR,
     deploy_git::DESCRIPTOR,
@@ -58,6 +59,7 @@ pub const DESCRIPTORS: [Descriptor; 11] = [
     smtp::DESCRIPTOR,
     workspace::DESCRIPTOR,
     command::DESCRIPTOR,
+    file_drop::DESCRIPTOR,
 ];
 
 /// The operator's log. The driver writes it, so there is no connector.

@@ -2,17 +2,18 @@
 //! connectors.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use holdshort_gate::Capability;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::Spanned;
 
-use super::connectors::{codes, names};
+use super::connectors::{codes, misplaced, names};
 use super::{Folder, Wrong, authored, defaults};
 use crate::fact::{FACTS_MAX, FactName, FactType};
 use crate::resolved::Command;
-use crate::value::{Argv, Span, Variable};
+use crate::value::{Argv, Span, Text, Variable};
 use holdshort_common::once::once;
 
 /// A capability's class.
@@ -24,10 +25,11 @@ pub(crate) enum Class {
 }
 
 /// The connectors for foreign interfaces.
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "kebab-case", expecting = "`command`")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "`command` or `file-drop`")]
 pub(crate) enum CapabilityConnector {
     Command,
+    FileDrop,
 }
 
 /// `[capabilities."package:name/interface@version#function"]`
@@ -35,10 +37,10 @@ pub(crate) enum CapabilityConnector {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct Section {
     pub(crate) class: Class,
-    pub(crate) connector: Option<CapabilityConnector>,
-    pub(crate) command: Argv,
-    pub(crate) timeout: Option<Span>,
-    pub(crate) environment: Option<Vec<Variable>>,
+    pub(crate) connector: Option<Spanned<CapabilityConnector>>,
+    pub(crate) command: Option<Spanned<Argv>>,
+    pub(crate) timeout: Option<Spanned<Span>>,
+    pub(crate) environment: Option<Spanned<Vec<Variable>>>,
     pub(crate) not_done_codes: Option<Spanned<Vec<authored::ExitCode>>>,
     pub(crate) idempotent: Option<Spanned<bool>>,
     pub(crate) preview: Option<Spanned<Argv>>,
@@ -46,6 +48,9 @@ pub(crate) struct Section {
     pub(crate) facts: Option<Spanned<Argv>>,
     pub(crate) fact_types: Option<Spanned<BTreeMap<FactName, FactType>>>,
     pub(crate) refusal: Option<Spanned<String>>,
+    pub(crate) folder: Option<Spanned<PathBuf>>,
+    pub(crate) name_from: Option<Spanned<Text>>,
+    pub(crate) content_from: Option<Spanned<Text>>,
 }
 
 /// The functions that a rule applies to.
@@ -75,6 +80,9 @@ pub enum CapabilityRule {
     Routine(Command),
     /// The call is held, and after clearance the command performs it.
     Consequential(Perform),
+    /// People decide, then a file is put into a folder.
+    #[serde(rename = "consequential")]
+    FileDrop(FileDrop),
 }
 
 /// How a cleared call of a foreign function is performed.
@@ -100,10 +108,26 @@ pub struct Perform {
     pub fact_types: BTreeMap<String, FactType>,
 }
 
+/// The settings of a connector that puts files into a folder.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct FileDrop {
+    /// The folder.
+    pub folder: PathBuf,
+    /// The parameter with the file's name.
+    pub name_from: String,
+    /// The parameter with the file's content.
+    pub content_from: String,
+    /// As in [`Perform`].
+    #[serde(serialize_with = "as_json_text")]
+    pub refusal: Option<Value>,
+}
+
 impl CapabilityRule {
     /// The command lines that the host runs for it.
     pub fn programs(&self) -> Vec<&[String]> {
         match self {
+            Self::FileDrop(_) => Vec::new(),
             Self::Routine(command) => vec![&command.argv],
             Self::Consequential(perform) => {
                 let others = [&perform.preview, &perform.lookup, &perform.facts].into_iter().flatten();
@@ -126,7 +150,7 @@ pub(super) fn rules(
     authored: Option<authored::Named<Section>>,
     folder: &Folder,
 ) -> Result<BTreeMap<CapabilityPattern, CapabilityRule>, Wrong> {
-    authored.into_iter().flatten().map(|(name, section)| Ok((pattern(&name)?, rule(section, folder)?))).collect()
+    authored.into_iter().flatten().map(|(name, section)| Ok((pattern(&name)?, rule(&name, section, folder)?))).collect()
 }
 
 fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
@@ -158,8 +182,14 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
 /// Resolves one rule. The class has no default. For a consequential function the defaults assume
 /// the least: without `idempotent` the host offers no second attempt, and without `lookup` a
 /// reviewer resolves a lost reply.
-fn rule(section: Section, folder: &Folder) -> Result<CapabilityRule, Wrong> {
-    let Section { class, connector: None | Some(CapabilityConnector::Command), .. } = section;
+fn rule(name: &Spanned<String>, section: Section, folder: &Folder) -> Result<CapabilityRule, Wrong> {
+    if let Some(at) = section.connector.as_ref().filter(|at| *at.get_ref() == CapabilityConnector::FileDrop) {
+        return file_drop(name, at, &section, folder);
+    }
+    misplaced(section.folder.as_ref(), "file-drop")?;
+    misplaced(section.name_from.as_ref(), "file-drop")?;
+    misplaced(section.content_from.as_ref(), "file-drop")?;
+    let class = section.class;
     if class == Class::Routine {
         for_consequential(section.not_done_codes.as_ref())?;
         for_consequential(section.idempotent.as_ref())?;
@@ -170,17 +200,12 @@ fn rule(section: Section, folder: &Folder) -> Result<CapabilityRule, Wrong> {
         for_consequential(section.refusal.as_ref())?;
     }
     both(section.facts.as_ref(), section.fact_types.as_ref())?;
-    let refusal = section.refusal.map(|text| {
-        let wrong = |error: serde_json::Error| {
-            let what = format!("not JSON: {error}");
-            Wrong::at(&text, what, "write the value of the function's error type as JSON in single quotes, such as `refusal = '\"denied\"'`")
-        };
-        once(text.get_ref().as_bytes()).map_err(wrong)
-    });
+    let refusal = section.refusal.as_ref().map(refusal);
+    let Some(command) = section.command else { return Err(missing(name, "command")) };
     let command = Command {
-        argv: folder.argv(section.command.0),
-        timeout_ms: section.timeout.map_or(defaults::CAPABILITY_TIMEOUT_MS, |span| span.0),
-        environment: names(section.environment),
+        argv: folder.argv(command.into_inner().0),
+        timeout_ms: section.timeout.map_or(defaults::CAPABILITY_TIMEOUT_MS, |span| span.into_inner().0),
+        environment: names(section.environment.map(Spanned::into_inner)),
         not_done_codes: codes(section.not_done_codes.map(Spanned::into_inner)),
     };
     let argv = |argv: Option<Spanned<Argv>>| argv.map(|argv| folder.argv(argv.into_inner().0));
@@ -220,6 +245,53 @@ fn both(facts: Option<&Spanned<Argv>>, types: Option<&Spanned<BTreeMap<FactName,
         }
         (Some(_), Some(_)) => Ok(()),
     }
+}
+
+/// The connector runs no program, so the keys of programs are an error.
+fn file_drop(
+    name: &Spanned<String>,
+    at: &Spanned<CapabilityConnector>,
+    section: &Section,
+    folder: &Folder,
+) -> Result<CapabilityRule, Wrong> {
+    if section.class == Class::Routine {
+        for_consequential(Some(at))?;
+    }
+    misplaced(section.command.as_ref(), "command")?;
+    misplaced(section.timeout.as_ref(), "command")?;
+    misplaced(section.environment.as_ref(), "command")?;
+    misplaced(section.not_done_codes.as_ref(), "command")?;
+    misplaced(section.idempotent.as_ref(), "command")?;
+    misplaced(section.preview.as_ref(), "command")?;
+    misplaced(section.lookup.as_ref(), "command")?;
+    misplaced(section.facts.as_ref(), "command")?;
+    misplaced(section.fact_types.as_ref(), "command")?;
+    let Some(path) = &section.folder else { return Err(missing(name, "folder")) };
+    let parameter = |key: &Option<Spanned<Text>>, usual: &str| {
+        key.as_ref().map_or_else(|| usual.to_owned(), |text| text.get_ref().0.clone())
+    };
+    Ok(CapabilityRule::FileDrop(FileDrop {
+        folder: folder.path(path.get_ref()),
+        name_from: parameter(&section.name_from, "name"),
+        content_from: parameter(&section.content_from, "content"),
+        refusal: section.refusal.as_ref().map(refusal).transpose()?,
+    }))
+}
+
+fn refusal(text: &Spanned<String>) -> Result<Value, Wrong> {
+    let wrong = |error: serde_json::Error| {
+        let what = format!("not JSON: {error}");
+        Wrong::at(
+            text,
+            what,
+            "write the value of the function's error type as JSON in single quotes, such as `refusal = '\"denied\"'`",
+        )
+    };
+    once(text.get_ref().as_bytes()).map_err(wrong)
+}
+
+fn missing(section: &Spanned<String>, key: &str) -> Wrong {
+    Wrong::at(section, format!("`{key}` is missing"), format!("add `{key} = …` to this section"))
 }
 
 fn for_consequential<T>(key: Option<&Spanned<T>>) -> Result<(), Wrong> {

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use holdshort_gate::WitType;
 
 use super::settings::program;
-use super::{Opened, Served, by_command};
+use super::{Opened, Served, by_command, wrong};
 use crate::config::{CapabilityRule, Config};
 use crate::connectors::command::{self, Acts, Answers, Beside, Facts};
+use crate::connectors::file_drop::{self, FileDrop};
 
 /// The connector of one section `[capabilities.…]`.
 pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served<'a> {
@@ -17,6 +18,21 @@ pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served
             let answers = Answers::new(program(command, &config.folder), around.surroundings()?);
             Ok(Opened::Routine(Arc::new(answers)))
         }),
+        CapabilityRule::FileDrop(rule) => {
+            let folder = rule.folder.display();
+            let served = Served::new(file_drop::DESCRIPTOR, format!("putting a file into {folder}"), move |around| {
+                let settings = file_drop::Settings {
+                    folder: rule.folder.clone(),
+                    name_from: rule.name_from.clone(),
+                    content_from: rule.content_from.clone(),
+                };
+                let drop = FileDrop::open(settings, around.types());
+                Ok(Opened::acts(
+                    drop.map_err(|error| wrong(&format!("the folder `{folder}` cannot be used: {error}")))?,
+                ))
+            });
+            Served { refusal: rule.refusal.clone(), ..served }
+        }
         CapabilityRule::Consequential(rule) => {
             let beside = Beside {
                 idempotent: rule.idempotent,
@@ -37,6 +53,7 @@ pub(in crate::cli) fn facts(rule: &CapabilityRule) -> Option<BTreeMap<String, Wi
     match rule {
         CapabilityRule::Routine(_) => None,
         CapabilityRule::Consequential(rule) => Some(types(rule)),
+        CapabilityRule::FileDrop(_) => Some(file_drop::DESCRIPTOR.facts()),
     }
 }
 

@@ -1,0 +1,378 @@
+//! Puts a file into a folder of the operator's: a connector for foreign functions of which one parameter is a file's name and another its content.
+//!
+//! The name is one name within the folder, so nothing outside is reached, and no link is followed. Nothing is overwritten: the file appears whole
+//! through `link(2)`, which fails if the name exists.
+//!
+//! The folder itself keeps the proof, in `.holdshort`: the draft, named after the effect's key, has a second link once the file is there, and the mark
+//! that replaces the draft is made after the link. So a lookup can tell, also where a program has renamed the file or moved it within the file
+//! system. A file that somebody deletes while a host dies in the middle leaves a doubt.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_gate::{Action, Consequence, Digest, EffectClass, EffectKey, FunctionType, WitType};
+use holdshort_journal::Authorized;
+use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat, statat, unlinkat};
+use rustix::io::Errno;
+use serde_json::{Value, json};
+
+use super::command::FunctionTypes;
+use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Fact, FactType, Precondition};
+use super::relative::{RelativePath, open};
+use super::{
+    Attempt, CannotPreview, Exhibit, Finding, Inquiry, Known, Perform, Preview, Previewed, Sentence, key, quote,
+    quote_start, quote_value, say,
+};
+
+/// The connector.
+pub const DESCRIPTOR: Descriptor =
+    Descriptor { section: "[capabilities.…]", interface: None, functions: &[], class: Class::Consequential(EFFECT) };
+
+const EFFECT: Effect = Effect {
+    connector: "file-drop",
+    class: EffectClass::Reconcilable,
+    evidence: "the host looks for the call's mark and draft in the folder's `.holdshort`: a mark, or a draft with a second link, shows that the file was put there; neither, that it was not",
+    facts: DeclaredFacts::Fixed(&[
+        Fact::new("bytes", FactType::Count, "the size of the file"),
+        Fact::new("sha256", FactType::Text, "the digest of its content, as `sha256:…`"),
+    ]),
+    preconditions: &[Precondition::same("folder"), Precondition::same("name")],
+};
+
+/// The largest file. A reviewer reads all of it, and the arguments have a smaller limit of their own.
+const FILE_BYTES_MAX: usize = 1 << 20;
+/// The longest name, in bytes: below the 255 of Linux.
+const NAME_BYTES_MAX: usize = 200;
+/// The folder of drafts and marks, below the operator's.
+const MARKS: &str = ".holdshort";
+
+/// The operator's settings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The folder for the files. It must exist.
+    pub folder: PathBuf,
+    /// The parameter with the file's name: a string.
+    pub name_from: String,
+    /// The parameter with the file's content: a string or a list of bytes.
+    pub content_from: String,
+}
+
+/// Puts files into one folder.
+#[derive(Clone)]
+pub struct FileDrop {
+    settings: Arc<Settings>,
+    types: Arc<dyn FunctionTypes>,
+}
+
+/// A file that an agent wants to put into the folder.
+struct Proposed {
+    name: String,
+    content: Vec<u8>,
+    /// The function's `ok` value: the name, or nothing.
+    receipt: Value,
+}
+
+/// The state of an effect, as the folder shows it.
+#[derive(Debug, PartialEq, Eq)]
+enum State {
+    NotBegun,
+    Done,
+    /// The draft is there and has one link.
+    Unclear,
+}
+
+impl FileDrop {
+    /// Fails if the folder cannot be read, or the folder for marks cannot be made in it.
+    pub fn open(settings: Settings, types: Arc<dyn FunctionTypes>) -> io::Result<Self> {
+        let top: OwnedFd = File::open(&settings.folder)?.into();
+        match mkdirat(&top, MARKS, Mode::RWXU) {
+            Ok(()) => rustix::fs::fsync(&top)?,
+            Err(Errno::EXIST) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        settings.folders()?;
+        Ok(Self { settings: Arc::new(settings), types })
+    }
+
+    /// Reads the action, then works where blocking is allowed.
+    async fn with<T: Send + 'static>(
+        &self,
+        action: &Action,
+        work: impl FnOnce(&Settings, Result<Proposed, Sentence>) -> T + Send + 'static,
+    ) -> Result<T, Sentence> {
+        let (ty, settings, action) = (self.types.of(action).await?, self.settings.clone(), action.clone());
+        let worked = tokio::task::spawn_blocking(move || work(&settings, settings.read(&action, &ty)));
+        worked.await.map_err(|error| quote(error).into())
+    }
+}
+
+impl Preview for FileDrop {
+    fn effect(&self) -> Effect {
+        EFFECT
+    }
+
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        async move {
+            let look = |settings: &Settings, read: Result<Proposed, Sentence>| {
+                settings.look_ahead(read.map_err(CannotPreview::Impossible)?)
+            };
+            self.with(action, look).await.map_err(CannotPreview::Unavailable)?
+        }
+        .boxed()
+    }
+}
+
+impl Perform for FileDrop {
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
+        async move {
+            let action = authorized.action().clone();
+            if let Err(why) = self.types.of(&action).await {
+                return Attempt::NotDone(why);
+            }
+            let attempt = move |settings: &Settings, read: Result<Proposed, Sentence>| match read {
+                Ok(file) => settings.attempt(&file, authorized.preconditions(), authorized.key()),
+                Err(why) => Attempt::NotDone(why),
+            };
+            let attempted = self.with(&action, attempt).await;
+            attempted.unwrap_or_else(|why| Attempt::Unknown(say!("the attempt was interrupted: {}", why)))
+        }
+        .boxed()
+    }
+
+    fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
+        async move {
+            let (key, shown) = (inquiry.key.clone(), inquiry.preconditions.clone());
+            let find = move |settings: &Settings, read: Result<Proposed, Sentence>| match read {
+                Ok(file) => settings.find(file, &shown, &key),
+                Err(evidence) => Finding::Unknown { evidence },
+            };
+            self.with(&inquiry.action, find).await.unwrap_or_else(|evidence| Finding::Unknown { evidence })
+        }
+        .boxed()
+    }
+
+    /// The receipt depends on the function's type, which a lookup reads.
+    fn receipt(&self, _: &Inquiry) -> Option<Value> {
+        None
+    }
+}
+
+impl Settings {
+    /// The file in an action's arguments; or why the function or the arguments do not fit this connector.
+    fn read(&self, action: &Action, ty: &FunctionType) -> Result<Proposed, Sentence> {
+        let parameter = |name: &str| {
+            let ty = ty.params.iter().find(|(known, _)| known == name).map(|(_, ty)| ty);
+            let value = action.arguments().get(name).and_then(Value::as_str);
+            ty.zip(value).ok_or_else(|| say!("the function takes no string `{}`", Known::configured(name)))
+        };
+        let (name_ty, name) = parameter(&self.name_from)?;
+        let (content_ty, content) = parameter(&self.content_from)?;
+        let content = if *content_ty == WitType::String {
+            content.as_bytes().to_vec()
+        } else if *content_ty == WitType::List(Box::new(WitType::U8)) {
+            STANDARD.decode(content).map_err(quote)?
+        } else {
+            return Err(say!("`{}` is neither a string nor bytes", Known::configured(&self.content_from)));
+        };
+        let is_plain = name.parse::<RelativePath>().is_ok_and(|path| path.names().count() == 1);
+        if *name_ty != WitType::String || !is_plain || name.starts_with('.') || name.len() > NAME_BYTES_MAX {
+            let why = "is not a file's name; write one name of at most 200 bytes without `/`, which does not begin with `.`, `-` or `:`";
+            return Err(say!("{} {}", quote_start(name, NAME_BYTES_MAX), why));
+        }
+        if content.len() > FILE_BYTES_MAX {
+            return Err(say!("the file has {} bytes; at most {} are possible", content.len(), FILE_BYTES_MAX));
+        }
+        let receipt = match &ty.result {
+            Some(WitType::Result { ok: None, .. }) => Value::Null,
+            Some(WitType::Result { ok: Some(ok), .. }) if **ok == WitType::String => json!(name),
+            _ => return Err(say!("the function must return a string or nothing when the file is there")),
+        };
+        Ok(Proposed { name: name.to_owned(), content, receipt })
+    }
+
+    /// The operator's folder and the folder of marks in it. The path is the operator's; below it no link is followed.
+    fn folders(&self) -> io::Result<(OwnedFd, OwnedFd)> {
+        let top: OwnedFd = File::open(&self.folder)?.into();
+        let marks = open(&top, MARKS)?;
+        if !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&marks)?.st_mode).is_dir() {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        Ok((top, marks))
+    }
+
+    fn unseen(&self, error: io::Error) -> Sentence {
+        say!("the folder `{}` cannot be used: {}", Known::path(&self.folder), quote(error))
+    }
+
+    fn preconditions(&self) -> Value {
+        json!({ "folder": self.folder.display().to_string(), "name": "free" })
+    }
+
+    fn look_ahead(&self, file: Proposed) -> Result<Previewed, CannotPreview> {
+        let unseen = |error| CannotPreview::Unavailable(self.unseen(error));
+        let (top, _) = self.folders().map_err(unseen)?;
+        let (name, folder) = (quote(&file.name), Known::path(&self.folder));
+        if exists(&top, &file.name).map_err(unseen)? {
+            let why = say!("{} is in the folder already, and nothing is overwritten: choose another name", name);
+            return Err(CannotPreview::Impossible(why));
+        }
+        let (bytes, digest) = (file.content.len(), Digest::of(&file.content));
+        Ok(Previewed {
+            summary: say!("put the file {} ({} bytes) into {}", name.clone(), bytes, folder),
+            exhibits: vec![Exhibit::words("the file", say!("the file {}", name), "text/plain", file.content)],
+            preconditions: self.preconditions(),
+            facts: json!({ "bytes": bytes, "sha256": digest }),
+            consequence: Consequence::Medium,
+        })
+    }
+
+    /// Writes and flushes a draft, links it by the file's name, flushes the folder, and replaces the draft by an empty mark. Before the link nothing
+    /// has happened, so an error there is `NotDone`.
+    fn attempt(&self, file: &Proposed, shown: &Value, key: &EffectKey) -> Attempt {
+        let not_done = |error| Attempt::NotDone(self.unseen(error));
+        if let Some(changed) = self.changed(shown) {
+            return Attempt::FactsChanged(changed);
+        }
+        let (top, marks) = match self.folders() {
+            Ok(folders) => folders,
+            Err(error) => return not_done(error),
+        };
+        match state(&marks, key) {
+            Ok(State::NotBegun) => {}
+            Ok(State::Done) => return Attempt::Done(file.receipt.clone()),
+            Ok(State::Unclear) => return Attempt::Unknown("an earlier attempt left its draft".into()),
+            Err(error) => return Attempt::Unknown(self.unseen(error)),
+        }
+        if let Err(error) = write(&marks, &draft(key), &file.content) {
+            remove(&marks, key);
+            return not_done(error);
+        }
+        let linked = linkat(&marks, draft(key), &top, &*file.name, AtFlags::empty());
+        match (linked, state(&marks, key)) {
+            (Ok(()), _) | (Err(_), Ok(State::Done)) => self.linked(&top, &marks, file, key),
+            (Err(errno), Ok(State::NotBegun | State::Unclear)) => self.not_linked(&marks, file, key, errno.into()),
+            (Err(_), Err(error)) => Attempt::Unknown(self.unseen(error)),
+        }
+    }
+
+    /// The file is there. Its draft is proof enough where the mark cannot be made.
+    fn linked(&self, top: &OwnedFd, marks: &OwnedFd, file: &Proposed, key: &EffectKey) -> Attempt {
+        if let Err(errno) = rustix::fs::fsync(top) {
+            return Attempt::Unknown(say!("the file is there, but may not outlast a power cut: {}", quote(errno)));
+        }
+        match write(marks, &key::plain(key), b"") {
+            Ok(()) => remove(marks, key),
+            Err(error) => tracing::warn!(%error, "the draft of a file could not be replaced by its mark"),
+        }
+        Attempt::Done(file.receipt.clone())
+    }
+
+    /// The draft has no second link, so the file did not appear under the name; unless somebody has taken it already, which a system that refuses
+    /// to begin excludes.
+    fn not_linked(&self, marks: &OwnedFd, file: &Proposed, key: &EffectKey, error: io::Error) -> Attempt {
+        let is_taken = error.kind() == io::ErrorKind::AlreadyExists;
+        if !is_taken && !is_refusal(&error) {
+            return Attempt::Unknown(self.unseen(error));
+        }
+        remove(marks, key);
+        if is_taken {
+            let name = quote(&file.name);
+            return Attempt::FactsChanged(say!("the name {} was free when it was shown and is taken now", name));
+        }
+        Attempt::NotDone(self.unseen(error))
+    }
+
+    /// Whether the operator has configured another folder since the call was shown.
+    fn changed(&self, shown: &Value) -> Option<Sentence> {
+        let (was, is) = (shown.get("folder").unwrap_or(&Value::Null), json!(self.folder.display().to_string()));
+        let changed = || say!("the folder was {} when it was shown and is {} now", quote_value(was), quote_value(&is));
+        (*was != is).then(changed)
+    }
+
+    /// A found file is flushed, because an attempt that was killed after its link did not flush the folder.
+    fn find(&self, file: Proposed, shown: &Value, key: &EffectKey) -> Finding {
+        if let Some(evidence) = self.changed(shown) {
+            return Finding::Unknown { evidence };
+        }
+        let looked = self.folders().and_then(|(top, marks)| {
+            let state = state(&marks, key)?;
+            rustix::fs::fsync(&top)?;
+            rustix::fs::fsync(&marks)?;
+            Ok(state)
+        });
+        let (folder, name) = (Known::path(&self.folder), quote(&file.name));
+        match looked {
+            Ok(State::Done) => {
+                Finding::Happened { receipt: file.receipt, evidence: say!("{} was put into `{}`", name, folder) }
+            }
+            Ok(State::NotBegun) => {
+                Finding::DidNotHappen { evidence: say!("`{}` has neither mark nor draft of this call", folder) }
+            }
+            Ok(State::Unclear) => Finding::Unknown {
+                evidence: say!(
+                    "the draft of {} in `{}` has one link: the file was not put there, or was removed",
+                    name,
+                    folder
+                ),
+            },
+            Err(error) => Finding::Unknown { evidence: self.unseen(error) },
+        }
+    }
+}
+
+/// Whether the system says by this error that it did not begin to make a link.
+fn is_refusal(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, Unsupported};
+    let refusals = [NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, Unsupported];
+    refusals.contains(&error.kind())
+}
+
+fn draft(key: &EffectKey) -> String {
+    format!("{}.draft", key::plain(key))
+}
+
+fn exists(folder: &OwnedFd, name: &str) -> io::Result<bool> {
+    match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(_) => Ok(true),
+        Err(Errno::NOENT) => Ok(false),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
+fn state(marks: &OwnedFd, key: &EffectKey) -> io::Result<State> {
+    // The mark is made before the draft is removed, so the draft is looked at first and an attempt that ends meanwhile is seen.
+    let draft = statat(marks, draft(key), AtFlags::SYMLINK_NOFOLLOW);
+    match (draft, exists(marks, &key::plain(key))?) {
+        (_, true) => Ok(State::Done),
+        (Ok(draft), false) => Ok(if draft.st_nlink >= 2 { State::Done } else { State::Unclear }),
+        (Err(Errno::NOENT), false) => Ok(State::NotBegun),
+        (Err(errno), false) => Err(errno.into()),
+    }
+}
+
+/// Writes a new file whose content and name are on disk when this returns.
+fn write(folder: &OwnedFd, name: &str, content: &[u8]) -> io::Result<()> {
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(openat(folder, name, flags, Mode::from_raw_mode(0o644))?);
+    file.write_all(content)?;
+    file.sync_all()?;
+    Ok(rustix::fs::fsync(folder)?)
+}
+
+/// Removes a draft.
+fn remove(marks: &OwnedFd, key: &EffectKey) {
+    match unlinkat(marks, draft(key), AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => {}
+        Err(errno) => tracing::warn!(%errno, "the draft of a file could not be removed"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

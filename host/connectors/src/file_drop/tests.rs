@@ -1,0 +1,153 @@
+use std::path::Path;
+
+use holdshort_gate::{RunId, Time};
+
+use super::*;
+
+struct Typed(Arc<FunctionType>);
+
+impl FunctionTypes for Typed {
+    fn of<'a>(&'a self, _: &'a Action) -> BoxFuture<'a, Result<Arc<FunctionType>, Sentence>> {
+        async { Ok(self.0.clone()) }.boxed()
+    }
+}
+
+fn ty(content: WitType, ok: Option<WitType>) -> FunctionType {
+    let params = vec![("name".to_owned(), WitType::String), ("content".to_owned(), content)];
+    let result = WitType::Result { ok: ok.map(Box::new), err: Some(Box::new(WitType::String)) };
+    FunctionType { params, result: Some(result) }
+}
+
+fn text() -> FunctionType {
+    ty(WitType::String, Some(WitType::String))
+}
+
+fn drop_in(folder: &Path, ty: FunctionType) -> FileDrop {
+    let settings = Settings { folder: folder.to_owned(), name_from: "name".into(), content_from: "content".into() };
+    FileDrop::open(settings, Arc::new(Typed(Arc::new(ty)))).unwrap()
+}
+
+fn action(ty: &FunctionType, name: &str, content: &str) -> Action {
+    let capability = "acme:reports/outbox@1.0.0#publish".parse().unwrap();
+    Action::new(Digest::of(b""), capability, ty, &json!({ "name": name, "content": content })).unwrap()
+}
+
+fn attempt(drop: &FileDrop, action: &Action, key: &str) -> Attempt {
+    let file = drop.settings.read(action, &text()).unwrap();
+    drop.settings.attempt(&file, &drop.settings.preconditions(), &EffectKey(key.into()))
+}
+
+async fn found(drop: &FileDrop, action: &Action, key: &str) -> Finding {
+    let inquiry = Inquiry {
+        run: RunId("r1".into()),
+        call: 1,
+        attempt: 1,
+        started_at: Time(0),
+        action: action.clone(),
+        preconditions: drop.settings.preconditions(),
+        key: EffectKey(key.into()),
+    };
+    drop.lookup(&inquiry).await
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[tokio::test]
+async fn a_file_is_shown_and_put_there_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let drop = drop_in(folder.path(), text());
+    let report = action(&text(), "report.txt", "All is well.\n");
+    let previewed = drop.preview("a", &report).await.unwrap();
+    assert!(previewed.summary.as_str().starts_with("put the file \"report.txt\" (13 bytes) into "), "{previewed:?}");
+    assert_eq!(previewed.exhibits[0].bytes(), b"All is well.\n");
+    assert_eq!(previewed.facts, json!({ "bytes": 13, "sha256": Digest::of(b"All is well.\n") }));
+    assert_eq!(EFFECT.undeclared(&previewed), Vec::<String>::new());
+    assert_eq!(names(folder.path()), [MARKS], "a preview changes nothing");
+
+    assert!(matches!(found(&drop, &report, "k1").await, Finding::DidNotHappen { .. }));
+    assert_eq!(attempt(&drop, &report, "k1"), Attempt::Done(json!("report.txt")));
+    assert_eq!(std::fs::read_to_string(folder.path().join("report.txt")).unwrap(), "All is well.\n");
+    assert_eq!(names(&folder.path().join(MARKS)), ["k1"], "the draft is gone, and the mark is there");
+    assert_eq!(attempt(&drop, &report, "k1"), Attempt::Done(json!("report.txt")), "the same key once");
+
+    // Nothing is overwritten, and the mark outlives the file.
+    let other = action(&text(), "report.txt", "Another.");
+    assert!(matches!(attempt(&drop, &other, "k2"), Attempt::FactsChanged(why) if why.contains("is taken now")));
+    assert!(matches!(drop.preview("a", &other).await, Err(CannotPreview::Impossible(_))));
+    assert!(matches!(found(&drop, &other, "k2").await, Finding::DidNotHappen { .. }));
+    std::fs::remove_file(folder.path().join("report.txt")).unwrap();
+    let found = found(&drop, &report, "k1").await;
+    assert!(matches!(&found, Finding::Happened { receipt, .. } if *receipt == json!("report.txt")), "{found:?}");
+}
+
+/// A host that dies in the middle leaves a draft: with two links the file was put there, with one nobody knows.
+#[tokio::test]
+async fn a_lost_attempt_is_told_by_its_draft() {
+    let folder = tempfile::tempdir().unwrap();
+    let drop = drop_in(folder.path(), text());
+    let report = action(&text(), "report.txt", "All is well.\n");
+    let draft = folder.path().join(MARKS).join("k1.draft");
+    std::fs::write(&draft, "All is well.\n").unwrap();
+    assert!(matches!(found(&drop, &report, "k1").await, Finding::Unknown { .. }));
+    assert!(matches!(attempt(&drop, &report, "k1"), Attempt::Unknown(_)));
+    std::fs::hard_link(&draft, folder.path().join("report.txt")).unwrap();
+    // A program has taken it within the file system.
+    std::fs::rename(folder.path().join("report.txt"), folder.path().join("taken")).unwrap();
+    assert!(matches!(found(&drop, &report, "k1").await, Finding::Happened { .. }));
+
+    // What cannot be looked at is not settled, and an attempt that cannot begin is not done.
+    std::fs::remove_dir_all(folder.path().join(MARKS)).unwrap();
+    std::fs::write(folder.path().join(MARKS), "").unwrap();
+    assert!(matches!(found(&drop, &report, "k1").await, Finding::Unknown { .. }));
+    assert!(matches!(attempt(&drop, &report, "k3"), Attempt::NotDone(_)));
+}
+
+#[tokio::test]
+async fn no_name_leads_out_of_the_folder_and_no_link_is_followed() {
+    let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let drop = drop_in(folder.path(), text());
+    let long = "x".repeat(NAME_BYTES_MAX + 1);
+    for name in ["", ".", "..", "a/b", "../a", "/a", ".holdshort", ".hidden", "-x", ":x", "a\nb", "a\0b", "a\\b", &long]
+    {
+        let previewed = drop.preview("a", &action(&text(), name, "x")).await;
+        assert!(matches!(&previewed, Err(CannotPreview::Impossible(_))), "{name:?}: {previewed:?}");
+    }
+    // Somebody puts a link where the file would be, dangling or not.
+    for (name, target) in [("dangling", outside.path().join("new")), ("linked", outside.path().to_path_buf())] {
+        std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
+        assert!(matches!(attempt(&drop, &action(&text(), name, "x"), name), Attempt::FactsChanged(_)), "{name}");
+    }
+    assert_eq!(names(outside.path()), Vec::<String>::new());
+    std::fs::remove_dir_all(folder.path().join(MARKS)).unwrap();
+    std::os::unix::fs::symlink(outside.path(), folder.path().join(MARKS)).unwrap();
+    assert!(matches!(attempt(&drop, &action(&text(), "a", "x"), "k"), Attempt::NotDone(_)), "the marks are elsewhere");
+    assert_eq!(names(outside.path()), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_function_and_its_arguments_must_fit() {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = WitType::List(Box::new(WitType::U8));
+    let plain = ty(bytes, None);
+    let raw = action(&plain, "a.bin", "AP8=");
+    let drop = drop_in(folder.path(), plain.clone());
+    let file = drop.settings.read(&raw, &plain).unwrap();
+    assert_eq!((file.content, file.receipt), (vec![0, 255], Value::Null));
+
+    let number = ty(WitType::String, Some(WitType::U32));
+    assert!(drop.settings.read(&action(&number, "a", "x"), &number).is_err(), "no receipt could be made");
+    let other = Settings { name_from: "title".into(), ..(*drop.settings).clone() };
+    assert!(other.read(&action(&text(), "a", "x"), &text()).is_err(), "no such parameter");
+    let large = "x".repeat(FILE_BYTES_MAX + 1);
+    assert!(drop.settings.read(&action(&text(), "a", &large), &text()).is_err());
+    // Another folder than the one that was shown.
+    let file = drop.settings.read(&raw, &plain).unwrap();
+    let elsewhere = json!({ "folder": "/elsewhere", "name": "free" });
+    let attempted = drop.settings.attempt(&file, &elsewhere, &EffectKey("k".into()));
+    assert!(matches!(attempted, Attempt::FactsChanged(_)), "{attempted:?}");
+}
