@@ -26,7 +26,7 @@ use tokio::sync::Mutex;
 use super::child::{Children, Order};
 use super::deploy_git::change::{self, Change, Extent, SHALLOW, commits};
 use super::deploy_git::state::{self, Facts};
-use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Precondition};
+use super::descriptor::{DeclaredFacts, Descriptor, Effect, Precondition};
 use super::git::objects::Objects;
 use super::git::relation::Relation;
 use super::git::{CommitId, Git};
@@ -40,12 +40,7 @@ use super::{
 use holdshort_common::reference::{BranchName, ReferenceName};
 
 /// The connector.
-pub const DESCRIPTOR: Descriptor = Descriptor {
-    section: "[deployment]",
-    interface: Some("holdshort:agent/deployment@0.1.0"),
-    functions: &["deploy"],
-    class: Class::Consequential(EFFECT),
-};
+pub const DESCRIPTOR: Descriptor = state::deployment(EFFECT);
 
 const EFFECT: Effect = Effect {
     connector: "command",

@@ -22,7 +22,7 @@ use serde_json::Value;
 use self::change::Change;
 use self::state::{Facts, Judged, MARKERS_ABOVE, State, marker};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Trace};
-use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
+use super::descriptor::{DeclaredFacts, Descriptor, Effect};
 use super::git::{self, Git, GitError};
 use super::history::History;
 use super::release::{Release, impossible, unknown_target};
@@ -41,12 +41,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The connector.
-pub const DESCRIPTOR: Descriptor = Descriptor {
-    section: "[deployment]",
-    interface: Some("holdshort:agent/deployment@0.1.0"),
-    functions: &["deploy"],
-    class: Class::Consequential(EFFECT),
-};
+pub const DESCRIPTOR: Descriptor = state::deployment(EFFECT);
 
 const EFFECT: Effect = Effect {
     connector: "git",

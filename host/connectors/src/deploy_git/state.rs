@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use holdshort_gate::EffectKey;
 use serde_json::{Value, json};
 
-use crate::descriptor::Precondition;
+use crate::descriptor::{Class, Descriptor, Effect, Precondition};
 use crate::git::{CommitId, Git, GitError, Reference};
 use crate::{Known, Sentence, key, say};
 use holdshort_common::reference::ReferenceName;
@@ -22,6 +22,16 @@ pub(crate) struct Facts {
     /// The reference by which `new` was found. Policies can clear by it, so a commit found by
     /// another reference is judged again.
     pub(crate) reference: Option<ReferenceName>,
+}
+
+/// A connector for deployments.
+pub(crate) const fn deployment(effect: Effect) -> Descriptor {
+    Descriptor {
+        section: "[deployment]",
+        interface: Some("holdshort:agent/deployment@0.1.0"),
+        functions: &["deploy"],
+        class: Class::Consequential(effect),
+    }
 }
 
 /// [`Facts`] as a clearance states them.
