@@ -1,9 +1,10 @@
 //! Who must decide, and whether those who did are enough.
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Time;
-use crate::votes::people;
 
 /// Some of the people whom the host knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,8 +77,7 @@ pub struct Escalation {
 }
 
 /// What it takes to clear a held call.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "crate::written::Requirement", into = "crate::written::Requirement")]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
     /// The stages in order; all demands of a stage must be met before the next begins. There is at least one stage, with at least one demand.
     pub stages: Vec<Vec<Demand>>,
@@ -292,4 +292,9 @@ fn distinct(demands: Vec<Demand>) -> Vec<Demand> {
         }
     }
     kept
+}
+
+/// The people who voted, each counted once.
+pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a str> {
+    votes.map(Vote::right_of).collect()
 }

@@ -4,39 +4,17 @@
 //! **Invariant:** A listed call is recognised in the books by its effect's key and by the action that was shown; an edited call does something
 //! that was not shown. A call that comes later changes no digest: pages and the endpoint name it beside, live.
 
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::action::{Capability, RATIONALE, canonical};
 use crate::call::Call;
-use crate::clearance::Proposal;
+use crate::clearance::{Beside, Proposal};
 use crate::condition;
-use crate::ids::{CallId, Digest, EffectKey};
+use crate::ids::{CallId, Digest};
 use crate::phase::Phase;
 
 /// The largest number of calls listed beside a proposal; the oldest are listed. The effect of a call that is not listed asks a person again.
 pub const LISTED_MAX: usize = 32;
-
-/// A call that waited when a proposal was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Beside {
-    /// The call.
-    #[serde(flatten)]
-    pub id: CallId,
-    /// The digest of its effect. An edit changes the effect, and the changed effect was not shown.
-    pub deed: Digest,
-    /// The summary of the call.
-    pub summary: String,
-}
-
-/// How the effect of a listed call is recognised in the books: by its key and its deed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The effect's key.
-    pub key: EffectKey,
-    /// The digest of its effect.
-    pub deed: Digest,
-}
 
 /// The digests by which other calls are found.
 #[derive(Clone, Debug, PartialEq, Eq)]

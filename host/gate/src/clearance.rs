@@ -8,7 +8,6 @@ use serde_json::{Value, json};
 
 use crate::action::{Action, canonical};
 use crate::approval::Requirement;
-use crate::beside::Beside;
 use crate::ids::{CallId, CallNumber, Digest, JournalId, RunId, Time};
 use crate::totals::Counted;
 
@@ -127,6 +126,18 @@ impl PolicyRecord {
     pub fn may_clear(&self) -> bool {
         !self.determining.is_empty() && self.errors.is_empty()
     }
+}
+
+/// A call that waited when a proposal was written.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beside {
+    /// The call.
+    #[serde(flatten)]
+    pub id: CallId,
+    /// The digest of its effect. An edit changes the effect, and the changed effect was not shown.
+    pub deed: Digest,
+    /// The summary of the call.
+    pub summary: String,
 }
 
 /// An action as it is put to policy and people, with the host's findings and the requirement.

@@ -5,7 +5,7 @@
 //!
 //! - `{"shown": "10,000.00 EUR", "at-least": "250.00 EUR"}`: the quantity may change, but not fall below the bound;
 //! - `{"shown": 3, "nothing-new-about": "ACME GmbH"}`: so many had happened. What has happened since must be calls that the proposal lists as waiting
-//!   beside it ([`Beside`](crate::beside::Beside)), because whoever approved was shown those.
+//!   beside it ([`Beside`](crate::Beside)), because whoever approved was shown those.
 //!
 //! **Invariant:** what is not exactly of one of these forms must be the same. So a mistake of a connector's, and every older journal, asks for more and not for less.
 
@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use crate::beside::Mark;
+use crate::ids::{Digest, EffectKey};
 
 /// How a fact may differ from the value that was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +34,15 @@ pub enum Condition {
         /// The subject, such as a payee. Calls of one capability that name the same subject are listed beside each other.
         about: String,
     },
+}
+
+/// How the effect of a listed call is recognised in the books: by its key and its deed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The effect's key.
+    pub key: EffectKey,
+    /// The digest of its effect.
+    pub deed: Digest,
 }
 
 /// A fact as the connector finds it just before the effect.

@@ -14,9 +14,11 @@ use crate::clearance::{PolicyRecord, Proposal};
 use crate::decision::{Decision, RefusalReason, Resolution};
 use crate::grant::Grant;
 use crate::ids::{CallNumber, Digest, Time};
-use crate::run::{Delayed, Request, RunLimits};
 
 mod names;
+mod run;
+
+pub use run::{Delayed, Request, RunLimits};
 
 /// The version of the events' JSON form; stored with every event.
 pub const EVENT_FORMAT: u32 = 5;

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::action::Action;
-use crate::beside::Mark;
+use crate::condition::Mark;
 use crate::ids::{CallNumber, Digest, EffectKey, RunId, Time};
 
 /// Leave to attempt one effect once.

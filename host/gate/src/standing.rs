@@ -2,13 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::approval::people;
 use crate::approval::{Demand, NotEligible, Reviewers};
 use crate::call::Call;
 use crate::ids::{RunId, Time};
 use crate::phase::Phase;
 use crate::run::Run;
 use crate::totals::{Counter, counters};
-use crate::votes::people;
 
 /// One demand of the stage that is decided on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

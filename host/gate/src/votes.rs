@@ -1,7 +1,5 @@
 //! How decisions change a call: approvals count by stage, rejections apart from them.
 
-use std::collections::BTreeSet;
-
 use crate::approval::Vote;
 use crate::call::{Call, Decided};
 use crate::command::Choice;
@@ -88,9 +86,4 @@ impl Call {
 
 fn is_own(said: &Vote, name: &str) -> bool {
     said.reviewer == name && said.right_of() == name
-}
-
-/// The people who voted, each counted once.
-pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a str> {
-    votes.map(Vote::right_of).collect()
 }

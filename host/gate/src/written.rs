@@ -1,6 +1,7 @@
 //! How a requirement is written down. One that asks for nothing but one group's quorum has the form of the first journals, so that their digests stand.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::approval::{self, Demand, Escalation, Reviewers};
 use crate::ids::Time;
@@ -42,6 +43,18 @@ fn nobody() -> Reviewers {
 
 fn is_nobody(reviewers: &Reviewers) -> bool {
     *reviewers == nobody()
+}
+
+impl Serialize for approval::Requirement {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Requirement::from(self.clone()).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for approval::Requirement {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Requirement::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
+    }
 }
 
 impl From<approval::Requirement> for Requirement {

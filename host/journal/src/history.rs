@@ -10,10 +10,52 @@ use std::collections::BTreeSet;
 
 use holdshort_gate::{Call, Event, Resolution, Run, Verdict};
 
-use crate::lists::DecisionKind;
-
 /// How many different words of a call are kept; a task may be a book.
 const WORDS_MAX: usize = 400;
+
+holdshort_gate::named! {
+    /// What was decided about a call. The journal's tables hold the place of a kind in this list, so that a new kind comes last.
+    pub enum DecisionKind {
+        /// A reviewer approved.
+        Approve = "approve",
+        /// A reviewer edited.
+        Edit = "edit",
+        /// A reviewer rejected.
+        Reject = "reject",
+        /// A reviewer answered a question.
+        Respond = "respond",
+        /// A reviewer found that an effect in doubt had happened.
+        Done = "done",
+        /// A reviewer found that an effect in doubt had not happened.
+        NotDone = "not-done",
+        /// A reviewer closed an effect in doubt without an answer.
+        Abandon = "abandon",
+        /// A reviewer had an effect in doubt sent again.
+        SendAgain = "send-again",
+        /// The run was cancelled, or ended by itself.
+        Cancel = "cancel",
+        /// The call's time was over.
+        Expire = "expire",
+        /// Policy cleared the call.
+        Clear = "clear",
+        /// Policy, a limit or the connector refused the call.
+        Refuse = "refuse",
+    }
+}
+
+impl DecisionKind {
+    /// The kinds that only reviewers make.
+    pub const BY_PEOPLE: [Self; 8] = [
+        Self::Approve,
+        Self::Edit,
+        Self::Reject,
+        Self::Respond,
+        Self::Done,
+        Self::NotDone,
+        Self::Abandon,
+        Self::SendAgain,
+    ];
+}
 
 /// The decision that an event records.
 #[derive(Clone, Copy, Debug)]

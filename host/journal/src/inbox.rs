@@ -7,8 +7,6 @@ use std::collections::BTreeSet;
 
 use holdshort_gate::{Call, Consequence, Phase, Reviewers, Time, Vote};
 
-use crate::lists::Rank;
-
 /// Bits of a rank that hold the deadline; urgency is above them.
 const DEADLINE_BITS: u32 = 61;
 /// Stands for no deadline, and for those that are later than the year 70,000.
@@ -27,6 +25,10 @@ pub(crate) fn urgency(call: &Call) -> u8 {
 }
 
 // INVARIANT: the column `rank` of the table `calls` says the same.
+/// The place of a call in the inbox; smaller is earlier. Calls of the same rank are in the order of their proposals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rank(pub u64);
+
 pub(crate) fn rank(call: &Call) -> Rank {
     let deadline = call.deadline().map_or(NO_DEADLINE, |Time(at)| at.min(NO_DEADLINE));
     Rank((u64::from(urgency(call)) << DEADLINE_BITS) | deadline)

@@ -26,11 +26,8 @@ use crate::staged::{self, Staged};
 use crate::store::{Head, Reader, Readers, Store};
 use crate::submit::{Submitted, Task, Typed, Waiting};
 use crate::told::Note;
-use crate::watch::Watch;
+use crate::watch::{Clock, Watch};
 use crate::writer::Writer;
-
-/// Where a journal gets its time from.
-pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 
 /// How many reads go on at the same time, and how many readers are kept for the next ones.
 const READS_MAX: usize = 8;

@@ -33,12 +33,13 @@ pub use blobs::Blob;
 pub use error::{OpenError, ReadError, SubmitError};
 pub use fence::{Fence, Lease};
 pub use flushed::{Authorized, Flushed};
-pub use journal::{Clock, Journal};
-pub use lists::{
-    CallFilter, CallOrder, CallRow, DecisionFilter, DecisionKind, DecisionRow, GrantFilter, GrantRow, Rank,
-};
+pub use history::DecisionKind;
+pub use inbox::Rank;
+pub use journal::Journal;
+pub use lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 pub use rows::{CallHint, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
 #[cfg(feature = "simulated")]
 pub use simulated::{Disk, Fault, ManualWriter};
 pub use submit::Submitted;
 pub use told::Note;
+pub use watch::Clock;

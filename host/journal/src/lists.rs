@@ -5,8 +5,8 @@ use holdshort_gate::{
     RunId, Time, Total, Waiting,
 };
 
-use crate::history::Deed;
-use crate::inbox;
+use crate::history::{DecisionKind, Deed};
+use crate::inbox::{self, Rank};
 use crate::rows::Position;
 
 /// Which consequential calls to list, and in which order.
@@ -57,10 +57,6 @@ pub enum CallOrder {
     /// then the oldest proposal.
     Ranked(Option<(Rank, Position)>),
 }
-
-/// The place of a call in the inbox; smaller is earlier. Calls of the same rank are in the order of their proposals.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Rank(pub u64);
 
 /// A consequential call in a list.
 #[derive(Clone, Debug, PartialEq)]
@@ -194,50 +190,6 @@ impl DecisionFilter {
             limit,
         }
     }
-}
-
-holdshort_gate::named! {
-    /// What was decided about a call. The journal's tables hold the place of a kind in this list, so that a new kind comes last.
-    pub enum DecisionKind {
-        /// A reviewer approved.
-        Approve = "approve",
-        /// A reviewer edited.
-        Edit = "edit",
-        /// A reviewer rejected.
-        Reject = "reject",
-        /// A reviewer answered a question.
-        Respond = "respond",
-        /// A reviewer found that an effect in doubt had happened.
-        Done = "done",
-        /// A reviewer found that an effect in doubt had not happened.
-        NotDone = "not-done",
-        /// A reviewer closed an effect in doubt without an answer.
-        Abandon = "abandon",
-        /// A reviewer had an effect in doubt sent again.
-        SendAgain = "send-again",
-        /// The run was cancelled, or ended by itself.
-        Cancel = "cancel",
-        /// The call's time was over.
-        Expire = "expire",
-        /// Policy cleared the call.
-        Clear = "clear",
-        /// Policy, a limit or the connector refused the call.
-        Refuse = "refuse",
-    }
-}
-
-impl DecisionKind {
-    /// The kinds that only reviewers make.
-    pub const BY_PEOPLE: [Self; 8] = [
-        Self::Approve,
-        Self::Edit,
-        Self::Reject,
-        Self::Respond,
-        Self::Done,
-        Self::NotDone,
-        Self::Abandon,
-        Self::SendAgain,
-    ];
 }
 
 /// A decision about a call: by a person, by policy, or by time.

@@ -16,8 +16,9 @@ use crate::error::ReadError;
 use crate::history::{deed, words, words_of};
 use crate::inbox::WaitsFor;
 use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
+use crate::rows::StoredRun;
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, timer};
-use crate::store::{Batch, Head, Load, Reader, Readers, Store, StoredRun, WriteError, opens, revises};
+use crate::store::{Batch, Head, Load, Reader, Readers, Store, WriteError, opens, revises};
 use crate::told;
 
 /// The whole store; a cheap handle that is the writer, each reader, and the maker of readers.

@@ -4,8 +4,6 @@ use holdshort_gate::{
     Call, CallNumber, CallState, Capability, Digest, Recorded, Run, RunId, RunPhase, RunState, Seq, Time,
 };
 
-use crate::store::StoredRun;
-
 /// The place of an event among all events of all runs, from 1, in the order of commits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position(pub u64);
@@ -30,6 +28,15 @@ pub struct RunFilter {
     pub before: Option<RunId>,
     /// How many at most.
     pub limit: usize,
+}
+
+/// A run as it is after its last event.
+#[derive(Clone, Debug)]
+pub(crate) struct StoredRun {
+    pub(crate) run: Run,
+    pub(crate) last_seq: Seq,
+    /// When that event was written.
+    pub(crate) updated_at: Time,
 }
 
 /// A run in a list.

@@ -10,12 +10,14 @@ use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, JournalId, Made,
 use tokio::sync::Notify;
 
 use crate::error::ReadError;
-use crate::journal::{Clock, Journal};
+use crate::journal::Journal;
 use crate::memory::Memory;
+use crate::rows::StoredRun;
 use crate::rows::{Entry, Position};
 use crate::secret::Identity;
-use crate::store::{Batch, Head, Load, Reader, Store, StoredRun, WriteError};
+use crate::store::{Batch, Head, Load, Reader, Store, WriteError};
 use crate::submit::Task;
+use crate::watch::Clock;
 use crate::writer::Writer;
 
 /// The outcome of a transaction.

@@ -10,9 +10,10 @@ use holdshort_gate::{
 };
 
 use crate::error::ReadError;
+use crate::rows::StoredRun;
 use crate::rows::{CallHint, Entry, Hint, Position, timer};
 use crate::secret::Identity;
-use crate::store::{Batch, Head, Load, Store, StoredRun, made};
+use crate::store::{Batch, Head, Load, Store, made};
 
 /// How many runs are kept in memory between batches. Other runs are read again, so this bounds only memory.
 pub(crate) const RUNS_KEPT_MAX: usize = 1_024;

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 
 use holdshort_gate::{
-    Call, CallId, CallNumber, Counter, Digest, Event, Likeness, Made, Recorded, Run, RunId, RunState, Seq, Time, Total,
+    Call, CallId, CallNumber, Counter, Digest, Event, Likeness, Made, Recorded, RunId, RunState, Seq, Time, Total,
 };
 
 use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
-use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
+use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, StoredRun};
 use crate::submit::Waiting;
 use crate::told::Note;
 
@@ -19,15 +19,6 @@ pub(crate) struct Head {
     pub(crate) position: u64,
     /// When it was written.
     pub(crate) at: Time,
-}
-
-/// A run as it is after its last event.
-#[derive(Clone, Debug)]
-pub(crate) struct StoredRun {
-    pub(crate) run: Run,
-    pub(crate) last_seq: Seq,
-    /// When that event was written.
-    pub(crate) updated_at: Time,
 }
 
 /// Everything that one transaction writes.

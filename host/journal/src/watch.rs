@@ -1,10 +1,11 @@
 //! The journal's time: the clock's, but never before what has been written.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use holdshort_gate::Time;
 
-use crate::journal::Clock;
+/// Where a journal gets its time from.
+pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 
 /// While the clock is behind what was written, the journal's time goes on at nine tenths of its pace.
 ///

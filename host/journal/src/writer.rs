@@ -254,9 +254,10 @@ mod tests {
     use super::*;
     use crate::error::ReadError;
     use crate::memory::Memory;
+    use crate::rows::StoredRun;
     use crate::secret::Identity;
     use crate::staged::RUNS_KEPT_MAX;
-    use crate::store::{Batch, Head, Load, StoredRun};
+    use crate::store::{Batch, Head, Load};
     use crate::submit::{Submitted, Typed};
 
     fn writer() -> Writer {

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use super::settle::still_in_doubt;
+use super::settle::{attempted, still_in_doubt};
 use super::{Command, Refused, RestsOn, Sealed, Subject};
 use crate::approval::Requirement;
 use crate::call::Call;
@@ -219,24 +219,4 @@ fn unknown(call: &Call, reason: String, evidence: Option<String>) -> Vec<Event> 
     let evidence = evidence.filter(|found| known != Some(found.as_str()));
     let looked_up = evidence.map(|evidence| Event::EffectLookedUp { call: number, attempt, evidence });
     in_doubt.into_iter().chain(looked_up).collect()
-}
-
-/// The call, if it has begun exactly this attempt and its outcome is not written.
-pub(super) fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refused> {
-    let (_, call) = subject.call()?;
-    match &call.phase {
-        Phase::Started | Phase::InDoubt { .. } if call.attempts == attempt => Ok(call),
-        Phase::Started | Phase::InDoubt { .. } => Err(Refused::OtherAttempt { found: attempt, current: call.attempts }),
-        Phase::Succeeded { .. } | Phase::Failed { .. } | Phase::Unresolved { .. } => {
-            Err(Refused::AlreadyDecided { winner: None, state: call.phase.state() })
-        }
-        Phase::Refused(_)
-        | Phase::Cleared { .. }
-        | Phase::Held
-        | Phase::Approved { .. }
-        | Phase::Rejected { .. }
-        | Phase::Answered { .. }
-        | Phase::Expired
-        | Phase::Cancelled => Err(Refused::WrongPhase(call.phase.state())),
-    }
 }

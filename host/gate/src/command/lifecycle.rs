@@ -4,10 +4,10 @@
 
 use super::settle::still_in_doubt;
 use super::{Command, Refused, RestsOn, Sealed, Subject};
-use crate::event::Event;
+use crate::event::{Delayed, Event, Request, RunLimits};
 use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::phase::Phase;
-use crate::run::{Delayed, Request, Run, RunLimits, RunPhase};
+use crate::run::{Run, RunPhase};
 
 /// Brings a run to life.
 #[derive(Clone, Debug)]

@@ -18,9 +18,10 @@ pub use propose::{Propose, Proposed, RecordRoutine};
 pub use settle::{Expire, Resolve};
 
 use crate::approval::NotEligible;
-use crate::beside::{Beside, Likeness, Mark};
+use crate::beside::Likeness;
 use crate::call::{Call, Inconsistent};
-use crate::clearance::{Clearance, Proposal};
+use crate::clearance::{Beside, Clearance, Proposal};
+use crate::condition::Mark;
 use crate::decision::Decision;
 use crate::event::Event;
 use crate::grant::{Granted, NotGranted};

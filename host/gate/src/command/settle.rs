@@ -1,6 +1,5 @@
 //! The ends of a call besides the outcome of an attempt: a person settles a doubt, or the call's time is over.
 
-use super::effect::attempted;
 use super::{Command, Refused, Sealed, Subject};
 use crate::call::Call;
 use crate::clearance::EffectClass;
@@ -70,6 +69,26 @@ impl Command for Expire {
             Some(deadline) if now >= deadline => Ok((vec![Event::CallExpired { call: call.number }], ())),
             Some(_) | None => Err(Refused::NotDue),
         }
+    }
+}
+
+/// The call, if it has begun exactly this attempt and its outcome is not written.
+pub(super) fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refused> {
+    let (_, call) = subject.call()?;
+    match &call.phase {
+        Phase::Started | Phase::InDoubt { .. } if call.attempts == attempt => Ok(call),
+        Phase::Started | Phase::InDoubt { .. } => Err(Refused::OtherAttempt { found: attempt, current: call.attempts }),
+        Phase::Succeeded { .. } | Phase::Failed { .. } | Phase::Unresolved { .. } => {
+            Err(Refused::AlreadyDecided { winner: None, state: call.phase.state() })
+        }
+        Phase::Refused(_)
+        | Phase::Cleared { .. }
+        | Phase::Held
+        | Phase::Approved { .. }
+        | Phase::Rejected { .. }
+        | Phase::Answered { .. }
+        | Phase::Expired
+        | Phase::Cancelled => Err(Refused::WrongPhase(call.phase.state())),
     }
 }
 

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use holdshort_gate::{Call, CallNumber};
 
+use crate::rows::StoredRun;
 use crate::rows::{LogLine, Position};
-use crate::store::{LOG_LINES_MAX, StoredRun};
+use crate::store::LOG_LINES_MAX;
 
 /// A run with what the SQLite store keeps in tables of their own.
 pub(super) struct KeptRun {

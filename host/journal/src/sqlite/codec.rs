@@ -7,7 +7,7 @@ use holdshort_gate::{Digest, Recorded, Run, RunPhase, RunState, Time};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::ReadError;
-use crate::store::StoredRun;
+use crate::rows::StoredRun;
 
 /// A body larger than this goes to the blobs, so that lists and indices stay small.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;

@@ -9,8 +9,9 @@ use rusqlite::{Connection, OptionalExtension};
 use super::codec::{BODY_BYTES_MAX, detail, integer};
 use super::told as notes;
 use crate::history::deed;
+use crate::rows::StoredRun;
 use crate::rows::{Entry, timer};
-use crate::store::{Batch, LOG_LINES_MAX, StoredRun, opens, revises};
+use crate::store::{Batch, LOG_LINES_MAX, opens, revises};
 
 /// The statements of one transaction.
 pub(super) struct Insert<'a> {

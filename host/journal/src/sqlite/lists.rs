@@ -7,10 +7,10 @@ use rusqlite::{Connection, Row, params_from_iter};
 use super::codec::{integer, limit, natural};
 use super::row::{PLACE, Place, call_row, decision_row, grant_row};
 use crate::error::ReadError;
+use crate::history::DecisionKind;
 use crate::history::words;
-use crate::lists::{
-    CallFilter, CallOrder, CallRow, DecisionFilter, DecisionKind, DecisionRow, GrantFilter, GrantRow, Rank,
-};
+use crate::inbox::Rank;
+use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::Position;
 
 /// A state at a time, each in the order of its index; then the first of all.

@@ -19,7 +19,8 @@ use crate::error::ReadError;
 use crate::history::{Deed, deed, words_of};
 use crate::inbox::{WaitsFor, urgency};
 use crate::rows::Position;
-use crate::store::{StoredRun, made, opens, revises};
+use crate::rows::StoredRun;
+use crate::store::{made, opens, revises};
 
 impl Insert<'_> {
     /// The projection of a call holds what lists filter and order by; everything else is read from its events.

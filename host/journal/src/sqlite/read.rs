@@ -13,8 +13,9 @@ use super::open::connect;
 use super::told;
 use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
+use crate::rows::StoredRun;
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
-use crate::store::{Load, Reader, Readers, StoredRun};
+use crate::store::{Load, Reader, Readers};
 
 /// About how many bytes of events one read brings into memory, however many were asked for; at least one event in any case.
 const READ_BYTES_MAX: usize = 4 << 20;

@@ -10,7 +10,8 @@ use super::insert::Insert;
 use super::open::connect;
 use super::{lists, read};
 use crate::error::ReadError;
-use crate::store::{Batch, Head, Load, Store, StoredRun, WriteError};
+use crate::rows::StoredRun;
+use crate::store::{Batch, Head, Load, Store, WriteError};
 
 /// The one writer.
 pub(crate) struct Sqlite {
