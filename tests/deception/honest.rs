@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use holdshort::review::{Matter, Text};
+use holdshort::review::{CallContent, Text};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn read<T: for<'a> Deserialize<'a>>(name: &str) -> T {
 /// Warnings, and notes, about a text in an action.
 fn told(text: &str) -> (Vec<String>, Vec<String>) {
     let arguments = json!({ "x": text });
-    let matter = Matter {
+    let matter = CallContent {
         summary: "pay",
         facts: &[],
         arguments: &arguments,

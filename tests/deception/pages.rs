@@ -1,7 +1,7 @@
 //! The renderers themselves: every text, in every field that reaches eyes, at several widths.
 
 use holdshort::review::terminal::{self, Line, Tone, plain};
-use holdshort::review::{Matter, Screenful, Shown, ShownExhibit, changes, screen};
+use holdshort::review::{CallContent, Screenful, Shown, ShownExhibit, changes, screen};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
@@ -66,7 +66,7 @@ impl<'a> Around<'a> {
         }];
         let facts = [("its task", self.fact.to_owned())];
         let preconditions = json!({ "tip": self.precondition });
-        let matter = Matter {
+        let matter = CallContent {
             summary: self.summary,
             facts: &facts,
             arguments,
@@ -229,7 +229,7 @@ fn what_is_disguised_is_marked() {
     let (mut marked, mut wrong) = (0, Vec::new());
     for bait in CORPUS.iter() {
         let arguments = json!({ "x": bait.text });
-        let matter = Matter {
+        let matter = CallContent {
             summary: PLAIN,
             facts: &[],
             arguments: &arguments,
@@ -238,7 +238,7 @@ fn what_is_disguised_is_marked() {
             preconditions: &Value::Null,
             differences: Vec::new(),
         };
-        let found: Vec<String> = matter.marks().iter().map(ToString::to_string).collect();
+        let found: Vec<String> = matter.remarks().iter().map(ToString::to_string).collect();
         let missing = bait.marks.iter().any(|mark| !found.iter().any(|found| found.contains(mark)));
         let more = found.iter().any(|found| !bait.marks.iter().any(|mark| found.contains(mark)));
         if missing || more {

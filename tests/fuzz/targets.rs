@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use holdshort::agent::Manifest;
 use holdshort::api::decisions;
-use holdshort::config::{Config, Surroundings};
+use holdshort::config::{Config, ConfigContext};
 use holdshort::review::terminal;
-use holdshort::review::{Matter, ShownExhibit, changes};
+use holdshort::review::{CallContent, ShownExhibit, changes};
 use holdshort_gate::command::Subject;
 use holdshort_gate::{Action, Capability, Digest, EffectKey, Event, FunctionType, JournalId, RunId, Time, WitType};
 use serde::Deserialize;
@@ -150,7 +150,7 @@ pub(crate) fn decision(bytes: &[u8]) -> bool {
     checked.is_ok()
 }
 
-/// Matter for a reviewer's terminal: nothing that a terminal would obey, and two different values never look alike.
+/// CallContent for a reviewer's terminal: nothing that a terminal would obey, and two different values never look alike.
 pub(crate) fn terminal(bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Shown {
@@ -173,7 +173,7 @@ pub(crate) fn terminal(bytes: &[u8]) -> bool {
         .collect();
     let page = |arguments: &Value| {
         let facts = [("Agent", shown.summary.clone())];
-        let matter = Matter {
+        let matter = CallContent {
             summary: &shown.summary,
             facts: &facts,
             arguments,
@@ -217,7 +217,7 @@ fn normal(value: &Value) -> Value {
 /// An operator's file.
 pub(crate) fn config(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
-    let around = Surroundings { folder: PathBuf::from("/nowhere"), is_repository: false, operator: "olga".into() };
+    let around = ConfigContext { folder: PathBuf::from("/nowhere"), is_repository: false, operator: "olga".into() };
     match Config::parse(text, Some(Path::new("/nowhere/holdshort.toml")), &around) {
         Ok(_) => true,
         Err(error) => {

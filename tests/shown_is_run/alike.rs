@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use holdshort::review::terminal::{self, action, plain};
-use holdshort::review::{Matter, Shown, changes};
+use holdshort::review::{CallContent, Shown, changes};
 use holdshort_gate::{Action, Digest, FunctionType, WitType};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -31,7 +31,7 @@ fn draw<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
 
 /// What a page shows of some arguments, with or without their types.
 fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> String {
-    let matter = Matter {
+    let matter = CallContent {
         summary: "a call",
         facts: &[],
         arguments,
@@ -45,7 +45,7 @@ fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> S
 
 /// The same on the review page. From the fifth level on its style indents no further, so such a difference is none here.
 fn browsed(arguments: &Value, function: Option<&FunctionType>) -> String {
-    let matter = Matter {
+    let matter = CallContent {
         summary: "a call",
         facts: &[],
         arguments,
@@ -146,7 +146,7 @@ fn different_texts_look_different() {
         let summary = |text: &str| {
             let (arguments, preconditions) = (json!({}), Value::Null);
             let facts = [("task", text.to_owned())];
-            let matter = Matter {
+            let matter = CallContent {
                 summary: text,
                 facts: &facts,
                 arguments: &arguments,

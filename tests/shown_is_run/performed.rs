@@ -3,7 +3,7 @@
 //! The endpoint and its journal are real; the connector is this test, which is handed the real `Authorized` and does nothing with it.
 
 use holdshort::cli::client::verify;
-use holdshort::review::Matter;
+use holdshort::review::CallContent;
 use holdshort::review::terminal::{action, plain};
 use holdshort_gate::command::{Propose, Proposed, Start};
 use holdshort_gate::{Action, Digest, FunctionType, Proposal, WitType};
@@ -67,7 +67,7 @@ async fn what_is_performed_has_the_digest_that_was_shown() {
         assert_eq!(shown["digest"], clearance_digest(&shown), "{again}");
         let verified = verify(&id.parse().unwrap(), &shown).unwrap();
         let facts = [("digest", verified.digest.to_string())];
-        let page = plain(&action(&Matter::of(&verified.proposal, &facts, &[]), 100));
+        let page = plain(&action(&CallContent::of(&verified.proposal, &facts, &[]), 100));
         let digest = page.lines().find_map(|line| line.strip_prefix("  digest: ")).expect("the page shows its digest");
         assert_eq!(shown["digest"], digest, "{again}");
 

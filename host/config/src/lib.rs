@@ -37,7 +37,7 @@ pub use zone::Zone;
 /// The inputs from outside the file. They are collected here, so that resolving depends only on its
 /// arguments.
 #[derive(Clone, Debug)]
-pub struct Surroundings {
+pub struct ConfigContext {
     /// The base folder of relative paths.
     pub folder: PathBuf,
     /// Whether the base folder is in a git repository.
@@ -56,26 +56,26 @@ impl Config {
         match std::fs::read_to_string(&file) {
             Ok(text) => {
                 let home = file.parent().unwrap_or(&folder).to_path_buf();
-                Self::parse(&text, Some(&file), &Surroundings::of(home))
+                Self::parse(&text, Some(&file), &ConfigContext::of(home))
             }
             // A file given by name must exist. The default file may be missing.
             Err(error) if error.kind() == ErrorKind::NotFound && path.is_none() => {
-                Self::parse("", None, &Surroundings::of(folder))
+                Self::parse("", None, &ConfigContext::of(folder))
             }
             Err(source) => Err(ConfigError::Unreadable { path: file, source }),
         }
     }
 
     /// Resolves `text`, read from `source`.
-    pub fn parse(text: &str, source: Option<&Path>, around: &Surroundings) -> Result<Self, ConfigError> {
+    pub fn parse(text: &str, source: Option<&Path>, context: &ConfigContext) -> Result<Self, ConfigError> {
         let authored: authored::File =
             toml::from_str(text).map_err(|error| error::from_toml(&error, text, source.unwrap_or(Path::new(""))))?;
-        resolve::resolve(authored, source, around)
+        resolve::resolve(authored, source, context)
             .map_err(|wrong| error::from_wrong(wrong, text, source.unwrap_or(Path::new(""))))
     }
 }
 
-impl Surroundings {
+impl ConfigContext {
     /// Collects the context for `folder` and this process.
     ///
     /// The operator's name is the one that the first host in this folder saved, because votes are

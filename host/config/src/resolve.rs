@@ -13,23 +13,23 @@ use toml::Spanned;
 use super::error::Wrong;
 use super::resolved::{Agent, Check, Config, Limits, ListenError, Server};
 use super::value::Name;
-use super::{Surroundings, authored, defaults};
+use super::{ConfigContext, authored, defaults};
 
 /// Resolves the file and the context to the values that the host uses. This is the only place for
 /// defaults and for rules about several keys. It does not read the disk: whether a named file
 /// exists is found when it is used.
-pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surroundings) -> Result<Config, Wrong> {
-    let folder = Folder(around.folder.clone());
+pub(super) fn resolve(file: authored::File, source: Option<&Path>, context: &ConfigContext) -> Result<Config, Wrong> {
+    let folder = Folder(context.folder.clone());
     let state = folder.path(defaults::STATE_FOLDER);
-    let deployment = connectors::deployment(file.deployment, &folder, around.is_repository)?;
+    let deployment = connectors::deployment(file.deployment, &folder, context.is_repository)?;
     let repository = match file.repository {
         Some(repository) => Some(folder.path(repository.path)),
         None => deployment.as_ref().map(|deployment| deployment.repository.clone()),
     };
-    let reviewers = people::reviewers(file.reviewers, &around.operator)?;
-    let approval = people::approval(file.approval.as_ref(), &reviewers, &around.operator, file.policy.is_some())?;
-    let groups = people::groups(file.groups, &reviewers, &around.operator)?;
-    let delegations = people::delegations(file.delegations, &reviewers, &around.operator)?;
+    let reviewers = people::reviewers(file.reviewers, &context.operator)?;
+    let approval = people::approval(file.approval.as_ref(), &reviewers, &context.operator, file.policy.is_some())?;
+    let groups = people::groups(file.groups, &reviewers, &context.operator)?;
+    let delegations = people::delegations(file.delegations, &reviewers, &context.operator)?;
     let (files, time_zone) = file.policy.map(|policy| (policy.files, policy.time_zone)).unwrap_or_default();
     let policies = files.into_iter().map(|path| folder.path(path)).collect();
     Ok(Config {
@@ -37,7 +37,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, around: &Surr
         journal: state.join(defaults::JOURNAL_FILE),
         token_file: state.join(defaults::TOKEN_FILE),
         operator_file: state.join(defaults::OPERATOR_FILE),
-        operator: around.operator.clone(),
+        operator: context.operator.clone(),
         server: server(file.server)?,
         limits: limits(file.limits.as_ref()),
         notify: notices::targets(file.notify, &folder, approval.expires_after_ms)?,

@@ -7,12 +7,12 @@ use holdshort_gate::{Capability, Digest, Reviewers, Time};
 
 use super::*;
 
-fn around() -> Surroundings {
-    Surroundings { folder: "/srv/shop".into(), is_repository: true, operator: "olga".into() }
+fn context() -> ConfigContext {
+    ConfigContext { folder: "/srv/shop".into(), is_repository: true, operator: "olga".into() }
 }
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
-    Config::parse(text, Some(Path::new("holdshort.toml")), &around())
+    Config::parse(text, Some(Path::new("holdshort.toml")), &context())
 }
 
 fn home(path: &str) -> PathBuf {

@@ -38,7 +38,7 @@ pub struct PutOff {
 
 /// The content of a call: a proposal, or the action alone if the call was refused at once.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Matter {
+pub enum CallContent {
     /// Put to policy and people.
     Proposed(Box<Proposal>),
     /// Refused before that.
@@ -53,7 +53,7 @@ pub struct Call {
     /// When it was proposed.
     pub proposed_at: Time,
     /// What it is about now.
-    pub matter: Matter,
+    pub matter: CallContent,
     /// 1, and one more for each edit and change of facts.
     pub revision: u32,
     /// The digest that a decision must name now.
@@ -145,14 +145,14 @@ impl Call {
             Event::CallCleared { call, proposal, clearance } => {
                 let start_by = at.plus_ms(proposal.requirement.start_within_ms);
                 let cleared =
-                    new(call, Matter::Proposed(proposal.clone()), Some(clearance), Phase::Cleared { start_by });
+                    new(call, CallContent::Proposed(proposal.clone()), Some(clearance), Phase::Cleared { start_by });
                 Some(Self { counted_at: Some(at), ..cleared })
             }
             Event::CallHeld { call, proposal, clearance } => {
-                Some(new(call, Matter::Proposed(proposal.clone()), Some(clearance), Phase::Held))
+                Some(new(call, CallContent::Proposed(proposal.clone()), Some(clearance), Phase::Held))
             }
             Event::CallRefused { call, action, refusal, .. } => {
-                Some(new(call, Matter::Refused(action.clone()), None, Phase::Refused(refusal.clone())))
+                Some(new(call, CallContent::Refused(action.clone()), None, Phase::Refused(refusal.clone())))
             }
             _ => None,
         }
@@ -230,7 +230,7 @@ impl Call {
 
     fn revise(&mut self, revision: u32, proposal: &Proposal, clearance: Digest, at: Time) {
         self.revision = revision;
-        self.matter = Matter::Proposed(Box::new(proposal.clone()));
+        self.matter = CallContent::Proposed(Box::new(proposal.clone()));
         self.clearance = Some(clearance);
         self.reheld = None;
         self.started_from = None;
@@ -250,8 +250,8 @@ impl Call {
     /// The proposal, unless the call was refused before there was one.
     pub fn proposal(&self) -> Option<&Proposal> {
         match &self.matter {
-            Matter::Proposed(proposal) => Some(proposal),
-            Matter::Refused(_) => None,
+            CallContent::Proposed(proposal) => Some(proposal),
+            CallContent::Refused(_) => None,
         }
     }
 
@@ -263,8 +263,8 @@ impl Call {
     /// The action as it stands now.
     pub fn action(&self) -> &Action {
         match &self.matter {
-            Matter::Proposed(proposal) => &proposal.action,
-            Matter::Refused(action) => action,
+            CallContent::Proposed(proposal) => &proposal.action,
+            CallContent::Refused(action) => action,
         }
     }
 

@@ -3,7 +3,7 @@
 //!
 //! - [`visible`] escapes every character that a screen would hide, reorder or obey.
 //! - [`outline`] lays out typed values, so that two different values never look alike.
-//! - [`marks`] finds texts that are likely to be misread.
+//! - [`remarks`] finds texts that are likely to be misread.
 //! - [`differences()`] finds claims that contradict the facts.
 //! - [`terminal`] puts the parts in order: the host's summary, the warnings, the action, the host's
 //!   evidence, and last the agent's own words under their own heading. [`Sheet`] has the same order
@@ -13,34 +13,34 @@
 //! takes a [`Screenful`], and a page's template takes [`Text`].
 //!
 //! A long line is wrapped and never cut. A page may omit long evidence: it then says so, and links
-//! to pages that show all of it ([`Leaf`]).
+//! to pages that show all of it ([`TextPage`]).
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod changes;
+mod code_points;
 pub mod differences;
-mod leaf;
+mod evidence_gaps;
 mod lookalikes;
-pub mod marks;
 pub mod outline;
 mod patch;
+pub mod remarks;
 pub mod screen;
+pub mod sentences;
 mod sheet;
 mod shown;
-mod spelled;
-pub mod story;
 pub mod terminal;
 mod text;
-mod unsaid;
+mod text_page;
 pub mod visible;
 pub mod waiting;
 
 pub use changes::{Change, changes};
 pub use differences::{Difference, differences};
-pub use leaf::{Leaf, Numbered};
-pub use marks::Mark;
 pub use patch::{Patch, PatchFile, PatchLine, Side};
+pub use remarks::Remark;
 pub use screen::Screenful;
 pub use sheet::{Item, Shape, Sheet};
 pub use shown::Shown;
-pub use terminal::{Line, Matter, ShownExhibit, Tone};
+pub use terminal::{CallContent, Line, ShownExhibit, Tone};
 pub use text::Text;
+pub use text_page::{NumberedLine, TextPage};

@@ -7,7 +7,7 @@ use icu_properties::script::ScriptWithExtensions;
 use unicode_security::GeneralSecurityProfile;
 use unicode_security::confusable_detection::skeleton;
 
-use super::marks::Warning;
+use super::remarks::Warning;
 use super::visible;
 
 /// Signs with a meaning in an address or an amount. A character that looks like `/` can make one

@@ -71,7 +71,7 @@ fn style(tone: Tone) -> Style {
         Tone::Claim => Style::new().add_modifier(Modifier::DIM),
         Tone::Before => Style::new().fg(Color::Red),
         Tone::After => Style::new().fg(Color::Green),
-        Tone::Matter => Style::new(),
+        Tone::Content => Style::new(),
     }
 }
 
@@ -95,7 +95,7 @@ mod tests {
 
     #[test]
     fn what_has_no_width_is_written_out() {
-        let rows = rows(&[Line::new(Tone::Matter, "a \u{1161} \u{1112}\u{1161}\u{11ab}".into())], 80);
+        let rows = rows(&[Line::new(Tone::Content, "a \u{1161} \u{1112}\u{1161}\u{11ab}".into())], 80);
         assert_eq!(rows[0].text(), "a <U+1161> \u{1112}\u{1161}\u{11ab}");
     }
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::changes::Change;
 use super::outline::{self, Content, Row};
-use super::terminal::{Matter, split};
+use super::terminal::{CallContent, split};
 use super::text::Text;
 
 /// The parts of an action, in their order.
@@ -48,19 +48,19 @@ pub enum Shape {
 
 impl Sheet {
     /// Lays out the content of a call.
-    pub fn of(matter: &Matter<'_>) -> Self {
-        let params = matter.function.map(|function| function.params.as_slice());
-        let (done, claimed) = split(matter.arguments);
+    pub fn of(content: &CallContent<'_>) -> Self {
+        let params = content.function.map(|function| function.params.as_slice());
+        let (done, claimed) = split(content.arguments);
         let rows = match &done {
             Ok(fields) => outline::arguments(fields, params),
             Err(value) => outline::outline(value, None),
         };
         let ty = params.and_then(|params| params.iter().find(|(name, _)| name == RATIONALE)).map(|(_, ty)| ty);
-        let holds = Some(matter.preconditions).filter(|value| !value.is_null());
+        let holds = Some(content.preconditions).filter(|value| !value.is_null());
         Self {
-            summary: Text::line(matter.summary),
-            warnings: matter.warnings().into_iter().map(Text::seen).collect(),
-            notes: matter.notes().into_iter().map(Text::seen).collect(),
+            summary: Text::line(content.summary),
+            warnings: content.warnings().into_iter().map(Text::seen).collect(),
+            notes: content.notes().into_iter().map(Text::seen).collect(),
             done: rows.into_iter().map(Item::from).collect(),
             holds: holds.map(|value| Item::all(value, None)).unwrap_or_default(),
             claims: claimed.map(|claimed| Item::all(claimed, ty)).unwrap_or_default(),

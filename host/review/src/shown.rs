@@ -87,6 +87,6 @@ fn colour(tone: Tone) -> Option<&'static str> {
         Tone::Claim => Some("2"),
         Tone::Before => Some("31"),
         Tone::After => Some("32"),
-        Tone::Matter => None,
+        Tone::Content => None,
     }
 }

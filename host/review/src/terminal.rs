@@ -11,9 +11,9 @@ use unicode_width::UnicodeWidthChar;
 
 use super::changes::Change;
 use super::differences::{Difference, differences};
-use super::marks::{self, Mark};
+use super::evidence_gaps::evidence_gaps;
 use super::outline::{self, Content, Row};
-use super::unsaid::unsaid;
+use super::remarks::{self, Remark};
 use super::visible;
 
 /// The minimum width for text, at any depth and on any terminal.
@@ -53,7 +53,7 @@ pub enum Tone {
     /// A warning of the host's.
     Warning,
     /// The action and the host's evidence.
-    Matter,
+    Content,
     /// A claim of the agent.
     Claim,
     /// A value that an edit removes.
@@ -64,7 +64,7 @@ pub enum Tone {
 
 /// The content of a call that a reviewer decides on.
 #[derive(Clone, Debug)]
-pub struct Matter<'a> {
+pub struct CallContent<'a> {
     /// The connector's summary in one line.
     pub summary: &'a str,
     /// The host's facts about the approval: label and text.
@@ -89,77 +89,77 @@ pub struct ShownExhibit {
     pub bytes: Option<Vec<u8>>,
 }
 
-impl<'a> Matter<'a> {
+impl<'a> CallContent<'a> {
     /// Collects the content of a proposal.
     pub fn of(proposal: &'a Proposal, facts: &'a [(&'a str, String)], exhibits: &'a [ShownExhibit]) -> Self {
         let (summary, arguments) = (proposal.summary.as_str(), proposal.action.arguments());
         let (preconditions, mut differences) = (&proposal.preconditions, differences(proposal));
-        differences.extend(unsaid(&proposal.facts));
+        differences.extend(evidence_gaps(&proposal.facts));
         Self { summary, facts, arguments, function: None, exhibits, preconditions, differences }
     }
 
     /// The warnings, as safe text: likely misreadings, contradicted claims, and gaps in the evidence. Any of them
     /// requires a confirmation word.
     pub fn warnings(&self) -> Vec<String> {
-        let marks = self.marks().into_iter().filter(Mark::alarms).map(|mark| mark.to_string());
-        marks.chain(self.differences.iter().map(Difference::to_string)).collect()
+        let remarks = self.remarks().into_iter().filter(Remark::alarms).map(|remark| remark.to_string());
+        remarks.chain(self.differences.iter().map(Difference::to_string)).collect()
     }
 
     /// The notes: spellings that need no caution but could be confused, such as separate accents, joiners and two
     /// directions.
     pub fn notes(&self) -> Vec<String> {
-        let marks = self.marks().into_iter().filter(|mark| !mark.alarms()).map(|mark| mark.to_string());
-        marks.chain(super::spelled::of_value("", self.arguments)).collect()
+        let remarks = self.remarks().into_iter().filter(|remark| !remark.alarms()).map(|remark| remark.to_string());
+        remarks.chain(super::code_points::of_value("", self.arguments)).collect()
     }
 
     /// The likely misreadings in all texts of the call.
-    pub fn marks(&self) -> Vec<Mark> {
-        let mut marks = marks::of_value("", self.arguments);
+    pub fn remarks(&self) -> Vec<Remark> {
+        let mut remarks = remarks::of_value("", self.arguments);
         // The connector builds the summary from the arguments, but it can add text of its own, such as a commit's
         // subject.
-        marks.extend(marks::of_sentence("summary", self.summary));
-        marks.extend(marks::of_value("preconditions", self.preconditions));
+        remarks.extend(remarks::of_sentence("summary", self.summary));
+        remarks.extend(remarks::of_value("preconditions", self.preconditions));
         for (index, exhibit) in self.exhibits.iter().enumerate() {
-            marks.extend(marks::of_sentence(&format!("title of evidence {}", index + 1), &exhibit.title));
+            remarks.extend(remarks::of_sentence(&format!("title of evidence {}", index + 1), &exhibit.title));
         }
-        marks
+        remarks
     }
 }
 
 /// The complete content in order: the host's summary, the warnings, the action, the host's evidence, and last the
 /// agent's own words.
-pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
+pub fn action(content: &CallContent<'_>, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
-    page.labelled(Tone::Heading, 0, "", matter.summary);
-    let warnings = matter.warnings();
+    page.labelled(Tone::Heading, 0, "", content.summary);
+    let warnings = content.warnings();
     if !warnings.is_empty() {
         page.heading("Warnings");
         warnings.iter().for_each(|warning| page.safe(Tone::Warning, 1, "! ", warning));
-        page.labelled(Tone::Matter, 0, "", "");
+        page.labelled(Tone::Content, 0, "", "");
     }
-    for (label, text) in matter.facts {
-        page.labelled(Tone::Matter, 1, &format!("{label}: "), text);
+    for (label, text) in content.facts {
+        page.labelled(Tone::Content, 1, &format!("{label}: "), text);
     }
     page.heading("What would be done");
-    let params = matter.function.map(|function| function.params.as_slice());
-    let (done, claimed) = split(matter.arguments);
+    let params = content.function.map(|function| function.params.as_slice());
+    let (done, claimed) = split(content.arguments);
     page.done(&done, params);
-    let notes = matter.notes();
+    let notes = content.notes();
     if !notes.is_empty() {
         page.heading("Code points of its texts");
-        notes.iter().for_each(|note| page.safe(Tone::Matter, 1, "- ", note));
+        notes.iter().for_each(|note| page.safe(Tone::Content, 1, "- ", note));
     }
-    if !matter.preconditions.is_null() {
+    if !content.preconditions.is_null() {
         page.heading("Only while this holds");
-        page.rows(Tone::Matter, outline::outline(matter.preconditions, None));
+        page.rows(Tone::Content, outline::outline(content.preconditions, None));
     }
-    if !matter.exhibits.is_empty() {
+    if !content.exhibits.is_empty() {
         page.heading("What the host found out");
     }
-    for exhibit in matter.exhibits {
-        page.labelled(Tone::Matter, 1, "- ", &format!("{} ({})", exhibit.title, exhibit.kind));
+    for exhibit in content.exhibits {
+        page.labelled(Tone::Content, 1, "- ", &format!("{} ({})", exhibit.title, exhibit.kind));
         if let Some(bytes) = &exhibit.bytes {
-            page.block(Tone::Matter, 2, &visible::byte_lines(bytes.strip_suffix(b"\n").unwrap_or(bytes)));
+            page.block(Tone::Content, 2, &visible::byte_lines(bytes.strip_suffix(b"\n").unwrap_or(bytes)));
         }
     }
     page.claims(claimed, params);
@@ -170,7 +170,7 @@ pub fn action(matter: &Matter<'_>, columns: usize) -> Vec<Line> {
 pub fn refused(facts: &[(&str, String)], arguments: &Value, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.heading("Refused without asking a reviewer; nothing was done");
-    facts.iter().for_each(|(label, text)| page.labelled(Tone::Matter, 1, &format!("{label}: "), text));
+    facts.iter().for_each(|(label, text)| page.labelled(Tone::Content, 1, &format!("{label}: "), text));
     page.heading("What the agent requested");
     let (done, claimed) = split(arguments);
     page.done(&done, None);
@@ -194,7 +194,7 @@ pub fn changes(changes: &[Change], columns: usize) -> Vec<Line> {
 /// A single value, such as a receipt.
 pub fn value(value: &Value, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
-    page.rows(Tone::Matter, outline::outline(value, None));
+    page.rows(Tone::Content, outline::outline(value, None));
     page.lines
 }
 
@@ -206,7 +206,7 @@ pub fn said(label: &str, words: &str, columns: usize) -> Vec<Line> {
 /// A message of the host beside the results, such as an error. Lines of a quotation after the first follow behind a
 /// bar.
 pub fn note(label: &str, text: &str) -> Vec<Line> {
-    behind(Tone::Matter, label, text, usize::MAX)
+    behind(Tone::Content, label, text, usize::MAX)
 }
 
 /// An agent's result beside text of the host: every line stands behind a bar.
@@ -228,7 +228,7 @@ fn behind(tone: Tone, label: &str, text: &str, columns: usize) -> Vec<Line> {
 /// A heading of the host's, after an empty line.
 pub fn heading(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
-    page.labelled(Tone::Matter, 0, "", "");
+    page.labelled(Tone::Content, 0, "", "");
     page.heading(&visible::fixed(text));
     page.lines.drain(1..).collect()
 }
@@ -236,7 +236,7 @@ pub fn heading(text: &str, columns: usize) -> Vec<Line> {
 /// A label and a text, on one line unless the text is wrapped.
 pub fn row(label: &str, text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
-    page.labelled(Tone::Matter, 0, &visible::label(label), text);
+    page.labelled(Tone::Content, 0, &visible::label(label), text);
     page.lines
 }
 
@@ -276,7 +276,7 @@ impl Page {
     /// Adds a heading. `text` comes from the host or is visible already.
     fn heading(&mut self, text: &str) {
         if !self.lines.is_empty() {
-            self.lines.push(Line { tone: Tone::Matter, text: String::new() });
+            self.lines.push(Line { tone: Tone::Content, text: String::new() });
         }
         self.safe(Tone::Heading, 0, "", text);
     }
@@ -310,9 +310,9 @@ impl Page {
     /// The arguments without the agent's reasons.
     fn done(&mut self, done: &Result<Map<String, Value>, &Value>, params: Option<&[(String, WitType)]>) {
         match done {
-            Ok(fields) if fields.is_empty() => self.safe(Tone::Matter, 1, "", "(without arguments)"),
-            Ok(fields) => self.rows(Tone::Matter, outline::arguments(fields, params)),
-            Err(value) => self.rows(Tone::Matter, outline::outline(value, None)),
+            Ok(fields) if fields.is_empty() => self.safe(Tone::Content, 1, "", "(without arguments)"),
+            Ok(fields) => self.rows(Tone::Content, outline::arguments(fields, params)),
+            Err(value) => self.rows(Tone::Content, outline::outline(value, None)),
         }
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use holdshort_words::Piece;
 use serde_json::Value;
 
-use super::{marks, visible};
+use super::{remarks, visible};
 
 /// One line of visible characters, none of which controls the screen. The template escapes HTML.
 ///
@@ -46,8 +46,8 @@ impl Text {
     }
 
     /// The warnings about a text at a position.
-    pub fn marks(place: &str, text: &str) -> Vec<Self> {
-        marks::of_text(place, text).iter().map(|mark| Self(mark.to_string())).collect()
+    pub fn remarks(place: &str, text: &str) -> Vec<Self> {
+        remarks::of_text(place, text).iter().map(|remark| Self(remark.to_string())).collect()
     }
 
     /// A value as JSON on one line that reads back as the same value.

@@ -5,7 +5,7 @@ use holdshort_gate::approval::NotEligible;
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{Call, EffectClass, Proposal, Requirement, Waiting};
 
-use super::story::{people, span};
+use super::sentences::{people, span};
 
 /// One sentence for each group that still has to decide.
 pub fn who(waiting: &[Waiting]) -> Vec<String> {

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::call::Matter;
+use holdshort_gate::call::CallContent;
 use holdshort_gate::{
     Action, Call, CallId, CallState, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote, Waiting,
 };
@@ -260,9 +260,9 @@ fn approval(journal: JournalId, run: RunId, agent: String, task: String, started
     let action_digest = call.action().digest();
     let reasons = call.proposal().map(|proposal| proposal.policy.reasons.clone()).unwrap_or_default();
     let (proposal, refused) = match (call.matter, call.phase) {
-        (Matter::Proposed(proposal), _) => (Some(proposal), None),
-        (Matter::Refused(action), Phase::Refused(reason)) => (None, Some(RefusedCall { action, reason })),
-        (Matter::Refused(_), _) => (None, None),
+        (CallContent::Proposed(proposal), _) => (Some(proposal), None),
+        (CallContent::Refused(action), Phase::Refused(reason)) => (None, Some(RefusedCall { action, reason })),
+        (CallContent::Refused(_), _) => (None, None),
     };
     Approval {
         id: format!("{run}.{}", call.number),

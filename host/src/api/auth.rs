@@ -35,11 +35,11 @@ const TOKEN_BYTES_MAX: usize = 512;
 pub struct Reviewers {
     by_hash: HashMap<Digest, Arc<str>>,
     /// The delegations by delegate: the absent reviewers, and the end of each.
-    places: HashMap<String, Places>,
+    delegations: HashMap<String, Delegations>,
 }
 
 /// The absent reviewers that a delegate acts for, and the end of each delegation.
-type Places = Arc<[(String, Time)]>;
+type Delegations = Arc<[(String, Time)]>;
 
 /// Two reviewers have the same token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,17 +59,17 @@ impl Reviewers {
                 return Err(SharedToken(other.to_string(), name));
             }
         }
-        Ok(Self { by_hash, places: HashMap::new() })
+        Ok(Self { by_hash, delegations: HashMap::new() })
     }
 
     /// Adds delegations: absent reviewer, delegate, end.
     #[must_use]
     pub fn with_delegations(mut self, all: impl IntoIterator<Item = (String, String, Time)>) -> Self {
-        let mut places = HashMap::<String, Vec<(String, Time)>>::new();
+        let mut delegations = HashMap::<String, Vec<(String, Time)>>::new();
         for (from, to, until) in all {
-            places.entry(to).or_default().push((from, until));
+            delegations.entry(to).or_default().push((from, until));
         }
-        self.places = places.into_iter().map(|(to, places)| (to, places.into())).collect();
+        self.delegations = delegations.into_iter().map(|(to, delegations)| (to, delegations.into())).collect();
         self
     }
 
@@ -93,8 +93,11 @@ impl Reviewers {
         let known = (token.len() <= TOKEN_BYTES_MAX).then(|| self.by_hash.get(&Digest::of(token.as_bytes()))).flatten();
         let detail = "unknown token: use the token whose hash is in your section `[reviewers.NAME]`, or on the host's machine the one in `.holdshort/token`";
         let nobody = || Problem::new(Kind::Unauthenticated, detail);
-        let places = |name: &str| self.places.get(name).cloned().unwrap_or_default();
-        known.cloned().map(|name| Reviewer { places: places(&name), name, signed_in_for_ms: 0 }).ok_or_else(nobody)
+        let delegations = |name: &str| self.delegations.get(name).cloned().unwrap_or_default();
+        known
+            .cloned()
+            .map(|name| Reviewer { delegations: delegations(&name), name, signed_in_for_ms: 0 })
+            .ok_or_else(nobody)
     }
 }
 
@@ -104,7 +107,7 @@ pub(crate) struct Reviewer {
     name: Arc<str>,
     /// The age of the authentication in milliseconds. A token authenticates each request.
     signed_in_for_ms: u64,
-    places: Places,
+    delegations: Delegations,
 }
 
 /// Compares the person, and ignores when they signed in.
@@ -130,17 +133,17 @@ impl Reviewer {
 
     /// The absent reviewers that they act for now.
     pub(crate) fn stands_for(&self, now: Time) -> impl Iterator<Item = &str> {
-        self.places.iter().filter(move |(_, until)| now < *until).map(|(name, _)| name.as_str())
+        self.delegations.iter().filter(move |(_, until)| now < *until).map(|(name, _)| name.as_str())
     }
 
     /// The reviewers on whose behalf they can act: themselves, and the absent ones. A list of waiting calls is for all
     /// of these.
-    pub(crate) fn seats(&self, now: Time) -> Vec<String> {
+    pub(crate) fn on_behalf_of(&self, now: Time) -> Vec<String> {
         std::iter::once(self.name()).chain(self.stands_for(now)).map(str::to_owned).collect()
     }
 
     /// The absent reviewer this person votes for; `None` if their own vote counts, or if neither vote would.
-    pub(crate) fn seat(&self, call: &Call, started_by: &str, now: Time) -> Option<&str> {
+    pub(crate) fn acting_for(&self, call: &Call, started_by: &str, now: Time) -> Option<&str> {
         let counts = |name: &str| call.admits_approval(name, started_by).is_ok() && !call.has_vote_of(name);
         // A delegate cannot override a decision that the absent reviewer made in person.
         let silent = |name: &str| !call.is_rejected_by(name);

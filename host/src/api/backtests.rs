@@ -25,7 +25,7 @@ use crate::policy::candidate::{Candidate, judge_all};
 use crate::policy::cases::{Cases, Tried};
 use crate::policy::load::{Problems, Source};
 use crate::policy::{CedarPolicy, Policy, Setting};
-use crate::review::story;
+use crate::review::sentences;
 
 /// The number of events judged in one child. The next ones are read meanwhile.
 const CHUNK: usize = 4_096;
@@ -149,7 +149,7 @@ struct FoundCall {
     (status = 422, body = Details, content_type = "application/problem+json", description = "The policies are invalid; the detail says where and how to correct them.")))]
 pub(super) async fn create(State(api): State<Api>, Input(request): Input<BacktestRequest>) -> Answer {
     let BacktestRequest { policies, add, since } = request;
-    let since = since.as_deref().map(super::past::time).transpose()?.unwrap_or(Time(0));
+    let since = since.as_deref().map(super::decision_history::time).transpose()?.unwrap_or(Time(0));
     let files =
         policies.into_iter().map(|Object(PolicyFile { name, text })| Source { path: name.into(), text }).collect();
     let report = run(&api, files, add, since).await?;
@@ -200,7 +200,7 @@ pub(crate) async fn try_cases(api: &Api, cases: Source, files: Vec<Source>, add:
                 candidate.judge(&setting.types, &puts(candidate.policy())?).map_err(unsound)?
             }
         };
-        Ok(read.tried(judgements, story::needs))
+        Ok(read.tried(judgements, sentences::needs))
     };
     blocking(work).await?
 }

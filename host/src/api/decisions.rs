@@ -192,7 +192,7 @@ async fn place(
         return Ok(place);
     }
     let started_by = subject.run.map(|run| run.started_by).unwrap_or_default();
-    Ok(reviewer.seat(&call, &started_by, now).map(str::to_owned))
+    Ok(reviewer.acting_for(&call, &started_by, now).map(str::to_owned))
 }
 
 /// Validates a decision without a journal: whether `id` can be an approval's id, and `body` a
@@ -292,7 +292,7 @@ pub(crate) async fn foresee(
     let current = || call.proposal().cloned().map(|proposal| Revision { proposal });
     let revision = revision.or_else(current).ok_or_else(wrong_phase)?;
     let (name, signed_in_at) = (reviewer.name().into(), reviewer.signed_in_at(api.journal().now()));
-    let stands_for = reviewer.seat(&call, &started_by, api.journal().now()).map(str::to_owned);
+    let stands_for = reviewer.acting_for(&call, &started_by, api.journal().now()).map(str::to_owned);
     let asked = Asked { run, number, reviewer: name, stands_for, signed_in_at, clearance, message: None };
     let outcome = asked.may(api, subject, &call, Choice::Edit(Box::new(revision)))?;
     Ok((call, outcome))

@@ -191,7 +191,11 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
         run: query.run.as_deref().map(ids::asked).transpose()?,
         agent: query.agent,
         capability: query.capability,
-        waiting_for: if query.mine.unwrap_or_default() { reviewer.seats(api.journal().now()) } else { Vec::new() },
+        waiting_for: if query.mine.unwrap_or_default() {
+            reviewer.on_behalf_of(api.journal().now())
+        } else {
+            Vec::new()
+        },
         order: order.after(query.after.as_deref())?,
         limit,
     };

@@ -1,18 +1,19 @@
 //! The HTTP endpoint: the JSON API under `/v1` for reviewers and programs.
 //!
-//! A request passes the admission check ([`door`]: host, origin, token), is read within [`limits`],
+//! A request passes the admission check ([`admission`]: host, origin, token), is read within [`limits`],
 //! and is answered by its resource's file. Every error becomes a [`problem`]. Routes and schema
 //! come from one list ([`openapi`]), so an undocumented route cannot be served.
 //!
 //! **Invariant:** a request that changes something is answered only with a `Flushed` value, so
 //! everything acknowledged is on disk.
 
+mod admission;
 pub mod agents;
 pub mod approvals;
 pub mod auth;
 pub mod backtests;
+mod decision_history;
 pub mod decisions;
-mod door;
 pub mod driver;
 pub mod events;
 pub mod exhibits;
@@ -21,6 +22,7 @@ mod forms;
 pub(crate) mod grants;
 pub mod health;
 pub mod history;
+mod idempotency;
 pub(crate) mod ids;
 mod inbox;
 mod journaled;
@@ -28,16 +30,13 @@ pub(crate) mod json;
 pub mod limits;
 pub(crate) mod message;
 mod metrics;
-mod names;
 pub mod openapi;
-mod past;
-mod patience;
 pub mod problem;
-mod repeat;
 pub mod resolutions;
 pub mod runs;
 pub(crate) mod secrets;
 pub(crate) mod server;
+mod session_names;
 pub mod sessions;
 pub mod shapes;
 mod shares;
@@ -46,6 +45,7 @@ mod starting;
 mod stats;
 mod views;
 mod wit_schema;
+mod write_timeout;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::atomic::AtomicUsize;
@@ -189,7 +189,7 @@ impl Api {
             .merge(self.0.pages.routes.clone())
             .method_not_allowed_fallback(wrong_method)
             .fallback(unknown)
-            .layer(middleware::from_fn_with_state(self.clone(), door::pass))
+            .layer(middleware::from_fn_with_state(self.clone(), admission::pass))
             .with_state(self.clone())
     }
 
@@ -216,13 +216,13 @@ type Answer = Result<Response, Problem>;
 async fn unknown(State(api): State<Api>, request: Request) -> Response {
     let path = request.uri().path();
     let problem = Problem::not_found(format_args!("`{}` here; `/openapi.json` lists the paths", shortened(path)));
-    door::Side::of(path).trouble(&api, problem)
+    admission::Side::of(path).trouble(&api, problem)
 }
 
 async fn wrong_method(State(api): State<Api>, request: Request) -> Response {
     let path = request.uri().path();
     let detail = format!("`{}` does not take {}", shortened(path), request.method());
-    door::Side::of(path).trouble(&api, Problem::new(Kind::MethodNotAllowed, detail))
+    admission::Side::of(path).trouble(&api, Problem::new(Kind::MethodNotAllowed, detail))
 }
 
 /// The error for a cursor that no page returned.

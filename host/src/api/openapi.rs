@@ -19,8 +19,8 @@ use super::shapes::{
     RankedPlaceShape, RunIdShape, RunStateWordShape,
 };
 use super::{
-    Answer, Api, agents, approvals, backtests, decisions, events, exhibits, explanations, grants, health, history,
-    inbox, past, resolutions, runs, sign_in, stats,
+    Answer, Api, agents, approvals, backtests, decision_history, decisions, events, exhibits, explanations, grants,
+    health, history, inbox, resolutions, runs, sign_in, stats,
 };
 
 /// The general part of the schema.
@@ -61,7 +61,7 @@ fn all() -> Vec<UtoipaMethodRouter<Api>> {
         routes!(grants::list),
         routes!(grants::show),
         routes!(grants::revoke),
-        routes!(past::list),
+        routes!(decision_history::list),
         routes!(runs::list, runs::create),
         routes!(runs::show),
         routes!(runs::cancel),

@@ -9,12 +9,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Reviewer;
+use super::idempotency::Key;
 use super::json::Json;
 use super::limits::{Input, Path, Query, asked, page};
 use super::message::Message;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::repeat::Key;
 use super::shapes::{DigestShape, IdempotencyKeyShape, Moment, RunIdShape, RunStateShape, RunStateWordShape};
 use super::{Answer, Api, ids};
 

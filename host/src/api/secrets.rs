@@ -18,9 +18,9 @@ use axum::http::{HeaderMap, HeaderValue, header};
 use super::Api;
 use super::auth::{Reviewer, Reviewers};
 use super::limits::{Rate, Throttle};
-use super::names;
 use super::problem::{Kind, Problem};
 use super::server::Line;
+use super::session_names;
 use super::sessions::{Session, SessionCookie, Sessions};
 
 /// The other end of a connection, as far as it can be distinguished.
@@ -145,9 +145,9 @@ impl Secrets {
     /// The address of a link that signs `reviewer` in once and continues to `next`. `host` is how
     /// they reach this host.
     pub(super) fn link(&self, reviewer: &Reviewer, host: &str, next: &str) -> Result<String, Problem> {
-        let name = self.cookie.is_named().then(names::random).transpose()?;
+        let name = self.cookie.is_named().then(session_names::random).transpose()?;
         let code = self.sessions.link(reviewer, name.as_deref(), Instant::now())?;
-        let at = name.map_or_else(|| host.to_owned(), |name| names::host(&name, host));
+        let at = name.map_or_else(|| host.to_owned(), |name| session_names::host(&name, host));
         let mut query = form_urlencoded::Serializer::new(String::new());
         let query = query.append_pair("code", &code).append_pair("next", next).finish();
         Ok(format!("{}://{at}/sign-in?{query}", self.scheme()))
@@ -155,8 +155,8 @@ impl Secrets {
 
     /// Whether a `Host` has the form of a session's name at a known port.
     pub(super) fn is_name(&self, host: &str, hosts: &HashSet<String>) -> bool {
-        let here = || hosts.iter().any(|known| names::port(known) == names::port(host));
-        self.cookie.is_named() && names::in_host(host).is_some() && here()
+        let here = || hosts.iter().any(|known| session_names::port(known) == session_names::port(host));
+        self.cookie.is_named() && session_names::in_host(host).is_some() && here()
     }
 }
 

@@ -23,10 +23,10 @@ use tower::ServiceExt;
 
 use super::Api;
 use super::auth::Reviewer;
-use super::patience::{Patient, Socket};
 use super::problem::{Kind, Problem};
 use super::secrets::Peer;
 use super::shares::{Share, Shares};
+use super::write_timeout::{Socket, WriteTimeout};
 
 /// The limits for a request's head: bytes, and number of headers. Tokens are short. The library
 /// reads pieces of up to this size and checks after each, so the largest possible head is twice as
@@ -159,7 +159,7 @@ async fn answer(stream: Box<dyn Socket>, router: Router, line: Arc<Line>, api: &
         .header_read_timeout(api.limits().header_time_max)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
-        .serve_connection(TokioIo::new(Patient::new(stream, api.limits().write_time_max, line.clone())), service);
+        .serve_connection(TokioIo::new(WriteTimeout::new(stream, api.limits().write_time_max, line.clone())), service);
     let mut connection = pin!(connection);
     let mut closing = api.0.closing.subscribe();
     let ended = tokio::select! {

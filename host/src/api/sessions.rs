@@ -19,9 +19,9 @@ use sha2::Sha256;
 use tokio::sync::{Notify, watch};
 
 use super::auth::Reviewer;
-use super::names;
 use super::problem::{Kind, Problem};
 use super::secrets::Tries;
+use super::session_names;
 
 /// How long a link is valid.
 pub(crate) const LINK_TIME: Duration = Duration::from_secs(10 * 60);
@@ -69,7 +69,7 @@ impl SessionCookie {
     /// The session's name in the request, if sessions have names.
     pub(super) fn session_name<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let host = headers.get(header::HOST).filter(|_| self.named)?;
-        names::in_host(host.to_str().ok()?)
+        session_names::in_host(host.to_str().ok()?)
     }
 
     /// Whether the page is reached with TLS.

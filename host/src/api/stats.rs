@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
 
+use super::decision_history::time;
 use super::json::Json;
 use super::limits::Query;
 use super::metrics::header;
 use super::openapi::Refusals;
-use super::past::time;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{InstantShape, Moment};
 use super::{Answer, Api};

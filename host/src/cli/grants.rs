@@ -8,7 +8,7 @@ use super::args::{CallId, GrantTerms, GrantsAction, GrantsArgs, ListGrants};
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use crate::review::story;
+use crate::review::sentences;
 
 /// `GET /v1/grants`
 #[derive(Debug, Deserialize)]
@@ -69,8 +69,9 @@ fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Fai
             (false, None) => "over  ".into(),
         };
         let what = format!("{}: {}", grant.agent, grant.capability.function());
-        let terms = story::granted(grant);
-        output.row(&format!("{id}  {over}"), &format!("{what}, {terms}; by {by}; so far {}", story::total(used)))?;
+        let terms = sentences::granted(grant);
+        output
+            .row(&format!("{id}  {over}"), &format!("{what}, {terms}; by {by}; so far {}", sentences::total(used)))?;
     }
     if let Some(next) = page.next {
         output.note(&format!("there are more: --before {next}"));

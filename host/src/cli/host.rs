@@ -3,15 +3,15 @@
 //! This is the only place where all rooms meet. It gives the driver the previews and answers, the
 //! dispatcher the performers, and the endpoint the driver. No room gets anything else.
 
+mod check_sandboxes;
 mod clock;
-mod contained;
 mod driver;
-pub(super) mod judging;
-mod named;
+mod file_owners;
+mod notifiers;
 mod offers;
+pub(super) mod policy_setup;
 pub(super) mod registry;
 mod state;
-mod telling;
 mod types;
 
 use std::collections::BTreeSet;
@@ -40,12 +40,12 @@ use crate::policy::Setting;
 use crate::runs::{DisplayBudget, Runs, Settings};
 use holdshort_common::isolate::{self, Isolate};
 
+pub(super) use check_sandboxes::CheckSandboxes;
 pub(super) use clock::system_clock;
-pub(super) use contained::Contained;
+pub(super) use notifiers::targets;
 use offers::Offers;
 use state::CACHE_FOLDER;
 pub(super) use state::keep_private;
-pub(super) use telling::targets;
 
 /// A host with an open journal, which runs nothing yet.
 pub(super) struct Host {
@@ -56,7 +56,7 @@ pub(super) struct Host {
     targets: Vec<Target>,
     setting: Setting,
     known: Known,
-    contained: Contained,
+    sandboxes: CheckSandboxes,
 }
 
 /// Opens the configured journal. No other host can open it meanwhile.
@@ -68,20 +68,20 @@ impl Host {
     /// Wires the host of a configuration around its journal.
     pub(super) fn new(config: Config, journal: Journal) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
-        let contained = Contained::of(&config)?.demanded()?;
+        let sandboxes = CheckSandboxes::of(&config)?.demanded()?;
         let reader = Reader::isolated(this_program(), read_limits(&config), &config.state.join(CACHE_FOLDER));
         let reader = reader.map_err(|error| failed(&error))?;
-        let Offers { catalogue, performers } = offers::offers(&config, &journal, &reader, &contained)?;
+        let Offers { catalogue, performers } = offers::offers(&config, &journal, &reader, &sandboxes)?;
         let live = config.limits.live_runs;
         let guests_max = u32::try_from(instances_max(live)).unwrap_or(u32::MAX);
         let engine = Engine::new(reader.clone(), guests_max, live).map_err(|error| failed(&error))?;
-        let setting = judging::setting(&config, judging::sources(&config)?, &reader)?;
-        let policy = judging::policy(&config, &setting);
+        let setting = policy_setup::setting(&config, policy_setup::sources(&config)?, &reader)?;
+        let policy = policy_setup::policy(&config, &setting);
         let known = Known { groups: config.groups.clone(), types: setting.types.clone(), policies: policy.names() };
         let runs = Runs::new(journal.clone(), engine, catalogue, policy, self::settings(&config));
         let effects = Effects::new(journal.clone(), performers, runs.refresher());
-        let targets = telling::targets(&config, &system_clock())?;
-        Ok(Self { config, journal, runs, effects, targets, setting, known, contained })
+        let targets = notifiers::targets(&config, &system_clock())?;
+        Ok(Self { config, journal, runs, effects, targets, setting, known, sandboxes })
     }
 
     /// The reason why links in notifications do not work, if so.
@@ -91,7 +91,7 @@ impl Host {
 
     /// What separates the checks from the rest of the machine, if there are checks.
     pub(super) fn checks_note(&self) -> Option<String> {
-        self.contained.note()
+        self.sandboxes.note()
     }
 
     /// Prepares the host to serve. When this returns, the local operator's token exists and the
@@ -177,7 +177,7 @@ impl Host {
             cookie,
             limits: Limits::STANDARD,
             known: self.known.clone(),
-            unconfined: self.contained.is_unconfined(),
+            unconfined: self.sandboxes.is_unconfined(),
             targets_gone,
         }))
     }

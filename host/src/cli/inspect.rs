@@ -9,12 +9,12 @@ use serde_json::{Value, json};
 
 use super::args::InspectArgs;
 use super::exit::{Exit, Failure};
-use super::host::{Contained, forgetful_reader, registry};
+use super::host::{CheckSandboxes, forgetful_reader, registry};
 use super::output::Output;
 use crate::agent::{self, Entry, LoadError, Manifest};
 use crate::config::Config;
 use crate::connectors::descriptor::{Class, Effect};
-use crate::review::story;
+use crate::review::sentences;
 use crate::runs::{AgentError, BoundOffer, Catalogue, Offer};
 
 /// What no agent gets besides files, whatever it imports. It may be given some files.
@@ -72,7 +72,7 @@ fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     let manifest = reader.manifest(&std::fs::read(component).map_err(unread)?).map_err(refused)?;
     let mut report = Report::new(manifest, &catalogue(config)?);
     if report.routine.iter().any(|name| name.contains("/checks@")) {
-        report.note = Some(Contained::of(config)?.note().unwrap_or_else(|| "no check is configured".into()));
+        report.note = Some(CheckSandboxes::of(config)?.note().unwrap_or_else(|| "no check is configured".into()));
     }
     Ok(report)
 }
@@ -166,7 +166,7 @@ impl Report {
         output.row("", "Consequential calls, which hold short until they are cleared:")?;
         for (name, (by, Effect { class, evidence, .. })) in &self.consequential {
             output.row(&format!("  {name}  "), &format!("done by {by}"))?;
-            if let Some(text) = story::if_lost(*class, Some(evidence)) {
+            if let Some(text) = sentences::if_lost(*class, Some(evidence)) {
                 output.row("    if its outcome is unknown: ", &text)?;
             }
         }

@@ -8,7 +8,7 @@ use super::host::{self, system_clock};
 use super::output::Output;
 use super::session;
 use crate::config::Config;
-use crate::notify::webhook::NotTold;
+use crate::notify::webhook::NotDelivered;
 use crate::notify::{Notice, Target};
 
 /// Sends one notification once and prints the answer. It needs no host and no journal.
@@ -34,7 +34,7 @@ pub(super) fn run(action: &NotifyAction, config: &Config, output: &Output) -> Re
             output.json_line(&json!({ "target": target.name, "id": notice.id, "answer": said }))?
         }
         Ok(said) => output.text(&format!("{}: {said}", target.name))?,
-        Err(NotTold { why, .. }) => return Err(Failure::new(Exit::Failed, format!("{}: {why}", target.name))),
+        Err(NotDelivered { why, .. }) => return Err(Failure::new(Exit::Failed, format!("{}: {why}", target.name))),
     }
     Ok(Exit::Done)
 }

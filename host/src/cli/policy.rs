@@ -12,7 +12,7 @@ use serde_json::json;
 use super::args::{Global, PolicyAction};
 use super::client;
 use super::exit::{Exit, Failure};
-use super::host::{forgetful_reader, judging};
+use super::host::{forgetful_reader, policy_setup};
 use super::output::Output;
 use crate::config::Config;
 use crate::policy::candidate::judge_all;
@@ -20,14 +20,14 @@ use crate::policy::cases::Cases;
 use crate::policy::load::{Problem, Source};
 use crate::policy::schema::schema;
 use crate::policy::{CedarPolicy, Policy};
-use crate::review::story;
+use crate::review::sentences;
 
 /// Runs the subcommand.
 pub(super) fn run(action: &PolicyAction, global: &Global, config: &Config, output: &Output) -> Result<Exit, Failure> {
     match action {
         PolicyAction::Check { files } => check(&*policies(config, files)?, output),
         PolicyAction::Schema => {
-            let text = schema(&judging::types(config, &forgetful_reader(config)?)?);
+            let text = schema(&policy_setup::types(config, &forgetful_reader(config)?)?);
             if output.json {
                 output.json(&json!({ "schema": text }))?
             } else {
@@ -44,11 +44,11 @@ pub(super) fn run(action: &PolicyAction, global: &Global, config: &Config, outpu
 /// Loads the policies in these files, or in the configured ones.
 fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Failure> {
     let sources: Vec<Source> = if files.is_empty() {
-        judging::sources(config)?
+        policy_setup::sources(config)?
     } else {
-        files.iter().map(|path| judging::read(path)).collect::<Result<_, _>>()?
+        files.iter().map(|path| policy_setup::read(path)).collect::<Result<_, _>>()?
     };
-    judging::setting(config, sources, &forgetful_reader(config)?)?.present.ok_or_else(|| {
+    policy_setup::setting(config, sources, &forgetful_reader(config)?)?.present.ok_or_else(|| {
         let hint = "name files, or write `[policy]` and `files = [\"calls.cedar\"]` into holdshort.toml";
         Failure::new(Exit::Usage, "there are no policies, so every consequential call is held").hint(hint)
     })
@@ -83,17 +83,17 @@ fn test(path: &Path, policies: &CedarPolicy, config: &Config, output: &Output) -
     let usage = |what: String| Failure::new(Exit::Usage, format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| usage(error.to_string()))?;
     let cases: Cases = toml::from_str(&text).map_err(|error| usage(error.to_string()))?;
-    let types = judging::types(config, &forgetful_reader(config)?)?;
+    let types = policy_setup::types(config, &forgetful_reader(config)?)?;
     let puts = cases.puts(&policies.zone(), &types).map_err(usage)?;
-    let tried = cases.tried(judge_all(policies, &types, &puts), story::needs);
+    let tried = cases.tried(judge_all(policies, &types, &puts), sentences::needs);
     let failed = tried.iter().filter(|one| one.differs.is_some()).count();
     if output.json {
         output.json(&json!({ "cases": tried, "failed": failed }))?;
     } else {
         for one in &tried {
-            let mark = if one.differs.is_some() { "FAILED" } else { "ok" };
+            let remark = if one.differs.is_some() { "FAILED" } else { "ok" };
             let errors = one.errors.iter().map(|error| format!("could not be evaluated: {error}"));
-            output.text(&format!("{mark}: {}: {}", one.name, one.told()))?;
+            output.text(&format!("{remark}: {}: {}", one.name, one.told()))?;
             for line in errors.chain(one.differs.clone()) {
                 output.text(&format!("  {line}"))?;
             }

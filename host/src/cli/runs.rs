@@ -9,7 +9,7 @@ use super::args::{ListRuns, RunName, RunsAction, RunsArgs};
 use super::client::{self, Client, Delayed, RunPage, RunRow};
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use crate::review::story::moment;
+use crate::review::sentences::moment;
 use crate::review::terminal;
 
 /// Runs the subcommand; without one, the list.

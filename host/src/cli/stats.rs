@@ -9,7 +9,7 @@ use super::exit::{Exit, Failure};
 use super::host::system_clock;
 use super::output::Output;
 use crate::analysis::burden::{Report, words};
-use crate::review::story;
+use crate::review::sentences;
 
 /// `GET /v1/stats`
 #[derive(serde::Deserialize)]
@@ -22,7 +22,7 @@ struct Stats {
 /// Prints the figures and the suggested policies.
 pub(super) fn run(args: &StatsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let now = system_clock()();
-    let ago = |ms: u64| story::at(Time(now.0.saturating_sub(ms.saturating_mul(1_000))));
+    let ago = |ms: u64| sentences::at(Time(now.0.saturating_sub(ms.saturating_mul(1_000))));
     let mut query = vec![("since", ago(args.since))];
     query.extend(args.until.map(|until| ("until", ago(until))));
     let answer: Value = client.get("/stats", &query)?;
@@ -31,7 +31,7 @@ pub(super) fn run(args: &StatsArgs, client: &Client, output: &Output) -> Result<
         return Ok(Exit::Done);
     }
     let Stats { since, until, stats } = client::read(&answer)?;
-    output.row("from ", &format!("{} to {}", story::moment(&since), story::moment(&until)))?;
+    output.row("from ", &format!("{} to {}", sentences::moment(&since), sentences::moment(&until)))?;
     for (heading, rows) in stats.rows().iter().filter(|(_, rows)| !rows.is_empty()) {
         output.row(&format!("{heading}:"), "")?;
         for (name, text) in rows {

@@ -12,7 +12,7 @@ use super::args::{CallId, RunName};
 use super::client::{self, ApprovalDetail, Client, EventPage, LogLine, LogPage, RunRow};
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use crate::review::story;
+use crate::review::sentences;
 use crate::review::terminal;
 
 /// Events or log lines per request.
@@ -110,7 +110,7 @@ impl Watch<'_> {
     ) -> Result<(), Failure> {
         if let Some(delayed @ Event::RunDelayed { .. }) = event.known() {
             let (label, columns) = (format!("{} ", self.run), self.output.columns());
-            self.output.aside(&terminal::row(&label, &story::sentence(&delayed), columns));
+            self.output.aside(&terminal::row(&label, &sentences::sentence(&delayed), columns));
             return Ok(());
         }
         let call = event.data.get("call").and_then(Value::as_u64).and_then(|call| u32::try_from(call).ok());
@@ -124,7 +124,7 @@ impl Watch<'_> {
         let known = event.known().filter(is_news);
         if let Some(known) = &known {
             let columns = self.output.columns();
-            self.output.aside(&terminal::row(&format!("{id} "), &story::sentence(known), columns));
+            self.output.aside(&terminal::row(&format!("{id} "), &sentences::sentence(known), columns));
             if let Event::EffectSucceeded { receipt, .. } = known {
                 self.output.aside(&terminal::value(receipt, columns));
             }

@@ -4,8 +4,8 @@
 use holdshort_gate::{Digest, Time};
 use serde_json::{Value, json};
 
-use super::notice::{About, Kind, Notice};
-use crate::review::{Shown, story, visible};
+use super::notice::{Kind, Notice, NoticeCall};
+use crate::review::{Shown, sentences, visible};
 
 /// The format of a webhook's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub enum Format {
 
 /// An email of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Letter {
+pub struct NoticeEmail {
     /// Its stable id, which becomes the `Message-ID`.
     pub id: String,
     /// The recipient's address.
@@ -38,9 +38,9 @@ pub fn body(notice: &Notice, base: &str, format: Format) -> String {
 }
 
 /// The email to one reviewer.
-pub fn letter(notice: &Notice, base: &str, to: &str) -> Letter {
+pub fn email(notice: &Notice, base: &str, to: &str) -> NoticeEmail {
     let mut text = format!("{}.\n\n", sentence(notice));
-    if let Some(About { capability, summary, .. }) = &notice.call {
+    if let Some(NoticeCall { capability, summary, .. }) = &notice.call {
         text += &format!("{}\n\nCapability: {}\n", visible::line(summary), visible::line(capability));
     }
     for (name, value) in facts(notice) {
@@ -54,7 +54,7 @@ pub fn letter(notice: &Notice, base: &str, to: &str) -> Letter {
     // email is already there.
     let whose: String = Digest::of(to.as_bytes()).bytes().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let id = format!("{}-{whose}", notice.id);
-    Letter { id, to: to.into(), subject: format!("Holdshort: {}", sentence(notice)), text }
+    NoticeEmail { id, to: to.into(), subject: format!("Holdshort: {}", sentence(notice)), text }
 }
 
 fn standard(notice: &Notice, base: &str) -> Value {
@@ -120,11 +120,11 @@ fn facts(notice: &Notice) -> Vec<(&'static str, String)> {
     let mut facts = vec![("Agent", visible::line(&notice.agent))];
     facts.extend(notice.outcome.as_ref().map(|outcome| ("Outcome", visible::line(outcome))));
     let deadline = notice.call.as_ref().and_then(|call| call.deadline).filter(|_| notice.kind.asks());
-    facts.extend(deadline.map(|deadline| ("Decide before", story::at(deadline))));
+    facts.extend(deadline.map(|deadline| ("Decide before", sentences::at(deadline))));
     facts
 }
 
-fn approval(notice: &Notice, call: &About) -> String {
+fn approval(notice: &Notice, call: &NoticeCall) -> String {
     format!("{}.{}", notice.run, call.number)
 }
 

@@ -9,10 +9,10 @@
 //! it never contains what a decision needs.
 //!
 //! Read in this order: [`notice`] (content), [`message`] (text), [`sign`], [`address`] and
-//! [`webhook`] (transport), [`courier`] (delivery).
+//! [`webhook`] (transport), [`delivery`] (delivery).
 
 pub mod address;
-mod courier;
+mod delivery;
 pub mod message;
 pub mod notice;
 pub mod sign;
@@ -26,14 +26,14 @@ use futures_util::future::{BoxFuture, join_all};
 use holdshort_gate::Time;
 use holdshort_journal::{Clock, Journal, Note, ReadError};
 
-pub use courier::Retry;
-pub use message::{Format, Letter};
+pub use delivery::Retry;
+pub use message::{Format, NoticeEmail};
 pub use notice::{Kind, Notice};
 pub use webhook::Webhook;
 
 /// Sends an email and returns the relay's answer or its reason for refusing. The email is the
 /// host's own and not an agent's effect, so it needs no clearance.
-pub type Post = Arc<dyn Fn(Letter) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+pub type Post = Arc<dyn Fn(NoticeEmail) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
 
 /// A receiver of notifications, and its choice of events.
 #[derive(Clone)]
@@ -46,12 +46,12 @@ pub struct Target {
     pub lead: Duration,
     /// The number of attempts and the waits between them.
     pub retry: Retry,
-    pub way: Way,
+    pub transport: Transport,
 }
 
 /// The transport to a target.
 #[derive(Clone)]
-pub enum Way {
+pub enum Transport {
     Webhook(Webhook),
     /// Email to one reviewer, about calls on which they may decide.
     Mail {
@@ -107,7 +107,7 @@ impl Notify {
 
     /// Delivers to all targets. It returns only if the host drops it.
     pub async fn run(self) {
-        join_all(self.targets.iter().map(|target| courier::run(&self, target))).await;
+        join_all(self.targets.iter().map(|target| delivery::run(&self, target))).await;
         // Without targets the task waits forever, because its end would stop the host.
         std::future::pending().await
     }

@@ -63,7 +63,7 @@ pub struct Notice {
     pub agent: String,
     pub started_by: String,
     /// The call, unless the notification is about a run.
-    pub call: Option<About>,
+    pub call: Option<NoticeCall>,
     /// The outcome, or the reason for holding again, in the host's words.
     pub outcome: Option<String>,
     /// Whether the approvals of the earlier stage are complete and the next stage is asked.
@@ -72,7 +72,7 @@ pub struct Notice {
 
 /// The part of a notification about a call.
 #[derive(Clone, Debug)]
-pub struct About {
+pub struct NoticeCall {
     pub number: CallNumber,
     pub capability: String,
     /// The connector's summary. It quotes the agent, so it may be shown only in visible form.
@@ -146,7 +146,7 @@ impl Notice {
             run: entry.run.clone(),
             agent: run.agent.clone(),
             started_by: run.started_by.clone(),
-            call: call.map(About::of),
+            call: call.map(NoticeCall::of),
             outcome: outcome(event),
             next_stage: kind == Kind::Held && matches!(event, Event::DecisionMade { .. }),
         })
@@ -162,7 +162,7 @@ impl Notice {
             run: id_of_run.clone(),
             agent: run.agent.clone(),
             started_by: run.started_by.clone(),
-            call: Some(About::of(call)),
+            call: Some(NoticeCall::of(call)),
             outcome: None,
             next_stage: false,
         }
@@ -176,7 +176,7 @@ impl Notice {
     }
 }
 
-impl About {
+impl NoticeCall {
     fn of(call: &Call) -> Self {
         Self {
             number: call.number,

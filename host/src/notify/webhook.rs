@@ -50,7 +50,7 @@ const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
 
 /// The delivery of a notification is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NotTold {
+pub struct NotDelivered {
     /// The reason, without the target's address.
     pub why: String,
     /// The target's wish for the next attempt.
@@ -68,7 +68,7 @@ pub enum Again {
     Never,
 }
 
-impl From<String> for NotTold {
+impl From<String> for NotDelivered {
     fn from(why: String) -> Self {
         Self { why, again: Again::AsUsual }
     }
@@ -85,7 +85,7 @@ pub struct Answer {
 impl Webhook {
     /// Sends one notification once. An error says why delivery is unknown; of the URL it contains
     /// only the host.
-    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<Answer, NotTold> {
+    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<Answer, NotDelivered> {
         let (webhook, id, body) = (self.clone(), notice.id.clone(), body(notice, base, self.format));
         let (reply, answer) = tokio::sync::oneshot::channel();
         // A separate thread: a stopping host does not wait for a silent target.
@@ -97,7 +97,7 @@ impl Webhook {
         answer.await.unwrap_or_else(|_| Err("the attempt was interrupted".to_owned().into()))
     }
 
-    fn post(&self, id: &str, timestamp: u64, body: &str) -> Result<Answer, NotTold> {
+    fn post(&self, id: &str, timestamp: u64, body: &str) -> Result<Answer, NotDelivered> {
         let refused = Arc::new(Mutex::new(None));
         let agent = self.agent(refused.clone());
         let mut request = agent
@@ -110,7 +110,7 @@ impl Webhook {
         }
         let mut response = request.send(body).map_err(|error| {
             let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-            NotTold::from(refused.unwrap_or_else(|| self.without_path(&error.to_string())))
+            NotDelivered::from(refused.unwrap_or_else(|| self.without_path(&error.to_string())))
         })?;
         let status = response.status().as_u16();
         let asked = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
@@ -123,7 +123,7 @@ impl Webhook {
         // Only the status counts. A body that breaks off changes nothing.
         drop(response.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut answer));
         let answer = Answer { status, body: String::from_utf8_lossy(&answer).into_owned() };
-        if (200..300).contains(&status) { Ok(answer) } else { Err(NotTold { why: answer.refusal(), again }) }
+        if (200..300).contains(&status) { Ok(answer) } else { Err(NotDelivered { why: answer.refusal(), again }) }
     }
 
     /// A new HTTP client for each attempt, so that neither a connection nor an address is reused.

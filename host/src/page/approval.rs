@@ -9,17 +9,17 @@ use holdshort_gate::{
 use holdshort_journal::ReadError;
 use serde::Deserialize;
 
+use super::confirmation::caution;
 use super::evidence::{self, Body, Evidence};
 use super::frame::{Answer, Frame, Seal, Signed, When, long_page, page};
 use super::grant::may_grant;
 use super::resolve::{Resolving, resolving};
-use super::standing::{Standing, barred};
-use super::word::careful;
+use super::status::{Status, barred};
 use crate::api::limits::{Path, Query};
 use crate::api::{Api, approvals, ids, runs};
-use crate::review::story;
+use crate::review::sentences;
 use crate::review::waiting::is_early;
-use crate::review::{Item, Matter, Sheet, ShownExhibit, Text};
+use crate::review::{CallContent, Item, Sheet, ShownExhibit, Text};
 
 /// The query of the page's address.
 #[derive(Deserialize)]
@@ -45,7 +45,7 @@ struct ApprovalPage {
     started_by: Text,
     asked: When,
     consequence: &'static str,
-    standing: Standing,
+    status: Status,
     sheet: Sheet,
     evidence: Vec<Evidence>,
     /// Diffs are shown side by side.
@@ -87,7 +87,7 @@ struct Deciding {
     /// This reviewer may create a grant with the approval.
     grants: bool,
     /// The reason why an approval needs the confirmation word.
-    careful: Option<&'static str>,
+    caution: Option<&'static str>,
 }
 
 /// The decision made just before.
@@ -95,7 +95,7 @@ struct Deciding {
 pub(super) struct Before {
     pub(super) id: Text,
     pub(super) summary: Text,
-    pub(super) standing: Standing,
+    pub(super) status: Status,
 }
 
 /// Shows an approval in any state. The address is permanent.
@@ -114,7 +114,7 @@ pub(super) async fn show(
     // If the component is no longer readable, the arguments are laid out by their JSON alone.
     let function = api.driver().function(&call).await.ok();
     let titles = call.proposal().map(titles).unwrap_or_default();
-    let matter = matter(&call, function.as_ref(), &titles);
+    let content = content(&call, function.as_ref(), &titles);
     let asks = subject.run.as_ref();
     let started_by = asks.map(|run| run.started_by.as_str()).unwrap_or_default();
     let shown = ApprovalPage {
@@ -127,8 +127,8 @@ pub(super) async fn show(
         started_by: Text::line(started_by),
         asked: When::new(call.proposed_at, now),
         consequence: consequence(call.proposal().map_or(Some(Consequence::Low), |proposal| proposal.consequence)),
-        standing: Standing::of(&call, &id, started_by, now),
-        sheet: Sheet::of(&matter),
+        status: Status::of(&call, &id, started_by, now),
+        sheet: Sheet::of(&content),
         facts: facts(&api, &call),
         receipt: receipt(&call),
         digest: call.clearance,
@@ -157,7 +157,7 @@ pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<Before> {
     let (subject, call) = approvals::load(api, &run, number).await.ok()?;
     let started_by = subject.run.map(|run| run.started_by).unwrap_or_default();
     let summary = Text::line(&call.proposal()?.summary);
-    Some(Before { id: Text::line(id?), summary, standing: Standing::of(&call, id?, &started_by, api.journal().now()) })
+    Some(Before { id: Text::line(id?), summary, status: Status::of(&call, id?, &started_by, api.journal().now()) })
 }
 
 /// The value at stake as a label.
@@ -169,15 +169,15 @@ pub(super) fn consequence(consequence: Option<Consequence>) -> &'static str {
     }
 }
 
-fn matter<'a>(
+fn content<'a>(
     call: &'a Call,
     function: Option<&'a holdshort_gate::FunctionType>,
     titles: &'a [ShownExhibit],
-) -> Matter<'a> {
+) -> CallContent<'a> {
     static NOTHING: serde_json::Value = serde_json::Value::Null;
     match call.proposal() {
-        Some(proposal) => Matter { function, ..Matter::of(proposal, &[], titles) },
-        None => Matter {
+        Some(proposal) => CallContent { function, ..CallContent::of(proposal, &[], titles) },
+        None => CallContent {
             summary: "",
             facts: &[],
             arguments: call.action().arguments(),
@@ -197,10 +197,10 @@ pub(super) fn titles(proposal: &Proposal) -> Vec<ShownExhibit> {
 
 fn facts(api: &Api, call: &Call) -> Vec<(&'static str, Text)> {
     let Some(proposal) = call.proposal() else { return Vec::new() };
-    let if_lost = story::if_lost(proposal.class, api.driver().if_lost(call).as_deref());
+    let if_lost = sentences::if_lost(proposal.class, api.driver().if_lost(call).as_deref());
     let lost = if_lost.map(|text| ("if its outcome is unknown", text));
     let revision = ("revision", call.revision.to_string());
-    let all = story::proposal(proposal).into_iter().chain(lost).chain([revision]);
+    let all = sentences::proposal(proposal).into_iter().chain(lost).chain([revision]);
     all.map(|(label, text)| (label, Text::line(&text))).collect()
 }
 
@@ -229,8 +229,8 @@ fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Optio
     let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
     // A delegate is asked like the absent reviewer. Four-eyes excludes the delegate as a person
     // too.
-    let seat = signed.0.reviewer().seat(call, started_by, now);
-    let name = seat.unwrap_or(signed.name());
+    let acting_for = signed.0.reviewer().acting_for(call, started_by, now);
+    let name = acting_for.unwrap_or(signed.name());
     let bars = call.requirement().map(|asks| asks.bars(signed.name(), started_by, call.edited_by.as_deref()));
     let own = bars.and_then(Result::err).map(|why| Text::line(&why.to_string()));
     let barred = own.or_else(|| barred(subject, call, name));
@@ -241,12 +241,12 @@ fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Optio
         barred,
         early: is_early(call, name, started_by),
         place: Text::line(name),
-        stands_for: seat.map(Text::line),
+        stands_for: acting_for.map(Text::line),
         voted: call.has_vote_of(signed.name()),
         edited: call.edited_by.as_deref() == Some(signed.name()),
         question,
         grants: may_grant(subject, call, signed.name()),
-        careful: careful(call.proposal()),
+        caution: caution(call.proposal()),
     })
 }
 

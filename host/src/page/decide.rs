@@ -9,9 +9,9 @@ use holdshort_gate::{Call, CallNumber, Digest, RunId};
 use serde_json::Value;
 
 use super::approval::choices;
-use super::frame::{Answer, Signed, Trouble};
+use super::confirmation::{caution, typed};
+use super::frame::{Answer, ErrorPage, Signed};
 use super::inbox;
-use super::word::{careful, typed};
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
@@ -21,14 +21,14 @@ use crate::api::{Api, approvals, ids};
 /// Records the decision and leads to the next approval.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let (run, number) = ids::approval(&id)?;
-    let told = |problem: Problem| Trouble::at(problem, &id).with(form.field("message"));
+    let failed = |problem: Problem| ErrorPage::at(problem, &id).with(form.field("message"));
     let digest: Digest = form
         .field("digest")
         .and_then(|digest| digest.parse().ok())
-        .ok_or_else(|| told(Problem::new(Kind::BadRequest, "the form names no digest")))?;
-    signed.0.check(&digest.to_string(), form.field("seal").unwrap_or_default()).map_err(told)?;
+        .ok_or_else(|| failed(Problem::new(Kind::BadRequest, "the form names no digest")))?;
+    signed.0.check(&digest.to_string(), form.field("seal").unwrap_or_default()).map_err(failed)?;
     let request = request(&api, &run, number, digest, &form).await?;
-    let decided = decisions::decide(&api, &run, number, signed.0.reviewer(), request).await.map_err(told)?;
+    let decided = decisions::decide(&api, &run, number, signed.0.reviewer(), request).await.map_err(failed)?;
     Ok(Redirect::to(&inbox::after(&api, &signed, &id, &decided).await?).into_response())
 }
 
@@ -38,14 +38,14 @@ async fn request(
     number: CallNumber,
     digest: Digest,
     form: &Form,
-) -> Result<DecisionRequest, Trouble> {
-    let wrong = |detail: &str| Trouble::at(Problem::new(Kind::BadRequest, detail), &format!("{run}.{number}"));
+) -> Result<DecisionRequest, ErrorPage> {
+    let wrong = |detail: &str| ErrorPage::at(Problem::new(Kind::BadRequest, detail), &format!("{run}.{number}"));
     let (_, call) = approvals::load(api, run, number).await?;
     let kind = match form.field("decision") {
         Some("approve") => {
             // This checks the current revision. A form with another digest is refused in any case.
-            if careful(call.proposal()).is_some() {
-                typed(form).map_err(|problem| Trouble::at(problem, &format!("{run}.{number}")))?;
+            if caution(call.proposal()).is_some() {
+                typed(form).map_err(|problem| ErrorPage::at(problem, &format!("{run}.{number}")))?;
             }
             DecisionType::Approve
         }
@@ -53,8 +53,8 @@ async fn request(
         Some("respond") => DecisionType::Respond,
         Some(_) | None => return Err(wrong("the form names none of the decisions approve, reject and respond")),
     };
-    let told = |problem: Problem| Trouble::at(problem, &format!("{run}.{number}")).with(form.field("message"));
-    let message = Message::of(form, "message").map_err(told)?;
+    let failed = |problem: Problem| ErrorPage::at(problem, &format!("{run}.{number}")).with(form.field("message"));
+    let message = Message::of(form, "message").map_err(failed)?;
     let answer = chosen(&call, form).filter(|_| matches!(kind, DecisionType::Respond)).map(Value::String);
     match (&kind, &answer, &message) {
         (_, Some(_), Some(_)) => return Err(wrong("a choice was picked and an answer was written: send one of them")),

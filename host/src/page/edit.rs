@@ -14,16 +14,16 @@ use holdshort_gate::{Call, CallNumber, Digest, FunctionType, RATIONALE, RunId, W
 use serde_json::Value;
 
 use super::approval::consequence;
+use super::confirmation::{caution, typed};
 use super::evidence::{self, Body, Evidence};
 use super::form::{Draft, Kind, Name, Part, Sent, Wrong, parts};
-use super::frame::{Answer, Frame, Seal, Signed, Trouble, page};
-use super::word::{careful, typed};
+use super::frame::{Answer, ErrorPage, Frame, Seal, Signed, page};
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
 use crate::api::problem::{self, Problem};
 use crate::api::{Api, ids};
-use crate::review::{Item, Matter, Sheet, Text, changes};
+use crate::review::{CallContent, Item, Sheet, Text, changes};
 use holdshort_common::once::once;
 
 #[derive(Template)]
@@ -61,7 +61,7 @@ struct PreviewPage {
     /// The state of the call after the edit.
     outcome: DecisionOutcome,
     /// The reason why the edit needs the confirmation word.
-    careful: Option<&'static str>,
+    caution: Option<&'static str>,
 }
 
 /// An edit in progress.
@@ -80,12 +80,13 @@ struct Editing<'a> {
 impl<'a> Editing<'a> {
     /// Starts an edit. It refuses a reviewer who may not edit, or an outdated digest, before it
     /// does any work.
-    async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str, digest: Option<Digest>) -> Result<Self, Trouble> {
-        let told = |problem: Problem| Trouble::at(problem, id);
+    async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str, digest: Option<Digest>) -> Result<Self, ErrorPage> {
+        let failed = |problem: Problem| ErrorPage::at(problem, id);
         let (run, number) = ids::approval(id)?;
-        let (call, _) = decisions::foresee(api, &run, number, signed.0.reviewer(), digest, None).await.map_err(told)?;
-        let ty = editable(api.driver().function(&call).await.map_err(|error| told(error.into()))?);
-        let digest = call.clearance.ok_or_else(|| told(Problem::not_found("digest to edit")))?;
+        let (call, _) =
+            decisions::foresee(api, &run, number, signed.0.reviewer(), digest, None).await.map_err(failed)?;
+        let ty = editable(api.driver().function(&call).await.map_err(|error| failed(error.into()))?);
+        let digest = call.clearance.ok_or_else(|| failed(Problem::not_found("digest to edit")))?;
         Ok(Self { api, signed, id, run, number, call, digest, ty })
     }
 
@@ -147,22 +148,22 @@ impl<'a> Editing<'a> {
         let fresh: Vec<_> = new.exhibits.iter().filter(|exhibit| !old.exhibits.contains(exhibit)).cloned().collect();
         let evidence = evidence::these(self.api, &fresh, false).await?;
         let arguments = Text::compact(new.action.arguments());
-        let careful = careful([old, &new]);
+        let caution = caution([old, &new]);
         page(&PreviewPage {
             frame: self.signed.frame("inbox"),
             id: Text::line(self.id),
             digest,
-            seal: self.signed.seal(&sealed(digest, &arguments.to_string(), careful.is_some())),
+            seal: self.signed.seal(&sealed(digest, &arguments.to_string(), caution.is_some())),
             arguments,
             before: self.summary(),
-            sheet: Sheet::of(&Matter::of(&new, &[], &[])),
+            sheet: Sheet::of(&CallContent::of(&new, &[], &[])),
             consequence: consequence(new.consequence),
             changes: Item::changes(&changes(old.action.arguments(), new.action.arguments())),
             facts: Item::changes(&changes(&old.facts, &new.facts)),
             holds: Item::changes(&changes(&old.preconditions, &new.preconditions)),
             evidence,
             outcome,
-            careful,
+            caution,
         })
     }
 
@@ -190,8 +191,8 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
 
 /// Handles a button of the form or of the preview.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
-    let told = |problem: Problem| Trouble::at(problem, &id);
-    let wrong = |detail: &str| told(Problem::new(problem::Kind::BadRequest, detail));
+    let failed = |problem: Problem| ErrorPage::at(problem, &id);
+    let wrong = |detail: &str| failed(Problem::new(problem::Kind::BadRequest, detail));
     let digest: Digest =
         form.field("digest").and_then(|digest| digest.parse().ok()).ok_or_else(|| wrong("the form names no digest"))?;
     let (action, seal) = (form.field("action"), form.field("seal").unwrap_or_default());
@@ -200,7 +201,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     let takes_word = previewed.map(|arguments| sealed(digest, arguments, true));
     let takes_word = takes_word.is_some_and(|what| signed.0.sealed(&what, seal));
     if !takes_word {
-        signed.0.check(&plain, seal).map_err(told)?;
+        signed.0.check(&plain, seal).map_err(failed)?;
     }
     let editing = Editing::begin(&api, &signed, &id, Some(digest)).await?;
     if let Some(arguments) = previewed {
@@ -208,9 +209,9 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
         return match action {
             Some("send") => {
                 if takes_word {
-                    typed(&form).map_err(told)?;
+                    typed(&form).map_err(failed)?;
                 }
-                editing.send(arguments, Message::of(&form, "message").map_err(told)?).await
+                editing.send(arguments, Message::of(&form, "message").map_err(failed)?).await
             }
             Some(_) | None => editing.form(&editing.draft(&arguments), Wrong::new(), None),
         };

@@ -6,11 +6,11 @@ use axum::extract::State;
 use holdshort_gate::{Call, Digest, ExhibitRef};
 use serde::Deserialize;
 
-use super::frame::{Answer, Frame, Signed, Trouble, page};
+use super::frame::{Answer, ErrorPage, Frame, Signed, page};
 use crate::api::limits::{Path, Query};
 use crate::api::problem::Problem;
 use crate::api::{Api, approvals, ids};
-use crate::review::{Leaf, Numbered, Patch, Text};
+use crate::review::{NumberedLine, Patch, Text, TextPage};
 use holdshort_common::aside;
 
 /// The limits for evidence on a review page: one exhibit, and all together. Longer evidence has
@@ -44,12 +44,12 @@ pub(super) enum Body {
 
 /// The evidence of a call in order. With `whole`, it includes all that a page for printing can
 /// hold. Missing bytes are an error, because nobody may approve evidence that cannot be shown.
-pub(super) async fn all(api: &Api, call: &Call, whole: bool) -> Result<Vec<Evidence>, Trouble> {
+pub(super) async fn all(api: &Api, call: &Call, whole: bool) -> Result<Vec<Evidence>, ErrorPage> {
     these(api, call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default(), whole).await
 }
 
 /// The same for any exhibits in the journal.
-pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Result<Vec<Evidence>, Trouble> {
+pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Result<Vec<Evidence>, ErrorPage> {
     let mut shown = Vec::new();
     let limits = if whole { (PRINTED_BYTES_MAX, PRINTED_BYTES_MAX) } else { (ONE_BYTES_MAX, ALL_BYTES_MAX) };
     for (exhibit, fits) in fitting(exhibits, limits) {
@@ -84,7 +84,7 @@ fn fitting(exhibits: &[ExhibitRef], (one_max, all_max): (u64, u64)) -> impl Iter
 }
 
 /// Draws an exhibit. Long exhibits are drawn on a separate thread.
-async fn body(exhibit: &ExhibitRef, bytes: Vec<u8>) -> Result<Body, Trouble> {
+async fn body(exhibit: &ExhibitRef, bytes: Vec<u8>) -> Result<Body, ErrorPage> {
     let is_patch = exhibit.media == "text/x-diff";
     let draw = move || {
         let bytes = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
@@ -94,7 +94,7 @@ async fn body(exhibit: &ExhibitRef, bytes: Vec<u8>) -> Result<Body, Trouble> {
 }
 
 /// Reads an exhibit. The journal verifies its digest.
-async fn bytes(api: &Api, exhibit: &ExhibitRef) -> Result<Vec<u8>, Trouble> {
+async fn bytes(api: &Api, exhibit: &ExhibitRef) -> Result<Vec<u8>, ErrorPage> {
     let missing = || Problem::not_found(format_args!("evidence `{}` in the journal", exhibit.digest));
     Ok(api.journal().blob(&exhibit.digest).await?.ok_or_else(missing)?)
 }
@@ -114,7 +114,7 @@ struct EvidencePage {
     title: Text,
     digest: Digest,
     whose: Option<Text>,
-    lines: Vec<Numbered>,
+    lines: Vec<NumberedLine>,
     number: usize,
     pages: usize,
     count: usize,
@@ -134,8 +134,8 @@ pub(super) async fn show(
     let exhibits = call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default();
     let exhibit = exhibits.iter().find(|exhibit| exhibit.digest == wanted).ok_or_else(missing)?;
     let (bytes, at) = (bytes(&api, exhibit).await?, query.page.unwrap_or(1));
-    let leaf = move || Leaf::of(bytes.strip_suffix(b"\n").unwrap_or(&bytes), at);
-    let Leaf { lines, pages, count } = aside::for_people(leaf).await?.ok_or_else(missing)?;
+    let leaf = move || TextPage::of(bytes.strip_suffix(b"\n").unwrap_or(&bytes), at);
+    let TextPage { lines, pages, count } = aside::for_people(leaf).await?.ok_or_else(missing)?;
     let (frame, id, title) = (signed.frame(""), Text::line(&id), Text::line(&exhibit.title));
     let whose = exhibit.whose.as_deref().map(Text::line);
     page(&EvidencePage { frame, id, title, digest: wanted, whose, lines, number: at, pages, count })

@@ -9,7 +9,7 @@ use super::policy::ShownPolicy;
 use crate::api::explanations::{PresentVerdict, RecordedVerdict, explanation};
 use crate::api::limits::Path;
 use crate::api::{Api, approvals, ids};
-use crate::review::{Text, story};
+use crate::review::{Text, sentences};
 
 #[derive(Template)]
 #[template(path = "explanation.html")]
@@ -65,9 +65,9 @@ fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>
     let totals = verdict
         .totals
         .iter()
-        .map(|one| ("total before", Text::line(&format!("of {}: {}", one.of, story::total(&one.total)))));
+        .map(|one| ("total before", Text::line(&format!("of {}: {}", one.of, sentences::total(&one.total)))));
     let more = reasons.chain(totals).chain(errors(&verdict.errors)).collect();
-    (Some(story::judged(verdict.verdict)), verdict.determining.into_iter().map(ShownPolicy::from).collect(), more)
+    (Some(sentences::judged(verdict.verdict)), verdict.determining.into_iter().map(ShownPolicy::from).collect(), more)
 }
 
 /// The present verdict, and the changes that would alter it.
@@ -75,7 +75,7 @@ fn present(verdict: PresentVerdict, then: Option<&'static str>) -> Present {
     let why = verdict.why.as_ref().map(|why| ("why", Text::line(why)));
     Present {
         same: verdict.same_policies && then == Some(verdict.verdict),
-        verdict: story::judged(verdict.verdict),
+        verdict: sentences::judged(verdict.verdict),
         more: why.into_iter().chain(errors(&verdict.errors)).collect(),
         policies: verdict.determining.into_iter().map(ShownPolicy::from).collect(),
         changes: verdict.changes.iter().map(|change| Text::line(&change.sentence)).collect(),

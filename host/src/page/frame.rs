@@ -12,11 +12,11 @@ use crate::api::Api;
 use crate::api::problem::{Kind, Problem};
 use crate::api::sessions::Session;
 use crate::review::Text;
-use crate::review::story;
+use crate::review::sentences;
 use holdshort_common::aside;
 
 /// A page or an error page.
-pub(super) type Answer = Result<Response, Trouble>;
+pub(super) type Answer = Result<Response, ErrorPage>;
 
 /// The seal for forms that change only the session.
 pub(super) const ANY: &str = "any";
@@ -49,9 +49,9 @@ impl std::fmt::Display for Seal {
 pub(super) struct Signed(pub(super) Session);
 
 impl FromRequestParts<Api> for Signed {
-    type Rejection = Trouble;
+    type Rejection = ErrorPage;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, Trouble> {
+    async fn from_request_parts(parts: &mut Parts, _: &Api) -> Result<Self, ErrorPage> {
         let session = parts.extensions.get::<Session>().cloned();
         Ok(Self(session.ok_or_else(|| Problem::new(Kind::Unauthenticated, "sign in first"))?))
     }
@@ -90,14 +90,14 @@ pub(super) async fn long_page(template: impl Template + Send + 'static) -> Answe
 
 /// An error as a page.
 #[derive(Debug)]
-pub(super) struct Trouble {
+pub(super) struct ErrorPage {
     problem: Problem,
     back: Option<Text>,
     /// The reviewer's typed text, which the page gives back.
     typed: Option<Text>,
 }
 
-impl Trouble {
+impl ErrorPage {
     /// Adds a link back to an approval.
     pub(super) fn at(problem: Problem, approval: &str) -> Self {
         Self { back: Some(Text::line(approval)), ..Self::from(problem) }
@@ -110,19 +110,19 @@ impl Trouble {
     }
 }
 
-impl From<Problem> for Trouble {
+impl From<Problem> for ErrorPage {
     fn from(problem: Problem) -> Self {
         Self { problem, back: None, typed: None }
     }
 }
 
-impl From<ReadError> for Trouble {
+impl From<ReadError> for ErrorPage {
     fn from(error: ReadError) -> Self {
         Problem::from(error).into()
     }
 }
 
-impl From<aside::Failed> for Trouble {
+impl From<aside::Failed> for ErrorPage {
     fn from(error: aside::Failed) -> Self {
         Problem::new(Kind::Internal, error.to_string()).into()
     }
@@ -138,7 +138,7 @@ struct TroublePage {
     typed: Option<Text>,
 }
 
-impl IntoResponse for Trouble {
+impl IntoResponse for ErrorPage {
     fn into_response(self) -> Response {
         let frame = Frame { here: "", reviewer: None, seal: Seal::default() };
         let kind = self.problem.kind();
@@ -168,7 +168,7 @@ impl When {
             _ => format!("{} days", seconds / 86_400),
         };
         let about = if at > now { format!("in {span}") } else { format!("{span} ago") };
-        let exact = story::at(at);
+        let exact = sentences::at(at);
         let utc = exact.replace('T', " ").replace('Z', " UTC");
         Self { exact: Text::line(&exact), utc: Text::line(&utc), about: Text::line(&about) }
     }

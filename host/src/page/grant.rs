@@ -13,9 +13,9 @@ use axum::response::{IntoResponse, Redirect};
 use holdshort_gate::totals::money;
 use holdshort_gate::{Call, Digest, Grant, Phase, RunId, Subject};
 
-use super::frame::{Answer, Frame, Seal, Signed, Trouble, page};
+use super::confirmation::caution;
+use super::frame::{Answer, ErrorPage, Frame, Seal, Signed, page};
 use super::inbox;
-use super::word::careful;
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::grants::{Terms, drafted};
 use crate::api::limits::{Form, Path};
@@ -72,7 +72,7 @@ pub(super) fn may_grant(subject: &Subject, call: &Call, name: &str) -> bool {
     let alone = |requirement: &holdshort_gate::Requirement| {
         requirement.may_be_granted_by(name, started_by, call.edited_by.as_deref())
     };
-    let plain = careful(call.proposal()).is_none();
+    let plain = caution(call.proposal()).is_none();
     call.phase == Phase::Held && call.requirement().is_some_and(alone) && !call.is_question() && plain
 }
 
@@ -89,14 +89,14 @@ struct Granting<'a> {
 impl<'a> Granting<'a> {
     /// Starts a grant. It refuses a reviewer who may not create one, or an outdated call, before it
     /// does any work.
-    async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str) -> Result<Self, Trouble> {
-        let told = |kind, detail: &str| Trouble::at(Problem::new(kind, detail), id);
+    async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str) -> Result<Self, ErrorPage> {
+        let failed = |kind, detail: &str| ErrorPage::at(Problem::new(kind, detail), id);
         let (run, number) = ids::approval(id)?;
         let (subject, call) = approvals::load(api, &run, number).await?;
         let digest = call.clearance.filter(|_| call.phase == Phase::Held);
-        let digest = digest.ok_or_else(|| told(Kind::NotNow, "it no longer waits for a decision"))?;
+        let digest = digest.ok_or_else(|| failed(Kind::NotNow, "it no longer waits for a decision"))?;
         if !may_grant(&subject, &call, signed.name()) {
-            return Err(told(Kind::NotEligible, "you may not make grants for calls like this one"));
+            return Err(failed(Kind::NotEligible, "you may not make grants for calls like this one"));
         }
         Ok(Self { api, signed, id, run, call, digest })
     }
@@ -109,7 +109,7 @@ impl<'a> Granting<'a> {
     /// The form with the content sent before.
     async fn form(&self, sent: Option<&Form>, trouble: Option<&str>) -> Answer {
         let function =
-            self.api.driver().function(&self.call).await.map_err(|error| Trouble::from(Problem::from(error)))?;
+            self.api.driver().function(&self.call).await.map_err(|error| ErrorPage::from(Problem::from(error)))?;
         let typed =
             |name: &str, otherwise: &str| sent.and_then(|form| form.field(name)).unwrap_or(otherwise).to_owned();
         let lasts = typed("lasts", "7200000");
@@ -183,7 +183,7 @@ impl<'a> Granting<'a> {
             Ok(decided) => {
                 Ok(Redirect::to(&inbox::after(self.api, self.signed, self.id, &decided).await?).into_response())
             }
-            Err(problem) => Err(Trouble::at(problem, self.id)),
+            Err(problem) => Err(ErrorPage::at(problem, self.id)),
         }
     }
 }
@@ -200,19 +200,19 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
 
 /// Shows the preview, or creates the grant.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
-    let wrong = |detail: &str| Trouble::at(Problem::new(Kind::BadRequest, detail), &id);
+    let wrong = |detail: &str| ErrorPage::at(Problem::new(Kind::BadRequest, detail), &id);
     let digest: Digest =
         form.field("digest").and_then(|digest| digest.parse().ok()).ok_or_else(|| wrong("the form names no digest"))?;
     let grant = form.field("grant");
     let seal = form.field("seal").unwrap_or_default();
-    signed.0.check(&sealed(digest, grant.unwrap_or_default()), seal).map_err(|problem| Trouble::at(problem, &id))?;
+    signed.0.check(&sealed(digest, grant.unwrap_or_default()), seal).map_err(|problem| ErrorPage::at(problem, &id))?;
     let granting = Granting::begin(&api, &signed, &id).await?;
     // The decision uses the digest of the form. If it is outdated, the write is refused.
     let granting = Granting { digest, ..granting };
     match grant {
         Some(grant) => {
             let grant = serde_json::from_str(grant).map_err(|_| wrong("the form holds no valid grant"))?;
-            let message = Message::of(&form, "message").map_err(|problem| Trouble::at(problem, &id))?;
+            let message = Message::of(&form, "message").map_err(|problem| ErrorPage::at(problem, &id))?;
             granting.send(grant, message).await
         }
         None => granting.preview(&form).await,

@@ -11,7 +11,7 @@ use super::frame::{Answer, Frame, Seal, Signed, When, page};
 use crate::api::limits::{Form, Path, Query};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, grants, ids};
-use crate::review::{Text, story};
+use crate::review::{Text, sentences};
 
 const ROWS: usize = 50;
 
@@ -41,7 +41,7 @@ struct Row {
     what: Text,
     terms: Text,
     used: Text,
-    standing: bool,
+    status: bool,
     used_up: bool,
     revoked_by: Option<Text>,
 }
@@ -54,7 +54,7 @@ pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Q
     let rows = api.journal().grants(filter).await?;
     let next = rows.last().filter(|_| rows.len() == ROWS).map(|row| row.position.0);
     let row = |row: GrantRow| {
-        let standing = grants::stands(&row, now);
+        let status = grants::stands(&row, now);
         let GrantRow { id, granted, used, .. } = row;
         Row {
             id: Text::line(&id.to_string()),
@@ -62,9 +62,9 @@ pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Q
             at: When::new(granted.at, now),
             agent: Text::line(&granted.grant.agent),
             what: Text::line(granted.grant.capability.function()),
-            terms: Text::line(&story::granted(&granted.grant)),
-            used: Text::line(&story::total(&used)),
-            standing,
+            terms: Text::line(&sentences::granted(&granted.grant)),
+            used: Text::line(&sentences::total(&used)),
+            status,
             used_up: used.count >= granted.grant.calls,
             revoked_by: granted.revoked.map(|(by, _)| Text::line(&by)),
         }

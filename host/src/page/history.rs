@@ -9,11 +9,11 @@ use holdshort_gate::{CallState, Digest, Time};
 use holdshort_journal::{DecisionFilter, DecisionKind, DecisionRow, Position};
 use serde::Deserialize;
 
-use super::frame::{Answer, Frame, Signed, Trouble, When, page};
+use super::frame::{Answer, ErrorPage, Frame, Signed, When, page};
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, shortened};
-use crate::review::{Text, story};
+use crate::review::{Text, sentences};
 
 /// Rows of a page. The number is small because a row can be long.
 const ROWS: usize = 25;
@@ -85,14 +85,14 @@ pub(super) struct Row {
 
 impl Row {
     fn new(row: DecisionRow, now: Time) -> Self {
-        let exhibit = |one: &holdshort_gate::ExhibitRef| (Text::line(&story::short(&one.title)), one.digest);
+        let exhibit = |one: &holdshort_gate::ExhibitRef| (Text::line(&sentences::short(&one.title)), one.digest);
         Self {
             id: Text::line(&format!("{}.{}", row.call.run, row.call.call)),
             when: When::new(row.at, now),
             by: Text::line(&row.by.unwrap_or_default()),
             kind: row.kind,
-            message: row.message.map(|message| Text::line(&story::short(&message))),
-            summary: Text::line(&story::short(&row.summary)),
+            message: row.message.map(|message| Text::line(&sentences::short(&message))),
+            summary: Text::line(&sentences::short(&row.summary)),
             agent: Text::line(&row.call.agent),
             capability: Text::line(&row.call.capability.to_string()),
             state: row.call.state,
@@ -132,7 +132,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
 }
 
 /// The latest decisions of all reviewers.
-pub(super) async fn lately(api: &Api) -> Result<Vec<Row>, Trouble> {
+pub(super) async fn lately(api: &Api) -> Result<Vec<Row>, ErrorPage> {
     let filter = DecisionFilter { kinds: DecisionKind::BY_PEOPLE.to_vec(), ..DecisionFilter::all(LATELY) };
     let now = api.journal().now();
     Ok(api.journal().decisions(filter).await?.into_iter().map(|row| Row::new(row, now)).collect())

@@ -11,7 +11,7 @@ use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed, Position, Rank}
 use serde::Deserialize;
 
 use super::approval::{Before, before, consequence};
-use super::frame::{Answer, Frame, Signed, Trouble, When, page};
+use super::frame::{Answer, ErrorPage, Frame, Signed, When, page};
 use super::history;
 use crate::api::Api;
 use crate::api::limits::Query;
@@ -109,7 +109,7 @@ pub(super) async fn after(
     signed: &Signed,
     decided: &str,
     _written: &Flushed<DecisionOutcome>,
-) -> Result<String, Trouble> {
+) -> Result<String, ErrorPage> {
     let waiting = api.journal().calls(filter(signed, api.journal().now(), &InboxQuery::default(), false, 2)?).await?;
     let next = waiting.iter().map(|row| format!("{}.{}", row.run, row.call)).find(|id| id != decided);
     Ok(next.map_or_else(|| format!("/?decided={decided}"), |next| format!("/approvals/{next}?decided={decided}")))
@@ -121,20 +121,20 @@ fn filter(
     query: &InboxQuery,
     everybody: bool,
     limit: usize,
-) -> Result<CallFilter, Trouble> {
+) -> Result<CallFilter, ErrorPage> {
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let after = query.after.as_deref().map(cursor).transpose()?;
     Ok(CallFilter {
         agent: given(&query.agent),
         capability: given(&query.capability),
-        waiting_for: if everybody { Vec::new() } else { signed.0.reviewer().seats(now) },
+        waiting_for: if everybody { Vec::new() } else { signed.0.reviewer().on_behalf_of(now) },
         order: CallOrder::Ranked(after),
         ..CallFilter::in_states(&CallState::WAITING, limit)
     })
 }
 
 /// Reads a position in the ranked list, as the page before wrote it.
-fn cursor(text: &str) -> Result<(Rank, Position), Trouble> {
+fn cursor(text: &str) -> Result<(Rank, Position), ErrorPage> {
     let numbers = text.split_once('-').and_then(|(rank, position)| Some((rank.parse().ok()?, position.parse().ok()?)));
     let wrong = || Problem::new(Kind::BadRequest, "this is not a page of the inbox; begin at the first page");
     Ok(numbers.map(|(rank, position)| (Rank(rank), Position(position))).ok_or_else(wrong)?)

@@ -9,6 +9,7 @@ mod approval;
 mod assets;
 mod backtest;
 mod cases;
+mod confirmation;
 mod decide;
 mod edit;
 mod evidence;
@@ -26,10 +27,9 @@ mod run;
 mod runs;
 mod sheet;
 mod sign_in;
-mod standing;
 mod stats;
-mod told;
-mod word;
+mod status;
+mod timeline;
 
 use axum::Router;
 use axum::response::IntoResponse;
@@ -65,5 +65,5 @@ pub fn pages() -> Pages {
         .route("/sign-in", get(sign_in::show).post(sign_in::create))
         .route("/sign-out", post(sign_in::end))
         .route("/assets/{file}", get(assets::show));
-    Pages { routes, trouble: |problem| frame::Trouble::from(problem).into_response() }
+    Pages { routes, trouble: |problem| frame::ErrorPage::from(problem).into_response() }
 }

@@ -7,14 +7,14 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use holdshort_gate::{Call, EffectClass, Phase, RunId, Subject};
 
-use super::frame::{Answer, Seal, Signed, Trouble, When};
-use super::standing::barred;
+use super::frame::{Answer, ErrorPage, Seal, Signed, When};
+use super::status::barred;
 use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
 use crate::api::problem::{Kind, Problem};
 use crate::api::resolutions::{self, ResolutionRequest, ResolutionType};
 use crate::api::{Api, ids};
-use crate::review::{Item, Text, story};
+use crate::review::{Item, Text, sentences};
 use holdshort_common::once::once;
 
 /// The data of the form; `parts::resolving` lays it out.
@@ -45,7 +45,7 @@ pub(super) fn resolving(api: &Api, signed: &Signed, run: &RunId, subject: &Subje
     let (Phase::InDoubt { reason }, Some(proposal)) = (&call.phase, call.proposal()) else { return None };
     let id = format!("{run}.{}", call.number);
     let now = api.journal().now();
-    let if_lost = story::if_lost(proposal.class, api.driver().if_lost(call).as_deref());
+    let if_lost = sentences::if_lost(proposal.class, api.driver().if_lost(call).as_deref());
     Some(Resolving {
         call: call.number,
         attempt: call.attempts,
@@ -69,12 +69,12 @@ fn to_resolve(id: &str, attempt: u32) -> String {
 /// Records the resolution.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let (run, number) = ids::approval(&id)?;
-    let told = |problem: Problem| Trouble::at(problem, &id);
+    let failed = |problem: Problem| ErrorPage::at(problem, &id);
     let attempt = form.field("attempt").and_then(|attempt| attempt.parse().ok());
-    let attempt: u32 = attempt.ok_or_else(|| told(Problem::new(Kind::BadRequest, "the form names no attempt")))?;
-    signed.0.check(&to_resolve(&id, attempt), form.field("seal").unwrap_or_default()).map_err(told)?;
-    let request = request(attempt, &form).map_err(told)?;
-    let _written = resolutions::resolve(&api, &run, number, signed.0.reviewer(), request).await.map_err(told)?;
+    let attempt: u32 = attempt.ok_or_else(|| failed(Problem::new(Kind::BadRequest, "the form names no attempt")))?;
+    signed.0.check(&to_resolve(&id, attempt), form.field("seal").unwrap_or_default()).map_err(failed)?;
+    let request = request(attempt, &form).map_err(failed)?;
+    let _written = resolutions::resolve(&api, &run, number, signed.0.reviewer(), request).await.map_err(failed)?;
     Ok(Redirect::to(&format!("/approvals/{run}.{number}")).into_response())
 }
 

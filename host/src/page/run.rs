@@ -8,9 +8,9 @@ use holdshort_gate::{CallState, RunId, RunState, Seq};
 use holdshort_journal::{CallFilter, RunRow};
 use serde::Deserialize;
 
-use super::frame::{Answer, Frame, Seal, Signed, Trouble, When, page};
+use super::frame::{Answer, ErrorPage, Frame, Seal, Signed, When, page};
 use super::resolve::{Resolving, resolving};
-use super::told::{EVENTS, Told};
+use super::timeline::{EVENTS, TimelinePage};
 use crate::api::limits::{Form, Path, Query};
 use crate::api::message::Message;
 use crate::api::problem::Problem;
@@ -53,7 +53,7 @@ struct RunPage {
     task: Words,
     /// The agent's result, and whether the agent calls it a success.
     outcome: Option<(bool, Words)>,
-    told: Told,
+    timeline: TimelinePage,
     after: Seq,
     /// The start of the last page of events, unless this is it.
     latest: Option<Seq>,
@@ -90,7 +90,7 @@ pub(super) async fn show(
     let row = runs::row(&api, &run).await?;
     let now = api.journal().now();
     let after = query.after.unwrap_or(0);
-    let told = Told::read(&api, &run, after).await?;
+    let timeline = TimelinePage::read(&api, &run, after).await?;
     let (log, log_next) = log(&api, &run, query.log.unwrap_or(0)).await?;
     let whole = query.words.as_deref() == Some("whole");
     let last = row.last_seq.saturating_sub(Seq::try_from(EVENTS).unwrap_or(Seq::MAX));
@@ -110,8 +110,8 @@ pub(super) async fn show(
             Ok(text) => (true, Words::new(text, whole)),
             Err(text) => (false, Words::new(text, whole)),
         }),
-        latest: told.more.then_some(last.max(told.last)),
-        told,
+        latest: timeline.more.then_some(last.max(timeline.last)),
+        timeline,
         after,
         log,
         log_opened: query.log.is_some(),
@@ -121,7 +121,7 @@ pub(super) async fn show(
 }
 
 /// A page of the agent's log, and the start of the next one.
-async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(When, Text, Text)>, Option<u64>), Trouble> {
+async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(When, Text, Text)>, Option<u64>), ErrorPage> {
     let now = api.journal().now();
     let found = api.journal().log_lines(run, after, LOG_LINES).await?;
     let (mut lines, mut bytes, mut last) = (Vec::new(), 0, after);
@@ -138,7 +138,7 @@ async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(When, Text, Tex
 }
 
 /// The run's effects in doubt.
-async fn in_doubt(api: &Api, signed: &Signed, run: &RunId) -> Result<Vec<Resolving>, Trouble> {
+async fn in_doubt(api: &Api, signed: &Signed, run: &RunId) -> Result<Vec<Resolving>, ErrorPage> {
     let filter = CallFilter { run: Some(run.clone()), ..CallFilter::in_states(&[CallState::InDoubt], IN_DOUBT) };
     let mut all = Vec::new();
     for row in api.journal().calls(filter).await? {

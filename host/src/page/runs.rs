@@ -10,7 +10,7 @@ use super::frame::{Answer, Frame, Signed, When, page};
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, ids, shortened};
-use crate::review::{Text, story};
+use crate::review::{Text, sentences};
 
 const ROWS: usize = 50;
 
@@ -62,7 +62,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
     let row = |row: RunRow| Row {
         id: Text::line(&row.id.0),
         agent: Text::line(&row.agent),
-        task: Text::line(&story::short(&row.task)),
+        task: Text::line(&sentences::short(&row.task)),
         started_by: Text::line(&row.started_by),
         state: row.state,
         delayed: row.delayed.and(row.reason.as_deref()).map(Text::line),

@@ -13,7 +13,7 @@ use crate::analysis::burden::words;
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, shortened};
-use crate::review::{Text, story};
+use crate::review::{Text, sentences};
 
 /// Rows of a table, highest load first. The endpoint has all rows.
 const ROWS: usize = 20;
@@ -112,7 +112,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         of_people("groups-on", "By group and capability", &by_group_and_capability),
         of_people("reviewers", "By reviewer", &by_reviewer),
     ];
-    let exact = |at: Time| Text::line(&story::at(at));
+    let exact = |at: Time| Text::line(&sentences::at(at));
     page(&StatsPage {
         frame: signed.frame("stats"),
         from: Text::line(&query.from),

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::*;
 
-fn matter<'a>(arguments: &'a Value, exhibits: &'a [ShownExhibit]) -> Matter<'a> {
-    Matter {
+fn content<'a>(arguments: &'a Value, exhibits: &'a [ShownExhibit]) -> CallContent<'a> {
+    CallContent {
         summary: "deploy `main` to production",
         facts: &[],
         arguments,
@@ -24,7 +24,7 @@ fn matter<'a>(arguments: &'a Value, exhibits: &'a [ShownExhibit]) -> Matter<'a> 
 }
 
 fn shown(arguments: &Value, columns: usize) -> String {
-    plain(&action(&matter(arguments, &[]), columns))
+    plain(&action(&content(arguments, &[]), columns))
 }
 
 /// Random texts built from the signs that the renderer itself uses.
@@ -90,7 +90,7 @@ proptest! {
         let arguments = json!({"x": text, "rationale": {"summary": text}, name: [1]});
         let preconditions = Value::from(text.clone());
         let facts = [("task", text.clone())];
-        let whole = Matter { summary: &text, facts: &facts, arguments: &arguments, function: None, exhibits: &exhibits, preconditions: &preconditions, differences: Vec::new() };
+        let whole = CallContent { summary: &text, facts: &facts, arguments: &arguments, function: None, exhibits: &exhibits, preconditions: &preconditions, differences: Vec::new() };
         let mut lines = action(&whole, 80);
         lines.extend(super::said("RUN says: ", &text, 80));
         lines.extend(super::changes(&crate::changes(&arguments, &preconditions), 80));
@@ -110,7 +110,7 @@ proptest! {
     fn agents_cannot_imitate_the_frame(text in any::<String>(), more in tricky_text()) {
         let arguments = json!({"x": format!("{more}{text}{more}"), "rationale": more});
         let exhibits = [ShownExhibit { title: text.clone(), kind: "text/plain, 1 byte".into(), bytes: Some(more.into()) }];
-        for line in action(&matter(&arguments, &exhibits), 30) {
+        for line in action(&content(&arguments, &exhibits), 30) {
             let host_begins = ["  x:", "  rationale:", "  ! ", "  - ", "  │ ", "  ┊ ", "    │ ", "    ┊ ", "  \"", "  a text"];
             let own = line.text().is_empty() || line.tone() == Tone::Heading || host_begins.iter().any(|begin| line.text().starts_with(begin));
             prop_assert!(own, "{:?}", line.text());
@@ -179,11 +179,11 @@ fn the_whole_page() {
     ];
     let facts = [("run", "0k3v9m2e8q1c4z7d of release, started by olga".to_owned())];
     let preconditions = json!({"tip": "41aa"});
-    let whole = Matter {
+    let whole = CallContent {
         summary: "move production from 41aa to 3f2a1b0 (2 commits), which is a summary that is too long for one line",
         facts: &facts,
         preconditions: &preconditions,
-        ..matter(&arguments, &exhibits)
+        ..content(&arguments, &exhibits)
     };
     let expected = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/data/review/page.txt");
     let found = plain(&action(&whole, 72));
@@ -207,7 +207,7 @@ fn types_give_the_order_and_tell_numbers() {
         result: None,
     };
     let arguments = json!({"amount": {"currency": "EUR", "minor-units": "1250"}, "to": "ACME", "at": {"some": "-5"}});
-    let lines = action(&Matter { function: Some(&function), ..matter(&arguments, &[]) }, 80);
+    let lines = action(&CallContent { function: Some(&function), ..content(&arguments, &[]) }, 80);
     let text = plain(&lines);
     let body = text.split("What would be done\n").nth(1).unwrap();
     assert_eq!(body, "  to: \"ACME\"\n  amount:\n    minor-units: 1250\n    currency: \"EUR\"\n  at:\n    some: -5\n");

@@ -51,12 +51,12 @@ texts! {
     PagePathShape, "PagePath", "^/([A-Za-z0-9._~?=&%:-][A-Za-z0-9/._~?=&%:-]{0,510})?$", "A path of the review page.";
     /// A currency code.
     CurrencyShape, "Currency", "^[A-Z]{3}$", "A currency code.";
-    /// An idempotency key, as [`repeat`](crate::api::repeat) reads it.
+    /// An idempotency key, as [`idempotency`](crate::api::idempotency) reads it.
     IdempotencyKeyShape, "IdempotencyKey", r#"^("[A-Za-z0-9._:+/=-]{1,128}"|[A-Za-z0-9._:+/=-]{1,128})$"#,
     "A name of your choice for this request, such as a UUID; with quotes or without, it is the same key.";
 }
 
-/// A time in a request, as [`past::time`](crate::api::past::time) reads it.
+/// A time in a request, as [`decision_history::time`](crate::api::decision_history::time) reads it.
 #[derive(Debug)]
 pub struct InstantShape;
 

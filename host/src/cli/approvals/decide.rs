@@ -19,7 +19,7 @@ pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Resul
     if !output.json {
         output.lines(&page.lines(client, output.columns())?)?;
     }
-    let careful = page.careful().map(|why| ("approve", why));
+    let caution = page.caution().map(|why| ("approve", why));
     let mut decision = decision("approve", page.verified.digest, args.message.as_deref());
     let grant = grants::draft(&args.id, &args.grant, client)?;
     let question = match &grant {
@@ -31,7 +31,7 @@ pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Resul
         }
         None => "Approve exactly this?",
     };
-    confirm(&args.confirm, question, careful, output)?;
+    confirm(&args.confirm, question, caution, output)?;
     if let Some(grant) = grant {
         add(&mut decision, "grant", grant.grant);
     }
@@ -79,13 +79,13 @@ pub(in crate::cli) const MARKED: &str = "Read the warnings (marked with `!`) fir
 pub(super) fn confirm(
     how: &Confirm,
     question: &str,
-    careful: Option<(&str, &str)>,
+    caution: Option<(&str, &str)>,
     output: &Output,
 ) -> Result<(), Failure> {
     if how.yes {
         return Ok(());
     }
-    let (prompt, yes) = match careful {
+    let (prompt, yes) = match caution {
         Some((word, why)) => (format!("{why} {question} Type `{word}`:"), vec![word]),
         None => (format!("{question} [y/N]"), vec!["y", "yes"]),
     };

@@ -16,7 +16,7 @@ use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::review::terminal;
-use crate::review::{changes, marks, visible};
+use crate::review::{changes, remarks, visible};
 use holdshort_common::once::once;
 
 /// Shows the approval, reads new arguments, shows the changes, asks for confirmation, and sends
@@ -43,9 +43,9 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
     if !output.json {
         output.lines(&terminal::changes(&changes, output.columns()))?;
     }
-    let marks = marks::of_value("", &after);
-    for mark in &marks {
-        output.note(&format!("! {mark}"));
+    let remarks = remarks::of_value("", &after);
+    for remark in &remarks {
+        output.note(&format!("! {remark}"));
     }
     let mut decision = decision("edit", page.verified.digest, args.message.as_deref());
     add(&mut decision, "arguments", after);
@@ -53,8 +53,8 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
         Some(draft) => failure.hint(format!("your draft is kept in `{}`: send it with `--arguments`", draft.display())),
         None => failure,
     };
-    let careful = if !marks.iter().any(marks::Mark::alarms) { page.careful() } else { Some(MARKED) };
-    confirm(&args.confirm, "Propose this instead?", careful.map(|why| ("edit", why)), output).map_err(kept)?;
+    let caution = if !remarks.iter().any(remarks::Remark::alarms) { page.caution() } else { Some(MARKED) };
+    confirm(&args.confirm, "Propose this instead?", caution.map(|why| ("edit", why)), output).map_err(kept)?;
     let exit = send(&args.id, decision, client, output).map_err(kept)?;
     // The remaining draft is only a copy of data in the journal.
     draft.iter().for_each(|draft| drop(fs::remove_file(draft)));

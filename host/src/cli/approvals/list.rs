@@ -8,7 +8,7 @@ use crate::cli::args::ListApprovals;
 use crate::cli::client::{self, ApprovalPage, ApprovalRow, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::review::story::moment;
+use crate::review::sentences::moment;
 use crate::review::waiting;
 
 /// Prints the approvals in a state. By default it prints the waiting ones, those in doubt first.

@@ -8,10 +8,10 @@ use crate::cli::args::{CallId, ShowApproval};
 use crate::cli::client::{self, ApprovalDetail, Client, Effect, PutOff, RefusedCall, Verified, verify};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::review::story::{self, moment};
+use crate::review::sentences::{self, moment};
 use crate::review::terminal::{self, Line};
 use crate::review::waiting;
-use crate::review::{Matter, ShownExhibit};
+use crate::review::{CallContent, ShownExhibit};
 
 /// Longer exhibits are left out. The page then names the command that shows them; it never cuts
 /// one.
@@ -61,7 +61,7 @@ impl Page {
         let answer = client.approval(id)?;
         let detail = client::read::<ApprovalDetail>(&answer)?;
         if detail.state != CallState::Held {
-            let last = detail.decisions.last().map(|last| format!("it was {}", story::decided(&last.decision)));
+            let last = detail.decisions.last().map(|last| format!("it was {}", sentences::decided(&last.decision)));
             let how = last.unwrap_or_else(|| format!("it is {}", detail.state));
             return Err(Failure::new(Exit::Refused, format!("`{id}` waits for no decision: {how}")));
         }
@@ -93,11 +93,11 @@ impl Page {
         let facts = facts(&self.detail, Some(&self.verified));
         let ours = agent::functions().unwrap_or_default();
         let is_called = |import: &&agent::Import| import.capability == *self.verified.proposal.action.capability();
-        let mut matter = Matter::of(&self.verified.proposal, &facts, exhibits);
+        let mut content = CallContent::of(&self.verified.proposal, &facts, exhibits);
         // A host accepts only agents with the published types of our functions, so their types are
         // known here.
-        matter.function = ours.iter().find(is_called).map(|import| &import.ty);
-        let mut lines = terminal::action(&matter, columns);
+        content.function = ours.iter().find(is_called).map(|import| &import.ty);
+        let mut lines = terminal::action(&content, columns);
         if let Some(receipt) = self.detail.effect.as_ref().and_then(|effect| effect.receipt.as_ref()) {
             lines.extend(terminal::heading("What was done (the connector's receipt)", columns));
             lines.extend(terminal::value(receipt, columns));
@@ -111,9 +111,9 @@ impl Page {
 
     /// The reason why the reviewer must type the confirmation word instead of `y`: a warning, a
     /// contradicted claim, or an exhibit left out.
-    pub(in crate::cli) fn careful(&self) -> Option<&'static str> {
+    pub(in crate::cli) fn caution(&self) -> Option<&'static str> {
         let titles: Vec<ShownExhibit> = self.verified.proposal.exhibits.iter().map(titled).collect();
-        if !Matter::of(&self.verified.proposal, &[], &titles).warnings().is_empty() {
+        if !CallContent::of(&self.verified.proposal, &[], &titles).warnings().is_empty() {
             return Some(MARKED);
         }
         self.leaves_out().then_some("Evidence is not shown here; `--full` shows it.")
@@ -177,7 +177,7 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
         // A vote for an earlier revision, or from before a material fact changed, no longer counts.
         let fell = detail.digest.is_some_and(|digest| digest != made.decision.clearance);
         let of = if fell { " (an earlier revision)" } else { "" };
-        ("decided", format!("{}{of}: {}", moment(&made.at), story::decided(&made.decision)))
+        ("decided", format!("{}{of}: {}", moment(&made.at), sentences::decided(&made.decision)))
     }));
     if let Some(effect) = &detail.effect {
         facts.extend(of_effect(&detail.id, effect, verified.map(|verified| verified.proposal.class)));
@@ -198,8 +198,8 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     ));
     facts.push(("its task", detail.task.clone()));
     if let Some(Verified { proposal, digest, revision }) = verified {
-        facts.extend(story::proposal(proposal));
-        let if_lost = story::if_lost(proposal.class, detail.if_lost.as_deref());
+        facts.extend(sentences::proposal(proposal));
+        let if_lost = sentences::if_lost(proposal.class, detail.if_lost.as_deref());
         facts.extend(if_lost.map(|text| ("if its outcome is unknown", text)));
         facts.push(("revision", revision.to_string()));
         facts.push(("digest", digest.to_string()));
@@ -244,7 +244,7 @@ fn of_effect(id: &str, effect: &Effect, class: Option<EffectClass>) -> Vec<(&'st
 
 /// The refused action and the reason.
 fn of_refusal(RefusedCall { action, reason }: &RefusedCall) -> [(&'static str, String); 2] {
-    [("refused because", story::refused(reason)), ("called", story::action(action))]
+    [("refused because", sentences::refused(reason)), ("called", sentences::action(action))]
 }
 
 #[cfg(test)]
@@ -255,25 +255,25 @@ mod tests {
     use super::*;
 
     /// A page from the stored approval with a changed proposal.
-    fn careful(change: impl FnOnce(&mut Proposal), full: bool) -> Option<&'static str> {
+    fn caution(change: impl FnOnce(&mut Proposal), full: bool) -> Option<&'static str> {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/review/approval.json");
         let answer: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         let id = "0k3v9m2e8q1c4z7d.5".parse().unwrap();
         let mut verified = verify(&id, &answer).unwrap();
         change(&mut verified.proposal);
-        Page { id, detail: client::read(&answer).unwrap(), verified, full }.careful()
+        Page { id, detail: client::read(&answer).unwrap(), verified, full }.caution()
     }
 
     #[test]
     fn whatever_is_disguised_or_left_out_takes_a_word() {
-        assert_eq!(careful(|_| {}, false), None);
+        assert_eq!(caution(|_| {}, false), None);
         for title in ["diff production..\u{202e}main", "commits of p\u{430}ypal", "p\u{200b}", "\u{202e}"] {
-            assert_eq!(careful(|proposal| proposal.exhibits[0].title = title.into(), true), Some(MARKED), "{title:?}");
+            assert_eq!(caution(|proposal| proposal.exhibits[0].title = title.into(), true), Some(MARKED), "{title:?}");
         }
-        assert_eq!(careful(|proposal| proposal.summary.push('\u{202e}'), true), Some(MARKED));
-        assert_eq!(careful(|proposal| proposal.preconditions = json!({"p\u{430}y": 1}), true), Some(MARKED));
+        assert_eq!(caution(|proposal| proposal.summary.push('\u{202e}'), true), Some(MARKED));
+        assert_eq!(caution(|proposal| proposal.preconditions = json!({"p\u{430}y": 1}), true), Some(MARKED));
         let large = |proposal: &mut Proposal| proposal.exhibits[0].bytes = EXHIBIT_BYTES_AT_ONCE + 1;
-        assert!(careful(large, false).is_some_and(|why| why.contains("--full")));
-        assert_eq!(careful(large, true), None);
+        assert!(caution(large, false).is_some_and(|why| why.contains("--full")));
+        assert_eq!(caution(large, true), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use holdshort_journal::Journal;
 
-use super::Contained;
+use super::CheckSandboxes;
 use super::registry::{self, Around, Opened};
 use crate::agent::Reader;
 use crate::cli::exit::Failure;
@@ -22,9 +22,9 @@ pub(super) fn offers(
     config: &Config,
     journal: &Journal,
     reader: &Reader,
-    contained: &Contained,
+    sandboxes: &CheckSandboxes,
 ) -> Result<Offers, Failure> {
-    let around = Around::new(config, journal, reader, contained);
+    let around = Around::new(config, journal, reader, sandboxes);
     let mut performers = Performers::default();
     let catalogue = registry::catalogue(config, |patterns, served| {
         let refusal = served.refusal.clone();

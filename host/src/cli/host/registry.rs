@@ -232,7 +232,7 @@ fn reading(config: &Config) -> [Entry<'_>; 3] {
     let repository = entry(repository::DESCRIPTOR, |_, git| Ok(Opened::Routine(Arc::new(Repository::new(git)))));
     let checks = entry(checks::DESCRIPTOR, |around, git| {
         let scratch = around.config.state.join(CHECKOUTS_FOLDER);
-        let checks = Checks::open(git, around.contained.checks.clone(), around.children()?, scratch.clone())
+        let checks = Checks::open(git, around.sandboxes.checks.clone(), around.children()?, scratch.clone())
             .map_err(|error| failed(&format!("cannot make `{}`: {error}", scratch.display())))?;
         Ok(Opened::Routine(Arc::new(checks)))
     });

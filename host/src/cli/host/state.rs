@@ -4,7 +4,7 @@ use std::io::{ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::named;
+use super::file_owners;
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::config::{Config, Mail};
@@ -38,7 +38,7 @@ pub(in crate::cli) fn keep_private(config: &Config, output: &Output) -> Result<(
     if let Some(source) = &config.source {
         own::unwritable(source).map_err(failed)?;
     }
-    let open = named::look(config).map_err(|error| refused(&error))?;
+    let open = file_owners::look(config).map_err(|error| refused(&error))?;
     closed.iter().flatten().chain(&open).for_each(|line| output.note(&format!("note: {line}")));
     Ok(())
 }

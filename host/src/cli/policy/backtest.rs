@@ -10,9 +10,9 @@ use crate::api::shapes::Moment;
 use crate::cli::args::Backtest;
 use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
-use crate::cli::host::{judging, system_clock};
+use crate::cli::host::{policy_setup, system_clock};
 use crate::cli::output::Output;
-use crate::review::{story, terminal};
+use crate::review::{sentences, terminal};
 
 /// The used part of the host's answer.
 #[derive(Deserialize)]
@@ -53,7 +53,7 @@ struct Found {
 
 /// Runs the backtest at the host and prints the result.
 pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<Exit, Failure> {
-    let sources = args.files.iter().map(|path| judging::read(path)).collect::<Result<Vec<_>, _>>()?;
+    let sources = args.files.iter().map(|path| policy_setup::read(path)).collect::<Result<Vec<_>, _>>()?;
     let files = sources.iter().map(|source| json!({ "name": source.path.display().to_string(), "text": source.text }));
     let mut request = json!({ "policies": files.collect::<Vec<_>>(), "add": args.add });
     if let (Some(ago), Some(request)) = (args.since, request.as_object_mut()) {
@@ -89,7 +89,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     if refused.count > 0 {
         listed(&format!("{} that people approved would have been refused", calls(refused.count)), refused, output)?;
     }
-    let between = format!("{} to {}", story::moment(first), story::moment(last));
+    let between = format!("{} to {}", sentences::moment(first), sentences::moment(last));
     table(&format!("calls, {between}"), &answer.calls, output)?;
     table("revisions that people were asked about", &answer.revisions, output)?;
     output.lines(&terminal::heading("what people are asked: recorded → with the candidate", output.columns()))?;

@@ -9,7 +9,7 @@ use crate::cli::args::CallId;
 use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::review::{story, terminal};
+use crate::review::{sentences, terminal};
 
 /// The used part of the host's answer.
 #[derive(Deserialize)]
@@ -79,18 +79,18 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     match &answer.recorded {
         None => output.text("policy was not evaluated for this call")?,
         Some(recorded) => {
-            output.text(&format!("recorded: {}", story::judged(&recorded.verdict)))?;
+            output.text(&format!("recorded: {}", sentences::judged(&recorded.verdict)))?;
             recorded.reasons.iter().try_for_each(|why| output.row("  why: ", why))?;
             decided(&recorded.determining, &recorded.errors, output)?;
             for one in &recorded.totals {
-                output.row("  total before: ", &format!("of {}: {}", one.of, story::total(&one.total)))?;
+                output.row("  total before: ", &format!("of {}: {}", one.of, sentences::total(&one.total)))?;
             }
         }
     }
     if let Some(present) = &answer.present {
         let then = answer.recorded.as_ref().map(|recorded| &recorded.verdict);
         if !present.same_policies || then != Some(&present.verdict) {
-            output.text(&format!("the policies in force: {}", story::judged(&present.verdict)))?;
+            output.text(&format!("the policies in force: {}", sentences::judged(&present.verdict)))?;
             decided(&present.determining, &present.errors, output)?;
         }
         present.why.iter().try_for_each(|why| output.row("  why: ", why))?;

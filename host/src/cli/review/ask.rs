@@ -30,13 +30,13 @@ impl Ask {
 pub(super) struct Prompt {
     pub(super) ask: Ask,
     /// The reason why the confirmation word is required instead of a key.
-    careful: Option<&'static str>,
+    caution: Option<&'static str>,
     typed: String,
 }
 
 /// The state of a prompt.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum PromptState {
     /// More input is needed.
     Still,
     /// The prompt was cancelled.
@@ -46,8 +46,8 @@ pub(super) enum Asked {
 }
 
 impl Prompt {
-    pub(super) fn new(ask: Ask, careful: Option<&'static str>) -> Self {
-        Self { ask, careful, typed: String::new() }
+    pub(super) fn new(ask: Ask, caution: Option<&'static str>) -> Self {
+        Self { ask, caution, typed: String::new() }
     }
 
     /// The prompt, and the text typed so far.
@@ -58,7 +58,7 @@ impl Prompt {
             Ask::Reject => "Reject it; guidance for the agent (Enter sends, also without text; Esc cancels):",
             Ask::Respond => "Your answer (Enter sends, Esc cancels):",
         };
-        let question = match (self.is_text(), self.careful) {
+        let question = match (self.is_text(), self.caution) {
             (true, _) => question.to_owned(),
             (false, Some(why)) => format!("{why} {question} Type `{}`:", self.ask.kind()),
             (false, None) => format!("{question} [y/N]"),
@@ -71,11 +71,11 @@ impl Prompt {
     }
 
     /// Processes a key.
-    pub(super) fn answer(&mut self, input: &Input) -> Asked {
-        let no = || Asked::No("not confirmed; nothing was sent".into());
-        if !self.is_text() && self.careful.is_none() {
+    pub(super) fn answer(&mut self, input: &Input) -> PromptState {
+        let no = || PromptState::No("not confirmed; nothing was sent".into());
+        if !self.is_text() && self.caution.is_none() {
             let yes = matches!(input, Input::Char('y' | 'Y'));
-            return if yes { Asked::Yes(None) } else { no() };
+            return if yes { PromptState::Yes(None) } else { no() };
         }
         match input {
             Input::Escape => return no(),
@@ -86,16 +86,16 @@ impl Prompt {
             Input::Enter => {
                 let typed = self.typed.trim();
                 return match self.is_text() {
-                    true if typed.is_empty() && self.ask == Ask::Reject => Asked::Yes(None),
-                    true if typed.is_empty() => Asked::No("nothing was typed; nothing was sent".into()),
-                    true => Asked::Yes(Some(typed.to_owned())),
-                    false if typed.to_lowercase() == self.ask.kind() => Asked::Yes(None),
+                    true if typed.is_empty() && self.ask == Ask::Reject => PromptState::Yes(None),
+                    true if typed.is_empty() => PromptState::No("nothing was typed; nothing was sent".into()),
+                    true => PromptState::Yes(Some(typed.to_owned())),
+                    false if typed.to_lowercase() == self.ask.kind() => PromptState::Yes(None),
                     false => no(),
                 };
             }
             Input::Paste(_) | Input::Stop | Input::Up | Input::Down => {}
             Input::PageUp | Input::PageDown | Input::Home | Input::End => {}
         }
-        Asked::Still
+        PromptState::Still
     }
 }

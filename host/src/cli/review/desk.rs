@@ -8,7 +8,7 @@ use std::time::Instant;
 use holdshort_gate::{CallState, EffectClass};
 use serde_json::Value;
 
-use super::ask::{Ask, Asked, Prompt};
+use super::ask::{Ask, Prompt, PromptState};
 use super::inbox::Inbox;
 use super::news::{Looking, News};
 use super::reading::Reading;
@@ -18,9 +18,9 @@ use crate::cli::approvals::show::Page;
 use crate::cli::args::CallId;
 use crate::cli::client::{Decided, Lenient};
 use crate::cli::exit::{Exit, Failure};
-use crate::review::story;
+use crate::review::sentences;
 use crate::review::terminal;
-use crate::review::{ShownExhibit, changes, marks};
+use crate::review::{ShownExhibit, changes, remarks};
 
 /// An action for the caller to carry out.
 #[derive(Debug, PartialEq)]
@@ -200,8 +200,8 @@ impl Desk {
             self.status = why;
             return;
         }
-        let careful = self.open.as_ref().and_then(|open| open.fetched.page.careful());
-        self.prompt = Some(Prompt::new(Ask::Approve, careful));
+        let caution = self.open.as_ref().and_then(|open| open.fetched.page.caution());
+        self.prompt = Some(Prompt::new(Ask::Approve, caution));
     }
 
     fn ask_to_edit(&mut self) {
@@ -210,9 +210,9 @@ impl Desk {
             self.status = "read on: the end of the difference has not been on the screen yet".into();
             return;
         }
-        let marked = marks::of_value("", &edit.after).iter().any(marks::Mark::alarms);
-        let careful = if marked { Some(MARKED) } else { open.fetched.page.careful() };
-        self.prompt = Some(Prompt::new(Ask::Edit, careful));
+        let marked = remarks::of_value("", &edit.after).iter().any(remarks::Remark::alarms);
+        let caution = if marked { Some(MARKED) } else { open.fetched.page.caution() };
+        self.prompt = Some(Prompt::new(Ask::Edit, caution));
     }
 
     fn ask_for(&mut self, ask: Ask, question: bool) {
@@ -228,9 +228,9 @@ impl Desk {
     fn answer(&mut self, mut prompt: Prompt, input: &Input) -> Order {
         let ask = prompt.ask;
         match prompt.answer(input) {
-            Asked::Still => self.prompt = Some(prompt),
-            Asked::No(why) => self.status = why,
-            Asked::Yes(text) => {
+            PromptState::Still => self.prompt = Some(prompt),
+            PromptState::No(why) => self.status = why,
+            PromptState::Yes(text) => {
                 let Some(open) = &self.open else { return Order::Wait };
                 let mut decision = decision(ask.kind(), open.fetched.page.verified.digest, text.as_deref());
                 if let (Ask::Edit, Some(edit)) = (ask, &self.edit) {
@@ -277,8 +277,8 @@ impl Desk {
         let (Some(open), Some(edit)) = (&self.open, &mut self.edit) else { return };
         let before = open.fetched.page.verified.proposal.action.arguments();
         let mut lines = terminal::changes(&changes(before, &edit.after), self.columns);
-        for mark in marks::of_value("", &edit.after) {
-            lines.extend(terminal::warning(&format!("! {mark}"), self.columns));
+        for remark in remarks::of_value("", &edit.after) {
+            lines.extend(terminal::warning(&format!("! {remark}"), self.columns));
         }
         edit.reading.again(&lines, self.columns);
     }
@@ -319,7 +319,7 @@ impl Desk {
         }
         let last = page.detail.decisions.last().filter(|_| more);
         self.status = match last {
-            Some(last) => format!("meanwhile it was {}", story::decided(&last.decision)),
+            Some(last) => format!("meanwhile it was {}", sentences::decided(&last.decision)),
             None => format!("meanwhile it has changed; it is {} now", state(&page)),
         };
         if !same {

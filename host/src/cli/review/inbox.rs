@@ -8,7 +8,7 @@ use crate::cli::approvals::list;
 use crate::cli::args::{CallId, ListApprovals};
 use crate::cli::client::{self, ApprovalPage, ApprovalRow, Client};
 use crate::cli::exit::{Exit, Failure};
-use crate::review::story::moment;
+use crate::review::sentences::moment;
 use crate::review::terminal::{self, Line};
 
 /// Approvals per request, the host's maximum.

@@ -10,7 +10,7 @@ use crate::cli::args::{History, RunName};
 use crate::cli::client::{self, Client, EventPage, LogPage, RunRow};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::review::story;
+use crate::review::sentences;
 
 /// Events or lines per request.
 const PAGE: u32 = 200;
@@ -59,12 +59,12 @@ fn event_page(run: &RunName, after: u64, client: &Client, output: &Output) -> Re
         documents(&answer, "events", output)?;
     } else {
         for event in &page.events {
-            let label = format!("{:>4}  {}  ", event.seq, story::moment(&event.at));
+            let label = format!("{:>4}  {}  ", event.seq, sentences::moment(&event.at));
             // An unknown event is shown as received.
             let text = match event.known() {
                 Some(known) => match known.call() {
-                    Some(call) => format!("call {call} {}", story::sentence(&known)),
-                    None => story::sentence(&known),
+                    Some(call) => format!("call {call} {}", sentences::sentence(&known)),
+                    None => sentences::sentence(&known),
                 },
                 None => format!("{} {}", event.kind, event.data),
             };
@@ -81,7 +81,7 @@ fn log_page(run: &RunName, after: u64, client: &Client, output: &Output) -> Resu
         documents(&answer, "lines", output)?;
     } else {
         for line in &page.lines {
-            let (at, level) = (story::moment(&line.at), &line.level);
+            let (at, level) = (sentences::moment(&line.at), &line.level);
             output.said(&format!("{:>4}  {at}  {level:<5}  ", line.number), &line.message)?;
         }
     }

@@ -16,7 +16,7 @@ pub(in crate::page) struct Part {
     pub(in crate::page) hint: Text,
     pub(in crate::page) wrong: Option<Text>,
     /// Warnings about the text in the field.
-    pub(in crate::page) marks: Vec<Text>,
+    pub(in crate::page) remarks: Vec<Text>,
     pub(in crate::page) kind: Kind,
 }
 
@@ -61,7 +61,7 @@ impl Layout<'_> {
     fn push(&mut self, name: Name, label: &str, hint: &str, kind: Kind) {
         let wrong = self.wrong.get(&name).filter(|_| !matches!(kind, Kind::Close | Kind::Hidden(_))).cloned();
         let (label, hint) = (Text::line(label), Text::line(hint));
-        self.parts.push(Part { name, label, hint, wrong, marks: Vec::new(), kind });
+        self.parts.push(Part { name, label, hint, wrong, remarks: Vec::new(), kind });
     }
 
     fn all(&mut self, drafts: &[Draft], types: &[(Option<&str>, &WitType)], name: &Name, depth: usize) {
@@ -101,7 +101,7 @@ impl Layout<'_> {
         };
         self.push(name.clone(), label, &hint, kind);
         if let Some(part) = self.parts.last_mut() {
-            part.marks = Text::marks(label, text);
+            part.remarks = Text::remarks(label, text);
         }
     }
 

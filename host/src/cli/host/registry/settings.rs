@@ -13,7 +13,7 @@ use crate::agent::Reader;
 use crate::cli::exit::Failure;
 use crate::cli::host::state::{self, CHILDREN_FOLDER};
 use crate::cli::host::types::ComponentTypes;
-use crate::cli::host::{Contained, system_clock};
+use crate::cli::host::{CheckSandboxes, system_clock};
 use crate::config::{self, Config, Tls};
 use crate::connectors::child::Children;
 use crate::connectors::command::{FunctionTypes, Surroundings};
@@ -24,7 +24,7 @@ use crate::connectors::smtp::{Encryption, Login, Relay, Secret};
 /// The parts of a host that its connectors share.
 pub(in crate::cli::host) struct Around<'a> {
     pub(super) config: &'a Config,
-    pub(super) contained: &'a Contained,
+    pub(super) sandboxes: &'a CheckSandboxes,
     /// The clock for the dates of emails and ledger entries.
     pub(super) clock: Clock,
     types: Arc<ComponentTypes>,
@@ -36,10 +36,10 @@ impl<'a> Around<'a> {
         config: &'a Config,
         journal: &Journal,
         reader: &Reader,
-        contained: &'a Contained,
+        sandboxes: &'a CheckSandboxes,
     ) -> Self {
         let types = Arc::new(ComponentTypes::of(journal.clone(), reader.clone()));
-        Self { config, contained, clock: system_clock(), types, surroundings: OnceCell::new() }
+        Self { config, sandboxes, clock: system_clock(), types, surroundings: OnceCell::new() }
     }
 
     /// The folder in which running programs leave data for lookups. It outlives the host. All connectors share it and name their children

@@ -7,13 +7,13 @@ use holdshort_gate::{FunctionType, WitType};
 
 use super::*;
 use crate::agent::Import;
-use crate::config::Surroundings;
+use crate::config::ConfigContext;
 use crate::connectors::descriptor::{DeclaredFacts, Effect, Readers};
 use crate::connectors::{DESCRIPTORS, deploy_command};
 use crate::runs::{BindError, BoundOffer};
 
 fn config(text: &str, is_repository: bool) -> Config {
-    let around = Surroundings { folder: "/srv/shop".into(), is_repository, operator: "olga".into() };
+    let around = ConfigContext { folder: "/srv/shop".into(), is_repository, operator: "olga".into() };
     Config::parse(text, Some(Path::new("holdshort.toml")), &around).unwrap()
 }
 

@@ -15,7 +15,7 @@ use crate::connectors::maildir;
 use crate::connectors::notices::{self, Postman};
 use crate::notify::sign::Secret;
 use crate::notify::webhook::anywhere;
-use crate::notify::{Format, Kind, Letter, Post, Retry, Target, Way, Webhook, address};
+use crate::notify::{Format, Kind, NoticeEmail, Post, Retry, Target, Transport, Webhook, address};
 
 /// All targets. Secrets are read now, so that a missing file is found at the start and not at the
 /// first notification.
@@ -71,7 +71,7 @@ fn webhook(name: &str, target: &NoticeTarget) -> Result<Target, Failure> {
         events: target.events.iter().map(kind).collect(),
         lead: Duration::from_millis(target.remind_before_ms),
         retry: Retry { times: target.retries, first: Duration::from_millis(target.retry_after_ms) },
-        way: Way::Webhook(webhook),
+        transport: Transport::Webhook(webhook),
     })
 }
 
@@ -84,7 +84,7 @@ fn mail(config: &Config, reviewer: &str, address: &str, post: &Post) -> Target {
         events: config.email.notices.iter().map(kind).collect(),
         lead: Duration::from_millis(config.email.remind_before_ms),
         retry: Retry { times: NOTICE_RETRIES, first: Duration::from_millis(NOTICE_RETRY_AFTER_MS) },
-        way: Way::Mail { reviewer: reviewer.into(), places, address: address.into(), post: post.clone() },
+        transport: Transport::Mail { reviewer: reviewer.into(), places, address: address.into(), post: post.clone() },
     }
 }
 
@@ -92,7 +92,7 @@ fn mail(config: &Config, reviewer: &str, address: &str, post: &Post) -> Target {
 /// only with a clearance.
 fn post(config: &Config, clock: Clock) -> Result<Post, Failure> {
     let failed = |why: String| Failure::new(Exit::Failed, why);
-    let way = match &config.email.connector {
+    let transport = match &config.email.connector {
         Mail::Maildir { path } => {
             let unmade = |error| failed(format!("cannot make the maildir `{}`: {error}", path.display()));
             maildir::make(path).map_err(unmade)?;
@@ -101,8 +101,8 @@ fn post(config: &Config, clock: Clock) -> Result<Post, Failure> {
         Mail::Smtp(relay) => notices::Way::Relay(Box::new(registry::relay(relay)?)),
     };
     let wrong = |why: String| Failure::new(Exit::Usage, format!("[email]: {why}"));
-    let postman = Postman::new(&config.email.notices_from, way).map_err(wrong)?;
-    Ok(Arc::new(move |Letter { id, to, subject, text }: Letter| {
+    let postman = Postman::new(&config.email.notices_from, transport).map_err(wrong)?;
+    Ok(Arc::new(move |NoticeEmail { id, to, subject, text }: NoticeEmail| {
         let (postman, now) = (postman.clone(), clock());
         async move { postman.send(notices::Draft { id, to, subject, text }, now).await }.boxed()
     }))

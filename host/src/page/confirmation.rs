@@ -9,7 +9,7 @@ use super::approval::titles;
 use super::evidence;
 use crate::api::limits::Form;
 use crate::api::problem::{Kind, Problem};
-use crate::review::{Matter, ShownExhibit};
+use crate::review::{CallContent, ShownExhibit};
 
 /// The word.
 const WORD: &str = "approve";
@@ -17,10 +17,10 @@ const WORD: &str = "approve";
 /// The reason why a vote on these proposals needs the confirmation word: a warning, or evidence too
 /// long for the page. An edit also votes on the arguments that it keeps, so it passes the old
 /// proposal and the new one.
-pub(super) fn careful<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Clone) -> Option<&'static str> {
+pub(super) fn caution<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Clone) -> Option<&'static str> {
     let doubtful = |proposal: &Proposal| {
         let titles: Vec<ShownExhibit> = titles(proposal);
-        !Matter::of(proposal, &[], &titles).warnings().is_empty()
+        !CallContent::of(proposal, &[], &titles).warnings().is_empty()
     };
     if proposals.clone().into_iter().any(doubtful) {
         return Some("There are warnings on this approval: read them first.");

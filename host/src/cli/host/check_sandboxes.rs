@@ -13,7 +13,7 @@ use crate::connectors::confined::{self, Given, Sandbox};
 const OFF: &str = "its `confinement` is \"off\"";
 
 /// The checks, each with its sandbox if it has one.
-pub(in crate::cli) struct Contained {
+pub(in crate::cli) struct CheckSandboxes {
     pub(in crate::cli) checks: BTreeMap<String, Check>,
     /// The reason for each unconfined check.
     unconfined: BTreeMap<String, String>,
@@ -21,7 +21,7 @@ pub(in crate::cli) struct Contained {
     required: BTreeSet<String>,
 }
 
-impl Contained {
+impl CheckSandboxes {
     /// Tries the sandbox if a check needs one. A check's path that would expose the host's files is
     /// a configuration error.
     pub(in crate::cli) fn of(config: &Config) -> Result<Self, Failure> {

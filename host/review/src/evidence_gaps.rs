@@ -10,7 +10,7 @@ use super::differences::{Difference, Plain};
 use holdshort_words::{Sentence, say};
 
 /// Lists the gaps, from the facts of a proposal.
-pub(super) fn unsaid(facts: &Value) -> Vec<Difference> {
+pub(super) fn evidence_gaps(facts: &Value) -> Vec<Difference> {
     [no_diff(facts), not_shown(facts), history(facts)].into_iter().flatten().collect()
 }
 
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn what_the_evidence_leaves_open_is_pointed_out() {
-        let told = |facts: Value| unsaid(&facts).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let told = |facts: Value| evidence_gaps(&facts).iter().map(ToString::to_string).collect::<Vec<_>>();
         let none = "the diff is not shown: the target's current commit is unknown, so there is nothing to compare with";
         assert_eq!(told(json!({"old-commit": null, "new-commit": "1"})), [none]);
         let new = json!({"old-commit": null, "new-commit": "1", "files-changed": 1});

@@ -17,7 +17,7 @@ use super::{lookalikes, outline, visible};
 
 /// One warning at one position. Its text is safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct Remark {
     /// The position, as in `message.to[2]`.
     pub place: String,
     pub warning: Warning,
@@ -66,14 +66,14 @@ pub enum Warning {
     },
 }
 
-impl Mark {
+impl Remark {
     /// Whether this is a warning, which needs a confirmation word. Otherwise it is a note.
     pub fn alarms(&self) -> bool {
         !matches!(self.warning, Warning::Apart { .. } | Warning::RightToLeft { .. })
     }
 }
 
-impl fmt::Display for Mark {
+impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.warning {
             Warning::Hidden { count: 1 } | Warning::Apart { count: 1 } => {
@@ -107,14 +107,14 @@ impl fmt::Display for Mark {
 
 /// Finds the warnings about all texts in `value`, including the keys, in the order in which they
 /// are shown.
-pub fn of_value(place: &str, value: &Value) -> Vec<Mark> {
-    let mut marks = Vec::new();
-    collect(place, value, &mut marks);
-    marks
+pub fn of_value(place: &str, value: &Value) -> Vec<Remark> {
+    let mut remarks = Vec::new();
+    collect(place, value, &mut remarks);
+    remarks
 }
 
 /// Finds the warnings about one text.
-pub fn of_text(place: &str, text: &str) -> Vec<Mark> {
+pub fn of_text(place: &str, text: &str) -> Vec<Remark> {
     let mut warnings = Vec::new();
     let (hidden, apart) = (visible::hidden(text).count(), visible::apart(text).count());
     warnings.extend((hidden > 0).then_some(Warning::Hidden { count: hidden }));
@@ -131,23 +131,23 @@ pub fn of_text(place: &str, text: &str) -> Vec<Mark> {
     warnings.extend(mixed);
     warnings.extend(looks);
     warnings.extend(hosts(text));
-    warnings.into_iter().map(|warning| Mark { place: place.into(), warning }).collect()
+    warnings.into_iter().map(|warning| Remark { place: place.into(), warning }).collect()
 }
 
-fn collect(place: &str, value: &Value, marks: &mut Vec<Mark>) {
+fn collect(place: &str, value: &Value, remarks: &mut Vec<Remark>) {
     match value {
-        Value::String(text) => marks.extend(of_text(place, text)),
+        Value::String(text) => remarks.extend(of_text(place, text)),
         Value::Array(items) => {
             for (index, item) in items.iter().enumerate() {
-                collect(&format!("{place}[{index}]"), item, marks);
+                collect(&format!("{place}[{index}]"), item, remarks);
             }
         }
         Value::Object(fields) => {
             for (name, field) in fields {
                 let label = outline::key(name);
                 let inner = if place.is_empty() { label } else { format!("{place}.{label}") };
-                marks.extend(of_text(&inner, name));
-                collect(&inner, field, marks);
+                remarks.extend(of_text(&inner, name));
+                collect(&inner, field, remarks);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
@@ -155,7 +155,7 @@ fn collect(place: &str, value: &Value, marks: &mut Vec<Mark>) {
 }
 
 /// Finds the warnings about the quotations in a sentence of the host.
-pub fn of_sentence(place: &str, sentence: &str) -> Vec<Mark> {
+pub fn of_sentence(place: &str, sentence: &str) -> Vec<Remark> {
     holdshort_words::pieces(sentence).into_iter().flat_map(|piece| of_text(place, &piece.text())).collect()
 }
 
@@ -279,7 +279,7 @@ mod tests {
     use super::*;
 
     fn texts(value: &Value) -> Vec<String> {
-        of_value("", value).iter().map(Mark::to_string).collect()
+        of_value("", value).iter().map(Remark::to_string).collect()
     }
 
     #[test]
@@ -317,9 +317,15 @@ mod tests {
     #[test]
     fn a_host_brings_no_escape_into_its_mark() {
         for host in ["xn--\u{1b}c.example.org", "e\u{1b}x\u{200B}.org", "e\u{7f}x\u{200B}.org"] {
-            let marks = of_text("summary", host);
-            assert!(marks.iter().any(|mark| matches!(mark.warning, Warning::Host { .. })), "{host:?}: {marks:?}");
-            assert!(!marks.iter().any(|mark| mark.to_string().contains(char::is_control)), "{host:?}: {marks:?}");
+            let remarks = of_text("summary", host);
+            assert!(
+                remarks.iter().any(|remark| matches!(remark.warning, Warning::Host { .. })),
+                "{host:?}: {remarks:?}"
+            );
+            assert!(
+                !remarks.iter().any(|remark| remark.to_string().contains(char::is_control)),
+                "{host:?}: {remarks:?}"
+            );
         }
     }
 

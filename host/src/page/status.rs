@@ -4,11 +4,11 @@ use holdshort_gate::{Call, CallState, EffectClass, Phase, Requirement, Subject, 
 
 use super::frame::When;
 use crate::review::Text;
-use crate::review::{story, waiting};
+use crate::review::{sentences, waiting};
 
 /// The status part of an approval's page. The script keeps it up to date.
 #[derive(Debug)]
-pub(super) struct Standing {
+pub(super) struct Status {
     /// The name of the phase.
     pub(super) state: CallState,
     /// The phase as a sentence.
@@ -36,7 +36,7 @@ pub(super) struct Standing {
     pub(super) looked_up: Option<Text>,
 }
 
-impl Standing {
+impl Status {
     pub(super) fn of(call: &Call, id: &str, started_by: &str, now: Time) -> Self {
         let held = call.proposal().filter(|_| call.phase == Phase::Held);
         let deadline = call.deadline();
@@ -47,7 +47,7 @@ impl Standing {
         let because = held.map(waiting::because).unwrap_or_default();
         let decided = |made: &holdshort_gate::call::Decided| {
             let counts = call.clearance.is_none_or(|digest| digest == made.decision.clearance);
-            (When::new(made.at, now), Text::line(&story::decided(&made.decision)), counts)
+            (When::new(made.at, now), Text::line(&sentences::decided(&made.decision)), counts)
         };
         Self {
             state: call.phase.state(),
@@ -71,7 +71,7 @@ fn granted(call: &Call, id: &str) -> Option<(String, String)> {
     let cleared_by = call.proposal().and_then(|proposal| proposal.policy.grant.as_ref());
     let made = call.granted.as_ref().map(|granted| {
         let taken_back = granted.revoked.as_ref().map(|(by, _)| format!("; revoked by {by}")).unwrap_or_default();
-        let terms = story::granted(&granted.grant);
+        let terms = sentences::granted(&granted.grant);
         (format!("{} made a grant for more like it: {terms}{taken_back}", granted.by), id.to_owned())
     });
     made.or_else(|| cleared_by.map(|grant| (format!("Cleared by the grant {grant}"), grant.to_string())))
@@ -81,7 +81,7 @@ fn sentence(call: &Call) -> String {
     let question = call.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question);
     let needed = call.still_needed();
     if let (Phase::Cleared { .. } | Phase::Approved { .. }, Some(put_off)) = (&call.phase, &call.put_off) {
-        let (attempt, until) = (call.attempts, story::at(put_off.until));
+        let (attempt, until) = (call.attempts, sentences::at(put_off.until));
         return format!(
             "is cleared; attempt {attempt} did not happen, and another is made at {until}: {}",
             put_off.reason
@@ -91,7 +91,7 @@ fn sentence(call: &Call) -> String {
         Phase::Held if question => "waits for an answer".into(),
         Phase::Held if needed == 1 => "waits for 1 approval".into(),
         Phase::Held => format!("waits for {needed} approvals"),
-        Phase::Refused(reason) => format!("was refused without asking a reviewer: {}", story::refused(reason)),
+        Phase::Refused(reason) => format!("was refused without asking a reviewer: {}", sentences::refused(reason)),
         Phase::Cleared { .. } => "was cleared by policy; its effect has not begun".into(),
         Phase::Approved { .. } => "is approved; its effect has not begun".into(),
         Phase::Rejected { .. } => "was rejected; nothing was done".into(),

@@ -18,7 +18,7 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
 /// A socket that fails if nothing could be written for a while. hyper has no such timeout: a client
 /// that does not read its answer would stay connected forever, with the answer in memory.
-pub(super) struct Patient {
+pub(super) struct WriteTimeout {
     socket: Box<dyn Socket>,
     time_max: Duration,
     line: Arc<Line>,
@@ -26,7 +26,7 @@ pub(super) struct Patient {
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
-impl Patient {
+impl WriteTimeout {
     /// Adds a write timeout of `time_max` to a socket.
     pub(super) fn new(socket: Box<dyn Socket>, time_max: Duration, line: Arc<Line>) -> Self {
         Self { socket, time_max, line, stalled: None }
@@ -44,7 +44,7 @@ impl Patient {
     }
 }
 
-impl AsyncWrite for Patient {
+impl AsyncWrite for WriteTimeout {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.socket).poll_write(cx, bytes);
         self.attempted(cx, written)
@@ -72,7 +72,7 @@ impl AsyncWrite for Patient {
     }
 }
 
-impl AsyncRead for Patient {
+impl AsyncRead for WriteTimeout {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context, into: &mut ReadBuf) -> Poll<io::Result<()>> {
         let read = Pin::new(&mut self.socket).poll_read(cx, into);
         if read.is_pending() {

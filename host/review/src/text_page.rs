@@ -13,8 +13,8 @@ const BYTES: usize = 64 * 1024;
 
 /// One page of a long text.
 #[derive(Debug)]
-pub struct Leaf {
-    pub lines: Vec<Numbered>,
+pub struct TextPage {
+    pub lines: Vec<NumberedLine>,
     /// The number of pages of the text.
     pub pages: usize,
     /// The number of lines of the whole text.
@@ -23,7 +23,7 @@ pub struct Leaf {
 
 /// A line of the text, or the part of a line that is on this page.
 #[derive(Debug)]
-pub struct Numbered {
+pub struct NumberedLine {
     /// The line's number in the whole text.
     pub number: usize,
     /// The line continues from the page before.
@@ -31,7 +31,7 @@ pub struct Numbered {
     pub text: Text,
 }
 
-impl Leaf {
+impl TextPage {
     /// Returns page `wanted`, counted from 1, or `None` after the last page. All pages together are
     /// the text.
     pub fn of(bytes: &[u8], wanted: usize) -> Option<Self> {
@@ -51,8 +51,8 @@ impl Leaf {
                 (rest, goes_on) = (Some(more).filter(|more| !more.is_empty()), true);
             }
         }
-        let drawn = |(number, goes_on, part)| Numbered { number, goes_on, text: Text::byte_line(part) };
-        let lines: Vec<Numbered> = picked.into_iter().map(drawn).collect();
+        let drawn = |(number, goes_on, part)| NumberedLine { number, goes_on, text: Text::byte_line(part) };
+        let lines: Vec<NumberedLine> = picked.into_iter().map(drawn).collect();
         (!lines.is_empty()).then_some(Self { lines, pages: page, count })
     }
 }
@@ -70,10 +70,10 @@ mod tests {
 
     /// Draws all pages, and returns them with the size of the largest.
     fn all(bytes: &[u8]) -> (Vec<(usize, String)>, usize, usize) {
-        let first = Leaf::of(bytes, 1).unwrap();
+        let first = TextPage::of(bytes, 1).unwrap();
         let (mut lines, mut longest) = (Vec::<(usize, String)>::new(), 0);
         for page in 1..=first.pages {
-            let leaf = Leaf::of(bytes, page).unwrap();
+            let leaf = TextPage::of(bytes, page).unwrap();
             assert_eq!((leaf.pages, leaf.count), (first.pages, first.count));
             assert!(leaf.lines.len() <= LINES);
             longest = longest.max(leaf.lines.iter().map(|line| line.text.to_string().len()).sum());
@@ -87,7 +87,7 @@ mod tests {
                 }
             }
         }
-        assert!(Leaf::of(bytes, 0).is_none() && Leaf::of(bytes, first.pages + 1).is_none());
+        assert!(TextPage::of(bytes, 0).is_none() && TextPage::of(bytes, first.pages + 1).is_none());
         (lines, first.pages, longest)
     }
 

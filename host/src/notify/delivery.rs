@@ -9,10 +9,10 @@ use holdshort_journal::{Entry, Hint, Note, Position, ReadError};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
-use super::message::{Format, letter};
-use super::notice::{About, Kind, Notice};
-use super::webhook::{Again, NotTold};
-use super::{Notify, Target, Way};
+use super::message::{Format, email};
+use super::notice::{Kind, Notice, NoticeCall};
+use super::webhook::{Again, NotDelivered};
+use super::{Notify, Target, Transport};
 
 /// Events per read of the journal.
 const CHUNK: usize = 64;
@@ -47,17 +47,17 @@ impl Retry {
 
 /// Follows the journal for `target` until the journal closes.
 pub(super) async fn run(notify: &Notify, target: &Target) {
-    let mut courier = Courier { notify, target, at: Position(0), written: Position(0) };
+    let mut deliverer = Deliverer { notify, target, at: Position(0), written: Position(0) };
     let mut hints = notify.journal.hints();
     let mut began = false;
     loop {
         let brought = async {
             if !began {
-                courier.at = notify.journal.told(&target.name).await?.unwrap_or(Position(0));
-                courier.written = courier.at;
+                deliverer.at = notify.journal.told(&target.name).await?.unwrap_or(Position(0));
+                deliverer.written = deliverer.at;
                 began = true;
             }
-            Ok::<bool, ReadError>(courier.catch_up().await? && courier.remind().await?)
+            Ok::<bool, ReadError>(deliverer.catch_up().await? && deliverer.remind().await?)
         };
         match brought.await {
             Err(error) => {
@@ -84,7 +84,7 @@ async fn wait(hints: &mut Receiver<Hint>, target: &Target) -> bool {
     hinted.await
 }
 
-struct Courier<'a> {
+struct Deliverer<'a> {
     notify: &'a Notify,
     target: &'a Target,
     /// The target has received all notifications up to this position.
@@ -93,7 +93,7 @@ struct Courier<'a> {
     written: Position,
 }
 
-impl Courier<'_> {
+impl Deliverer<'_> {
     /// Delivers everything up to the journal's end. Returns false once the target refuses all
     /// further notifications.
     async fn catch_up(&mut self) -> Result<bool, ReadError> {
@@ -138,7 +138,9 @@ impl Courier<'_> {
 
     /// Whether the target can act on the notification. A webhook gets all.
     fn concerns(&self, notice: &Notice) -> bool {
-        let (Way::Mail { reviewer, places, .. }, Some(call)) = (&self.target.way, &notice.call) else { return true };
+        let (Transport::Mail { reviewer, places, .. }, Some(call)) = (&self.target.transport, &notice.call) else {
+            return true;
+        };
         let now = self.notify.journal.now();
         let stands_for = places.iter().filter(|(_, until)| now < *until).map(|(name, _)| name);
         let barred = call.requirement.as_ref().is_some_and(|requirement| {
@@ -150,9 +152,9 @@ impl Courier<'_> {
     /// Skips requests to reviewers that are already done, for example after the target was
     /// unreachable. Programs get every event.
     async fn still_asks(&self, notice: &Notice) -> Result<bool, ReadError> {
-        let for_people = match &self.target.way {
-            Way::Webhook(webhook) => webhook.format == Format::Chat,
-            Way::Mail { .. } => true,
+        let for_people = match &self.target.transport {
+            Transport::Webhook(webhook) => webhook.format == Format::Chat,
+            Transport::Mail { .. } => true,
         };
         let Some(about) = notice.call.as_ref().filter(|_| for_people && notice.kind.asks()) else { return Ok(true) };
         let subject = self.notify.journal.subject(&notice.run, Some(about.number)).await?;
@@ -171,14 +173,14 @@ impl Courier<'_> {
         let (name, id) = (&self.target.name, &notice.id);
         let mut failed = 0;
         loop {
-            let NotTold { why, again } = match self.target.send(notice, &self.notify.base, (self.notify.clock)()).await
-            {
-                Ok(said) => {
-                    tracing::debug!(target = name, id, said, "told");
-                    return true;
-                }
-                Err(not_told) => not_told,
-            };
+            let NotDelivered { why, again } =
+                match self.target.send(notice, &self.notify.base, (self.notify.clock)()).await {
+                    Ok(said) => {
+                        tracing::debug!(target = name, id, said, "told");
+                        return true;
+                    }
+                    Err(not_told) => not_told,
+                };
             if again == Again::Never {
                 tracing::error!(
                     target = name,
@@ -251,7 +253,7 @@ impl Courier<'_> {
 }
 
 /// Whether this reviewer can act on the call.
-fn concerns(notice: &Notice, call: &About, name: &str) -> bool {
+fn concerns(notice: &Notice, call: &NoticeCall, name: &str) -> bool {
     let admits = call.requirement.as_ref().map(|requirement| {
         // Reviewers of any stage may resolve an effect in doubt.
         let asked = if notice.kind == Kind::InDoubt {
@@ -267,13 +269,13 @@ fn concerns(notice: &Notice, call: &About, name: &str) -> bool {
 impl Target {
     /// Sends one notification once, and returns the target's answer or the reason why delivery is
     /// unknown.
-    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<String, NotTold> {
-        match &self.way {
-            Way::Webhook(webhook) => {
+    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<String, NotDelivered> {
+        match &self.transport {
+            Transport::Webhook(webhook) => {
                 let answer = webhook.send(notice, base, now).await?;
                 Ok(format!("it answered {}: {}", answer.status, answer.body).trim_end_matches([':', ' ']).to_owned())
             }
-            Way::Mail { address, post, .. } => Ok(post(letter(notice, base, address)).await?),
+            Transport::Mail { address, post, .. } => Ok(post(email(notice, base, address)).await?),
         }
     }
 }

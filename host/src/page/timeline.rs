@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use holdshort_gate::{CallNumber, Event, Recorded, RunId, Seq, Time};
 
-use super::frame::{Trouble, When};
+use super::frame::{ErrorPage, When};
 use crate::api::Api;
-use crate::review::{Text, story};
+use crate::review::{Text, sentences};
 
 /// The maximum number of events on a page.
 pub(super) const EVENTS: usize = 100;
@@ -18,7 +18,7 @@ const CHUNK: usize = 32;
 
 /// A page of the timeline.
 #[derive(Debug, Default)]
-pub(super) struct Told {
+pub(super) struct TimelinePage {
     pub(super) steps: Vec<Step>,
     /// The last event of the page.
     pub(super) last: Seq,
@@ -49,23 +49,23 @@ pub(super) struct Line {
     pub(super) receipt: Option<Text>,
 }
 
-impl Told {
+impl TimelinePage {
     /// Reads the events after `after`, a few per read, because a journal may be long.
-    pub(super) async fn read(api: &Api, run: &RunId, after: Seq) -> Result<Self, Trouble> {
+    pub(super) async fn read(api: &Api, run: &RunId, after: Seq) -> Result<Self, ErrorPage> {
         let now = api.journal().now();
-        let mut told = Self { last: after, more: true, ..Self::default() };
-        while told.more && !told.full() {
-            let read = api.journal().events(run, told.last, CHUNK.min(EVENTS - told.events)).await?;
-            told.more = read.more;
+        let mut timeline = Self { last: after, more: true, ..Self::default() };
+        while timeline.more && !timeline.full() {
+            let read = api.journal().events(run, timeline.last, CHUNK.min(EVENTS - timeline.events)).await?;
+            timeline.more = read.more;
             for recorded in &read.events {
-                if told.full() {
-                    told.more = true;
+                if timeline.full() {
+                    timeline.more = true;
                     break;
                 }
-                told.add(recorded, now);
+                timeline.add(recorded, now);
             }
         }
-        Ok(told)
+        Ok(timeline)
     }
 
     fn full(&self) -> bool {
@@ -75,11 +75,11 @@ impl Told {
     fn add(&mut self, recorded: &Recorded, now: Time) {
         let event = &recorded.event;
         let receipt = if let Event::EffectSucceeded { receipt, .. } = event {
-            Some(Text::line(&story::short(&receipt.to_string())))
+            Some(Text::line(&sentences::short(&receipt.to_string())))
         } else {
             None
         };
-        let text = Text::line(&story::sentence(event));
+        let text = Text::line(&sentences::sentence(event));
         let line = Line { when: When::new(recorded.at, now), call: event.call(), text, receipt };
         self.last = recorded.seq;
         self.events += 1;
