@@ -487,7 +487,7 @@ fn a_grant_clears_the_next_like_it_and_no_more() {
         (
             &["--grant", "3", "--for", "2h", "--up-to", "120.00 EUR", "--may-differ", "/payee"],
             4,
-            "there are /transfer/source",
+            "paths: /transfer/source",
         ),
     ] {
         let (found, said) = approve(terms);

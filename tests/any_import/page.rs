@@ -24,6 +24,7 @@ fn the_example_of_the_page_serves_the_example_interface() {
     let page = fs::read_to_string(top().join("host/CONFIGURATION.md")).unwrap();
     let folder = Folder::new(&["third-party"], &sections(&page));
     executable(&folder.write("tools/crm", program(&page)));
+    fs::create_dir(folder.path().join("reports")).unwrap();
     let contact = fs::read_to_string(data("found.json")).unwrap();
     for id in ["7", "8"] {
         folder.write(&format!("contacts/{id}.json"), &contact.replace("c-7", id).replace("Ada ", &format!("{id} ")));

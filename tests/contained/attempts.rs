@@ -235,7 +235,7 @@ async fn a_check_leaves_half_of_the_disk() {
             confined: confined.map(|sandbox| (sandbox, Given::default())),
         };
         let ended = ended(&world.checks(check, &disk.join("checkouts"))).await;
-        assert!(ended.output.contains("half of the disk space"), "{script}: {ended:?}");
+        assert!(ended.output.contains("half of the free disk space"), "{script}: {ended:?}");
         for _ in 0..500 {
             if std::fs::read_dir(disk.join("checkouts")).unwrap().count() == 0 {
                 break;
