@@ -35,7 +35,7 @@ pub enum Way {
     Moved,
     /// Its effect is attempted and cannot be done.
     NotDone,
-    /// The far end asks to be tried again, and does it then.
+    /// The remote system asks for a later attempt, and accepts that one.
     PutOff,
     /// Nobody decides in time.
     Expires,
@@ -82,7 +82,7 @@ pub trait Place: Outside {
     /// Changes the facts that a held call was shown with, in the world outside.
     fn move_facts(&self, _operator: &mut Operator<'_>) {}
 
-    /// The configuration under which the far end asks once to be tried again, if it can.
+    /// The configuration under which the remote system asks once for a later attempt, if it can.
     fn reluctant(&self) -> Option<String> {
         None
     }

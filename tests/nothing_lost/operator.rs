@@ -232,7 +232,8 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// No effect starts that nobody has cleared. None starts a second time, unless a person has sent it again or the far end has put the first start off.
+/// No effect starts that nobody has cleared. None starts a second time, unless a person has sent it again or the remote
+/// system has put the first attempt off.
 pub fn in_order(events: &[Value]) {
     let mut leaves: BTreeMap<u64, u32> = BTreeMap::new();
     let mut started: BTreeSet<u64> = BTreeSet::new();

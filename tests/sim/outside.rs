@@ -1,4 +1,4 @@
-//! What no crash rolls back: the far ends of three connectors, one of each class, and what really happened there.
+//! What no crash rolls back: the remote systems of three connectors, one of each class, and what really happened there.
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -33,7 +33,7 @@ pub struct Effect {
     pub kind: Kind,
 }
 
-/// The three far ends.
+/// The three remote systems.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     Email,
@@ -85,7 +85,7 @@ pub struct Outside {
 }
 
 impl Outside {
-    /// A request reaches the far end. The idempotent one knows the key.
+    /// A request reaches the remote system. The idempotent one knows the key.
     fn happen(&mut self, effect: Effect) {
         if effect.kind.class() != EffectClass::Idempotent || self.find(&effect.key).is_none() {
             self.effects.push(effect);
@@ -118,7 +118,7 @@ impl Outside {
     }
 }
 
-/// A host's connector to one far end.
+/// A host's connector to one remote system.
 pub struct Connector {
     pub world: Arc<World>,
     pub life: Arc<Life>,

@@ -43,7 +43,7 @@ pub enum Entry {
 }
 
 /// The maximum number of imported functions, and of WASI interfaces. A composition of large
-/// components has some hundred.
+/// components has a few hundred.
 const IMPORTS_MAX: usize = 1_000;
 /// The maximum length of all functions' names and types as text.
 const IMPORTS_BYTES_MAX: usize = 2 << 20;

@@ -36,8 +36,8 @@ struct Queue {
     state: Mutex<State>,
     work: Condvar,
     threads_max: usize,
-    /// The niceness, 19 at most. It is absolute, because the thread that starts another may be one
-    /// of these.
+    /// The niceness of these threads, 19 at most. It is an absolute value, because a thread that
+    /// starts another may have this niceness already.
     nice: i32,
 }
 

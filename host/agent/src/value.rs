@@ -113,7 +113,7 @@ fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Resu
     Ok(Value::Object(object))
 }
 
-/// A case with its payload, or null without one.
+/// The JSON object of a case: its name with its payload, or with null if it has no payload.
 fn tagged(case: &str, payload: Option<&Val>, ty: Option<&WitType>) -> Result<Value, NoForm> {
     let payload = match (payload, ty) {
         (Some(payload), Some(ty)) => to_json(payload, ty).map_err(|error| error.within(case))?,
@@ -133,7 +133,8 @@ pub(super) fn from_json(value: &Value, ty: &WitType) -> Result<Val, Mismatch> {
     })
 }
 
-/// `None` if the value does not fit. [`from_json`] finds the position, because results rarely fail.
+/// Builds the engine's value; `None` if the JSON does not fit the type. It does not look for the
+/// position of the error: this is rare, and [`from_json`] finds the position then.
 fn build(value: &Value, ty: &WitType) -> Option<Val> {
     Some(match ty {
         WitType::Bool => Val::Bool(value.as_bool()?),

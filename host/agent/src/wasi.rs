@@ -57,7 +57,7 @@ const OFFERED: [&str; 27] = [
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
 /// The maximum number of a guest's handles: pollables (a timer takes two), streams, and its own
-/// resources. An agent that waits for many things at once needs far fewer. Each takes some hundred
+/// resources. An agent that waits for many things at once needs far fewer. Each takes a few hundred
 /// bytes of the host's memory, which the guest's limit does not count, so this limits them to a few
 /// MiB.
 pub(super) const RESOURCES_MAX: usize = 10_000;

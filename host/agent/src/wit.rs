@@ -107,9 +107,9 @@ impl Types<'_> {
         self.of(ty).map(Box::new)
     }
 
-    /// The type's own name is dropped: the gate needs only its values, and two names for the same
-    /// values are the same type. Types without a JSON form in `wit/README.md` are refused, because
-    /// no reviewer could be shown their values.
+    /// A definition's type without its name. The gate needs only the values, so two definitions with
+    /// the same values are the same type. A type without a JSON form in `wit/README.md` is refused,
+    /// because its values could not be shown to a reviewer.
     fn defined(&mut self, id: TypeId) -> Result<WitType, ProblemKind> {
         let resolve = self.resolve;
         let definition = resolve.types.get(id).ok_or(ProblemKind::UnsupportedType("unknown".into()))?;

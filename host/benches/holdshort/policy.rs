@@ -31,8 +31,8 @@ pub fn measure(table: &Table) {
     backtest(table);
 }
 
-/// A hundred policies for ten capabilities, as a host has them; and, which is as much work as there can be, a hundred that all speak of the call's
-/// arguments, facts and totals.
+/// Measures a hundred policies for ten capabilities, as on a usual host. Then measures the worst case: a hundred
+/// policies that all apply to the function of this call, and read its arguments, facts and totals.
 fn judging(table: &Table) {
     for (minor_units, expected) in [("500", Verdict::Clear), ("70000", Verdict::Hold)] {
         let word = if expected == Verdict::Clear { "clears" } else { "holds" };
@@ -53,7 +53,8 @@ fn judging(table: &Table) {
     }
 }
 
-/// Sixty on `call`, thirty on `review`, ten on `decide`; each of so many capabilities has its part.
+/// The text of a hundred policies: sixty for `call`, thirty for `review` and ten for `decide`. They are divided equally
+/// among this number of capabilities.
 fn hundred(capabilities: usize) -> String {
     let mut text = String::new();
     let ty = |number: usize| match number % capabilities {

@@ -97,8 +97,8 @@ fn problem(text: &str, file: &Path, offset: usize, what: String, hint: Option<St
     }))
 }
 
-/// The full key whose name or value begins at `offset`. The deepest one counts, because a section
-/// begins where its name does.
+/// The full key whose name or value contains `offset`. Of several such keys this is the deepest,
+/// because the spans of the tables around a key may contain the offset too.
 fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
     table.iter().find_map(|(name, value)| {
         let spelled = if super::value::is_name(name.get_ref()) && !name.get_ref().contains('.') {

@@ -6,8 +6,8 @@
 //! column, key and advice. An unknown key is an error. `host/CONFIGURATION.md` documents the
 //! settings for operators; a test compares it with this code.
 //!
-//! Read in this order: [`defaults`], [`resolved`] (the values for other rooms), `authored`, `value`
-//! (types that parse themselves), `resolve`, [`error`].
+//! Read in this order: [`defaults`], [`resolved`] (the values that the host's other parts use),
+//! `authored`, `value` (types that parse themselves), `resolve`, [`error`].
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 mod authored;

@@ -75,7 +75,7 @@ pub struct NoticeTarget {
     /// The approximate wait before the first repeated attempt. Each further wait is twice as long,
     /// up to 15 minutes.
     pub retry_after_ms: u64,
-    /// Whether the address may have no TLS.
+    /// Whether the address may begin with `http://`, so that notifications are sent without TLS.
     pub allow_http: bool,
     /// Whether the address may be in a private network.
     pub allow_private: bool,

@@ -130,7 +130,7 @@ impl Output {
 pub enum Trace {
     /// There is no file: no child of this name was started, or its files were removed.
     None,
-    /// A child was about to start or has run, and has ended.
+    /// The file exists and nothing holds its lock: the child has ended, or did not start.
     Gone,
     /// The child or a process that it started still runs.
     Running,

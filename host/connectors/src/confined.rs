@@ -1,20 +1,23 @@
-//! A sandbox for unreviewed code: bubblewrap's namespaces, which contain only what is named here.
+//! A sandbox for unreviewed code, made of bubblewrap's namespaces. The program sees only what is
+//! listed here.
 //!
-//! The program has namespaces of its own for users, processes, network, IPC, host name and cgroups,
-//! and a new session. It has no capability and can create no further user namespace, and no
-//! set-user-id file gives it rights. Of the machine's files it sees the system's programs
-//! read-only, a few files of `/etc`, its own folders, and the paths that the operator named. The
-//! state folder, the home folders, `/run`, `/var` and `/sys` are absent.
+//! The program gets new namespaces for users, processes, network, IPC, host name and cgroups, and a
+//! new session. It has no Linux capability, it cannot create another user namespace, and set-user-id
+//! files give it no rights. Of the machine's files it sees the system's programs (read-only), a few
+//! files of `/etc`, its own folders, and the paths that the operator listed. It does not see the
+//! state folder, the home folders, `/run`, `/var` and `/sys`.
 //!
-//! The first process that the program sees is bubblewrap's and runs as the program's own user, so
-//! the program can trace it and fake its own end. Therefore these namespaces are inside outer user
-//! and process namespaces, whose first process the program can neither see nor trace. When that
-//! process ends, the kernel ends everything inside, and reports the end to the host when nothing is
-//! left. It ends with the process group that the host kills, or with the host.
+//! The first process that the program sees belongs to bubblewrap and runs as the program's own user,
+//! so the program can trace this process and fake its own end. Therefore these namespaces are inside
+//! an outer user namespace and an outer process namespace. The program can neither see nor trace the
+//! first process of the outer namespaces. When that process ends, the kernel ends every process
+//! inside, and the host learns of the end only when no process is left. That process ends together
+//! with the process group that the host kills, or with the host.
 //!
-//! A host that is root runs the program as another user: root is exempt from the kernel's limit on
-//! processes and owns every file of the system. That user cannot pass through root's private
-//! folders, so a first mount namespace of root's makes the sources reachable.
+//! A host that runs as root runs the program as another user, because root is exempt from the
+//! kernel's limit on processes and owns every file of the system. That user cannot pass through
+//! root's private folders. Therefore root first makes a mount namespace in which the program's
+//! sources are reachable.
 
 mod folders;
 
@@ -38,7 +41,7 @@ const NOBODY: u32 = 65_534;
 /// The user of the program inside.
 const USER: &str = "1000";
 
-/// The maximum number of processes and threads. A large test suite has some hundreds.
+/// The maximum number of processes and threads. A large test suite has a few hundred.
 const PROCESSES_MAX: u32 = 2_048;
 /// The maximum size of one file.
 const FILE_BYTES_MAX: u64 = 8 << 30;

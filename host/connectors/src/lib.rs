@@ -222,18 +222,18 @@ pub trait Perform: Send + Sync {
     /// Looks up whether a lost attempt happened. It changes nothing.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding>;
 
-    /// The receipt for the agent if a reviewer found that the attempt happened, if it follows from
-    /// the action alone.
+    /// The agent's receipt for an attempt that happened, as a reviewer found out. `None` if the
+    /// receipt does not follow from the action alone.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value>;
 }
 
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attempt {
-    /// It happened; with the receipt, of the function's `ok` type.
+    /// It happened. The value is the receipt, which has the function's `ok` type.
     Done(Value),
-    /// It happened although facts changed within what the clearance permits; each change with both
-    /// values.
+    /// It happened, although facts changed within what the clearance permits. Each text names a
+    /// change with both values.
     DoneDespite(Value, Vec<Sentence>),
     /// It did not happen, and cannot happen late.
     NotDone(Sentence),

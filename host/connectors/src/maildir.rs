@@ -121,8 +121,8 @@ impl Inner {
     /// nothing can have been delivered, so every failure is `NotDone`. After it any mail reader
     /// sees the message, and only a folder that could not be flushed leaves a doubt.
     fn attempt(&self, agent: &str, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
-        // Before the facts are compared: an existing message has been delivered, whatever changed
-        // since.
+        // The message is looked up before the facts are compared: if it exists, it has been
+        // delivered, even if a fact has changed since.
         match self.whereabouts(key) {
             Ok(Some(_)) => return self.done(action, key),
             Ok(None) => {}

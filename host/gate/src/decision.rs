@@ -40,11 +40,11 @@ pub struct Decision {
 pub enum Verdict {
     /// Do it.
     Approve,
-    /// Do not; the message is guidance.
+    /// Do not do it. The message is guidance for the agent.
     Reject,
     /// The answer to a question.
     Respond(Value),
-    /// Do this instead; the digest is the new action's.
+    /// Do this instead. The digest is that of the new action.
     Edit(Digest),
 }
 
@@ -52,7 +52,7 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resolution {
-    /// It happened; the receipt for the agent.
+    /// It happened. The value is the receipt for the agent.
     Done(Value),
     /// It did not happen.
     NotDone,

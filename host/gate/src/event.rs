@@ -97,7 +97,7 @@ pub enum Event {
         /// The decision.
         decision: Decision,
     },
-    /// An edit replaced the action; earlier votes fall.
+    /// An edit replaced the action. Earlier votes no longer count.
     CallRevised {
         /// The call.
         call: CallNumber,
@@ -110,7 +110,7 @@ pub enum Event {
         /// The digest that a decision must now name.
         clearance: Digest,
     },
-    /// Facts that the clearance rested on changed before the effect; earlier votes fall.
+    /// Facts that the clearance rested on changed before the effect. Earlier votes no longer count.
     CallReheld {
         /// The call.
         call: CallNumber,
@@ -118,7 +118,7 @@ pub enum Event {
         revision: u32,
         /// What changed, with both values.
         reason: String,
-        /// The same action with the facts of now.
+        /// The same action with the present facts.
         proposal: Box<Proposal>,
         /// The digest that a decision must now name.
         clearance: Digest,

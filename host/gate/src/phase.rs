@@ -10,16 +10,16 @@ use crate::ids::Time;
 pub enum Phase {
     /// Refused before anyone was asked.
     Refused(RefusalReason),
-    /// Cleared by policy; its effect may start until then.
+    /// Cleared by policy. The effect may start until `start_by`.
     Cleared {
-        /// The last moment to start.
+        /// The last moment at which the effect may start.
         start_by: Time,
     },
     /// Waits for decisions.
     Held,
-    /// The required reviewers approved; its effect may start until then.
+    /// The required reviewers approved. The effect may start until `start_by`.
     Approved {
-        /// The last moment to start.
+        /// The last moment at which the effect may start.
         start_by: Time,
     },
     /// An attempt was begun and nothing more is known.

@@ -8,7 +8,7 @@ use crate::ids::{Seq, Time};
 /// An event with its place in the run's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recorded {
-    /// Its number within the run, from 1.
+    /// The event's number within its run. The first event has number 1.
     pub seq: Seq,
     /// When it was written.
     pub at: Time,

@@ -187,7 +187,7 @@ impl Run {
             | Event::EffectInDoubt { .. }
             | Event::EffectLookedUp { .. }
             | Event::EffectResolved { .. } => {}
-            // It may be of any earlier call: what the run waits for now is another matter.
+            // The revoked grant may belong to any earlier call, so this event does not change what the run waits for.
             Event::GrantRevoked { .. } => return Ok(()),
             Event::TimerSet { timer, until } => {
                 self.timers = *timer;

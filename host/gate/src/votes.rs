@@ -1,4 +1,5 @@
-//! How decisions change a call: approvals count by stage, rejections apart from them.
+//! How decisions change a call. Approvals count in the stage in which they were made; rejections are counted
+//! separately, over all stages.
 
 use crate::approval::Vote;
 use crate::call::{Call, Decided};
@@ -64,7 +65,8 @@ impl Call {
         self.advance(at);
     }
 
-    /// The next stage begins when nothing is missing in this one: after an approval, or after an escalation that lets an earlier approval count.
+    /// Begins the next stage if the present one lacks no approval. This can happen after an approval, and after an
+    /// escalation, because an earlier approval may count from then on.
     pub(crate) fn advance(&mut self, at: Time) {
         let Some(requirement) = self.requirement().cloned() else { return };
         if requirement.missing(self.stage, self.level, &self.votes).iter().any(|missing| *missing > 0) {

@@ -519,7 +519,7 @@ impl Reference {
                 if self.phase != "held" || over || !self.is_asked_at_all(PEOPLE[*who]) {
                     return false;
                 }
-                // Who was called in stays so, for every demand there was; it has the rest of its time.
+                // The reviewers of past escalations join every demand of the new requirement. The deadline stays.
                 let gone: Vec<_> = self.requirement.escalations.drain(..self.called_in).collect();
                 for demand in self.requirement.stages.iter_mut().flatten() {
                     for other in &gone {
@@ -531,7 +531,7 @@ impl Reference {
                             if all { Reviewers::Any } else { named(&names.copied().collect::<Vec<_>>()) };
                     }
                 }
-                // What is met by another demand of the stage anyway is not asked any more.
+                // A demand that is always met together with another demand of its stage is removed.
                 for stage in &mut self.requirement.stages {
                     let mut at = 0;
                     while let Some(demand) = stage.get(at) {

@@ -107,7 +107,8 @@ fn samples() -> Vec<Event> {
     ]
 }
 
-/// A run is journaled with the request that made it where it had a key; without one as it always was.
+/// A run is journaled with the request that made it, if that request had a key. Otherwise the event has no request, as
+/// in older journals.
 #[test]
 fn a_run_may_have_come_of_a_request_with_a_key() {
     let key = json!({"key": Digest::of(b"key"), "asks": Digest::of(b"asks")});
@@ -119,7 +120,8 @@ fn a_run_may_have_come_of_a_request_with_a_key() {
     assert_eq!(serde_json::to_value(&event).unwrap(), value);
 }
 
-/// A verdict that may depend on the time says when it was; one that cannot is journaled, and digested, as it always was.
+/// A verdict that may depend on the time is journaled and digested with the time and the time zone of the judgement. A
+/// verdict that cannot depend on the time is journaled without them, as in older journals.
 #[test]
 fn a_verdict_may_say_when_it_was() {
     let clearance = Digest::of(b"clearance");

@@ -38,7 +38,7 @@ fn transfer(component: &[u8], payee: &str, units: u64, currency: &str) -> Action
     Action::new(Digest::of(component), capability, &FunctionType { params, result: None }, &arguments).unwrap()
 }
 
-/// A call that Ann, Bob or Eve clears alone; Ann and Bob may have more like it cleared.
+/// A call that Ann, Bob or Eve can approve alone. Ann and Bob may also make a grant.
 fn paying(action: Action) -> Proposal {
     let plain = Requirement::plain(names(&["ann", "bob", "eve"]), 1, 60_000);
     Proposal { action, requirement: Requirement { grantors: names(&["ann", "bob"]), ..plain }, ..proposal("a") }
@@ -70,13 +70,13 @@ fn a_grant_is_made_with_an_approval_and_stands_with_its_call() {
     let granted = world.subject.call.clone().unwrap().granted.unwrap();
     assert_eq!((&granted.grant, granted.by.as_str(), granted.revoked), (&wanted, "ann", None));
 
-    // The same again is the same; with another grant, or without one, it is not what was decided.
+    // The same decision sent again is recognised as repeated. A decision with another grant is refused.
     assert!(world.decide("ann", Choice::Grant(Box::new(wanted.clone()))).unwrap().repeated);
     assert!(world.decide("ann", Choice::Approve).unwrap().repeated);
     let other = Grant { calls: 2, ..wanted };
     assert!(matches!(made(&mut world, "ann", other), Err(Refused::AlreadyDecided { .. })));
 
-    // Taking it back is no part of the life of its call.
+    // Revoking the grant does not change the phase of its call.
     world.pass_ms(5);
     let before = world.subject.call.clone().unwrap();
     world.submit(Revoke { by: "eve".into() }).unwrap();
@@ -86,7 +86,7 @@ fn a_grant_is_made_with_an_approval_and_stands_with_its_call() {
     assert_eq!((call.phase, call.changed_at), (before.phase, before.changed_at));
 }
 
-/// A grant outlives its call: the run has gone on when it is taken back, and waits for something else.
+/// A grant outlives its call. When it is revoked, the run has gone on and waits for something else.
 #[test]
 fn a_grant_that_is_taken_back_later_leaves_the_run_as_it_is() {
     let mut world = World::held(paying(transfer(b"component", "ACME", 100, "EUR")));
@@ -111,7 +111,8 @@ fn a_grant_that_is_taken_back_later_leaves_the_run_as_it_is() {
     }
 }
 
-/// The approval with which it was made falls when facts change, and so does the grant, whatever people decide then.
+/// If facts change, the approval with which the grant was made no longer counts, and the grant is revoked, whatever
+/// people decide afterwards.
 #[test]
 fn a_grant_falls_with_its_approval() {
     let proposal = paying(transfer(b"component", "ACME", 100, "EUR"));
@@ -123,14 +124,14 @@ fn a_grant_falls_with_its_approval() {
     assert_eq!(world.finish(1, outcome).unwrap(), CallState::Held);
     let granted = world.subject.call.clone().unwrap().granted.unwrap();
     assert_eq!(granted.revoked, Some(("changed facts".into(), world.now)));
-    // It is named by the call, and what it cleared is counted under that name: there is no second one.
+    // The grant has the call's name, and what it cleared is counted under this name. So a call can have only one grant.
     assert_eq!(made(&mut world, "ann", wanted), Err(NotGranted::Another.into()));
     assert_eq!(world.phase(), "held");
     world.decide("ann", Choice::Approve).unwrap();
     assert_eq!(world.phase(), "approved");
 }
 
-/// A vote that does not count makes no grant: Ann approves for Eve, and comes again in her own name.
+/// A vote that does not count makes no grant: Ann approves for Eve, and then approves again in her own name.
 #[test]
 fn a_vote_that_does_not_count_makes_no_grant() {
     let mut proposal = paying(transfer(b"component", "ACME", 100, "EUR"));
@@ -208,7 +209,7 @@ fn a_grant_is_made_by_who_may_of_what_is_up_to_them_alone() {
     assert_eq!(question.submit(Revoke { by: "ann".into() }).unwrap_err(), NotGranted::NoSuchGrant.into());
 }
 
-/// Journals that hold one grant, and what it has cleared.
+/// A journal that holds one grant, and the total that the grant has cleared.
 #[derive(Clone, Debug)]
 struct Journal {
     granted: Granted,
@@ -233,7 +234,7 @@ impl Journal {
         Self { granted, used: Total::default() }
     }
 
-    /// What the driver proposes after a look at the journal.
+    /// The proposal that the driver makes after it has read the journal.
     fn proposed(&self, mut proposal: Proposal) -> Proposal {
         let counter = Counter::of_grant(&id(), proposal.action.capability());
         let totals = vec![Counted { counter, total: self.used.clone() }];
@@ -241,7 +242,7 @@ impl Journal {
         proposal
     }
 
-    /// Judges a command as the journal does: on what is there now, and counts what follows.
+    /// Judges a command as the journal does: on the present state. Then counts the resulting events.
     fn submit<C: Command>(&mut self, subject: &mut Subject, command: C, now: Time) -> Result<C::Out, Refused> {
         let rests_on = command.rests_on();
         let now_of = |counter| Counted { counter, total: self.used.clone() };
@@ -266,7 +267,7 @@ impl Journal {
     }
 }
 
-/// What a call may be like, for the random ones.
+/// The properties of a randomly generated call.
 #[derive(Clone, Debug)]
 struct Wish {
     component: bool,
@@ -350,11 +351,11 @@ proptest! {
     }
 }
 
-/// Runs that use one grant at the same time: each looks, and writes later what it found.
+/// Runs that use one grant at the same time. Each reads the journal, and later proposes on the basis of what it read.
 struct Runs;
 
 const RUNS: usize = 3;
-/// Two of these are all that the sum has room for.
+/// The amount of one call. The grant's sum covers two of them.
 const EACH: u64 = 150;
 
 #[derive(Clone, Debug)]
@@ -362,9 +363,9 @@ struct State {
     journal: Journal,
     now: u64,
     runs: Vec<(Subject, Option<Proposal>)>,
-    /// By the model's own book: who was cleared, when, and whether it came to nothing.
+    /// The model's own record of the runs whose calls the grant cleared and still counts.
     cleared: Vec<usize>,
-    /// What cannot be undone.
+    /// The number of effects that happened. They cannot be undone.
     happened: usize,
     broken: Option<&'static str>,
 }
@@ -457,7 +458,7 @@ impl Model for Runs {
                 journal.submit(&mut runs[run].0, finish(Outcome::DidNotHappen("declined".into())), now).ok()?;
                 cleared.retain(|one| *one != run);
             }
-            // People decide on it then, and what they approve is no longer the grant's.
+            // Then people decide on the call, and what they approve is no longer counted for the grant.
             Step::FactsChange(run) => {
                 let proposal = Box::new(runs[run].0.call.as_ref()?.proposal()?.clone());
                 let outcome = Outcome::FactsChanged { reason: "a fact".into(), proposal };

@@ -34,30 +34,32 @@ use holdshort_gate::{
 use serde_json::{Value, json};
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
-/// Olga has started the run. Dan plays a part only where there are two stages.
+/// The people. Olga has started the run. Dan takes part only if there are two stages.
 const PEOPLE: [&str; 4] = ["olga", "ann", "bob", "dan"];
-/// Who is asked in each of two stages, and how many of them it takes; Dan is called in for the first as well once nobody decided in time.
+/// The people who are asked in each of the two stages, and how many of them must approve. If nobody decides in time, Dan
+/// is asked in the first stage too.
 const STAGES: [(&[usize], usize); 2] = [(&[0, 1, 2], 2), (&[2, 3], 1)];
 const CALLED_IN: usize = 3;
-/// How many people must reject it there.
+/// The number of people who must reject the call if there are two stages.
 const REJECTIONS: usize = 2;
 const STEP_MS: u64 = 1_000;
 const EXPIRES_AFTER: u64 = 2;
 const ESCALATED_FOR: u64 = 1;
 const START_WITHIN: u64 = 1;
 const STEPS_MAX: u64 = 3;
-/// `HOLDSHORT_CRASHES` has it die more often, for a long run.
+/// The maximum number of crashes. For a long run `HOLDSHORT_CRASHES` sets a larger number.
 const CRASHES_MAX: u8 = 1;
 const SENT_AGAIN_MAX: u8 = 1;
 const PUT_OFF_MAX: u8 = 1;
-/// What there is to pay from, what is to be paid, and how much others take of it at most.
+/// The balance, the amount of the payment, and the most that others take from the balance.
 const BALANCE: u8 = 3;
 const AMOUNT: u8 = 2;
 const TAKEN_MAX: u8 = 2;
-/// How often people decide where there are stages: an edit and all approvals that it takes, or a change of mind.
+/// The maximum number of decisions if there are two stages: enough for an edit with all its approvals, or for a change
+/// of mind.
 const DECISIONS_MAX: usize = 4;
 
-/// What can be seen only while it happens, and is noted then.
+/// Broken promises that can be seen only at the moment when they are broken. The model notes them then.
 const LATE: &str = "no decision counts that comes after its approval has expired";
 const STALE: &str = "no decision counts that is on something else";
 const LAPSED: &str = "no effect starts after its clearance has lapsed";
@@ -71,7 +73,7 @@ const NEW_HISTORY: &str = "no payee is paid who has received what nobody was sho
 const OTHER_FACTS: &str = "what policy cleared happens on the facts that policy judged";
 const OTHER_ATTEMPT: &str = "what is said of an earlier attempt does not count";
 
-/// What the operator has configured, and what connector it is.
+/// The operator's configuration and the kind of connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Setting {
     class: Class,
@@ -81,10 +83,11 @@ struct Setting {
     edits: bool,
     /// Whether policy clears, with an error on the way.
     policy_errs: bool,
-    /// Whether it takes two stages, more than one rejection, and is escalated; whatever comes after the approval is left to the other settings.
+    /// Whether the call takes two stages and more than one rejection, and is escalated. The other settings try what
+    /// comes after the approval.
     staged: bool,
-    /// Whether it is a payment: from a balance that must cover it, to a payee whose history must be what was shown, through a far end that
-    /// sometimes asks to be tried again.
+    /// Whether the call is a payment. The balance must cover it, the payee's history must be the one that was shown,
+    /// and the remote system sometimes asks for a later attempt.
     pays: bool,
 }
 
@@ -98,7 +101,7 @@ impl Setting {
     }
 }
 
-/// The gate's own, but for questions, with a hash.
+/// The gate's classes of effects without questions. This type can be hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Class {
     Idempotent,
@@ -106,18 +109,20 @@ enum Class {
     OneShot,
 }
 
-/// One of two texts, with one of two facts that the host established.
+/// One of two texts of the action, and one of two values of the fact that the host established.
 type Version = (bool, bool);
 
 #[derive(Clone, Debug, PartialEq)]
 struct State {
     setting: Setting,
-    /// What is on disk. States share it until a step changes it: most steps that are tried are not legal, and copying it for each took most of the time.
+    /// What is on disk. States share it until a step changes it, because most of the tried steps are not legal, and a
+    /// copy for each of them took most of the time.
     subject: Arc<Subject>,
-    /// Of the call on disk: the clearance that is current, with the action it covers. Kept, because it is asked for often and digesting is slow.
+    /// The present clearance of the call on disk, and the action that it covers. They are kept because they are needed
+    /// often and computing a digest is slow.
     current: Option<(Digest, Digest)>,
     now: u64,
-    /// What the host has in memory, and loses when it dies: a permit, or what became of it.
+    /// What the host has in memory and loses when it dies: a permit, or the reply to the attempt.
     hand: Hand,
     outside: Outside,
     crashes: u8,
@@ -139,17 +144,17 @@ enum Reply {
     FactsChanged,
 }
 
-/// What a permit says of the facts that a payment rests on; nothing in the other settings.
+/// The facts in a permit on which a payment rests; `None` in the other settings.
 type RestsOn = Option<(String, Vec<(String, Digest)>)>;
 
-/// The books of the far end.
+/// The books of the remote system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Books {
     /// What others have taken from the balance since the beginning.
     taken: u8,
     /// Whether the payee has received the payment that waits beside this one.
     beside_paid: bool,
-    /// Whether the payee has received another one.
+    /// Whether the payee has received a payment from a stranger.
     stranger_paid: bool,
 }
 
@@ -158,7 +163,7 @@ impl Books {
         BALANCE - self.taken
     }
 
-    /// The payments that the payee has received, in their order: the stranger's can come first or second.
+    /// The number of payments that the payee has received.
     fn received(self) -> u8 {
         u8::from(self.beside_paid) + u8::from(self.stranger_paid)
     }
@@ -169,35 +174,36 @@ impl Books {
 struct Outside {
     /// Each effect that really happened, with the clearance and the action that the connector was handed.
     effects: Vec<(Digest, Digest)>,
-    /// The far end's fact.
+    /// The remote system's fact.
     fact: bool,
     /// What each person has looked at: the clearance and the action that was on the page with it.
     shown: BTreeSet<(usize, Digest, Digest)>,
-    /// Approvals that were acknowledged: by whom, of what.
+    /// The acknowledged approvals: the clearance and the person.
     approvals: BTreeSet<(Digest, usize)>,
-    /// Who proposed an edited revision, which is what four-eyes is about.
+    /// The editor of each edited revision, because four-eyes excludes the editor.
     editors: BTreeMap<Digest, usize>,
-    /// What policy cleared, with the action.
+    /// The clearances that policy gave, with the action.
     cleared: BTreeSet<(Digest, Digest)>,
-    /// Rejections that were acknowledged and not taken back since.
+    /// The rejections that were acknowledged and not withdrawn.
     rejections: BTreeSet<(Digest, usize)>,
-    /// What the time of the current revision is: when it began, when it is over, and whether Dan was called in for it, by the model's own clock.
+    /// The time of the present revision by the model's own clock: when it began, when it ends, and whether Dan has been
+    /// called in for it.
     began: u64,
     due: u64,
     called_in: bool,
-    /// Whether it is called in once more when its time is over.
+    /// Whether an escalation follows when this time is over.
     may_escalate: bool,
     /// How many decisions were acknowledged.
     acknowledged: usize,
     sent_again: u8,
     books: Books,
-    /// The books when the current revision was made, which is what was shown.
+    /// The books as they were when the present revision was made. The page shows these.
     seen: Books,
-    /// In which order the payee was paid, if by both.
+    /// Whether the stranger paid first, if the payee has received both payments.
     stranger_first: bool,
     /// How often an attempt was put off.
     put_off: u8,
-    /// A person said how it ended, which may be wrong.
+    /// A person settled the effect, and may have been wrong.
     settled_by_person: bool,
     /// Which promise was broken on the way.
     broken: Option<&'static str>,
@@ -219,7 +225,7 @@ enum Step {
         reply_is_lost: bool,
     },
     Decline,
-    /// The far end asks to be tried again, before it has done anything.
+    /// The remote system asks for a later attempt, before it has done anything.
     PutOff,
     /// Others take from the balance; the payment beside this one is made; somebody else pays the payee.
     Take,
@@ -230,7 +236,7 @@ enum Step {
     Recover,
     LookUp,
     Resolve(usize, Settled, u32),
-    /// Word of an attempt, when another one has been begun since.
+    /// The outcome of an attempt arrives when a further attempt has already begun.
     TooLate(u32),
     Cancel,
 }
@@ -397,7 +403,7 @@ impl State {
         let late = self.now >= self.outside.due && !self.outside.may_escalate;
         let first_is_done = self.first_stage_is_done(clearance);
         let stale = self.current.is_none_or(|(current, _)| current != clearance);
-        // Who says it again has more to say: the very same decision is no second one for many reasons.
+        // A repeated approval gets a message, because the gate does not count an identical decision a second time.
         let again = approves && self.outside.approvals.contains(&(clearance, who));
         let message = again.then(|| "again".to_owned());
         let (reviewer, signed_in_at) = (PEOPLE[who].into(), self.time());
@@ -427,7 +433,7 @@ impl State {
             self.outside.approvals.insert((clearance, who));
         }
         if rejects {
-            // An approval in a stage that is done has done its part.
+            // An approval in a finished stage still counts.
             if !first_is_done {
                 self.outside.approvals.remove(&(clearance, who));
             }
@@ -440,7 +446,7 @@ impl State {
             let own = if self.setting.staged { self.now + EXPIRES_AFTER } else { EXPIRES_AFTER };
             let own = (own, self.setting.staged);
             (self.outside.due, self.outside.may_escalate) = own.min((self.outside.due, self.outside.may_escalate));
-            // An editor's own vote, where it counts, is on the action that they wrote.
+            // If the editor's own vote counts, it is an approval of the action that the editor wrote.
             if self.subject.call.as_ref().unwrap().votes.iter().any(|vote| vote.reviewer == PEOPLE[who]) {
                 self.outside.approvals.insert((new, who));
                 self.outside.shown.insert((who, new, action));
@@ -452,7 +458,7 @@ impl State {
     fn start(&mut self) -> Option<()> {
         let (over, deadline) = (self.run_is_over(), self.subject.call.as_ref().and_then(|call| call.deadline()));
         let permit = self.submit(Start { perform_within_ms: STEP_MS }).ok()?;
-        // Who has an effect in doubt sent again after its run has ended wants just that.
+        // After the end of a run an effect may start only if a person has chosen to send an effect in doubt again.
         if over && self.outside.sent_again == 0 {
             self.outside.broken = Some(OVER);
         }
@@ -475,7 +481,7 @@ impl State {
         Some(())
     }
 
-    /// Whoever is called in counts in every stage.
+    /// Whether a person is asked in a stage. A person who was called in is asked in every stage.
     fn is_asked(&self, who: usize, stage: usize) -> bool {
         !self.setting.staged || STAGES[stage].0.contains(&who) || (who == CALLED_IN && self.outside.called_in)
     }
@@ -514,7 +520,7 @@ impl State {
         } else {
             self.outside.broken =
                 self.outside.broken.or(self.outside.wrongly_paid(clearance).filter(|_| self.setting.pays));
-            // Who recognises the key does nothing twice.
+            // A connector that recognises the key does nothing a second time.
             let known = self.setting.class == Class::Idempotent && !self.outside.effects.is_empty();
             if !known {
                 self.outside.effects.push((clearance, action));
@@ -531,7 +537,7 @@ impl State {
             Reply::Done => Outcome::Happened(json!("receipt")),
             Reply::NotDone => Outcome::DidNotHappen("declined".into()),
             Reply::PutOff => Outcome::Postponed("come again".into(), STEP_MS),
-            // Nobody is asked to pay what is not covered.
+            // A payment that the balance does not cover is not put to reviewers again.
             Reply::FactsChanged if self.setting.pays && self.outside.books.balance() < AMOUNT => {
                 Outcome::DidNotHappen("the balance does not cover it".into())
             }
@@ -550,7 +556,7 @@ impl State {
         self.hand = Hand::Empty;
         self.submit(Finish { attempt, outcome, evidence: None }).ok()?;
         if self.phase() == Some(&Phase::Held) {
-            // Whoever decided in time has the same time again.
+            // The new revision waits as long as the last one could, counted from now.
             let waited = self.now - self.outside.began;
             (self.outside.began, self.outside.due) = (self.now, EXPIRES_AFTER + waited);
         }
@@ -644,7 +650,7 @@ impl Model for Gate {
         self.settings.iter().map(state).collect()
     }
 
-    /// Everything that somebody could try; whether it is legal is the gate's to say.
+    /// Adds every step that somebody could try. The gate says whether the step is legal.
     fn actions(&self, state: &State, steps: &mut Vec<Step>) {
         steps.extend([Step::Hold, Step::Expire, Step::Start, Step::Write, Step::Pass]);
         steps.push(Step::Perform { reply_is_lost: false });
@@ -656,11 +662,12 @@ impl Model for Gate {
             steps.extend([Step::LookUp, Step::Decline, Step::Perform { reply_is_lost: true }]);
         }
         if let (true, Some((clearance, _))) = (state.setting.pays, state.current) {
-            // One person decides, and not on what is stale: that is tried in the other settings.
+            // One person decides, and only on the present revision. The other settings try several people and decisions
+            // on an old revision.
             return steps.extend([Step::Approve(1, clearance), Step::Reject(1, clearance)]);
         }
         if let (true, Some((clearance, _))) = (state.setting.staged, state.current) {
-            // They look and decide at once; what comes of waiting in between is seen in the other settings.
+            // Each person looks and decides in one step. The other settings try what happens between the two.
             for who in 0..PEOPLE.len() {
                 steps.extend([Step::Approve(who, clearance), Step::Reject(who, clearance)]);
                 steps.push(Step::Edit(who, clearance, true));

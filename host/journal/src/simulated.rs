@@ -20,14 +20,14 @@ use crate::submit::Task;
 use crate::watch::Clock;
 use crate::writer::Writer;
 
-/// The outcome of a transaction.
+/// The outcome of a transaction, as a test chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
     /// It is committed.
     None,
-    /// There is no room: nothing is written, and the writer knows.
+    /// The disk is full: nothing is written, and the writer knows that.
     Full,
-    /// Its COMMIT fails, so that the writer does not know.
+    /// Its COMMIT fails, so the writer does not know whether it was written.
     Unknown {
         /// Whether it was written.
         written: bool,

@@ -15,9 +15,9 @@ use crate::told::Note;
 /// Where the journal ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
-    /// The last event's place; 0 if there is none.
+    /// The position of the last event; 0 if there is none.
     pub(crate) position: u64,
-    /// When it was written.
+    /// The time at which that event was written.
     pub(crate) at: Time,
 }
 
@@ -26,15 +26,15 @@ pub(crate) struct Head {
 pub(crate) struct Batch {
     /// In the order of their positions.
     pub(crate) events: Vec<Entry>,
-    /// What the events made of the runs they belong to.
+    /// The new states of the runs to which the events belong.
     pub(crate) runs: BTreeMap<RunId, StoredRun>,
-    /// What they made of the calls they belong to.
+    /// The new states of the calls to which the events belong.
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
     /// The digests by which those calls are found; `None` for calls that no longer wait.
     pub(crate) like: BTreeMap<CallId, Option<Likeness>>,
-    /// What they made of the running totals.
+    /// The new values of the running totals.
     pub(crate) totals: BTreeMap<Counter, Total>,
-    /// The runs that requests with a key have made, by its digest.
+    /// The runs that requests with a key have made, by the key's digest.
     pub(crate) made: BTreeMap<Digest, Made>,
     pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
     pub(crate) notes: Vec<Note>,
@@ -50,7 +50,7 @@ pub(crate) enum WriteError {
     Unknown(String),
 }
 
-/// How many lines of a run's log are kept; the oldest go.
+/// The maximum number of lines that are kept of a run's log. The oldest lines are removed.
 pub(crate) const LOG_LINES_MAX: u64 = 10_000;
 
 /// Reads that the writer and the readers of a store share.
@@ -73,7 +73,7 @@ pub(crate) trait Store: Load + Send {
     fn head(&mut self) -> Result<Head, ReadError>;
     /// Writes the batch durably, or nothing of it.
     fn write(&mut self, batch: &Batch) -> Result<(), WriteError>;
-    /// Whether a write would succeed now, as far as that can be told; asked after one that did not.
+    /// Whether a write would succeed now, as far as the store can tell. Called after a write that failed.
     fn probe(&mut self) -> Result<(), WriteError>;
 }
 
@@ -90,7 +90,7 @@ pub(crate) trait Reader: Load + Send {
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError>;
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError>;
     fn count_runs(&mut self, state: RunState, most: usize) -> Result<usize, ReadError>;
-    /// As many as `calls` would list from the beginning; no event is read.
+    /// The number of calls that `calls` would list from the beginning. It reads no event.
     fn count_calls(&mut self, filter: &CallFilter) -> Result<usize, ReadError>;
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError>;
     /// Newest first.
@@ -100,9 +100,9 @@ pub(crate) trait Reader: Load + Send {
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError>;
     fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError>;
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError>;
-    /// The events of a call before one of its run, oldest first.
+    /// The events of a call whose numbers in the run are below `before`, oldest first.
     fn call_events(&mut self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<Recorded>, ReadError>;
-    /// A call as its events up to a place made it.
+    /// The state of a call after its events up to the position `at`.
     fn call_as_of(&mut self, run: &RunId, call: CallNumber, at: Position) -> Result<Option<Call>, ReadError>;
     fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError>;
     fn to_remind(
@@ -120,13 +120,13 @@ pub(crate) trait Readers: Send + Sync {
     fn reader(&self) -> Result<Box<dyn Reader>, ReadError>;
 }
 
-/// The run that an event brings to life for a request with a key, and that key.
+/// The run that an event creates for a request with a key, and that key.
 pub(crate) fn made(run: &RunId, event: &Event) -> Option<(Digest, Made)> {
     let Event::RunCreated { request: Some(request), .. } = event else { return None };
     Some((request.key, Made { run: run.clone(), asks: request.asks }))
 }
 
-/// The call that an event brings to life, if it does.
+/// The call that an event creates, if it creates one.
 pub(crate) fn opens(event: &Event) -> Option<CallNumber> {
     let opens = matches!(event, Event::CallCleared { .. } | Event::CallHeld { .. } | Event::CallRefused { .. });
     event.call().filter(|_| opens)

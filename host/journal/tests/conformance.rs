@@ -246,18 +246,19 @@ async fn a_newer_lease_fences_the_older(world: World) {
     let newer = world.lease(&run);
     assert_eq!(submit((&older).into(), 2).await.unwrap_err(), SubmitError::Fenced);
     let _ = submit((&newer).into(), 2).await.unwrap();
-    // What the older one leaves behind does not end the newer one.
+    // Dropping the older lease does not end the newer one.
     drop(older);
     let _ = submit((&newer).into(), 3).await.unwrap();
     // A lease is for its own run.
     let others = world.lease(&other);
     assert_eq!(submit((&others).into(), 4).await.unwrap_err(), SubmitError::Fenced);
-    // Who needs no lease is not fenced.
+    // A command that needs no lease is not fenced.
     let _ = submit(Fence::None, 4).await.unwrap();
     let epoch = Fence::from(&newer);
     drop(newer);
     assert_eq!(submit(epoch, 5).await.unwrap_err(), SubmitError::Fenced, "a lease that is gone");
-    // A lease that is taken while a command waits fences it: the writer asks when it judges.
+    // A lease that is taken while a command waits fences this command, because the writer compares the leases only when
+    // it judges the command.
     let lease = world.lease(&run);
     let held = world.clock.hold();
     let first = world.submit_now(&other, routine(1, "answer"));
@@ -269,7 +270,7 @@ async fn a_newer_lease_fences_the_older(world: World) {
     assert_eq!(world.seqs(&run).await, [1, 2, 3, 4, 5]);
 }
 
-/// What the loser of a race says of it.
+/// Whether this is the refusal that the loser of a race must get.
 type Lost = fn(&Refused) -> bool;
 
 /// Two commands that race for a held call, each by its name, and what the loser is told.
@@ -611,7 +612,8 @@ fn weighing(consequence: Option<Consequence>, expires_at: Option<u64>) -> Propos
 async fn what_is_looked_at_first_comes_first(world: World) {
     use Consequence::{High, Low, Medium};
     const DAY: u64 = 86_400_000_000;
-    // From the last to the first, so that nothing comes in the order in which it was proposed but where nothing else decides.
+    // Proposed from the last place to the first. So the order of proposal decides only between calls that are equal in
+    // everything else.
     for (name, consequence, deadline) in [
         ("12 low", Some(Low), None),
         ("13 low, later", Some(Low), None),
@@ -638,7 +640,7 @@ async fn what_is_looked_at_first_comes_first(world: World) {
     let found = ranked(&world, all_calls()).await;
     let mut wanted = found.clone();
     wanted.sort();
-    // The two without a deadline that counts come as they were proposed.
+    // The two medium calls without a deadline that counts keep the order in which they were proposed.
     wanted.swap(9, 10);
     assert_eq!((found.len(), found), (14, wanted));
 }
@@ -647,7 +649,8 @@ fn unknown() -> Finish {
     Finish { attempt: 1, outcome: Outcome::Unknown("no reply".into()), evidence: None }
 }
 
-/// Page by page, while what was on a page is decided and more is proposed: everything that was there all the time is met once.
+/// Reads page by page, while calls of the last page are decided and new calls are proposed. Each call that was there
+/// all the time is met once.
 async fn a_cursor_stays_right_while_rows_come_and_go(world: World) {
     let consequence = |n: usize| [None, Some(Consequence::Medium), Some(Consequence::Low)][n % 3];
     for n in 0..60 {
@@ -661,7 +664,8 @@ async fn a_cursor_stays_right_while_rows_come_and_go(world: World) {
         let page = world.calls(filter).await.unwrap();
         let Some(last) = page.last() else { break };
         after = Some((last.rank, last.position));
-        // The row that the cursor names goes, another that was met goes, and some come, before and after this place.
+        // The row that the cursor names is removed, another row of this page is removed, and rows are added before and
+        // after the cursor's place.
         let (last, first) = (last.run.clone(), page[0].run.clone());
         let _ = world.decide(&last, 1, "alice", Choice::Reject).await.unwrap();
         if first != last {

@@ -78,7 +78,7 @@ struct History {
     feed: Vec<Entry>,
 }
 
-/// A clock that has been read so often, and that can be stopped.
+/// A clock that counts its readings and advances by one tick with each. A test can stop it.
 #[derive(Clone)]
 struct Ticks(Arc<(AtomicU64, Mutex<()>)>);
 
@@ -100,7 +100,7 @@ impl Ticks {
     }
 }
 
-/// The bytes that a step puts, others for each.
+/// The bytes of the blob that a step writes. They differ from step to step.
 fn blob(index: usize, size: u64) -> Vec<u8> {
     let mut dice = Dice(index as u64);
     (0..size * 300).map(|_| dice.below(256) as u8).collect()

@@ -27,8 +27,8 @@ pub const REVIEW: [(&str, &str); 10] = [
 ];
 /// The annotations of every policy.
 pub const ANY: [&str; 3] = ["id", "description", "why"];
-/// A further annotation of policies that clear calls or say who reviews them: the facts that are
-/// compared again before the effect starts.
+/// A further annotation, for `review` policies and for policies that clear calls. It names the facts
+/// that are compared again before the effect starts.
 pub const MATERIAL: &str = "material";
 
 /// The demand of one `review` policy. Durations begin when a call is held.

@@ -11,7 +11,7 @@ use holdshort_words::{Sentence, configured, say};
 
 use super::{CallQuestion, CedarPolicy, Policy, Verdict};
 
-/// A judged call with the question of that time.
+/// A call that policy has judged, with the question to which policy answered then.
 #[derive(Clone, Copy, Debug)]
 pub struct JudgedCall<'a> {
     pub started_by: &'a str,
@@ -19,13 +19,13 @@ pub struct JudgedCall<'a> {
     pub run: &'a RunId,
     /// The judged proposal, with its totals and time.
     pub proposal: &'a Proposal,
-    /// Whether policy alone cleared it, without a reviewer or a grant.
+    /// Whether policy alone cleared the call, without a reviewer or a grant.
     pub by_policy: bool,
 }
 
 impl JudgedCall<'_> {
-    /// Why it must not happen now, as text: policy forbids it at this time, or no longer clears a
-    /// call that only policy cleared.
+    /// The reason why the call must not happen now, as text: policy forbids it at this time, or no
+    /// longer clears a call that only policy cleared.
     pub(super) fn overtaken(&self, policy: &CedarPolicy, now: Time) -> Option<Sentence> {
         let proposal = self.proposal;
         let then = proposal.policy.judged_at.as_ref()?.at;

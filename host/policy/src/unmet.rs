@@ -89,7 +89,7 @@ impl CedarPolicy {
                 let first = names.next().and_then(|first| self.places().iter().position(|(name, _)| *name == first));
                 let with = names.map(|name| format!(" with `{name}`")).collect::<String>();
                 found.entry((first, format!("{with}: {what}"))).or_default().push(ty.to_string());
-                // Policies that always match add to every other demand.
+                // All further sets contain the policies that always match, so they would repeat the error.
                 if together.len() == always.len() {
                     break;
                 }

@@ -30,9 +30,9 @@ pub(super) fn record(fields: &[(&str, &WitType)], value: &Value, path: &str, err
     of(made)
 }
 
-/// A record of different attributes.
+/// A record of attributes with different names.
 pub(super) fn of(attributes: Vec<(String, Expression)>) -> Expression {
-    // Only a repeated attribute would be refused, and WIT records have none.
+    // `new_record` refuses only a repeated name, and a WIT record repeats none.
     Expression::new_record(attributes).unwrap_or_else(|_| Expression::new_bool(false))
 }
 

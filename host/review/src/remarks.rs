@@ -45,8 +45,8 @@ pub enum Warning {
         /// The text that it looks like, by the confusables of UTS #39.
         ascii: String,
     },
-    /// The text contains digits of a script that its letters do not use. Several of them look like
-    /// different ASCII digits.
+    /// The text contains digits of a script to which its letters do not belong. Some such digits
+    /// look like an ASCII digit of another value: the Bengali four looks like 8.
     Digits {
         /// The digits, in their visible form.
         digits: String,

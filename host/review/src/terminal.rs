@@ -105,8 +105,8 @@ impl<'a> CallContent<'a> {
         remarks.chain(self.differences.iter().map(Difference::to_string)).collect()
     }
 
-    /// The notes: spellings that need no caution but could be confused, such as separate accents, joiners and two
-    /// directions.
+    /// The notes: spellings that need no warning, but that a reader could confuse with others, such as separate
+    /// accents, joiners and text in two directions.
     pub fn notes(&self) -> Vec<String> {
         let remarks = self.remarks().into_iter().filter(|remark| !remark.alarms()).map(|remark| remark.to_string());
         remarks.chain(super::code_points::of_value("", self.arguments)).collect()

@@ -207,11 +207,11 @@ impl Api {
     }
 }
 
-/// How a reviewer with a token gets a session.
+/// The way in which a reviewer with a token gets a session.
 pub(crate) enum SignedIn {
-    /// With this header.
+    /// The session is open; this header sets its cookie.
     Here(HeaderValue),
-    /// With a link to this address.
+    /// The browser must follow the link to this address, where the session is opened.
     At(String),
 }
 

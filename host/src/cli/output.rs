@@ -176,8 +176,8 @@ impl Drop for Progress {
     }
 }
 
-// INVARIANT: only these two functions write to the program's outputs, and they accept only text
-// made by `review`.
+// INVARIANT: only `print` (stdout) and `print_aside` (stderr) write to the program's outputs. They
+// accept only a `Shown`, which only the package `review` makes.
 
 fn print(shown: &Shown) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();

@@ -52,8 +52,8 @@ pub trait Refresh: Send + Sync {
     /// The name of the connector that serves a capability now, if any.
     fn connector(&self, capability: &Capability) -> Option<String>;
 
-    /// The same action of the same agent at the same call, under the same requirement, with the
-    /// present facts; or the reason why it is no longer possible.
+    /// Makes a new proposal for the same action, agent, call and requirement, with the present facts.
+    /// The error is the reason why the action is no longer possible.
     fn refresh<'a>(
         &'a self,
         agent: &'a str,

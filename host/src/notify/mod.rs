@@ -40,7 +40,7 @@ pub type Post = Arc<dyn Fn(NoticeEmail) -> BoxFuture<'static, Result<String, Str
 pub struct Target {
     /// The name in the journal and the log, such as `webhook ops`.
     pub name: String,
-    /// The kinds of notifications that it gets.
+    /// The kinds of notifications that the receiver gets.
     pub events: BTreeSet<Kind>,
     /// The time between a reminder and the deadline.
     pub lead: Duration,

@@ -15,7 +15,7 @@ use crate::api::{Api, backtests};
 use crate::policy::load::Source;
 use crate::review::Text;
 
-/// The form's purpose, which its seal covers.
+/// The purpose of the form. Its seal is valid for this purpose only.
 const SEALED: &str = "backtest";
 /// Microseconds of a day.
 const DAY: u64 = 86_400_000_000;

@@ -13,7 +13,7 @@ use crate::policy::cases::Tried;
 use crate::policy::load::Source;
 use crate::review::Text;
 
-/// The form's purpose, which its seal covers.
+/// The purpose of the form. Its seal is valid for this purpose only.
 const SEALED: &str = "cases";
 /// The initial content of the form. It shows the syntax, and runs wherever the mail connector is
 /// configured.

@@ -76,7 +76,7 @@ fn whatever_looks_like_the_end_of_a_quotation_is_escaped() {
     let stay: String =
         ('\0'..=char::MAX).filter(|c| marks.contains(*c) && is_escaped(&format!("{c}{c}")) == 0).collect();
     assert_eq!(stay, "«»‹›「」『』﹁﹂﹃﹄｢｣");
-    // Letters stay letters, except these few, which are no more than a stroke.
+    // Letters are not escaped, except a few that are drawn as a single stroke.
     let letters = ('\0'..=char::MAX).filter(|c| c.is_alphabetic() && is_escaped(&format!("{c}{c}")) > 0);
     assert!(letters.count() < 40, "letters of some script are escaped");
 }

@@ -42,7 +42,8 @@ impl Constants {
                     match name.as_str() {
                         "decimal" => self.decimals.extend(argument(value).and_then(ten_thousandths)),
                         "datetime" => self.moments.extend(argument(value).and_then(moment)),
-                        // A pattern's text fits the pattern, at least if it has one piece.
+                        // The text in a `like` pattern is tried as a value. It matches the pattern, at least if the
+                        // pattern has only one piece of text.
                         "Value" | "Literal" => self.value(value),
                         _ => self.add(value),
                     }

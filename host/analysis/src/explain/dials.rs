@@ -28,7 +28,7 @@ pub(super) enum At {
     Facts(String),
     /// In the total with this index: the count, or the sum in a currency.
     Total(usize, Option<String>),
-    /// The time of the question, with the time zone if policies use one.
+    /// The time at which policy is asked, with the time zone if policies use one.
     Now(Option<Zone>),
     StartedBy,
     /// The agent's configured name.
@@ -42,7 +42,7 @@ pub(super) enum At {
 pub(super) enum Spelling {
     /// A JSON number.
     Plain,
-    /// A text, for 64-bit numbers.
+    /// A text of digits, which is the JSON form of 64-bit numbers.
     Digits,
     /// Ten-thousandths.
     Decimal,

@@ -18,15 +18,15 @@ impl Reserve {
         Ok(Self { folder: folder.to_owned(), blocks_min: free.f_bavail / 2, files_min: free.f_favail / 2 })
     }
 
-    /// The bytes and the number of files that a child may use. The number is unlimited on a disk
-    /// without a table of files.
+    /// The bytes and the number of files that a child may use. The number is unlimited if the file
+    /// system has no fixed number of files, which it shows by the total 0.
     pub fn room(&self) -> io::Result<(u64, u64)> {
         let free = rustix::fs::statvfs(&self.folder)?;
         let files = if free.f_files == 0 { u64::MAX } else { free.f_favail.saturating_sub(self.files_min) };
         Ok((free.f_bavail.saturating_sub(self.blocks_min).saturating_mul(free.f_frsize), files))
     }
 
-    /// Whether less is free than must remain.
+    /// Whether fewer blocks or fewer files are free than must remain free.
     pub(super) fn is_used(&self) -> bool {
         rustix::fs::statvfs(&self.folder)
             .is_ok_and(|free| free.f_bavail < self.blocks_min || free.f_favail < self.files_min)

@@ -143,7 +143,7 @@ impl State {
     }
 }
 
-/// The commit of a reference as text.
+/// The commit at which a reference points, as text; "absent" if there is no such reference.
 pub(super) fn place(id: Option<&CommitId>) -> Sentence {
     id.map_or("absent".into(), |id| say!("at {}", Known::label(id)))
 }

@@ -85,7 +85,8 @@ async fn a_file_is_shown_and_put_there_once() {
     assert!(matches!(&found, Finding::Happened { receipt, .. } if *receipt == json!("report.txt")), "{found:?}");
 }
 
-/// A host that dies in the middle leaves a draft: with two links the file was put there, with one nobody knows.
+/// A host that dies in the middle of an attempt leaves a draft. If the draft has two links, the file was put there. If
+/// it has one link, the outcome is unknown.
 #[tokio::test]
 async fn a_lost_attempt_is_told_by_its_draft() {
     let folder = tempfile::tempdir().unwrap();
@@ -96,11 +97,11 @@ async fn a_lost_attempt_is_told_by_its_draft() {
     assert!(matches!(found(&drop, &report, "k1").await, Finding::Unknown { .. }));
     assert!(matches!(attempt(&drop, &report, "k1"), Attempt::Unknown(_)));
     std::fs::hard_link(&draft, folder.path().join("report.txt")).unwrap();
-    // A program has taken it within the file system.
+    // A program has renamed the file within the same file system.
     std::fs::rename(folder.path().join("report.txt"), folder.path().join("taken")).unwrap();
     assert!(matches!(found(&drop, &report, "k1").await, Finding::Happened { .. }));
 
-    // What cannot be looked at is not settled, and an attempt that cannot begin is not done.
+    // If the marks cannot be read, the outcome is unknown. An attempt that cannot begin did not happen.
     std::fs::remove_dir_all(folder.path().join(MARKS)).unwrap();
     std::fs::write(folder.path().join(MARKS), "").unwrap();
     assert!(matches!(found(&drop, &report, "k1").await, Finding::Unknown { .. }));

@@ -7,7 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The number of concurrent processes for one kind of work.
 const AT_A_TIME: usize = 4;
 
-/// The turns of one kind of work, and a held turn.
+/// The turns of one kind of work: each concurrent process takes one. `held` is the turn that this
+/// value has taken, if any.
 #[derive(Clone, Debug)]
 pub(super) struct Turns {
     all: Arc<Semaphore>,
@@ -15,7 +16,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// A separate set of turns.
+    /// A new set of turns, which shares none with another kind of work.
     pub(super) fn new() -> Self {
         Self { all: Arc::new(Semaphore::new(AT_A_TIME)), held: None }
     }

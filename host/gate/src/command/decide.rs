@@ -20,14 +20,14 @@ pub const DECISIONS_MAX: usize = 64;
 /// The largest number of revisions of a call, by everybody together, because each may be as long as an action. After that it is approved or rejected as it is.
 pub const REVISIONS_MAX: u32 = 32;
 
-/// What a reviewer decided, with what an edit brings along.
+/// What a reviewer decided, with the grant or the new action.
 #[derive(Clone, Debug)]
 pub enum Choice {
     /// Do it.
     Approve,
-    /// Do it, and clear more like it.
+    /// Do it, and clear further calls like it.
     Grant(Box<Grant>),
-    /// Do not; the message is guidance.
+    /// Do not do it. The message is guidance for the agent.
     Reject,
     /// The answer to a question, checked against the function's type.
     Respond(Value),

@@ -17,7 +17,7 @@ pub(super) fn lacking(version: i64) -> impl Iterator<Item = &'static str> {
 /// The version of the projections. When it is raised, every projection is made anew when a journal is opened.
 pub(super) const PROJECTION: &str = "7";
 
-/// The tables of the first version, with the projections of now: [`KEPT`] and [`PROJECTED`].
+/// The tables of the first version ([`KEPT`]) and the present projections ([`PROJECTED`]).
 pub(super) const TABLES: [&str; 2] = [KEPT, PROJECTED];
 
 /// The tables that cannot be made again, and the projections of runs.

@@ -31,28 +31,29 @@ impl Sqlite {
         &self.connection
     }
 
-    /// After a COMMIT that failed: whether the batch is there can only be told by a connection that did not try.
+    /// Finds out what a failed COMMIT did. A new connection is opened, because the one that failed cannot tell whether
+    /// the batch is in the file.
     fn after_failed_commit(&mut self, first: Option<u64>, error: &rusqlite::Error) -> WriteError {
         let cause = error.to_string();
         match connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE) {
             Ok(connection) => self.connection = connection,
             Err(error) => return WriteError::Unknown(format!("{cause}; and it cannot be opened again: {error}")),
         }
-        // Frames of the batch may lie in the log though no connection shows them: a crash now could bring them back.
+        // The log may contain frames of the batch that no connection shows. A crash now could make them visible.
         self.doubtful = true;
-        // The frame that commits is written last, so that on a full disk there is none.
+        // The frame that commits is written last, so it is missing if the disk was full.
         let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         match (self.head(), first) {
             (Err(error), _) => WriteError::Unknown(format!("{cause}; and it cannot be read: {error}")),
             (Ok(head), Some(first)) if head.position >= first => WriteError::Unknown(cause),
-            // A batch without events cannot be told by the head, but what it holds may be written twice.
+            // The head does not show whether a batch without events was written, but such a batch may be written twice.
             (Ok(_), _) if full || self.heal().is_ok() => WriteError::NotWritten(cause),
             (Ok(_), _) => WriteError::Unknown(cause),
         }
     }
 
-    /// After a commit that failed, and before anything is built on it: what is visible is copied to the database file, flushed, and the log is cut,
-    /// so that what is not visible is gone for good.
+    /// Removes what a failed commit may have left, before the next transaction: it copies what is visible to the
+    /// database file, flushes the file and cuts the log. What is not visible is then gone for good.
     fn heal(&mut self) -> Result<(), WriteError> {
         if self.doubtful {
             let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
@@ -65,8 +66,9 @@ impl Sqlite {
         Ok(())
     }
 
-    /// Runs `write` in a transaction of its own. `first` is the position of the batch's first event: after a COMMIT that failed, a look at the file's
-    /// last event tells by it whether the batch is there. A batch without events has none.
+    /// Runs `write` in a transaction of its own. `first` is the position of the batch's first event, or `None` if the
+    /// batch has no events. If COMMIT fails, `first` is compared with the position of the file's last event, which
+    /// shows whether the batch is in the file.
     fn transact(
         &mut self,
         first: Option<u64>,

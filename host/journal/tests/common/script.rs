@@ -24,18 +24,18 @@ use super::{
     requiring, routine,
 };
 
-/// One thing that is asked of a journal.
+/// One request to a journal.
 #[derive(Clone, Debug)]
 pub enum Step {
     Create,
     Routine(CallNumber),
     Clear(CallNumber),
-    /// Policy clears a payment by totals as they were.
+    /// Policy clears a payment on the basis of these totals, which may have changed since they were read.
     ClearBy {
         call: CallNumber,
         totals: Vec<Counted>,
     },
-    /// The grant of another call clears it, when it has cleared so much.
+    /// The grant of another call clears this call. `used` is what that grant had cleared when it was read.
     ClearByGrant {
         call: CallNumber,
         grant: CallId,

@@ -308,8 +308,8 @@ fn is_accent(mark: char, base: char) -> bool {
     european && (ACCENTS.contains(&mark) || composed(base, mark))
 }
 
-/// Whether the mark belongs to the script of `base`, such as a vowel sign. Accents for all scripts
-/// do not count.
+/// Whether the mark belongs to the script of `base`, as a vowel sign does. A mark without a script of
+/// its own counts only if Unicode lists it for that script, and not for Latin, Greek and Cyrillic.
 fn belongs(mark: char, base: char) -> bool {
     let own = script(base);
     let inherits =

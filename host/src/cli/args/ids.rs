@@ -1,4 +1,4 @@
-//! Ids as people type them. What has one of these types can stand in a path of the endpoint as it is.
+//! Ids as people type them. A value of one of these types can be put into a path of the endpoint without escaping.
 
 use std::fmt;
 use std::str::FromStr;

@@ -133,8 +133,8 @@ pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
     Ok(catalogue)
 }
 
-/// Our own interfaces, in the order in which a host opens their connectors. Guidance and log need no configuration, so on every host an agent can ask
-/// a question and write to the operator's log.
+/// The host's own interfaces, in the order in which the host opens their connectors. Guidance and log need no
+/// configuration, so on every host an agent can ask a question and write to the operator's log.
 fn ours(config: &Config) -> Vec<Entry<'_>> {
     let guidance = |_: &Around<'_>| Ok(Opened::Consequential(Arc::new(Guidance), None));
     let mut all = vec![

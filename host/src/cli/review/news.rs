@@ -20,7 +20,7 @@ const BURST: Duration = Duration::from_millis(50);
 pub(super) struct Looking {
     /// The open page.
     pub(super) at: Option<CallId>,
-    /// The loaded pages of the inbox.
+    /// The number of pages of the inbox that are loaded.
     pub(super) pages: usize,
 }
 
