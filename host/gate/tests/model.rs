@@ -36,8 +36,8 @@ use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
 /// The people. Olga has started the run. Dan takes part only if there are two stages.
 const PEOPLE: [&str; 4] = ["olga", "ann", "bob", "dan"];
-/// The people who are asked in each of the two stages, and how many of them must approve. If nobody decides in time, Dan
-/// is asked in the first stage too.
+/// The people who are asked in each of the two stages, and how many of them must approve. If nobody decides in time,
+/// Dan is asked in the first stage too.
 const STAGES: [(&[usize], usize); 2] = [(&[0, 1, 2], 2), (&[2, 3], 1)];
 const CALLED_IN: usize = 3;
 /// The number of people who must reject the call if there are two stages.
