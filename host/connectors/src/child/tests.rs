@@ -123,14 +123,17 @@ async fn host_to_be_killed() {
 #[tokio::test]
 async fn a_child_outlives_a_killed_host_and_is_waited_for() {
     let (_folder, children) = children();
+    // The tests of a program are named from its package on.
+    let (_, module) = module_path!().split_once("::").unwrap();
     let mut host = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "connectors::child::tests::host_to_be_killed"])
+        .args(["--exact", &format!("{module}::host_to_be_killed")])
         .env("HOLDSHORT_TEST_FOLDER", &children.folder)
         .current_dir(&children.folder)
         .stdout(Stdio::null())
         .spawn()
         .unwrap();
     while read_end(&children.out("c"), 9).bytes != b"begun\n" {
+        assert_eq!(host.try_wait().unwrap(), None, "the host to be killed has ended by itself");
         sleep(Duration::from_millis(10)).await;
     }
     host.kill().unwrap();
