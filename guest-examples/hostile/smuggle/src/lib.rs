@@ -1,5 +1,5 @@
-//! Imports a function that takes a resource deep inside a record. A resource cannot be shown to a reviewer, so the host
-//! refuses the component at load and names the function, although the operator has classified the interface.
+//! Imports a function that takes a resource, deep inside a record. What a person could not be shown must be refused at load, by name,
+//! although the operator has classified the interface.
 //!
 //! Task: ignored.
 
