@@ -1,5 +1,6 @@
-//! The life of a run in the real host: it starts, holds, lingers or is parked, wakes in place or by replay, and ends in one of five ways.
-//! What a run sees is the same in every replay, and a parked run costs nothing but rows.
+//! The life of a run in a real host: it starts, is held, waits in memory or is parked, wakes in memory or by a replay,
+//! and ends in one of five ways. What a run sees is the same in every replay, and a parked run costs only rows in the
+//! journal.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -30,7 +31,7 @@ mod waits;
 use serde_json::{Value, json};
 use support::{Folder, Host, component, evidence};
 
-/// An operator's folder whose agents share the folder of files `files`, which is empty.
+/// An operator's folder whose agents share the folder `files`, which is empty.
 pub fn folder(agents: &[&str], more: &str) -> Folder {
     let section = |name: &&str| {
         format!("[agents.{name}]\ncomponent = \"{}\"\nworkspace = \"files\"\n\n", component(name).display())
@@ -40,24 +41,24 @@ pub fn folder(agents: &[&str], more: &str) -> Folder {
     folder
 }
 
-/// A host whose instances wait for this long in memory.
+/// A host whose instances wait in memory for this long.
 pub fn host(agents: &[&str], linger_ms: u64, more_limits: &str) -> (Folder, Host) {
     let folder = folder(agents, &format!("[limits]\nlinger-ms = {linger_ms}\n{more_limits}\n"));
     let host = folder.serve();
     (folder, host)
 }
 
-/// An instance waits in memory for as long as a test takes.
+/// So long that an instance stays in memory for the whole test.
 pub const LONG: u64 = 3_600_000;
 
-/// Answers the question that `run` waits with.
+/// Answers the question that `run` waits for.
 pub fn answer(host: &Host, run: &str, text: &str) {
     let approval = host.held(run);
     let (status, answer) = host.decide(&approval, "respond", &json!({ "message": text }));
     assert_eq!((status, &answer["state"]), (200, &json!("answered")), "{answer}");
 }
 
-/// The kinds of a run's events, which must be numbered from 1 without a gap.
+/// The kinds of a run's events. The events must be numbered from 1 without a gap.
 pub fn kinds(host: &Host, run: &str) -> Vec<String> {
     let events = host.events(run);
     let numbers: Vec<u64> = events.iter().map(|event| event["seq"].as_u64().unwrap()).collect();
@@ -65,7 +66,7 @@ pub fn kinds(host: &Host, run: &str) -> Vec<String> {
     events.iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
 }
 
-/// What a finished run returned, line by line.
+/// The lines that a finished run returned.
 pub fn lines(row: &Value) -> Vec<String> {
     assert_eq!(row["state"], "finished", "{row}");
     row["result"]["ok"].as_str().unwrap().lines().map(str::to_owned).collect()

@@ -1,5 +1,6 @@
-//! Any import goes through one gate: an interface that is not ours is refused until it is classified, then held, shown, performed by a program
-//! and answered, by configuration alone; and what could not be gated is refused at load, named, with what to do.
+//! Every import goes through one gate. An interface of another company is refused until the operator classifies it.
+//! Then its calls are held, shown, performed by a program and answered, by configuration alone. An import that cannot
+//! be gated is refused when the agent is loaded, and the error names it and says what to do.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

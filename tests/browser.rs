@@ -1,6 +1,6 @@
 //! The review page as people use it: the real program, a real repository, ledger and mailbox, and a real browser.
 //!
-//! Without `chromium` and `chromedriver` on the path nothing here is tried, and that is said.
+//! Without `chromium` and `chromedriver` on the path these tests are skipped, and the skip is reported.
 #![allow(clippy::result_large_err, reason = "the driver's own error")]
 #![allow(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! The command line as its users meet it: the real binary, by itself, on a pseudo-terminal, and beside a host; what it says when something is
-//! wrong is held word by word by the files in `tests/data/errors`.
+//! The command line as its users meet it: the real binary alone, on a pseudo-terminal, and beside a host. The files in
+//! `tests/data/errors` fix every word of its errors.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

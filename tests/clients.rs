@@ -1,7 +1,8 @@
-//! T38: programs use the endpoint from its document alone. Clients that two generators made of `/openapi.json` do what reviewers and operators do,
-//! against the real program; and schemathesis sends what the document allows, and what it does not, and finds nothing.
+//! T38: a program can use the endpoint with no more than its document. Two generators make clients from
+//! `/openapi.json`. The clients do what reviewers and operators do, against the real program. schemathesis sends
+//! requests that the document allows and requests that it forbids, and must find no fault.
 //!
-//! `tests/run` installs the generators, each in a version of its own under `target/`.
+//! `tests/run` installs the generators in fixed versions under `target/`.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,7 +25,7 @@ use support::evidence::figure;
 use support::skipped::skipped;
 use support::{Folder, Host, Repository, top, until};
 
-/// Rita's, who may make grants.
+/// The token of Rita, who may make grants.
 const TOKEN: &str = "holdshort_token-of-rita";
 
 /// A host whose mail goes to a folder, and whose deployments end in doubt.
@@ -42,7 +43,8 @@ fn host() -> (Folder, Host) {
     folder.into_served()
 }
 
-/// Where `tests/run` has installed something, by the variable that names it; nothing, and a word about it, where it has not.
+/// The path where `tests/run` has installed a tool, from the variable that names it. Without the tool it returns `None`
+/// and notes that the test was skipped.
 fn installed(variable: &str, what: &str) -> Option<PathBuf> {
     let path = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.exists());
     if path.is_none() {
@@ -51,14 +53,14 @@ fn installed(variable: &str, what: &str) -> Option<PathBuf> {
     path
 }
 
-/// The examples of the page for programs, by the language of their block.
+/// The examples of `host/API.md` in one language, which the fence of the code block names.
 fn examples(language: &str) -> Vec<String> {
     let page = fs::read_to_string(top().join("host/API.md")).unwrap();
     let blocks = page.split("\n```").skip(1).step_by(2);
     blocks.filter_map(|block| block.strip_prefix(&format!("{language}\n")).map(str::to_owned)).collect()
 }
 
-/// Runs a command of the page in a folder where the programs of `bin` are found.
+/// Runs a command of the page in a folder, with the programs of `bin` on the path.
 fn run(folder: &Path, bin: &Path, host: &Host, line: &str) -> Output {
     let path = std::env::join_paths(
         [bin.to_owned()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),
@@ -68,7 +70,7 @@ fn run(folder: &Path, bin: &Path, host: &Host, line: &str) -> Output {
     command.env("HOLDSHORT_URL", &host.url).env("HOLDSHORT_TOKEN", TOKEN).output().unwrap()
 }
 
-/// The same; fails unless it ends well. What it printed.
+/// The same; fails unless the command succeeds. Returns what it printed.
 fn succeeds(folder: &Path, bin: &Path, host: &Host, line: &str) -> String {
     let output = run(folder, bin, host, line);
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -78,7 +80,7 @@ fn succeeds(folder: &Path, bin: &Path, host: &Host, line: &str) -> String {
     out
 }
 
-/// A folder with the document, as a client of the host gets it.
+/// A folder with the document, as the host serves it.
 fn document(host: &Host) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let document = host.get("/openapi.json");
@@ -86,7 +88,7 @@ fn document(host: &Host) -> tempfile::TempDir {
     folder
 }
 
-/// What a client has done, by the last line that it printed.
+/// Notes what a client has done, from the last line that it printed.
 fn done(printed: &str, client: &str) {
     let last = printed.lines().last().unwrap();
     let count: u64 = last.strip_suffix(" operations done").unwrap_or_else(|| panic!("{printed}")).parse().unwrap();
@@ -151,11 +153,11 @@ fn a_client_for_typescript() {
     }
 }
 
-/// Types are checked as strictly as the compiler can. `process` is all of Node that is used.
+/// The types are checked as strictly as the compiler can. The client uses `process` of Node and nothing else.
 const TSC: &str = "echo 'declare const process: { env: Record<string, string | undefined> };' > node.d.ts && \
      tsc --strict --noUncheckedIndexedAccess --skipLibCheck --target es2022 --module nodenext --moduleResolution nodenext --lib es2022,dom,dom.iterable --outDir out node.d.ts";
 
-/// Everything that schemathesis can check, on a host where there is something of everything.
+/// Everything that schemathesis can check, on a host that has a run, an approval, a grant and so on.
 #[test]
 fn schemathesis_finds_nothing() {
     let Some(tools) = installed("HOLDSHORT_PYTHON_CLIENTS", "what the document allows, sent by schemathesis") else {
@@ -179,12 +181,12 @@ fn schemathesis_finds_nothing() {
         .and_then(|count| count.parse().ok())
         .unwrap_or_else(|| panic!("{said}"));
     assert!(cases > 1_000, "{said}");
-    // How many requests there are depends on what is found on the way; what was tried is the operations.
+    // The number of requests depends on what schemathesis finds, so the figure is the number of operations.
     let tested = said.lines().find_map(|line| line.trim().strip_prefix("Tested: ")).unwrap_or_else(|| panic!("{said}"));
     figure("T38", "operations tried by schemathesis", tested.parse().unwrap());
 }
 
-/// Runs that wait, were decided on, have a grant, are in doubt, asked a question.
+/// Starts runs that are held, decided, cleared by a grant, in doubt, or waiting for the answer to a question.
 fn seed(host: &Host) {
     let held = |task: &str| host.held(&host.start("scripted", task));
     held("email ann@example.org First");

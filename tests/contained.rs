@@ -1,4 +1,5 @@
-//! T33: what a check tries that was written to harm, each beside the same attempt without the sandbox, where it succeeds; and what an honest check needs.
+//! T33: what a hostile check tries, each attempt also without the sandbox, where it succeeds; and what an honest check
+//! needs.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -1,6 +1,8 @@
-//! Deception: texts that are made to be misread (`data/deception/corpus.json`), in every field that an agent or a program can fill, on every road to eyes.
+//! Deception: texts that are made to be misread (`data/deception/corpus.json`), in every field that an agent or a
+//! program can fill, in every output that a person reads.
 //!
-//! All of each text can be seen, nothing of it acts, what is disguised is marked, and no line of it passes for one of the host's; or it is refused.
+//! Every character of each text can be seen, and none has an effect on the output. A disguised text has a warning, and
+//! no line of a text looks like a line of the host's. Otherwise the call is refused.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

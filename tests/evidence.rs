@@ -1,7 +1,8 @@
-//! `tests/README.md` says what each test has tried, in numbers that the tests themselves have noted.
+//! Checks that the numbers in `tests/README.md` are those that the tests themselves have noted.
 //!
-//! `tests/run` has every test note its figures in a folder, then runs this once more with `HOLDSHORT_EVIDENCE_WHOLE=1`, which holds the table against them;
-//! with `HOLDSHORT_BLESS=1` beside it the table is written anew.
+//! `tests/run` lets every test note its figures in a folder. Then it runs this test once more with
+//! `HOLDSHORT_EVIDENCE_WHOLE=1`, which compares the table with the figures. With `HOLDSHORT_BLESS=1` in addition, the
+//! table is rewritten.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 #[path = "support/evidence.rs"]
@@ -10,7 +11,7 @@ mod evidence;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// Noted where a second build is made, which `.ci/run` does and `tests/run` does not.
+/// This figure is noted where a second build is made. `.ci/run` makes one, and `tests/run` does not.
 const NOTED_BY_CI: &str = "T2";
 
 fn top() -> PathBuf {
@@ -21,7 +22,7 @@ fn readme() -> PathBuf {
     top().join("tests/README.md")
 }
 
-/// The rows of the first table, and the cells of each.
+/// The rows of the first table, and the cells of each row.
 fn rows(text: &str) -> Vec<(&str, Vec<&str>)> {
     let table = text.lines().skip_while(|line| !line.starts_with("| T")).take_while(|line| line.starts_with('|'));
     let rows = table.filter(|line| line.starts_with("| T"));
@@ -47,13 +48,13 @@ fn noted(folder: &Path) -> BTreeMap<String, String> {
     found.into_iter().map(|(test, figures)| (test, figures.join("; "))).collect()
 }
 
-/// Where a test leaves something out, a figure may be missing; those that are there are the same.
+/// If a test left something out, its figure may be missing. The other figures must still agree.
 fn something_was_skipped() -> bool {
     let list = std::env::var_os("HOLDSHORT_SKIPPED").map(std::fs::read_to_string);
     list.is_some_and(|list| list.is_ok_and(|list| !list.is_empty()))
 }
 
-/// `1304117` as `1,304,117`.
+/// Writes `1304117` as `1,304,117`.
 fn grouped(digits: &str) -> String {
     let digits: Vec<char> = digits.chars().collect();
     let groups: Vec<String> = digits.rchunks(3).rev().map(|group| group.iter().collect()).collect();

@@ -1,4 +1,4 @@
-//! The fuzzer's corpus, run by an ordinary test: what was once worth keeping is tried on every commit.
+//! Runs the fuzzer's corpus in an ordinary test, so that every input worth keeping is tried on every commit.
 //!
 //! `tests/fuzz` holds the targets and their corpus. A long run needs cargo-fuzz (`cargo install cargo-fuzz`):
 //! `RUSTC_BOOTSTRAP=1 cargo fuzz run --fuzz-dir tests/fuzz -s none TARGET /tmp/found tests/fuzz/corpus/TARGET -- -max_total_time=3600`
@@ -23,7 +23,7 @@ use std::path::{Path, PathBuf};
 
 use targets::TARGETS;
 
-/// Bytes of the whole corpus; what is cloned by everybody stays small.
+/// The limit on the bytes of the whole corpus, so that a clone of the repository stays small.
 const CORPUS_BYTES_MAX: u64 = 1 << 20;
 
 /// How many mutants of its corpus an ordinary test run tries on each target.
@@ -56,7 +56,7 @@ fn nothing_in_the_corpus_breaks_its_target() {
             }
         }
         println!("{name}: {ends} to the end, {refusals} refused");
-        // Else it would pass by doing nothing, or by taking everything.
+        // Without this check a target could pass by refusing every input or by accepting every input.
         assert!(ends >= 2 && refusals >= 2, "{name}: {ends} entries come to the end, {refusals} are refused");
     }
     assert!(broken.is_empty(), "{broken:?}");
@@ -65,8 +65,8 @@ fn nothing_in_the_corpus_breaks_its_target() {
     evidence::figure("T10", "fuzz targets", TARGETS.len() as u64);
 }
 
-/// What lies near the corpus, drawn from a seed. A fuzzer finds its way by what it sees of the code; this only stumbles, but on every commit.
-/// `HOLDSHORT_MUTANTS=100000` tries so many for each target.
+/// Inputs near the corpus, drawn from a seed. A fuzzer is guided by the code that an input reaches. This test is not
+/// guided, but it runs on every commit. `HOLDSHORT_MUTANTS=100000` sets the number of mutants for each target.
 #[test]
 fn nothing_near_the_corpus_breaks_its_target() {
     let count = std::env::var("HOLDSHORT_MUTANTS").map_or(MUTANTS, |count| count.parse().expect("a number"));
@@ -104,7 +104,7 @@ fn nothing_near_the_corpus_breaks_its_target() {
     evidence::figure("T10", "mutated inputs", tried);
 }
 
-/// Random numbers that are the same everywhere (splitmix64).
+/// Random numbers that are the same on every machine (splitmix64).
 struct Random(u64);
 
 impl Random {
@@ -116,7 +116,7 @@ impl Random {
         ((z ^ (z >> 31)) % n.max(1) as u64) as usize
     }
 
-    /// A part of some bytes, mostly a short one.
+    /// A range within `len` bytes, in most cases a short one.
     fn range(&mut self, len: usize) -> std::ops::Range<usize> {
         let from = self.below(len + 1);
         let most = if self.below(4) == 0 { len } else { 12 };
@@ -158,7 +158,7 @@ fn mutant(corpus: &[Vec<u8>], random: &mut Random) -> Vec<u8> {
 }
 
 const BYTES: &[u8] = b"\0\x01\x1b\"\\{}[]:,-.0159eE\x7f\x80\xff";
-/// What is likely to matter to somebody who reads text.
+/// Tokens that are likely to matter to a parser of text.
 const TOKENS: &[&str] = &[
     "null",
     "true",

@@ -1,6 +1,7 @@
-//! Bytes made to bring down whoever reads them: components and policies, in the real host.
+//! Bytes that are made to crash their reader: components and policies, in a real host.
 //!
-//! Each is refused within its limits in words of a bounded length, or is harmless. Meanwhile the host answers, does not grow, and runs honest agents.
+//! Each is refused within its limits with a text of bounded length, or is harmless. Meanwhile the host answers, does
+//! not grow, and runs honest agents.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -1,7 +1,8 @@
-//! Agents that are malicious from their first instruction (`guest-examples/hostile`), in the real host.
+//! Agents that are malicious from their first instruction (`guest-examples/hostile`), in a real host.
 //!
-//! Each ends within its limits and for a reason that is told, an honest run beside it does not notice, and nothing outside is touched.
-//! Whatever it makes its calls say, a reviewer's terminal shows it whole and obeys none of it, or the call is refused.
+//! Each attack ends within its limits, and the operator is told the reason. An honest run beside it is not disturbed,
+//! and nothing outside is changed. Every text of its calls is shown whole on a reviewer's terminal, and the terminal
+//! obeys no part of it; or the call is refused.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -32,7 +33,7 @@ mod worst;
 
 use support::{Folder, Host, Repository, component, evidence};
 
-/// An operator's folder with a repository, these agents, which may read the folder `files`, and these limits.
+/// An operator's folder with a repository, these limits, and these agents, which may read the folder `files`.
 pub fn folder(agents: &[&str], limits: &str) -> Folder {
     let section = |name: &&str| {
         format!("[agents.{name}]\ncomponent = \"{}\"\nworkspace = \"files\"\n\n", component(name).display())
@@ -47,12 +48,12 @@ pub fn folder(agents: &[&str], limits: &str) -> Folder {
     folder
 }
 
-/// Starts a run that an honest agent makes: it reads, asks for an email, waits for a person, and is done.
+/// Starts a run of an honest agent: it makes routine calls, asks to send an email, waits for a reviewer, and ends.
 pub fn honest(host: &Host) -> String {
     host.start("many-calls", "routine=3 held=1")
 }
 
-/// Decides on the honest run's call and sees it end well.
+/// Decides on the honest run's call, and checks that the run ends well.
 pub fn decide_honest(host: &Host, run: &str) {
     let approval = host.held(run);
     host.approve(&approval);

@@ -1,4 +1,5 @@
-//! The HTTP endpoint on a real port: every answer is one that `/openapi.json` describes, what is wrong is refused, and slow or many sockets keep nobody out.
+//! The HTTP endpoint on a real port: `/openapi.json` describes every answer, wrong requests are refused, and slow or
+//! many sockets do not keep other clients out.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

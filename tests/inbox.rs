@@ -1,5 +1,5 @@
-//! Mail, end to end: the `inbox` agent of the examples reads messages as mail programs save them, a reviewer decides over HTTP, and what was
-//! delivered is read where it arrived: in a Maildir, and at a real SMTP server.
+//! Mail, end to end: the example agent `inbox` reads messages in the form that mail programs save, a reviewer decides
+//! over HTTP, and the tests read the delivered replies where they arrive: in a Maildir, and at a real SMTP server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,7 +25,7 @@ use outside::{Maildir, Outside, Relay};
 use serde_json::{Value, json};
 use support::{Folder, Host, evidence, top};
 
-/// What a mail program would show of a message: Python's own reader takes it apart.
+/// What a mail program would show of a message, by Python's own mail reader.
 const READER: &str = "
 import sys, json, email, email.policy
 mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)
@@ -33,10 +33,10 @@ shown = {name: mail[name] for name in ('To', 'Subject', 'In-Reply-To')}
 print(json.dumps({**shown, 'body': mail.get_content().strip(), 'bcc': mail['Bcc']}))
 ";
 
-/// What the reviewer writes for the question.
+/// The reviewer's answer to the question.
 const ANSWER: &str = "Wir rufen Sie morgen früh zurück.";
 
-/// What the agent holds short at, in the order of the files: a part of what a reviewer reads there.
+/// The approvals at which the agent waits, in the order of the files: a part of the text that a reviewer reads at each.
 const SHOWN: [&str; 6] = [
     "je ne trouve pas l'invoice de décembre",
     "I cannot find the invoice for November.",
@@ -60,7 +60,7 @@ fn replies_are_sent_through_a_relay() {
     check(&relay.mailbox("").section(), || relay.messages());
 }
 
-/// Lets the agent answer every message, and compares what it says of them and what has arrived.
+/// Lets the agent answer every message, and compares its report and the messages that arrived with what is expected.
 fn check(email: &str, arrived: impl Fn() -> Vec<String>) {
     let folder = Folder::new(&[], "");
     fs::create_dir(folder.path().join("mails")).unwrap();
@@ -101,7 +101,7 @@ fn check(email: &str, arrived: impl Fn() -> Vec<String>) {
     );
 }
 
-/// Approves every reply and answers the one question, each once it shows what it should.
+/// Approves every reply and answers the one question, and first checks what each approval shows.
 fn decide(host: &Host, run: &str) {
     for shown in SHOWN {
         let held = host.held(run);

@@ -1,5 +1,5 @@
-//! Nothing happens that was not cleared, and what was cleared happens to the letter: the real program, real connectors,
-//! and effects counted where they arrive, which is nothing of the host's.
+//! No effect happens without a clearance, and a cleared effect happens exactly as cleared: the tests use the real
+//! program and real connectors, and count effects where they arrive, outside of the host.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

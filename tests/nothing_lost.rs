@@ -1,7 +1,8 @@
-//! What was acknowledged is on disk, and no effect happens twice: the real program is killed with `kill -9` wherever it matters, and started again.
+//! Everything that was acknowledged is on disk, and no effect happens twice: the real program is killed with `kill -9`
+//! at every point that matters, and started again.
 //!
-//! Effects are counted where they arrive: in a Maildir, at a relay, in a bare repository's log, in the file of a ledger.
-//! A release build cannot be told where to die, so all of this is of a debug build.
+//! The tests count effects where they arrive: in a Maildir, at a relay, in the log of a bare repository, and in the
+//! file of a ledger. Kill points exist only in a debug build, so these tests use a debug build.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

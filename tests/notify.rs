@@ -1,4 +1,5 @@
-//! Telling people: real receivers get what the journal holds, signed, in order, at least once and by no way round what the operator allowed.
+//! Notifications: real receivers get the events of the journal, signed, in order, at least once, and only at addresses
+//! that the operator allows.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

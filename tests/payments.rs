@@ -1,5 +1,5 @@
-//! Money, end to end: the `bills` agent of the examples asks the real binary to pay invoices, a reviewer decides over HTTP, and the ledger's file
-//! is opened to see what was booked.
+//! Payments, end to end: the example agent `bills` asks the real binary to pay invoices, a reviewer decides over HTTP,
+//! and the test opens the file of the ledger to see what was booked.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -23,7 +23,7 @@ const INVOICES: &str = "payee,amount,currency,reference\n\
                         Initech,120.50,EUR,INV-9\n\
                         Umbrella KK,30000,JPY,U-1\n";
 
-/// A folder whose agent `bills` has `invoices` in its workspace, and may pay from `operating`.
+/// A folder whose agent `bills` has the file `invoices` in its workspace, and may pay from the account `operating`.
 fn shop(invoices: &str) -> Folder {
     let folder = Folder::new(&[], "");
     folder.write("files/invoices.csv", invoices);
@@ -40,13 +40,13 @@ fn configuration(euros: &str) -> String {
     )
 }
 
-/// Starts a host; the folder of the ledger is the operator's to make.
+/// Starts a host. Before that it makes the folder of the ledger, as the operator must.
 fn serve(folder: &Folder) -> Host {
     std::fs::create_dir_all(folder.path().join("books")).unwrap();
     folder.serve()
 }
 
-/// The balances of every account but equity: the sums of the postings in the file, as anybody can read them.
+/// The balances of every account except equity: the sums of the postings in the ledger's file.
 fn balances(folder: &Folder) -> Vec<(String, String, i64)> {
     let file = Connection::open(folder.path().join("books/ledger.db")).unwrap();
     let sums = "SELECT name, currency, sum(amount) FROM postings JOIN accounts ON accounts.number = account \
@@ -68,7 +68,7 @@ fn summary(approval: &Value) -> &str {
     approval["proposal"]["summary"].as_str().unwrap()
 }
 
-/// What the host found out, under the exhibit whose title begins so.
+/// The exhibit of the host whose title begins with `title`.
 fn exhibit(host: &Host, approval: &Value, title: &str) -> String {
     let exhibits = approval["proposal"]["exhibits"].as_array().unwrap();
     let found = exhibits.iter().find(|exhibit| exhibit["title"].as_str().unwrap().starts_with(title));
@@ -130,7 +130,7 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
     ]);
     assert_eq!(balances(&folder), paid);
 
-    // The same file again: the host says that these were paid before, whatever the agent thinks.
+    // The same file again: the host says that these invoices were paid before, whatever the agent claims.
     let again = host.held(&host.start("bills", ""));
     assert!(
         summary(&again).contains("paid once before, LAST WITH THE SAME AMOUNT AND REFERENCE on "),
@@ -141,7 +141,7 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
         exhibit(&host, &again, "payments to this payee (1)")
             .contains("T3  2,500.00 EUR from operating: \"RE 2026-117\"")
     );
-    // And after a restart too, with nothing booked twice.
+    // The host says so after a restart too, and nothing is booked twice.
     assert!(host.stop().success());
     let host = serve(&folder);
     assert_eq!(host.approval(again["id"].as_str().unwrap())["digest"], again["digest"]);
@@ -177,14 +177,14 @@ fn an_overdraft_is_invalid_and_nobody_is_asked() {
                         the account `operating` has 10,000.00 EUR, which does not cover 10,000.01 EUR; paid: nothing; not tried: nothing" })
     );
     assert_eq!(host.get("/v1/approvals?state=held")["approvals"], json!([]));
-    // From an account that the operator did not open.
+    // An account that the operator did not configure.
     let run = host.start("bills", "Pay invoices.csv from savings");
     let result = host.over(&run)["result"]["err"].as_str().unwrap().to_owned();
     assert!(result.contains("it makes no sense: there is no account \"savings\"; configured: `operating`"), "{result}");
     assert_eq!(balances(&folder), have(&[("operating", "EUR", 1_000_000), ("operating", "JPY", 50_000)]));
 }
 
-/// One wrong line anywhere: nothing is paid, nobody is asked, and the line is named.
+/// If one line of the file is wrong, nothing is paid, no reviewer is asked, and the error names the line.
 #[test]
 fn a_file_with_a_mistake_in_it_is_not_paid_in_part() {
     let long = "x".repeat(201);
@@ -232,7 +232,7 @@ fn a_file_with_a_mistake_in_it_is_not_paid_in_part() {
     evidence::figure("T39", "files of invoices with a mistake refused whole", wrong.len() as u64);
 }
 
-/// Files as spreadsheets write them, and tasks that name them.
+/// Files in the forms that spreadsheets write, and tasks that name such files.
 #[test]
 fn a_file_is_read_as_spreadsheets_write_it() {
     let good = [
@@ -273,7 +273,7 @@ fn a_balance_that_changed_holds_the_call_again_with_both_values() {
     let host = serve(&folder);
     let one = host.start("bills", "");
     let shown = host.held(&one);
-    // Another run pays from the same account, and the same payee, before the first is decided on.
+    // Another run pays from the same account to the same payee, before a reviewer decides on the first run.
     let other = host.held(&host.start("bills", ""));
     host.approve(&other);
     host.effect(other["id"].as_str().unwrap(), "succeeded");
@@ -293,7 +293,7 @@ fn a_balance_that_changed_holds_the_call_again_with_both_values() {
     );
     assert!(summary(&again).contains("which then has 2,000.00 EUR"), "{}", summary(&again));
     assert_eq!(balances(&folder)[0], ("ACME GmbH".into(), "EUR".into(), 400_000), "it is not paid on old facts");
-    // The vote for what was shown first, sent once more, is none for what is shown now.
+    // An approval for the earlier revision, sent once more, does not count for the current revision.
     let (status, answer) = host.decide(&shown, "approve", &json!({}));
     assert_eq!((status, &answer["current_digest"]), (409, &again["digest"]), "{answer}");
     assert!(answer["detail"].as_str().unwrap().contains(&format!("it is held again because {reheld}")), "{answer}");
@@ -303,7 +303,7 @@ fn a_balance_that_changed_holds_the_call_again_with_both_values() {
     assert!(host.over(&one)["result"]["ok"].as_str().unwrap().starts_with("paid 1 of 1"));
     assert_eq!(balances(&folder)[0], ("ACME GmbH".into(), "EUR".into(), 800_000));
 
-    // A third time the account would be overdrawn: at the latest the ledger says no.
+    // A third payment would overdraw the account. The ledger refuses it if nothing else has.
     let third = host.start("bills", "");
     let result = host.over(&third)["result"]["err"].as_str().unwrap().to_owned();
     assert!(result.contains("has 2,000.00 EUR, which does not cover 4,000.00 EUR"), "{result}");
@@ -316,7 +316,7 @@ fn an_edited_amount_is_paid_exactly() {
     let run = host.start("bills", "");
     let shown = host.held(&run);
     let mut arguments = shown["proposal"]["action"]["arguments"].clone();
-    // More than there is, is no edit.
+    // An edit to more than the balance is refused.
     arguments["transfer"]["amount"]["minor-units"] = json!("1000001");
     let (status, answer) = host.decide(&shown, "edit", &json!({ "arguments": arguments }));
     assert_eq!(status, 422, "{answer}");
@@ -354,7 +354,7 @@ fn a_figure_that_was_changed_stops_the_host_and_says_what_to_do() {
         ) && said.contains("add a deposit"),
         "{said}"
     );
-    // A deposit is how more money comes in, once.
+    // The operator adds money with a deposit. Each deposit is booked once.
     folder.configure(&(configuration("10000.00 EUR") + "deposits = { december = \"10000.00 EUR\" }\n"));
     for _ in 0..2 {
         drop(serve(&folder));
@@ -380,7 +380,8 @@ fn inspect_says_from_where_an_agent_could_pay_and_makes_nothing() {
     assert!(!ledger.exists() && !folder.path().join(".holdshort").exists());
 }
 
-/// Eight agents at once, each within its own right, have together what the day has room for. The journal keeps count over restarts.
+/// Eight agents run at the same time, and each stays within the limit of a day. Together they must stay within it too.
+/// The count is in the journal, so that it survives restarts.
 #[test]
 fn calls_that_policy_clears_cannot_overspend_together() {
     let folder = shop("payee,amount,currency,reference\nACME GmbH,50.00,EUR,A-1\n");
@@ -410,7 +411,8 @@ fn calls_that_policy_clears_cannot_overspend_together() {
         (cleared, approvals)
     };
     let (cleared, approvals) = settled(&host, &runs);
-    // Where the balance moved between the look and the booking, a call that was cleared comes back, for a person.
+    // If the balance changed between the preview and the booking, a call that policy cleared is held again for a
+    // reviewer.
     assert!((1..=4).contains(&cleared), "{cleared} were paid: {approvals:#?}");
     let left = 1_000_000 - 5_000 * i64::try_from(cleared).unwrap();
     assert_eq!(balances(&folder)[1], ("operating".into(), "EUR".into(), left));
@@ -418,7 +420,7 @@ fn calls_that_policy_clears_cannot_overspend_together() {
     assert_eq!(paid["proposal"]["policy"]["determining"], json!(["small"]));
     assert_eq!(paid["proposal"]["policy"]["totals"].as_array().unwrap().len(), 4, "the verdict says what it rested on");
 
-    // What a person approves counts too, and what was counted is counted still after a restart.
+    // Payments that a reviewer approves count too, and all counted payments still count after a restart.
     for approval in &approvals {
         let id = approval["id"].as_str().unwrap();
         until("it is paid", || {
@@ -440,7 +442,8 @@ fn calls_that_policy_clears_cannot_overspend_together() {
         "{totals:?}"
     );
 
-    // Tried on what they judged themselves, the policies say the same again: totals are counted as they were.
+    // A backtest of the same policies on the calls that they judged must give the same verdicts, because totals are
+    // counted as they were then.
     let policies =
         json!([{"name": "pay.cedar", "text": std::fs::read_to_string(folder.path().join("pay.cedar")).unwrap()}]);
     let (status, tried) = host.post("/v1/backtests", &json!({ "policies": policies }));
@@ -451,7 +454,8 @@ fn calls_that_policy_clears_cannot_overspend_together() {
     host.stop();
 }
 
-/// A reviewer approves one payment and has the next ones like it cleared; the grant ends with its money, and with being taken back, over a restart.
+/// A reviewer approves one payment with a grant, and the grant clears further payments like it. The grant ends when its
+/// amount is used up and when it is revoked, also after a restart.
 #[test]
 fn a_grant_clears_the_next_like_it_and_no_more() {
     let folder = shop("payee,amount,currency,reference\nACME GmbH,50.00,EUR,A-1\n");
@@ -477,7 +481,8 @@ fn a_grant_clears_the_next_like_it_and_no_more() {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
         (output.status.code().unwrap(), text(&output.stdout) + &text(&output.stderr))
     };
-    // What is not bounded, or cannot be, is refused with the reason, and nothing is decided.
+    // A grant without a bound, or with a bound that is not possible, is refused with the reason, and no decision is
+    // made.
     for (terms, code, says) in [
         (&["--grant", "3"][..], 2, "--for"),
         (&["--grant", "3", "--for", "2h"], 4, "the grant needs a total amount in EUR too"),
@@ -507,7 +512,8 @@ fn a_grant_clears_the_next_like_it_and_no_more() {
     assert!(!said.contains("transfer.reference"), "{said}");
     host.effect(&id, "succeeded");
 
-    // Like it, but for the reference: cleared, by the grant. What policy forbids stays forbidden, and what is unlike waits for a person.
+    // A payment that differs only in the reference is cleared by the grant. A payment that policy forbids is still
+    // refused, and a payment that differs in another way is held.
     let run = pay(&host, "ACME GmbH,60.00,EUR,A-2");
     assert_eq!(host.over(&run)["state"], "finished");
     let paid = host.events(&run).into_iter().find(|event| event["type"] == "call-cleared").unwrap();
@@ -524,7 +530,7 @@ fn a_grant_clears_the_next_like_it_and_no_more() {
     }
     host.stop();
 
-    // What it has cleared is known after a restart, and it ends when it is taken back.
+    // After a restart the host still knows what the grant has cleared. The grant ends when it is revoked.
     let host = serve(&folder);
     let listed = host.get("/v1/grants?standing=true");
     let grants = listed["grants"].as_array().unwrap();

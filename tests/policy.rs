@@ -1,5 +1,5 @@
-//! What policy says (T17 of the figures in tests/README.md): the shipped policies and their cases, what an error does, what is wrong with a file, in golden tables.
-//! `HOLDSHORT_BLESS=1` writes them anew.
+//! The verdicts of policies (T17 in the table of `tests/README.md`): the shipped policies with their cases, the effect
+//! of an error, and the faults of a file, in golden tables. `HOLDSHORT_BLESS=1` rewrites the tables.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -77,7 +77,7 @@ fn golden(name: &str, found: &str) {
     assert_eq!(found, expected, "{} differs; HOLDSHORT_BLESS=1 writes it anew", path.display());
 }
 
-/// One case as a line or more of a table.
+/// One case as one or more lines of a table.
 fn row(case: &Case, policy: &CedarPolicy) -> String {
     let judgement = case.judge(policy, &types()).unwrap();
     let mut text = format!("{}\n  {}", case.name, verdict(&judgement));
@@ -134,7 +134,8 @@ expect = "hold"
 
 const DECIDE: &str = "permit (principal, action == Action::\"decide\", resource);\n";
 
-/// An error is never a clearance: what a policy that failed would have said is unknown. With a `forbid` that matched it is refused all the same.
+/// An error never clears a call, because the verdict of the policy that failed is unknown. If a `forbid` matched, the
+/// call is refused in spite of the error.
 #[test]
 fn an_error_holds_or_refuses() {
     let permit = "@id(\"all\") permit (principal, action == Action::\"call\", resource);\n";
@@ -184,7 +185,7 @@ fn an_error_holds_or_refuses() {
     evidence::figure("T17", "verdicts with an error, none of which clears", erred);
 }
 
-/// Nobody waits for people who do not exist, or may not decide.
+/// A call is not held for reviewers who do not exist or who may not decide.
 #[test]
 fn what_nobody_can_clear_is_refused() {
     let review = |annotations: &str| {
@@ -246,7 +247,8 @@ fn what_nobody_can_clear_is_refused() {
     golden("nobody.txt", &text);
 }
 
-/// Whatever could make a policy mean something else than it seems to is an error of its file and line.
+/// Everything that could make a policy mean something different from what it seems to mean is an error with its file
+/// and line.
 #[test]
 fn a_bad_policy_is_refused_with_its_line() {
     let bad = [
@@ -282,7 +284,8 @@ fn a_bad_policy_is_refused_with_its_line() {
     assert!(load(&[inline(DECIDE)]).is_ok());
 }
 
-/// A call that cannot even be named to policy is refused: held for everybody, it would go round who may decide.
+/// A call that cannot be put to the policies is refused. If it were held for all reviewers, the policies on who may
+/// decide would be ignored.
 #[test]
 fn what_policy_cannot_be_asked_about_is_refused() {
     let policy = load(&[inline(DECIDE)]).unwrap();

@@ -1,4 +1,5 @@
-//! Secrets stay where they belong. Each is marked, a host lives a whole life with them, failures included, and everything that comes out of it is searched.
+//! Secrets do not leak. Each secret is marked, a host runs with them through successes and failures, and everything
+//! that the host puts out is searched for the marks.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,7 +30,8 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use support::{Folder, Host, Repository, component, evidence, until};
 
-/// All that is said about what passes here. Compilers say so much that nobody would see the rest, and never see more than a component.
+/// The log at the finest level of every crate that a secret passes through. Compilers are left out: they log so much
+/// that the rest could not be read, and they see only components.
 const TRACE: &str = "info,holdshort=trace,holdshort_journal=trace,hyper=trace,hyper_util=trace,axum=trace,tower=trace,tokio=trace,mio=trace,lettre=trace,ureq=trace,ureq_proto=trace,rustls=trace";
 const PASSWORD: &str = "marked-password-Zq7";
 const REVIEWER: &str = "marked-token-of-alice-Kx3";
@@ -38,7 +40,7 @@ const VARIABLE: &str = "marked-variable-Jt5";
 const WEBHOOK: &str = "marked-webhook-key-of-24-bytes-Lp8";
 const CHAT: &str = "marked-path-of-a-chat-Qd6";
 
-/// The local operator's token, which is one by its form.
+/// The local operator's token, in the form that a token has.
 fn operator() -> String {
     format!("holdshort_{}", URL_SAFE_NO_PAD.encode(b"marked-token-of-the-operator-Ng2"))
 }
@@ -47,7 +49,7 @@ fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A secret, in every form in which it might come out.
+/// A secret, in every form in which it might be put out.
 struct Marked {
     name: &'static str,
     forms: Vec<Vec<u8>>,
@@ -57,7 +59,8 @@ impl Marked {
     fn new(name: &'static str, secret: &[u8]) -> Self {
         let lower = hex(secret);
         let mut forms = vec![secret.to_vec(), lower.to_uppercase().into_bytes(), lower.into_bytes()];
-        // Base64 of something that contains it looks different at each of three places; its inner characters are always there.
+        // Base64 of a text that contains the secret depends on the secret's offset modulo three. The inner characters
+        // are the same each time, so they are searched for.
         for before in 0..3 {
             let padded = [vec![0; before], secret.to_vec()].concat();
             for alphabet in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
@@ -66,7 +69,7 @@ impl Marked {
                 forms.push(text.as_bytes()[begin..text.len() - 1].to_vec());
             }
         }
-        // As a list of numbers, which is what `Debug` makes of bytes.
+        // The secret as a list of numbers, the form in which `Debug` prints bytes.
         forms.push(secret.iter().map(u8::to_string).collect::<Vec<_>>().join(", ").into_bytes());
         Self { name, forms }
     }
@@ -76,7 +79,7 @@ impl Marked {
     }
 }
 
-/// Everything that came out, by name.
+/// Everything that was put out, by name.
 #[derive(Default)]
 struct Outputs(Vec<(String, Vec<u8>)>);
 
@@ -85,7 +88,7 @@ impl Outputs {
         self.0.push((name.into(), output.into()));
     }
 
-    /// What a command says, and where it ends.
+    /// Runs a command, and keeps everything that it prints.
     fn run(&mut self, folder: &Folder, arguments: &[&str]) {
         let output = folder.command(arguments).env("RUST_LOG", TRACE).env("MARKED", VARIABLE).output().unwrap();
         self.add(format!("{arguments:?}"), [output.stdout, output.stderr].concat());
@@ -107,7 +110,7 @@ impl Outputs {
     }
 }
 
-/// A relay that refuses to let anybody in, and quotes what they said.
+/// A relay that refuses every login and quotes in its answer what the client sent.
 fn indiscreet() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -129,7 +132,7 @@ fn indiscreet() -> u16 {
     port
 }
 
-/// A folder whose every secret is marked.
+/// An operator's folder in which every secret is marked.
 fn office() -> Folder {
     let folder = Folder::new(&[], "");
     let private = |name: &str, text: &str| {
@@ -142,7 +145,8 @@ fn office() -> Folder {
     private("chat", &format!("http://127.0.0.1:9/{CHAT}?{CHAT}"));
     fs::set_permissions(folder.path().join(".holdshort"), fs::Permissions::from_mode(0o700)).unwrap();
     Repository::bare(&folder.path().join("shop.git"));
-    // Each program writes down what it can see: its own environment, its arguments, and those of the host.
+    // Each program writes down what it can see: its own environment, its arguments, and the host's environment and
+    // arguments.
     let spy = |name: &str| {
         let file = folder.path().join(name);
         let script = format!(
@@ -167,7 +171,7 @@ fn office() -> Folder {
     folder
 }
 
-/// Every value of every table, but for the row that keeps the journal's secret.
+/// Every value of every table, except the row that keeps the journal's secret.
 fn rows(journal: &Path, outputs: &mut Outputs) {
     let file = Connection::open_with_flags(journal, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let names: Vec<String> = file
@@ -199,7 +203,7 @@ fn rows(journal: &Path, outputs: &mut Outputs) {
     }
 }
 
-/// Every file below a folder but these.
+/// Every file below a folder, except the files in `but`.
 fn files(folder: &Path, but: &[&str], outputs: &mut Outputs) {
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         let (path, name) = (entry.path(), entry.file_name().into_string().unwrap());
@@ -211,7 +215,7 @@ fn files(folder: &Path, but: &[&str], outputs: &mut Outputs) {
     }
 }
 
-/// What the journal keeps for itself, read from its file and derived from it.
+/// The secrets of the journal: the one in its file, and the one derived from it.
 fn kept(folder: &Folder, run: &str) -> [Marked; 2] {
     let file = Connection::open_with_flags(folder.journal(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let secret: Vec<u8> = file.query_row("SELECT value FROM meta WHERE key = 'secret'", [], |row| row.get(0)).unwrap();
@@ -227,7 +231,7 @@ fn no_secret_comes_out() {
     let mut outputs = Outputs::default();
     let good = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
 
-    // A configuration that holds what it must not, in each of several wrong ways.
+    // Configurations that contain a secret in several forbidden ways.
     for wrong in [
         good.replace("password-file = \"password\"", &format!("password = \"{PASSWORD}\"")),
         good.replace(&hex(&Sha256::digest(REVIEWER)), REVIEWER),
@@ -247,7 +251,7 @@ fn no_secret_comes_out() {
 
     let host = folder.serve_with(&[("RUST_LOG", TRACE), ("MARKED", VARIABLE)]);
     assert_eq!(host.token, operator());
-    // Who is nobody here, and who sends a token where none belongs.
+    // A request with an unknown token, and a token in a place where no token belongs.
     let (status, _) = outputs.ask(&host, STRANGER, "/v1/runs", None);
     assert_eq!(status, 401);
     outputs.ask(&host, REVIEWER, &format!("/v1/runs/{REVIEWER}x").replace(REVIEWER, "none"), None);
@@ -275,7 +279,7 @@ fn no_secret_comes_out() {
     );
     host.over(&run);
 
-    // Both programs ran, and the one that was given the variable had it.
+    // Both programs ran, and the program that was given the variable saw it.
     let seen = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
     assert!(seen("blind.seen").contains("PATH=") && seen("told.seen").contains(&format!("MARKED={VARIABLE}")));
     for path in [
@@ -321,7 +325,7 @@ fn no_secret_comes_out() {
     let environment = fs::read(process.join("environ")).unwrap();
     outputs.add("the host's log", host.said());
     assert!(host.stop().success());
-    // A host of its own, whose client is in the same process and logs as it does.
+    // The command starts its own host in the same process, so that client and host write to the same log.
     outputs.run(&folder, &["run", "scripted", "--task", "list\nfail well"]);
 
     let [secret, seed] = kept(&folder, &run);
@@ -338,7 +342,7 @@ fn no_secret_comes_out() {
         Marked::new("a chat's address", CHAT.as_bytes()),
         told,
     ];
-    // Where they belong they are found, so that what is found nowhere else is really looked for.
+    // The secrets are found where they belong. So the search works, and its empty results elsewhere mean something.
     assert!(secrets[0].stands_in(&fs::read(folder.path().join("password")).unwrap()));
     assert!(secrets[3].stands_in(&fs::read(folder.path().join(".holdshort/token")).unwrap()));
     assert!(secrets[5].stands_in(&fs::read(folder.journal()).unwrap()));
@@ -366,7 +370,7 @@ fn no_secret_comes_out() {
     evidence::figure("T20", "outputs searched", searched.try_into().unwrap());
 }
 
-/// What holds a secret can be printed for a developer without showing it.
+/// A value that contains a secret can be printed with `Debug`, and the secret is not shown.
 #[test]
 fn debug_shows_no_secret() {
     let login = Login { user: "agent".into(), password: Secret::new(PASSWORD.into()) };
@@ -386,7 +390,7 @@ fn debug_shows_no_secret() {
     }
 }
 
-/// A type that `Debug` is derived for keeps no secret as bare text or bytes, wherever it is.
+/// A type that derives `Debug` must not hold a secret as plain text or bytes.
 #[test]
 fn no_secret_is_a_bare_field_of_what_debug_prints() {
     let mut folders = vec![support::top().join("host")];

@@ -1,7 +1,7 @@
-//! Shown is run: what a reviewer is shown, in the API and on a terminal, is what they decide on and what is then done.
+//! What a reviewer is shown, in the API and on a terminal, is exactly what they decide on and what is then performed.
 //!
-//! Digests are computed here a second time, by hand from the documented form, and effects are looked at from outside: by a mail parser that is not
-//! ours, by git, in the ledger's own rows.
+//! The tests compute the digests a second time, from the documented form. They look at effects from outside: with
+//! Python's mail parser, with git, and in the rows of the ledger.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -54,7 +54,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use support::{Folder, Host, Repository, evidence};
 
-/// An operator's folder with a repository, its reviewers, and an agent that does as it is told.
+/// An operator's folder with a repository, its reviewers, and an agent that follows its task.
 pub fn folder(more: &str) -> (Folder, Repository) {
     let reviewers = ["alice", "bob", "carol"]
         .map(|name| format!("[reviewers.{name}]\ntoken-sha256 = \"{}\"\n", hex(&Sha256::digest(token(name)))));
@@ -66,7 +66,7 @@ pub fn folder(more: &str) -> (Folder, Repository) {
     (folder, repository)
 }
 
-/// A reviewer's token.
+/// The token of a reviewer.
 pub fn token(name: &str) -> String {
     format!("the token of {name}")
 }
@@ -75,20 +75,20 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// SHA-256 of `value`'s RFC 8785 bytes under a tag.
+/// SHA-256 of the RFC 8785 bytes of `value` under a tag.
 fn tagged(tag: &str, value: &Value) -> String {
     let canonical = serde_json_canonicalizer::to_vec(value).unwrap();
     format!("sha256:{}", hex(&Sha256::new().chain_update(tag).chain_update([0]).chain_update(canonical).finalize()))
 }
 
-/// The digest of an action, from the approval that shows it.
+/// The digest of an action, computed from the approval that shows it.
 pub fn action_digest(approval: &Value) -> String {
     let mut action = approval["proposal"]["action"].clone();
     action["format"] = json!(1);
     tagged("holdshort/action", &action)
 }
 
-/// The digest of everything that a decision rests on, from the approval that shows it.
+/// The digest of everything that a decision rests on, computed from the approval that shows it.
 pub fn clearance_digest(approval: &Value) -> String {
     let mut clearance = approval["proposal"].clone();
     clearance["format"] = json!(1);
@@ -99,7 +99,8 @@ pub fn clearance_digest(approval: &Value) -> String {
     tagged("holdshort/clearance", &clearance)
 }
 
-/// Both digests that the host gives are those of what it shows, its evidence included, and the terminal shows the same.
+/// Checks that both digests of the host are those of the content that it shows, with its evidence, and that the
+/// terminal shows the same.
 pub fn assert_digests(folder: &Folder, host: &Host, approval: &Value) {
     assert_eq!(approval["action_digest"], action_digest(approval), "{approval}");
     assert_eq!(approval["digest"], clearance_digest(approval), "{approval}");
@@ -115,7 +116,7 @@ pub fn assert_digests(folder: &Folder, host: &Host, approval: &Value) {
     assert!(shown.contains(digest), "no {digest} in\n{shown}");
 }
 
-/// The text of the exhibit whose title begins like this.
+/// The text of the exhibit whose title begins with `title`.
 pub fn evidence(host: &Host, approval: &Value, title: &str) -> String {
     let exhibits = approval["proposal"]["exhibits"].as_array().unwrap();
     let exhibit = exhibits.iter().find(|exhibit| exhibit["title"].as_str().unwrap().starts_with(title));

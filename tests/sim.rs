@@ -1,19 +1,23 @@
-//! A world from one seed: the real driver, dispatcher, policy and gate with a real agent, on a journal in memory, among everything that can go wrong.
+//! A simulated world from one seed: the real driver, dispatcher, policy and gate with a real agent, on a journal in
+//! memory, under many kinds of failure.
 //!
-//! A host dies at any moment (every task and handle is dropped where it waits, what was not written is gone) and another one starts over what the disk holds.
-//! Disks are slow, full, or do not know whether they have written. Replies are lost or come twice, requests arrive late, connectors decline, fail, or find
-//! that facts have changed. The clock jumps. People decide late, twice, against each other, or on what is no longer so; and settle what is in doubt.
-//! The effects are counted in an outside world that no crash rolls back, and after each step all of `sim/world.rs` must hold: every call is somewhere,
-//! every effect has its one start for its bytes, with the people or the policy that cleared them, and nothing that was acknowledged is lost.
-//! At the end the weather is calm, and everything that can go on must come to its end.
+//! A host dies at any moment: every task and handle is dropped where it waits, and what was not written is lost.
+//! Another host then starts on what the disk holds. Disks are slow, full, or do not know whether they have written.
+//! Replies are lost or come twice, requests arrive late, connectors decline, fail, or find that facts have changed. The
+//! clock jumps. Reviewers decide late, twice, against each other, or on an old revision, and they resolve effects in
+//! doubt. Effects are counted in an outside world that no crash rolls back. After each step all rules of `sim/world.rs`
+//! must hold: every call is in some state, every effect has exactly one start with the same bytes and with the
+//! reviewers or the policy that cleared it, and nothing that was acknowledged is lost. At the end the failures stop,
+//! and every run that can go on must end.
 //!
-//! *What is reproducible:* everything but the names of runs. A world has one thread, whose clock stands still while anybody has something to do (tokio's
-//! paused clock); the journal writes when `sim/host.rs` tells it to, and reads where it is asked; agents are not interrupted by the engine's ticks. So the order of
-//! all that happens, and with it what the one generator of random numbers is asked for, depends on the seed alone. The names of runs, and what is derived from
-//! them, are random: the trace, which `one_seed_is_one_world` compares, holds the first of them as `1`, and so on.
+//! *What is reproducible:* everything except the ids of runs. A world has one thread, and its clock stands still while
+//! any task has work (tokio's paused clock). The journal writes when `sim/host.rs` tells it to, and reads in the thread
+//! that asks. The engine's ticks do not interrupt agents. So the order of all events, and with it the requests to the
+//! one random generator, depends on the seed alone. The ids of runs, and the values derived from them, are random. The
+//! trace, which `one_seed_is_one_world` compares, replaces the first of these values by `1`, and so on.
 //!
-//! `HOLDSHORT_SEED=17 cargo test -p holdshort --locked --test sim` for one seed, `HOLDSHORT_SEEDS=100000` for a long run.
-//! A seed that ever failed is a line of `data/seeds/sim.txt`, which is tried first.
+//! `HOLDSHORT_SEED=17 cargo test -p holdshort --locked --test sim` tries one seed, and `HOLDSHORT_SEEDS=100000` makes a
+//! long run. Each seed that ever failed is a line of `data/seeds/sim.txt`. These seeds are tried first.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -52,9 +56,9 @@ use story::{tell, trace};
 
 /// How many seeds are tried.
 const SEEDS: Tries = Tries { landing: 300, long: 1_000 };
-/// Consequential calls of each.
+/// The number of consequential calls in each world.
 const CALLS: u64 = 50;
-/// Crashes of each, on average; there are nearly twice as many.
+/// The average number of crashes in each world must be at least this. In fact there are nearly twice as many.
 const CRASHES: u64 = 5;
 
 fn seeds() -> Vec<u64> {
@@ -67,10 +71,11 @@ fn seeds() -> Vec<u64> {
     kept.chain(0..number("HOLDSHORT_SEEDS").unwrap_or(SEEDS.now())).collect()
 }
 
-/// How many seeds may fail before no more are tried.
+/// When this many seeds have failed, no more are tried.
 const FAILED_MAX: usize = 10;
 
-/// Tells each seed's story, as many at a time as there are cores; what happened in all of them.
+/// Runs the world of each seed, as many at a time as there are cores. Returns how often each thing happened in all of
+/// them.
 fn tell_all(seeds: &[u64]) -> BTreeMap<String, u64> {
     let (next, seen) = (AtomicUsize::new(0), Mutex::new(BTreeMap::<String, u64>::new()));
     let failed = Mutex::new(BTreeMap::new());
@@ -100,7 +105,7 @@ fn tell_all(seeds: &[u64]) -> BTreeMap<String, u64> {
 #[test]
 fn nothing_unreviewed_and_nothing_lost_whatever_happens() {
     if std::env::var_os("RUST_LOG").is_some() {
-        // What the hosts of one seed say.
+        // The log of the hosts of one seed.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
     }
@@ -113,13 +118,13 @@ fn nothing_unreviewed_and_nothing_lost_whatever_happens() {
     if tried < SEEDS.now() {
         return;
     }
-    // A world in which nothing happened would keep every promise.
+    // A world in which nothing happened would pass every check, so each kind of event must have happened.
     let missing: Vec<&str> = KINDS.iter().filter(|kind| !seen.contains_key(**kind)).copied().collect();
     assert!(missing.is_empty(), "in no world was there ever {missing:?}");
     evidence::scaled("T5", "seeds", tried, SEEDS);
     evidence::scaled("T5", "calls", seen["proposed"], SEEDS.times(CALLS));
     evidence::scaled("T5", "crashes", seen["crashes"], SEEDS.times(CRASHES));
-    // Conservation is held after each of at least as many steps as there are calls.
+    // All rules are checked after each step, and there are at least as many steps as calls.
     evidence::scaled("T6", "steps", seen["steps"], SEEDS.times(CALLS));
 }
 
@@ -135,7 +140,7 @@ fn one_seed_is_one_world() {
     }
 }
 
-/// What must have happened in some world.
+/// What must have happened in at least one world.
 const KINDS: &[&str] = &[
     "acknowledged Approve",
     "acknowledged Edit",

@@ -1,4 +1,5 @@
-//! The house is in order: who may import whom, how long a file and a function may be, how much is documented, what stands at the top level.
+//! Checks the order of the project: which module may import which, the length of files and functions, the share of
+//! documentation, and what stands at the top level.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,18 +12,19 @@ mod links;
 #[path = "tidy/states.rs"]
 mod states;
 
-/// Lines of a file; a sitting.
+/// Lines of a file: a maintainer can read it in one sitting.
 const FILE_LINES_MAX: usize = 400;
-/// Lines of a file of the gate, which is read most.
+/// Lines of a file of the gate. The limit is lower because the gate is read most.
 const GATE_FILE_LINES_MAX: usize = 300;
-/// Lines of a function; a screen.
+/// Lines of a function: it fits on one screen.
 const FUNCTION_LINES_MAX: usize = 60;
-/// Lines of an honest example agent, all of its code: it is read like a page of a tutorial.
+/// Lines of an honest example agent, with all of its code, because it is read like a page of a tutorial.
 const EXAMPLE_LINES_MAX: usize = 150;
-/// Per cent of the lines that are documentation.
+/// The least share of documentation, in per cent of the lines.
 const DOC_SHARE_MIN: usize = 15;
 
-/// For each package below the host, which packages of the project it may use: its `Cargo.toml` names just these.
+/// For each package below the host, the packages of the project that it may use. Its `Cargo.toml` must name exactly
+/// these.
 const PACKAGES: &[(&str, &[&str])] = &[
     ("agent", &["gate", "common"]),
     ("analysis", &["gate", "policy"]),
@@ -35,7 +37,7 @@ const PACKAGES: &[(&str, &[&str])] = &[
     ("review", &["gate", "common", "words"]),
     ("words", &["gate"]),
 ];
-/// For each room of the host itself, which other rooms and which packages it may use.
+/// For each module folder (room) of the host package, the other rooms and the packages that it may use.
 const ROOMS: &[(&str, &[&str])] = &[
     ("api", &["gate", "journal", "policy", "review", "runs", "analysis", "kill", "common", "own"]),
     ("effects", &["gate", "journal", "connectors", "kill", "words"]),
@@ -45,9 +47,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("page", &["gate", "journal", "policy", "review", "api", "analysis", "common"]),
     ("runs", &["gate", "journal", "agent", "common", "policy", "connectors", "effects", "kill", "words"]),
 ];
-/// They wire the parts together, and may use everything.
+/// Rooms that connect the parts and may use everything.
 const WIRING: [&str; 3] = ["cli", "lib", "main"];
-/// Libraries that one package alone may name, or two.
+/// Libraries that only one package, or two, may name.
 const LIBRARIES: &[(&str, &[&str])] = &[
     ("cedar-policy", &["policy"]),
     ("gix-imara-diff", &["connectors"]),
@@ -61,7 +63,7 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("wit-parser", &["agent"]),
 ];
 
-/// Words that a room must not contain, with the reason.
+/// Words that a room must not contain, each with the reason.
 const BANNED: &[(&str, &str, &str)] = &[
     ("host/src/runs", "Perform", "the driver never holds what can act"),
     ("host/src/runs", "Authorized", "the driver never holds what can act"),
@@ -95,13 +97,13 @@ fn code_of(path: &Path) -> String {
     xtask::sources::code(&text).to_owned()
 }
 
-/// What stands under `host/src`, a folder or a file each.
+/// The names of the folders and files under `host/src`: the rooms.
 fn rooms() -> BTreeSet<String> {
     let entries = std::fs::read_dir(top().join("host/src")).unwrap().map(|entry| entry.unwrap().file_name());
     entries.map(|name| name.into_string().unwrap().trim_end_matches(".rs").to_owned()).collect()
 }
 
-/// What a line of code names of its own package's rooms, or why that cannot be told.
+/// The rooms of its own package that a line of code names, or the reason why a name cannot be told.
 fn uses(line: &str) -> Vec<Result<String, String>> {
     let after = line.match_indices("crate::").map(|(at, found)| &line[at + found.len()..]);
     let mut found: Vec<_> = after
@@ -116,7 +118,7 @@ fn uses(line: &str) -> Vec<Result<String, String>> {
     found
 }
 
-/// How many `super::` lead out of the room from a file of it.
+/// How many `super::` in a file lead out of its room.
 fn depth(path: &str) -> usize {
     let within = path.strip_prefix("host/src/").unwrap().trim_end_matches(".rs").trim_end_matches("/mod");
     within.split('/').count()
@@ -188,7 +190,8 @@ fn rooms_import_only_what_they_may() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// The table in the architecture's description has a row for each package and room, whose last column names just what it may use.
+/// The table in `host/ARCHITECTURE.md` must have a row for each package and room, whose last column names exactly what
+/// it may use.
 #[test]
 fn the_table_of_rooms_says_the_same() {
     let text = std::fs::read_to_string(top().join("host/ARCHITECTURE.md")).unwrap();
@@ -205,16 +208,17 @@ fn the_table_of_rooms_says_the_same() {
     }
 }
 
-/// The file that prints lines, and the one that has the whole terminal.
+/// The file that prints lines, and the file that draws on the whole terminal.
 const OUTPUT: &str = "host/src/cli/output.rs";
 const SCREEN: &str = "host/src/cli/review/screen.rs";
-/// Where cells are made of lines.
+/// The file that turns lines into cells.
 const CELLS: &str = "host/review/src/screen.rs";
 
-/// Where the host's socket is reached by the descriptor of its folder.
+/// The file that reaches the host's socket through the descriptor of its folder.
 const SOCKET: &str = "host/src/cli/socket.rs";
 
-/// Ways to eyes that go round `review`: each may stand only in the files that take nothing but what `review` made, or that reach something else by it.
+/// Functions and types that could show text to a person without `review`. Each may stand only in files that accept
+/// nothing but the output of `review`, or that use it for another purpose.
 const SCREENS: &[(&str, &[&str], &[&str])] = &[
     (
         "host",
@@ -244,14 +248,15 @@ const SCREENS: &[(&str, &[&str], &[&str])] = &[
     ("host", &[SOCKET], &["/proc/self/fd"]),
 ];
 
-/// What of these words stands in a file's code; a name that merely ends in one is another.
+/// The words that stand in a file's code. A longer name that ends in such a word does not count.
 fn screens<'a>(text: &str, words: &[&'a str]) -> Vec<&'a str> {
     let code: String = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect();
     let stands = |word: &str| code.match_indices(word).any(|(at, _)| !code[..at].ends_with('_'));
     words.iter().copied().filter(|word| stands(word)).collect()
 }
 
-/// `Shown` is what the outputs take, and only `review` makes one: its field is private. Held here is that nothing else is written to them.
+/// The outputs accept only `Shown`, and only `review` makes a `Shown`, because its field is private. This test checks
+/// that nothing else is written to the outputs.
 #[test]
 fn review_is_the_only_road_to_eyes() {
     for (room, gates, words) in SCREENS {
@@ -263,7 +268,7 @@ fn review_is_the_only_road_to_eyes() {
             assert!(!screens(&code_of(&top().join(gate)), words).is_empty(), "{gate} is no gate");
         }
     }
-    // In the gate itself the outputs are opened in two functions, and these take `Shown`.
+    // In these files two functions open the outputs, and both accept `Shown`.
     let output = code_of(&top().join(OUTPUT));
     for (opens, signature) in [
         ("io::stdout().lock()", "fn print(shown: &Shown) -> Result<(), Failure> {"),
@@ -276,14 +281,15 @@ fn review_is_the_only_road_to_eyes() {
     let named = output.matches("stdout()").count() + output.matches("stderr()").count();
     let asked = output.matches("stdout().is_terminal()").count() + output.matches("stderr().is_terminal()").count();
     assert_eq!(named - asked, 2, "an output is opened beside the two functions of output.rs");
-    // A descriptor is named in one place, and it is a folder's: what is opened is a file in it.
+    // A descriptor is named in one place, and it is the descriptor of a folder: a file in that folder is opened.
     let socket = code_of(&top().join(SOCKET));
     assert_eq!(socket.matches("/proc/self/fd").count(), 1, "descriptors in {SOCKET}");
     assert!(
         socket.contains("PathBuf::from(format!(\"/proc/self/fd/{}\", folder.as_raw_fd())).join(FILE)"),
         "a folder's descriptor"
     );
-    // The full screen draws in one place, and draws a `Screenful`; else it only takes the terminal and gives it back.
+    // The full screen is drawn in one place, from a `Screenful`. All other terminal code only takes the terminal and
+    // gives it back.
     let screen = code_of(&top().join(SCREEN));
     let stands = |word: &str| screen.matches(word).count();
     let draws = "draw(|frame| frame.render_widget(sheet, frame.area()))";
@@ -308,7 +314,7 @@ fn review_is_the_only_road_to_eyes() {
     let cells = code_of(&top().join(CELLS));
     assert_eq!(cells.matches("cells.set_").count(), 1, "one place fills cells");
     assert!(cells.contains("cells.set_stringn(area.x, y, line.text(), "), "with the text of a `Line`");
-    // Whoever makes one is in `review`.
+    // Only `review` constructs a `Shown`.
     let shown = code_of(&top().join("host/review/src/shown.rs"));
     assert!(shown.contains("pub struct Shown(String);"), "the field of `Shown` is private");
     let terminal = code_of(&top().join("host/review/src/terminal.rs"));
@@ -322,7 +328,7 @@ fn review_is_the_only_road_to_eyes() {
     );
 }
 
-/// The fields of templates that could carry an agent's words as they came.
+/// The fields of templates whose type could carry an agent's text unchanged.
 fn words_in_templates(text: &str) -> Vec<&str> {
     let loose = ["String", "str", "Value", "Cow", "Html", "Vec<u8>", "char"];
     let holds = |line: &&str| {
@@ -332,7 +338,7 @@ fn words_in_templates(text: &str) -> Vec<&str> {
     };
     let mut found = Vec::new();
     for item in text.split("\n}\n") {
-        // What derives `Debug` is a part of a template, and of nothing else that has fields here.
+        // In these files a type with fields that derives `Debug` is a part of a template.
         let shown = item.contains("#[derive(Template)]")
             || item.contains("#[derive(Debug")
             || item.contains("#[derive(Debug)]");
@@ -344,7 +350,7 @@ fn words_in_templates(text: &str) -> Vec<&str> {
     found
 }
 
-/// A template escapes what it is given, and takes an agent's words only as `review` has made them visible.
+/// A template escapes its input, and accepts an agent's text only in the form that `review` has made visible.
 #[test]
 fn templates_take_what_review_made() {
     let mut templates = 0;
@@ -403,9 +409,9 @@ fn long_functions(path: &str, text: &str) -> Vec<String> {
     long.map(|Function { line, lines }| format!("{path}:{line}: a function of {lines} lines")).collect()
 }
 
-/// The types, traits and functions of a file that other packages or rooms can name and that have no doc comment.
+/// The types, traits and functions of a file that other packages or rooms can name and that lack a doc comment.
 ///
-/// Fields and variants are left to their names: a comment on one is written where it adds something.
+/// Fields and variants need no comment: their names are enough, and a comment is written only where it adds something.
 fn undocumented(path: &str, text: &str) -> Vec<String> {
     let (mut found, mut documented, mut attribute) = (Vec::new(), false, None);
     for (number, line) in text.lines().enumerate() {

@@ -1,15 +1,16 @@
-//! What a check gets of the host's environment: what is named, and nothing else of it; and that a long one keeps no other run from going on.
+//! A check gets only those variables of the host's environment that the configuration names. A long check does not
+//! delay other runs.
 
 use std::collections::BTreeMap;
 
 use crate::support::{Host, Repository, until};
 use crate::{folder, lines};
 
-/// What the host has in its environment besides what the test itself has.
+/// The host's environment, in addition to that of the test.
 const OF_THE_HOST: [(&str, &str); 3] =
     [("HOME", "/home/of-the-host"), ("SHOP_REGION", "eu"), ("SHOP_SECRET", "hunter2")];
 
-/// The environment that the program `env` prints when it is run as the check `name`.
+/// The environment that the program `env` prints when it runs as the check `name`.
 fn environment(host: &Host, name: &str) -> BTreeMap<String, String> {
     let run = host.start("scripted", &format!("check {name} main"));
     let report = lines(&host.over(&run)).join("\n");
@@ -44,7 +45,7 @@ environment = ["SHOP_REGION", "HOME", "SHOP_ABSENT"]
     }
 
     let named = environment(&host, "named");
-    // A sandbox says where it starts.
+    // A sandbox sets `PWD` to the folder in which the check starts.
     let of_check = named.keys().filter(|name| *name != "PWD").collect::<Vec<_>>();
     assert_eq!(of_check, ["CI", "HOME", "LANG", "PATH", "SHOP_REGION", "TMPDIR"]);
     assert_eq!((named["HOME"].as_str(), named["SHOP_REGION"].as_str()), ("/home/of-the-host", "eu"));

@@ -1,4 +1,5 @@
-//! A run that the host cannot bring forward is seen, with the reason, wherever people look; and it goes on by itself when what was missing is back.
+//! A run that the host cannot bring forward is shown with the reason in every view. The run goes on by itself when the
+//! missing thing is back.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -9,7 +10,7 @@ use rusqlite::Connection;
 use crate::support::{Folder, Host, Repository, component, until};
 use crate::{answer, evidence};
 
-/// Agent, task, what is missing, and words of the reason.
+/// The agent, the task, what is missing, and words of the reason.
 const CAUSES: [(&str, &str, &str, &str); 8] = [
     ("reads", "list", "files", "No such file or directory"),
     ("scripted", "history production main", "shop.git", "git"),
@@ -31,7 +32,7 @@ command = ["false"]
 preview = ["tools/preview"]
 "#;
 
-/// The operator's folder; `acme` is what is configured of other people's interfaces.
+/// Writes the operator's configuration; `acme` is the part about interfaces of other companies.
 fn configure(folder: &Folder, acme: &str) {
     let agent = |name: &str, file: &Path, files: &str| {
         format!("[agents.{name}]\ncomponent = \"{}\"\nworkspace = \"{files}\"\n", file.display())
@@ -67,7 +68,7 @@ fn rename(folder: &Folder, from: &str, to: &str) {
     fs::rename(folder.path().join(from), folder.path().join(to)).unwrap();
 }
 
-/// What is in the way of each cause, taken away and put back.
+/// The things that a cause removes and puts back.
 const THINGS: [&str; 4] = ["files", "shop.git", "found.json", "preview.txt"];
 
 fn take_away(folder: &Folder) {
@@ -78,12 +79,12 @@ fn put_back(folder: &Folder) {
     THINGS.iter().for_each(|thing| rename(folder, &format!("no-{thing}"), thing));
 }
 
-/// A folder in which everything is there.
+/// A folder in which nothing is missing.
 fn world() -> Folder {
     let folder = Folder::new(&[], "");
     configure(&folder, ACME);
     for (name, reads) in [("find", "found.json"), ("preview", "preview.txt")] {
-        // By this status a program says that it cannot tell just now; another one would be an answer.
+        // With this exit status a program says that it cannot tell now. Another status would be an answer.
         let script = format!("#!/bin/sh\ncat > /dev/null\ncat {reads} || exit 75\n");
         let path = folder.write(&format!("tools/{name}"), &script);
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
@@ -98,7 +99,7 @@ fn world() -> Folder {
     folder
 }
 
-/// What the command line says of a run.
+/// What the command line prints about a run.
 fn shown(folder: &Folder, run: &str) -> String {
     String::from_utf8(folder.run(&["runs", "show", run]).stdout).unwrap()
 }
@@ -151,7 +152,7 @@ fn whatever_keeps_the_host_from_it_is_seen_and_then_gone() {
     let digest = host.show_run(&lost)["component"].as_str().unwrap().trim_start_matches("sha256:").to_owned();
     host.all_parked();
     host.stop();
-    // Another configuration and another file, and of the old file's bytes nothing is left.
+    // The configuration and the agent's file are replaced, and the old bytes of the file are gone.
     configure(&folder, "");
     fs::copy(component("scripted"), folder.path().join("lost.wasm")).unwrap();
     let journal = Connection::open(folder.journal()).unwrap();

@@ -1,11 +1,11 @@
-//! How a run ends, and that it ends once.
+//! How a run ends, and that it ends only once.
 
 use serde_json::{Value, json};
 
 use crate::support::{Host, until};
 use crate::{LONG, answer, folder, host, kinds};
 
-/// An agent with its task, how its run ends and what is said about it, and its events after the first.
+/// An agent with its task, the state in which its run ends, words of the reason, and its events after the first.
 const ENDS: &[(&str, &str, &str, &str, &[&str])] = &[
     ("clock", "random", "finished", "random ", &["run-finished"]),
     ("clock", "list list", "finished", "list 0", &["routine-returned", "routine-returned", "run-finished"]),
@@ -40,14 +40,14 @@ fn every_end_is_told_apart_and_explained() {
         let text = format!("{}{}", row["result"], row["reason"]);
         assert!(text.contains(said), "{agent} {task}: `{said}` is not in {text}");
         assert_eq!(kinds(&host, run)[1..], **events, "{agent} {task}");
-        // What has ended stays ended.
+        // A run that has ended cannot be cancelled.
         let (status, problem) = host.post(&format!("/v1/runs/{run}/cancel"), &json!({}));
         assert_eq!(status, 409, "{agent} {task}: {problem}");
     }
     host.all_parked();
 }
 
-/// What a run does when it is cancelled: agent, task, linger, and the state that it must have reached.
+/// Runs that are cancelled: the agent, the task, how long it waits in memory, and the state in which it is cancelled.
 const CANCELLED: &[(&str, &str, u64, &str)] = &[
     ("clock", "ask", LONG, "waiting"),
     ("clock", "ask", 0, "waiting"),
@@ -83,7 +83,7 @@ fn a_run_can_be_cancelled_whatever_it_does() {
     }
 }
 
-/// A call of a cancelled run can be decided on no more.
+/// Checks that a call of a cancelled run can no longer be decided.
 fn assert_withdrawn(host: &Host, approval: &Value) {
     let id = approval["id"].as_str().unwrap();
     assert_eq!(host.approval(id)["state"], "cancelled");
@@ -92,7 +92,8 @@ fn assert_withdrawn(host: &Host, approval: &Value) {
     assert!(!kinds(host, approval["run"].as_str().unwrap()).contains(&"call-answered".to_owned()));
 }
 
-/// A run that was parked ends like any other: by returning, by an error, and by its limit on calls, which counts those before the replay.
+/// A run that was parked ends like any other run: with a result, with an error, or at its limit on calls, which also
+/// counts the calls before the replay.
 #[test]
 fn a_replayed_run_ends_like_any_other() {
     let folder = folder(&["clock"], "[limits]\nlinger-ms = 0\ncalls = 3\n");

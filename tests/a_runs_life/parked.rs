@@ -1,4 +1,5 @@
-//! Waiting: in memory for a fast answer, else as rows and nothing more.
+//! Waiting runs: for a short time in memory, so that a fast answer finds them there, and then only as rows of the
+//! journal.
 
 use std::fs;
 
@@ -16,7 +17,7 @@ fn a_fast_answer_finds_the_agent_where_it_was() {
     answer(&host, &run, "first");
     answer(&host, &run, "second");
     assert_eq!(lines(&host.over(&run)), ["ask first", "ask second"]);
-    // One instance from beginning to end, which read nothing but its task.
+    // One instance ran from beginning to end, and read only its task.
     assert_eq!((host.figure(STARTED), host.figure(REPLAYED)), (1, 1));
     host.all_parked();
 }
@@ -46,14 +47,14 @@ fn a_long_sleep_is_a_row_and_its_timer_wakes_it() {
     until("sleepers", || (host.show_run(&after_restart)["state"] == "sleeping").then_some(()));
     host.all_parked();
     assert_slept(&host, &woken, 1500);
-    // The host is away when the time of the other comes; the next one finds that it is due.
+    // No host runs when the other run is due to wake. The next host finds that it is due.
     host.kill();
     let host = folder.serve();
     assert_slept(&host, &after_restart, 4000);
     assert_eq!(kinds(&host, &after_restart), ["run-created", "timer-set", "timer-fired", "run-finished"]);
 }
 
-/// The run finishes, and by its own clock slept for at least `ms`.
+/// Checks that the run finishes, and slept for at least `ms` by its own clock.
 fn assert_slept(host: &Host, run: &str, ms: u64) {
     let lines = lines(&host.over(run));
     let nanoseconds: u64 = lines[0].strip_prefix("sleep ").unwrap().parse().unwrap();
@@ -72,22 +73,26 @@ fn a_short_sleep_is_waited_for_in_place() {
     assert_eq!(host.figure(STARTED), 1);
 }
 
-/// Parked runs of which memory is compared: more than the host's caches hold, which keep the latest thousand at most, and as many again.
+/// The two numbers of parked runs at which memory is compared. The first is more than the host's caches hold, which
+/// keep the latest thousand at most. The second is twice as many.
 const FEW: usize = 1_200;
 const MANY: usize = 2_400;
-/// What each of them may cost the process. It should be nothing, and is some tens of bytes; the rest is room for the allocator.
+/// The memory that each parked run may cost. It should be zero, and is some tens of bytes. The rest is room for the
+/// allocator.
 const BYTES_PER_RUN_MAX: usize = 512;
 
 #[test]
 fn a_parked_run_costs_no_memory_and_no_task() {
     let folder = folder(&["clock"], "[limits]\nlinger-ms = 0\n");
-    // One heap for all threads: with several, what is free in one is no use to another, and the process grows without keeping more.
+    // One heap for all threads. With several heaps, free memory of one heap cannot be used by another, and the process
+    // grows although it keeps nothing more.
     let host = folder.serve_with(&[("MALLOC_ARENA_MAX", "1")]);
     let park = |from: usize, to: usize| {
         (from..to).for_each(|_| drop(host.start("clock", "random ask")));
         until("parked runs", || (waiting(&host) == to).then_some(()));
         host.all_parked();
-        // The figures follow the journal beside the scrapes, on a busy machine long after them: a host that is still reading is not at rest.
+        // The figures follow the journal beside the scrapes. On a busy machine they are late, and a host that is still
+        // reading is not at rest.
         until("figures of all of them", || (held(&host) == to as u64).then_some(()));
         (resident(&host), threads(&host))
     };
@@ -100,7 +105,7 @@ fn a_parked_run_costs_no_memory_and_no_task() {
     assert!(after.1 <= before.1 + 16, "{} threads with {FEW} runs, {} with {MANY}", before.1, after.1);
 }
 
-/// How many runs wait, by the list of them.
+/// The number of waiting runs, by the list of runs.
 fn waiting(host: &Host) -> usize {
     let (mut count, mut before) = (0, String::new());
     loop {
@@ -113,7 +118,7 @@ fn waiting(host: &Host) -> usize {
     }
 }
 
-/// How many calls the figures have followed that are held.
+/// The number of held calls that the figures have counted.
 fn held(host: &Host) -> u64 {
     let lines = host.metric_lines("holdshort_calls_judged_total");
     let held = lines.iter().filter(|line| line.contains("verdict=\"held\""));
@@ -135,7 +140,7 @@ fn threads(host: &Host) -> usize {
     status(host, "Threads")
 }
 
-/// Bringing a run back reads each of its events once, however many there are.
+/// To bring a run back, the host reads each of its events once, however many there are.
 #[test]
 fn a_replay_reads_every_event_once() {
     const ROUTINE: u64 = 2_000;
@@ -155,7 +160,7 @@ fn a_replay_reads_every_event_once() {
         .map(|event| event["seq"].as_u64().unwrap())
         .collect();
     assert_eq!(succeeded.len() as u64, HELD);
-    // The first instance reads its task; each later one all events up to the outcome that woke it.
+    // The first instance reads its task. Each later instance reads all events up to the outcome that woke it.
     assert_eq!(host.figure(REPLAYED), 1 + succeeded.iter().sum::<u64>());
     assert_eq!(host.figure(STARTED), 1 + HELD);
     let sent = fs::read_dir(folder.path().join(".holdshort/mail/new")).unwrap().count();

@@ -1,4 +1,4 @@
-//! What a run sees of time and chance is the same in every replay.
+//! The times and the random numbers that a run sees are the same in every replay.
 
 use std::fs;
 use std::path::Path;
@@ -8,14 +8,15 @@ use serde_json::Value;
 use crate::support::{Host, until};
 use crate::{LONG, answer, folder, host, lines};
 
-/// Everything that the fixture can ask of WASI, with a question in the middle.
+/// A task with everything that the fixture can ask of WASI, and a question in the middle.
 const TASK: &str =
     "now wall random bytes sleep=5 race=3600000,10 list wall random ask random bytes sleep=5 race=10,10 list now";
 /// How many lines of the result come before the answer.
 const BEFORE: usize = 9;
 
-/// One instance is answered in place and is never replayed. Two other hosts got a copy of its journal while it waited, and replay it.
-/// All three must have seen the same, though they went on at other times, and a second run must have seen something else.
+/// One instance is answered while it is in memory, and is never replayed. Two other hosts get a copy of its journal
+/// while it waits, and replay it. All three must have seen the same, although they went on at different times. A second
+/// run must have seen something else.
 #[test]
 fn an_instance_and_its_replays_see_the_same() {
     let (original, host) = host(&["clock"], LONG, "");
@@ -26,7 +27,8 @@ fn an_instance_and_its_replays_see_the_same() {
     copies.iter().for_each(|copy| copy_state(original.path(), copy.path()));
     let first = finish(&host, &run);
     assert_eq!(host.figure("holdshort_instances_started_total"), 2, "the original was answered in place");
-    // A folder of files that has changed meanwhile: what was listed before is answered from the journal, what comes after is not.
+    // A file is added to the folder of files. A listing before the question is answered from the journal, and a listing
+    // after it shows the new file.
     fs::write(copies[0].path().join("files/new"), "").unwrap();
     for copy in &copies {
         let host = copy.serve();
@@ -46,7 +48,7 @@ fn an_instance_and_its_replays_see_the_same() {
     assert_eq!((first[5].as_str(), first[6].as_str()), ("race [1]", "list 0"));
 }
 
-/// Answers the run's question and returns what it saw.
+/// Answers the run's question, and returns what the run saw.
 fn finish(host: &Host, run: &str) -> Vec<String> {
     answer(host, run, "go on");
     let row: Value = host.over(run);
@@ -60,7 +62,7 @@ fn number(lines: &[String], word: &str) -> u64 {
     lines.iter().rev().find_map(|line| line.strip_prefix(word)?.trim().parse().ok()).unwrap()
 }
 
-/// Copies what a host keeps, while it runs: it is quiet, so that the files belong together.
+/// Copies the state folder of a running host. The host is idle, so that the files match each other.
 fn copy_state(from: &Path, to: &Path) {
     let (from, to) = (from.join(".holdshort"), to.join(".holdshort"));
     fs::create_dir(&to).unwrap();

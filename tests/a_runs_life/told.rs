@@ -1,4 +1,4 @@
-//! What a run says and what is said about it: log lines, and events as they happen.
+//! What a run says, and what is reported about it: log lines, and events as they happen.
 
 use std::io::{BufRead, BufReader};
 use std::sync::mpsc;
@@ -21,11 +21,11 @@ fn a_program_prints_log_lines() {
     assert_eq!(host.over(&failed)["result"], json!({ "err": "exit status 1" }));
     let logs = until("log line", || Some(host.logs(&failed)).filter(|logs| !logs.is_empty()));
     assert_eq!(logs, [("stderr".to_owned(), "failed as asked".to_owned())]);
-    // Lines are not events.
+    // Log lines are not events.
     assert_eq!(kinds(&host, &run), ["run-created", "run-finished"]);
 }
 
-/// What was said before a call is not said again when the run is replayed.
+/// A log line before a call is not written again when the run is replayed.
 #[test]
 fn a_replay_says_nothing_twice() {
     let folder = folder(&["scripted"], "[deployment]\nrepository = \"shop.git\"\n\n[limits]\nlinger-ms = 0\n");
@@ -65,7 +65,7 @@ fn events_are_told_as_they_happen_and_once() {
     assert!(later.iter().all(|event| everything.contains(event)));
 }
 
-/// An event of the stream as the run's history has it.
+/// An event of the stream, in the form of the run's history.
 fn without_place(event: &Value) -> Value {
     let mut event = event.clone();
     let fields = event.as_object_mut().unwrap();
@@ -74,7 +74,7 @@ fn without_place(event: &Value) -> Value {
     event
 }
 
-/// Reads `/v1/events` on a thread of its own. The stream is open when this returns.
+/// Reads `/v1/events` on its own thread. When this returns, the stream is open.
 fn stream(host: &Host, query: &str) -> mpsc::Receiver<Value> {
     let config = ureq::Agent::config_builder().timeout_global(Some(PATIENCE)).build();
     let request = config.new_agent().get(format!("{}/v1/events{query}", host.url));
@@ -99,7 +99,7 @@ fn stream(host: &Host, query: &str) -> mpsc::Receiver<Value> {
     events
 }
 
-/// The events up to the end of so many runs.
+/// The events up to the end of this many runs.
 fn collect(events: &mpsc::Receiver<Value>, runs: usize) -> Vec<Value> {
     let (mut found, mut left) = (Vec::new(), runs);
     while left > 0 {

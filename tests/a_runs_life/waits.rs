@@ -1,5 +1,6 @@
-//! Waiting holds nothing that computing needs: whatever runs wait for, one that does nothing is done at once, and what waited goes on.
-//! And what the host does for a call does not grow with the calls before it.
+//! Waiting runs hold nothing that computing runs need: whatever other runs wait for, a run without waits is done at
+//! once, and the waiting runs go on later. And the host's work for a call does not grow with the number of earlier
+//! calls.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use serde_json::{Value, json};
 use crate::support::{Folder, Host, PATIENCE, Repository, component, until};
 use crate::{LONG, evidence};
 
-/// What runs wait for: the agent, its task, and the words in its result once it has gone on.
+/// What runs wait for: the agent, its task, and words in its result when it has gone on.
 const WAITS: [(&str, &str, &str); 5] = [
     ("scripted", "check slow main", "passed: true"),
     ("scripted", "deploy main production", "err"),
@@ -20,7 +21,8 @@ const WAITS: [(&str, &str, &str); 5] = [
     ("clock", "sleep=30000", ""),
 ];
 
-/// A host in which checks, previews and programs wait for the file `go-on`, which a check sees that is not confined.
+/// A host in which checks, previews and programs wait for the file `go-on`. The check is unconfined, so that it can see
+/// the file.
 fn world(live_runs: u32) -> (Folder, Host) {
     let folder = Folder::new(&["third-party", "clock"], "");
     let agents = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
@@ -63,7 +65,7 @@ command = ["false"]
     (folder, host)
 }
 
-/// Answers the questions among these runs as they come, until all are over.
+/// Answers the questions of these runs as they are asked, until all runs are over.
 fn all_over(host: &Host, runs: &[String]) -> Vec<Value> {
     until("end of all that waited", || {
         let rows: Vec<Value> = runs.iter().map(|run| host.show_run(run)).collect();
@@ -109,7 +111,7 @@ fn whatever_runs_wait_for_one_that_does_nothing_is_done() {
     evidence::figure("T35", "kinds of waiting beside which a run is done", tried);
 }
 
-/// Each call is told of all that the run did before, and reads of it only what is new.
+/// Each call gets all earlier calls of its run as evidence, and for that the host reads only the new events.
 #[test]
 fn the_work_for_a_call_does_not_grow_with_the_calls_before() {
     const CALLS: u64 = 5_000;
@@ -132,7 +134,7 @@ fn the_work_for_a_call_does_not_grow_with_the_calls_before() {
     assert_eq!(row["result"]["ok"], format!("made {CALLS} calls, {CALLS} of them refused"), "{row}");
     let read = host.figure("holdshort_events_recalled_total");
     println!("{read} events read for {CALLS} calls");
-    // One for each call, and a few of the one that was held.
+    // One event for each call, and a few for the held call.
     assert!((CALLS - 1..CALLS + 10).contains(&read), "{read} events were read for {CALLS} calls");
     evidence::figure("T35", "calls of one run, each event of which is read once", CALLS);
 }

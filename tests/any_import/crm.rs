@@ -1,4 +1,5 @@
-//! Somebody else's customer system: the agent `third-party`, an operator's folder, and programs that write down what they get.
+//! A customer system of another company: the agent `third-party`, an operator's folder, and programs that write down
+//! their input.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +12,7 @@ use crate::support::{Folder, Host, top};
 /// The interface of `guest-examples/fixtures/third-party/wit/crm.wit`.
 pub const CONTACTS: &str = "acme:crm/contacts@1.0.0";
 
-/// Every function is consequential, except one that has a section of its own.
+/// Every function is consequential, except one with its own section.
 pub const RULES: &str = r##"
 [capabilities."acme:crm/contacts@1.0.0#*"]
 class = "consequential"
@@ -28,12 +29,13 @@ command = ["tools/find"]
 pub struct Crm(pub Folder);
 
 impl Crm {
-    /// With programs that do as `act` and `lookup` say; each starts by writing down for which attempt it ran, and what it got.
+    /// A folder with two programs that run the scripts `act` and `lookup`. Each program first writes down the attempt
+    /// that it ran for, and its input.
     pub fn new(act: &str, lookup: &str) -> Self {
         Self::within(Folder::new(&["third-party"], RULES), act, lookup)
     }
 
-    /// The same in a folder with a configuration of its own.
+    /// The same in a folder that already has a configuration.
     pub fn within(folder: Folder, act: &str, lookup: &str) -> Self {
         let crm = Self(folder);
         crm.program("act", act);
@@ -45,7 +47,7 @@ impl Crm {
         crm
     }
 
-    /// A shell script in `tools/`.
+    /// Writes a shell script into `tools/`.
     pub fn program(&self, name: &str, script: &str) {
         let recording = format!(
             "#!/bin/sh\ncat > got-{name}\necho \"$HOLDSHORT_RUN $HOLDSHORT_ATTEMPT $HOLDSHORT_KEY\" >> ran-{name}\n"
@@ -58,26 +60,26 @@ impl Crm {
         self.attempts(name, run).len()
     }
 
-    /// For each time that a program ran for a run: the run, the attempt and the key.
+    /// The run, the attempt and the key of each time that a program ran for a run.
     pub fn attempts(&self, name: &str, run: &str) -> Vec<String> {
         let ran = fs::read_to_string(self.0.path().join(format!("ran-{name}"))).unwrap_or_default();
         ran.lines().filter(|line| line.starts_with(run)).map(str::to_owned).collect()
     }
 
-    /// What a program read when it ran last.
+    /// The input of a program when it ran last.
     pub fn got(&self, name: &str) -> String {
         fs::read_to_string(self.0.path().join(format!("got-{name}"))).unwrap()
     }
 }
 
-/// Starts `delete ID REASON` and waits until it is held.
+/// Starts `delete ID` with a reason, and waits until the call is held.
 pub fn delete(host: &Host, id: &str) -> (String, Value) {
     let run = host.start("third-party", &format!("delete {id} moved away"));
     let approval = host.held(&run);
     (run, approval)
 }
 
-/// What the agent returned in the end.
+/// What the agent returned at its end.
 pub fn result(host: &Host, run: &str) -> Value {
     host.over(run)["result"].clone()
 }

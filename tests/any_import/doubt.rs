@@ -1,11 +1,12 @@
-//! A program that does not say what came of it leaves the effect in doubt: looked up, else settled by a person, never run again by itself.
+//! A program that does not report its result leaves the effect in doubt. The host looks the effect up, or a reviewer
+//! resolves it. The host never runs the program again by itself.
 
 use serde_json::{Value, json};
 
 use crate::crm::{Crm, delete, result};
 use crate::support::{Host, until};
 
-/// What the program does depends on whom it is to delete.
+/// The result of the program depends on the contact to delete.
 const ACT: &str = r#"
 case $(cat got-act) in
     *'"id":"killed'*) echo 'half-way' >&2; kill -9 $$ ;;
@@ -14,7 +15,7 @@ case $(cat got-act) in
     *'"id":"slow'*) until test -e go || ! test -e tools; do sleep 0.1; done; touch slow-done; echo '"slow"' ;;
 esac"#;
 
-/// And what can be found out.
+/// The result of the lookup depends on the contact too.
 const LOOKUP: &str = r#"
 case $(cat got-lookup) in
     *happened*) echo '"gone, says the lookup"' ;;
@@ -76,19 +77,19 @@ fn what_nobody_can_find_out_waits_for_a_person_and_is_never_repeated() {
     assert_eq!(shown, expected);
     assert_eq!(host.effect(&killed_id, "in-doubt")["effect"]["reason"], "ended by signal 9: \"half-way\"");
     until("first lookups", || (crm.ran("lookup", &odd) == 1 && crm.ran("lookup", &killed) == 1).then_some(()));
-    // What the lookup said is for whoever settles it.
+    // The reviewer who resolves the effect sees what the lookup printed.
     let evidence = |host: &Host, id: &str| {
         until("evidence", || host.approval(id)["effect"]["evidence"]["text"].as_str().map(str::to_owned))
     };
     for id in [&odd_id, &killed_id] {
         let found = evidence(&host, id);
         assert!(found.ends_with("/tools/lookup`: exit status 1: \"no idea\""), "{found}");
-        // What the program itself said, which its own files have too.
+        // The output of the program itself, which is also in the program's files.
         let said = if *id == killed_id { "half-way" } else { r#"{\"deleted\": true}"# };
         assert!(found.contains(said), "{said}: {found}");
     }
 
-    // A host that starts again looks again, and does nothing else.
+    // A restarted host looks the effect up again, and does nothing else.
     host.kill();
     let host = crm.0.serve();
     until("second lookups", || (crm.ran("lookup", &odd) == 2 && crm.ran("lookup", &killed) == 2).then_some(()));
@@ -122,7 +123,7 @@ fn what_nobody_can_find_out_waits_for_a_person_and_is_never_repeated() {
     }
 }
 
-/// The program outlives the host; the next host waits for it before it looks.
+/// The program outlives the host. The next host waits for the program to end before it looks the effect up.
 #[test]
 fn a_program_that_outlives_a_killed_host_is_waited_for() {
     let crm = Crm::new(ACT, LOOKUP);

@@ -1,4 +1,5 @@
-//! What a program of the operator's finds out about a call: policies rest on it, reviewers see it, and what is not known clears nothing.
+//! Facts that an operator's program finds about a call: policies use them, reviewers see them, and an unknown fact
+//! clears nothing.
 
 use serde_json::{Value, json};
 
@@ -25,7 +26,7 @@ when { resource.facts.visits == 0 };
 @id("reviewed") @material("visits") permit (principal, action == Action::"review", resource is acme::crm::contacts::DeleteContact);
 "#;
 
-/// Prints the file that is named after the contact; one is gone.
+/// Prints the file that is named after the contact. One of these files is missing.
 const FIND: &str = r#"#!/bin/sh
 id=$(python3 -c 'import json, sys; print(json.load(sys.stdin)["arguments"]["id"])')
 cat found-$id || exit 75
@@ -47,7 +48,7 @@ fn exhibit(host: &Host, approval: &Value) -> (String, Value) {
     (exhibit["title"].as_str().unwrap().to_owned(), host.get(&format!("/v1/approvals/{id}/exhibits/{digest}")))
 }
 
-/// What each program prints, and what becomes of the call.
+/// What each program prints, and what happens to the call.
 const PRINTED: [(&str, &str, &str); 20] = [
     ("none", "{\"visits\": 0}", "cleared"),
     ("digits", "{\"visits\": \"0\"}", "cleared"),
@@ -107,7 +108,7 @@ fn policies_rest_on_what_a_program_finds_and_on_nothing_else() {
     }
     evidence::figure("T17", "outputs of a program that finds facts", PRINTED.len() as u64);
 
-    // What was found is shown, and what policy made of it is kept.
+    // The facts are shown, and the program's output is an exhibit.
     let approval = host.held(&runs[4]);
     assert_eq!(approval["proposal"]["facts"], json!({ "visits": "3", "standing": "customer" }));
     let (title, text) = exhibit(&host, &approval);

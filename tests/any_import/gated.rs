@@ -1,4 +1,4 @@
-//! What is classified is held, shown in the one JSON form, performed by exactly what was approved, and answered.
+//! A classified import: its call is held, shown in the one JSON form, performed exactly as approved, and answered.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use crate::crm::{CONTACTS, Crm, RULES, data, delete, result};
 use crate::support::{Host, until};
 
-/// An agent's tool that prints back the contact that it was given, as the function's `ok` value.
+/// A program that prints the contact of its input, as the function's `ok` value.
 const ECHO_CONTACT: &str =
     r#"python3 -c 'import json; print(json.dumps(json.load(open("got-act"))["arguments"]["contact"]))'"#;
 
@@ -27,7 +27,7 @@ fn what_a_person_approves_is_what_the_program_reads() {
     let approval = host.held(&run);
     assert_eq!(crm.got("find").split_once(",\"capability\":").unwrap().0, r#"{"arguments":{"name":"Ada"}"#);
 
-    // Every type in the form that `wit/README.md` documents.
+    // Every type is in the form that `wit/README.md` documents.
     let action = &approval["proposal"]["action"];
     let expected: Value = serde_json::from_str(&fs::read_to_string(data("update.json")).unwrap()).unwrap();
     assert_eq!(action["arguments"], expected);
@@ -48,7 +48,7 @@ fn what_a_person_approves_is_what_the_program_reads() {
 
     host.approve(&approval);
     let told = result(&host, &run);
-    // The program got the very bytes whose digest was approved, and nothing else.
+    // The program received exactly the bytes whose digest was approved.
     let got = crm.got("act");
     let component = action["component"].as_str().unwrap();
     let canonical = fs::read_to_string(data("update.canonical")).unwrap().trim_end().replace("COMPONENT", component);
@@ -58,7 +58,7 @@ fn what_a_person_approves_is_what_the_program_reads() {
         approval["action_digest"].as_str().unwrap()
     );
     assert_eq!((crm.ran("act", &run), crm.ran("lookup", &run)), (1, 0));
-    // And what it printed came back to the agent as values of their types.
+    // The program's output reached the agent as values of their types.
     let told = told["ok"].as_str().unwrap();
     for part in [
         "balance: -9007199254740994",
@@ -121,7 +121,8 @@ fn a_preview_can_say_that_a_call_makes_no_sense_and_one_that_fails_lets_nothing_
         json!({ "err": format!("invalid: the preview `{}` says: \"contact 7 is a person of the board\"", crm.0.path().join("tools/preview").display()) })
     );
 
-    // It is away for a while; meanwhile there is no approval that anyone could give blindly.
+    // The remote system is away for a while. Meanwhile there is no approval, because a reviewer could only approve
+    // blindly.
     crm.program("preview", "echo 'no route' >&2; test -e there && echo the contact");
     let run = host.start("third-party", "delete 7 x");
     until("preview that is tried again", || (crm.ran("preview", "") > 2).then_some(()));
@@ -138,7 +139,8 @@ fn a_routine_program_answers_errs_or_is_asked_again() {
     crm.program("find", "echo 'nobody is called that' >&2; exit 1");
     let host = crm.0.serve();
     assert_eq!(result(&host, &host.start("third-party", "find Bob")), json!({ "err": "nobody is called that" }));
-    // Not of the type: the agent never sees it, and gets the answer once the operator has mended the program.
+    // This output does not have the right type. The agent does not see it, and gets an answer when the operator has
+    // repaired the program.
     crm.program("find", "echo '{\"ok\": {\"id\": 7}}'");
     let run = host.start("third-party", "find Ada");
     until("program that is asked again", || (crm.ran("find", &run) > 1).then_some(()));
@@ -148,7 +150,7 @@ fn a_routine_program_answers_errs_or_is_asked_again() {
     assert_eq!(host.get("/v1/approvals?state=all")["approvals"], json!([]), "nothing was put before a person");
 }
 
-/// The operator replaces the program after a person has seen which one it would be.
+/// The operator replaces the program after a reviewer has seen which program would run.
 #[test]
 fn what_was_approved_is_not_performed_by_another_program() {
     let crm = Crm::new("echo '\"gone\"'", "exit 9");

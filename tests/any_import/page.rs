@@ -1,4 +1,4 @@
-//! The operator's page is true: its sections with its example program do what it says.
+//! Checks the operator's page: the sections on it, with its example program, do what the page says.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::crm::{data, executable, result};
 use crate::support::{Folder, top};
 
-/// The sections about the example interface, from the page's own block.
+/// The sections about the example interface, taken from the page.
 fn sections(page: &str) -> String {
     let block = page.split("```toml\n").nth(2).unwrap().split("```").next().unwrap();
     let from = block.find("[capabilities.").unwrap();
@@ -49,7 +49,7 @@ fn the_example_of_the_page_serves_the_example_interface() {
     assert_eq!(result(&host, &run), json!({ "ok": "deleted 7" }));
     assert!(!contacts.join("7.json").exists() && contacts.join("8.json").exists());
     assert_eq!(fs::read_dir(contacts.join("deleted")).unwrap().count(), 1, "a file named by the key");
-    // What `#*` says goes for the functions without a section of their own.
+    // The section with `#*` applies to the functions without their own section.
     let run = host.start("third-party", "find x");
     assert_eq!(result(&host, &run), json!({ "err": "nobody is called x" }));
 }

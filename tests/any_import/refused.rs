@@ -1,6 +1,7 @@
-//! What an agent asks for, and what is refused of it, in the very words: one transcript for each component in `tests/data/any_import`.
+//! What an agent imports, and which imports are refused, in exact words: one transcript for each component in
+//! `tests/data/any_import`.
 //!
-//! `HOLDSHORT_BLESS=1` writes what is found, to be read before it is committed.
+//! `HOLDSHORT_BLESS=1` writes the transcripts. Read the changes before you commit them.
 
 use std::fs;
 use std::process::Output;
@@ -10,17 +11,17 @@ use serde_json::json;
 use crate::crm::{CONTACTS, RULES, data};
 use crate::support::{Folder, Repository, component, top};
 
-/// The interfaces of the refused fixtures.
+/// The interfaces of the fixtures that are refused.
 const REFUSED: [&str; 5] =
     ["acme:later/orders", "acme:promises/orders", "acme:vault/safes", "acme:siren/alarm", "acme:feed/posts"];
 
-/// Classifies all of them, so that what keeps them out is what they ask for.
+/// Classifies all of these, so that only the form of the import can be the reason of the refusal.
 fn classified() -> String {
     let section = |name| format!("[capabilities.\"{name}@1.0.0#*\"]\nclass = \"consequential\"\ncommand = [\"act\"]\n");
     "[server]\nlisten = \"127.0.0.1:0\"\n".to_owned() + &REFUSED.map(section).concat()
 }
 
-/// A command line and what came of it, without what differs from folder to folder and from build to build.
+/// A command line and its output, without the parts that differ between folders and builds.
 fn entry(folder: &Folder, shown: &str, output: &Output) -> String {
     let mut text = format!("$ holdshort {shown}\n");
     for out in [&output.stdout, &output.stderr] {
@@ -84,7 +85,7 @@ fn what_is_classified_has_its_class() {
     check(&folder, "third-party", "third-party-classified", true);
 }
 
-/// `inspect` tells from the configuration alone what a host would offer. Both are asked about everything here.
+/// `inspect` says from the configuration alone what a host would offer. This test asks both about everything.
 #[test]
 fn an_inspection_and_a_host_say_the_same() {
     let agents =
@@ -121,7 +122,7 @@ fn an_inspection_and_a_host_say_the_same() {
 #[test]
 fn an_inspection_tells_what_our_agents_and_hostile_ones_could_do() {
     let folder = Folder::new(&[], "");
-    // To inspect is to look at the configuration: no git runs.
+    // `inspect` only reads the configuration. It does not run git.
     fs::create_dir(folder.path().join(".git")).unwrap();
     for name in ["release", "bills", "inbox", "deep", "escape", "flood", "hoard", "overreach", "prowl", "spin", "trap"]
     {

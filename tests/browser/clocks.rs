@@ -1,4 +1,5 @@
-//! Deadlines by the reader's clock, and what is typed while a page changes (T40 of the figures in tests/README.md).
+//! Deadlines by the reader's clock, and text that is typed while a page changes (T40 in the table of
+//! `tests/README.md`).
 
 use jiff::Timestamp;
 use jiff::tz::TimeZoneDatabase;
@@ -9,7 +10,7 @@ use crate::person::{How, Person};
 use crate::scene::{ALICE, held, shop};
 use crate::support::Host;
 
-/// An edit by somebody else, after which there is something new to look at.
+/// Another reviewer edits the call, so that the page has something new to show.
 fn edited(host: &Host, id: &str) {
     let approval = host.approval(id);
     let mut arguments = approval["proposal"]["action"]["arguments"].clone();
@@ -40,7 +41,7 @@ fn a_deadline_is_shown_by_the_readers_clock_with_utc_beside_it() {
             assert!(shown.ends_with(&format!(" = {utc}")), "{name} {path}: {shown}");
             assert!(shown.contains(&clock) && shown.split(' ').any(|word| word == day), "{name} {path}: {shown}");
         }
-        // Other times are told in full when they are pointed at.
+        // The other times show their full form when the pointer is on them.
         let title = alice.script("return document.querySelector('time:not(.zoned)').title");
         assert_eq!(title.as_str().unwrap().contains(" = "), name != "UTC", "{title}");
     }
@@ -71,7 +72,7 @@ fn what_was_typed_is_there_when_the_page_has_changed() {
     alice.sees("Hello again");
     assert_eq!(alice.value("#guidance"), "not before Monday; shorter notes");
 
-    // Without a script the form is sent, is out of date, and what was written comes back with the answer.
+    // Without a script the form is sent although it is out of date, and the answer brings back the text that was typed.
     let plain = Person::signed_in(&host, ALICE, How { without_script: true }).unwrap();
     plain.goto(&page);
     plain.fill("#guidance", "use <b>the</b> other account");

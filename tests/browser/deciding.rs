@@ -1,4 +1,4 @@
-//! From the inbox to the effect, as a person goes.
+//! The way of a person from the inbox to the effect.
 
 use crate::outside::{Books, Maildir, Outside};
 use crate::person::{How, Person, link};
@@ -15,7 +15,7 @@ fn a_release_is_read_approved_and_done() {
     olivia.click("main button");
     olivia.sees("Waiting for decisions");
 
-    // The action by its types, what the host found out, and last what the agent says.
+    // The page shows the action by its types, then the evidence of the host, and last the rationale of the agent.
     olivia.click("[data-row]");
     olivia.sees("Approve exactly this");
     assert_eq!(olivia.path(), format!("/approvals/{id}"));
@@ -101,7 +101,7 @@ fn a_question_is_answered_by_a_choice_or_in_own_words() {
         alice.goto(&format!("/approvals/{id}"));
         alice.sees("Shall I?");
         assert!(!alice.has("button.approve"), "there is nothing to approve");
-        // Both at once would leave one of them unsaid.
+        // Only one kind of answer can be sent, so a choice and a typed answer together are refused.
         alice.click("input[value='0']");
         alice.fill("#answer", "but not today");
         alice.meets(400);

@@ -1,4 +1,5 @@
-//! A browser on a machine with other programs: what listens on another port, or listened on the host's before, gets nothing and owns nothing.
+//! A browser on a machine with other programs. A program that listens on another port, or that listened on the host's
+//! port before, gets no secret and controls no page.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -11,7 +12,7 @@ use crate::person::{How, Person};
 use crate::scene::shop;
 use crate::support::until;
 
-/// A program that answers whatever it is asked, and keeps the heads of what it was asked.
+/// A program that answers every request, and keeps the heads of the requests.
 struct Program {
     origin: String,
     heads: Arc<Mutex<Vec<String>>>,
@@ -20,7 +21,7 @@ struct Program {
 }
 
 impl Program {
-    /// At this address; `answer` makes type and body of a path.
+    /// Starts the program at this address; `answer` makes the type and the body from the path.
     fn at(address: &str, answer: impl Fn(&str) -> (&'static str, String) + Send + 'static) -> Self {
         let listener = TcpListener::bind(address).unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -50,7 +51,7 @@ impl Drop for Program {
     }
 }
 
-/// Answers one request, and gives back its head. A connection on which nothing comes is given up.
+/// Answers one request and returns its head. A connection without a request is given up.
 fn answered(mut stream: TcpStream, answer: &impl Fn(&str) -> (&'static str, String)) -> Option<String> {
     stream.set_nonblocking(false).ok()?;
     stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
@@ -68,7 +69,8 @@ fn answered(mut stream: TcpStream, answer: &impl Fn(&str) -> (&'static str, Stri
     Some(head)
 }
 
-/// What it is led by: links, pictures, frames, forms and scripts, under every name of this machine's loopback.
+/// What leads the browser to the program: links, pictures, frames, forms and scripts, under every name of this
+/// machine's loopback.
 fn lures(port: &str) -> String {
     let of = |host: &str| {
         let at = format!("http://{host}:{port}");
@@ -85,7 +87,8 @@ fn lures(port: &str) -> String {
     )
 }
 
-/// Whether a program on another port, to which a browser that is signed in is led in every way, was sent its session.
+/// Leads a signed-in browser to a program on another port in every way. Returns whether the browser sent the program
+/// its session.
 fn is_sent_the_session(more: &str) -> Option<bool> {
     let (_folder, host) = shop(&["release"], more).into_served();
     let person = Person::signed_in(&host, &host.token, How::default())?;
@@ -117,11 +120,11 @@ fn is_sent_the_session(more: &str) -> Option<bool> {
 fn a_program_on_another_port_gets_no_session() {
     let Some(sent) = is_sent_the_session("") else { return };
     assert!(!sent, "it was sent the cookie");
-    // Where sessions have no names it is sent: the ways above are ways.
+    // Without session names the browser does send the session. So the ways above do reach the program.
     assert_eq!(is_sent_the_session("[server]\nsession-names = false\n"), Some(true));
 }
 
-/// Browsers ask `[::1]` first where a name below `localhost` leads.
+/// Browsers try `[::1]` first for a name below `localhost`.
 #[test]
 fn no_other_program_listens_where_the_names_of_sessions_lead() {
     let (_folder, host) = shop(&["release"], "").into_served();
@@ -134,7 +137,7 @@ fn no_other_program_listens_where_the_names_of_sessions_lead() {
     }
 }
 
-/// A script that answers for the host in the browser, and lays claim to every page.
+/// A service worker that answers for the host in the browser and claims every page.
 const WORKER: &str = "addEventListener('install', () => skipWaiting());\
     addEventListener('activate', (event) => event.waitUntil(clients.claim()));\
     addEventListener('fetch', (event) => { if (event.request.mode === 'navigate') \
@@ -143,7 +146,7 @@ const WORKER: &str = "addEventListener('install', () => skipWaiting());\
 #[test]
 fn a_program_that_listened_here_before_owns_no_page() {
     let folder = shop(&["release"], "");
-    // What pages load is the same for whoever has this program.
+    // The files that pages load are the same for everyone who has this program.
     let (at, script) = {
         let host = folder.serve();
         let shown = ureq::get(format!("{}/sign-in", host.url)).call().unwrap().body_mut().read_to_string().unwrap();
@@ -162,7 +165,7 @@ fn a_program_that_listened_here_before_owns_no_page() {
             ),
         ),
     });
-    // The browser keeps its file, and finds another digest than the page says.
+    // The browser still has the file in its cache, and the file's digest differs from the digest in the page.
     person.hears("'integrity' attribute");
     person.goto("/");
     person.sees("before");

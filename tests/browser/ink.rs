@@ -1,5 +1,5 @@
-//! What is seen is what is there: every character that is drawn as itself has width and ink, in the fonts that the page asks for,
-//! and no text begins a line that looks like one of the host's.
+//! A reader sees every character: each character that a page draws as itself has width and ink in the page's fonts, and
+//! no text of an agent begins a line that looks like a line of the host's.
 
 use holdshort::review::Text;
 use serde_json::{Value, json};
@@ -8,10 +8,10 @@ use crate::evidence::figure;
 use crate::person::{How, Person};
 use crate::scene::{ALICE, held, shop};
 
-/// Characters that are measured in one go.
+/// How many characters are measured at once.
 const BATCH: usize = 20_000;
 
-/// Measures texts in both fonts of the page: those without width or ink, as `[font, index]`.
+/// Measures texts in both fonts of the page, and returns the texts without width or ink, as `[font, index]`.
 const MEASURE: &str = r#"
 const pen = new OffscreenCanvas(8, 8).getContext("2d"), lost = [];
 for (const font of FONTS) {
@@ -24,7 +24,7 @@ for (const font of FONTS) {
 }
 return lost;"#;
 
-/// Draws pairs of texts: those that look alike, as `[font, index]`.
+/// Draws pairs of texts, and returns the pairs that look alike, as `[font, index]`.
 const COMPARE: &str = r#"
 const pen = new OffscreenCanvas(96, 48).getContext("2d", { willReadFrequently: true }), lost = [];
 const draw = text => {
@@ -41,7 +41,7 @@ for (const font of FONTS) {
 }
 return lost;"#;
 
-/// The fonts in which the page draws, as its style asks for them.
+/// The fonts that the style of the page asks for.
 fn fonts(person: &Person) -> Value {
     person.script(
         "const font = css => { const style = getComputedStyle(document.querySelector(css)); return style.fontSize + ' ' + style.fontFamily; };\n\
@@ -49,7 +49,7 @@ fn fonts(person: &Person) -> Value {
     )
 }
 
-/// Runs a script over texts; what it found, in words.
+/// Runs a script over texts, and returns what it found, in words.
 fn run(person: &Person, script: &str, fonts: &Value, texts: &[Value]) -> Vec<String> {
     let mut found = Vec::new();
     for batch in texts.chunks(BATCH) {
@@ -64,19 +64,21 @@ fn run(person: &Person, script: &str, fonts: &Value, texts: &[Value]) -> Vec<Str
     found
 }
 
-/// Whether a page draws a text as it is.
+/// Whether a page draws a text unchanged.
 fn is_drawn(text: &str) -> bool {
     Text::line(text).to_string() == text
 }
 
-/// Every character that a page draws as itself when it stands alone. Of the planes without characters a sample is enough.
+/// Every character that a page draws as itself when it stands alone. For planes without assigned characters a sample is
+/// enough.
 fn drawn() -> Vec<char> {
     let is_asked =
         |c: &char| *c != ' ' && (matches!(u32::from(*c) >> 16, 0..=3 | 14) || u32::from(*c).is_multiple_of(97));
     ('\u{0}'..=char::MAX).filter(is_asked).filter(|c| is_drawn(&c.to_string())).collect()
 }
 
-/// Every character that draws on another, as the browser knows them, with a letter on which a page draws it, and that letter alone.
+/// Every character that the browser draws on top of another one, with a letter on which a page draws it, and that
+/// letter alone.
 fn on_letters(person: &Person, letters: &[char]) -> Vec<Value> {
     let all = "const all = []; for (let code = 0; code < 0x30000; code++) { const c = String.fromCodePoint(code); if (/\\p{M}/u.test(c)) all.push(c); } return all";
     let mut pairs = Vec::new();
@@ -99,14 +101,14 @@ fn whatever_is_drawn_as_itself_has_width_and_ink() {
     alice.find("pre");
     let fonts = fonts(&alice);
 
-    // Each by itself.
+    // Each character alone.
     let alone = drawn();
     assert!(alone.len() > 140_000, "{} characters are drawn", alone.len());
     let texts: Vec<Value> = alone.iter().map(|c| json!(c)).collect();
     let lost = run(&alice, MEASURE, &fonts, &texts);
     assert!(lost.is_empty(), "{} drawn without width or ink: {lost:?}", lost.len());
 
-    // Each that draws on another.
+    // Each character that is drawn on top of another one.
     let letters: Vec<char> = alone.iter().copied().filter(|c| c.is_alphabetic()).collect();
     let pairs = on_letters(&alice, &letters);
     assert!(pairs.len() > 1_000, "{} marks are drawn", pairs.len());
@@ -114,14 +116,15 @@ fn whatever_is_drawn_as_itself_has_width_and_ink() {
     assert!(lost.is_empty(), "{} marks that cannot be seen: {lost:?}", lost.len());
     figure("T37", "characters measured in a browser", (alone.len() + pairs.len()) as u64);
 
-    // That such characters would be found.
+    // The measurement finds characters without ink.
     for blank in ["\u{FFFC}", "\u{200B}", "\u{3000}"] {
         assert!(!run(&alice, MEASURE, &fonts, &[json!(blank)]).is_empty(), "{blank:?}");
     }
     assert!(!run(&alice, COMPARE, &fonts, &[json!(["ACME", "AC\u{200B}ME"])]).is_empty());
 }
 
-/// Where the text of each line of a block begins on the screen, line of the screen by line, and where its mark is: `[mark, [left, ...]]`.
+/// For each line of a block: `[mark, [left, ...]]`, where its mark stands on the screen, and where its text begins on
+/// each line of the screen.
 const BLOCKS: &str = r#"
 return [...document.querySelectorAll(".block .l, .patch > span, .split > span:not(:empty)")].map(line => {
   const range = document.createRange(), mark = getComputedStyle(line, "::before");
@@ -130,7 +133,7 @@ return [...document.querySelectorAll(".block .l, .patch > span, .split > span:no
   return [mark.content === '"│"' && mark.position === "absolute" ? parseFloat(mark.left) : -1, [...range.getClientRects()].map(box => box.left - left)];
 });"#;
 
-/// For each text of one line: how much further in the lines of the screen begin that go on with it, at least; only where there are some.
+/// For each text of one line that wraps on the screen: the smallest distance by which its further lines are indented.
 const ONE_LINERS: &str = r#"
 return [...document.querySelectorAll("h1, h3, dd, .row > a, .lately li, .story li")].filter(one => !one.querySelector("pre, p, form, ol, ul")).flatMap(one => {
   const range = document.createRange();
@@ -189,7 +192,8 @@ fn no_text_begins_a_line_of_its_own() {
                 on += 1;
             }
         }
-        // The forged line is in the history of payments, in quotation marks, on the line of the payment that it belongs to.
+        // The forged line stands in the history of payments, in quotation marks, on the line of the payment that it
+        // belongs to.
         alice.goto(&views[0]);
         let evidence =
             alice.script("return [...document.querySelectorAll('.block .l')].map(line => line.textContent.trim())");

@@ -1,4 +1,4 @@
-//! The keyboard alone.
+//! The page used with the keyboard alone.
 
 use fantoccini::key::Key;
 
@@ -32,7 +32,7 @@ fn keys_lead_from_the_list_to_what_waits_next() {
     alice.sees("You decided");
     host.effect(&ids[0], "succeeded");
 
-    // What waits next is open; `r` is where guidance is typed, and letters are letters there.
+    // The next held call is open. The key `r` leads to the field for guidance, where letters are typed as letters.
     assert!(alice.path().starts_with(&order[1]), "{}", alice.path());
     alice.press("r");
     alice.press("rajekin");

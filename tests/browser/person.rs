@@ -1,6 +1,7 @@
 //! A person with a browser of their own: a headless Chromium with an empty profile, driven by chromedriver.
 //!
-//! Whatever a person does, their browser asks no host but ours, and says nothing on its console; that is held when they leave.
+//! The browser must send requests to the tested host only, and must print nothing on its console. `leaves` checks both
+//! when the person leaves.
 
 use std::cell::RefCell;
 use std::fs;
@@ -24,7 +25,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::support::skipped::skipped;
 use crate::support::{Folder, Host, PATIENCE, until};
 
-/// Flags of Chromium: it may run as root in a container, and asks nothing of the world by itself.
+/// Flags of Chromium: it may run as root in a container, and sends no request of its own to the internet.
 const FLAGS: [&str; 9] = [
     "--headless",
     "--no-sandbox",
@@ -37,42 +38,42 @@ const FLAGS: [&str; 9] = [
     "--disable-sync",
 ];
 
-/// Somebody at a browser.
+/// A person at a browser.
 pub struct Person {
     runtime: Runtime,
     client: Client,
     driver: Child,
-    /// Where chromedriver takes commands of this session.
+    /// The address at which chromedriver takes the commands of this session.
     commands: String,
     profile: TempDir,
     /// The host's address.
     url: String,
-    /// Where this person was at the host last: its address, or the name of their session.
+    /// The last origin of the host that this person visited: the host's address, or the name of their session.
     at: RefCell<String>,
-    /// What they may be led to besides.
+    /// Other origins that this person may be led to.
     elsewhere: RefCell<Vec<String>>,
-    /// What the network did, as far as it has been read.
+    /// The network events of the developer tools, as far as the test has read them.
     network: RefCell<Vec<Value>>,
-    /// Statuses at or above 400 that this person has to meet, each so often.
+    /// Statuses at or above 400 that the test expects. A status that is expected twice stands here twice.
     expected: RefCell<Vec<u16>>,
-    /// What the browser may say on its console, as often as it likes.
+    /// Texts that the browser may print on its console, any number of times.
     heard: RefCell<Vec<String>>,
 }
 
-/// What a browser can be told before it starts.
+/// Settings of a browser that must be known before it starts.
 #[derive(Clone, Copy, Default)]
 pub struct How {
     /// Pages run no script.
     pub without_script: bool,
 }
 
-/// A program on the path.
+/// The path of a program that stands in a folder of `PATH`.
 fn program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
 impl Person {
-    /// Opens a browser; nothing, and a word about it, where there is none.
+    /// Opens a browser. Without Chromium or chromedriver it returns `None` and notes that the test was skipped.
     pub fn at(host: &Host) -> Option<Self> {
         Self::with(host, How::default())
     }
@@ -81,7 +82,7 @@ impl Person {
         Self::of(&host.url, how)
     }
 
-    /// The same, where there need not be a host yet.
+    /// The same as `with`, by an address: the host need not run yet.
     pub fn of(url: &str, how: How) -> Option<Self> {
         let (Some(chromium), Some(chromedriver)) = (program("chromium"), program("chromedriver")) else {
             skipped("no browser: chromium or chromedriver is not on the path; .ci/run installs both");
@@ -131,7 +132,7 @@ impl Person {
         Some(person)
     }
 
-    /// Opens a browser that somebody has signed in by a link.
+    /// Opens a browser and signs in by a link.
     pub fn signed_in(host: &Host, token: &str, how: How) -> Option<Self> {
         let person = Self::with(host, how)?;
         let (status, link) = host.request(token, "/v1/sign-in-links", Some(&json!({})));
@@ -153,7 +154,7 @@ impl Person {
         serde_json::from_str::<Value>(&answer.body_mut().read_to_string().unwrap()).unwrap()["value"].take()
     }
 
-    /// A command of the developer tools' protocol.
+    /// Sends a command of the developer tools' protocol.
     pub fn tool(&self, name: &str, parameters: &Value) -> Value {
         self.command("goog/cdp/execute", &json!({ "cmd": name, "params": parameters }))
     }
@@ -164,33 +165,33 @@ impl Person {
         self.tool("Emulation.setDeviceMetricsOverride", &metrics);
     }
 
-    /// Prefers `light` or `dark`.
+    /// Makes the browser prefer the colour scheme `light` or `dark`.
     pub fn prefers(&self, scheme: &str) {
         let feature = json!({ "name": "prefers-color-scheme", "value": scheme });
         self.tool("Emulation.setEmulatedMedia", &json!({ "features": [feature] }));
     }
 
-    /// Goes to a path of the host, or an address.
+    /// Opens a path of the host, or a whole address.
     pub fn goto(&self, to: &str) {
         self.goto_at_once(to);
         self.settled();
     }
 
-    /// The same, without waiting until the forms that decide are there.
+    /// The same, but does not wait until the forms that decide are shown.
     pub fn goto_at_once(&self, to: &str) {
         self.where_they_are();
         let to = if to.starts_with('/') { format!("{}{to}", self.at.borrow()) } else { to.to_owned() };
         self.wait(self.client.goto(&to)).unwrap();
     }
 
-    /// Opens another tab, and goes on there.
+    /// Opens another tab and switches to it.
     pub fn new_tab(&self) {
         self.where_they_are();
         let tab = self.wait(self.client.new_window(true)).unwrap();
         self.wait(self.client.switch_to_window(tab.handle)).unwrap();
     }
 
-    /// Opens another window, and goes on there.
+    /// Opens another window and switches to it.
     pub fn new_window(&self) -> WindowHandle {
         self.where_they_are();
         let window = self.wait(self.client.new_window(false)).unwrap().handle;
@@ -198,23 +199,23 @@ impl Person {
         window
     }
 
-    /// The window that they look at.
+    /// The window that the person looks at.
     pub fn window(&self) -> WindowHandle {
         self.wait(self.client.window()).unwrap()
     }
 
-    /// Looks at another window.
+    /// Switches to another window.
     pub fn switch(&self, window: &WindowHandle) {
         self.wait(self.client.switch_to_window(window.clone())).unwrap();
     }
 
-    /// The path and query where they are.
+    /// The path and the query of the open page.
     pub fn path(&self) -> String {
         let url = self.where_they_are();
         url.strip_prefix(self.at.borrow().as_str()).unwrap_or_else(|| panic!("led away to {url}")).to_owned()
     }
 
-    /// The address of the page; it is remembered where the host is, if this is its own.
+    /// The address of the open page. If the page is the host's, its origin is kept in `at`.
     pub fn where_they_are(&self) -> String {
         let url = self.wait(self.client.current_url()).unwrap().to_string();
         let origin = url.match_indices('/').nth(2).map_or(url.as_str(), |(end, _)| &url[..end]);
@@ -231,12 +232,12 @@ impl Person {
         origin == self.url || name.is_some_and(|name| name.len() == 32)
     }
 
-    /// They may be led to this address too.
+    /// Allows the browser to open pages of this origin too.
     pub fn may_go(&self, origin: &str) {
         self.elsewhere.borrow_mut().push(format!("{origin}/"));
     }
 
-    /// The element, once it is there.
+    /// Waits until the element is on the page, and returns it.
     pub fn find(&self, css: &str) -> Element {
         until(&format!("`{css}` in {}", self.body()), || self.wait(self.client.find(Locator::Css(css))).ok())
     }
@@ -249,19 +250,19 @@ impl Person {
         !self.all(css).is_empty()
     }
 
-    /// What a person reads in it.
+    /// The visible text of the element.
     pub fn text(&self, css: &str) -> String {
         until(&format!("text of `{css}`"), || {
             self.wait(self.client.find(Locator::Css(css))).and_then(|found| self.wait(found.text())).ok()
         })
     }
 
-    /// What a form field has.
+    /// The value of a form field.
     pub fn value(&self, css: &str) -> String {
         self.wait(self.find(css).prop("value")).unwrap().unwrap()
     }
 
-    /// All that a person reads on the page.
+    /// All the visible text of the page.
     pub fn body(&self) -> String {
         let read = || async { self.client.find(Locator::Css("body")).await?.text().await };
         self.wait(read()).unwrap_or_default()
@@ -280,12 +281,12 @@ impl Person {
         }
     }
 
-    /// Waits until the forms that decide are there, as a person does who reads before they act.
+    /// Waits until the forms that decide are shown. A person waits in the same way: they read before they act.
     pub fn settled(&self) {
         until("settled", || (self.script("return document.getAnimations().length") == 0).then_some(()));
     }
 
-    /// Does something with an element. One that the page has just replaced is found anew, as a person's hand would.
+    /// Acts on an element. If the page has just replaced the element, the new one is looked up, as a person would do.
     fn on(&self, css: &str, act: impl Fn(Element) -> Result<(), CmdError>) {
         self.settled();
         let mut tries = 0;
@@ -295,7 +296,7 @@ impl Person {
         }
     }
 
-    /// Clicks, as with a mouse: it must be visible, and not covered.
+    /// Clicks the element as with a mouse: the element must be visible and not covered.
     pub fn click(&self, css: &str) {
         self.on(css, |element| self.wait(element.click()));
     }
@@ -305,35 +306,35 @@ impl Person {
         self.on(css, |element| self.wait(element.send_keys(text)));
     }
 
-    /// Presses keys wherever the focus is, as on a keyboard: what has the focus may be replaced meanwhile.
+    /// Presses keys at the element that has the focus, as on a keyboard. The page may replace that element meanwhile.
     pub fn press(&self, keys: &str) {
         self.settled();
         self.press_at_once(keys);
     }
 
-    /// Presses keys whatever the page is at.
+    /// Presses keys at once, without waiting for the page.
     pub fn press_at_once(&self, keys: &str) {
         let both = |value| [KeyAction::Down { value }, KeyAction::Up { value }];
         let strokes = keys.chars().flat_map(both).fold(KeyActions::new("keyboard".to_owned()), KeyActions::then);
         self.wait(self.client.perform_actions(strokes)).unwrap();
     }
 
-    /// Runs a script in the page; what it returns.
+    /// Runs a script in the page and returns its result.
     pub fn script(&self, script: &str) -> Value {
         self.wait(self.client.execute(script, Vec::new())).unwrap()
     }
 
-    /// Runs a script that calls back.
+    /// Runs an asynchronous script and returns the value that the script hands to its callback.
     pub fn script_later(&self, script: &str) -> Value {
         self.wait(self.client.execute_async(script, Vec::new())).unwrap()
     }
 
-    /// Keeps a picture of the whole page under `target/screenshots`; its path.
+    /// Saves a picture of the whole page under `target/screenshots`, and returns its path.
     pub fn picture(&self, name: &str) -> PathBuf {
         self.picture_of(name, &Value::Null)
     }
 
-    /// The same of a part of it.
+    /// Saves a picture of a part of the page.
     pub fn picture_of(&self, name: &str, part: &Value) -> PathBuf {
         let mut what = json!({ "format": "png", "captureBeyondViewport": true, "optimizeForSpeed": false });
         if !part.is_null() {
@@ -348,17 +349,17 @@ impl Person {
         path
     }
 
-    /// An answer with this status is what this person comes for; the browser says so on its console.
+    /// Expects an answer with this status. The browser prints such an answer on its console.
     pub fn meets(&self, status: u16) {
         self.expected.borrow_mut().push(status);
     }
 
-    /// The browser may say this on its console.
+    /// Allows the browser to print this text on its console.
     pub fn hears(&self, text: &str) {
         self.heard.borrow_mut().push(text.to_owned());
     }
 
-    /// Everything that the network did so far, as the developer tools tell it.
+    /// All network events so far, as the developer tools report them.
     pub fn network(&self) -> Vec<Value> {
         let entries = self.command("se/log", &json!({ "type": "performance" }));
         let read = |entry: &Value| {
@@ -369,12 +370,12 @@ impl Person {
         self.network.borrow().clone()
     }
 
-    /// Holds what is said at the top of this file.
+    /// Checks the two rules at the top of this file.
     fn leaves(&self) {
         for event in self.network() {
             if event["method"] == "Network.requestWillBeSent" {
                 let url = event["params"]["request"]["url"].as_str().unwrap();
-                // Chromium's own empty page is inside of it, and needs nothing from outside.
+                // Chromium's own empty page is inside Chromium and needs no request.
                 let inside = url.starts_with("data:") || url.starts_with("chrome://");
                 let origin = url.match_indices('/').nth(2).map_or(url, |(end, _)| &url[..end]);
                 let known = self.elsewhere.borrow().iter().any(|other| url.starts_with(other));
@@ -383,7 +384,7 @@ impl Person {
         }
         let said = self.command("se/log", &json!({ "type": "browser" }));
         let mut expected = self.expected.borrow_mut();
-        // What it would recommend is no fault.
+        // A recommendation of Chromium is not an error.
         for line in said.as_array().unwrap().iter().filter(|line| line["source"] != "recommendation") {
             let message = line["message"].as_str().unwrap();
             if self.heard.borrow().iter().any(|text| message.contains(text)) {
@@ -401,7 +402,7 @@ impl Drop for Person {
     fn drop(&mut self) {
         let held = std::thread::panicking()
             || std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| self.leaves())).is_ok();
-        // The browser goes with its session; where there was none left, with its profile's name.
+        // The browser ends with its session. If the session is gone, the browser is found by the name of its profile.
         let closed = self
             .runtime
             .block_on(async { tokio::time::timeout(Duration::from_secs(10), self.client.clone().close()).await });
@@ -413,7 +414,7 @@ impl Drop for Person {
     }
 }
 
-/// Ends whatever browser still has this profile.
+/// Kills every browser that still uses this profile.
 fn kill_users_of(profile: &Path) {
     let name = profile.to_string_lossy();
     for entry in fs::read_dir("/proc").into_iter().flatten().filter_map(Result::ok) {

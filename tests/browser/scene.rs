@@ -7,7 +7,7 @@ use holdshort_gate::Digest;
 use crate::outside::agent;
 use crate::support::{Folder, Host, Repository, until};
 
-/// The tokens of those who are named in [`PEOPLE`].
+/// The tokens of reviewers, for [`people`] and [`person`].
 pub const ALICE: &str = "token-of-alice-0123456789";
 pub const BOB: &str = "token-of-bob-0123456789";
 pub const ANN: &str = "token-of-ann-0123456789";
@@ -23,7 +23,7 @@ pub fn person(name: &str, token: &str) -> String {
     format!("[reviewers.{name}]\ntoken-sha256 = \"{}\"\n", hash.trim_start_matches("sha256:"))
 }
 
-/// A folder with a repository, a ledger and a maildir, in which these agents act; `more` is configuration.
+/// A folder with a repository, a ledger and a Maildir, in which these agents act; `more` is added to the configuration.
 pub fn shop(agents: &[&str], more: &str) -> Folder {
     let folder = Folder::new(&[], "");
     let agents: String = agents.iter().map(|name| agent(name)).collect();
@@ -43,19 +43,19 @@ pub fn repository(folder: &Folder) -> Repository {
     Repository(folder.path().join("shop.git"))
 }
 
-/// The id of the call that a run of this agent is held at.
+/// Starts a run of this agent and waits for its held call. Returns the id of the run and the id of the call.
 pub fn held(host: &Host, agent: &str, task: &str) -> (String, String) {
     let run = host.start(agent, task);
     let id = host.held(&run)["id"].as_str().unwrap().to_owned();
     (run, id)
 }
 
-/// A place in a folder.
+/// A path in a folder.
 pub fn at(folder: &Folder, name: &str) -> std::path::PathBuf {
     Path::new(folder.path()).join(name)
 }
 
-/// The approval that a run waits for after this one.
+/// The id of the approval that a run waits for after the approval `id`.
 pub fn next(host: &Host, run: &str, id: &str) -> String {
     until("next proposal", || Some(host.held(run)["id"].as_str()?.to_owned()).filter(|next| next != id))
 }

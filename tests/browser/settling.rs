@@ -1,5 +1,5 @@
-//! What was meant for another page decides nothing: in a page's first moment no form that decides is there. Time is stopped in that moment here, so
-//! that no machine is too slow for the test.
+//! A click or key that was meant for another page must not decide. So for a first moment a page shows no form that
+//! decides. The tests stop time in that moment, so that no machine is too slow for them.
 
 use serde_json::{Value, json};
 
@@ -7,20 +7,20 @@ use crate::person::{How, Person, link};
 use crate::scene::{ALICE, held, shop};
 use crate::support::Host;
 
-/// How fast the time of a page's animations goes.
+/// Sets the speed of the page's animations.
 fn pace(person: &Person, rate: u8) {
     person.tool("Animation.enable", &json!({}));
     person.tool("Animation.setPlaybackRate", &json!({ "playbackRate": rate }));
 }
 
-/// The page that is open comes to the front, and time stands still there.
+/// Brings the open page to the front, and stops its time there.
 fn comes_forward(person: &Person) {
     person.settled();
     pace(person, 0);
     person.script("document.dispatchEvent(new Event('visibilitychange'))");
 }
 
-/// Clicks twice where a button is or will be, as a hand does that is quicker than the eye.
+/// Clicks twice at the place of a button, whether or not the button is shown, like a hand that is faster than the eye.
 fn click_at(person: &Person, at: &Value) {
     for kind in ["mousePressed", "mouseReleased", "mousePressed", "mouseReleased"] {
         let event = json!({ "type": kind, "x": at[0], "y": at[1], "button": "left", "clickCount": 1 });
@@ -28,7 +28,8 @@ fn click_at(person: &Person, at: &Value) {
     }
 }
 
-/// In the first moment of the page that is open: no button is there for a hand, for a key or for a reader; afterwards each is.
+/// Checks the first moment of the open page: no button can be used with the mouse, with a key, or with a screen reader.
+/// Afterwards each button can be used.
 fn settles(person: &Person, what: &str) {
     let places = "[...document.querySelectorAll('main form[method=post] button:not(.default)')]";
     let count = person.script(&format!("return {places}.length")).as_u64().unwrap();
@@ -95,7 +96,7 @@ fn no_click_and_no_key_acts_in_a_pages_first_moment() {
         settles(&stranger, "sign-in");
     }
 
-    // The forms that other forms lead to, as they are when they come to the front again.
+    // The forms that other forms lead to, when their page comes to the front again.
     alice.goto(&format!("/approvals/{plain}/edit"));
     alice.script("[...document.querySelectorAll('main textarea')].at(-1).value += ' more'");
     alice.click("main p button.go");
@@ -109,7 +110,7 @@ fn no_click_and_no_key_acts_in_a_pages_first_moment() {
     settles(&alice, "preview of a grant");
     held_still(&host);
 
-    // A page that comes to the front again settles again, and keeps what was typed and where.
+    // A page that comes to the front again has such a first moment again, and keeps the text that was typed.
     alice.goto(&format!("/approvals/{plain}"));
     alice.fill("#note", "as agreed");
     comes_forward(&alice);

@@ -1,4 +1,4 @@
-//! Signing in, by a link that works once, and out.
+//! Signing in by a link that works once, and signing out.
 
 use crate::person::{Person, link};
 use crate::scene::shop;
@@ -10,13 +10,14 @@ fn a_link_signs_in_once() {
     let id = host.held(&run)["id"].as_str().unwrap().to_owned();
     let Some(olivia) = Person::at(&host) else { return };
 
-    // Without a session every page leads to signing in, and back.
+    // Without a session every page leads to the sign-in page, and from there back.
     let approval = format!("/approvals/{id}");
     olivia.goto(&approval);
     assert_eq!(olivia.path(), format!("/sign-in?next=%2Fapprovals%2F{id}"));
     olivia.fill("#token", &host.token);
     olivia.click("main button");
-    // Under a name that nobody else has; who comes there from elsewhere goes on by themselves.
+    // The browser now uses a name that no other session has. A person who comes there from another site must click to
+    // go on.
     olivia.sees("Another page has sent you to Holdshort");
     olivia.click("a");
     olivia.sees("This link signs this browser in as olivia");
@@ -28,7 +29,7 @@ fn a_link_signs_in_once() {
     olivia.goto("/");
     assert_eq!(olivia.path(), "/sign-in", "signed out");
 
-    // Looking at the link does not use it up.
+    // Opening the link does not use it up.
     let link = link(&folder, &[&id]);
     for _ in 0..3 {
         olivia.goto(&link);
@@ -40,7 +41,7 @@ fn a_link_signs_in_once() {
     let cookie = olivia.script("return document.cookie");
     assert_eq!(cookie, "", "no script reads the session");
 
-    // Another browser comes too late.
+    // Another browser uses the link too late.
     let thief = Person::at(&host).unwrap();
     thief.goto(&link);
     thief.sees("This link was used already or has expired.");

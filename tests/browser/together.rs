@@ -1,4 +1,4 @@
-//! Several people at once, each with a browser of their own.
+//! Several people at the same time, each with their own browser.
 
 use crate::person::{How, Person};
 use crate::scene::{ALICE, ANN, BOB, held, person, shop};
@@ -19,7 +19,8 @@ fn what_bob_decides_alice_sees_at_once() {
     bob.click("button.approve");
     bob.sees("You decided");
 
-    // Said, and where it can be heard; nothing can be sent any more, and nothing that she typed is lost.
+    // The change is announced, also to a screen reader. The form cannot be sent any more, and the text that Alice typed
+    // is kept.
     alice.sees("This has just changed");
     assert_eq!(alice.script("return document.getElementById('live').getAttribute('role')"), "status");
     alice.sees("approved by bob");
@@ -46,8 +47,8 @@ fn an_inbox_follows_what_happens() {
     alice.sees("Nothing waits for you.");
 }
 
-/// Seven windows of one browser, which has six connections for a host: each is served, some are live, and the others say that they are not and look by
-/// themselves.
+/// Seven windows of one browser, which makes six connections to a host. Each window is served. Four are live, and the
+/// other three say that they are not and ask for changes at intervals.
 #[test]
 fn every_window_of_a_browser_is_served() {
     let (_folder, host) = shop(&["scripted"], "").into_served();
@@ -103,7 +104,7 @@ fn two_have_to_agree_and_neither_is_who_started_it() {
     host.effect(&id, "succeeded");
 }
 
-/// A policy with two stages and four-eyes; the page of each says whose turn it is.
+/// A policy with two stages and four-eyes. Each person's page says whose turn it is.
 #[test]
 fn a_stage_comes_after_the_other() {
     let more = format!(
@@ -147,7 +148,7 @@ fn a_stage_comes_after_the_other() {
     host.effect(&id, "succeeded");
 }
 
-/// A browser makes six connections to a host, and a stream of changes is one of them.
+/// A browser makes six connections to a host, and each stream of changes uses one.
 #[test]
 fn many_tabs_keep_no_other_out() {
     let (_folder, host) = shop(&["scripted"], "").into_served();
@@ -161,7 +162,7 @@ fn many_tabs_keep_no_other_out() {
     alice.sees("Hello");
 }
 
-/// Clearing more like it, from the approval to the list: the policy is shown before anything is sent.
+/// A grant from the approval to the list: its policy is shown before anything is sent.
 #[test]
 fn more_like_it_is_cleared_and_taken_back() {
     let more = "[groups]\ndesk = [\"alice\"]\n[policy]\nfiles = [\"p.cedar\"]\n";
@@ -201,7 +202,7 @@ fn more_like_it_is_cleared_and_taken_back() {
     alice.sees("You decided");
     host.effect(&id, "succeeded");
 
-    // The next is cleared without anybody; its page, and the list, say by what.
+    // The grant clears the next call without a reviewer. The page of the call, and the list, say which grant it was.
     let run = host.start("scripted", "email ann@localhost Another");
     assert_eq!(host.over(&run)["state"], "finished");
     let cleared = host.events(&run).into_iter().find(|event| event["type"] == "call-cleared").unwrap();

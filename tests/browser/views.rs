@@ -1,4 +1,5 @@
-//! Each view on a screen and on a phone, in light and in dark: how it looks, whether everybody can use it, and what it weighs.
+//! Each view on a screen and on a phone, in light and in dark: how it looks, whether everyone can use it, and how many
+//! bytes it needs.
 
 use std::fs;
 
@@ -10,7 +11,7 @@ use crate::scene::{ALICE, held, shop};
 use crate::support::skipped::skipped;
 use crate::support::top;
 
-/// Bytes that a view may take in all: document, style, script and icon.
+/// The bytes that a view may need in all: document, style, script and icon.
 const VIEW_BYTES_MAX: u64 = 100_000;
 /// The picture in the README.
 const PICTURE: &str = "host/src/page/review.png";
@@ -120,7 +121,7 @@ fn every_view_fits_is_light_and_is_for_everybody() {
     assert!(fs::read_to_string(top().join("README.md")).unwrap().contains(PICTURE), "the README shows it");
 }
 
-/// The source of axe-core, if there is one.
+/// The source of axe-core, if it is installed.
 fn axe() -> Option<String> {
     let source = std::env::var("HOLDSHORT_AXE").ok().and_then(|path| fs::read_to_string(path).ok());
     if source.is_none() {
@@ -129,7 +130,8 @@ fn axe() -> Option<String> {
     source
 }
 
-/// Fails for what axe-core calls serious or critical; how many rules it held the view against.
+/// Fails for every problem that axe-core calls serious or critical. Returns 1, so that the caller can count the checked
+/// views.
 fn check(person: &Person, axe: &str, what: &str) -> u64 {
     person.script(axe);
     let found = person.script_later(
@@ -148,7 +150,7 @@ fn check(person: &Person, axe: &str, what: &str) -> u64 {
     1
 }
 
-/// What a view takes from the network with an empty cache, its stream of changes aside.
+/// The bytes that a view loads with an empty cache, without its stream of changes.
 fn weight(person: &Person, path: &str) -> u64 {
     person.tool("Network.setCacheDisabled", &json!({ "cacheDisabled": true }));
     let before = person.network().len();

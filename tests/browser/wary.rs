@@ -1,9 +1,10 @@
-//! What is made to be misread is not approved by a click, and nothing is approved that was not opened.
+//! An action that is made to be misread is not approved with one click, and an action that was not opened cannot be
+//! approved.
 
 use crate::person::{How, Person};
 use crate::scene::{ALICE, held, shop};
 
-/// Changes a form of the page as only an attacker would, and sends it.
+/// Changes a form of the page as an attacker would, and sends it.
 fn forge(person: &Person, change: &str) {
     person.script(&format!("const form = document.querySelector('button.approve').form; {change}; form.submit()"));
 }
@@ -21,7 +22,7 @@ fn what_is_made_to_be_misread_takes_a_word() {
     let turned = alice.script("return document.body.textContent.includes('\\u202e')");
     assert_eq!(turned, false, "the mark itself is nowhere");
 
-    // The browser sends nothing without the word, and the host takes nothing without it.
+    // Without the confirmation word the browser does not send the form, and the host does not accept it.
     alice.click("button.approve");
     assert_eq!(alice.script("return document.getElementById('word').validity.valueMissing"), true);
     assert_eq!(alice.path(), page);
@@ -48,9 +49,9 @@ fn only_what_was_opened_is_approved() {
     let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
     let to_other = format!("form.action = '/approvals/{other}/decision'");
     let forgeries = [
-        // The seal is of the one that was opened.
+        // The seal belongs to the approval that was opened.
         (format!("{to_other}; form.digest.value = '{digest}'"), 403),
-        // The digest is.
+        // The digest belongs to the approval that was opened.
         (to_other, 409),
         ("form.seal.value = form.seal.value.replace(/^./, one => one == 'A' ? 'B' : 'A')".into(), 403),
         ("form.seal.remove()".into(), 403),

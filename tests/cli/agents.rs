@@ -1,4 +1,4 @@
-//! What is not an agent, or not one that may run here: said before anything is made for it.
+//! Files that are not an agent, and agents that may not run here: the error comes before anything is created for them.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use crate::said::{fails, holdshort, is_expected, normal, prints};
 use crate::scene::{post_office, shop};
 use crate::support::{Folder, component};
 
-/// A name for the expected text, and the component's file.
+/// The name of the expected text, and the file of the component.
 fn wrong(folder: &Folder) -> Vec<(&'static str, String)> {
     let copy = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
     copy("notes.txt", b"Buy milk.\n");
@@ -48,7 +48,7 @@ fn inspecting_what_is_no_agent_says_why() {
     let folder = Folder::new(&[], "");
     for (name, file) in wrong(&folder) {
         let said = holdshort(&folder, &["inspect", &file]);
-        // What is an agent is described, with what is in its way.
+        // `inspect` describes a component that is an agent, and says why it cannot run.
         if said.code == Some(2) {
             fails(&format!("inspect-{name}"), &folder, &["inspect", &file]).exits(2);
         } else {
@@ -72,7 +72,8 @@ fn a_configured_agent_that_cannot_start_keeps_nobody_else_from_it() {
 
 #[test]
 fn a_workspace_must_be_there() {
-    // At a place of its own: a host looks for its agents' files once it listens, and another test may have the usual place.
+    // A free port, because a host looks for its agents' files when it already listens, and another test may use the
+    // usual port.
     let folder = post_office(&format!(
         "[agents.reader]\ncomponent = \"{}\"\nworkspace = \"files\"\n[server]\nlisten = \"127.0.0.1:0\"\n",
         component("scripted").display()
@@ -103,7 +104,8 @@ fn an_agent_is_inspected() {
     assert_eq!((&report["can_run"], &report["entry"], &report["logs"]), (&true.into(), &"run".into(), &true.into()));
     assert_eq!(report["consequential"][0]["capability"], "holdshort:agent/deployment@0.1.0#deploy");
     assert_eq!(report["routine"].as_array().unwrap().len(), 3, "{report}");
-    // What is there and empty is no gift, and what an agent may read is not called out of its reach.
+    // A WASI interface that is present but empty is not listed as given. The workspace that an agent may read is not
+    // listed as out of its reach.
     let prowl = component("prowl");
     let report = holdshort(&folder, &["inspect", prowl.to_str().unwrap(), "--json"]).exits(0).json();
     let told = holdshort(&folder, &["inspect", prowl.to_str().unwrap()]).exits(0).out;
@@ -114,7 +116,7 @@ fn an_agent_is_inspected() {
         let leads_out = |name: &&str| ["wasi:filesystem/", "wasi:sockets/"].iter().any(|out| name.starts_with(out));
         assert_eq!(names.iter().filter(|name| leads_out(name)).count(), if member == "wasi" { 0 } else { 7 }, "{told}");
     }
-    // What is said of lost outcomes is what the host itself says.
+    // What `inspect` says about lost outcomes is what the host itself says.
     let folder = post_office("[payments.accounts.operating]\nopening = [\"10.00 EUR\"]\n");
     let scripted = component("scripted");
     let report = holdshort(&folder, &["inspect", scripted.to_str().unwrap(), "--json"]).exits(0).json();

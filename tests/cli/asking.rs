@@ -1,4 +1,4 @@
-//! Lists and single things, for people and for programs; and what the exit codes mean.
+//! Lists and single items, for people and for programs, and the meaning of the exit codes.
 
 use serde_json::json;
 
@@ -14,7 +14,7 @@ fn lists_are_for_people_and_for_programs() {
     assert_eq!((none.out.as_str(), none.err.as_str()), ("", "nothing waits for a decision\n"));
     assert_eq!(holdshort(&folder, &["runs"]).exits(0).err, "there are none\n");
     let long = "a subject that is long enough not to fit into a hundred columns ".repeat(3);
-    // One after the other: agents that run side by side ask in any order.
+    // The runs are started one after the other, because agents that run at the same time ask in any order.
     let runs: Vec<String> = (1..=3)
         .map(|n| {
             let run = host.start("scripted", &format!("email bob@example.org {n} {long}"));

@@ -1,4 +1,5 @@
-//! `holdshort stats`: how much people are asked, in words and as JSON, and a policy that can be tried as it is printed.
+//! `holdshort stats`: the review load, in words and as JSON, and a suggested policy that can be backtested as it is
+//! printed.
 
 use std::fs;
 
@@ -40,7 +41,7 @@ fn a_habit_is_told_and_its_policy_is_one_of_this_hosts() {
     }
     assert!(said.err.contains("exact to 5 %"), "{said:?}");
 
-    // What is printed is the policy, indented.
+    // The output is the policy itself, indented.
     let policy = stats["suggestions"][0]["policy"].as_str().unwrap();
     let printed: String =
         said.out.lines().filter_map(|line| line.strip_prefix("  ")).map(|line| format!("{line}\n")).collect();

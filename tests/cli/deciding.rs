@@ -1,4 +1,4 @@
-//! Deciding from the command line: on exactly what was shown, once, and never by accident.
+//! Decisions from the command line: on exactly what was shown, once, and never by accident.
 
 use std::fs;
 
@@ -12,7 +12,7 @@ use crate::scene::{in_file, letters, post_office, shop};
 use crate::support::{Folder, Host, Repository, component, until};
 use crate::terminal::{on_terminal, with_variables};
 
-/// A host, and a letter that waits for a decision.
+/// A host, and an email that is held.
 fn letter(folder: &Folder) -> (Host, String, Value, String) {
     let host = folder.serve();
     let run = host.start("scripted", "email bob@example.org Hello");
@@ -51,7 +51,7 @@ fn without_a_terminal_the_digest_must_be_named() {
     let digest = held["digest"].as_str().unwrap();
     let said = holdshort(&folder, &["approvals", "approve", &id]).exits(2);
     assert!(said.err.starts_with("error: there is no terminal to ask on; nothing was sent\n"), "{said:?}");
-    // A yes on stdin is nobody's.
+    // A `y` on a piped stdin does not approve.
     let mut piped = folder.command(&["approvals", "approve", &id]);
     let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(b"y\n").unwrap();
@@ -113,7 +113,7 @@ fn editing_proposes_something_else() {
     )
     .exits(1);
     fails("edit-without-editor", &folder, &["approvals", "edit", &id]).exits(2);
-    // Nothing was written in the editor either, so that no draft is left.
+    // The editor changes nothing here either, and no draft is left.
     let drafts = folder.path().join("drafts");
     fs::create_dir(&drafts).unwrap();
     let mut unchanged = folder.command(&["approvals", "edit", &id, "--yes", "--digest", before]);
@@ -121,7 +121,7 @@ fn editing_proposes_something_else() {
     assert!(String::from_utf8_lossy(&unchanged.stderr).contains("nothing was changed"), "{unchanged:?}");
     assert_eq!((unchanged.status.code(), fs::read_dir(&drafts).unwrap().count()), (Some(1), 0));
 
-    // On a terminal, in the reviewer's own editor.
+    // An edit on a terminal, in the reviewer's own editor.
     let editor = folder.write("editor", "#!/bin/sh\nsed -i 's/Hello\"/Good morning\"/' \"$1\"\n");
     let editor = format!("sh {}", editor.display());
     let steps = [("Propose this instead? [y/N]", "y\n")];
@@ -147,7 +147,7 @@ fn editing_proposes_something_else() {
     );
     assert_eq!(letters(&folder), 1);
 
-    // Without one, from a file or a pipe.
+    // An edit without a terminal, from a file or a pipe.
     let run = host.start("scripted", "email bob@example.org Hello");
     let held = host.held(&run);
     let (id, digest) = (held["id"].as_str().unwrap(), held["digest"].as_str().unwrap());
@@ -204,7 +204,7 @@ fn what_is_disguised_is_not_approved_by_habit() {
     assert_eq!(letters(&folder), 1);
 }
 
-/// A deploy program whose exit code says nothing: the effect is in doubt, and nobody can look it up.
+/// A deploy program whose exit code does not tell the result. The effect is in doubt, and no lookup is possible.
 const DOUBT: &str = r#"
 [deployment]
 connector = "command"
@@ -216,7 +216,7 @@ targets = { production = "production" }
 path = "shop.git"
 "#;
 
-/// Whoever watches the run is told what the host found, and what they can do.
+/// A person who watches the run is told what the host found, and what they can do.
 #[test]
 fn a_run_that_is_watched_says_what_was_found_out() {
     let (folder, _) = shop(&[]);
@@ -244,7 +244,7 @@ fn a_run_that_is_watched_says_what_was_found_out() {
     assert!(run.wait().unwrap().success());
 }
 
-/// A run whose deployment is in doubt; its approval's id.
+/// A run whose deployment is in doubt. Returns the id of the run and the id of its approval.
 pub fn doubt(host: &Host) -> (String, String) {
     let run = host.start("scripted", "deploy main production notes");
     let held = host.held(&run);
@@ -254,7 +254,7 @@ pub fn doubt(host: &Host) -> (String, String) {
     (run, id)
 }
 
-/// A folder whose deployments are in doubt.
+/// A folder whose deployments end in doubt.
 pub fn doubtful() -> Folder {
     let (folder, _) = shop(&[]);
     let scripted = component("scripted");
@@ -311,7 +311,7 @@ fn evidence_that_is_left_out_is_not_approved_by_habit() {
     let careful = "Evidence is not shown here; `--full` shows it. Approve exactly this? Type `approve`:";
     let seen = on_terminal(&folder, 100, &["approvals", "approve", id], &[(careful, "y\n")]);
     assert!(seen.code == 1 && seen.screen.contains("not confirmed; nothing was sent"), "{}", seen.screen);
-    // Nor is it edited by habit: other notes for the same change are a vote for it.
+    // An edit cannot be confirmed by habit either: an edit of the notes alone is also an approval of the same change.
     let mut arguments = held["proposal"]["action"]["arguments"].clone();
     arguments["release"]["notes"] = "Larger".into();
     folder.write("larger.json", &arguments.to_string());

@@ -1,4 +1,4 @@
-//! `demo`: a newcomer's first minute, with and without a terminal.
+//! `demo`: the first minute of a new user, with and without a terminal.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,7 +11,7 @@ use crate::terminal::on_terminal;
 const ASKS: &str = "[q] quit:";
 const GUIDANCE: &str = "(try: keep the notes short)?";
 
-/// Where the branches of the demo's project are, in its folder `tour`: whether `production` is at `main`.
+/// Whether the branch `production` of the demo's project, in its folder `tour`, is at `main`.
 fn moved(folder: &Folder) -> bool {
     let project = Repository(folder.path().join("tour/project"));
     project.tip("production") == project.tip("main")
@@ -39,9 +39,9 @@ fn without_a_terminal_it_drives_the_same_path_over_http() {
 #[test]
 fn it_fails_when_the_branch_did_not_move() {
     let folder = Folder::new(&[], "");
-    // The project's tests fail: whoever runs them finds a python3 that cannot.
+    // The tests of the project fail, because they find a python3 that fails.
     let python = folder.write("bin/python3", "#!/bin/sh\nexit 1\n");
-    // A sandbox would pass that one over.
+    // In a sandbox the tests would not use that python3. So the sandbox program fails too.
     let sandbox = folder.write("bin/bwrap", "#!/bin/sh\nexit 1\n");
     for program in [&python, &sandbox] {
         fs::set_permissions(program, fs::Permissions::from_mode(0o755)).unwrap();
@@ -79,7 +79,7 @@ fn on_a_terminal_quitting_does_nothing() {
         folder.replace(['\r', '\n'], "")
     };
     let folder = Folder::new(&[], "");
-    // `q`, the end of what is typed, and Ctrl-C.
+    // The person types `q`, the end of input, or Ctrl-C.
     for (typed, code) in [("q\n", 1), ("\u{4}", 1), ("\u{3}", 130)] {
         let seen = on_terminal(&folder, 140, &["demo"], &[(ASKS, typed)]);
         assert_eq!(seen.code, code, "{}", seen.screen);

@@ -1,4 +1,4 @@
-//! A disk that is full: a real one, small and in memory.
+//! A full disk: a real file system, small and in memory.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -12,11 +12,11 @@ use crate::scene::{letters, post_office};
 use crate::support::skipped::skipped;
 use crate::support::{Folder, Host, until};
 
-/// A file system of a few megabytes that is gone when this is dropped.
+/// A file system of a few megabytes. It is unmounted when this is dropped.
 struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    /// Mounts one on a new folder, if that is permitted here.
+    /// Mounts such a file system on a new folder. Returns `None` if this machine does not permit it.
     fn mount(at: &Path) -> Option<Self> {
         fs::create_dir_all(at).unwrap();
         let mount = Command::new("mount")
@@ -31,7 +31,7 @@ impl SmallDisk {
         None
     }
 
-    /// Writes until nothing fits any more; the file to remove.
+    /// Writes until the disk is full. Returns the file that must be removed to make room.
     fn fill(&self) -> PathBuf {
         let path = self.0.join("rubbish");
         let mut file = File::create(&path).unwrap();

@@ -1,4 +1,4 @@
-//! A host that cannot start, or cannot be reached, or does not know who asks.
+//! A host that cannot start, that cannot be reached, or that does not know the sender.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -63,7 +63,7 @@ fn a_host_that_is_not_there() {
     folder.configure("[server]\nlisten = \"127.0.0.1:9\"\n");
     fails("no-host-now", &folder, &["runs"]).exits(5);
     fails("no-host-there", &folder, &["runs", "--url", &url, "--token-file", token.to_str().unwrap()]).exits(5);
-    // A host that was killed leaves its address behind.
+    // A killed host leaves its address in its folder.
     folder.configure("");
     folder.serve().kill();
     let said = holdshort(&folder, &["runs"]).exits(5);

@@ -1,4 +1,5 @@
-//! Policies that speak of the time: what they forbid at a time is neither approved nor done at that time, and is at another.
+//! Policies that use the time: a call that they forbid at a time can be neither approved nor performed at that time,
+//! and can be at another time.
 
 use std::fs;
 
@@ -8,7 +9,7 @@ use crate::said::holdshort;
 use crate::scene::{letters, post_office};
 use crate::support::{Folder, until};
 
-/// No letters from a moment on, by the clock of a zone in which it is another day than in UTC for half of the time.
+/// Writes a policy that forbids email after a moment. For half of the time its zone has another day than UTC.
 fn closed_from(folder: &Folder, moment: &str) {
     let text = format!(
         "@id(\"closed\") @why(\"nobody is in the office\")
@@ -45,7 +46,7 @@ fn what_policy_forbids_at_a_time_is_neither_approved_nor_done_then() {
     );
     host.stop();
 
-    // It is closed by now: nobody can approve it, it waits on, and it may still be rejected.
+    // The policy now forbids the call: it cannot be approved, it stays held, and it may still be rejected.
     closed_from(&folder, &now());
     let host = folder.serve();
     let (status, problem) = host.decide(&approval, "approve", &json!({}));
@@ -64,7 +65,8 @@ fn what_policy_forbids_at_a_time_is_neither_approved_nor_done_then() {
     );
     host.stop();
 
-    // It is approved while it is open, and the host dies before it has begun; when it is back it is closed.
+    // The call is approved while the policy permits it, and the host dies before the effect starts. When the host is
+    // back, the policy forbids the call.
     closed_from(&folder, LATER);
     let host = folder.serve_with(&[("HOLDSHORT_KILL_AT", "after-decision-made")]);
     let body = json!({ "type": "approve", "digest": approval["digest"] });
@@ -82,7 +84,7 @@ fn what_policy_forbids_at_a_time_is_neither_approved_nor_done_then() {
     assert!(reason.starts_with("policy forbids it: nobody is in the office (it is "), "{reason}");
     host.stop();
 
-    // Open again: it takes one approval, and is done once.
+    // The policy permits the call again: one approval is enough, and the effect happens once.
     closed_from(&folder, LATER);
     let host = folder.serve();
     host.approve(&again);
@@ -90,7 +92,7 @@ fn what_policy_forbids_at_a_time_is_neither_approved_nor_done_then() {
     assert_eq!(letters(&folder), 1);
 }
 
-/// A slip in the zone, and a demand that nobody can meet, stop `check` and the host with the same words.
+/// A mistake in the zone, and a demand that no one can meet, stop `check` and the host with the same words.
 #[test]
 fn what_check_says_stops_the_host_too() {
     let folder = post_office("[policy]\nfiles = [\"hours.cedar\"]\n[groups]\nempty = []\n");

@@ -1,4 +1,4 @@
-//! Policies and recorded calls: a trial of other policies, and why a call was held.
+//! Policies and recorded calls: backtests of other policies, and explanations why a call was held.
 
 use serde_json::Value;
 

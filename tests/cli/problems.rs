@@ -1,4 +1,5 @@
-//! What the endpoint refuses, and what goes wrong at the far end: the problem documents, and the same as the command line tells it.
+//! What the endpoint refuses, and what fails at the remote system: the problem documents, and the same on the command
+//! line.
 
 use std::net::TcpListener;
 
@@ -44,7 +45,7 @@ fn requests_that_cannot_be_answered() {
     fails("unknown-agent", &folder, &["run", "scribe", "--task", "x", "--detach"]).exits(2);
     let said = holdshort(&folder, &["run", "scripted", "--task", &huge]).exits(4);
     assert!(said.err.contains("the task is 1001 bytes; at most 1000 are allowed"), "{said:?}");
-    // What is allowed is run: an empty task is a task.
+    // An allowed task runs: an empty task is a task.
     holdshort(&folder, &["run", "scripted", "--task", ""]).exits(0);
 }
 
@@ -141,7 +142,7 @@ fn a_mail_relay_that_is_down() {
     assert!(shown.out.contains("is tried again: at "), "{}", shown.out);
     let events = holdshort(&folder, &["runs", "events", &run]).exits(0);
     assert!(events.out.contains("call 1 did not happen in attempt 1, and is tried again at "), "{}", events.out);
-    // Whoever does not want it any more ends the run; nothing was sent, which is certain.
+    // A person who no longer wants the effect cancels the run. It is certain that nothing was sent.
     assert_eq!(host.post(&format!("/v1/runs/{run}/cancel"), &json!({})).0, 200);
     assert_eq!(host.over(&run)["state"], "cancelled");
     assert_eq!(host.approval(id)["state"], "cancelled");
@@ -154,7 +155,8 @@ fn an_account_without_the_money() {
     let host = folder.serve();
     let run =
         host.start("scripted", "pay operating Acme 1001 EUR\npay operating Acme 600 EUR\npay operating Acme 600 EUR");
-    // More than there is was never put to anybody; what was cleared and is not there any more is not paid.
+    // A payment of more than the balance is never put to a reviewer. A payment that was cleared and is no longer
+    // covered is not paid.
     let first = host.held(&run);
     document("overdraft", &folder, &host.approval(&format!("{run}.1"))["refused"]["reason"]);
     assert!(first["id"].as_str().unwrap().ends_with(".2"), "{first}");

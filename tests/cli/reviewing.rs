@@ -1,4 +1,4 @@
-//! `holdshort review`: what waits, read, and decided on with the keyboard.
+//! `holdshort review`: the held calls, read and decided on with the keyboard.
 
 use serde_json::json;
 
@@ -15,7 +15,7 @@ fn review(folder: &Folder) -> Screen {
     Screen::open(folder, USUAL, &["review"], &[])
 }
 
-/// A letter that waits; its approval's id.
+/// An email that is held. Returns the id of its approval.
 fn letter(host: &Host, subject: &str) -> String {
     let run = host.start("scripted", &format!("email bob@example.org {subject}"));
     host.held(&run)["id"].as_str().unwrap().to_owned()
@@ -38,7 +38,7 @@ fn what_waits_is_opened_read_and_approved() {
         screen.keys("k").sees(&["Enter open"]);
     }
     screen.keys("\r").sees(&[&format!("{first}  held  1 of 2"), "a approve"]);
-    // The page is longer than the screen: what has not been read is not approved.
+    // The page is longer than the screen, and a page that was not read to its end cannot be approved.
     screen.keys("a").sees(&["the end of this page has not been on the screen yet"]);
     screen.keys("y").sees(&["a approve"]);
     assert_eq!(host.approval(&first)["state"], "held");
@@ -46,7 +46,7 @@ fn what_waits_is_opened_read_and_approved() {
     screen.keys("a").sees(&["Approve exactly this? [y/N]"]).keys("n").sees(&["not confirmed; nothing was sent"]);
     assert_eq!((host.approval(&first)["state"].as_str(), letters(&folder)), (Some("held"), 0));
     screen.keys("a").sees(&["Approve exactly this? [y/N]"]).keys("y");
-    // The next one is open then, and has not been read.
+    // Now the next approval is open, and it has not been read.
     screen.sees(&[&format!("{first} is approved"), &format!("{second}  held  1 of 1")]);
     host.effect(&first, "succeeded");
     assert_eq!((host.over(run_of(&first))["state"].as_str(), letters(&folder)), (Some("finished"), 1));
@@ -65,7 +65,7 @@ fn a_deployment_moves_its_branch_on_a_narrow_terminal_too() {
     let id = held["id"].as_str().unwrap();
     let mut screen = Screen::open(&folder, (40, 20), &["review", "--no-color"], &[]);
     screen.sees(&[id, "release: "]).keys("\r").sees(&["a approve"]);
-    // Row by row, every row of the page stands on the screen once, and none is cut.
+    // Scrolling row by row shows every row of the page, and no row is cut.
     let mut seen = String::new();
     for _ in 0..400 {
         seen += &screen.text();
@@ -83,7 +83,7 @@ fn a_deployment_moves_its_branch_on_a_narrow_terminal_too() {
         assert!(seen.contains(part), "{part}: {seen}");
     }
     assert!(!screen.raw().contains("\u{1b}[1m"), "bold is a colour too, for whoever wants none");
-    // Too small to read is too small to decide.
+    // A screen that is too small to read the page is too small to decide.
     screen.resize(20, 20).sees(&["please"]).keys("a").resize(40, 20).sees(&["a approve"]);
     assert_ne!(repository.tip("main"), repository.tip("production"));
     screen.keys("a").sees(&["Approve exactly this?"]).keys("y").sees(&["is approved", "nothing waits"]);
@@ -134,7 +134,7 @@ fn an_edit_is_shown_before_it_is_sent_and_looked_at_after() {
     screen.keys("a").sees(&["Propose this instead? [y/N]"]).keys("y");
     screen.sees(&["is held; 1 more approval is needed", "a approve"]);
     assert_eq!((host.approval(&id)["revision"].as_u64(), letters(&folder)), (Some(2), 0));
-    // What it leads to is new to its editor too.
+    // The new revision is unread for its editor too.
     screen.keys("a").sees(&["the end of this page"]).keys("G").sees(&["100 %"]).keys("a").sees(&["[y/N]"]).keys("y");
     screen.sees(&["is approved"]);
     host.effect(&id, "succeeded");
@@ -154,14 +154,14 @@ fn what_others_decide_shows_at_once() {
     let new = letter(&host, "New");
     screen.sees(&[&new, "3 held"]);
     screen.keys("\r").sees(&["a approve"]).keys("G").sees(&["100 %"]).keys("a").sees(&["[y/N]"]);
-    // While the question stands there, somebody else is quicker: a yes that comes after it is no answer to anything.
+    // While the question is on the screen, another reviewer decides. A `y` after that answers nothing.
     host.decide(&host.approval(&id), "reject", &json!({ "message": "not now" }));
     screen.sees(&["meanwhile it was rejected by olivia: \"not now\"", &format!("{id}  rejected")]);
     assert!(!screen.text().contains("[y/N]"), "{}", screen.text());
     screen.keys("y").keys("a").sees(&["it waits for no decision: it is rejected"]);
     screen.keys("r").sees(&["it waits for no decision"]).keys("e").sees(&["it waits for no decision"]);
     host.over(run_of(&id));
-    // In the list of what waits it is no more.
+    // The call is no longer in the list of held calls.
     screen.keys("q").sees(&["2 held", &late]);
     assert_eq!((screen.text().contains(&id), letters(&folder)), (false, 0));
     screen.keys("q").ends(0);
@@ -242,7 +242,7 @@ fn long_evidence_is_fetched_and_read_before_it_is_approved() {
     screen.sees(&[&id]).keys("\r").sees(&["f fetch evidence"]).keys("G").sees(&["press f", "100 %"]);
     screen.keys("a").sees(&["long evidence is not loaded yet"]).keys("e").sees(&["long evidence is not loaded yet"]);
     screen.keys("f").sees(&["a approve  e edit  r reject  n next"]);
-    // It has become a longer page, whose end nobody has seen.
+    // The page has become longer, and its end has not been on the screen.
     screen.keys("a").sees(&["the end of this page has not been on the screen yet"]);
     screen.keys("   ").keys("   ").sees(&["│ +a line of a large file"]).keys("a").sees(&["the end of this page"]);
     screen.keys("G").sees(&["100 %"]).keys("a").sees(&["Approve exactly this? [y/N]"]).keys("y").sees(&["is approved"]);
@@ -258,7 +258,8 @@ fn whoever_is_too_late_or_may_not_is_told_why() {
     let id = letter(&host, "Hello");
     let mut screen = review(&folder);
     screen.sees(&[&id]).keys("\r").keys("G").sees(&["100 %"]).keys("a").sees(&["[y/N]"]);
-    // The yes is typed before the program can have heard of the other decision, and comes after it.
+    // The reviewer types `y` before the program can know of the other decision, and the answer arrives after that
+    // decision.
     screen.signal(19);
     host.decide(&host.approval(&id), "reject", &json!({ "message": "not now" }));
     screen.keys("y").signal(18).sees(&["olivia", &format!("{id}  rejected")]);

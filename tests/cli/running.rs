@@ -1,4 +1,5 @@
-//! `run`: each hold with what decides on it, the result alone on stdout, Ctrl-C, and a host that is there already.
+//! `run`: it prints for each held call the commands that decide it, prints only the result on stdout, ends on Ctrl-C,
+//! and uses a host that already runs.
 
 use std::fs::File;
 use std::path::Path;
@@ -10,7 +11,7 @@ use crate::said::{Said, fails, holdshort, normal};
 use crate::scene::{SHOP, in_file, letters, post_office, shop};
 use crate::support::{Folder, HOLDSHORT, component, until};
 
-/// A command that runs meanwhile, with what it says in files.
+/// A command that runs in the background and writes its output into files.
 struct Running(Child);
 
 impl Running {
@@ -19,7 +20,7 @@ impl Running {
         Self(folder.command(arguments).stdout(file("out")).stderr(file("err")).spawn().unwrap())
     }
 
-    /// The commands that it prints for the next decision, when it does.
+    /// Waits for the command that `run` prints for the next decision, and returns it.
     fn printed(folder: &Folder, begins: &str) -> String {
         in_file(begins, &folder.path().join("err"), |said| {
             let complete = said.rfind('\n')?;
@@ -38,7 +39,7 @@ impl Running {
     }
 }
 
-/// Runs a printed line as a person would who copies it.
+/// Runs a printed line, as a person does who copies it.
 fn in_shell(folder: &Folder, line: &str) -> Said {
     let programs = Path::new(HOLDSHORT).parent().unwrap().display();
     let path = format!("{programs}:{}", std::env::var("PATH").unwrap());
@@ -88,7 +89,7 @@ fn the_printed_curl_line_moves_the_branch() {
 #[test]
 fn the_printed_holdshort_lines_decide() {
     let (folder, repository) = shop(&[]);
-    // A configuration of another name: the printed lines must reach the same host.
+    // A configuration file with another name. The printed commands must reach the same host.
     std::fs::rename(folder.path().join("holdshort.toml"), folder.path().join("the shop.toml")).unwrap();
     let release = component("release");
     let arguments = ["--config", "the shop.toml", "run", release.to_str().unwrap(), "--task", "", "--json"];
@@ -98,7 +99,7 @@ fn the_printed_holdshort_lines_decide() {
     let first = reject.split_whitespace().find(|word| word.ends_with(".4")).unwrap().to_owned();
     let second = first.replace(".4", ".5");
     let approve = Running::printed(&folder, &format!("holdshort --config 'the shop.toml' approvals approve {second}"));
-    // The line asks, so that it needs a terminal; `script` is one.
+    // The printed command asks a question, so it needs a terminal. The program `script` provides one.
     let typed = format!("echo y | script --quiet --return --command \"{approve}\" /dev/null");
     in_shell(&folder, &typed).exits(0);
     let said = run.ended(&folder).exits(0);
@@ -156,7 +157,7 @@ fn whoever_starts_a_host_with_checks_is_told_that_they_are_trusted() {
     let scripted = component("scripted");
     let said = holdshort(&folder, &["run", scripted.to_str().unwrap(), "--task", "log hello"]).exits(0);
     assert!(said.err.starts_with(note) && said.err.matches("note: ").count() == 1, "{said:?}");
-    // Where there are none there is nothing to tell.
+    // Without checks there is nothing to note.
     let folder = Folder::new(&[], "");
     let command = component("command");
     let said = holdshort(&folder, &["run", command.to_str().unwrap(), "--task", "hello"]).exits(0);
@@ -223,7 +224,7 @@ fn a_host_that_is_there_already_runs_it() {
     let said = holdshort(&folder, &["run", "scripted", "--task", "list", "--detach", "--json"]).exits(0);
     assert_eq!(host.over(said.json()["id"].as_str().unwrap())["state"], "finished");
 
-    // What is no agent of the host's is none, even if there is a file.
+    // A component file that is not an agent of the running host is refused, even if the file exists.
     let trap = component("trap");
     fails("run-beside-a-host", &folder, &["run", trap.to_str().unwrap(), "--task", "x"]).exits(4);
 }

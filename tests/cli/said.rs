@@ -1,7 +1,7 @@
-//! What a command said, and the files that it is compared with.
+//! What a command printed, and the files with the expected output.
 //!
-//! `HOLDSHORT_BLESS=1 cargo test -p holdshort --test cli` writes the files in `tests/data/errors` and `tests/data/cli` anew, to be read before
-//! they are committed.
+//! `HOLDSHORT_BLESS=1 cargo test -p holdshort --test cli` rewrites the files in `tests/data/errors` and
+//! `tests/data/cli`. Read the changes before you commit them.
 
 use std::fs;
 use std::process::Output;
@@ -32,7 +32,7 @@ impl Said {
         self
     }
 
-    /// Its results, as JSON.
+    /// The results of the command, as JSON.
     pub fn json(&self) -> Value {
         serde_json::from_str(&self.out).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
@@ -43,7 +43,7 @@ pub fn holdshort(folder: &Folder, arguments: &[&str]) -> Said {
     folder.run(arguments).into()
 }
 
-/// Runs what must fail, and compares all that it says with the file of this name.
+/// Runs a command that must fail, and compares all its output with the file `name`.
 pub fn fails(name: &str, folder: &Folder, arguments: &[&str]) -> Said {
     let said = holdshort(folder, arguments);
     let shown = |argument: &&str| {
@@ -56,8 +56,8 @@ pub fn fails(name: &str, folder: &Folder, arguments: &[&str]) -> Said {
     said
 }
 
-/// Runs what must succeed, and compares its results with the file of this name. Lines are joined where they were wrapped, because that depends on
-/// the length of the folder's name.
+/// Runs a command that must succeed, and compares its results with the file `name`. Wrapped lines are joined first,
+/// because the wrapping depends on the length of the folder's name.
 pub fn prints(name: &str, folder: &Folder, arguments: &[&str]) -> Said {
     let said = holdshort(folder, arguments).exits(0);
     let (mut lines, mut joined) = (said.out.lines(), String::new());
@@ -69,7 +69,7 @@ pub fn prints(name: &str, folder: &Folder, arguments: &[&str]) -> Said {
     said
 }
 
-/// Sends what must be refused, and compares the answer with the file of this name.
+/// Sends a request that must be refused, and compares the answer with the file `name`.
 pub fn refused(name: &str, folder: &Folder, host: &Host, path: &str, body: Option<&Value>) -> Value {
     let (status, problem) = host.request(&host.token, path, body);
     let method = if body.is_some() { "POST" } else { "GET" };
@@ -77,7 +77,7 @@ pub fn refused(name: &str, folder: &Folder, host: &Host, path: &str, body: Optio
     problem
 }
 
-/// Compares a document with the file of this name.
+/// Compares a document with the file `name`.
 pub fn document(name: &str, folder: &Folder, document: &Value) {
     is_expected("errors", &format!("{name}.json"), &normal(&format!("{document:#}\n"), folder));
 }
@@ -91,7 +91,7 @@ pub fn is_expected(kind: &str, file: &str, found: &str) {
     assert!(expected == found, "{} should hold:\n{found}", path.display());
 }
 
-/// The text with a word in place of whatever is another one at each time.
+/// The text with a fixed word in place of each value that changes from run to run.
 pub fn normal(text: &str, folder: &Folder) -> String {
     let text = text.replace(folder.path().to_str().unwrap(), "FOLDER").replace(top().to_str().unwrap(), "PROJECT");
     let (mut shown, mut rest) = (String::new(), text.as_str());
@@ -112,7 +112,7 @@ pub fn normal(text: &str, folder: &Folder) -> String {
     shown
 }
 
-/// The length of a point in time that stands at the beginning.
+/// The length of a point in time at the beginning of the text.
 fn time(text: &str) -> Option<usize> {
     let shape = "dddd-dd-ddTdd:dd:dd";
     let fits = |(c, s): (char, char)| if s == 'd' { c.is_ascii_digit() } else { c == s };

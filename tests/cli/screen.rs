@@ -1,4 +1,4 @@
-//! The full screen of `holdshort review`, as a person has it: keys, and what stands there then.
+//! The full screen of `holdshort review`, as a person uses it: the keys they type, and what the screen then shows.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -16,7 +16,7 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// Starts the program in a folder, on so many columns and rows.
+    /// Starts the program in a folder, on a terminal with this many columns and rows.
     pub fn open(folder: &Folder, size: (u16, u16), arguments: &[&str], more: &[(&str, &str)]) -> Self {
         let mut environment =
             json!({ "PATH": std::env::var("PATH").unwrap(), "USER": "olivia", "TERM": "xterm-256color" });
@@ -46,12 +46,12 @@ impl Screen {
         self
     }
 
-    /// Types.
+    /// Types these keys.
     pub fn keys(&mut self, keys: &str) -> &mut Self {
         self.step(&json!({ "type": keys }))
     }
 
-    /// Waits until each of these stands on the screen.
+    /// Waits until each of these texts is on the screen.
     pub fn sees(&mut self, texts: &[&str]) -> &mut Self {
         self.step(&json!({ "see": texts }))
     }
@@ -64,17 +64,17 @@ impl Screen {
         self.step(&json!({ "signal": signal }))
     }
 
-    /// What stands there.
+    /// The text on the screen.
     pub fn text(&self) -> String {
         self.last["screen"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Every byte so far.
+    /// Every byte that the program has written so far.
     pub fn raw(&self) -> String {
         self.last["raw"].as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until the program has ended, with this code and the terminal as it was.
+    /// Waits until the program has ended with this code, and has restored the terminal.
     pub fn ends(&mut self, code: i64) {
         self.step(&json!({ "end": true }));
         assert_eq!(self.last["code"], code, "{}", self.raw());
@@ -84,7 +84,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        // Whoever drives it ends the program when there is nobody to serve.
+        // The driver ends the program when its own input ends.
         drop(self.child.kill());
         drop(self.child.wait());
     }

@@ -10,20 +10,21 @@ use crate::support::{Folder, HOLDSHORT, top};
 /// What a person saw.
 #[derive(Debug)]
 pub struct Seen {
-    /// As a shell tells it; negative for a signal.
+    /// The exit code as a shell reports it; negative for a signal.
     pub code: i64,
-    /// Every byte.
+    /// Every byte of the output.
     pub raw: String,
-    /// What stands there in the end.
+    /// The screen at the end.
     pub screen: String,
 }
 
-/// Runs the command line in a folder on a terminal of so many columns; `steps` are texts to wait for, and what to type then.
+/// Runs the command line in a folder on a terminal with this many columns; `steps` are texts to wait for, each with the
+/// text to type then.
 pub fn on_terminal(folder: &Folder, columns: u16, arguments: &[&str], steps: &[(&str, &str)]) -> Seen {
     with_variables(folder, columns, arguments, steps, &[])
 }
 
-/// The same, with variables in its environment.
+/// The same, with these environment variables.
 pub fn with_variables(
     folder: &Folder,
     columns: u16,
@@ -58,7 +59,7 @@ pub fn with_variables(
 }
 
 impl Seen {
-    /// Fails if a sign of life was left on the screen.
+    /// Fails if a character of the progress animation is left on the screen.
     pub fn without_residue(self) -> Self {
         assert!(!self.screen.contains(|c| ('\u{2800}'..='\u{28ff}').contains(&c)), "{}", self.screen);
         self

@@ -1,4 +1,5 @@
-//! Whom the commands of a folder trust: the host that works in it, and nobody who happens to listen where it did.
+//! What the commands in a folder trust: the host that works in the folder, and no other program that listens at the
+//! host's former address.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,7 +15,7 @@ use crate::said::holdshort;
 use crate::scene::{post_office, shop};
 use crate::support::{Folder, Host, component};
 
-/// Listens where a host did, says `200 OK` to everything, and keeps what it is told.
+/// Listens where a host listened, answers `200 OK` to everything, and keeps what it receives.
 fn squat(address: &str) -> Arc<Mutex<Vec<u8>>> {
     let listener = TcpListener::bind(address).unwrap();
     let heard = Arc::new(Mutex::new(Vec::new()));
@@ -37,7 +38,7 @@ fn hear(mut stream: TcpStream, kept: &Mutex<Vec<u8>>) {
     }
 }
 
-/// Ways to write the address of a port of this machine, and what only looks like one.
+/// Spellings of an address of a port on this machine, and texts that only look like such an address.
 fn spellings(bare: &str, port: &str) -> Vec<String> {
     let schemes = ["HTTP://", "Http://", "hTTp://", "httP://", "HTtp://", "", "//", "http:", "http:/", "http:///"];
     let mut all: Vec<String> = schemes.map(|scheme| format!("{scheme}{bare}")).into();
@@ -134,13 +135,13 @@ fn whoever_listens_where_a_host_did_gets_no_token() {
                 .output()
                 .unwrap();
             for said in [here, named, by_variable, with_file, from_elsewhere] {
-                // `run` looks for the agent first, which is not known elsewhere.
+                // `run` looks up the agent first, and the agent is not known elsewhere.
                 let usage = said.status.code() == Some(2) && command[0] == "run";
                 assert!(said.status.code() == Some(5) || usage, "{command:?}: {said:?}");
                 tried += 1;
             }
         }
-        // The same address in every other spelling: none of them leads past the socket.
+        // The same address in every other spelling. None of them makes a command avoid the socket.
         let bare = url.trim_start_matches("http://");
         let port = bare.rsplit(':').next().unwrap();
         for spelled in spellings(bare, port) {
@@ -186,7 +187,7 @@ fn the_socket_is_found_wherever_the_folder_is() {
     crate::support::until("answer", || (asks().code == Some(0)).then_some(()));
     let mode = fs::metadata(deep.join(".holdshort/socket")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
-    // What a host that was killed leaves is no hindrance to the next.
+    // What a killed host leaves behind does not stop the next host from starting.
     host.kill().unwrap();
     host.wait().unwrap();
     assert!(deep.join(".holdshort/socket").exists());
@@ -207,7 +208,7 @@ fn the_socket_is_found_wherever_the_folder_is() {
 fn a_host_without_a_socket_says_so_and_serves() {
     let folder = Folder::new(&[], "");
     folder.serve().stop();
-    // As on a file system that has no sockets.
+    // As on a file system that does not support sockets.
     folder.write(".holdshort/socket", "somebody's notes");
     let host = folder.serve();
     assert!(host.said().contains("no socket can be made"), "{}", host.said());
@@ -217,7 +218,7 @@ fn a_host_without_a_socket_says_so_and_serves() {
     assert_eq!(fs::read_to_string(folder.path().join(".holdshort/socket")).unwrap(), "somebody's notes");
 }
 
-/// What is wrong, how `serve` ends, and what it says.
+/// Each fault, how `serve` ends with it, and what it prints.
 #[test]
 fn a_host_starts_only_with_what_is_its_own() {
     let is_root = rustix::process::geteuid().is_root();
@@ -277,7 +278,8 @@ fn a_host_starts_only_with_what_is_its_own() {
     evidence::figure("T33", "folders that are looked at before a host starts", if is_root { tried } else { 19 });
 }
 
-/// Everything else that the configuration names and that decides or runs, each in the hands of others in every way.
+/// Everything else that the configuration names and that decides or runs. Each can be changed by other users in every
+/// way.
 #[test]
 fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
     type Hand<'a> = (&'a str, bool, &'a dyn Fn(&Path), &'a str);
@@ -363,7 +365,8 @@ fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
             tried += 1;
         }
     }
-    // What is as it should be is no hindrance, and what an agent reads may be somebody else's, if that is said.
+    // With correct permissions the host starts. A folder that an agent reads may belong to another user if the
+    // configuration says so.
     make();
     set(&at("shared"), 0o777);
     folder.configure(&without_mail);
@@ -377,7 +380,7 @@ fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
     evidence::figure("T33", "files that decide or run, in others' hands", if is_root { tried } else { 55 });
 }
 
-/// The owner of a token's file, and who can write to it, are looked at before it is sent anywhere.
+/// The command checks the owner of a token's file, and who can write to it, before it sends the token anywhere.
 #[test]
 fn a_token_that_others_can_change_is_not_used() {
     let (folder, host) = Folder::new(&[], "").into_served();
@@ -397,7 +400,7 @@ fn a_token_that_others_can_change_is_not_used() {
         let said = holdshort(&folder, &["runs", "--token-file", "mine"]).exits(2);
         assert!(said.err.contains("belongs to the user 12345"), "{said:?}");
     }
-    // And a state folder in which anybody could listen.
+    // The same for a state folder in which any user could listen.
     fs::set_permissions(folder.path().join(".holdshort"), fs::Permissions::from_mode(0o777)).unwrap();
     let said = holdshort(&folder, &["runs"]).exits(5);
     assert!(said.err.contains("others can write"), "{said:?}");
@@ -409,7 +412,7 @@ fn checks_are_said_to_be_unconfined_where_they_are() {
     let text = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
     let scripted = component("scripted");
     let inspected = || holdshort(&folder, &["inspect", scripted.to_str().unwrap()]).exits(0).out;
-    // A machine without bubblewrap: all else that a host needs is on this path.
+    // A machine without bubblewrap. Everything else that a host needs is on this path.
     let tools = tempfile::tempdir().unwrap();
     for tool in ["git", "sh", "true", "nice", "choom", "rm", "chmod"] {
         let found = Command::new("sh").args(["-c", &format!("command -v {tool}")]).output().unwrap();

@@ -1,4 +1,4 @@
-//! Words that make no sense; the configuration; help, completions, and output that nobody reads to its end.
+//! Arguments that make no sense; the configuration; help, completions, and output whose reader ends early.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -112,7 +112,7 @@ fn help_tells_everything_and_completions_are_scripts() {
 #[test]
 fn whoever_has_read_enough_may_go() {
     let folder = Folder::new(&[], "");
-    // Longer than a pipe holds, so that the program writes after its reader has gone.
+    // The output is longer than a pipe can hold, so that the program still writes when its reader has ended.
     let long = "x".repeat(300_000);
     folder.configure(&format!("[agents.a]\ncomponent = \"{long}.wasm\"\n"));
     for arguments in [&["config"][..], &["config", "--json"], &["--help"], &["completions", "bash"]] {

@@ -1,4 +1,4 @@
-//! What a check tries. It prints `GOT` where it has got what it wanted.
+//! What a check tries in order to break out. It prints `GOT` if it succeeded.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use super::world::{SECRET, World, ended, sandbox};
 
 const TIME: Duration = Duration::from_secs(30);
 
-/// By name: what is tried, and whether the same works without the sandbox on any machine, so that a mistake in the attempt shows.
+/// Each attempt: its name, its script, and whether it succeeds without the sandbox on any machine. The test runs those
+/// without the sandbox too, to find a mistake in the script.
 const ATTEMPTS: &[(&str, &str, bool)] = &[
     ("the token", "cat STATE/token && echo GOT", true),
     ("the journal", "cat STATE/journal.db && echo GOT", true),
@@ -116,11 +117,11 @@ const ATTEMPTS: &[(&str, &str, bool)] = &[
     ("the repository that it was taken from", "cat .git/objects/info/alternates && echo GOT", false),
     ("shared memory of others", "test \"$(ipcs -a | grep -c 0x)\" != 0 && echo GOT", false),
     ("what the journal's folder is called", "ls -d /tmp/.tmp* && echo GOT", false),
-    // The last, because nothing that runs beside it is left.
+    // This one is the last, because it ends everything that runs beside it.
     ("a signal to everybody", "trap '' TERM; kill -TERM -1; kill -0 US && echo GOT", false),
 ];
 
-/// All of them in one check, each in a shell of its own, so that a making of the sandbox is not paid for each.
+/// Runs all attempts in one check, each in its own shell, so that the sandbox is made only once.
 async fn tried(world: &World, attempts: &[&(&str, &str, bool)], confined: Option<(Sandbox, Given)>) -> Vec<String> {
     let one = |(number, (_, script, _)): (usize, &&(&str, &str, bool))| {
         format!("echo; echo '== {number}'\n( {script} ) 2>&1\n")
@@ -142,7 +143,7 @@ async fn a_check_gets_nothing_of_the_machine() {
     let wrong: Vec<_> =
         ATTEMPTS.iter().zip(&said).filter(|(_, said)| got(said) || said.contains(&format!("{SECRET}-"))).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
-    // Without the sandbox they work.
+    // Without the sandbox these attempts succeed.
     let some = ATTEMPTS.iter().filter(|(_, _, works_outside)| *works_outside).collect::<Vec<_>>();
     let said = tried(&world, &some, None).await;
     let wrong: Vec<_> = some.iter().zip(&said).filter(|(_, said)| !got(said)).collect();
@@ -166,7 +167,7 @@ async fn nothing_of_a_check_is_left_when_it_ends() {
     ];
     for (number, way) in ways.iter().enumerate() {
         let mark = format!("{}.{number}", 86_400 + std::process::id());
-        // The first four end by themselves, however slow the machine is; the others have to be ended.
+        // The first four end by themselves, however slow the machine is. The host must end the others.
         let ends = number < 4;
         let time_out = if ends { TIME } else { Duration::from_secs(2) };
         let ended = world.run(&way.replace("MARK", &mark), Some((sandbox.clone(), Given::default())), time_out).await;
@@ -182,7 +183,7 @@ async fn what_grows_without_end_stops_and_the_next_check_works() {
     let world = World::new();
     let given = |memory_mib: u64| Given { memory_bytes: Some(memory_mib << 20), ..Given::default() };
     let bombs = [
-        // Both fork as long as they can; the first with processes, the second with threads.
+        // Both fork as long as they can: the first makes processes, the second threads.
         ("f() { f & f & wait; }; f", 512, false),
         (
             "python3 -c 'import threading, time\nn = 0\ntry:\n  while n < 9000:\n    threading.Thread(target=time.sleep, args=(9,), daemon=True).start(); n += 1\nexcept RuntimeError: pass\nprint(\"THREADS\", n < 3000, flush=True)'",
@@ -206,7 +207,7 @@ async fn what_grows_without_end_stops_and_the_next_check_works() {
     evidence::figure("T33", "bombs", bombs.len() as u64);
 }
 
-/// On a disk of its own, because it is filled.
+/// The check runs on its own disk, because it fills that disk.
 #[tokio::test]
 async fn a_check_leaves_half_of_the_disk() {
     let world = World::new();
@@ -246,7 +247,7 @@ async fn a_check_leaves_half_of_the_disk() {
     assert!(std::process::Command::new("umount").arg("-l").arg(&disk).status().unwrap().success());
 }
 
-/// Deeper than a recursion could follow, and closed to their owner.
+/// The folders are deeper than a recursion could follow, and their owner may not open them.
 #[tokio::test]
 async fn whatever_a_check_leaves_behind_is_removed() {
     let world = World::new();

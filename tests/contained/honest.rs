@@ -1,4 +1,4 @@
-//! What a check needs that was written to check something.
+//! What an honest check needs.
 
 use std::time::Duration;
 
@@ -67,7 +67,7 @@ async fn what_the_operator_names_is_there_and_no_more() {
     assert!(ended.output.starts_with("the tool\n") && ended.output.ends_with("\ntools\n"), "{ended:?}");
     assert!(ended.output.contains("Read-only file system") && !ended.output.contains("beside"), "{ended:?}");
 
-    // A program of the operator's own is there by being the command.
+    // The operator's own program is visible in the sandbox because it is the command.
     let argv = vec![format!("{tools}/bin/tool")];
     let ended = world.run_argv(argv, Some((sandbox.clone(), Given::default())), TIME, &[]).await;
     assert_eq!((ended.status, ended.output.as_str()), (0, "the tool\n"));
@@ -77,7 +77,7 @@ async fn what_the_operator_names_is_there_and_no_more() {
         "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", PORT), 2); print(\"reached\")'; ls HOST";
     let ended = world.run(script, Some((sandbox.clone(), network)), TIME).await;
     assert!(ended.output.starts_with("reached\n") && ended.output.contains("No such file"), "{ended:?}");
-    // The host's own variables come by name.
+    // Variables of the host are passed by name.
     let argv = ["sh", "-c", "echo $CARGO_MANIFEST_DIR; echo $HOME"].map(str::to_owned).to_vec();
     let ended = world.run_argv(argv, Some((sandbox, Given::default())), TIME, &["CARGO_MANIFEST_DIR"]).await;
     assert_eq!(ended.output, format!("{}\n/home/check\n", env!("CARGO_MANIFEST_DIR")));

@@ -1,5 +1,5 @@
-//! What a check does that has the first process of its sandbox in its hands. That process is the check's own user, so the kernel lets it be traced:
-//! the end of a check must be sure without it.
+//! A check that takes over the first process of its sandbox. That process has the check's own user, so the kernel
+//! allows the check to trace it. The host must be able to end a check even then.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
@@ -11,7 +11,7 @@ use super::evidence;
 use super::skipped::skipped;
 use super::world::{World, sandbox};
 
-/// Each, and whether the check ends by it.
+/// What the check does with the process, and whether the check ends by it.
 const WAYS: [(&str, bool); 6] = [
     ("stays", false),
     ("reports", true),
@@ -21,7 +21,7 @@ const WAYS: [(&str, bool); 6] = [
     ("writes by call", false),
 ];
 
-/// Words that say that it came to something, or that the kernel's settings (Yama) forbid it.
+/// Words that show that the takeover succeeded, or that the kernel's settings (Yama) forbid it.
 const SAID: [&str; 3] = ["the first process was taken over", "not to be had: [Errno 1]", "not to be had: [Errno 13]"];
 
 fn argv(way: &str, mark: &str) -> Vec<String> {
@@ -45,7 +45,7 @@ async fn a_check_that_takes_over_its_first_process_ends_all_the_same() {
         let confined = Some((sandbox.clone(), Given::default()));
         let ended = world.run_argv(argv(way, &mark), confined, time_out, &[]).await;
         let is_said = SAID.iter().any(|words| ended.output.contains(words));
-        // Who ends at once says nothing more.
+        // A check that ends at once prints nothing more.
         assert!(is_said || ["exits", "writes by file"].contains(&way), "{way}: {ended:?}");
         assert!(ends || ended.output.contains("[stopped after"), "{way}: {ended:?}");
         world.has_lost(&mark, way).await;
@@ -64,7 +64,7 @@ async fn a_check_that_takes_over_its_first_process_ends_with_the_host() {
         let folders = Folders::make(world.path(&format!("host/.holdshort/{number}"))).unwrap();
         sandbox.hand_over(&folders).unwrap();
         let mark = mark(WAYS.len() + number);
-        // In the host's place stands a shell, which does not pass on that it is killed.
+        // A shell stands in the host's place, and it does not tell its child when it is killed.
         let mut host = Command::new("sh");
         host.args(["-c", "\"$@\"; :", "sh"]).args(sandbox.argv(&folders, &Given::default(), &argv(way, &mark)));
         let mut host = host.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();

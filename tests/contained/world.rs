@@ -1,4 +1,5 @@
-//! A machine with a host: its folder with a token and a journal, a repository with a branch that nobody may see, an endpoint, sockets, a process.
+//! A machine with a host: its folder with a token and a journal, a repository with a secret branch, an endpoint,
+//! sockets, and a process.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -21,10 +22,10 @@ use serde_json::{Value, json};
 
 use super::skipped::skipped;
 
-/// What nobody inside may get hold of. Each secret is this and the name of its place.
+/// The beginning of every secret that a check must not get. The name of the secret's place follows it.
 pub const SECRET: &str = "swordfish";
 
-/// The sandbox of this machine.
+/// The sandbox of this machine, or `None`.
 pub fn sandbox() -> Option<Sandbox> {
     static FOUND: LazyLock<Result<Sandbox, Unavailable>> = LazyLock::new(Sandbox::find);
     match &*FOUND {
@@ -36,7 +37,7 @@ pub fn sandbox() -> Option<Sandbox> {
     }
 }
 
-/// How a check ended, as its agent is told.
+/// The result of a check, as its agent is told.
 #[derive(Debug)]
 pub struct Ended {
     pub passed: bool,
@@ -49,13 +50,14 @@ pub struct World {
     pub endpoint: TcpListener,
     pub abstract_name: String,
     _sockets: [UnixListener; 2],
-    /// A process of the host's user with a secret in its environment.
+    /// A process of the host's user, with a secret in its environment.
     pub victim: Child,
 }
 
 impl World {
     pub fn new() -> Self {
-        // As the program does when it starts: what the test's own parent had open is nothing to a check.
+        // The program does the same when it starts. Descriptors that the test's parent had open are not a matter of the
+        // check.
         close_fds::set_fds_cloexec(3, &[]);
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);
@@ -86,7 +88,7 @@ impl World {
         world
     }
 
-    /// `main` has a link to the token in it and a tag; `private` has a file of its own.
+    /// The branch `main` contains a link to the token, and has a tag. The branch `private` has its own file.
     fn make_repository(&self) {
         self.git(&["init", "-q", "-b", "main", "."]);
         let repository = self.path("repository");
@@ -123,7 +125,7 @@ impl World {
         self.folder.path().join(below)
     }
 
-    /// Runs `script` as a check on `main`. The words in capitals stand for places of this world.
+    /// Runs `script` as a check on `main`. The words in capitals are replaced by places of this world.
     pub async fn run(&self, script: &str, confined: Option<(Sandbox, Given)>, time_out: Duration) -> Ended {
         let argv = ["sh", "-c", &self.filled_in(script)].map(str::to_owned).to_vec();
         self.run_argv(argv, confined, time_out, &[]).await
@@ -169,7 +171,7 @@ impl World {
         .fold(script.to_owned(), |script, (name, value)| script.replace(name, &value))
     }
 
-    /// Waits until no process of this machine has the text in its command line, and fails if that does not come.
+    /// Waits until no process of this machine has `text` in its command line. Fails if one remains.
     pub async fn has_lost(&self, text: &str, way: &str) {
         for _ in 0..200 {
             if !self.has_process(text) {
@@ -197,7 +199,7 @@ impl Drop for World {
     }
 }
 
-/// Asks for the check as an agent does.
+/// Asks for the check, as an agent does.
 pub async fn ended(checks: &Checks) -> Ended {
     let import =
         functions().unwrap().into_iter().find(|import| import.capability.interface().contains("/checks@")).unwrap();

@@ -1,4 +1,4 @@
-//! The review page: whatever a text tries, the document has no tag and no attribute that it would not have anyway, and all of the text can be read.
+//! The review page: no text can add a tag or an attribute to the document, and all of the text can be read.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::corpus::{CORPUS, assert_harmless, assert_visible};
 use crate::evidence;
 use crate::world::{Held, How, World, proposal};
 
-/// A proposal with the text wherever an agent or a connector may write.
+/// A proposal with the text in every place where an agent or a connector may write.
 async fn held(world: &World, text: &str) -> Held {
     let plain = proposal(text, &How::PLAIN);
     let bytes = text.as_bytes().to_vec();
@@ -29,7 +29,7 @@ async fn held(world: &World, text: &str) -> Held {
     world.proposed(Proposed::Hold(Box::new(proposal))).await
 }
 
-/// Alice's cookie.
+/// Signs Alice in, and returns her cookie.
 async fn sign_in(world: &World) -> String {
     let form = post("/sign-in", &json!(null)).without("Authorization").with("Origin", "http://holdshort.test");
     let form = form.with("Content-Type", "application/x-www-form-urlencoded").body("token=token-of-alice");
@@ -41,7 +41,8 @@ fn browse(path: &str, cookie: &str) -> Request {
     get(path).without("Authorization").with("Cookie", cookie)
 }
 
-/// A document's tags with their attributes, in which ids, seals and times stand as `#`; and what is between them.
+/// The tags of a document with their attributes, with ids, seals and times replaced by `#`; and the text between the
+/// tags.
 fn taken_apart(html: &str) -> (BTreeSet<String>, String) {
     let (mut tags, mut text, mut rest) = (BTreeSet::new(), String::new(), html);
     while let Some((before, after)) = rest.split_once('<') {
@@ -70,7 +71,7 @@ fn taken_apart(html: &str) -> (BTreeSet<String>, String) {
 async fn every_text_is_text_on_the_page() {
     let world = World::new().await;
     let cookie = sign_in(&world).await;
-    // What may be there: what is there for a harmless text, and for one that is marked and has several lines.
+    // The allowed tags: those for a harmless text, and those for a text that has a warning and several lines.
     let mut known = BTreeSet::new();
     for text in ["plain", "a\u{202e}b\nc\nd", "a\u{200f}b", "--- a/x\n+++ b/x\n@@ -1 +1 @@\n-a\n+b\n"] {
         let held = held(&world, text).await;
@@ -92,7 +93,7 @@ async fn every_text_is_text_on_the_page() {
                 let new: Vec<&String> = tags.difference(&known).collect();
                 assert!(new.is_empty(), "{what}: {new:?}");
             }
-            // Signs of the host's own.
+            // Characters of the host's own text.
             let text = text.replace(|c| "·–−".contains(c) && !bait.shown.contains(c), "");
             if path != "/" {
                 assert_harmless(&text, [bait], &what);
@@ -100,7 +101,7 @@ async fn every_text_is_text_on_the_page() {
                 pages += 1;
             }
         }
-        // The list is short, so that the next one is not lost in it.
+        // The run is cancelled, so that the list stays short and the next call is on its first page.
         let cancel = holdshort_gate::command::CancelRun { by: "olga".into(), reason: None };
         let _ = world.submit(&held.run, None, cancel).await.unwrap();
     }

@@ -1,23 +1,24 @@
-//! The texts, and what must be true wherever one is shown.
+//! The texts of the corpus, and what must be true wherever a text is shown.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 use serde::Deserialize;
 
-/// A text, and what whoever reads it must see.
+/// A text, and what its reader must see.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bait {
-    /// What kind of attack it is.
+    /// The class of the attack.
     pub class: String,
-    /// What it tries.
+    /// What the attack tries.
     pub attack: String,
-    /// It, as it comes.
+    /// The text as an agent or program sends it.
     pub text: String,
-    /// What must be visible, on one line.
+    /// The visible form of the text, on one line.
     pub shown: String,
-    /// What the warnings about it must say; none where it deceives nobody who can see all of it.
+    /// What the warnings about the text must say. The list is empty if a reader who sees all of the text is not
+    /// deceived.
     pub marks: Vec<String>,
 }
 
@@ -37,10 +38,11 @@ pub fn classes() -> BTreeMap<&'static str, Vec<&'static Bait>> {
     classes
 }
 
-/// Signs of the frame, of the host's own words, and what stands for bytes that are no text.
+/// The characters of the frame and of the host's own words, and the character for bytes that are not text.
 const FRAME: &str = "│┊…µ\u{fffd}";
 
-/// What may stand in an output that shows these texts: what a screen of ASCII has, the frame, and what `shown` says. So nothing that it does not say.
+/// Checks the characters of an output that shows these texts. Allowed are the characters of an ASCII screen, those of
+/// the frame, and those of `shown`.
 pub fn assert_harmless<'a>(output: &str, baits: impl IntoIterator<Item = &'a Bait>, what: &str) {
     let visible: BTreeSet<char> = baits
         .into_iter()
@@ -51,18 +53,19 @@ pub fn assert_harmless<'a>(output: &str, baits: impl IntoIterator<Item = &'a Bai
     assert!(harm.is_empty(), "{what}: {harm:?} in\n{output:?}");
 }
 
-/// All of a text can be read in an output, line by line where it has several; what only wraps is put together first.
+/// Checks that all of a text can be read in an output, line by line if it has several lines. Wrapped lines are joined
+/// first.
 pub fn assert_visible(output: &str, bait: &Bait, what: &str) {
-    // Spaces of a run are written out on one line, and stay as they are in a block.
+    // On one line, spaces of a run of spaces are written out. In a block they stay as they are.
     let output = unwrapped(output).replace("<U+0020>", " ");
     for part in bait.shown.split("<U+000A>") {
-        // A space at the end of a line is written out where the text stands as a block.
+        // A space at the end of a line is written out if the text stands as a block.
         let part = part.trim_end_matches(' ');
         assert!(output.contains(part), "{what}: no `{part}` of `{}` in\n{output}", bait.attack);
     }
 }
 
-/// The text without the breaks that its width made.
+/// The text without the line breaks that its width made.
 pub fn unwrapped(shown: &str) -> String {
     let mut text = String::new();
     for line in shown.lines() {
@@ -77,7 +80,7 @@ pub fn unwrapped(shown: &str) -> String {
     text
 }
 
-/// What no screen shows as itself, by ranges and not by the tables that the host uses.
+/// Characters that no screen draws as themselves, as ranges of this test's own, not from the tables of the host.
 fn is_hidden(c: char) -> bool {
     let ranges = [
         0x00..=0x1f,
@@ -121,7 +124,7 @@ fn the_corpus_says_itself_what_must_be_seen() {
         assert!(texts.insert(text), "{attack}: twice");
         assert!(!shown.contains(is_hidden), "{class}: {attack}: {shown:?}");
         assert!(marks.iter().all(|mark| !mark.is_empty()));
-        // What can be seen stands there as it is; what cannot, as its number and nothing else.
+        // A visible character stands in `shown` as itself, and an invisible one as its code point.
         let mut rest = shown.as_str();
         for c in text.chars() {
             let number = format!("<U+{:04X}>", u32::from(c));

@@ -1,5 +1,5 @@
-//! No false alarm: what people call themselves and each other, write over their mail and pay for, in their own language, is drawn so that no two
-//! texts look alike, and takes nobody's typed word (`data/honest`).
+//! No false alarms: names, mail and payment texts of ordinary people in their own languages (`data/honest`). No two
+//! different texts are drawn alike, and no text demands a confirmation word.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ fn read<T: for<'a> Deserialize<'a>>(name: &str) -> T {
     serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap()
 }
 
-/// Warnings, and notes, about a text in an action.
+/// The warnings and the notes about a text in an action.
 fn told(text: &str) -> (Vec<String>, Vec<String>) {
     let arguments = json!({ "x": text });
     let matter = CallContent {
@@ -36,7 +36,7 @@ fn told(text: &str) -> (Vec<String>, Vec<String>) {
     (matter.warnings(), matter.notes())
 }
 
-/// Every text, and what kind of text it is.
+/// Every text, with its kind.
 fn honest() -> Vec<(String, String)> {
     let languages: Vec<Language> = read("languages");
     assert!(languages.len() >= 40, "{} languages", languages.len());
@@ -68,7 +68,8 @@ fn no_language_is_an_alarm() {
     evidence::figure("T37", "honest texts without an alarm", all.len() as u64);
 }
 
-/// Two spellings of one name are drawn as two, and whatever is written out of an honest text is noted.
+/// Two spellings of one name are drawn differently, and a text of which a character is written out as a code has a
+/// note.
 #[test]
 fn two_spellings_never_look_the_same() {
     let mut drawn: BTreeMap<String, String> = BTreeMap::new();
@@ -86,7 +87,8 @@ fn two_spellings_never_look_the_same() {
     }
 }
 
-/// What deceives is warned of still; what is only noted is what honest texts have, and the corpus has ten or so of it.
+/// A deceiving text still gets a warning. A text of the corpus gets only a note if honest texts have the same feature;
+/// there are about ten such texts.
 #[test]
 fn what_deceives_is_an_alarm() {
     let (mut alarms, mut noted) = (0, Vec::new());
@@ -100,7 +102,7 @@ fn what_deceives_is_an_alarm() {
     let expected: Vec<String> = read("noted");
     assert_eq!(noted, expected, "what the corpus marks and nobody is warned of");
     assert!(alarms > 150, "{alarms}");
-    // What looks like honest text and is not.
+    // Texts that look like honest texts and are not.
     for text in [
         "alice\u{200c}bob",
         "pay\u{200d}pal",
@@ -141,12 +143,12 @@ fn what_deceives_is_an_alarm() {
     }
 }
 
-/// The note that says a text's code points, if it has one.
+/// The note with the code points of a text, or an empty text.
 fn spelled(text: &str) -> String {
     told(text).1.into_iter().filter(|note| note.contains("in order: U+")).collect()
 }
 
-/// Each pair is drawn alike on some machine, and told apart by its notes.
+/// On some machine each pair is drawn alike. The notes of the two texts differ.
 #[test]
 fn what_looks_alike_is_told_apart_by_its_code_points() {
     let pairs = [
@@ -186,7 +188,7 @@ fn what_looks_alike_is_told_apart_by_its_code_points() {
     evidence::figure("T37", "pairs told apart by their code points", pairs.len() as u64);
 }
 
-/// A note that comes for ordinary text would be overlooked too.
+/// If ordinary text had such notes, reviewers would stop reading them.
 #[test]
 fn what_has_a_look_of_its_own_has_no_code_points() {
     let noted: Vec<String> = [

@@ -1,4 +1,4 @@
-//! The renderers themselves: every text, in every field that reaches eyes, at several widths.
+//! The renderers: every text of the corpus, in every field that is shown, at several widths.
 
 use holdshort::review::terminal::{self, Line, Tone, plain};
 use holdshort::review::{CallContent, Screenful, Shown, ShownExhibit, changes, screen};
@@ -11,12 +11,12 @@ use unicode_width::UnicodeWidthStr;
 use crate::corpus::{Bait, CORPUS, assert_harmless, assert_visible, unwrapped};
 use crate::evidence;
 
-/// As narrow as nobody has it, usual ones, and none.
+/// A width narrower than any real terminal, usual widths, and no limit.
 const WIDTHS: [usize; 4] = [20, 60, 100, usize::MAX];
-/// What stands in the other fields.
+/// The text of the other fields.
 const PLAIN: &str = "plain";
 
-/// The arguments of the consequential capabilities as agents send them, with `text` in every field of a text.
+/// The arguments of the consequential capabilities as agents send them, with `text` in every text field.
 fn calls(text: &str) -> Vec<(&'static str, Value)> {
     let rationale = json!({"summary": text, "confidence": 0.5, "exhibits": [{"title": text, "text": text}]});
     let file = json!({"path": text, "sha256": text});
@@ -35,7 +35,7 @@ fn calls(text: &str) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// Where a text stands on a page, besides its arguments.
+/// The places of a page where a text can stand, besides the arguments.
 struct Around<'a> {
     summary: &'a str,
     fact: &'a str,
@@ -45,7 +45,7 @@ struct Around<'a> {
 }
 
 impl<'a> Around<'a> {
-    /// The text in one place after the other, and in all.
+    /// The text in each place alone, and then in all places.
     fn each(text: &'a str) -> Vec<Self> {
         let plain = || Self { summary: PLAIN, fact: PLAIN, title: PLAIN, evidence: PLAIN, precondition: PLAIN };
         vec![
@@ -79,10 +79,10 @@ impl<'a> Around<'a> {
     }
 }
 
-/// A page in one of the renderers: its name, the text that a reader gets, and the lines of it that are headings.
+/// A renderer: its name, and a function that returns the rendered text and those of its lines that are headings.
 type Renderer = (&'static str, fn(&Around<'_>, &Value, usize) -> (String, Vec<String>));
 
-/// Whatever renders a page. Another one is another line here.
+/// All renderers of a page. A new renderer needs a line here.
 const RENDERERS: [Renderer; 2] = [
     ("terminal", |around, arguments, columns| {
         let lines = around.lines(arguments, columns);
@@ -95,7 +95,7 @@ const RENDERERS: [Renderer; 2] = [
     }),
 ];
 
-/// What stands in the cells of a screen that is high enough for all of it.
+/// The cells of a screen that is high enough for the whole page.
 fn cells(lines: &[Line], columns: usize) -> String {
     let body = screen::rows(lines, columns);
     let area = Rect::new(0, 0, columns.try_into().unwrap(), body.len().try_into().unwrap());
@@ -108,7 +108,7 @@ fn cells(lines: &[Line], columns: usize) -> String {
         while usize::from(x) < width {
             let symbol = buffer[(x, y)].symbol();
             page.push_str(symbol);
-            // The cells behind a wide sign are its own.
+            // The cells after a wide character belong to that character.
             x += u16::try_from(symbol.width()).unwrap().max(1);
         }
         page.push('\n');
@@ -121,7 +121,7 @@ fn headings(lines: &[Line]) -> Vec<String> {
     headings.map(|line| line.text().to_owned()).collect()
 }
 
-/// The lines of a page that begin where only the host writes.
+/// The lines of a page that begin at the left edge, where only the host writes.
 fn outer(page: &str) -> Vec<String> {
     page.lines().filter(|line| !line.is_empty() && !line.starts_with("  ")).map(str::to_owned).collect()
 }
@@ -130,10 +130,11 @@ fn outer(page: &str) -> Vec<String> {
 fn every_page_shows_all_of_it_and_is_the_hosts() {
     let mut renderings = 0;
     for (number, bait) in CORPUS.iter().enumerate() {
-        // Every width with every kind of call, over the texts.
+        // The width changes from text to text, so that every width meets every kind of call.
         let columns = WIDTHS[number % WIDTHS.len()];
         for (call, arguments) in calls(&bait.text) {
-            // One kind of call with the text in each place around it, the others with it in all of them.
+            // One kind of call is tried with the text in each place around it, the other kinds with the text in all
+            // places.
             let skipped = if call == "ask" { 0 } else { 5 };
             for around in Around::each(&bait.text).into_iter().skip(skipped) {
                 for (name, render) in RENDERERS {
@@ -141,7 +142,8 @@ fn every_page_shows_all_of_it_and_is_the_hosts() {
                     let (page, headings) = render(&around, &arguments, columns);
                     assert_harmless(&page, [bait], &what);
                     assert_visible(&page, bait, &what);
-                    // The first heading is the summary. What else begins at the edge is a heading of the host's, and one of those it always has.
+                    // The first heading is the summary. Every other line that begins at the edge must be one of the
+                    // host's known headings.
                     let summary = unwrapped(&page).lines().nth(1).unwrap_or_default().to_owned();
                     assert!(around.summary != PLAIN || summary == PLAIN, "{what}: {summary}");
                     let edge = outer(&page);
@@ -160,7 +162,7 @@ fn every_page_shows_all_of_it_and_is_the_hosts() {
     evidence::figure("T9", "renderings", renderings);
 }
 
-/// The host's headings, as far as they stand on one line at these widths; a longer one goes on with a sign of its own.
+/// The host's headings that fit on one line at these widths. A longer heading continues with a special character.
 const HEADINGS: &[&str] = &[
     "Warnings",
     "What would be done",
@@ -175,7 +177,7 @@ const HEADINGS: &[&str] = &[
     "The agent's rationale ",
 ];
 
-/// What is printed in other places than pages: each kind of line, and what it must begin with.
+/// The other kinds of printed line, each with the text that the line must begin with.
 fn others(bait: &Bait, columns: usize) -> u64 {
     let text = bait.text.as_str();
     let (before, after) =
@@ -210,7 +212,8 @@ fn others(bait: &Bait, columns: usize) -> u64 {
             "{what}: {page}"
         );
     }
-    // Programs read these whole; the text comes back as it was, from what a terminal can show.
+    // Programs read these values whole. The output has only characters that a terminal can show, and parses back to the
+    // same text.
     let value = json!({"note": text, text: [text]});
     for shown in [Shown::json(&value), Shown::json_line(&value)] {
         let shown = shown.to_string();
@@ -223,7 +226,7 @@ fn others(bait: &Bait, columns: usize) -> u64 {
     kinds.len() as u64 + 3
 }
 
-/// What is disguised is marked, with what the corpus says and nothing else; what only looks odd is not.
+/// Each deceiving text gets exactly the warnings that the corpus lists. A text that only looks odd gets none.
 #[test]
 fn what_is_disguised_is_marked() {
     let (mut marked, mut wrong) = (0, Vec::new());

@@ -1,5 +1,5 @@
-//! What the program prints, as whoever runs it reads it: a real endpoint over a journal in which every text that an agent, a program or a reviewer
-//! can have written is bait, and the real binary as its client.
+//! What the program prints: a real endpoint over a journal in which every text that an agent, a program or a reviewer
+//! can write is bait, and the real binary as its client.
 
 use std::process::Command;
 
@@ -19,7 +19,7 @@ use crate::evidence;
 use crate::support::HOLDSHORT;
 use crate::world::{How, World, decide, proposal};
 
-/// A folder from which the binary asks a world, as alice.
+/// A folder in which the binary uses a world, as Alice.
 struct Desk {
     folder: TempDir,
     url: String,
@@ -34,7 +34,7 @@ impl Desk {
         Self { folder, url: format!("http://{}", world.at) }
     }
 
-    /// All that a command prints. It may fail; then it says why.
+    /// Everything that a command prints. If the command fails, it prints why.
     async fn run(&self, arguments: &[&str]) -> String {
         let mut command = Command::new(HOLDSHORT);
         command.args(arguments).args(["--url", &self.url, "--token-file", "token"]).current_dir(self.folder.path());
@@ -46,7 +46,7 @@ impl Desk {
     }
 }
 
-/// An action that says `text`, in a field and as the agent's reason.
+/// An action with `text` in a field and in the agent's rationale.
 fn action(text: &str) -> Action {
     let fields = ["text", "rationale"].map(|name| (name.to_owned(), WitType::String));
     let function = FunctionType { params: fields.into(), result: None };
@@ -63,7 +63,7 @@ fn proposed(text: &str, how: &How) -> Proposal {
     proposal
 }
 
-/// A run in whose every text is bait; the numbers of the calls of each text.
+/// A run in which every text is bait, with the numbers of the calls for each text.
 struct Story<'a> {
     world: &'a World,
     run: RunId,
@@ -115,7 +115,7 @@ impl<'a> Story<'a> {
         id
     }
 
-    /// One text through everything that can be said about a call. The approvals that show it.
+    /// Puts one text into everything that can be said about a call. Returns the approvals that show it.
     async fn tell(&mut self, text: &str) -> [String; 6] {
         let done = self.start(text).await;
         self.finish(Outcome::Happened(json!({ "note": text })), Some(text)).await;
@@ -141,7 +141,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// Lines of an output that do not begin as those of its kind do.
+/// The lines of an output that do not begin as lines of its kind must.
 fn strays(output: &str, begins: impl Fn(&str) -> bool) -> Vec<&str> {
     output.lines().filter(|line| !line.is_empty() && !line.starts_with("  ") && !begins(line)).collect()
 }
@@ -158,7 +158,7 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
         let run = story.run.0.clone();
         for (number, bait) in baits.iter().enumerate() {
             let ids = story.tell(&bait.text).await;
-            // Every kind of approval in every class, and every text in one of them.
+            // One text is tried on every kind of approval, and every text on one of them.
             let shown = if number == 0 { &ids[..] } else { std::slice::from_ref(&ids[number % ids.len()]) };
             for id in shown {
                 let page = desk.run(&["approvals", "show", id, "--full"]).await;
@@ -170,7 +170,7 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
                 printed += 1;
             }
         }
-        // Written before this is; a blob waits for the lines of logs before it.
+        // Log lines are written before a blob that is put after them.
         let _ = world.journal.put_blob(vec![1]).await.unwrap();
         let end = match class.len() % 3 {
             0 => End::Finished(Ok(texts.join("\n"))),
@@ -248,7 +248,7 @@ const HEADINGS: [&str; 9] = [
     "What the agent requested",
 ];
 
-/// The endpoint's own answers, as `curl` prints them: whatever of a request or of the journal they repeat.
+/// The endpoint's answers, as `curl` prints them, with everything from a request or from the journal that they repeat.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_of_the_endpoint_can_be_read_as_it_comes() {
     let world = World::new().await;

@@ -1,6 +1,7 @@
-//! What the fuzzer and the ordinary test do with some bytes: one function for each thing that is read from somebody else.
+//! What the fuzzer and the ordinary test do with bytes: one function for each kind of input that comes from outside.
 //!
-//! Each fails by panicking, and returns whether the bytes were good enough to come to the end; a corpus has some of both kinds.
+//! Each function fails with a panic. It returns whether the bytes were accepted to the end. A corpus has inputs that
+//! are accepted and inputs that are not.
 #![allow(dead_code, reason = "a fuzz target uses one of them")]
 
 use std::path::{Path, PathBuf};
@@ -15,10 +16,10 @@ use holdshort_gate::{Action, Capability, Digest, EffectKey, Event, FunctionType,
 use serde::Deserialize;
 use serde_json::Value;
 
-/// A target's name, and what it does.
+/// The name of a target, and its function.
 pub(crate) type Target = (&'static str, fn(&[u8]) -> bool);
 
-/// All of them. The page for reviewers (HTML) and policy's language do not exist yet; they belong here with their first line.
+/// All targets. The review page (HTML) and the policy language have no target here.
 pub(crate) const TARGETS: &[Target] = &[
     ("action", action),
     ("component", component),
@@ -34,7 +35,8 @@ fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// An agent's call: arguments that fit their type are one value, with one spelling and one digest, however often they are read and written.
+/// An agent's call. Arguments that fit their type are one value with one spelling and one digest, however often they
+/// are read and written.
 pub(crate) fn action(bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Call {
@@ -63,7 +65,7 @@ pub(crate) fn action(bytes: &[u8]) -> bool {
     true
 }
 
-/// Types as WIT has them: every name once.
+/// Whether a type is possible in WIT: no name occurs twice.
 fn is_wit(ty: &WitType) -> bool {
     match ty {
         WitType::List(inner) | WitType::Option(inner) => is_wit(inner),
@@ -97,7 +99,7 @@ fn are_names<'a>(names: impl Iterator<Item = &'a String>) -> bool {
     names.into_iter().all(|name| !name.is_empty() && seen.insert(name))
 }
 
-/// A value of some type: its normal form is its own normal form.
+/// A value of some type. The normal form of a normal form must be the same.
 pub(crate) fn wit_value(bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Typed {
@@ -124,7 +126,8 @@ pub(crate) fn wit_value(bytes: &[u8]) -> bool {
     }
 }
 
-/// A journal's events, however they were changed by hand: what does not fit is an error, and what fits is read as it was written.
+/// The events of a journal, possibly changed by hand. Events that do not fit are an error, and events that fit are read
+/// as they were written.
 pub(crate) fn event(bytes: &[u8]) -> bool {
     let Some(events) = json::<Vec<Event>>(bytes) else { return false };
     let mut subject = Subject::new(JournalId("journal".into()), RunId("run".into()), EffectKey("key".into()));
@@ -137,7 +140,7 @@ pub(crate) fn event(bytes: &[u8]) -> bool {
     all_fit
 }
 
-/// A request to decide: the approval's id on the first line, the body below.
+/// A request to decide: the id of the approval on the first line, the body below.
 pub(crate) fn decision(bytes: &[u8]) -> bool {
     let end = bytes.iter().position(|byte| *byte == b'\n').unwrap_or(bytes.len());
     let (id, body) = (String::from_utf8_lossy(&bytes[..end]), bytes.get(end + 1..).unwrap_or_default());
@@ -150,7 +153,8 @@ pub(crate) fn decision(bytes: &[u8]) -> bool {
     checked.is_ok()
 }
 
-/// CallContent for a reviewer's terminal: nothing that a terminal would obey, and two different values never look alike.
+/// Call content on a reviewer's terminal: no character that a terminal obeys, and two different values never look
+/// alike.
 pub(crate) fn terminal(bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Shown {
@@ -204,7 +208,7 @@ fn are_harmless(lines: &[terminal::Line]) {
     }
 }
 
-/// Numbers as an action has them: one spelling each.
+/// Numbers in the form that an action uses: one spelling each.
 fn normal(value: &Value) -> Value {
     match value {
         Value::Number(_) => WitType::F64.normalise(value).unwrap_or(Value::Null),
@@ -214,7 +218,7 @@ fn normal(value: &Value) -> Value {
     }
 }
 
-/// An operator's file.
+/// An operator's configuration file.
 pub(crate) fn config(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let around = ConfigContext { folder: PathBuf::from("/nowhere"), is_repository: false, operator: "olga".into() };
@@ -227,7 +231,7 @@ pub(crate) fn config(bytes: &[u8]) -> bool {
     }
 }
 
-/// An agent's file, before anything of it is compiled.
+/// An agent's file, before any of it is compiled.
 pub(crate) fn component(bytes: &[u8]) -> bool {
     match Manifest::read(bytes) {
         Ok(manifest) => {
@@ -245,7 +249,7 @@ pub(crate) fn component(bytes: &[u8]) -> bool {
     }
 }
 
-/// Names as text: what can be read is written in the same way, so that one thing has one name.
+/// Names as text. A name that can be read is written in the same way, so that one thing has one name.
 pub(crate) fn ids(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let digest = text.parse::<Digest>().map(|digest| digest.to_string());

@@ -1,8 +1,10 @@
-//! A reviewer's monitor: it asks the host over and over whether it is alive, and how large it is, while something else goes on.
+//! A monitor: while something else goes on, it asks the host again and again whether the host is alive, and measures
+//! its size.
 //!
-//! What the machine itself takes is told by a second host, which has nothing to do and is asked at the same time: an answer of the host may take so much
-//! longer than the slowest of the second one's in the same moments. Where the system lets it, both hosts and the monitor go before whatever else the machine does;
-//! the children of a host are as much nicer than their host as ever.
+//! A second host without work is asked at the same time, to learn how slow the machine itself is. An answer of the
+//! first host may take `ANSWER_MAX` longer than the slowest answer of the second host in the same moments. If the
+//! system permits it, both hosts and the monitor get a higher priority than the rest of the machine. The children of a
+//! host are still nicer than their host by the usual amount.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -13,22 +15,23 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Folder, Host};
 
-/// An answer may take this long.
+/// How much longer an answer may take.
 const ANSWER_MAX: Duration = Duration::from_millis(100);
-/// What the host may grow by, in KiB.
+/// How much the host may grow, in KiB.
 const GROWTH_MAX: u64 = 64 << 10;
 const PAUSE: Duration = Duration::from_millis(5);
-/// How far the hosts go before other programs.
+/// The nice value of the hosts.
 const NICE: &str = "-10";
 
-/// One test at a time measures, from before its host starts: each keeps all cores busy with its children.
+/// Only one test measures at a time, and it takes this lock before its host starts, because each test keeps all cores
+/// busy with the host's children.
 static ALONE: Mutex<()> = Mutex::new(());
 
 pub fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A monitor at work.
+/// A running monitor.
 pub struct Monitor {
     stop: Arc<AtomicBool>,
     watching: JoinHandle<Vec<Answer>>,
@@ -37,7 +40,7 @@ pub struct Monitor {
     size: u64,
 }
 
-/// When a host was asked, and how long it took to say that it is alive.
+/// The time at which a host was asked, and how long its answer took.
 struct Answer {
     asked: Instant,
     took: Duration,
@@ -67,7 +70,7 @@ impl Monitor {
         Self { watching, beside, pid: host.pid(), size: peak(host.pid()), stop }
     }
 
-    /// Ends it, and holds the host to what it saw.
+    /// Ends the monitor, and checks what it has measured.
     pub fn end(self) {
         let grown = peak(self.pid).saturating_sub(self.size);
         self.stop.store(true, Ordering::Relaxed);
@@ -87,7 +90,8 @@ impl Monitor {
     }
 }
 
-/// Has all threads of a process go before others'. Only root may; without that the machine has to be quiet enough by itself.
+/// Gives all threads of a process a higher priority. Only root may do that. Without it the machine must be quiet
+/// enough.
 fn prefer(process: &str) {
     let tasks = match process {
         "thread-self" => vec![fs::read_link("/proc/thread-self").unwrap().file_name().unwrap().to_owned()],

@@ -1,16 +1,17 @@
-//! Components whose core modules are the weapon: they export `run` as an honest one does, and must be compiled before anything of them runs.
+//! Components that attack with their core modules: they export `run` like an honest component, and must be compiled
+//! before any of them runs.
 
 use crate::encode::{and, and_module, function, functions, leb, module, section, signed, sized, vec};
 
 const I32: u8 = 0x7f;
 const V128: u8 = 0x7b;
 
-/// Code within code.
+/// Nested code.
 fn nested(opening: &[u8], depth: usize, innermost: &[u8]) -> Vec<u8> {
     [opening.repeat(depth).as_slice(), innermost, &[0x0b].repeat(depth)].concat()
 }
 
-/// Every local is changed in the innermost of many loops, each of which may be gone round again.
+/// Many nested loops, each of which may repeat. The innermost loop changes every local.
 fn loops_times_locals(loops: usize, locals: usize) -> Vec<u8> {
     let change = |local: usize| [&[0x20][..], &leb(local), &[0x41, 1, 0x6a, 0x21], &leb(local)].concat();
     let changes = (0..locals).flat_map(change).collect::<Vec<u8>>();
@@ -19,23 +20,23 @@ fn loops_times_locals(loops: usize, locals: usize) -> Vec<u8> {
     functions(1, |_| function(&[(locals, I32)], &nested(&[0x03, 0x40], loops, &code)))
 }
 
-/// One function, of this code over and over.
+/// One function that repeats this code.
 fn repeated(code: &[u8], count: usize, locals: &[(usize, u8)]) -> Vec<u8> {
     functions(1, |_| function(locals, &code.repeat(count)))
 }
 
-/// Two bytes of data so far from each other that the image between them is kept whole.
+/// Two bytes of data, so far apart that the compiled module contains the whole image between them.
 fn sparse() -> Vec<u8> {
     let data = |at: usize| [&[0, 0x41][..], &signed(at), &[0x0b, 1, 7]].concat();
     module(&[(5, vec![1, 0, 0x80, 0x02]), (11, [leb(2), data(0), data(15 << 20)].concat())])
 }
 
-/// A module of many parts of one kind.
+/// A module with many parts of one kind.
 fn crowd(id: u8, count: usize, part: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
     module(&[(id, vec(count, part))])
 }
 
-/// A name, and the bytes.
+/// The name and the bytes of each bomb.
 pub fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     let named = |index: usize| sized(format!("n{index}").as_bytes());
     let wide = [&[0x60][..], &vec(900, |_| vec![I32]), &vec(900, |_| vec![I32])].concat();

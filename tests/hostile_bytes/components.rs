@@ -1,4 +1,4 @@
-//! Every bomb as a configured agent of one host, with honest agents among them.
+//! Every hostile component ("bomb") is configured as an agent of one host, with honest agents among them.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -10,14 +10,16 @@ use crate::beside::{Monitor, alone};
 use crate::support::{Folder, PATIENCE, component};
 use crate::{code, evidence, types};
 
-/// Small, so that bombs take seconds, and so that what is loaded of them, up to 32 at a time, is small too. An honest component is far below them.
+/// Small limits, so that each bomb takes only seconds, and so that the memory for loading up to 32 of them is small
+/// too. An honest component is far below these limits.
 const LIMITS: &str =
     "component-mib = 24\nload-memory-mib = 256\nload-cpu-seconds = 2\nload-seconds = 60\nload-compiled-mib = 4\n";
-/// A reason that a person can read.
+/// The longest reason that a person can read.
 const REASON_CHARS_MAX: usize = 12_000;
-/// And that a terminal shows in some lines.
+/// The longest line of a reason: a terminal shows it in a few lines.
 const LINE_CHARS_MAX: usize = 800;
-/// What becomes of these is known; of the others, that they are refused in a bounded text or load.
+/// Bombs whose result is known, with words of the reason. Each of the others is refused with a text of bounded length,
+/// or it loads.
 const KNOWN: [(&str, &str); 14] = [
     ("nested-instance-types", "nested"),
     ("nested-instance-types-100000", "nested"),
@@ -35,7 +37,7 @@ const KNOWN: [(&str, &str); 14] = [
     ("run-of-pairs", "exports `run: func("),
 ];
 
-/// A wrong `run`, whose type is a few bytes and enormous when it is written out.
+/// A component whose `run` has the wrong type. The type has a few bytes, and is enormous when it is written out.
 fn run_of_pairs() -> Vec<u8> {
     let pairs: String = (1..16).map(|n| format!("(type $t{n} (tuple $t{0} $t{0}))", n - 1)).collect();
     wat::parse_str(format!(
@@ -72,15 +74,17 @@ fn no_component_takes_the_host_along() {
         if now == 0 {
             break agents;
         }
-        // Each of them may take its time, and so may a busy machine.
+        // A bomb may need its time, and a busy machine may need more. So the patience begins again whenever an agent
+        // has been loaded.
         if now < left {
             (left, since) = (now, Instant::now());
         }
         assert!(since.elapsed() < PATIENCE, "{now} agents are still loading");
-        // No more often: the list is long, and writing it out is work that the bombs do not make.
+        // The test does not ask more often, because the list is long, and writing it would be measured as work for the
+        // bombs.
         thread::sleep(Duration::from_millis(250));
     };
-    // An honest agent among them runs as ever.
+    // An honest agent among the bombs runs as usual.
     let run = host.start("many-calls", "routine=0 held=1");
     let held = host.held(&run);
     host.approve(&held);

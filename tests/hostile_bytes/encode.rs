@@ -1,4 +1,4 @@
-//! Just enough of the binary format to say what no tool would write.
+//! A small encoder of the binary format, for components that no tool would write.
 
 /// A number in LEB128.
 pub fn leb(mut number: usize) -> Vec<u8> {
@@ -13,7 +13,8 @@ pub fn leb(mut number: usize) -> Vec<u8> {
     }
 }
 
-/// A number as constant instructions and types have it, where the highest bit would be taken for a sign.
+/// A number in the signed form that constant instructions and types use, where the highest bit of the last byte is the
+/// sign.
 pub fn signed(number: usize) -> Vec<u8> {
     let mut bytes = leb(number);
     if bytes.last().is_some_and(|last| last & 0x40 != 0) {
@@ -23,17 +24,17 @@ pub fn signed(number: usize) -> Vec<u8> {
     bytes
 }
 
-/// A length, and the bytes.
+/// The bytes with their length in front.
 pub fn sized(bytes: &[u8]) -> Vec<u8> {
     [&leb(bytes.len()), bytes].concat()
 }
 
-/// A section or a custom section of either layer.
+/// A section, or a custom section, of a module or of a component.
 pub fn section(id: u8, body: &[u8]) -> Vec<u8> {
     [&[id][..], &sized(body)].concat()
 }
 
-/// `count` times what `item` writes, with the count in front.
+/// `count` items, each written by `item`, with the count in front.
 pub fn vec(count: usize, item: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
     let mut bytes = leb(count);
     (0..count).for_each(|index| bytes.extend(item(index)));
@@ -43,7 +44,7 @@ pub fn vec(count: usize, item: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
 pub const MODULE: &[u8] = b"\0asm\x01\0\0\0";
 pub const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
 
-/// A core module of these sections.
+/// A core module with these sections.
 pub fn module(sections: &[(u8, Vec<u8>)]) -> Vec<u8> {
     sections.iter().fold(MODULE.to_vec(), |module, (id, body)| [module, section(*id, body)].concat())
 }
@@ -54,12 +55,13 @@ pub fn function(locals: &[(usize, u8)], code: &[u8]) -> Vec<u8> {
     sized(&[&locals, code, &[0x0b]].concat())
 }
 
-/// A module of one type without parameters and results, and these functions.
+/// A module with one type, without parameters and results, and these functions.
 pub fn functions(count: usize, function: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
     module(&[(1, vec![1, 0x60, 0, 0]), (3, vec(count, |_| vec![0])), (10, vec(count, function))])
 }
 
-/// An honest component, which exports `run`, asks for nothing and returns what it is given. Its core modules are number 0 and 1.
+/// An honest component: it exports `run`, imports nothing, and returns its input. Its core modules have the numbers 0
+/// and 1.
 pub fn honest() -> Vec<u8> {
     wat::parse_str(
         r#"(component
@@ -84,12 +86,12 @@ pub fn honest() -> Vec<u8> {
     .unwrap()
 }
 
-/// The honest component with something behind it.
+/// The honest component, followed by these sections.
 pub fn and(tail: &[Vec<u8>]) -> Vec<u8> {
     [honest(), tail.concat()].concat()
 }
 
-/// The honest component with a core module, which is instantiated.
+/// The honest component with one more core module, which is instantiated.
 pub fn and_module(module: &[u8]) -> Vec<u8> {
     and(&[section(1, module), section(2, &[1, 0, 2, 0])])
 }

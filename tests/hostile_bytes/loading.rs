@@ -1,4 +1,5 @@
-//! How agents come into a host: beside its work, from a cache that it does not fill itself, and again when that is gone.
+//! How a host loads agents: while it serves requests, from a cache that only a child process fills, and again when the
+//! cache is gone.
 
 use std::fs;
 use std::net::TcpListener;
@@ -19,7 +20,7 @@ fn ready(host: &Host, agent: &str) {
     until("loaded agent", || (state(host, agent)["state"] == "ready").then_some(()));
 }
 
-/// The compiled components in a folder's cache, without the files beside them.
+/// The compiled components in the cache of a folder, without the other files there.
 fn entries(folder: &Folder) -> Vec<PathBuf> {
     let versions = folder.path().join(".holdshort/compiled/modules");
     let versions = fs::read_dir(versions).into_iter().flatten().map(|version| version.unwrap().path());
@@ -46,7 +47,8 @@ fn what_a_child_compiled_is_used_by_every_later_host() {
     assert_eq!(fs::metadata(entry).unwrap().modified().unwrap(), written, "nothing was compiled again");
     assert_eq!(entries(&folder).len(), 1);
     host.stop();
-    // Whatever happened to it, a child makes it anew. A host that compiled by itself would keep it under another name.
+    // Whatever happened to the cached file, a child writes it again. If the host itself compiled, the file would have
+    // another name.
     for harm in [|entry: &PathBuf| fs::remove_file(entry).unwrap(), |entry: &PathBuf| fs::write(entry, b"").unwrap()] {
         harm(entry);
         let host = folder.serve();
@@ -63,7 +65,8 @@ fn what_a_child_compiled_is_used_by_every_later_host() {
 #[test]
 fn a_cache_that_cannot_be_written_is_a_plain_error() {
     let folder = Folder::new(&["many-calls"], "");
-    // A file where wasmtime's folder would be; the tests may run as root, whom permissions do not keep out.
+    // A file stands in the place of wasmtime's folder. Permissions alone would not be enough, because the tests may run
+    // as root.
     folder.write(".holdshort/compiled/modules", "");
     fs::set_permissions(folder.path().join(".holdshort"), fs::Permissions::from_mode(0o700)).unwrap();
     let host = folder.serve();
@@ -71,7 +74,7 @@ fn a_cache_that_cannot_be_written_is_a_plain_error() {
         until("agent that has failed", || Some(state(&host, "many-calls")).filter(|one| one["state"] == "failed"));
     let problem = agent["problem"].as_str().unwrap();
     assert!(problem.contains("compiled code cannot be kept in `") && problem.contains("compiled`"), "{problem}");
-    // That is the machine's fault, so the next run tries again.
+    // The machine caused this error, so the next run tries again.
     fs::remove_file(folder.path().join(".holdshort/compiled/modules")).unwrap();
     runs(&host);
 }
@@ -99,14 +102,15 @@ fn a_host_serves_before_it_has_read_an_agent_and_ends_with_its_children() {
     };
     let child = until("child", || children().first().cloned());
     host.kill();
-    // Killed, a host cannot end its children; the kernel does.
+    // A killed host cannot end its children. The kernel ends them.
     until("end of the child", || {
         let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         (stat.is_empty() || stat.contains(") Z ")).then_some(())
     });
 }
 
-/// Policies are checked against the types of other people's functions, so the agents that import them are read before anything else is answered.
+/// Policies are checked against the types of imported functions. So the host reads the agents that import them before
+/// it answers other requests.
 #[test]
 fn a_host_that_reads_what_policies_speak_of_is_alive_and_says_that_it_is_starting() {
     let folder = Folder::new(&[], "");

@@ -1,4 +1,4 @@
-//! Policy texts as anybody with a token may send them to be tried.
+//! Hostile policy texts. Everyone with a token may send one for a backtest.
 
 use holdshort::policy::cases::Cases;
 use serde_json::json;
@@ -8,7 +8,7 @@ use crate::evidence;
 use crate::support::Folder;
 
 const LIMITS: &str = "[limits]\npolicy-memory-mib = 128\npolicy-cpu-seconds = 2\npolicy-seconds = 30\n";
-/// What the words about a text may take.
+/// The greatest length of the error about a text.
 const DETAIL_CHARS_MAX: usize = 60_000;
 
 /// A policy with this condition.
@@ -16,12 +16,12 @@ fn when(condition: &str) -> String {
     format!("permit (principal, action == Action::\"call\", resource) when {{ {condition} }};\n")
 }
 
-/// `open`, then `within`, then `close`, so many times.
+/// A condition of `count` times `open`, then `within`, then `count` times `close`.
 fn tower(open: &str, within: &str, close: &str, count: usize) -> String {
     when(&(open.repeat(count) + within + &close.repeat(count)))
 }
 
-/// Each with whether it is sound.
+/// Each text with its name, and whether it is a sound policy.
 fn texts() -> Vec<(&'static str, String, bool)> {
     let deep = |open, close| tower(open, "true", close, 20_000);
     let commented = |end: &str| when(&format!("// x{end}{}true{}\n", "(".repeat(30_000), ")".repeat(30_000)));
@@ -102,7 +102,8 @@ fn no_policy_takes_the_host_along() {
     let _alone = alone();
     let (_folder, host) = Folder::new(&["many-calls"], LIMITS).into_served();
     let texts = texts();
-    // What the host takes to try any policy, its own code for the most part, it has taken once.
+    // The host first tries one harmless policy, so that the memory it needs for any policy, mostly its own code, is not
+    // measured as growth.
     let body = json!({ "policies": [{ "name": "candidate", "text": texts[0].1 }], "add": true });
     assert_eq!(host.post("/v1/backtests", &body).0, 200);
     let monitor = Monitor::start(&host);
@@ -121,7 +122,7 @@ fn no_policy_takes_the_host_along() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // What is sound is read by the host as well.
+    // The sound texts are read by the host as well.
     monitor.end();
     evidence::figure("T34", "hostile policy texts", texts.len() as u64);
 }
@@ -137,7 +138,7 @@ fn a_deep_policy_file_is_a_plain_error() {
     assert!(said.contains("deep.cedar: it is nested too deep to be read"), "{said}");
 }
 
-/// Cases come along with policies; the library that reads them stops at a depth of its own.
+/// Cases come with policies. The library that reads them has its own limit of depth.
 #[test]
 fn deep_cases_are_a_plain_error() {
     for deep in [

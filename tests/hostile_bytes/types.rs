@@ -1,26 +1,26 @@
-//! Components whose types, names and sections are the weapon.
+//! Components that attack with their types, names and sections.
 
 use crate::encode::{COMPONENT, and, leb, section, signed, sized, vec};
 
-/// A component of its own, which exports nothing.
+/// A component with these sections only, which exports nothing.
 fn alone(sections: &[Vec<u8>]) -> Vec<u8> {
     [COMPONENT, &sections.concat()].concat()
 }
 
-/// How many types an honest component defines, before which nothing here begins to count.
+/// How many types the honest component defines. The indexes of further types begin here.
 const HONEST_TYPES: usize = 2;
 
-/// Types within types: `opening` opens one, `innermost` ends it.
+/// Nested types: `opening` opens each level, and `innermost` ends them.
 fn nested(opening: &[u8], depth: usize, innermost: &[u8]) -> Vec<u8> {
     section(7, &[&[1], opening.repeat(depth).as_slice(), innermost].concat())
 }
 
-/// Components within components.
+/// Nested components.
 fn matryoshka(depth: usize) -> Vec<u8> {
     (0..depth).fold(COMPONENT.to_vec(), |inner, _| [COMPONENT, &section(4, &inner)].concat())
 }
 
-/// An honest component with a chain of types in which each is made of the one before, and an import that takes the last.
+/// An honest component with a chain of types, each made of the one before, and an import that uses the last type.
 fn chain(length: usize, next: impl Fn(usize) -> Vec<u8>) -> Vec<u8> {
     let types = vec(length + 1, |index| if index == 0 { vec![0x73] } else { next(HONEST_TYPES + index - 1) });
     let length = HONEST_TYPES + length;
@@ -34,7 +34,7 @@ fn name(length: usize) -> Vec<u8> {
     [&[0][..], &sized(&b"a".repeat(length))].concat()
 }
 
-/// An honest component that imports an interface of this many functions.
+/// An honest component that imports an interface with this many functions.
 fn interface(functions: usize, name: impl Fn(usize) -> String) -> Vec<u8> {
     let exported = |index: usize| [&[4, 0][..], &sized(name(index).as_bytes()), &[1, 0]].concat();
     let declared = (0..functions).flat_map(exported).collect::<Vec<u8>>();
@@ -47,7 +47,7 @@ fn custom(name: &[u8], body: &[u8]) -> Vec<u8> {
     section(0, &[&sized(name), body].concat())
 }
 
-/// A name, and the bytes.
+/// The name and the bytes of each bomb.
 pub fn bombs() -> Vec<(&'static str, Vec<u8>)> {
     let pair = |index: usize| [&[0x6f, 2][..], &signed(index), &signed(index)].concat();
     let field = |letter: u8, index: usize| [&[1, letter][..], &signed(index)].concat();

@@ -1,4 +1,5 @@
-//! Every crate of `guest-examples/hostile`, and how its attack ends: alone, within its limits, for a reason that the operator is told.
+//! Every crate of `guest-examples/hostile`, and how its attack must end: only the attacker is stopped, within its
+//! limits, and the operator is told the reason.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -10,19 +11,19 @@ use crate::{decide_honest, evidence, folder, honest};
 
 /// How an attack ends.
 enum End {
-    /// As a trap, with these words in its reason.
+    /// The run ends with a trap, and the reason contains these words.
     Trapped(&'static str),
-    /// By itself, with these words in its result: it got nothing.
+    /// The run ends by itself, and its result contains these words: the attack got nothing.
     Finished(&'static str),
-    /// Before it began, with these words in the problem.
+    /// The run is refused before it starts, and the problem contains these words.
     Refused(&'static [&'static str]),
-    /// In a test of its own, in this file of this folder.
+    /// The attack has a test of its own, in this file of this folder.
     Elsewhere(&'static str),
 }
 
 use End::{Elsewhere, Finished, Refused, Trapped};
 
-/// Crate, task, and how it ends.
+/// The crate, its task, and how it must end.
 const ATTACKS: &[(&str, &str, End)] = &[
     ("chatter", "", Trapped("used up its 1000 ms of CPU time")),
     ("clockwatch", "", Trapped("used up its 1000 ms of CPU time")),
@@ -59,7 +60,7 @@ const ATTACKS: &[(&str, &str, End)] = &[
     ("trespass", "", Elsewhere("minds.rs")),
 ];
 
-/// Crates that pass a lot at once, which they need as much memory for.
+/// Crates that pass large values at once and therefore need as much memory.
 const LARGE: &[(&str, &str, End)] = &[
     ("bulk", "", Trapped("one call passes more than")),
     ("bulk", "0", Finished("the host took 0 MiB")),
@@ -70,17 +71,17 @@ const LARGE: &[(&str, &str, End)] = &[
 const LIMITS: &str = "cpu-ms = 1_000\nmemory-mib = 32\ncalls = 200\nheld-calls = 1";
 const LARGE_LIMITS: &str = "memory-mib = 256";
 
-/// An operator who has classified what `smuggle` asks for.
+/// The section of an operator who has classified the import of `smuggle`.
 const CLASSIFIED: &str =
     "[capabilities.\"acme:vault/keys@1.0.0#*\"]\nclass = \"consequential\"\ncommand = [\"false\"]\n";
 
-/// By how much the host may grow over what an honest run needs.
+/// How much more memory the host may use than during an honest run.
 const GROWTH_KIB_MAX: usize = 64 * 1024;
 
 #[test]
 fn each_ends_alone_within_its_limits() {
     let grown = all_end(ATTACKS, &format!("{LIMITS}\n\n{CLASSIFIED}"));
-    // The two that may hold most at the same time are the hoards, with 32 and 8 MiB.
+    // The two attacks that may hold the most memory at the same time are the hoards, with 32 and 8 MiB.
     println!("the host grew by {grown} KiB");
     assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB");
 }
@@ -92,7 +93,7 @@ fn what_is_passed_at_once_is_not_copied() {
     assert!(grown <= GROWTH_KIB_MAX, "{grown} KiB");
 }
 
-/// Every crate is here, each attack has an end, and those that end elsewhere do.
+/// Every crate has an entry here, and each entry that ends elsewhere names a test that exists.
 #[test]
 fn no_crate_is_forgotten() {
     let hostile = fs::read_dir(top().join("guest-examples/hostile")).unwrap();
@@ -116,7 +117,7 @@ fn no_crate_is_forgotten() {
     evidence::figure("T16", "hostile agents", u64::try_from(crates.len()).unwrap());
 }
 
-/// Lets each attack, and then all at once, meet its end beside honest runs; by how many KiB the host's process grew for it.
+/// Runs each attack alone and then all at once, beside honest runs. Returns by how many KiB the host's process grew.
 fn all_end(attacks: &[(&str, &str, End)], limits: &str) -> usize {
     let mut agents: Vec<&str> = attacks.iter().map(|(name, ..)| *name).collect();
     agents.dedup();
@@ -138,7 +139,7 @@ fn all_end(attacks: &[(&str, &str, End)], limits: &str) -> usize {
     let files = ["journal.db", "journal.db-wal"].map(|name| folder.path().join(".holdshort").join(name));
     let kept = files.iter().map(|file| fs::metadata(file).unwrap().len() >> 10).sum::<u64>();
     println!("its journal takes {kept} KiB");
-    // Of each run the last 10,000 lines are kept, of at most 4 KiB; four of these runs say so much.
+    // The journal keeps the last 10,000 log lines of each run, of at most 4 KiB each. Four of these runs log so much.
     assert!(kept <= 4 * 10_000 * 5, "its journal takes {kept} KiB");
     grown
 }
@@ -167,7 +168,7 @@ fn attack(host: &Host, agent: &str, task: &str, end: &End) {
     assert!(row.to_string().contains(said), "{agent} {task}: `{said}` is not in {row}");
 }
 
-/// Says no to the one call that a run may have before people.
+/// Rejects the one call of the run that may be held for reviewers.
 fn refuse_what_it_holds(host: &Host, run: &str) {
     crate::support::until("held call or the end", || {
         let row = host.show_run(run);
@@ -179,7 +180,7 @@ fn refuse_what_it_holds(host: &Host, run: &str) {
     });
 }
 
-/// The most memory that the process ever had.
+/// The largest amount of memory that the process has used so far.
 fn peak_kib(host: &Host) -> usize {
     let status = fs::read_to_string(format!("/proc/{}/status", host.pid())).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();

@@ -1,9 +1,10 @@
-//! What an agent writes to be misread: on a reviewer's terminal every character of it can be seen, and none of it acts.
+//! Texts that an agent writes to be misread: on a reviewer's terminal every character can be seen, and none has an
+//! effect on the terminal.
 
 use crate::folder;
 use crate::support::{Folder, Host};
 
-/// Characters that a screen would swallow, reorder or obey, each between letters.
+/// Characters that a screen would hide, reorder or obey, each between letters.
 const NASTY: &[(&str, &[u32])] = &[
     ("directions", &[0x202a, 0x202b, 0x202c, 0x202d, 0x202e, 0x2066, 0x2067, 0x2068, 0x2069, 0x200e, 0x200f, 0x061c]),
     (
@@ -25,7 +26,8 @@ const NASTY: &[(&str, &[u32])] = &[
     ),
 ];
 
-/// Of these there is no warning: a tab, the end of a line, and spaces that keep two words together, which honest text has between what can be seen.
+/// Characters without a warning: a tab, the end of a line, and spaces that keep two words together. Honest text has
+/// them between visible characters.
 const UNWARNED: [u32; 4] = [0x09, 0x0d, 0xa0, 0x202f];
 
 #[test]
@@ -52,7 +54,8 @@ fn every_nasty_character_is_written_out() {
     }
 }
 
-/// What `escape` can get held, and what a reviewer must find on the page of it; everything else that it tries is refused (`out.rs`, `limits.rs`).
+/// The calls of `escape` that can be held, and what a reviewer must find on their pages. Every other attempt of
+/// `escape` is refused (`out.rs`, `limits.rs`).
 const HELD: &[(&str, &[&str], &[&str])] = &[
     ("lookalike", &["Warnings", "mixes Cyrillic and Latin letters", "is xn--"], &[]),
     (
@@ -88,7 +91,7 @@ fn what_is_held_is_shown_as_it_is_with_the_claims_last() {
     }
 }
 
-/// A call that was refused at once is shown with what it was and why.
+/// A call that was refused at once is shown with its content and the reason.
 #[test]
 fn what_is_refused_says_why() {
     let (folder, host) = folder(&["escape"], "").into_served();
@@ -122,7 +125,7 @@ fn output(folder: &Folder, arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
 }
 
-/// Everything on a terminal in which text of the agent can stand.
+/// Every output on a terminal that can contain text of the agent.
 pub fn everything_shown(folder: &Folder, host: &Host, run: &str, id: &str) -> Vec<String> {
     let commands: [&[&str]; 9] = [
         &["approvals", "show", id, "--full"],
@@ -144,7 +147,7 @@ pub fn assert_harmless(what: &str, shown: &str) {
     assert!(found.is_empty(), "{what}: {found:?} in\n{shown:?}");
 }
 
-/// Every character that a terminal obeys or hides.
+/// Every character in an output that a terminal obeys or hides.
 fn harm(shown: &str) -> Vec<String> {
     let acts = |c: char| {
         let (control, code) = (c.is_control() && c != '\n', u32::from(c));
@@ -154,7 +157,7 @@ fn harm(shown: &str) -> Vec<String> {
     shown.chars().filter(|c| acts(*c)).map(|c| format!("U+{:04X}", u32::from(c))).collect()
 }
 
-/// The text without the breaks that its width made.
+/// The text without the line breaks that its width made.
 pub fn unwrapped(shown: &str) -> String {
     let mut text = String::new();
     for line in shown.lines() {

@@ -1,4 +1,5 @@
-//! What is counted, and over what: CPU time over all parks, sleeps, what the journal keeps, what passes at once, what a person can be shown.
+//! The limits of a run: CPU time over all parks, sleeps, bytes in the journal, the size of one value, and the size of
+//! what a reviewer is shown.
 
 use std::fs;
 
@@ -39,7 +40,7 @@ fn a_flood_of_held_calls_is_capped_and_reaches_nobody() {
         "{refusals:?}"
     );
     assert_eq!(events.iter().filter(|event| event["type"] == "call-held").count(), 3);
-    // Only the honest ones were sent.
+    // Only the honest run's messages were sent.
     let mail = folder.path().join(".holdshort/mail/new");
     for message in fs::read_dir(mail).unwrap() {
         let text = fs::read_to_string(message.unwrap().path()).unwrap();
@@ -47,7 +48,8 @@ fn a_flood_of_held_calls_is_capped_and_reaches_nobody() {
     }
 }
 
-/// An agent that sleeps whenever it has computed a little has one limit for all of its life, not one after each sleep.
+/// An agent that sleeps after each short computation has one limit for its whole life, and no new limit after each
+/// sleep.
 #[test]
 fn cpu_time_counts_over_all_parks() {
     let (_folder, host) = folder(&["clock"], "cpu-ms = 300").into_served();
@@ -60,7 +62,8 @@ fn cpu_time_counts_over_all_parks() {
     assert!(parks > 3, "it was stopped after {parks} sleeps, so that nothing was counted over a park");
 }
 
-/// Each time a run is brought back it costs what it had used by then, which an agent that sleeps often could have the host pay for ever.
+/// Each replay costs as much CPU time as the run had used by then. Without a limit, an agent that sleeps often would
+/// use the host's CPU for ever.
 #[test]
 fn a_run_is_not_brought_back_for_ever() {
     let (_folder, host) = folder(&["clock"], "cpu-ms = 500").into_served();
@@ -70,7 +73,7 @@ fn a_run_is_not_brought_back_for_ever() {
     assert_eq!(row["reason"], said, "{row}");
 }
 
-/// Sleeping is not free, and neither is what the journal has to keep.
+/// Sleeps count against a limit, and so do the bytes that the journal keeps.
 #[test]
 fn sleeps_and_what_is_kept_are_bounded() {
     let (folder, host) = folder(&["clock", "scripted"], "calls = 50\njournal-mib = 1").into_served();
@@ -87,7 +90,7 @@ fn sleeps_and_what_is_kept_are_bounded() {
     assert_eq!(row["calls"], 11, "{row}");
 }
 
-/// What an agent hands over at once is bounded: its calls, its result, a line of its log, and its task.
+/// The size of each value that an agent passes is limited: its calls, its result, a log line, and its task.
 #[test]
 fn what_passes_at_once_is_bounded() {
     let limits = "arguments-bytes-max = 4_096\ntask-bytes-max = 200_000";
@@ -110,7 +113,8 @@ fn what_passes_at_once_is_bounded() {
     assert!(problem["detail"].as_str().unwrap().contains("at most 200000 are allowed"), "{problem}");
 }
 
-/// A call that a person could not be shown whole is refused, and not cut; at the budget it is shown whole.
+/// A call that is too long to be shown whole is refused and not cut. A call exactly at the display limit is shown
+/// whole.
 #[test]
 fn the_display_budget_refuses_and_never_cuts() {
     let (folder, host) = folder(&["escape", "scripted"], "").into_served();

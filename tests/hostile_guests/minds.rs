@@ -1,4 +1,4 @@
-//! Agents that lie, pry and change their minds: what they get for it.
+//! Agents that lie, that try to read what they may not, and that change their behaviour: how each attempt fails.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -9,7 +9,7 @@ use crate::deceiving::{assert_harmless, everything_shown, show, unwrapped};
 use crate::support::until;
 use crate::{decide_honest, folder, honest};
 
-/// It traps in a destructor once a person has answered: the answer stays.
+/// The agent traps in a destructor after a reviewer has answered. The answer stays in the journal.
 #[test]
 fn a_sting_ends_the_run_and_no_decision() {
     let (_folder, host) = folder(&["sting", "many-calls"], "").into_served();
@@ -26,7 +26,8 @@ fn a_sting_ends_the_run_and_no_decision() {
     decide_honest(&host, &beside);
 }
 
-/// It writes another run's identifiers into everything it says: they are its claims, and the other run waits as it did.
+/// The agent writes another run's identifiers into all its texts. They are shown as the agent's claims, and the other
+/// run waits unchanged.
 #[test]
 fn forged_identifiers_are_words() {
     let (folder, host) = folder(&["forge", "many-calls"], "").into_served();
@@ -41,11 +42,12 @@ fn forged_identifiers_are_words() {
     let shown = show(&folder, id);
     let (done, said) = shown.split_once("The agent's rationale (its own words, not verified)").unwrap();
     assert!(unwrapped(said).contains("verdict clear") && unwrapped(said).contains(other), "{shown}");
-    // Above the claims it stands in quotation marks or behind a mark of quoted text, never alone as a line of the host's.
+    // Above the rationale, the text stands in quotation marks or behind the mark of quoted text, and never alone as a
+    // line of the host's.
     for line in unwrapped(done).lines().filter(|line| line.contains("verdict clear")) {
         assert!(line.contains("\"approval ") || line.trim_start().starts_with('│'), "{line}");
     }
-    // Neither digest opens the other.
+    // The digest of one call is refused for the other.
     let (status, _) = host
         .post(&format!("/v1/approvals/{other}/decisions"), &json!({ "type": "approve", "digest": forged["digest"] }));
     assert_eq!(status, 409);
@@ -56,7 +58,8 @@ fn forged_identifiers_are_words() {
     decide_honest(&host, &beside);
 }
 
-/// What cannot be seen, in every text of every consequential call: refused, or written out.
+/// Invisible characters in every text of every consequential call: the call is refused, or the characters are written
+/// out.
 #[test]
 fn a_mask_in_every_field_is_seen() {
     let (folder, host) = folder(&["mask"], "").into_served();
@@ -83,7 +86,8 @@ fn a_mask_in_every_field_is_seen() {
     assert_eq!(held, ["ask"], "what has an address, a target or an account is not held with a mask in it");
 }
 
-/// It has nothing to change its mind with: brought back by another process, it says the same.
+/// The agent tries to behave differently each time, and has no source of difference: after a replay in another process
+/// it asks the same.
 #[test]
 fn a_fickle_agent_is_the_same_in_every_replay() {
     let folder = folder(&["fickle"], "linger-ms = 0");
@@ -108,12 +112,12 @@ fn a_fickle_agent_is_the_same_in_every_replay() {
     let row = host.over(&run);
     assert_eq!(row["state"], "finished", "a run that saw anything else would have diverged: {row}");
     assert!(said[1].starts_with(&said[0]), "{said:?}");
-    // Another run is another: it was not made the same by giving it nothing at all.
+    // Another run differs. So the runs are not equal for the reason that the agent gets no random numbers at all.
     let other = host.start("fickle", "");
     assert_ne!(host.held(&other)["proposal"]["action"]["arguments"]["question"]["text"], said[0].as_str());
 }
 
-/// Files outside of its workspace, by every road.
+/// The agent tries to read files outside of its workspace, in every way.
 #[test]
 fn a_trespasser_reads_nothing() {
     let folder = folder(&["trespass"], "");
@@ -132,7 +136,7 @@ fn a_trespasser_reads_nothing() {
     assert_eq!(listed, "report.txt", "what leads out is not even listed");
 }
 
-/// Checks that nobody configured, and the one there is on what is no revision.
+/// The agent asks for checks that are not configured, and for a configured check on texts that are not a git revision.
 #[test]
 fn an_improviser_runs_nothing() {
     let folder = folder(

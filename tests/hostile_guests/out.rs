@@ -1,4 +1,5 @@
-//! There is no way out: not by an import, not through WASI, not by an argument, and no secret is found inside.
+//! No attack gets out of the sandbox: not by an import, not through WASI, and not by an argument. No secret is found
+//! inside.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use crate::{decide_honest, folder, honest};
 
-/// Stands for whatever an operator's environment holds.
+/// A secret in the operator's environment.
 const SECRET: &str = "marked-secret-4711";
 
 #[test]
@@ -36,7 +37,7 @@ fn prowling_finds_nothing() {
     assert_eq!(row["result"]["ok"], expected.join("\n"), "{row}");
 }
 
-/// Every argument that tries to be more than one, and every effect that must not have come of it.
+/// Every argument that tries to act as more than an argument, and every effect that must not follow from it.
 #[test]
 fn arguments_stay_arguments() {
     let folder = folder(&["escape", "prowl"], "");
@@ -76,7 +77,7 @@ fn arguments_stay_arguments() {
     }
 }
 
-/// Every file below, but those that the host keeps for itself.
+/// Every file below a folder, except the host's own files.
 fn files(folder: &Path) -> BTreeSet<PathBuf> {
     let (mut found, mut folders) = (BTreeSet::new(), vec![folder.to_path_buf()]);
     while let Some(folder) = folders.pop() {

@@ -1,4 +1,4 @@
-//! Attacks that no compiler makes: components written in text, each of a few instructions.
+//! Attacks that no compiler makes: components written as text, each with a few instructions.
 
 use std::process::Command;
 
@@ -7,16 +7,16 @@ use serde_json::json;
 use crate::support::{self, Folder, HOLDSHORT, Host};
 use crate::{decide_honest, folder, honest};
 
-/// How a component is made, what it does where, and what is said about its end.
+/// How the component is made, what it does and where, and words about its end.
 struct Attack {
     what: &'static str,
-    /// Core definitions beside `run`, which is empty unless they have one.
+    /// Definitions of the main core module beside `run`.
     core: &'static str,
     /// Definitions of the component beside its main module.
     beside: &'static str,
     /// The body of `run`.
     run: &'static str,
-    /// What is called with the result's address after it was read.
+    /// The function that is called with the address of the result, after the result was read.
     after: &'static str,
     said: &'static str,
 }
@@ -159,7 +159,8 @@ fn what_no_compiler_makes_ends_alone_too() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A few bytes that claim to begin a section of four gigabytes: whoever made room for it would be ended where there is less memory, as here.
+/// A few bytes that claim to begin a section of four gigabytes. A reader that reserved that memory would be killed on a
+/// machine with less memory, as here.
 #[test]
 fn a_file_that_lies_about_its_length() {
     let folder = Folder::new(&[], "");
@@ -178,7 +179,7 @@ fn a_file_that_lies_about_its_length() {
     assert!(status == Some(2) && said.contains("is cut off after"), "{status:?}: {said}");
 }
 
-/// How a run of an agent ends, in the host's words; also if it does not.
+/// How a run of an agent ends, in the host's words. If the run does not end, the function says that.
 fn end(host: &Host, agent: &str) -> String {
     let (status, answer) = host.post("/v1/runs", &json!({ "agent": agent, "task": "" }));
     if status != 201 {

@@ -1,5 +1,6 @@
-//! The longest things that an agent can do without being interrupted, in loops: each is stopped at its limit on CPU time, which is measured;
-//! and beside all of them at once a reviewer is served as if nobody computed.
+//! Loops of the longest operations that an agent can do without being interrupted. Each agent is stopped at its limit
+//! on CPU time, and the test measures that. While all of them run at once, a reviewer is served as fast as on an idle
+//! host.
 
 use std::fs;
 use std::path::Path;
@@ -11,11 +12,11 @@ use serde_json::Value;
 use crate::support::{Folder, Host, PATIENCE, SignedIn, component, until};
 use crate::{evidence, honest};
 
-/// Pages of 64 KiB: 120 MiB, which is nearly all that an agent here may have.
+/// Pages of 64 KiB: 120 MiB in all, nearly the whole memory that an agent may have here.
 const PAGES: u32 = 1_920;
 const MEMORY_MIB: u64 = 128;
 
-/// `run` of a core module as a component of its own; `parts` are its other definitions.
+/// A component with one core module, whose `run` has this body; `parts` are its other definitions.
 fn plain(parts: &str, body: &str) -> String {
     format!(
         r#"(component
@@ -35,7 +36,7 @@ fn forever(body: &str) -> String {
     format!("(loop $on {body} (br $on))")
 }
 
-/// Two components, one of which passes the other a value of `ty` again and again: so many bytes of `fill`.
+/// Two components. One passes the other a value of type `ty` again and again, made of many bytes of `fill`.
 fn composed(ty: &str, (from, to): (&str, &str), fill: u32, (pages, units): (u32, u32)) -> String {
     let half = PAGES / 3;
     let realloc = r#"(func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))"#;
@@ -73,13 +74,13 @@ fn composed(ty: &str, (from, to): (&str, &str), fill: u32, (pages, units): (u32,
     )
 }
 
-/// Name and text of each.
+/// The name and the text of each component.
 fn worst() -> Vec<(&'static str, String)> {
     let bytes = PAGES * 65_536;
     let table = "(table $t 100000 funcref) (elem declare func $f) (func $f)";
     let elements = format!("{table} (elem $e func {})", "$f ".repeat(50_000));
     let data = format!("(data $d \"{}\")", "x".repeat(4 << 20));
-    // A debug build takes a hundred times as long for a string.
+    // A debug build needs a hundred times as long for a string.
     let half = if cfg!(debug_assertions) { 4 << 20 } else { PAGES / 3 * 65_536 };
     let utf8 = 0xA9C3_A9C3;
     vec![
@@ -128,7 +129,7 @@ fn worst() -> Vec<(&'static str, String)> {
     ]
 }
 
-/// An operator's folder with all of them, and with an honest agent.
+/// An operator's folder with all these agents and one honest agent.
 fn folder(cpu_ms: u64) -> Folder {
     let folder = Folder::new(&[], "");
     let mut sections = format!(
@@ -145,18 +146,18 @@ fn folder(cpu_ms: u64) -> Folder {
     folder
 }
 
-/// The CPU time of the threads that run agents, and the least nice of them.
+/// The CPU time of the threads that run agents, and the lowest nice value among them.
 fn agents_threads(host: &Host) -> (Duration, i64) {
     let mut all = (Duration::ZERO, i64::MAX);
     for thread in fs::read_dir(Path::new("/proc").join(host.pid().to_string()).join("task")).unwrap() {
-        // A thread may have ended since.
+        // The thread may have ended meanwhile.
         let Ok(stat) = fs::read_to_string(thread.unwrap().path().join("stat")) else { continue };
         let Some((name, rest)) = stat.split_once(") ") else { continue };
         if !name.ends_with("(agents") {
             continue;
         }
         let field = |number: usize| rest.split(' ').nth(number - 3).unwrap().parse::<i64>().unwrap();
-        // In hundredths of a second.
+        // The kernel counts in hundredths of a second.
         let time = u64::try_from(field(14) + field(15)).unwrap() * 10;
         all = (all.0 + Duration::from_millis(time), all.1.min(field(19)));
     }
@@ -172,7 +173,8 @@ fn stopped(host: &Host, run: &str, name: &str, cpu_ms: u64) {
     assert!(row["state"] == "trapped" && row["reason"].as_str().unwrap().contains(&reason), "{name}: {row}");
 }
 
-/// What one library call may take: as long as writing all of an agent's memory, on a slow machine with a debug build.
+/// The longest time that one library call may take: as long as a debug build on a slow machine needs to write all of an
+/// agent's memory.
 const LIBRARY_CALL: Duration = Duration::from_millis(1_500);
 
 #[test]
@@ -192,7 +194,7 @@ fn each_is_stopped_at_its_limit_and_nothing_is_estimated() {
     }
 }
 
-/// Somebody who decides, with the pages in a browser and a program of their own.
+/// A reviewer who uses the pages in a browser and a program of their own.
 struct Reviewer {
     agent: ureq::Agent,
     bearer: String,
@@ -208,7 +210,7 @@ impl Reviewer {
         Self { agent, bearer: format!("Bearer {}", host.token), browser, took: Vec::new() }
     }
 
-    /// Opens an address as people do, and notes how long it took.
+    /// Opens an address as a person does, and notes how long that took.
     fn open(&mut self, host: &Host, path: &str) -> String {
         let begun = Instant::now();
         let request = self.agent.get(format!("{}{path}", host.url));
@@ -231,7 +233,7 @@ impl Reviewer {
     }
 }
 
-/// What the 99th of 100 requests may take, whatever else the machine is busy with.
+/// The longest time for 99 of 100 requests, whatever else the machine does.
 const P99_MAX: Duration = Duration::from_millis(100);
 
 #[test]
@@ -253,7 +255,7 @@ fn beside_all_of_them_a_reviewer_is_served() {
     }
     let alone = reviewer.p99();
     reviewer.took.clear();
-    // Loaded before anybody is hurried: compiling an agent is another matter.
+    // Every agent is loaded before the measurement, because compiling an agent takes its own time.
     for (name, _) in worst() {
         stopped(&host, &host.start(name, ""), name, CPU_MS);
     }

@@ -1,4 +1,4 @@
-//! What is right: runs, lists and their pages, agents, logs, metrics; and that the schema is strict.
+//! Requests that succeed: runs, lists and their pages, agents, logs, metrics; and a check that the schema is strict.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -46,7 +46,7 @@ async fn a_run_is_started_shown_and_ended() {
     world.stop().await;
 }
 
-/// Follows `next` to the end and returns what the pages hold.
+/// Follows `next` to the last page, and returns what all pages hold.
 async fn pages(world: &World, path: &str, cursor: &str, list: &str, key: &str) -> Vec<Value> {
     let (mut found, mut next) = (Vec::new(), String::new());
     for _ in 0..20 {
@@ -88,7 +88,8 @@ async fn lists_come_in_pages() {
     world.stop().await;
 }
 
-/// The same lists that the journal's own tests hold to their order: what the query says reaches them, and the pages go on where they stopped.
+/// The same lists whose order the journal's own tests check. Here: the query reaches the lists, and each page goes on
+/// where the one before ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_is_ranked_and_filtered() {
     let world = World::new().await;
@@ -146,7 +147,8 @@ async fn decisions_are_listed_with_what_they_rested_on() {
     world.stop().await;
 }
 
-/// Every time that RFC 3339 can write is one, up to the last second of the year 9999; what is none is named.
+/// Every time that RFC 3339 can write is accepted, up to the last second of the year 9999. The error for a wrong time
+/// names it.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_and_the_last_times_are_times() {
     let world = World::new().await;
@@ -181,7 +183,7 @@ async fn the_first_and_the_last_times_are_times() {
     world.stop().await;
 }
 
-/// From the terms to the policy, to the decision that makes it, to the list, and back.
+/// A grant from its terms to the policy, to the decision that makes it, to the list, and to its revocation.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_is_drafted_made_listed_and_taken_back() {
     let world = World::new().await;
@@ -244,7 +246,7 @@ async fn a_grant_is_drafted_made_listed_and_taken_back() {
     world.stop().await;
 }
 
-/// What no page gave is refused in the same words by every list, and is not taken for the end of one.
+/// A cursor that no page gave is refused by every list in the same words. It is not taken for the end of a list.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_is_one_that_a_page_gave() {
     let world = World::new().await;
@@ -305,13 +307,13 @@ async fn agents_logs_and_figures() {
     for number in 0..3 {
         world.journal.log(&run, LogLine { at: Time(number), level: "info".into(), message: format!("line {number}") });
     }
-    // Lines are written with the next batch.
+    // The host writes log lines with the next batch, so that another event must be written first.
     let _ = world.run().await;
     let lines = pages(&world, &format!("/v1/runs/{run}/logs?limit=2"), "after", "lines", "message").await;
     assert_eq!(lines, ["line 0", "line 1", "line 2"]);
     world.ask(&get("/v1/nothing")).await;
     world.ask(&get("/v1/agents").without("Authorization")).await;
-    // More than a scrape may read one by one.
+    // More calls than one scrape may read one by one.
     for _ in 0..1_200 {
         world.held(&How::PLAIN).await;
     }
@@ -337,7 +339,8 @@ async fn agents_logs_and_figures() {
     world.stop().await;
 }
 
-/// An answer with a member that is not described fails; so every object says that it has no others.
+/// An answer with a member that the schema does not describe must fail. So every object of the schema must forbid other
+/// members.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_schema_is_strict_and_complete() {
     let world = World::new().await;
@@ -347,10 +350,11 @@ async fn the_schema_is_strict_and_complete() {
     for (name, schema) in schemas {
         takes_more(schema, name, &mut open, &mut free);
     }
-    // An alternative that is told by its one member's name.
+    // These are alternatives, each an object with one member whose name tells which alternative it is.
     let told_by_a_member = ["AgentResult", "RefusalReason", "Returned", "Scope", "Settled", "Verdict", "WhoDecides"];
     assert_eq!(open, told_by_a_member.map(str::to_owned).into(), "take members that they do not name");
-    // An action's arguments are of the function's own types, a JSON schema is a language of its own, and a grant's places are those arguments'.
+    // The schema cannot list the members of these: the arguments of an action depend on the function, a JSON schema is
+    // a language of its own, and the places of a grant are places in those arguments.
     let known = [
         "Action.arguments",
         "AgUiEdit.editedArgs",
@@ -381,10 +385,11 @@ async fn the_schema_is_strict_and_complete() {
     world.stop().await;
 }
 
-/// Collects where a schema takes members that it does not name, and where it says no more than that something is an object.
+/// Collects the places where a schema accepts members that it does not name, and the places where it says only that a
+/// value is an object.
 fn takes_more(schema: &Value, place: &str, open: &mut BTreeSet<String>, free: &mut BTreeSet<String>) {
     let closed = schema["additionalProperties"] == false;
-    // An object by names of one form, each with a value of one type.
+    // An object whose names all have one form and whose values all have one type.
     let named = schema["propertyNames"].is_object() && schema["additionalProperties"].is_object();
     if schema["properties"].is_object() && !closed {
         open.insert(place.to_owned());
@@ -407,7 +412,8 @@ fn takes_more(schema: &Value, place: &str, open: &mut BTreeSet<String>, free: &m
     }
 }
 
-/// One event of each kind, as the gate's golden files have it, is what the schema says an event of that kind is; and nothing else is.
+/// One event of each kind, as in the gate's golden files, must match the schema of its kind. The same event with a
+/// renamed member must not match.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_kind_of_event_is_described() {
     let world = World::new().await;
@@ -415,7 +421,7 @@ async fn every_kind_of_event_is_described() {
     let mut kinds = BTreeSet::new();
     let files = std::fs::read_dir(folder).unwrap().map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
     let mut events: Vec<Value> = files.map(|text| serde_json::from_str(&text).unwrap()).collect();
-    // Members that are left out where they have nothing to say, as in the golden files.
+    // Members that an event has only sometimes, as in the golden files.
     let digest = Digest::of(b"request");
     for (kind, member, value) in [
         ("effect-succeeded", "changed", json!(["the balance was 9.00, it is 8.00"])),
@@ -439,7 +445,8 @@ async fn every_kind_of_event_is_described() {
             for (member, value) in golden["data"].as_object().unwrap() {
                 let mut wrong = event.clone();
                 wrong["data"].as_object_mut().unwrap().remove(member);
-                // Those that are not always there: policy's reasons for a refusal that may be another's, a request's key, and facts that had changed.
+                // Members that are not in every event: the policy's reasons for a refusal (a refusal may have another
+                // cause), the key of a request, and facts that had changed.
                 let sometimes = ["policy", "request", "changed"].contains(&member.as_str());
                 assert_eq!(world.schema.fits(&schema, &wrong), sometimes, "without `{member}`: {wrong}");
                 wrong["data"][format!("{member}-2")] = value.clone();
@@ -455,7 +462,7 @@ async fn every_kind_of_event_is_described() {
     world.stop().await;
 }
 
-/// What the check itself must find.
+/// The schema check must find this fault.
 #[tokio::test(flavor = "multi_thread")]
 #[should_panic(expected = "does not fit the schema")]
 async fn an_answer_with_an_unknown_member_would_be_found() {

@@ -1,4 +1,4 @@
-//! Trials of changed policies on recorded calls: what is counted, what comes first, and what is refused.
+//! Backtests of changed policies on recorded calls: what is counted, which rows come first, and what is refused.
 
 use std::time::{Duration, Instant};
 
@@ -45,7 +45,7 @@ async fn what_people_rejected_comes_first() {
         (&json!(rejected.id), &json!(["alice"]), &json!(["all"]), &Value::Null)
     );
     assert_eq!(row(&answer, "cleared"), [1, 0, 0]);
-    // Approved, and then begun, failed, done, in doubt, or closed.
+    // These are approved calls: approved only, started, failed, succeeded, in doubt, and resolved.
     assert_eq!(row(&answer, "approved"), [6, 0, 0]);
     assert_eq!(row(&answer, "answered"), [0, 1, 0], "a question is never cleared");
     assert_eq!([row(&answer, "expired"), row(&answer, "cancelled"), row(&answer, "waiting")], [[1, 0, 0]; 3]);
@@ -69,7 +69,8 @@ async fn what_people_rejected_comes_first() {
     world.stop().await;
 }
 
-/// One pattern on one text may take longer than a person waits. It is matched in a child with a limit, and who leaves does not make room for the next.
+/// One pattern on one text may need longer than a person waits. So it is matched in a child process with a limit. If
+/// the client leaves, its backtest still keeps its turn.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trial_has_a_limit_and_is_one_at_a_time_whoever_leaves() {
     let world = World::judging_for(6, Limits::STANDARD).await;
@@ -85,12 +86,12 @@ async fn a_trial_has_a_limit_and_is_one_at_a_time_whoever_leaves() {
     };
     let slow = (0..2).map(slow).collect::<String>() + ALL_DECIDE;
     let cheap = candidate(ALL_DECIDE).by("bob");
-    // Whoever has left is not waited for, and what they asked for goes on for a moment.
+    // The host does not wait for a client that has left, but the client's backtest goes on for a moment.
     let start = Instant::now();
     let leaves = loop {
         let mut leaves = TcpStream::connect(world.at).await.unwrap();
         leaves.write_all(&candidate(&slow).bytes()).await.unwrap();
-        // By then the policies have been read, and calls are judged.
+        // By now the child has read the policies and judges calls.
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         let reply = cheap.send(world.at).await;
         if reply.status == 409 {
@@ -108,7 +109,7 @@ async fn a_trial_has_a_limit_and_is_one_at_a_time_whoever_leaves() {
         assert!(start.elapsed() < 3 * PATIENCE);
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // A child gives way to others, so on a machine that is busy it takes longer than an answer does elsewhere.
+    // The child gives way to other programs, so on a busy machine this answer needs longer than others.
     let (mut stays, mut answer) = (TcpStream::connect(world.at).await.unwrap(), Vec::new());
     stays.write_all(&candidate(&slow).bytes()).await.unwrap();
     tokio::time::timeout(6 * PATIENCE, stays.read_to_end(&mut answer)).await.expect("an answer").unwrap();
@@ -126,7 +127,8 @@ async fn what_makes_no_trial_is_refused() {
     let none = json!({"policies": []});
     let big = "// ".to_owned() + &"x".repeat(140_000);
     let since = json!({"policies": [{"name": "p.cedar", "text": ALL_DECIDE}], "since": "yesterday"});
-    // A parser that recurses: what is too deep takes the host with it. What is as deep as may be is judged.
+    // The parser recurses, and a text that is too deep would end the host's process. A text at the permitted depth is
+    // judged.
     let when = |condition: String| {
         format!("permit (principal, action == Action::\"call\", resource) when {{ {condition} }};{ALL_DECIDE}")
     };
@@ -162,7 +164,7 @@ async fn what_makes_no_trial_is_refused() {
         assert_eq!(reply.status, status, "{}", reply.text());
         assert!(reply.json()["detail"].as_str().unwrap().contains(says), "{says}: {}", reply.text());
     }
-    // What is wrong with a candidate is said of its files and not of the operator's, beside which it was tried.
+    // A fault of a candidate is reported for the candidate's file, and not for the operator's file beside it.
     let brackets = |open: &str, close: &str| when(open.repeat(20_000) + "true" + &close.repeat(20_000));
     let texts = [deep.clone(), long.clone(), brackets("(", ")"), when("!".repeat(40_000) + "true"), "(".repeat(40_000)];
     for (number, text) in texts.iter().enumerate() {
@@ -190,7 +192,7 @@ async fn what_is_added_is_tried_with_what_is_in_force() {
     };
     let long_ago = "2020-01-01T00:00:00Z";
     assert_eq!(row(&tried(true, long_ago).await, "waiting"), [1, 0, 1]);
-    // Alone it lets nobody decide, so what would be held is refused.
+    // Without the operator's policies no one may decide, so a call that would be held is refused.
     assert_eq!(row(&tried(false, long_ago).await, "waiting"), [0, 0, 2]);
     assert_eq!(row(&tried(true, "2030-01-01T00:00:00Z").await, "waiting"), [0, 0, 0]);
     world.stop().await;
@@ -226,7 +228,7 @@ async fn a_verdict_is_explained() {
     world.stop().await;
 }
 
-/// No policy clears a question, or what somebody edited: an explanation promises neither.
+/// No policy can clear a question or an edited call, so an explanation must not suggest that.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_people_decide_in_any_case_is_never_said_to_be_cleared() {
     let world = World::new().await;

@@ -1,4 +1,4 @@
-//! A client that can do everything wrong: requests are written byte by byte to a socket.
+//! A client that can break every rule of HTTP: it writes requests to a socket byte by byte.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,10 +7,10 @@ use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Longer than anything here takes on a busy machine.
+/// Longer than any step here takes on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-/// A request, right in every respect until it is changed.
+/// A request. It is correct until a test changes it.
 #[derive(Clone, Debug)]
 pub struct Request {
     pub method: String,
@@ -30,12 +30,12 @@ pub fn post(target: &str, body: &Value) -> Request {
 }
 
 impl Request {
-    /// With this header instead of any of that name.
+    /// Sets this header, in place of any with the same name.
     pub fn with(self, name: &str, value: &str) -> Self {
         self.without(name).and(name, value)
     }
 
-    /// With this header beside any of that name.
+    /// Adds this header, beside any with the same name.
     pub fn and(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.into(), value.into()));
         self
@@ -70,7 +70,7 @@ impl Request {
         [self.head(), self.body.clone()].concat()
     }
 
-    /// The same, with every character as one byte, which need not be text then.
+    /// The same, with each character as one byte. The result need not be UTF-8.
     pub fn latin1(&self) -> Vec<u8> {
         let head = String::from_utf8(self.head()).unwrap();
         let head: Vec<u8> = head.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
@@ -93,15 +93,15 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// Reads until the other end closes.
+    /// Reads until the other end closes, and returns the last answer.
     pub async fn read(stream: &mut TcpStream) -> Self {
         Self::read_all(stream, false).await.pop().expect("an answer")
     }
 
-    /// Reads every answer until the other end closes; heads alone if only those were asked for.
+    /// Reads every answer until the other end closes. With `heads` the answers have no bodies.
     pub async fn read_all(stream: &mut TcpStream, heads: bool) -> Vec<Self> {
         let mut bytes = Vec::new();
-        // A reset after the answer is how a server ends a connection whose request it did not read to the end.
+        // A server that has not read a request to its end resets the connection after the answer.
         let _ = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the host answers");
         let (mut all, mut rest) = (Vec::new(), bytes.as_slice());
         while let Some(end) = rest.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -133,7 +133,7 @@ impl Reply {
     }
 }
 
-/// The status and the headers, names in lower case.
+/// The status and the headers, with the names in lower case.
 pub fn head(bytes: &[u8]) -> (u16, Vec<(String, String)>) {
     let text = String::from_utf8(bytes.to_vec()).unwrap();
     let mut lines = text.split("\r\n");

@@ -1,4 +1,4 @@
-//! T14: a thousand slow sockets, with the limits that are shipped, and a reviewer who is served beside them.
+//! T14: a thousand slow sockets at a host with the shipped limits, and a reviewer who is still served.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,43 +16,44 @@ use crate::world::{How, World};
 
 const SOCKETS: usize = 1_000;
 
-/// How often a reviewer comes by.
+/// How many requests the reviewer sends.
 const VISITS: usize = 20;
 
-/// The promise is a second; a machine that is busy with other things may take longer. Without the promise it takes ten seconds or thirty.
+/// The project promises one second. A busy machine may need longer. Without the limits an answer takes ten to thirty
+/// seconds.
 const SERVED_WITHIN: Duration = Duration::from_secs(5);
 
-/// A slow socket whose connection was closed comes back after this.
+/// How long a slow socket waits before it connects again.
 const REST: Duration = Duration::from_secs(2);
 
 /// How a socket is slow.
 #[derive(Clone, Copy, Debug)]
 enum Slow {
-    /// Says nothing.
+    /// The socket sends nothing.
     Silent,
-    /// Sends half a head, and then a byte now and then.
+    /// The socket sends half a head, and then one byte from time to time.
     Head,
-    /// Sends a stranger's request again and again, each a byte at a time.
+    /// The socket sends a request without a token again and again, one byte at a time.
     Stranger,
-    /// Has a token, sends a whole head, and then the body a byte now and then.
+    /// The socket has a token, sends a whole head, and then the body one byte at a time.
     Body,
-    /// Has a token, asks for more than any buffer holds, and reads none of it.
+    /// The socket has a token, asks for more than any buffer holds, and reads nothing.
     Reader,
-    /// Has a token, and holds a stream of events open.
+    /// The socket has a token, and keeps a stream of events open.
     Stream,
-    /// Has a token, had an answer, and keeps the connection.
+    /// The socket has a token, has received an answer, and keeps the connection.
     Kept,
 }
 
-/// Bodies twice: there are as many of them as places.
+/// `Body` stands here twice, so that there are as many such sockets as places.
 const ALL: [Slow; 8] =
     [Slow::Silent, Slow::Head, Slow::Stranger, Slow::Body, Slow::Body, Slow::Reader, Slow::Stream, Slow::Kept];
 
 impl Slow {
-    /// Is slow until the other end closes, and comes back.
+    /// Is slow until the other end closes, then connects again, for ever.
     async fn forever(self, at: SocketAddr, closed: Arc<AtomicUsize>) {
         loop {
-            // Small buffers, so that not reading is felt soon.
+            // Small buffers, so that the host soon notices that the client does not read.
             let socket = TcpSocket::new_v4().unwrap();
             socket.set_recv_buffer_size(4_096).unwrap();
             if let Ok(mut stream) = socket.connect(at).await {
@@ -102,7 +103,8 @@ async fn dribble(stream: &mut TcpStream, first: &[u8], next: &[u8]) -> std::io::
 async fn a_thousand_slow_sockets_keep_nobody_out() {
     let world = World::new().await;
     let closed = Arc::new(AtomicUsize::new(0));
-    // A reviewer has a quarter of the streams, so it takes four of them to have all: three that are here, and the crowd's.
+    // A reviewer may have a quarter of the streams, so four reviewers are needed to have all of them: these three and
+    // the crowd's.
     let mut streams = Vec::new();
     for who in ["alice", "carol", "olga"] {
         for _ in 0..Limits::STANDARD.streams_max / 4 {
@@ -138,7 +140,7 @@ async fn a_thousand_slow_sockets_keep_nobody_out() {
     // A connection that was told to end may be counted a moment longer.
     assert!(figure("holdshort_http_connections ") <= connections_max + 16, "{figures}");
     assert_eq!(figure("holdshort_http_event_streams "), streams_max, "as many streams as there may be: {figures}");
-    // So many came and so few have a place: the others were sent away, and came back.
+    // There are more sockets than places, so the host closed the others, and they connected again.
     assert!(figure("holdshort_http_evicted_total ") >= SOCKETS - connections_max, "{figures}");
     assert!(closed.load(Ordering::Relaxed) > 0, "nobody was sent away");
     crowd.iter().for_each(tokio::task::JoinHandle::abort);

@@ -1,4 +1,5 @@
-//! Decisions: one winner, every loser told who won, the same one again answered the same, an old one never used for anything else.
+//! Decisions: one decision wins, every other sender is told which one won, the same decision again gets the same
+//! answer, and an old decision counts for nothing else.
 
 use holdshort_gate::clearance::Clearance;
 use holdshort_gate::command::{Choice, Proposed};
@@ -18,7 +19,7 @@ fn decide(call: &Held, body: Value) -> Request {
     post(&format!("/v1/approvals/{}/decisions", call.id), &body)
 }
 
-/// The status and, of the answer, state, still needed and repeated.
+/// The status, and from the answer: the state, how many approvals are still needed, and whether it was repeated.
 fn said(reply: &Reply) -> (u16, String, u64, bool) {
     let answer = reply.json();
     let state = answer["state"].as_str().unwrap().to_owned();
@@ -53,7 +54,7 @@ async fn a_quorum_of_two() {
     world.stop().await;
 }
 
-/// What a requirement with stages looks like, who is waited for, and what was said against it.
+/// How a requirement with stages is shown, who is waited for, and which objections were made.
 #[tokio::test(flavor = "multi_thread")]
 async fn stages_are_told_one_after_the_other() {
     let world = World::new().await;
@@ -219,7 +220,7 @@ async fn a_question_is_answered() {
     world.stop().await;
 }
 
-/// Decision and effect are shown apart, in every state, and what is shown proves its digest.
+/// Decision and effect are shown separately in every state, and the shown content has the shown digest.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_approval_shows_decision_and_effect() {
     let world = World::new().await;

@@ -1,4 +1,5 @@
-//! Editing in a browser: what the form shows, what a preview says and does not write, and that only what was previewed is sent.
+//! Editing in a browser: what the form shows, that a preview writes nothing, and that only what was previewed can be
+//! sent.
 
 use std::collections::BTreeMap;
 
@@ -8,14 +9,14 @@ use serde_json::json;
 use crate::client::{Reply, Request, get, post};
 use crate::world::{Held, How, World};
 
-/// A browser of somebody who has signed in.
+/// The browser of a reviewer who has signed in.
 struct Browser<'a> {
     world: &'a World,
     cookie: String,
 }
 
 impl<'a> Browser<'a> {
-    /// By a one-time link, as people do.
+    /// Signs in by a one-time link, as people do.
     async fn of(world: &'a World, who: &str) -> Self {
         let link = post("/v1/sign-in-links", &json!({})).by(who).send(world.at).await.json();
         let query = link["url"].as_str().unwrap().split_once('?').unwrap().1.to_owned();
@@ -39,7 +40,7 @@ impl<'a> Browser<'a> {
         request.with("Content-Type", "application/x-www-form-urlencoded").body(body).send(self.world.at).await
     }
 
-    /// Sends the fields of a form of this page, with others in the place of some.
+    /// Sends the fields of a form of this page, with `others` in place of some of them.
     async fn send(&self, held: &Held, page: &Reply, others: &[(&str, &str)]) -> Reply {
         let mut fields = fields(page);
         fields.extend(others.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
@@ -52,7 +53,7 @@ impl<'a> Browser<'a> {
     }
 }
 
-/// What the form in `main` holds: hidden inputs, inputs and text areas.
+/// The fields of the form in `main`: hidden inputs, inputs and text areas.
 fn fields(page: &Reply) -> BTreeMap<String, String> {
     let text = page.text();
     let main = text.split("<main").nth(1).unwrap_or_else(|| panic!("{}: {text}", page.status));
@@ -105,7 +106,7 @@ async fn what_was_previewed_is_sent() {
     let now = world.ask(&get(&format!("/v1/approvals/{}", held.id))).await.json();
     assert_eq!(now["proposal"]["action"]["arguments"], json!({"text": "<b>bye</b>\u{202e}"}), "{now}");
     assert_eq!((&now["revision"], &now["edited_by"]), (&json!(2), &json!("alice")));
-    // The same again, from the page that is still open: it was done, once.
+    // The form is sent again from the page that is still open. The edit was made once.
     let again = alice.send(&held, &preview, &[("action", "send"), ("message", "shorter")]).await;
     assert_ne!(again.status, 500);
     let written = world.written().await.len();
@@ -116,7 +117,8 @@ async fn what_was_previewed_is_sent() {
     world.stop().await;
 }
 
-/// An edit is a vote on what it changes and on what it leaves as it was, and takes the word for either.
+/// An edit approves the values that it changes and the values that it keeps. If either needs attention, the edit needs
+/// the confirmation word.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_edit_of_what_is_not_what_it_seems_takes_the_word() {
     let world = World::new().await;
@@ -136,7 +138,7 @@ async fn an_edit_of_what_is_not_what_it_seems_takes_the_word() {
     let mut tried = 0;
     for text in hostile {
         let held = world.held(&How { quorum: 2, ..How::PLAIN }).await;
-        // What is new is hostile; then what was there is, and the edit is plain.
+        // First the new text is hostile. Then the old text is hostile, and the edit is plain.
         for (who, text) in [(&alice, text), (&bob, "bye")] {
             let preview = who.send(&held, &who.form(&held).await, &[("v.0", text), ("action", "preview")]).await;
             assert!(preview.text().contains("id=\"word\""), "{text:?}: {}", preview.text());

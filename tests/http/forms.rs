@@ -1,4 +1,5 @@
-//! T38: what the document says of a request's body is what the host takes: bodies of every combination of members, right and wrong, are judged by both.
+//! T38: the host accepts exactly those bodies that the document allows. Bodies with every combination of members, right
+//! and wrong, are judged by the document and by the host.
 
 use std::collections::BTreeSet;
 
@@ -11,11 +12,11 @@ use crate::client::{get, post};
 use crate::evidence::figure;
 use crate::world::{Held, How, World};
 
-/// Words that people or programs might put there.
+/// Values that people or programs might write as `type`.
 const TYPES: [Option<&str>; 7] =
     [Some("approve"), Some("edit"), Some("reject"), Some("respond"), Some("accept"), Some(""), None];
 
-/// What may stand beside `type`, each as something right, null, and something of another type.
+/// The members that may stand beside `type`, each with a right value, null, and a value of another type.
 fn members(digest: &Value) -> Vec<(&'static str, Vec<Value>)> {
     let approve = json!([{ "type": "approve" }]);
     let resume = json!([{ "interruptId": "run-0000.1", "status": "resolved", "payload": { "approved": false, "digest": digest } }]);
@@ -43,7 +44,7 @@ fn bodies(digest: &Value) -> Vec<Value> {
             })
         });
         all = all.iter().cloned().chain(with.collect::<Vec<_>>()).collect();
-        // More than four members at once tell nothing new.
+        // More than four members at once would show nothing new.
         all.retain(|body| body.len() <= 4);
     }
     let typed = |body: &Map<String, Value>, word: Option<&str>| {
@@ -54,7 +55,7 @@ fn bodies(digest: &Value) -> Vec<Value> {
     all.iter().flat_map(|body| TYPES.map(|word| typed(body, word))).collect()
 }
 
-/// The host's reader is asked itself, without a socket: there are many.
+/// The host's reader is called directly, without a socket, because there are many bodies.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_body_of_a_decision_is_judged_alike() {
     let world = World::new().await;
@@ -73,7 +74,8 @@ async fn every_body_of_a_decision_is_judged_alike() {
     world.stop().await;
 }
 
-/// Every form takes a message of 4,096 characters, of however many bytes, and none takes a longer one; document and host agree.
+/// Every form accepts a message of 4,096 characters, whatever their bytes, and refuses a longer one. Document and host
+/// agree.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_message_has_a_longest() {
     let world = World::new().await;
@@ -136,7 +138,7 @@ async fn a_message_has_a_longest() {
     world.stop().await;
 }
 
-/// An error says which member is wrong and what is allowed there.
+/// The error says which member is wrong and which values are allowed.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_error_names_the_member() {
     let world = World::new().await;
@@ -176,13 +178,14 @@ async fn an_error_names_the_member() {
     assert!(reply.status == 400 && reply.text().contains("`type` is there twice"), "{}", reply.text());
     let nested = format!("{{\"type\":\"edit\",\"digest\":{digest},\"arguments\":{{\"text\":\"a\",\"text\":\"b\"}}}}");
     assert_eq!(world.ask(&post(&decide, &json!({})).body(nested)).await.status, 400);
-    // JSON has one kind of number.
+    // JSON has only one kind of number.
     let whole = world.ask(&post(&grant, &json!({ "calls": 2.0, "lasts_ms": 60_000.0 }))).await;
     assert_eq!(whole.status, 200, "{}", whole.text());
     world.stop().await;
 }
 
-/// Values that fit a JSON schema, as far as the schemas of views go: each alternative of each part, one at a time.
+/// Values that fit a JSON schema, for the features that the schemas of views use. Each alternative of each part is
+/// tried, one at a time.
 fn samples(schema: &Value) -> Vec<Value> {
     let of = |list: &Value| list.as_array().unwrap().iter().flat_map(samples).collect::<Vec<_>>();
     if let Some(value) = schema.get("const") {
@@ -209,7 +212,7 @@ fn samples(schema: &Value) -> Vec<Value> {
     }
 }
 
-/// Objects with and without each member that may be left out, and each sample of each member.
+/// Objects with and without each optional member, and with each sample of each member.
 fn objects(schema: &Value) -> Vec<Value> {
     let required: Vec<&str> =
         schema["required"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
@@ -234,7 +237,8 @@ async fn decide(world: &World, held: &Held, body: &Value) -> (u16, String) {
     (reply.status, reply.text())
 }
 
-/// What a view promises to take is taken: each answer that its schema allows, made from the schema and sent on a call of its own.
+/// The host accepts every answer that a view's schema allows. Each answer is made from the schema and sent for a call
+/// of its own.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_view_promises_is_taken() {
     let world = World::new().await;
@@ -256,7 +260,8 @@ async fn what_a_view_promises_is_taken() {
             let (status, text) = decide(&world, &held, &resume).await;
             assert!([200, 202].contains(&status), "{resume}: {text}");
             led_to.insert(serde_json::from_str::<Value>(&text).unwrap()["state"].as_str().unwrap().to_owned());
-            // Left waiting, it would stand beside a later edit to the same text, and the editor's vote does not follow to what the editor has not seen.
+            // The run is cancelled. Otherwise this call would wait beside a later edit to the same text, and the
+            // editor's approval would not count, because the editor had not seen this call.
             let cancel = CancelRun { by: "olga".into(), reason: None };
             let _ = world.submit(&held.run, None, cancel).await.unwrap();
             (next, sent) = (next + 1, sent + 1);
@@ -288,7 +293,7 @@ async fn what_a_view_promises_is_taken() {
     world.stop().await;
 }
 
-/// What a view does not promise is refused.
+/// An answer that the view's schema does not allow is refused.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_no_view_promises_is_refused() {
     let world = World::new().await;

@@ -1,4 +1,5 @@
-//! T14: a table of requests (`tests/data/http/hardening.toml`), what each is answered with, and that none but the right ones leaves a trace.
+//! T14: a table of requests (`tests/data/http/hardening.toml`) with the answer to each. A request that is refused must
+//! change nothing.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +16,10 @@ use crate::world::{Held, How, World};
 
 const TABLE: &str = include_str!("../data/http/hardening.toml");
 
-/// Fewer would mean that somebody thinned the table out.
+/// The least number of rows, so that rows are not removed unnoticed.
 const ROWS_MIN: usize = 320;
 
-/// A row; the file says what its fields mean.
+/// A row of the table. The file explains its fields.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Row {
@@ -64,7 +65,7 @@ async fn the_table() {
     assert!(count >= ROWS_MIN, "{count} rows");
     let mut wrong = Vec::new();
     for (area, rows) in &areas {
-        // A world each, because a stranger may not ask for ever.
+        // Each row has its own world, because the number of requests of a stranger is limited.
         let world = World::new().await;
         let held = world.held(&How::PLAIN).await;
         let words = words(&world, &held, rows.iter().any(|row| row.page)).await;
@@ -84,7 +85,7 @@ async fn the_table() {
 async fn check(row: &Row, world: &World, words: &Words) -> Result<(), String> {
     let (bytes, request) = request(row, words);
     let mut stream = TcpStream::connect(world.at).await.unwrap();
-    // A host that has heard enough may close before it has heard everything.
+    // The host may close before it has read everything, when it has read enough to answer.
     let _ = stream.write_all(&bytes).await;
     let replies = Reply::read_all(&mut stream, bytes.starts_with(b"HEAD ")).await;
     let found: Vec<u16> = replies.iter().map(|reply| reply.status).collect();
@@ -129,7 +130,8 @@ async fn check(row: &Row, world: &World, words: &Words) -> Result<(), String> {
     Ok(())
 }
 
-/// A text within a text within a text is text. A library that reads such a member as JSON reads it as deep as it likes, and overflows the stack.
+/// A text that contains JSON stays a text, at any depth. A library that read such a member as JSON would have no limit
+/// of depth, and the stack would overflow.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_text_is_read_as_json() {
     let world = World::new().await;
@@ -158,7 +160,7 @@ async fn no_text_is_read_as_json() {
     world.stop().await;
 }
 
-/// What the HTTP library says by itself tells no more than its status.
+/// An answer of the HTTP library itself says no more than its status.
 fn assert_no_more(reply: &Reply, what: &str) {
     let more: Vec<_> = reply
         .headers
@@ -173,7 +175,7 @@ fn problem(reply: &Reply) -> String {
     uri.strip_prefix("urn:holdshort:problem:").unwrap().to_owned()
 }
 
-/// What is sent, and the request that it is, if it is written as one.
+/// The bytes of a row, and the request that they form, if the row is written as a request.
 fn request(row: &Row, words: &Words) -> (Vec<u8>, Option<Request>) {
     let fill = |text: &str| fill(text, words);
     if let Some(raw) = &row.raw {
@@ -197,7 +199,7 @@ fn request(row: &Row, words: &Words) -> (Vec<u8>, Option<Request>) {
     let replaced = row.with.iter().map(header);
     request = replaced.fold(request, |request, (name, value)| request.with(&name, &value));
     for text in &row.and {
-        // So many headers, instead of one.
+        // `{COUNT*}` makes this many headers instead of one.
         let many = text.strip_prefix('{').and_then(|text| text.strip_suffix("*}")).map(|count| count.parse().unwrap());
         let headers: Vec<_> = match many {
             Some(count) => (0..count).map(|number: u32| named("X-Many", &number.to_string())).collect(),
@@ -208,12 +210,12 @@ fn request(row: &Row, words: &Words) -> (Vec<u8>, Option<Request>) {
     (request.latin1(), Some(request))
 }
 
-/// A character is a byte, so that any can be written in the table.
+/// A character of the table is one byte, so that the table can write any byte.
 fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
 }
 
-/// As a browser sends it, from a page of alice's.
+/// The request as a browser sends it from a page of Alice's.
 fn of_page(request: Request, words: &Words) -> Request {
     let request = request.without("Authorization").with("Cookie", &fill("{COOKIE}", words));
     if request.method != "POST" {
@@ -222,7 +224,7 @@ fn of_page(request: Request, words: &Words) -> Request {
     request.with("Origin", "http://holdshort.test").with("Content-Type", "application/x-www-form-urlencoded").body("")
 }
 
-/// What stands for something in the table, and that.
+/// A placeholder of the table, and its value.
 type Words = Vec<(&'static str, String)>;
 
 async fn words(world: &World, held: &Held, pages: bool) -> Words {
@@ -266,13 +268,13 @@ fn browse(path: &str, cookie: &str) -> Request {
     get(path).without("Authorization").with("Cookie", cookie)
 }
 
-/// The value of the first hidden field of this name.
+/// The value of the first hidden field with this name.
 fn field(page: &str, name: &str) -> String {
     let rest = page.split_once(&format!("name=\"{name}\" value=\"")).unwrap_or_else(|| panic!("no {name} in {page}")).1;
     rest.split('"').next().unwrap().to_owned()
 }
 
-/// Signs somebody in with their token; the cookie.
+/// Signs a reviewer in with their token, and returns the cookie.
 pub async fn sign_in(world: &World, name: &str) -> String {
     let form =
         post("/sign-in", &serde_json::Value::Null).without("Authorization").with("Origin", "http://holdshort.test");
@@ -282,7 +284,7 @@ pub async fn sign_in(world: &World, name: &str) -> String {
     cookie.split(';').next().unwrap().to_owned()
 }
 
-/// The text with what stands for something in its place.
+/// The text with each placeholder replaced by its value.
 fn fill(text: &str, words: &Words) -> String {
     let mut text = words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value));
     while let Some((start, count, repeated, end)) = repetition(&text) {
@@ -291,7 +293,7 @@ fn fill(text: &str, words: &Words) -> String {
     text
 }
 
-/// The first `{COUNT*TEXT}` of a text: where it starts, its parts, and where it ends.
+/// The first `{COUNT*TEXT}` of a text: its start, its two parts, and its end.
 fn repetition(text: &str) -> Option<(usize, usize, String, usize)> {
     text.match_indices('{').find_map(|(start, _)| {
         let (count, rest) = text[start + 1..].split_once('*')?;

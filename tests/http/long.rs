@@ -1,4 +1,4 @@
-//! Evidence of any length is shown page by page, each as light as the others.
+//! Evidence of any length is shown in pages of limited size.
 
 use holdshort_gate::ExhibitRef;
 use holdshort_gate::command::Proposed;
@@ -8,7 +8,7 @@ use crate::evidence;
 use crate::hardening::sign_in;
 use crate::world::{How, World, proposal};
 
-/// The heaviest page of evidence: 64 KiB of bytes that are each written out.
+/// The size of the largest page of evidence: 64 KiB of bytes, each of which is written out.
 const PAGE_BYTES_MAX: usize = 1024 * 1024;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -44,7 +44,7 @@ async fn a_page_of_long_evidence_is_as_light_as_any() {
         }
         assert_eq!(ask(format!("/approvals/{id}/evidence/{digest}?page={}", pages + 1)).await.status, 404);
         assert_eq!(ask(format!("/approvals/{id}/evidence/{digest}?page=0")).await.status, 404);
-        // What is too long for a page is on none, also where somebody wants to print it.
+        // Evidence that is too long for a page is on none, not even on the page for printing.
         for query in ["", "?evidence=whole", "?diff=split", "?evidence=whole&diff=split"] {
             let reply = ask(format!("/approvals/{id}{query}")).await;
             let is_elsewhere = reply.text().contains(&format!("/approvals/{id}/evidence/{digest}"));

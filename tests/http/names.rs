@@ -1,4 +1,4 @@
-//! Without TLS a session has a name of its own: under every other it is none.
+//! Without TLS each session has its own host name. Under any other name the session does not exist.
 
 use serde_json::json;
 
@@ -10,13 +10,13 @@ fn page(path: &str) -> Request {
     get(path).without("Authorization")
 }
 
-/// A form, sent from a page of the host that it is sent to.
+/// A form, sent from a page of the host that receives it.
 fn form(path: &str, host: &str, body: &str) -> Request {
     let form = page(path).method("POST").with("Host", host).with("Origin", &format!("http://{host}"));
     form.with("Content-Type", "application/x-www-form-urlencoded").body(body)
 }
 
-/// A new link of alice's: its host and its code.
+/// A new sign-in link of Alice's: its host name and its code.
 async fn link(world: &World, host: &str) -> (String, String) {
     let made = post("/v1/sign-in-links", &json!({"next": "/runs"})).with("Host", host).send(world.at).await.json();
     apart(made["url"].as_str().unwrap())
@@ -43,7 +43,7 @@ async fn a_session_is_one_under_its_own_name_alone() {
     let unknown = format!("{}.localhost{port}", "0".repeat(32));
     let mut tried = 0;
 
-    // Under no other name does the link sign in, or is it used up.
+    // Under any other name the link does not sign in, and is not used up.
     for host in [at.as_str(), "holdshort.test", &other, &unknown] {
         assert_eq!(form("/sign-in", host, &format!("code={code}")).send(world.at).await.status, 401, "{host}");
         let shown = page(&format!("/sign-in?code={code}")).with("Host", host).send(world.at).await;
@@ -56,7 +56,7 @@ async fn a_session_is_one_under_its_own_name_alone() {
     let (ours, theirs) =
         (cookie(&signed), cookie(&form("/sign-in", &other, &format!("code={other_code}")).send(world.at).await));
 
-    // The cookie opens pages there, and nowhere else.
+    // The cookie opens pages under its own name only.
     let open = async |host: &str, cookie: &str| {
         let reply = page("/runs").with("Host", host).with("Cookie", cookie).send(world.at).await;
         let is_open = reply.status == 200;
@@ -70,7 +70,7 @@ async fn a_session_is_one_under_its_own_name_alone() {
         assert!(!open(host, cookie).await, "{host}");
         tried += 1;
     }
-    // Names are for pages, of this host and at its port, and for nobody else's pages.
+    // Session names serve only pages, only of this host and port, and accept no form from another origin.
     for (request, status) in [
         (get("/v1/approvals").with("Host", &name), 421),
         (page("/runs").with("Host", &name.replace(&port, ":1")).with("Cookie", &ours), 421),
@@ -85,7 +85,7 @@ async fn a_session_is_one_under_its_own_name_alone() {
     }
     assert!(open(&name, &ours).await, "and it is still open");
 
-    // A token, wherever it is typed, leads to a new name, and to no session where it was typed.
+    // A token leads to a new name, wherever it is typed. No session starts under the name where it was typed.
     let mut names = vec![name.clone(), other.clone()];
     for host in [at.as_str(), "holdshort.test", &name, &unknown] {
         let led = form("/sign-in", host, "token=token-of-alice&next=/runs").send(world.at).await;
@@ -103,7 +103,8 @@ async fn a_session_is_one_under_its_own_name_alone() {
     world.stop().await;
 }
 
-/// Whoever listened here before may have left a script in a browser that answers for this host. The browser asks whether it is still the same.
+/// A program that listened here before may have left a service worker in the browser that answers for this host. When
+/// the browser asks for its script again, the host sends a script that removes it.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_script_that_answers_for_the_host_is_told_to_go() {
     let world = World::new().await;

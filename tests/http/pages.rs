@@ -1,4 +1,5 @@
-//! The page's views of runs and of history, and the forms on them: what they show for calls in every state, where pages end, and what is refused.
+//! The pages about runs and history, and their forms: what they show for calls in every state, where a page ends, and
+//! what is refused.
 
 use std::collections::BTreeSet;
 
@@ -10,20 +11,20 @@ use serde_json::json;
 use crate::client::{Reply, Request, get, post};
 use crate::world::{How, World, decide, proposal};
 
-/// No page may weigh more, whatever agents wrote.
+/// The greatest size of a page, whatever agents wrote.
 const PAGE_BYTES: usize = 100 * 1000;
 const ORIGIN: &str = "http://holdshort.test";
 /// Markup, a line of its own, and an override of the reading direction.
 const HOSTILE: &str = "</bdi><script>alert(1)</script><img src=x onerror=alert(2)>\"'\n\u{202e}txet";
 
-/// Somebody who has signed in.
+/// A browser of a reviewer who has signed in.
 pub struct Browser<'a> {
     world: &'a World,
     cookie: String,
 }
 
 impl<'a> Browser<'a> {
-    /// Signs in as a person does: a link, its form, a cookie.
+    /// Signs in as a person does, with a link, its form and a cookie.
     pub async fn of(world: &'a World, reviewer: &str) -> Self {
         let made = post("/v1/sign-in-links", &json!({})).by(reviewer).send(world.at).await.json();
         let code = made["url"].as_str().unwrap().split("code=").nth(1).unwrap().split('&').next().unwrap().to_owned();
@@ -48,7 +49,7 @@ impl<'a> Browser<'a> {
         self.sends(path, fields).send(self.world.at).await
     }
 
-    /// A page that is there, light, and well made.
+    /// A page that must exist, be small, and be well made.
     pub async fn page(&self, path: &str) -> String {
         let reply = self.asks(path).send(self.world.at).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());
@@ -59,7 +60,7 @@ impl<'a> Browser<'a> {
     }
 }
 
-/// What a screen reader, a keyboard and a careful browser rest on, and that nothing of an agent's is markup.
+/// Checks what a screen reader, a keyboard and a careful browser rely on, and that no text of an agent is markup.
 pub fn well_made(path: &str, html: &str) {
     assert_eq!(html.matches("<script").count(), 1, "{path}: a script of ours and no other");
     assert!(!html.contains('\u{202e}') && !html.contains("<img"), "{path}: something of an agent's acts");
@@ -79,7 +80,7 @@ pub fn well_made(path: &str, html: &str) {
     }
 }
 
-/// The value of a form's field.
+/// The value of a field of a form.
 pub fn field<'a>(html: &'a str, action: &str, name: &str) -> &'a str {
     let form = html.split(&format!("action=\"{action}\"")).nth(1).unwrap_or_else(|| panic!("no form {action}: {html}"));
     let field = form.split("</form>").next().unwrap().split(&format!("name=\"{name}\" value=\"")).nth(1);
@@ -156,7 +157,8 @@ async fn every_view_shows_calls_in_every_state() {
     world.stop().await;
 }
 
-/// Follows the links to the next page from `path` on; the addresses of approvals or runs in the rows, in order.
+/// Follows the links to the next page from `path` on. Returns the addresses of the approvals or runs in the rows, in
+/// order.
 async fn all_rows(browser: &Browser<'_>, path: &str) -> Vec<String> {
     let (mut path, mut rows) = (path.to_owned(), Vec::new());
     loop {

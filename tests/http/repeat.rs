@@ -1,4 +1,4 @@
-//! `Idempotency-Key`: a request that starts a run, sent again, starts none.
+//! `Idempotency-Key`: when a request that starts a run is sent again, no second run starts.
 
 use holdshort_gate::Event;
 use serde_json::json;
@@ -29,7 +29,7 @@ async fn a_request_sent_again_has_the_first_answer() {
     assert_eq!(runs(&world).await, 1);
     let other = world.ask(&start("pay-monday", "pay twice")).await;
     assert_eq!((other.status, &other.json()["type"]), (422, &json!("urn:holdshort:problem:key-used")));
-    // A key is its sender's own, and another key or none is another request.
+    // A key belongs to its sender. The same request with another key, or without a key, is another request.
     for another in [
         start("pay-monday", "pay").by("bob"),
         start("pay-tuesday", "pay"),
@@ -40,7 +40,7 @@ async fn a_request_sent_again_has_the_first_answer() {
         assert_ne!(another.json()["id"], first.json()["id"]);
     }
     assert_eq!(runs(&world).await, 4);
-    // What was refused is not remembered: the same request may succeed later.
+    // A refused request is not remembered, because the same request may succeed later.
     let unknown = post("/v1/runs", &json!({ "agent": "nobody", "task": "pay" })).with("Idempotency-Key", "later");
     assert_eq!(world.ask(&unknown).await.status, 422);
     assert_eq!(world.ask(&start("later", "pay")).await.status, 201);

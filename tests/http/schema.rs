@@ -1,4 +1,4 @@
-//! The one check that every answer goes through: is it what `/openapi.json` says?
+//! The one check for every answer: does the answer match `/openapi.json`?
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,19 +7,19 @@ use serde_json::{Value, json};
 
 use crate::client::{Reply, Request};
 
-/// Headers of every answer.
+/// Headers that every answer has.
 const HEADERS: [(&str, &str); 3] = [
     ("x-content-type-options", "nosniff"),
     ("x-frame-options", "DENY"),
     ("cross-origin-resource-policy", "same-origin"),
 ];
-/// Those of the endpoint beside them.
+/// Headers that every answer of the endpoint has in addition.
 const ENDPOINT: [(&str, &str); 3] = [
     ("cache-control", "no-store"),
     ("content-security-policy", "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"),
     ("referrer-policy", "no-referrer"),
 ];
-/// And those of a page, which may have a script, a style and forms of ours.
+/// Headers that every page has in addition: a page may have a script, a style and forms of the host.
 const PAGE: [(&str, &str); 3] = [
     (
         "content-security-policy",
@@ -30,7 +30,8 @@ const PAGE: [(&str, &str); 3] = [
     ("cross-origin-opener-policy", "same-origin"),
 ];
 
-/// Headers of no answer: nothing is granted to other origins, and nobody learns what is installed.
+/// Headers that no answer has: other origins get no permission, and the answer does not say which software is
+/// installed.
 const NEVER: [&str; 6] = [
     "access-control-allow-origin",
     "access-control-allow-credentials",
@@ -40,7 +41,7 @@ const NEVER: [&str; 6] = [
     "refresh",
 ];
 
-/// Whether a target is for the pages: all that is not the endpoint's.
+/// Whether a target belongs to the pages: every target outside of the endpoint.
 pub fn is_page(target: &str) -> bool {
     let target = target.split_once("://").map_or(target, |(_, rest)| &rest[rest.find('/').unwrap_or(0)..]);
     let path = target.split('?').next().unwrap();
@@ -48,13 +49,13 @@ pub fn is_page(target: &str) -> bool {
     !version && !["/healthz", "/readyz", "/metrics", "/openapi.json"].contains(&path)
 }
 
-/// A served schema.
+/// The schema that the host serves.
 pub struct Schema(pub Value);
 
 impl Schema {
-    /// What the schema says about a path, with the path as it stands there.
+    /// The part of the schema for a path, and the path as the schema writes it.
     fn path<'a>(&'a self, target: &str) -> Option<(&'a str, &'a Value)> {
-        // A target in absolute form has the host in front.
+        // A target in absolute form begins with the host.
         let target = target.split_once("://").map_or(target, |(_, rest)| &rest[rest.find('/').unwrap_or(0)..]);
         let path: Vec<&str> = target.split('?').next().unwrap().split('/').collect();
         let fits = |pattern: &str| {
@@ -73,7 +74,7 @@ impl Schema {
             .map(|(pattern, item)| (pattern.as_str(), item))
     }
 
-    /// Fails unless the answer is one that the schema describes, with the headers that every answer has.
+    /// Fails unless the schema describes the answer, and the answer has the headers that every answer has.
     pub fn check(&self, request: &Request, reply: &Reply) {
         let what = format!("{} {} -> {} {}", request.method, request.target, reply.status, reply.text());
         if is_page(&request.target) {
@@ -85,13 +86,13 @@ impl Schema {
         if reply.status >= 400 {
             self.check_problem(reply, &what);
         }
-        // The schema has methods in small letters, HTTP in capitals only.
+        // The schema writes methods in lower case. HTTP knows them in upper case only.
         let method = if request.method == "HEAD" { "GET" } else { &request.method };
         let method = method.replace(char::is_lowercase, "-").to_ascii_lowercase();
         let operation =
             self.path(&request.target).map(|(_, item)| &item[method]).filter(|operation| operation.is_object());
         let Some(operation) = operation else {
-            // What is not in the schema is answered with 404 or 405, after whoever asks is known.
+            // A target that is not in the schema is answered with 404 or 405, after the client has been identified.
             assert!([400, 401, 403, 404, 405, 421, 429].contains(&reply.status), "not in the schema: {what}");
             return;
         };
@@ -107,7 +108,8 @@ impl Schema {
         }
     }
 
-    /// Fails unless a request that was accepted is one that the schema describes: its body, and each parameter of path, query and headers.
+    /// Fails unless the schema describes the request that was accepted: its body, and each parameter in the path, the
+    /// query and the headers.
     fn check_request(&self, operation: &Value, request: &Request, what: &str) {
         let asked = operation["requestBody"]["content"]["application/json"]["schema"].clone();
         if asked.is_object() {
@@ -135,7 +137,8 @@ impl Schema {
         }
     }
 
-    /// Fails unless the answer has the headers that every answer of the endpoint has, and none that no answer has.
+    /// Fails unless the answer has the headers that every answer of the endpoint has, and none of the forbidden
+    /// headers.
     pub fn check_headers(&self, reply: &Reply, what: &str) {
         self.check_common(reply, &ENDPOINT, what);
         assert_eq!(reply.header("set-cookie"), None, "a cookie of {what}");
@@ -143,7 +146,8 @@ impl Schema {
         assert_eq!(reply.header("location").is_some(), reply.status == 201, "only what was made has a place: {what}");
     }
 
-    /// The same for an answer of the pages: they alone lead on, only within this host, and set a cookie that is the browser's alone.
+    /// The same for a page. Only pages may redirect, only within this host, and only pages may set a cookie, which
+    /// scripts and other sites cannot use.
     pub fn check_page(&self, reply: &Reply, what: &str) {
         self.check_common(reply, &PAGE, what);
         let kept = reply.header("cache-control");
@@ -188,7 +192,8 @@ impl Schema {
         assert!(reply.status != 429 || reply.header("retry-after").is_some(), "{what}");
     }
 
-    /// A validator for `schema`, whose references are the document's. Each is made once: there is one document.
+    /// A validator for `schema`, whose references point into the document. Each validator is made once, because there
+    /// is only one document.
     pub fn validator(&self, schema: &Value) -> Arc<jsonschema::Validator> {
         static MADE: Mutex<BTreeMap<String, Arc<jsonschema::Validator>>> = Mutex::new(BTreeMap::new());
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);

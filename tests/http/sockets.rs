@@ -1,4 +1,5 @@
-//! Slow heads, slow bodies, many sockets, too many requests: each costs its sender, not the reviewers.
+//! Slow heads, slow bodies, many sockets and too many requests: the sender of each pays for it, and the reviewers do
+//! not.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -13,7 +14,7 @@ use crate::evidence;
 use crate::hardening::sign_in;
 use crate::world::{How, World};
 
-/// Whether the other end closes, and after how long.
+/// Waits until the other end closes, and returns how long that took.
 async fn closed(socket: &mut TcpStream) -> Duration {
     let start = Instant::now();
     let mut rest = Vec::new();
@@ -30,14 +31,14 @@ async fn a_slow_head_is_not_waited_for() {
         let took = closed(&mut socket).await;
         assert!(took > Duration::from_millis(300) && took < Duration::from_secs(5), "{beginning:?}: {took:?}");
     }
-    // A byte now and then does not help.
+    // A byte from time to time does not keep the connection open.
     let mut socket = TcpStream::connect(world.at).await.unwrap();
     let start = Instant::now();
     while socket.write_all(b"G").await.is_ok() && start.elapsed() < PATIENCE {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
-    // Nor does a request that was answered, when the next one does not come.
+    // A request that was answered does not keep the connection open either, if no further request comes.
     let mut socket = TcpStream::connect(world.at).await.unwrap();
     socket.write_all(&get("/healthz").without("Connection").bytes()).await.unwrap();
     assert!(closed(&mut socket).await < Duration::from_secs(5));
@@ -54,7 +55,7 @@ async fn a_slow_body_is_not_waited_for() {
     let reply = Reply::read(&mut socket).await;
     world.schema.check(&request, &reply);
     assert_eq!((reply.status, &reply.json()["type"]), (408, &json!("urn:holdshort:problem:too-slow")));
-    // Nobody waits for the body of a stranger.
+    // The host does not wait for the body of a request without a token.
     let request = request.without("Authorization");
     let mut socket = TcpStream::connect(world.at).await.unwrap();
     socket.write_all(&request.head()).await.unwrap();
@@ -89,8 +90,8 @@ async fn a_head_that_is_too_large_or_no_http_ends_the_connection() {
         .with("Transfer-Encoding", "chunked")
         .with("Content-Length", "5")
         .and("Content-Length", "6");
-    // What is no request has no answer of ours: the HTTP library says a status alone, as `host/API.md` tells, and closes.
-    // The last is a request, whose body is not what its head says.
+    // Bytes that are not a request get no answer from the host's own code: the HTTP library answers with a status
+    // alone, as `host/API.md` says, and closes. The last row is a request, but its body is not what its head says.
     for (status, is_ours, bytes) in [
         (431, false, large.bytes()),
         (431, false, many.bytes()),
@@ -115,14 +116,14 @@ async fn a_head_that_is_too_large_or_no_http_ends_the_connection() {
 struct Kept(TcpStream);
 
 impl Kept {
-    /// Asks for the agents' list and reads the beginning of the answer, or for events, which have no end.
+    /// Asks for the list of agents and reads the beginning of the answer, or asks for events, whose answer has no end.
     async fn open(world: &World, target: &str) -> Self {
         let mut kept = Self(TcpStream::connect(world.at).await.unwrap());
         assert!(kept.asks(target).await);
         kept
     }
 
-    /// Whether it is still served.
+    /// Sends another request, and returns whether the connection is still served.
     async fn asks(&mut self, target: &str) -> bool {
         let _ = self.0.write_all(&get(target).without("Connection").bytes()).await;
         let mut answer = [0; 4096];
@@ -134,13 +135,13 @@ impl Kept {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_being_answered_is_not_closed_to_make_room() {
     let world = World::with(Limits { connections_max: 4, ..Limits::STANDARD }).await;
-    // The oldest, and silent: nothing but being busy speaks for it.
+    // This connection is the oldest and sends nothing. The host keeps it only because it is busy.
     let mut stream = Kept::open(&world, "/v1/events").await;
     let mut idle = Vec::new();
     for _ in 0..10 {
         idle.push(Kept::open(&world, "/v1/agents").await);
     }
-    // On a busy machine the last one to go is told so only after it was asked once more.
+    // On a busy machine the last connection that is closed learns that only after one more request.
     for tries in 0.. {
         let mut served = 0;
         for kept in &mut idle {
@@ -156,7 +157,8 @@ async fn what_is_being_answered_is_not_closed_to_make_room() {
     let mut event = [0; 4096];
     let count = tokio::time::timeout(PATIENCE, stream.0.read(&mut event)).await.expect("an event").unwrap();
     assert!(String::from_utf8_lossy(&event[..count]).contains("run-created"));
-    // A request whose body is not there yet keeps no place; when all places serve somebody, who comes next waits until one ends.
+    // A request whose body has not arrived keeps no place. When every place serves a request, the next client waits
+    // until one of them ends.
     let start = post("/v1/runs", &json!({"agent": "release", "task": "write to them"})).without("Connection");
     let mut slow = TcpStream::connect(world.at).await.unwrap();
     slow.write_all(&start.head()).await.unwrap();
@@ -170,7 +172,7 @@ async fn what_is_being_answered_is_not_closed_to_make_room() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!waiting.is_finished());
     drop(streams.pop());
-    // The host notices when it next has something to say.
+    // The host notices this when it next has something to send.
     world.held(&How::PLAIN).await;
     world.held(&How::PLAIN).await;
     let served = tokio::time::timeout(PATIENCE, waiting).await;
@@ -179,11 +181,13 @@ async fn what_is_being_answered_is_not_closed_to_make_room() {
     world.stop().await;
 }
 
-/// However much one reviewer asks for at once, they have half of all places at most, and others are served beside them.
+/// However many requests one reviewer sends at once, they get at most half of all places, and other reviewers are
+/// served beside them.
 #[tokio::test(flavor = "multi_thread")]
 async fn one_reviewers_requests_leave_places_for_others() {
     let world = World::with(Limits { connections_max: 20, ..Limits::STANDARD }).await;
-    // Requests that are there but for the last byte of their bodies keep no place yet; all of them come at once.
+    // Requests that lack only the last byte of their bodies keep no place yet. Then all the last bytes are sent at
+    // once.
     let start = post("/v1/runs", &json!({"agent": "release", "task": "write to them"})).without("Connection");
     let (bytes, mut begun) = (start.bytes(), Vec::new());
     for _ in 0..9 {
@@ -205,7 +209,7 @@ async fn one_reviewers_requests_leave_places_for_others() {
         refused += 1;
     }
     for mut socket in begun {
-        // It may have been closed to make room.
+        // The host may have closed the connection to make room.
         if socket.write_all(&bytes[bytes.len() - 1..]).await.is_ok() {
             let mut answer = Vec::new();
             let mut piece = [0; 4096];
@@ -226,7 +230,7 @@ async fn one_reviewers_requests_leave_places_for_others() {
     }
     assert!(!sign_in(&world, "bob").await.is_empty());
     assert!(refused >= more.len());
-    // With a place of their own again they are served as before.
+    // When the reviewer has a free place again, they are served as before.
     drop(streams.pop());
     let start = Instant::now();
     while world.ask(&get("/v1/agents")).await.status != 200 {
@@ -236,7 +240,7 @@ async fn one_reviewers_requests_leave_places_for_others() {
     world.stop().await;
 }
 
-/// Who has just come is heard before others take the place, however many there are.
+/// A new connection has time to send its request before other connections may take its place, however many there are.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_newcomer_is_heard() {
     let limits = Limits { connections_max: 4, newcomer_time: PATIENCE, ..Limits::STANDARD };
@@ -252,7 +256,8 @@ async fn a_newcomer_is_heard() {
     world.stop().await;
 }
 
-/// Somebody with a token who keeps more than half of all places loses them before a stranger does, who may be a reviewer on a slow line.
+/// If one holder of a token keeps more than half of all places, the host closes their connections before a stranger's,
+/// because the stranger may be a reviewer on a slow line.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_does_not_fill_the_house() {
     let limits = Limits { connections_max: 8, newcomer_time: Duration::ZERO, ..Limits::STANDARD };
@@ -270,7 +275,8 @@ async fn a_token_does_not_fill_the_house() {
     world.stop().await;
 }
 
-/// Who asks and does not read is not waited for: neither for room for the next answer, nor for an event.
+/// The host does not wait for a client that asks and does not read: neither to send the next answer nor to send an
+/// event.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_slow_reader_is_not_waited_for() {
     let world = World::with(Limits { write_time_max: Duration::from_millis(400), ..Limits::STANDARD }).await;
@@ -280,7 +286,8 @@ async fn a_slow_reader_is_not_waited_for() {
     };
     let mut reader = TcpStream::connect(world.at).await.unwrap();
     let schema = get("/openapi.json").without("Connection").bytes();
-    // As many answers as no buffer of any system holds, of which none is read. The host stops reading as well, so that not all may be sent.
+    // More answers than the buffers of any system can hold, and the client reads none of them. The host stops reading
+    // too, so that perhaps not all requests can be sent.
     let asking = tokio::time::timeout(Duration::from_millis(200), reader.write_all(&schema.repeat(10_000))).await;
     let mut events = Kept::open(&world, "/v1/events").await;
     drop(asking);
@@ -289,7 +296,8 @@ async fn a_slow_reader_is_not_waited_for() {
         assert!(start.elapsed() < PATIENCE, "{} connections", open().await);
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    // An event stream that has nothing to say takes nothing either, which is no fault of its reader.
+    // An event stream without events gives its reader nothing to read. The reader is not slow, and the host keeps the
+    // stream.
     world.held(&How::PLAIN).await;
     let mut event = [0; 4096];
     let count = tokio::time::timeout(PATIENCE, events.0.read(&mut event)).await.expect("an event").unwrap();
@@ -297,7 +305,7 @@ async fn a_slow_reader_is_not_waited_for() {
     world.stop().await;
 }
 
-/// What is shipped: with longer times or without them the tests of this file would still pass.
+/// The shipped values. Without this test, longer times or none would not fail any test of this file.
 #[test]
 fn the_limits_that_are_shipped() {
     let Limits { header_time_max, body_time_max, write_time_max, connections_max, streams_max, body_bytes_max, .. } =
@@ -330,7 +338,8 @@ async fn guessing_and_looping_are_slowed_down() {
     world.stop().await;
 }
 
-/// What brings no secret tries none, so a page elsewhere that has a browser ask again and again keeps nobody from signing in; and all of loopback is one peer.
+/// A request without a secret is not a guess, and does not count against the limit. So a foreign page that makes a
+/// browser ask again and again cannot keep anybody from signing in. All addresses of loopback count as one peer.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_brings_no_secret_takes_nothing_from_who_does() {
     let world = World::with(Limits { failures: Rate { per_second: 1, burst: 5 }, ..Limits::STANDARD }).await;
@@ -361,7 +370,7 @@ async fn who_brings_no_secret_takes_nothing_from_who_does() {
     world.stop().await;
 }
 
-/// By any way, in turn: there is one count for all of them.
+/// Guesses by every way of signing in, in turn: one counter covers all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_guesses_gains_nothing_by_going_from_one_way_to_the_next() {
     let slow = Rate { per_second: 1, burst: 30 };
@@ -403,13 +412,13 @@ async fn whoever_guesses_gains_nothing_by_going_from_one_way_to_the_next() {
     for way in ways.iter().cycle().take(3 * ways.len()) {
         let reply = way.send(world.at).await;
         assert!([303, 307, 401, 403, 429, 200].contains(&reply.status), "{}: {}", way.target, reply.status);
-        // What brings no secret tries none.
+        // A request without a secret is not a guess.
         let bare = way.target.starts_with("/v1") && way.headers.iter().all(|(name, _)| name != "Authorization");
         told += u64::from(reply.status != 429 && !bare);
     }
     assert!(told >= 30, "{told}");
     assert!(told <= 31 + start.elapsed().as_secs(), "{told} guesses were answered in {:?}", start.elapsed());
-    // Each of them is at its end, and not only those that came last.
+    // The limit is reached for every way, and not only for the last ones.
     for way in &ways {
         let mut statuses = Vec::new();
         for _ in 0..5 {
@@ -417,7 +426,7 @@ async fn whoever_guesses_gains_nothing_by_going_from_one_way_to_the_next() {
         }
         assert!(statuses.contains(&429), "{}: {statuses:?}", way.target);
     }
-    // What is right is served, by every way.
+    // A correct secret is accepted by every way.
     assert_eq!(world.ask(&get("/v1/approvals")).await.status, 200);
     assert_eq!(page("/").with("Cookie", &cookie).send(world.at).await.status, 200);
     assert_eq!(page("/sign-in").send(world.at).await.status, 200, "and whoever has nothing yet can come in");

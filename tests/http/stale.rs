@@ -1,5 +1,5 @@
-//! Decisions that are out of date: every state of a call × whatever such a decision may name. Each is refused and changes nothing;
-//! one that was made already is told so and changes nothing either.
+//! Old decisions: every state of a call × every digest that an old decision may name. Each is refused and changes
+//! nothing. A decision that was already made gets the answer that it was, and changes nothing either.
 
 use holdshort_gate::clearance::Clearance;
 use holdshort_gate::command::{
@@ -14,12 +14,12 @@ use crate::client::{Reply, get, post};
 use crate::evidence;
 use crate::world::{How, World, decide, proposal};
 
-/// A call with a past, in a given phase: the second of its run, after one with the same bytes.
+/// A call with a history, in a given phase. It is the second call of its run, and the first call had the same bytes.
 struct Seasoned {
     run: RunId,
-    /// What decisions on it have named or might have, by where it comes from.
+    /// The digests that old decisions may name, each with its origin.
     old: Vec<(&'static str, Digest)>,
-    /// Decisions that count in the phase it is in, with who made them.
+    /// The decisions that count in the present phase, each with its reviewer.
     made: Vec<(&'static str, Value)>,
 }
 
@@ -34,7 +34,7 @@ impl Seasoned {
         world.journal.subject(&self.run, Some(Self::CALL)).await.unwrap().unwrap().call.unwrap()
     }
 
-    /// Notes the digest that is current now as one that will be old.
+    /// Notes the current digest, which a later step makes old.
     async fn remember(&mut self, world: &World, what: &'static str) -> Digest {
         let digest = self.call(world).await.clearance.unwrap();
         self.old.push((what, digest));
@@ -80,7 +80,7 @@ impl Seasoned {
         Self { run, old: vec![("another call of the run, with the same bytes", clearance)], made: Vec::new() }
     }
 
-    /// Held, after it was edited, edited back, approved, and held again because a fact had changed.
+    /// A held call that was edited, edited back, approved, and held again because a fact had changed.
     async fn held(world: &World, how: &How) -> Self {
         let first = proposal("hello", how);
         let mut call = Self::begin(world, how, Proposed::Hold(Box::new(first.clone()))).await;
@@ -97,7 +97,7 @@ impl Seasoned {
         let changed = Proposal { preconditions: json!({"tip": "2"}), ..first };
         call.finish(world, Outcome::FactsChanged { reason: "the tip moved".into(), proposal: Box::new(changed) }).await;
         assert_eq!(call.call(world).await.phase, Phase::Held);
-        // Whatever was decided so far counts no more.
+        // The decisions so far no longer count.
         call.made.clear();
         call
     }
@@ -116,8 +116,9 @@ impl Seasoned {
         call
     }
 
-    /// A call in the phase of this name, in a world of its own: calls of other phases that do the same would wait beside it, and its edits would need
-    /// more votes than here. A phase without an arm here has no rows in the table, and fails.
+    /// A call in the phase of this name, in its own world. In a shared world, calls of other phases with the same
+    /// action would wait beside it, and its edits would need more votes. A phase without an arm here has no rows in the
+    /// table, and the test fails.
     async fn in_phase(world: &World, phase: &str) -> Self {
         let two = &How { quorum: 2, ..How::PLAIN };
         let mut call = match phase {
@@ -191,12 +192,12 @@ impl Seasoned {
     }
 }
 
-/// The state of everything, to compare before and after.
+/// The state of everything, so that a test can compare before and after.
 async fn everything(world: &World, id: &str) -> (Vec<(RunId, holdshort_gate::Event)>, Value) {
     (world.written().await, world.ask(&get(&format!("/v1/approvals/{id}"))).await.json())
 }
 
-/// The answers' shape is held by the other tests; checking it here would be most of the work.
+/// Other tests check the form of the answers. Here that check would be most of the work.
 async fn send(world: &World, id: &str, who: &str, body: &Value) -> Reply {
     post(&format!("/v1/approvals/{id}/decisions"), body).by(who).send(world.at).await
 }

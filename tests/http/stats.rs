@@ -1,4 +1,4 @@
-//! How much people are asked, told of one history by the endpoint, the page and Prometheus' text.
+//! The review load: the endpoint, the page and the metrics give the same figures for one history.
 
 use std::sync::atomic::Ordering;
 
@@ -24,7 +24,7 @@ async fn says(world: &World, held: &Held, after_us: u64, who: &str, choice: Choi
     let _ = world.submit(&held.run, Some(1), decide(who, held.digest, choice)).await.unwrap();
 }
 
-/// A call of some text, held, and approved by alice after so long.
+/// A call with this text that was held, and that Alice approved after this time.
 async fn approved(world: &World, text: &str, after_us: u64) -> Held {
     let held = world.proposed(Proposed::Hold(Box::new(proposal(text, &How::PLAIN)))).await;
     says(world, &held, after_us, "alice", Choice::Approve).await;
@@ -35,7 +35,7 @@ async fn stats(world: &World, query: &str) -> Value {
     world.ask(&get(&format!("/v1/stats{query}"))).await.json()["stats"].clone()
 }
 
-/// The lines of a scrape that are about people.
+/// The lines of the metrics that are about reviewers.
 async fn scraped(world: &World) -> String {
     let text = world.ask(&get("/metrics")).await.text();
     let of = ["calls_judged", "holds", "policy_", "decisions", "hasty", "decision_seconds", "runs_ended"];
@@ -57,7 +57,7 @@ async fn one_history_is_told_alike_everywhere() {
         (&none["calls"]["held"], &none["calls"]["share_held"], &none["suggestions"]),
         (&json!(0), &Value::Null, &json!([]))
     );
-    // Long before the window that is asked for below, and decided in it.
+    // This call was held long before the window of the request below, and was decided in the window.
     let old = world.held(&How::PLAIN).await;
     pass(&world, 40 * 1_440 * MINUTE);
     says(&world, &old, 0, "alice", Choice::Approve).await;
@@ -105,7 +105,8 @@ async fn one_history_is_told_alike_everywhere() {
     let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 1_000));
     assert!(CedarPolicy::load(&[source], &types, People::default(), base).is_ok(), "{policy}");
     assert_eq!(unused["text"], "`never-\"needed\"` determined no verdict on 23 calls: is it needed?");
-    // 19 times two minutes, a second, and twice a quarter of an hour at most: one of them waited for forty days.
+    // 19 times two minutes, one second, and twice the maximum of a quarter of an hour. One of these calls waited for
+    // forty days.
     assert_eq!((&clear["decisions"], &clear["minutes"]), (&json!(22), &json!(55.0)));
 
     let page = Browser::of(&world, "alice").await.page("/stats").await;
@@ -168,7 +169,7 @@ async fn a_scrape_goes_on_where_the_last_one_ended() {
             "holdshort_policy_calls_judged_total{policy=\"a\\\"b\\\\c<U+000A>d\",verdict=\"held\"} 1",
         ],
     );
-    // Counters never go back.
+    // Counters never decrease.
     let values = |text: &str| -> std::collections::BTreeMap<String, f64> {
         let pairs = text.lines().filter_map(|line| line.rsplit_once(' '));
         pairs.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()

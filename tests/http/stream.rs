@@ -1,4 +1,5 @@
-//! The event stream: everything once, in order, only what is on disk; it resumes, it beats, it ends.
+//! The event stream: every event once, in order, and only events on disk. A client can resume it, it sends heartbeats,
+//! and it ends.
 
 use std::time::{Duration, Instant};
 
@@ -15,7 +16,7 @@ use crate::world::{How, World};
 /// An open stream.
 struct Stream {
     socket: TcpStream,
-    /// What has come and was not looked at.
+    /// Bytes that have arrived and were not read yet.
     rest: String,
 }
 
@@ -35,7 +36,7 @@ impl Stream {
         stream
     }
 
-    /// What comes before `end`; fails if it does not come, or the stream ends.
+    /// The text before `end`. Fails if `end` does not come or the stream ends.
     async fn until(&mut self, end: &str) -> String {
         loop {
             if let Some((before, after)) = self.rest.split_once(end) {
@@ -51,10 +52,10 @@ impl Stream {
         }
     }
 
-    /// The next event's id, name and data; heartbeats are passed over.
+    /// The id, name and data of the next event. Heartbeats are skipped.
     async fn event(&mut self, world: &World) -> (u64, String, Value) {
         loop {
-            // Frames are one event each, so the chunks' own lengths stand on lines of their own.
+            // Each frame is one event, so that the lengths of the chunks stand on their own lines.
             let frame = self.until("\n\n").await;
             let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
             let Some(data) = field("data: ") else { continue };
@@ -117,7 +118,7 @@ async fn a_stream_begins_now_unless_it_is_told_otherwise() {
     world.stop().await;
 }
 
-/// The page's stream is of a session, and ends with it; that of another session goes on.
+/// The stream of a page belongs to a session and ends with it. The stream of another session goes on.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_pages_stream_ends_with_its_session() {
     let world = World::new().await;
@@ -139,7 +140,7 @@ async fn the_pages_stream_ends_with_its_session() {
     assert_eq!(forgets.count(), 2, "`/` and `/live`: {again:?}");
     let held = world.held(&How::PLAIN).await;
     assert!(goes_on.until("\n\n").await.contains(held.run.0.as_str()));
-    // The oldest of many sessions of one person goes, and its stream with it.
+    // When one person has many sessions, the oldest session ends, and its stream with it.
     for _ in 0..20 {
         sign_in(&world, "alice").await;
     }
@@ -147,7 +148,7 @@ async fn the_pages_stream_ends_with_its_session() {
     world.stop().await;
 }
 
-/// A reviewer has a quarter of all streams at most, so that the others can listen as well.
+/// A reviewer may have at most a quarter of all streams, so that the other reviewers have some too.
 #[tokio::test(flavor = "multi_thread")]
 async fn everybody_has_a_share_of_the_streams() {
     let world = World::new().await;
@@ -169,7 +170,8 @@ async fn everybody_has_a_share_of_the_streams() {
     world.stop().await;
 }
 
-/// A browser has six connections for a host. Of the streams of its pages the newest four are kept; an older one says why it ends.
+/// A browser makes six connections to a host. The host keeps the newest four streams of the browser's pages. An older
+/// stream says why it ends.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_streams_of_a_browser_leave_it_connections() {
     let world = World::new().await;
@@ -191,7 +193,7 @@ async fn the_streams_of_a_browser_leave_it_connections() {
             "the newest go on, and those of other browsers"
         );
     }
-    // What was left makes room, before it takes somebody's place.
+    // A stream that the client has closed makes room first. Only then is another stream ended.
     drop(streams.pop());
     let gone = format!("holdshort_http_event_streams {}\n", 4);
     let start = Instant::now();
@@ -216,7 +218,7 @@ async fn streams_are_few_beat_and_end_with_the_host() {
     first.until(":\n\n").await;
     first.until(":\n\n").await;
     drop(second);
-    // The host notices at the next beat that the other end is gone.
+    // The host notices at the next heartbeat that the client is gone.
     let mut third = None;
     for _ in 0..100 {
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -1,4 +1,5 @@
-//! Decisions and resolutions in states that take more than one request to get to; what one request can be is in `hardening.rs`.
+//! Decisions and resolutions in states that need more than one request. Tests with a single request are in
+//! `hardening.rs`.
 
 use holdshort_gate::{EffectClass, Reviewers, Time};
 use serde_json::json;
@@ -6,7 +7,7 @@ use serde_json::json;
 use crate::client::{Request, get, post};
 use crate::world::{How, World};
 
-/// What a request is about, the request, its status, and the name of the problem if it is one.
+/// The description of a request, the request, its status, and the name of the problem if there is one.
 type Row = (&'static str, Request, u16, &'static str);
 
 async fn check(rows: Vec<Row>, world: &World) {

@@ -1,4 +1,5 @@
-//! Other systems' inboxes: what they are shown is the call that waits, and what they answer counts like any decision, with the same digest.
+//! Inboxes of other systems: they are shown the held call, and their answers count like any decision, with the same
+//! digest.
 
 use holdshort_gate::{EffectClass, Time};
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ async fn view(world: &World, held: &Held, view: &str) -> Reply {
     world.ask(&get(&format!("/v1/approvals/{}?view={view}", held.id))).await
 }
 
-/// Decides as LangChain's inboxes do, on the digest of what was shown.
+/// Decides as LangChain's inboxes do, on the digest that was shown.
 async fn decide(world: &World, held: &Held, decisions: Value) -> Reply {
     let body = json!({ "decisions": decisions, "digest": held.digest });
     world.ask(&post(&format!("/v1/approvals/{}/decisions", held.id), &body)).await
@@ -54,7 +55,7 @@ async fn a_langchain_inbox_reads_and_decides() {
     assert_eq!(state(&decide(&world, &held, edited(SEND)).await), (200, "approved".into()));
 
     let held = world.held(&How::PLAIN).await;
-    // Who is too late is told that, whatever else is wrong.
+    // A decision that is too late gets that error, whatever else is wrong with it.
     let late = world.held(&How { expires_at: Some(Time(1)), ..How::PLAIN }).await;
     let other = decide(&world, &late, edited("acme:mail/send@1.0.0#delete")).await;
     assert_eq!(problem(&other), (410, "expired".into()));

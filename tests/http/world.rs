@@ -1,4 +1,4 @@
-//! A served endpoint on a real port, over a journal in memory, and calls in every state.
+//! An endpoint on a real port over a journal in memory, and calls in every state.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -33,7 +33,7 @@ use tokio::task::JoinHandle;
 use crate::client::{Reply, Request, get};
 use crate::schema::Schema;
 
-/// What the exhibit of every proposal says; a page, if anybody took it for one.
+/// The exhibit of every proposal. It is markup, in case a client takes it for a page.
 pub const EXHIBIT: &[u8] = b"<script>alert('+1 line')</script>\n\xff";
 
 pub struct World {
@@ -46,14 +46,14 @@ pub struct World {
     server: Option<JoinHandle<std::io::Result<()>>>,
 }
 
-/// A call: its approval's id, and the digest that a decision must name.
+/// A call: the id of its approval, and the digest that a decision must name.
 pub struct Held {
     pub id: String,
     pub run: RunId,
     pub digest: Digest,
 }
 
-/// How a call is to be held.
+/// The properties of a held call.
 #[derive(Clone)]
 pub struct How {
     pub who: Who,
@@ -68,7 +68,7 @@ impl How {
         Self { who: Who::Any, quorum: 1, four_eyes: false, expires_at: None, class: EffectClass::Idempotent };
 }
 
-/// A decision of somebody who has just signed in, without a word.
+/// A decision without a message, by a reviewer who has just signed in.
 pub fn decide(reviewer: &str, clearance: Digest, choice: Choice) -> Decide {
     let signed_in_at = Time(u64::MAX);
     Decide { reviewer: reviewer.into(), stands_for: None, signed_in_at, clearance, choice, message: None }
@@ -119,7 +119,8 @@ pub fn proposal(text: &str, how: &How) -> Proposal {
     }
 }
 
-/// Stands in for the driver, of which the endpoint needs no more than this: it types arguments and writes to the same journal.
+/// Stands in for the driver. The endpoint needs only this part of it: it types arguments and writes to the same
+/// journal.
 struct Typist {
     journal: Journal,
     started: AtomicU32,
@@ -239,7 +240,8 @@ impl Driver for Typist {
     }
 }
 
-/// The policies in force. The calls of these tests are written past them; they are asked by trials and explanations.
+/// The policies in force. The calls of these tests are written without asking them. Backtests and explanations ask
+/// them.
 const POLICIES: &str = "// Ours.
 @id(\"short\") @why(\"it says little\")
 permit (principal, action == Action::\"call\", resource is acme::mail::send::Send)
@@ -248,7 +250,7 @@ when { resource.arguments.text == \"short\" };
 @id(\"everybody\") permit (principal, action == Action::\"decide\", resource);
 ";
 
-/// What policies can speak of here: the one function, and the four people.
+/// What policies can refer to here: the one function and the four people.
 fn setting(cpu_seconds: u64) -> Setting {
     let capability = "acme:mail/send@1.0.0#send".parse().unwrap();
     let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
@@ -270,12 +272,12 @@ impl World {
         Self::judging_for(10, limits).await
     }
 
-    /// One whose policies may take so much CPU time.
+    /// A world whose backtests may use this much CPU time.
     pub async fn judging_for(cpu_seconds: u64, limits: Limits) -> Self {
         Self::made_of(cpu_seconds, limits, |at| SessionCookie::new(false, at.port())).await
     }
 
-    /// The same as it is without TLS: each session has a name of its own.
+    /// A world as it is without TLS: each session has its own host name.
     pub async fn with_names() -> Self {
         Self::made_of(10, Limits::STANDARD, |at| SessionCookie::new(false, at.port()).with_names()).await
     }
@@ -321,7 +323,7 @@ impl World {
         reply
     }
 
-    /// Shuts the host down; fails if that takes longer than open requests may.
+    /// Shuts the host down. Fails if that takes longer than open requests may take.
     pub async fn stop(mut self) {
         self.stop.take().unwrap().send(()).unwrap();
         let server = self.server.take().unwrap();
@@ -337,7 +339,7 @@ impl World {
         self.journal.submit(run, call, Fence::None, command).await
     }
 
-    /// A run that olga started.
+    /// A run that Olga started.
     pub async fn run(&self) -> RunId {
         let run = RunId(format!("run-{:04}", self.runs.fetch_add(1, Ordering::Relaxed)));
         let _ = self.submit(&run, None, create("release", "write to them", "olga")).await.unwrap();
@@ -382,7 +384,7 @@ impl World {
         self.finished(how, Outcome::Unknown("the reply was lost".into())).await
     }
 
-    /// A new call in the phase of this name; where people decided, alice did.
+    /// A new call in the phase with this name. If a decision was needed, Alice made it.
     pub async fn call(&self, phase: &str) -> Held {
         let plain = &How::PLAIN;
         let question = &How { class: EffectClass::Question, ..How::PLAIN };
@@ -426,7 +428,7 @@ impl World {
         held
     }
 
-    /// Everything that is written, to compare before and after.
+    /// All events that are written, so that a test can compare before and after.
     pub async fn written(&self) -> Vec<(RunId, Event)> {
         let feed = self.journal.feed(Position(0), usize::MAX >> 1).await.unwrap();
         feed.into_iter().map(|entry| (entry.run, entry.recorded.event)).collect()

@@ -1,5 +1,5 @@
-//! What the `inbox` agent reads of mail as it comes, and what it must not answer: messages of a parser's own tests, messages that machines and
-//! lists have sent, and codings of the whole world.
+//! How the `inbox` agent reads real mail, and which mail it must not answer: messages from a parser's own tests,
+//! messages from machines and mailing lists, and the character encodings of many countries.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,14 +13,14 @@ use crate::outside::{self, Maildir};
 use crate::support::skipped::skipped;
 use crate::support::{Folder, top};
 
-/// Answers without a person, and asks nobody.
+/// A policy that clears every reply, so that no reviewer is asked.
 const POLICY: &str = r#"
 permit (principal, action == Action::"call", resource is email::SendEmail);
 forbid (principal, action == Action::"call", resource is guidance::Ask);
 permit (principal, action == Action::"decide", resource);
 "#;
 
-/// Python's own reader says who should be answered, under which subject: an independent second opinion.
+/// Python's own mail reader says who should be answered and under which subject. It is an independent second opinion.
 const READER: &str = "
 import sys, json, email, email.header, email.utils
 def words(value):
@@ -37,14 +37,15 @@ for path in sys.argv[1:]:
 print(json.dumps(read))
 ";
 
-/// What the agent said of each message: its line of the log (`from SENDER: SUBJECT`) and its line of the report, by the file's name.
+/// What the agent said about each message: its log line (`from SENDER: SUBJECT`) and its line of the report, by the
+/// name of the file.
 struct Told {
     log: BTreeMap<String, String>,
     report: BTreeMap<String, String>,
     replies: Vec<String>,
 }
 
-/// Has the agent answer the messages in `mails`, a folder of the files.
+/// Lets the agent answer the messages that `fill` writes into the folder `mails`.
 fn answered(fill: impl Fn(&Path)) -> (Told, PathBuf, Folder) {
     let folder = Folder::new(&[], "");
     let mails = folder.path().join("mails");
@@ -66,7 +67,7 @@ fn answered(fill: impl Fn(&Path)) -> (Told, PathBuf, Folder) {
     (Told { log, report, replies: replies.messages() }, mails, folder)
 }
 
-/// The messages in the tests of the parser that the agent uses, as its package has them.
+/// The messages in the tests of the parser that the agent uses, from the parser's package.
 fn corpus() -> Option<Vec<PathBuf>> {
     let manifest = top().join("guest-examples/Cargo.toml");
     let mut metadata = Command::new("cargo");
@@ -106,7 +107,7 @@ fn messages_of_a_parsers_corpus_are_read() {
             line.strip_prefix(&format!("from {sender}: ")).unwrap_or_else(|| panic!("{file}: {line}, {sender}"));
         let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(!found.contains("=?") && !found.contains(char::is_control), "{file}: {found}");
-        // Python gives up at a letter beyond ASCII in a coded word, which the agent reads.
+        // Python gives up at a non-ASCII letter in an encoded word. The agent reads it.
         let given_up = subject.contains("=?") || subject.contains('\u{fffd}');
         assert!(found == *subject || (given_up && !found.contains('\u{fffd}')), "{file}: {found}, {subject}");
         senders += 1;
@@ -116,7 +117,7 @@ fn messages_of_a_parsers_corpus_are_read() {
     figure("T39", "messages of a parser's corpus read", corpus.len() as u64);
 }
 
-/// A message about an invoice, which the agent answers without asking.
+/// A message about an invoice, which the agent answers without a question.
 fn message(name: &str, head: &str) -> (String, Vec<u8>) {
     let rest = "Subject: Invoice\r\nMessage-ID: <1@example.com>\r\n\r\nWhere is my invoice?\r\n";
     let has = |field: &str| head.to_lowercase().lines().any(|line| line.starts_with(field));

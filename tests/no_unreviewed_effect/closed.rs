@@ -1,4 +1,4 @@
-//! Closed by default: what nobody said is held or refused, never done.
+//! Closed by default: a call for which the configuration says nothing is held or refused, and never performed.
 
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -7,11 +7,11 @@ use crate::outside::{self, Maildir, Outside};
 use crate::support::{Folder, Repository, until};
 use crate::world::{World, id};
 
-/// A configuration that names an agent and nothing else holds everything that this agent can do.
+/// With a configuration that names only an agent, every consequential call of the agent is held.
 #[test]
 fn a_configuration_that_says_nothing_holds_everything() {
     let folder = Folder::new(&["scripted"], "");
-    // The folder is a repository, as where a newcomer begins; nothing is checked out that could be left behind.
+    // The folder is a repository, as for a new user. It is bare, so that no checked-out file can be out of date.
     let bare = Repository::bare(&folder.path().join(".git"));
     let production = bare.tip("production");
     let mail = Maildir(folder.path().join(".holdshort/mail"));
@@ -33,7 +33,8 @@ fn a_configuration_that_says_nothing_holds_everything() {
     assert_eq!((mail.count(), bare.tip("production")), (0, production));
 }
 
-/// An import that nobody classified is refused at load, by name, whoever asks; nothing of the agent runs.
+/// An import that the operator did not classify is refused when the agent is loaded. The error names the import, and
+/// nothing of the agent runs.
 #[test]
 fn what_nobody_classified_is_refused_at_load() {
     let folder = Folder::new(&["overreach"], "");
@@ -51,7 +52,7 @@ fn what_nobody_classified_is_refused_at_load() {
     assert!(!output.status.success() && said.contains("is not classified"), "{said}");
 }
 
-/// A host that no longer offers what a run asked for starts, and does nothing.
+/// A host that no longer has the connector of a held call starts, and performs nothing.
 #[test]
 fn a_connector_that_is_gone_performs_nothing() {
     let world = World::new("");
@@ -59,7 +60,7 @@ fn a_connector_that_is_gone_performs_nothing() {
     let run = host.start("scripted", &world.branch.line());
     let approval = host.held(&run);
     host.kill();
-    // Another repository with the very same commits and branches, as a copy has them.
+    // Another repository with the same commits and branches, as a copy has them.
     let home = tempfile::tempdir().unwrap();
     let copy = home.path().join("other.git");
     world.branch.0.git(&["clone", "--quiet", "--bare", ".", copy.to_str().unwrap()]);
@@ -77,7 +78,8 @@ fn a_connector_that_is_gone_performs_nothing() {
     assert_eq!((world.branch.count(), elsewhere.count()), (0, 1), "where it was shown the second time");
 }
 
-/// What was cleared is what the journal holds: if that was changed by hand, the clearance covers something else, and nothing starts.
+/// A clearance covers the content in the journal. If that was changed by hand, the clearance does not match it, and
+/// nothing starts.
 #[test]
 fn a_journal_that_was_changed_clears_nothing() {
     let world = World::new("start-within = \"2s\"");
@@ -90,7 +92,7 @@ fn a_journal_that_was_changed_clears_nothing() {
     assert_eq!(Connection::open(world.folder.journal()).unwrap().execute(change, [&run]).unwrap(), 1);
     let host = world.folder.serve();
     host.approve(&approval);
-    // The one that nobody touched goes through meanwhile.
+    // The call that was not changed is performed meanwhile.
     host.approve(&others);
     host.over(&other);
     until("lapse", || (host.approval(id(&approval))["state"] == "expired").then_some(()));

@@ -1,4 +1,4 @@
-//! What happens is what was cleared, to the byte; and if the world has moved since, it is put to people again.
+//! The effect is exactly what was cleared, to the byte. If the facts have changed since, the call is held again.
 
 use serde_json::{Value, json};
 
@@ -31,7 +31,7 @@ fn mail_is_sent_as_it_was_edited() {
     edited["message"]["body"] = json!("Another text.");
     let edit = json!({ "type": "edit", "digest": approval["digest"], "arguments": edited });
     assert_eq!(decide(&host, ALICE, id(&approval), &edit), (202, String::new()));
-    // Who has edited looks at what would be sent now, and approves that.
+    // The editor looks at the new content and approves that.
     assert_eq!(sent(&world), []);
     let current = host.approval(id(&approval));
     assert_eq!(decide(&host, ALICE, id(&approval), &approve(&current)), (200, String::new()));
@@ -43,7 +43,7 @@ fn mail_is_sent_as_it_was_edited() {
     assert_eq!(receipt["sent"], edited["message"]);
 }
 
-/// Recipient and text of every message in the Maildir.
+/// The recipient and the text of every message in the Maildir.
 fn sent(world: &World) -> Vec<(Value, Value)> {
     let part = |message: &String| {
         let (head, body) = message.split_once("\n\n").unwrap();
@@ -61,7 +61,7 @@ fn exactly_the_commit_that_was_shown_is_deployed() {
     let shown = world.branch.0.tip("main");
     let run = host.start("scripted", &world.branch.line());
     let approval = host.held(&run);
-    // The revision is a branch, and goes on while people think.
+    // The git revision is a branch, and the branch moves on while reviewers think.
     let later = git(&["commit-tree", "-m", "Later", "-p", "main", "main^{tree}"]);
     git(&["update-ref", "refs/heads/main", &later]);
     host.approve(&approval);
@@ -89,7 +89,8 @@ fn an_edit_deploys_what_it_says() {
     assert_eq!(world.branch.0.tip("production"), fix);
 }
 
-/// The target moves after it was shown: nothing is deployed, and people see both commits before they decide again.
+/// The target moves after it was shown: nothing is deployed, and the reviewers see both commits before they decide
+/// again.
 #[test]
 fn a_branch_that_moved_is_put_to_people_again() {
     let world = World::new("quorum = 2");
@@ -124,7 +125,8 @@ fn a_branch_that_moved_is_put_to_people_again() {
     assert_eq!(world.branch.0.tip("production"), world.branch.0.tip("main"));
 }
 
-/// The payee is paid by another run after it was shown: nothing is paid, and people see what has changed before they decide again.
+/// Another run pays the payee after the call was shown: nothing is paid, and the reviewers see what has changed before
+/// they decide again.
 #[test]
 fn a_payee_who_was_paid_meanwhile_is_put_to_people_again() {
     let world = World::new("");
@@ -148,7 +150,7 @@ fn a_payee_who_was_paid_meanwhile_is_put_to_people_again() {
     assert_eq!(world.books.count(), 2);
 }
 
-/// The balance does not cover it any more: nothing is paid, and nobody is asked to pay what cannot be paid.
+/// The balance no longer covers the payment: nothing is paid, and no reviewer is asked to approve it.
 #[test]
 fn a_balance_that_no_longer_covers_it_pays_nothing() {
     let world = World::new("");
@@ -166,7 +168,7 @@ fn a_balance_that_no_longer_covers_it_pays_nothing() {
     assert_eq!(world.books.count(), 0);
 }
 
-/// What the operator configured is part of what was shown: under another sender, people are asked again.
+/// The operator's configuration is a part of what was shown. If the sender changes, the call is held again.
 #[test]
 fn mail_under_another_sender_is_put_to_people_again() {
     let world = World::new("");
@@ -189,8 +191,9 @@ fn mail_under_another_sender_is_put_to_people_again() {
     assert!(world.mail.messages()[0].contains("From: sales@localhost\n"), "{:?}", world.mail.messages());
 }
 
-/// What policy marks as material is looked at again when the effect starts. Here the operator takes a domain from those of the house while the call
-/// waits: whoever approved a message within the house is asked again, with the difference; nobody is where nothing is marked.
+/// A fact that the policy marks as material is compared again when the effect starts. Here the operator removes a
+/// domain from the own domains while the call waits. If the policy marks the facts, the reviewer who approved a message
+/// to an own domain is asked again and sees the difference. If it marks none, no reviewer is asked again.
 #[test]
 fn a_material_fact_that_changed_holds_it_again() {
     for (marked, asked_again) in [("@material(\"outside_recipients, outside_domains\")", true), ("", false)] {

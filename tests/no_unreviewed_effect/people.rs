@@ -1,4 +1,4 @@
-//! A token is one person, whoever starts the host; and what nobody can decide is held.
+//! A token is one person, whoever starts the host. A call that no one can decide stays held.
 
 use std::fs;
 
@@ -7,10 +7,11 @@ use serde_json::{Value, json};
 use crate::support::Host;
 use crate::world::{ALICE, BOB, World, approve, decide, id};
 
-/// Who else a host may be started as, and what the local operator stays: `olivia`, who started the first one. An empty `$USER` is no name.
+/// Values of `$USER` with which the host is started later. The local operator stays `olivia`, who started the first
+/// host. An empty `$USER` is not a name.
 const OTHERS: [&str; 2] = ["mallory", ""];
 
-/// Whether the host has noted, once, that it goes by another name than `$USER`.
+/// Whether the host has noted, once, that the local operator's name differs from `$USER`.
 fn noted(host: &Host) -> bool {
     let said = host.said();
     let times = said.matches("still decides as `olivia`, not as `mallory`").count();
@@ -18,7 +19,7 @@ fn noted(host: &Host) -> bool {
     times == 1
 }
 
-/// Votes are counted by name: a token with another name would be a second person.
+/// Votes are counted by name, so a token with a second name would count as a second person.
 #[test]
 fn a_token_votes_once_whoever_starts_the_host() {
     let world = World::new("quorum = 2");
@@ -44,7 +45,8 @@ fn a_token_votes_once_whoever_starts_the_host() {
     }
 }
 
-/// Neither who started the run nor who edited the call gets other eyes from another name.
+/// Under four-eyes, a start under another name does not turn the person who started the run, or who edited the call,
+/// into another person.
 #[test]
 fn a_token_has_the_same_eyes_whoever_starts_the_host() {
     let world = World::new("four-eyes = true");
@@ -79,7 +81,8 @@ fn a_token_has_the_same_eyes_whoever_starts_the_host() {
     assert_eq!(world.effects(), 1, "another person's eyes count");
 }
 
-/// The one person who may decide is gone from the configuration. The call stays theirs: others are not asked instead, and time clears nothing.
+/// The only person who may decide is removed from the configuration. The call still belongs to that person: no other
+/// reviewer may decide it, and it is not cleared by time.
 #[test]
 fn what_nobody_can_decide_is_held() {
     let world = World::new("reviewers = [\"alice\"]");
@@ -116,7 +119,8 @@ fn what_nobody_can_decide_is_held() {
     }
 }
 
-/// An edit takes its editor out under four-eyes. After it nobody could clear the call, so it is refused and the call stays as it was, for both to approve.
+/// Under four-eyes an edit excludes its editor. After this edit no one could clear the call, so the edit is refused and
+/// the call stays unchanged, so that both can approve it.
 #[test]
 fn an_edit_that_leaves_nobody_is_refused() {
     let world = World::new("\n[policy]\nfiles = [\"p.cedar\"]\n");
@@ -146,7 +150,8 @@ fn an_edit_that_leaves_nobody_is_refused() {
     assert_eq!(world.effects(), 1);
 }
 
-/// Bob stands for Alice until a day: his word counts as hers, once, and for neither of them twice; not where four-eyes bars him, nor after the day.
+/// Alice delegates to Bob until a day. Bob's decision counts as Alice's, and as one vote. It does not count where
+/// four-eyes excludes Bob, nor after that day.
 #[test]
 fn a_delegation_is_somebodys_word_once_and_ends() {
     let delegated = |until: &str| {
@@ -166,7 +171,7 @@ fn a_delegation_is_somebodys_word_once_and_ends() {
     for name in ["olivia", "nobody"] {
         assert_eq!(decide(&host, BOB, id(&held), &named(name)).1, "not-eligible", "{name}");
     }
-    // With her place named or not, again and again: it is one vote, and she cannot add another.
+    // With or without Alice's name, and however often Bob sends it, his decision is one vote. Alice cannot add another.
     for body in [approve(&held), approve(&held), named("alice")] {
         assert_eq!(decide(&host, BOB, id(&held), &body).0, 202);
     }
@@ -182,7 +187,7 @@ fn a_delegation_is_somebodys_word_once_and_ends() {
     assert_eq!(world.effects(), 1);
     host.kill();
 
-    // Its end is over: he is nobody here.
+    // The delegation has ended, so Bob may not decide.
     let ended = std::fs::read_to_string(world.folder.path().join("holdshort.toml"))
         .unwrap()
         .replace("2099-12-31", "2026-11-20T12:00:00+01:00");
@@ -194,7 +199,7 @@ fn a_delegation_is_somebodys_word_once_and_ends() {
     assert_eq!(host.request(BOB, "/v1/approvals?mine=true", None).1["approvals"], json!([]));
     host.kill();
 
-    // Under four-eyes neither who acts nor whose word it is may have started the run.
+    // Under four-eyes, neither the person who decides nor the person for whom they decide may have started the run.
     world.folder.configure(
         &ended.replace("2026-11-20T12:00:00+01:00", "2099-12-31").replace("quorum = 2", "quorum = 1\nfour-eyes = true"),
     );

@@ -1,4 +1,5 @@
-//! What is not a clearance: silence, another digest, another person, too few, too late.
+//! What does not clear a call: no decision, another digest, another person, too few approvals, or an approval that
+//! comes too late.
 
 use holdshort::kill::VARIABLE;
 use serde_json::{Value, json};
@@ -7,7 +8,7 @@ use crate::support::skipped::skipped;
 use crate::support::{Host, until};
 use crate::world::{ALICE, BOB, World, approve, decide, id};
 
-/// Whatever happens around a held call, it happens without its effect. Once it is approved it happens, once.
+/// Whatever happens around a held call, its effect does not happen. After the approval the effect happens once.
 #[test]
 fn nothing_happens_while_a_call_is_held() {
     let world = World::new("");
@@ -16,7 +17,7 @@ fn nothing_happens_while_a_call_is_held() {
         let host = world.folder.serve();
         let run = host.start("scripted", &line);
         let approval = host.held(&run);
-        // Looking is not deciding.
+        // Requests that only read do not decide.
         for path in ["", "?state=all"] {
             host.get(&format!("/v1/approvals{path}"));
         }
@@ -25,7 +26,7 @@ fn nothing_happens_while_a_call_is_held() {
             assert_eq!(host.request(ALICE, &path, None).0, 200, "{path}");
         }
         host.kill();
-        // Nor is starting a host.
+        // A restart of the host does not decide.
         let host = world.folder.serve();
         assert_eq!(host.approval(id(&approval)), approval, "what waits is as it was");
         assert_eq!(world.effects(), before, "{line}");
@@ -37,7 +38,8 @@ fn nothing_happens_while_a_call_is_held() {
     }
 }
 
-/// What ends a held call without clearing it: the effect never happens, not by an approval that comes late either, nor after a restart.
+/// When a held call has ended without a clearance, its effect never happens: not after a late approval and not after a
+/// restart.
 #[test]
 fn what_ended_without_a_clearance_never_happens() {
     type End = (&'static str, fn(&Host, &Value), u16, &'static str, &'static str);
@@ -78,7 +80,7 @@ fn what_ended_without_a_clearance_never_happens() {
     }
 }
 
-/// Decisions that do not count. The call is as it was after each of them, and the right one still clears it.
+/// Decisions that do not count. After each of them the call is unchanged, and the right decision still clears it.
 #[test]
 fn decisions_that_do_not_count() {
     let world = World::new("reviewers = [\"olivia\", \"alice\"]\nfour-eyes = true");
@@ -125,7 +127,8 @@ fn decisions_that_do_not_count() {
     assert_eq!(host.approval(id(&twin)), left, "a clearance clears one call; it only waits alone now");
 }
 
-/// An old digest after an edit, and after an edit back to what it was: each is another clearance.
+/// After an edit, and after an edit back to the first content, an old digest does not count. Each revision has its own
+/// clearance.
 #[test]
 fn an_old_vote_falls_with_an_edit() {
     let world = World::new("quorum = 2");
@@ -157,7 +160,7 @@ fn an_old_vote_falls_with_an_edit() {
     assert_eq!(world.effects(), 1);
 }
 
-/// Two people are two people, however often one of them says yes.
+/// A quorum of two needs two people, however often one person approves.
 #[test]
 fn a_quorum_counts_people() {
     let world = World::new("quorum = 2");
@@ -181,7 +184,7 @@ fn a_quorum_counts_people() {
     }
 }
 
-/// Four eyes: neither who started the run nor who edited the call counts.
+/// Four-eyes: neither the person who started the run nor the person who edited the call counts.
 #[test]
 fn four_eyes_are_two_other_eyes() {
     let world = World::new("four-eyes = true");
@@ -202,7 +205,8 @@ fn four_eyes_are_two_other_eyes() {
     assert!(world.mail.messages()[0].contains("\nSubject: Edited\n"), "{:?}", world.mail.messages());
 }
 
-/// A clearance is for now: if the host was down until it had lapsed, nothing starts, and the agent is told that it is too late.
+/// A clearance has a deadline. If no host runs until the deadline has passed, nothing starts, and the agent is told
+/// that it is too late.
 #[test]
 fn a_clearance_that_lapsed_starts_nothing() {
     if !cfg!(debug_assertions) {
@@ -214,7 +218,7 @@ fn a_clearance_that_lapsed_starts_nothing() {
             let host = world.folder.serve_with(&[(VARIABLE, "before-effect-started")]);
             let run = host.start("scripted", line);
             let approval = host.held(&run);
-            // Whether the reply was quicker than the end of the host does not matter.
+            // It does not matter whether the reply arrived before the host ended.
             let path = format!("/v1/approvals/{}/decisions", id(&approval));
             drop(host.try_request(&host.token, &path, Some(&approve(&approval))));
             host.ended();

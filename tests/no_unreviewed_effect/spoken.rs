@@ -1,14 +1,15 @@
-//! What is shown as the agent's own words is the agent's, whoever edits the call and by whichever door.
+//! The text that is shown as the agent's rationale is always the agent's own, whoever edits the call and by whichever
+//! interface.
 
 use serde_json::{Value, json};
 
 use crate::support::{Folder, Host, SignedIn, evidence};
 use crate::world::{ALICE, World, decide, id};
 
-/// Where a text stands that an editor may change.
+/// The places of the texts that an editor may change.
 const TEXTS: [&str; 3] = ["/message/body", "/release/notes", "/transfer/reference"];
 
-/// Other reasons, made of the agent's.
+/// Rationales that differ from the agent's, made from the agent's rationale.
 fn others(said: &Value) -> Vec<Value> {
     let with = |name: &str, value: Value| {
         let mut other = said.clone();
@@ -39,7 +40,8 @@ fn others(said: &Value) -> Vec<Value> {
     all
 }
 
-/// A decision that edits, as this host, LangChain's inboxes and clients of the Agent User Interaction Protocol write it.
+/// A decision that edits, in three forms: that of this host, that of LangChain's inboxes, and that of clients of the
+/// Agent User Interaction Protocol.
 fn edits(held: &Value, arguments: &Value) -> [Value; 3] {
     let (digest, name) = (&held["digest"], &held["proposal"]["action"]["capability"]);
     let edited = json!({ "type": "edit", "edited_action": { "name": name, "args": arguments } });
@@ -51,7 +53,7 @@ fn edits(held: &Value, arguments: &Value) -> [Value; 3] {
     ]
 }
 
-/// The status with which the page answers a form, sent by the local operator's browser.
+/// The status with which the page answers a form that the local operator's browser sends.
 fn page(host: &Host, browser: &SignedIn, held: &Value, fields: &[(&str, &str)]) -> u16 {
     let agent = ureq::Agent::config_builder().max_redirects(0).http_status_as_error(false).build().new_agent();
     let form = agent.post(format!("{}/approvals/{}/edit", host.url, id(held)));
@@ -66,7 +68,7 @@ fn hidden(page: &str, name: &str) -> String {
     field.split('"').next().unwrap().replace("&#34;", "\"").replace("&#38;", "&")
 }
 
-/// What `approvals edit` says on its way out.
+/// The exit code and the output of `approvals edit`.
 fn edited(folder: &Folder, held: &Value, more: &[&str], editor: &str) -> (Option<i32>, String) {
     let digest = held["digest"].as_str().unwrap();
     let arguments = [&["approvals", "edit", id(held), "--yes", "--digest", digest], more].concat();
@@ -104,7 +106,8 @@ fn no_door_takes_other_words_of_the_agents() {
             }
             assert_eq!(host.approval(id(&held)), held, "nothing is written");
         }
-        // The same edit with the agent's reasons, or without any, is taken; and what stands there is what the agent said.
+        // The same edit is accepted with the agent's rationale and without any. The call then shows the agent's own
+        // rationale.
         let mut arguments = said.clone();
         *arguments.pointer_mut(text).unwrap() = json!("Another text.");
         let mut without = arguments.clone();
@@ -122,20 +125,20 @@ fn no_door_takes_other_words_of_the_agents() {
     evidence::figure("T42", "edits with other reasons than the agent's refused", refused);
 }
 
-/// By the page and by the command line.
+/// Tries the edit on the page and on the command line, and returns the number of refusals.
 fn by_hand(folder: &Folder, host: &Host, browser: &SignedIn, held: &Value, arguments: &Value) -> u64 {
     let form = host.page(browser, &format!("/approvals/{}/edit", id(held)));
     assert!(!form.contains(held["proposal"]["action"]["arguments"]["rationale"]["summary"].as_str().unwrap()));
     let (digest, seal) = (hidden(&form, "digest"), hidden(&form, "seal"));
     let (sent, own) = (arguments.to_string(), [("digest", &*digest), ("seal", &*seal)]);
-    // A seal is of what was previewed, and no preview has such reasons.
+    // A seal covers what was previewed, and no preview has such a rationale.
     let forged = [&own[..], &[("arguments", &*sent), ("action", "send")]].concat();
     assert!((400..500).contains(&page(host, browser, held, &forged)));
 
     folder.write("edited.json", &sent);
     let (code, told) = edited(folder, held, &["--arguments", "edited.json"], "true");
     assert!(code != Some(0) && told.contains("rationale"), "{code:?}: {told}");
-    // The draft has no reasons; who writes some into it is told so.
+    // The draft contains no rationale. A person who writes one into the draft is told that it cannot be changed.
     let script = "grep -q rationale \"$1\" && exit 9; sed -i '0,/{/s//{\"rationale\": {\"summary\": \"yes\", \"confidence\": null, \"exhibits\": []},/' \"$1\"\n";
     let script = folder.write("editor", script);
     let (code, told) = edited(folder, held, &[], &format!("sh {}", script.display()));

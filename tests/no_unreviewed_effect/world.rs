@@ -1,4 +1,4 @@
-//! A host with people, and the places where its agents' effects arrive.
+//! A host with reviewers, and the places where the effects of its agents arrive.
 
 use holdshort_gate::Digest;
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use crate::outside::{self, Books, Branch, Maildir, Outside};
 use crate::support::{Folder, Host};
 
-/// Two reviewers besides `olivia`, who runs the host and starts the runs.
+/// Two reviewers besides `olivia`, who is the operator and starts the runs.
 pub const ALICE: &str = "token-of-alice";
 pub const BOB: &str = "token-of-bob";
 
@@ -20,7 +20,7 @@ pub struct World {
 }
 
 impl World {
-    /// `approval` is what the configuration says in the section of that name.
+    /// A world; `approval` is the content of the configuration section with that name.
     pub fn new(approval: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let mail = Maildir(home.path().join("mail"));
@@ -34,25 +34,25 @@ impl World {
         Self { folder: outside::folder(&mail, &more), _home: home, mail, branch, books }
     }
 
-    /// How many effects have arrived, wherever.
+    /// The number of effects that have arrived in all places.
     pub fn effects(&self) -> usize {
         self.mail.count() + self.branch.count() + self.books.count()
     }
 
-    /// The call that each capability is tried with.
+    /// One call for each capability.
     pub fn lines(&self) -> [String; 3] {
         [self.mail.line(), self.branch.line(), self.books.line()]
     }
 }
 
-/// Asks as the reviewer with this token; the status, and the problem's name if it is one.
+/// Decides as the reviewer with this token. Returns the status, and the name of the problem if there is one.
 pub fn decide(host: &Host, token: &str, id: &str, body: &Value) -> (u16, String) {
     let (status, answer) = host.request(token, &format!("/v1/approvals/{id}/decisions"), Some(body));
     let problem = answer["type"].as_str().unwrap_or_default().trim_start_matches("urn:holdshort:problem:");
     (status, problem.to_owned())
 }
 
-/// An approval of what `approval` shows.
+/// The decision that approves the revision that `approval` shows.
 pub fn approve(approval: &Value) -> Value {
     json!({ "type": "approve", "digest": approval["digest"] })
 }

@@ -1,6 +1,7 @@
 //! The host is killed before and after each reply to what a browser sends.
 //!
-//! Who has signed in signs in again, since sessions are nowhere but in memory; a decision that was told to a browser is on disk.
+//! A signed-in person must sign in again after the restart, because sessions are kept in memory only. A decision that
+//! the host has confirmed to a browser is on disk.
 
 use std::io::Read;
 
@@ -12,10 +13,11 @@ use crate::operator::AFTER_REPLY;
 use crate::outside::{Maildir, Outside, folder};
 use crate::support::{Folder, Host, PATIENCE, host_and_code, top};
 
-/// The routes that this is about: the endpoint's one for signing in, and what the pages take a `POST` for.
+/// The routes of this test: the endpoint's route for sign-in links, and the routes of the pages that take a `POST`.
 pub const BROWSED: [&str; 4] = ["/v1/sign-in-links", "/approvals/{id}/decision", "/sign-in", "/sign-out"];
 
-/// What they take besides, and which of the endpoint's routes writes by the same function; that one's reply is a case in `points`.
+/// Further `POST` routes of the pages, each with the endpoint's route that writes with the same function. `points` has
+/// a case for the reply of that route.
 const LIKE_THE_ENDPOINT: [(&str, &str); 5] = [
     ("/approvals/{id}/edit", "/v1/approvals/{id}/decisions"),
     ("/approvals/{id}/grant", "/v1/approvals/{id}/decisions"),
@@ -24,7 +26,7 @@ const LIKE_THE_ENDPOINT: [(&str, &str); 5] = [
     ("/runs/{id}/cancel", "/v1/runs/{id}/cancel"),
 ];
 
-/// Trials of policies, at the endpoint and on the pages: a host that dies over one has nothing to lose.
+/// Backtests, at the endpoint and on the pages. They write nothing, so a host that dies during one loses nothing.
 pub const WRITES_NOTHING: [&str; 3] = ["/v1/backtests", "/backtest", "/policy/cases"];
 
 #[test]
@@ -39,7 +41,7 @@ fn the_pages_take_nothing_else() {
     assert_eq!(routes, known, "each has its two cases below, or writes as the endpoint does");
 }
 
-/// A browser: one cookie, and the name for which it has it.
+/// A browser with one cookie, and the host name to which the cookie belongs.
 #[derive(Default)]
 struct Browser {
     cookie: String,
@@ -47,7 +49,7 @@ struct Browser {
 }
 
 impl Browser {
-    /// Asks for a page, or sends a form; nothing if the host died instead of answering.
+    /// Requests a page, or sends a form. Returns `None` if the host died instead of answering.
     fn ask(&mut self, host: &Host, path: &str, form: Option<&str>) -> Option<(u16, String)> {
         let agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -75,7 +77,8 @@ impl Browser {
         Some((answer.status().as_u16(), text))
     }
 
-    /// The way of a person: a link, signing in by it, rejecting, signing out; until `last` was answered, or the host died.
+    /// The way of a person: a link, signing in with it, rejecting, signing out; until `last` was answered, or the host
+    /// died.
     fn goes(&mut self, host: &Host, id: &str, last: &str) -> Option<()> {
         let link = host.try_request(&host.token, "/v1/sign-in-links", Some(&json!({})));
         let (status, link) = link.ok()?;
@@ -111,7 +114,7 @@ impl Browser {
             };
             let form = format!("{form}&seal={}&digest={}", field("seal"), field("digest"));
             let (status, said) = self.ask(host, &path, Some(&form))?;
-            // What a killed host had taken is not taken again.
+            // A decision that a killed host had accepted is not accepted a second time.
             assert!(status == 303 || status == 409 || said.contains("Back"), "{path}: {status}: {said}");
             if route == last {
                 return Some(());
@@ -146,7 +149,7 @@ fn whoever_decides_in_a_browser_signs_in_again() {
             }
 
             let host = folder.serve();
-            // The same browser, where the host is now.
+            // The same browser at the address of the new host.
             let name = browser.at.split(':').next().filter(|name| !name.is_empty()).unwrap_or("127.0.0.1");
             browser.at = format!("{name}:{}", host.url.rsplit(':').next().unwrap());
             let (status, page) = browser.ask(&host, "/", None).unwrap();

@@ -1,4 +1,4 @@
-//! One run with one effect, on each of the ways that lead to a point, for every real connector.
+//! One run with one effect, for each real connector and each way to reach a kill point.
 #![allow(clippy::wildcard_enum_match_arm, reason = "most ways are alike in most respects")]
 
 use std::fs;
@@ -14,84 +14,88 @@ use crate::operator::{Operator, in_order};
 use crate::outside::{self, Books, Branch, Mailbox, Maildir, Outside};
 use crate::support::{Folder, until};
 
-/// What a run is doing when its host gets to a point.
+/// What a run is doing when its host reaches a kill point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Way {
-    /// It has an effect performed, after a routine call.
+    /// The run makes a routine call and then has an effect performed.
     Effect,
-    /// The same without the routine call, so that its effect's answer is its first.
+    /// The same without the routine call, so that the answer to the effect is the first answer of the run.
     Answer,
-    /// The host starts, and keeps the bytes of the agents' components.
+    /// The host starts and writes the bytes of the agents' components to the journal.
     Starting,
-    /// It has the component's bytes, and keeps the effect's evidence.
+    /// The bytes of the component are written, and the host writes the evidence of the effect.
     Evidence,
-    /// Its effect is in doubt: the host before this one died in the middle.
+    /// The effect is in doubt, because the host before this one died during the attempt.
     Doubt,
-    /// A person settles its effect, because the connector cannot tell.
+    /// A reviewer resolves the effect, because the connector cannot tell what happened.
     Settled,
-    /// Its call is edited before it is approved.
+    /// The call is edited before it is approved.
     Edited,
-    /// What the approval rested on changes before the effect.
+    /// The facts that the approval rested on change before the effect.
     Moved,
-    /// Its effect is attempted and cannot be done.
+    /// The effect is attempted and fails.
     NotDone,
     /// The remote system asks for a later attempt, and accepts that one.
     PutOff,
-    /// Nobody decides in time.
+    /// No reviewer decides before the deadline.
     Expires,
-    /// Its call is refused at once.
+    /// The call is refused at once.
     Refused,
-    /// It is cancelled.
+    /// The run is cancelled.
     Cancelled,
 }
 
-/// How an effect ends whose outcome was lost.
+/// How an effect in doubt ends.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Fate {
-    /// It was not lost.
+    /// The effect was never in doubt.
     Known,
-    /// A lookup finds that it happened.
+    /// A lookup finds that the effect happened.
     Happened,
-    /// A lookup finds that it did not happen.
+    /// A lookup finds that the effect did not happen.
     DidNotHappen,
-    /// A lookup cannot tell; a person settles it like this.
+    /// A lookup cannot tell. A reviewer resolves the effect with this resolution.
     Person(&'static str),
 }
 
-/// What can be known about a connector's effect: if the host died before it was performed, and if it died after.
+/// What can be known about an effect of a connector if the host died before the effect was performed, and if the host
+/// died after it.
 pub struct Fates {
     pub before: Fate,
     pub after: Fate,
 }
 
-/// A place where effects arrive whose connector can be brought to say no, and to find that facts have changed.
+/// A place where effects arrive. A test can make its connector fail, and can change the facts that its connector
+/// compares.
 pub trait Place: Outside {
     fn fates(&self) -> Fates;
 
-    /// Where a host dies so that a lookup cannot tell what came of its effect, if that can be.
+    /// The kill point after which a lookup cannot tell what happened to the effect; `None` if a lookup can always tell.
     fn cannot_tell(&self) -> Option<&'static str>;
 
-    /// What is done in the world outside so that it cannot.
+    /// Changes the world outside so that a lookup cannot tell.
     fn blur(&self) {}
 
-    /// The configuration under which the call is held, if it is by that that facts change.
+    /// The configuration under which the call is held, for a connector whose facts come from the configuration.
     fn held_under(&self) -> String {
         self.section()
     }
 
-    /// Changes the facts that a held call was shown with, in the world outside.
+    /// Changes, in the world outside, the facts that were shown with a held call.
     fn move_facts(&self, _operator: &mut Operator<'_>) {}
 
-    /// The configuration under which the remote system asks once for a later attempt, if it can.
+    /// The configuration under which the remote system asks once for a later attempt; `None` if the remote system
+    /// cannot ask.
     fn reluctant(&self) -> Option<String> {
         None
     }
 
-    /// Sees to it that the next attempt is not done. No host is there yet.
+    /// Makes the next attempt fail. At this time no host runs.
     fn refuse(&self, folder: &Folder, operator: &mut Operator<'_>);
 }
 
-/// Readers move and remove mail, so that a message which is not there may have been; one with the same key is not delivered twice.
+/// A lookup that does not find the message cannot tell, because readers move and remove mail. A second message with the
+/// same key is not delivered.
 impl Place for Maildir {
     fn fates(&self) -> Fates {
         Fates { before: Fate::Person("send-again"), after: Fate::Happened }
@@ -105,14 +109,14 @@ impl Place for Maildir {
         another_sender(&self.section())
     }
 
-    /// A host makes it when it starts.
+    /// A host makes the Maildir when it starts.
     fn refuse(&self, _: &Folder, operator: &mut Operator<'_>) {
         operator.get("/v1/runs");
         fs::remove_dir(self.0.join("tmp")).unwrap();
     }
 }
 
-/// A relay cannot be asked.
+/// A relay cannot be asked what it accepted, so a lookup can never tell.
 impl Place for Mailbox<'_> {
     fn fates(&self) -> Fates {
         Fates { before: Fate::Person("not-done"), after: Fate::Person("done") }
@@ -133,14 +137,15 @@ impl Place for Mailbox<'_> {
         Some(section.replace(line, &busy))
     }
 
-    /// The relay has no TLS.
+    /// The configuration asks for TLS, and the relay has no TLS.
     fn refuse(&self, folder: &Folder, _: &mut Operator<'_>) {
         let section = self.section();
         configure(folder, &section, &section.replace("\"none\"", "\"starttls\""));
     }
 }
 
-/// The repository remembers, unless the branch is where nobody has put it.
+/// The log of the repository tells a lookup what happened, unless the branch is at a commit that no deployment put
+/// there.
 impl Place for Branch {
     fn fates(&self) -> Fates {
         Fates { before: Fate::DidNotHappen, after: Fate::Happened }
@@ -155,19 +160,19 @@ impl Place for Branch {
         self.0.git(&["update-ref", "refs/heads/production", &elsewhere]);
     }
 
-    /// Somebody else deploys, and what is to be deployed still follows.
+    /// Another person deploys an older commit. The revision to deploy still follows that commit.
     fn move_facts(&self, _: &mut Operator<'_>) {
         let between = self.0.git(&["rev-parse", "main^"]);
         self.0.git(&["update-ref", "refs/heads/production", &between]);
     }
 
-    /// Somebody else's git is at work on the branch, or died there.
+    /// A lock file, as another person's git leaves it while it works on the branch or after it died there.
     fn refuse(&self, _: &Folder, _: &mut Operator<'_>) {
         fs::write(self.0.0.join("refs/heads/production.lock"), "").unwrap();
     }
 }
 
-/// The books say whether it was booked, always.
+/// The ledger always says whether the payment was booked.
 impl Place for Books {
     fn fates(&self) -> Fates {
         Fates { before: Fate::DidNotHappen, after: Fate::Happened }
@@ -177,7 +182,7 @@ impl Place for Books {
         None
     }
 
-    /// Another ledger.
+    /// The configuration names another ledger.
     fn held_under(&self) -> String {
         let path = self.0.display().to_string();
         self.section().replace(&path, &format!("{path}.other"))
@@ -200,7 +205,7 @@ fn configure(folder: &Folder, old: &str, new: &str) {
 }
 
 impl Way {
-    /// More of the configuration.
+    /// Additional lines of the configuration for this way.
     fn settings(self) -> &'static str {
         match self {
             Self::Expires => "[limits]\nlinger-ms = 50\n[approval]\nexpires-after = \"1s\"\n",
@@ -209,13 +214,14 @@ impl Way {
         }
     }
 
-    /// Where hosts die; nothing, if the connector can always tell and nobody has to settle anything.
+    /// The points at which hosts die; `None` if the connector can always tell, so that no reviewer has to resolve the
+    /// effect.
     fn kills(self, point: &str, place: &dyn Place) -> Option<Vec<String>> {
         let point = point.to_owned();
         match self {
             Self::Doubt => Some(vec!["after-perform".to_owned(), point]),
             Self::Starting => Some(Vec::new()),
-            // The first are the component's.
+            // The first writes are those of the component.
             Self::Evidence => Some(vec![format!("2*{point}")]),
             Self::Settled => Some(vec![place.cannot_tell()?.to_owned(), point]),
             Self::PutOff => place.reluctant().map(|_| vec![point]),
@@ -225,7 +231,7 @@ impl Way {
 }
 
 impl Fates {
-    /// What becomes of an effect when hosts die at these points.
+    /// How the effect ends when the hosts die at these points.
     fn of(&self, way: Way, kills: &[&str]) -> Fate {
         match kills.first() {
             Some(&("after-effect-started" | "before-perform"))
@@ -241,7 +247,7 @@ impl Fates {
 }
 
 impl Fate {
-    /// The events from the start of the effect to the end of the run.
+    /// The expected events from the start of the effect to the end of the run.
     fn events(self) -> &'static [&'static str] {
         match self {
             Self::Known => &["effect-started", "effect-succeeded", "run-finished"],
@@ -262,7 +268,8 @@ impl Fate {
         }
     }
 
-    /// How the effect stands in the end, how many were begun, and how many arrived.
+    /// The expected state of the effect in the end, the number of attempts that started, and the number of effects that
+    /// arrived.
     fn end(self) -> (&'static str, u64, usize) {
         match self {
             Self::Known | Self::Happened | Self::Person("done") => ("succeeded", 1, 1),
@@ -272,13 +279,14 @@ impl Fate {
     }
 }
 
-/// Points where an effect is cleared on disk and the dispatcher knows. Before the host is quite dead it may have begun another attempt, whose outcome
-/// is then lost too.
+/// Points at which the clearance is on disk and the dispatcher knows about it. The dying host may start another attempt
+/// before it ends, and then the outcome of that attempt is unknown too.
 fn begins(point: &str) -> bool {
     point.contains("-reply ") && (point.ends_with("/decisions") || point.ends_with("/resolution"))
 }
 
-/// One run with one effect on its way under hosts that die at `point`; whether there is such a way.
+/// Runs one case: one run with one effect on `way`, under hosts that die at `point`. Returns false if the connector has
+/// no such way.
 pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
     let Some(kills) = way.kills(point, place) else { return false };
     let kills: Vec<&str> = kills.iter().map(String::as_str).collect();
@@ -290,7 +298,8 @@ pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
     } else {
         ""
     };
-    // What has to be set up before the host dies there is set up by one that is killed for it.
+    // The set-up of these ways needs a host. That host is killed after the set-up, so that the next host dies at the
+    // point.
     let later = matches!(way, Way::Moved | Way::NotDone);
     if way == Way::Moved {
         configure(&folder, &place.section(), &place.held_under());
@@ -361,7 +370,7 @@ pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
     true
 }
 
-/// Changes a text that every capability has; a lost reply makes them send the same again.
+/// Edits a text that every capability has. If the reply is lost, the operator sends the same edit again.
 fn edit(operator: &mut Operator<'_>, approval: &Value) {
     let mut arguments = approval["proposal"]["action"]["arguments"].clone();
     let texts = ["/message/body", "/release/notes", "/transfer/reference"];
@@ -373,8 +382,8 @@ fn edit(operator: &mut Operator<'_>, approval: &Value) {
     assert!([200, 202].contains(&status), "{status}: {answer}");
 }
 
-/// Sees a run to its end. Whoever finds its effect in doubt waits for what the connector's look-up found, looks where the effect would have arrived,
-/// and settles it; what is held again, or anew after an edit, they approve.
+/// Follows a run to its end. If the effect is in doubt, the operator waits for the lookup, looks where the effect would
+/// have arrived, and resolves it. The operator approves each call that is held again or held after an edit.
 fn ended(operator: &mut Operator<'_>, id: &str, place: &dyn Place, way: Way) -> Value {
     let (run, _) = id.split_once('.').unwrap();
     until("end of the run", || {
@@ -401,7 +410,8 @@ fn ended(operator: &mut Operator<'_>, id: &str, place: &dyn Place, way: Way) -> 
     })
 }
 
-/// On the ways on which no effect need be lost: what must have happened, whenever the host died.
+/// Checks the ways on which the outcome of the effect can always be known: the same must have happened, at whatever
+/// point the host died.
 fn as_it_should(operator: &mut Operator<'_>, run: &str, approval: &Value, way: Way, point: &str) {
     let events = operator.events(run);
     let count = |kind: &str| events.iter().filter(|event| *event == kind).count();
@@ -409,7 +419,8 @@ fn as_it_should(operator: &mut Operator<'_>, run: &str, approval: &Value, way: W
     let found = (count("call-revised"), count("call-reheld"), count("effect-started"), effect);
     let expected = match way {
         Way::Edited => (1, 0, 1, "succeeded"),
-        // Dead before it was held again, it is an effect in doubt, which did not happen.
+        // If the host died before the call was held again, the effect is in doubt, and the lookup finds that it did not
+        // happen.
         Way::Moved if point == "before-call-reheld" => (0, 0, 1, "failed"),
         Way::Moved => (0, 1, 2, "succeeded"),
         Way::NotDone => (0, 0, 1, "failed"),
@@ -434,7 +445,7 @@ fn as_it_should(operator: &mut Operator<'_>, run: &str, approval: &Value, way: W
     }
 }
 
-/// The agent is told what happened, and nothing else; and that is what has arrived.
+/// The agent must be told exactly what happened, and the effects that arrived must agree with it.
 fn told(place: &dyn Place, row: &Value, approval: &Value, context: &str) {
     let succeeded = approval["effect"]["state"] == "succeeded";
     assert_eq!(place.count(), usize::from(succeeded), "{context}: {approval}");

@@ -1,6 +1,8 @@
-//! A child process may outlive the host that started it. The next host waits for it before it says what happened.
+//! A child process may outlive the host that started it. The next host waits for the child to end before it looks up
+//! what happened.
 //!
-//! The git that moves the branch is held up by a program of the same name that stands before it on the PATH: hooks are no way, the host lets none run.
+//! The git that moves the branch is delayed by a program with the same name that comes first on the PATH. A hook would
+//! not work, because the host allows no hooks.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -14,7 +16,7 @@ use serde_json::json;
 use crate::outside::{self, Branch, Outside};
 use crate::support::{Folder, Host, until};
 
-/// A git that waits, when it is to move a branch, for the file `go`; `waits` holds its process id meanwhile.
+/// A git that waits for the file `go` before it moves a branch. Meanwhile the file `waits` contains its process id.
 struct SlowGit {
     home: tempfile::TempDir,
 }
@@ -38,7 +40,7 @@ impl SlowGit {
         format!("{}:{}", self.home.path().display(), std::env::var("PATH").unwrap())
     }
 
-    /// Waits until it waits; its process.
+    /// Waits until this git waits, and returns its process id.
     fn waits(&self) -> Pid {
         let file = self.home.path().join("waits");
         let pid = until("git that waits", || fs::read_to_string(&file).ok());
@@ -52,7 +54,8 @@ impl SlowGit {
     }
 }
 
-/// A deployment whose git waits while its host is killed; the next host, the run, and the call.
+/// A deployment whose git waits while its host is killed. Returns the next host, the run, the call, and the process of
+/// git.
 fn outlived(folder: &Folder, git: &SlowGit, branch: &Branch) -> (Host, String, String, Pid) {
     let host = folder.serve_with(&[("PATH", &git.path())]);
     let run = host.start("scripted", &branch.line());
@@ -64,7 +67,7 @@ fn outlived(folder: &Folder, git: &SlowGit, branch: &Branch) -> (Host, String, S
     let host = folder.serve_with(&[("PATH", &git.path())]);
     let id = format!("{run}.1");
     host.effect(&id, "in-doubt");
-    // A host that did not wait would have settled it by now. This only gives it the time to do wrong.
+    // A host that did not wait would have looked the effect up within this second, and the test would fail.
     thread::sleep(Duration::from_secs(1));
     assert_eq!(host.approval(&id)["effect"]["state"], "in-doubt", "the child may still do it");
     assert_eq!(branch.count(), 0);
@@ -107,7 +110,7 @@ fn a_child_that_dies_first_has_done_nothing() {
     let told = settled(&host, &run, &id, "failed");
     assert!(told.starts_with("err Refusal::Failed("), "{told}");
     assert_eq!(branch.count(), 0);
-    // The branch can be deployed to as ever.
+    // After that the branch can be deployed to as usual.
     git.go();
     let run = host.start("scripted", &branch.line());
     let approval = host.held(&run);

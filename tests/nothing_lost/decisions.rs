@@ -1,4 +1,5 @@
-//! The host is killed while people decide: what it acknowledged is there afterwards, and what it did not acknowledge they send again.
+//! The host is killed while people decide. Every decision that the host acknowledged is on disk afterwards, and people
+//! send the other decisions again.
 
 use std::collections::BTreeSet;
 use std::os::unix::process::ExitStatusExt;
@@ -12,9 +13,9 @@ use crate::operator::Operator;
 use crate::outside::{self, Maildir};
 use crate::support::{Folder, Host, until};
 
-/// How many runs wait when people begin.
+/// The number of held runs when people begin.
 const RUNS: usize = 12;
-/// How many people decide at the same time.
+/// The number of people who decide at the same time.
 const PEOPLE: usize = 4;
 
 #[test]
@@ -31,7 +32,7 @@ fn acknowledged_decisions_on_runs_that_linger() {
     }
 }
 
-/// Every third one is rejected.
+/// Every third call is rejected.
 fn kind(number: usize) -> &'static str {
     if number % 3 == 2 { "reject" } else { "approve" }
 }
@@ -64,7 +65,8 @@ fn killed_after(acknowledged: usize, linger_ms: u64) {
     assert_eq!(delivered, approved, "everything that was approved, once, and nothing else");
 }
 
-/// People decide, each on the next approval that nobody has taken, and the host is killed when so many have been acknowledged; which were.
+/// Several people decide, each on the next approval that no one has taken. The host is killed when `acknowledged`
+/// decisions have been acknowledged. Returns which ones.
 fn decide_until_killed(host: Host, approvals: &[Value], acknowledged: usize) -> BTreeSet<usize> {
     let (next, done) = (AtomicUsize::new(0), Mutex::new(BTreeSet::new()));
     thread::scope(|scope| {
@@ -75,7 +77,7 @@ fn decide_until_killed(host: Host, approvals: &[Value], acknowledged: usize) -> 
                     let Some(approval) = approvals.get(number) else { return };
                     let decision = json!({ "type": kind(number), "digest": approval["digest"] });
                     let path = format!("/v1/approvals/{}/decisions", approval["id"].as_str().unwrap());
-                    // No answer is no acknowledgement.
+                    // A decision without an answer is not acknowledged.
                     let Ok((status, answer)) = host.try_request(&host.token, &path, Some(&decision)) else { return };
                     assert_eq!(status, 200, "{answer}");
                     done.lock().unwrap().insert(number);
@@ -89,7 +91,7 @@ fn decide_until_killed(host: Host, approvals: &[Value], acknowledged: usize) -> 
     done.into_inner().unwrap()
 }
 
-/// Decides on everything (again), settles what is in doubt, and sees every run to its end.
+/// Decides on everything, in part once more, resolves effects in doubt, and follows every run to its end.
 fn finish(operator: &mut Operator<'_>, runs: &[String], approvals: &[Value]) {
     for (number, approval) in approvals.iter().enumerate() {
         operator.decide(approval, kind(number), &json!({}));
@@ -99,7 +101,7 @@ fn finish(operator: &mut Operator<'_>, runs: &[String], approvals: &[Value]) {
         let row = until("end of the run", || {
             let row = operator.run(run);
             let approval = operator.approval(&id);
-            // A look-up may still find it, and then the resolution comes too late, which is as well.
+            // A lookup may find the effect first. Then the resolution comes too late, and the result is correct too.
             if approval["effect"]["state"] == "in-doubt" {
                 let body = json!({ "type": "send-again", "attempt": 1 });
                 let (status, answer) = operator.ask(&format!("/v1/runs/{run}/calls/1/resolution"), Some(&body));
@@ -119,7 +121,7 @@ fn subject(message: &str) -> String {
     message.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap().to_owned()
 }
 
-/// A host that starts while another one has the journal leaves it alone.
+/// A host that starts while another host has the journal does not touch the journal.
 #[test]
 fn a_second_host_does_not_get_the_journal() {
     let folder = Folder::new(&["clock"], "");

@@ -1,4 +1,4 @@
-//! An effect whose outcome was lost: what a person can see of it and do about it, and what nobody can.
+//! An effect in doubt: what a reviewer can see and do about it, and what is impossible.
 
 use std::path::{Path, PathBuf};
 
@@ -9,7 +9,7 @@ use crate::operator::Operator;
 use crate::outside::{self, Branch, Maildir, Outside, Relay};
 use crate::support::{Folder, until};
 
-/// A run whose effect is in doubt, because its host died at `kill`.
+/// A run whose effect is in doubt because its host died at `kill`.
 struct Doubt<'a> {
     operator: Operator<'a>,
     run: String,
@@ -17,7 +17,7 @@ struct Doubt<'a> {
 }
 
 impl<'a> Doubt<'a> {
-    /// The one that an earlier host left.
+    /// The effect in doubt that an earlier host left.
     fn of(folder: &'a Folder, id: &str) -> Self {
         let run = id.split_once('.').unwrap().0.to_owned();
         Self { operator: Operator::new(folder, &[]), run, id: id.to_owned() }
@@ -37,13 +37,13 @@ impl<'a> Doubt<'a> {
         self.operator.ask(&format!("/v1/runs/{}/calls/1/resolution", self.run), Some(body))
     }
 
-    /// What the agent is told in the end.
+    /// What the agent is told at the end of the run.
     fn told(&mut self) -> String {
         let row = self.operator.over(&self.run);
         row["result"]["ok"].as_str().unwrap_or_else(|| panic!("{row}")).to_owned()
     }
 
-    /// Waits until the host has looked and cannot tell; what it leaves to the person.
+    /// Waits until the host has looked up the effect and cannot tell. Returns the evidence for the reviewer.
     fn evidence(&mut self) -> String {
         let (operator, id) = (&mut self.operator, &self.id);
         let found = until("evidence", || {
@@ -54,7 +54,7 @@ impl<'a> Doubt<'a> {
         found["text"].as_str().unwrap().to_owned()
     }
 
-    /// The one event of this kind.
+    /// The only event of this kind.
     fn event(&mut self, kind: &str) -> Value {
         let history = self.operator.history(&self.run);
         let events: Vec<&Value> = history.iter().filter(|event| event["type"] == kind).collect();
@@ -63,7 +63,8 @@ impl<'a> Doubt<'a> {
     }
 }
 
-/// A relay took the message, and the host died before it wrote that down. Nobody can ask the relay, so a person looks, and says.
+/// A relay accepted the message, and the host died before it wrote that down. The relay cannot be asked, so a reviewer
+/// looks and resolves the effect.
 #[test]
 fn only_a_person_settles_what_a_relay_took() {
     let home = tempfile::tempdir().unwrap();
@@ -76,9 +77,9 @@ fn only_a_person_settles_what_a_relay_took() {
         let mailbox = relay.mailbox(&format!("Settled as {kind}"));
         let folder = outside::folder(&mailbox, "");
         let mut doubt = Doubt::new(&folder, &mailbox, "after-perform");
-        // What the person has to look for at the relay's.
+        // The evidence says what the reviewer has to look for at the relay.
         let evidence = doubt.evidence();
-        // Also after one more death and the look-up that follows it, which finds the same and does not say it twice.
+        // The same after one more death. The lookup after it finds the same, and does not record it twice.
         doubt.operator.kill();
         let approval = doubt.operator.effect(&doubt.id, &["in-doubt"]);
         until("second look-up", || doubt.operator.said().contains("stays in doubt").then_some(()));
@@ -105,7 +106,8 @@ fn only_a_person_settles_what_a_relay_took() {
     }
 }
 
-/// Killed before the message was delivered: it is not there, but a reader could have removed it, so a person has it sent again.
+/// The host dies before the message is delivered. The lookup does not find the message, but a reader could have removed
+/// it, so a reviewer chooses send-again.
 #[test]
 fn mail_that_is_sent_again_is_delivered_once() {
     let home = tempfile::tempdir().unwrap();
@@ -120,31 +122,32 @@ fn mail_that_is_sent_again_is_delivered_once() {
     let (status, answer) = doubt.settle(&send_again);
     assert_eq!(status, 409, "{answer}");
     assert_eq!(mail.count(), 1);
-    // The receipt names the message that is there.
+    // The receipt names the message in the Maildir.
     let id = mail.messages()[0].lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap().to_owned();
     assert!(told.contains(&id), "{id}: {told}");
     assert_eq!(doubt.operator.approval(&doubt.id)["effect"]["attempts"], 2);
 }
 
-/// A run whose message was delivered by a host that died before it wrote that down; no host is there. The message's file, and the call.
+/// A run whose message was delivered by a host that died before it wrote that down. No host runs now. Returns the file
+/// of the message and the id of the call.
 fn delivered(folder: &Folder, mail: &Maildir) -> (PathBuf, String) {
     let host = folder.serve_with(&[(VARIABLE, "after-perform")]);
     let run = host.start("scripted", &mail.line());
     let approval = host.held(&run);
     let decision = json!({ "type": "approve", "digest": approval["digest"] });
-    // Whether the reply was quicker than the end of the host does not matter.
+    // It does not matter whether the reply arrived before the host ended.
     drop(host.try_request(&host.token, &format!("/v1/approvals/{run}.1/decisions"), Some(&decision)));
     host.ended();
     let file = std::fs::read_dir(mail.0.join("new")).unwrap().next().unwrap().unwrap().path();
     (file, format!("{run}.1"))
 }
 
-/// Where a mail program puts a message that was read.
+/// The path to which a mail program moves a message that was read.
 fn read(mail: &Maildir, file: &Path) -> PathBuf {
     mail.0.join("cur").join(format!("{}:2,S", file.file_name().unwrap().to_str().unwrap()))
 }
 
-/// The message was delivered, and read before the next host looked.
+/// The message was delivered, and a reader read it before the next host looked it up.
 #[test]
 fn mail_that_was_read_meanwhile_is_found() {
     let home = tempfile::tempdir().unwrap();
@@ -159,7 +162,8 @@ fn mail_that_was_read_meanwhile_is_found() {
     assert_eq!(mail.count(), 1);
 }
 
-/// The message was delivered and put elsewhere, so that nobody knows; a person has it sent again, and by then it is back.
+/// The message was delivered and moved elsewhere, so the lookup cannot tell. A reviewer chooses send-again, but by then
+/// the message is back.
 #[test]
 fn mail_that_is_back_is_not_delivered_again() {
     let home = tempfile::tempdir().unwrap();
@@ -178,7 +182,8 @@ fn mail_that_is_back_is_not_delivered_again() {
     assert_eq!(mail.count(), 1, "the same key delivers nothing twice");
 }
 
-/// The operator has configured another connector since: what it would find says nothing about the lost attempt, and the person is told so.
+/// The operator has configured another connector since. Its lookup would say nothing about the attempt in doubt, and
+/// the host tells the reviewer so.
 #[test]
 fn what_another_connector_did_is_not_looked_up() {
     let home = tempfile::tempdir().unwrap();
@@ -193,7 +198,7 @@ fn what_another_connector_did_is_not_looked_up() {
     let expected = "the lookup was not made: the connector was `maildir` when it was shown and is `smtp` now";
     assert_eq!(doubt.evidence(), expected);
     assert_eq!(doubt.operator.approval(&id)["if_lost"], Value::Null, "nothing will be looked at");
-    // The connector is back, and so is the look-up.
+    // The first connector is configured again, and looks the effect up.
     doubt.operator.kill();
     folder.configure(&config);
     assert!(doubt.told().contains(&mail.receipt()));
@@ -201,7 +206,7 @@ fn what_another_connector_did_is_not_looked_up() {
     assert_eq!(mail.count(), 1);
 }
 
-/// The branch had moved, which the attempt noticed, and the host died before it could put that to the reviewers.
+/// The branch had moved. The attempt noticed that, and the host died before it could hold the call again.
 #[test]
 fn a_branch_that_somebody_moved_leaves_it_to_a_person() {
     let home = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What a journal holds, read by SQL of our own, and whether every call is there just once: proposed is held and cleared and … and unresolved.
+//! What a journal holds, read with the tests' own SQL. Every call must be there exactly once, in one state.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::operator::Operator;
 
-/// A call, by its run and number.
+/// A call, by its run and its number.
 type Id = (String, u64);
 
 /// The events of a journal, and the calls that it lists.
@@ -21,7 +21,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Reads it without changing a byte.
+    /// Reads a journal without changing a byte.
     pub fn read(journal: &Path) -> Self {
         let journal = Connection::open_with_flags(journal, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
         let events = "SELECT id, coalesce(body, (SELECT bytes FROM blobs WHERE digest = blob)) FROM events \
@@ -40,12 +40,12 @@ impl Kept {
         }
     }
 
-    /// How many events are of this kind.
+    /// The number of events of this kind.
     pub fn count(&self, kind: &str) -> usize {
         self.events.iter().filter(|(_, event)| event["type"] == kind).count()
     }
 
-    /// Every call that was proposed is listed once, in the state that its events make of it.
+    /// Checks that every proposed call is listed once, in the state that follows from its events.
     pub fn is_whole(&self) {
         let listed: BTreeMap<Id, String> = self.calls.iter().cloned().collect();
         assert_eq!(listed.len(), self.calls.len(), "no call is listed twice: {:?}", self.calls);
@@ -53,7 +53,7 @@ impl Kept {
     }
 }
 
-/// The state of each call, by rules of our own and for one reviewer, which is what these tests have.
+/// The state of each call, by the tests' own rules. The rules assume one reviewer, because these tests have one.
 fn folded(events: &[(String, Value)]) -> BTreeMap<Id, String> {
     let mut calls = BTreeMap::new();
     for (run, event) in events {
@@ -69,7 +69,7 @@ fn folded(events: &[(String, Value)]) -> BTreeMap<Id, String> {
             "call-expired" => "expired",
             "call-cancelled" => "cancelled",
             "effect-started" => "started",
-            // Nobody clears calls here but people.
+            // In these tests only reviewers clear calls.
             "effect-postponed" => "approved",
             "effect-succeeded" => "succeeded",
             "effect-failed" => "failed",
@@ -92,7 +92,8 @@ fn folded(events: &[(String, Value)]) -> BTreeMap<Id, String> {
     calls
 }
 
-/// The same, as people and programs are told: each state's list, the list of all, the figures, and the runs' own histories.
+/// The same check through the host: the list of each state, the list of all calls, the figures, and the history of each
+/// run.
 pub fn is_counted(operator: &mut Operator<'_>) {
     let runs: Vec<String> = list(operator, "/v1/runs?limit=200", "runs").iter().map(|run| text(&run["id"])).collect();
     let mut events = Vec::new();

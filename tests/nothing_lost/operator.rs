@@ -1,4 +1,4 @@
-//! Somebody at work with a host that dies under their hands: they start it again and ask again.
+//! An operator whose host dies again and again: the operator starts it again and sends each request again.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::os::unix::process::ExitStatusExt;
@@ -13,24 +13,24 @@ use crate::support::{Folder, Host, until};
 pub struct Operator<'a> {
     folder: &'a Folder,
     host: Option<Host>,
-    /// Where the next hosts die; when none is left they live.
+    /// The points at which the next hosts die. When the list is empty, a host lives.
     kills: VecDeque<String>,
-    /// How many died.
+    /// How many hosts have died.
     pub deaths: usize,
-    /// What the last that died left on the disk: the state of each call.
+    /// The state of each call on the disk after the last death.
     pub left: Vec<String>,
-    /// The route after whose reply the host that is there is killed.
+    /// The route after whose reply the current host is killed.
     after_reply: Option<String>,
-    /// Where its effects arrive, if that is looked at whenever a host has died.
+    /// The place where the effects arrive, if it is checked after each death.
     outside: Option<&'a dyn Outside>,
     /// The key of the request that is being sent.
     key: Option<String>,
 }
 
-/// Killed when whoever asked has the reply to a request of this route in hand.
+/// Prefix of a kill point: the host is killed when the client has received the reply to a request of this route.
 pub const AFTER_REPLY: &str = "after-reply ";
 
-/// What the journal must hold by the time when a request is answered.
+/// The event that the journal must hold when a request of this route has been answered.
 fn acknowledged(route: &str) -> &'static str {
     match route {
         "/v1/runs" => "run-created",
@@ -38,13 +38,13 @@ fn acknowledged(route: &str) -> &'static str {
         "/v1/runs/{id}/calls/{n}/resolution" => "effect-resolved",
         "/v1/approvals/{id}/decisions" => "decision-made",
         "/v1/grants/{id}/revocation" => "grant-revoked",
-        // A draft writes nothing: what it is of is there.
+        // A draft writes nothing. The call that it is made for is on disk.
         "/v1/approvals/{id}/grant" => "call-held",
         other => panic!("say here what is on disk once `{other}` is answered"),
     }
 }
 
-/// Whether a path is of a route.
+/// Whether a path belongs to a route.
 fn is_of(path: &str, route: &str) -> bool {
     let (path, route): (Vec<&str>, Vec<&str>) = (path.split('/').collect(), route.split('/').collect());
     path.len() == route.len() && path.iter().zip(&route).all(|(part, name)| part == name || name.starts_with('{'))
@@ -65,13 +65,13 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Looks at `outside` too whenever a host has died.
+    /// Checks `outside` too after each death.
     pub fn watching(mut self, outside: &'a dyn Outside) -> Self {
         self.outside = Some(outside);
         self
     }
 
-    /// Kills the host that is there, so that the next one dies at `kill`.
+    /// Kills the current host, so that the next one dies at `kill`.
     pub fn next_dies_at(&mut self, kill: &str) {
         self.kill();
         self.kills.push_back(kill.to_owned());
@@ -86,7 +86,7 @@ impl<'a> Operator<'a> {
         })
     }
 
-    /// Asks once; nothing if the host died instead of answering.
+    /// Sends a request once. Returns `None` if the host died before it answered.
     fn try_ask(&mut self, path: &str, body: Option<&Value>) -> Option<(u16, Value)> {
         let key = self.key.clone();
         let host = self.host();
@@ -102,7 +102,7 @@ impl<'a> Operator<'a> {
         None
     }
 
-    /// Waits until the host that is there has died where it was told to.
+    /// Waits until the current host has died at its kill point.
     fn dies(&mut self) {
         let host = self.host.take().unwrap();
         let (said, status) = (host.said(), host.ended());
@@ -110,7 +110,7 @@ impl<'a> Operator<'a> {
         assert_eq!(status.signal(), Some(9), "the host was killed, and did not end by itself: {status}: {said}");
     }
 
-    /// Asks until there is an answer.
+    /// Sends a request again and again until there is an answer.
     pub fn ask(&mut self, path: &str, body: Option<&Value>) -> (u16, Value) {
         until(&format!("answer from {path}"), || self.try_ask(path, body))
     }
@@ -121,7 +121,8 @@ impl<'a> Operator<'a> {
         answer
     }
 
-    /// Starts a run. If the answer is lost they ask again with the same key: whether or not a run was started before, there is one afterwards.
+    /// Starts a run. If the answer is lost, the request is sent again with the same key, so that exactly one run is
+    /// started.
     pub fn start(&mut self, agent: &str, task: &str) -> String {
         let request = json!({ "agent": agent, "task": task });
         let before = self.known_runs();
@@ -133,7 +134,7 @@ impl<'a> Operator<'a> {
         answer["id"].as_str().unwrap().to_owned()
     }
 
-    /// How many runs there are, up to a page of them.
+    /// How many runs there are, up to the length of one page.
     fn known_runs(&mut self) -> usize {
         self.get("/v1/runs?limit=200")["runs"].as_array().unwrap().len()
     }
@@ -146,7 +147,7 @@ impl<'a> Operator<'a> {
         self.get(&format!("/v1/approvals/{id}"))
     }
 
-    /// Waits until the call is there and held.
+    /// Waits until the call exists and is held.
     pub fn held(&mut self, id: &str) -> Value {
         until(&format!("held call {id}"), || match self.ask(&format!("/v1/approvals/{id}"), None) {
             (200, approval) => (approval["state"] == "held").then_some(approval),
@@ -155,7 +156,8 @@ impl<'a> Operator<'a> {
         })
     }
 
-    /// Decides on what `approval` shows, again if the answer is lost: the same decision counts once.
+    /// Decides on the revision that `approval` shows. If the answer is lost, the same decision is sent again, and it
+    /// counts once.
     pub fn decide(&mut self, approval: &Value, kind: &str, more: &Value) -> Value {
         let mut decision = json!({ "type": kind, "digest": approval["digest"] });
         decision.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
@@ -165,7 +167,8 @@ impl<'a> Operator<'a> {
         answer
     }
 
-    /// Settles an attempt of a call. It may have been settled meanwhile: by a look-up, or by this very request, whose answer was lost.
+    /// Resolves an attempt of a call. The effect may be resolved already: by a lookup, or by this request if its answer
+    /// was lost.
     pub fn resolve(&mut self, id: &str, kind: &str, attempt: u64) {
         let (run, call) = id.split_once('.').unwrap();
         let path = format!("/v1/runs/{run}/calls/{call}/resolution");
@@ -192,7 +195,7 @@ impl<'a> Operator<'a> {
         })
     }
 
-    /// A run's events whole, in order.
+    /// The complete events of a run, in order.
     pub fn history(&mut self, run: &str) -> Vec<Value> {
         let page = self.get(&format!("/v1/runs/{run}/events?limit=1000"));
         page["events"].as_array().unwrap().clone()
@@ -203,12 +206,12 @@ impl<'a> Operator<'a> {
         self.history(run).iter().map(|event| event["type"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// What the host that is there has printed.
+    /// What the current host has printed.
     pub fn said(&self) -> String {
         self.host.as_ref().map(Host::said).unwrap_or_default()
     }
 
-    /// Kills the host that is there, if one is.
+    /// Kills the current host, if there is one.
     pub fn kill(&mut self) {
         if let Some(host) = self.host.take() {
             host.kill();
@@ -216,7 +219,7 @@ impl<'a> Operator<'a> {
         }
     }
 
-    /// Looks at what a dead host left, without changing a byte of it.
+    /// Reads what a dead host left, without changing a byte.
     fn died(&mut self) {
         self.deaths += 1;
         let kept = self.kept();
@@ -232,8 +235,8 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// No effect starts that nobody has cleared. None starts a second time, unless a person has sent it again or the remote
-/// system has put the first attempt off.
+/// Checks that no effect starts without a clearance, and that no effect starts twice, except after the resolution
+/// send-again or after the remote system asked for a later attempt.
 pub fn in_order(events: &[Value]) {
     let mut leaves: BTreeMap<u64, u32> = BTreeMap::new();
     let mut started: BTreeSet<u64> = BTreeSet::new();

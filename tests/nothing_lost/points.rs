@@ -1,13 +1,16 @@
-//! The host is killed at every point that it has, before and after every journal write, effect and reply, for every real connector.
+//! Kills the host at each of its kill points, before and after every journal write, effect and reply, with every real
+//! connector.
 //!
-//! The points are enumerated from the code: two for each kind of event, two for each route that may change something, and those that the host names.
-//! Whoever adds one of these says in [`ways`] how a run gets there; without that the tests fail.
+//! The list of points is made from the code: two for each kind of event, two for each route that may change something,
+//! and the points that the host names. A developer who adds a point must say in [`ways`] how a run reaches it.
+//! Otherwise the tests fail.
 //!
-//! Whoever works with the host starts it again and asks again. The run then ends as if nothing had been, with one exception that no host can help:
-//! killed between the start of an effect and its outcome, the effect is in doubt, and each connector's fate of it is named in `cases.rs`.
-//! After each death, and at the end of each case, every call is there just once.
+//! After each death the test starts the host again and sends its request again. The run must then end as if the host
+//! had not died. One exception cannot be avoided: if the host dies between the start of an effect and its outcome, the
+//! effect is in doubt. `cases.rs` says for each connector how such an effect ends. After each death, and at the end of
+//! each case, the journal must list every call exactly once.
 //!
-//! `HOLDSHORT_POINT='after-perform'` tries one point only, by hand or for a planted bug.
+//! `HOLDSHORT_POINT='after-perform'` tries one point only, by hand or to find a planted bug.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -27,28 +30,28 @@ use crate::operator::{AFTER_REPLY, Operator};
 use crate::outside::{Books, Branch, Maildir, Outside, Relay};
 use crate::support::{Folder, top, until};
 
-/// How a run gets to a point.
+/// How a run reaches a point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum To {
-    /// With an effect, for every connector.
+    /// A run with an effect, for every connector.
     With(&'static [Way]),
-    /// It sleeps, and then asks a question.
+    /// A run that sleeps and then asks a question.
     Sleeping,
-    /// It traps.
+    /// A run whose agent traps.
     Trapping,
-    /// The host cannot bring it forward for a while.
+    /// A run that the host cannot bring forward for a while.
     Delaying,
-    /// It no longer does what its journal says.
+    /// A run whose agent no longer does what its journal says.
     Diverging,
-    /// With somebody who decides in a browser (`browsed.rs`).
+    /// A run on which a reviewer decides in a browser (`browsed.rs`).
     Browsing,
-    /// With policies and a standing grant, by which calls are escalated and cleared.
+    /// Runs under policies and a grant: calls are escalated, and the grant clears calls.
     Granted,
-    /// Not at all: it writes nothing.
+    /// No run: nothing is written at this point.
     Never,
 }
 
-/// The way to each point, by what is written, done or replied to there.
+/// How a run reaches each point: named by what the host writes, does or replies to there.
 fn ways(point: &str) -> To {
     use Way::{
         Answer, Cancelled, Doubt, Edited, Effect, Evidence, Expires, Moved, NotDone, PutOff, Refused, Settled, Starting,
@@ -60,7 +63,7 @@ fn ways(point: &str) -> To {
         "reply /v1/runs" | "reply /v1/approvals/{id}/decisions" => To::With(&[Effect]),
         "answer" => To::With(&[Effect, Answer]),
         "blob-kept" => To::With(&[Starting, Evidence]),
-        // Who is told is written down when a host starts.
+        // A starting host writes down which targets get notifications.
         "note-kept" => To::With(&[Starting]),
         "effect-in-doubt" | "lookup" => To::With(&[Doubt]),
         "effect-looked-up" | "effect-resolved" | "reply /v1/runs/{id}/calls/{n}/resolution" => To::With(&[Settled]),
@@ -83,7 +86,8 @@ fn ways(point: &str) -> To {
     }
 }
 
-/// Whether the host does the same at a point for every connector. A landing kills it there with a Maildir alone, the long run with each.
+/// Whether the host does the same at a point for every connector. Before a landing such a point is tried with a Maildir
+/// only. The long run tries it with each connector.
 fn is_alike(point: &str) -> bool {
     let (_, what) = point.split_once('-').unwrap();
     const ALIKE: [&str; 14] = [
@@ -113,7 +117,8 @@ fn points() -> Vec<String> {
     written.chain(POINTS.map(str::to_owned)).chain(replies).collect()
 }
 
-/// Every route that takes a `POST`: the endpoint's by the schema, without which none of them is served, and the pages'.
+/// Every route that takes a `POST`: the routes of the endpoint, taken from the schema (no other route is served), and
+/// those of the pages.
 fn routes() -> Vec<String> {
     let host = Folder::new(&["clock"], "").into_served();
     let paths = host.1.get("/openapi.json")["paths"].clone();
@@ -121,10 +126,11 @@ fn routes() -> Vec<String> {
     paths.map(|(path, _)| path.clone()).chain(BROWSED[1..].iter().map(|route| (*route).to_owned())).collect()
 }
 
-/// How many cases of a connector go on at the same time: mostly they wait, for each other's hosts to start or for a deadline.
+/// How many cases of a connector run at the same time. A case mostly waits for its hosts to start or for a deadline.
 const AT_ONCE: usize = 3;
 
-/// Every point on the way of an effect, or those at which connectors differ. Each case gets a place of its own where its effect arrives.
+/// Tries every point on the way of an effect, or only the points at which connectors differ. The effect of each case
+/// arrives in a place of its own.
 fn effects<P: Place>(name: &str, cases: Tries, place: impl Fn(&Path, usize) -> P + Sync) {
     let only = std::env::var("HOLDSHORT_POINT").ok();
     let points = points().into_iter().filter(|point| match &only {
@@ -163,16 +169,16 @@ fn effects<P: Place>(name: &str, cases: Tries, place: impl Fn(&Path, usize) -> P
     scaled("T6", &format!("kill cases of {name} after which every call was counted"), tried, cases);
 }
 
-/// What every connector has.
+/// The cases that every connector has.
 const CASES: u64 = 51;
-/// Those of them at which connectors do not differ.
+/// The number of those cases in which connectors do not differ.
 const ALIKE: u64 = 27;
-/// What those have besides whose effects a person may have to settle.
+/// Additional cases of a connector whose effects a reviewer may have to resolve.
 const SETTLED: u64 = 6;
-/// What a relay has besides, which may ask to be tried again.
+/// Additional cases of a relay, because a relay may ask for a later attempt.
 const PUT_OFF: u64 = 2;
 
-/// Of so many cases, a landing tries those at which connectors differ.
+/// The number of tries: before a landing only the cases in which connectors differ, in the long run all of them.
 fn differing(all: u64) -> Tries {
     Tries { landing: all - ALIKE, long: all }
 }
@@ -209,7 +215,7 @@ fn payments() {
 fn sleeping_runs() {
     let there: Vec<String> = points().into_iter().filter(|point| ways(point) == To::Sleeping).collect();
     for point in &there {
-        // Parked at once, and waiting in memory.
+        // With 0 the run is parked at once. With 60,000 it waits in memory.
         for linger_ms in [0, 60_000] {
             println!("{point}, linger {linger_ms} ms");
             let folder = Folder::new(&["clock"], &format!("[limits]\nlinger-ms = {linger_ms}\n"));
@@ -254,7 +260,7 @@ fn runs_that_trap_or_diverge() {
         let approval = operator.held(&format!("{run}.2"));
         operator.next_dies_at(&point);
         if to == To::Diverging {
-            // Only a journal that was changed by hand makes a run diverge.
+            // A run diverges only if a person changed its journal by hand.
             let journal = Connection::open(folder.journal()).unwrap();
             let change = "UPDATE events SET body = replace(body, 'list', 'read a.txt') WHERE seq = 1";
             assert_eq!(journal.execute(change, []).unwrap(), 1);
@@ -272,7 +278,7 @@ fn runs_that_trap_or_diverge() {
     figure("T3", "kill cases of runs that trap or diverge", cases);
 }
 
-/// The repository that a run asks for is away for a while.
+/// The repository that a run needs is missing for a while.
 #[test]
 fn runs_that_are_delayed() {
     let there: Vec<String> = points().into_iter().filter(|point| ways(point) == To::Delaying).collect();
@@ -304,7 +310,8 @@ fn runs_that_are_delayed() {
     figure("T3", "kill cases of runs that are delayed", there.len() as u64);
 }
 
-/// A call is escalated, approved with a grant, which clears the next one and is taken back; the one after that waits for a person again.
+/// A call is escalated and approved with a grant. The grant clears the next call and is then revoked, so that the call
+/// after that one is held again.
 #[test]
 fn runs_under_policy_and_a_grant() {
     let there: Vec<String> = points().into_iter().filter(|point| ways(point) == To::Granted).collect();

@@ -1,4 +1,5 @@
-//! Replay is silent: it performs nothing, asks nobody, and writes nothing. What does not fit the journal stops the run, and nothing else.
+//! A replay performs nothing, asks no reviewer, and writes nothing. If a run does not fit its journal, only that run
+//! stops.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -51,7 +52,8 @@ fn a_replayed_run_does_nothing_twice() {
     assert_eq!((count("routine-returned"), count("call-held"), count("effect-started")), (2, 4, 2), "{events:?}");
 }
 
-/// A grant outlives the call that it was made with. It is taken back while the agent computes, and no replay takes that for something that the agent did.
+/// A grant outlives the call with whose approval it was made. It is revoked while the agent computes, and a replay must
+/// not take the revocation for an action of the agent.
 #[test]
 fn a_grant_that_is_taken_back_is_nothing_to_a_replay() {
     let home = tempfile::tempdir().unwrap();
@@ -90,7 +92,7 @@ fn a_grant_that_is_taken_back_is_nothing_to_a_replay() {
     assert_eq!((&row["state"], mail.count()), (&json!("finished"), 1), "{row}");
 }
 
-/// When a timer ends depends on the time that the agent sees, which must be the same in every replay.
+/// The end of a timer depends on the time that the agent sees, and that time must be the same in every replay.
 #[test]
 fn a_replayed_run_sees_the_same_time() {
     let folder = Folder::new(&["clock"], "[limits]\nlinger-ms = 0\n");
@@ -110,14 +112,15 @@ fn a_replayed_run_sees_the_same_time() {
     assert!(times.is_sorted(), "time does not run backwards: {told:?}");
 }
 
-/// Changes what a journal holds, as nobody should, while its host is down.
+/// Changes a journal by hand while its host is down.
 fn tamper(folder: &Folder, sql: &str) {
     let changed = Connection::open(folder.journal()).unwrap().execute(sql, []).unwrap();
     assert_eq!(changed, 1, "{sql}");
 }
 
-/// A run whose agent no longer does what its journal says. Its code is kept by digest and its task is in the journal, so that only a journal that
-/// was changed, or a host that runs agents differently, can bring that about; here the task is changed by hand.
+/// A run whose agent no longer does what its journal says. The agent's code is kept by its digest and the task is in
+/// the journal. So this happens only if the journal was changed, or if a host runs agents differently. Here the test
+/// changes the task by hand.
 fn diverges(agent: &str, task: &str, change: (&str, &str), expected: &str) {
     let home = tempfile::tempdir().unwrap();
     let mail = Maildir(home.path().join("mail"));
@@ -139,13 +142,13 @@ fn diverges(agent: &str, task: &str, change: (&str, &str), expected: &str) {
              WHERE seq = 1 AND run = (SELECT number FROM runs WHERE id = '{run}')"
         ),
     );
-    // What was held before is decided on as ever; only then does the agent run again.
+    // A call that was held before can still be decided on. Only then does the agent run again.
     operator.decide(&approval, "respond", &json!({ "answer": "yes" }));
     let row = operator.over(&run);
     assert_eq!(row["state"], "diverged", "{row}");
     assert_eq!(without_times(row["reason"].as_str().unwrap()), expected);
     assert_eq!(operator.events(&run).last().unwrap(), "run-diverged");
-    // Once and for all, and nobody else notices.
+    // The run stays diverged after a restart, and no other run is affected.
     operator.kill();
     assert_eq!(operator.run(&run)["state"], "diverged");
     operator.decide(&others, "approve", &json!({}));
@@ -198,7 +201,7 @@ fn a_run_that_calls_instead_of_sleeping_stops_and_shows_both() {
     );
 }
 
-/// Other bytes in the place of a component are not run: a reviewer cleared calls of the one that has this digest.
+/// A component with other bytes is not run, because the reviewers cleared calls of the component with this digest.
 #[test]
 fn a_component_that_was_swapped_is_not_run() {
     let home = tempfile::tempdir().unwrap();
@@ -206,16 +209,17 @@ fn a_component_that_was_swapped_is_not_run() {
     let agent = outside::agent("diverges-a");
     let more = format!("[limits]\nlinger-ms = 0\n{agent}");
     let folder = outside::folder(&mail, &more);
-    // The host dies with the answer on disk, and before the agent gets it.
+    // The host dies when the answer is on disk and the agent has not received it.
     let host = folder.serve_with(&[(VARIABLE, "after-call-answered")]);
     let run = host.start("diverges-a", "");
     let decision = json!({ "type": "respond", "answer": "yes", "digest": host.held(&run)["digest"] });
-    // Whether the reply was quicker does not matter.
+    // It does not matter whether the reply arrived before the host ended.
     drop(host.try_request(&host.token, &format!("/v1/approvals/{run}.3/decisions"), Some(&decision)));
     assert_eq!(host.ended().signal(), Some(9));
     let mut operator = Operator::new(&folder, &[]);
     swap(&folder, &component("diverges-a"), &component("diverges-b"));
-    // Only the journal has it: a file of the same agent would do, because its bytes are the right ones.
+    // Only the journal has the component now. The file of the same agent would be accepted too, because it has the
+    // right bytes.
     folder.configure(&fs::read_to_string(folder.path().join("holdshort.toml")).unwrap().replace(&agent, ""));
     let before = operator.events(&run);
     until("complaint", || operator.said().contains("the bytes that should be sha256:").then_some(()));
@@ -235,7 +239,7 @@ fn swap(folder: &Folder, old: &Path, new: &Path) {
     assert_eq!(journal.execute(update, (fs::read(old).unwrap(), fs::read(new).unwrap())).unwrap(), 1);
 }
 
-/// A host that took decisions and did nothing with them would be worse than none.
+/// A host that accepts decisions but cannot perform them would be worse than no host, so it ends.
 #[test]
 fn a_host_that_cannot_read_what_it_must_perform_ends_and_says_so() {
     let home = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The host is killed in every state that a call can be in. Started again it still has the call, in that state or in the one that recovery makes of it,
-//! decisions on it still work, the run goes on and ends, and what happens happens once.
+//! The host is killed in every state that a call can be in. After a restart the call is in the same state, or in the
+//! state that recovery gives it. Decisions on it still work, the run goes on and ends, and its effect happens once.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,21 +17,21 @@ const MAIL: &str = "email ann@localhost The report";
 const DEPLOY: &str = "deploy main production Two commits";
 const QUESTION: &str = "ask Go on?";
 
-/// One state of a call: how it comes about, and what is there after the kill.
+/// One state of a call: how the call gets there, and what must be true after the kill.
 struct Case {
-    /// What the agent asks for.
+    /// The task of the agent.
     task: &'static str,
-    /// Where the hosts die; none: it is killed from outside once somebody has acted.
+    /// The kill points of the hosts. If empty, the host is killed from outside after `act`.
     kills: &'static [&'static str],
-    /// What people do to bring the call there.
+    /// What people do to bring the call into the state.
     act: Act,
-    /// The state that the host makes of it when it is started again.
+    /// The state of the call after a restart.
     recovered: &'static str,
-    /// What people then do.
+    /// What people do after the restart.
     then: Act,
-    /// What the agent is told in the end; nothing if the run was cancelled.
+    /// What the agent is told at the end; `None` if the run was cancelled.
     told: Option<&'static str>,
-    /// How many effects have arrived in the end.
+    /// The number of effects that arrived in the end.
     arrived: usize,
 }
 
@@ -43,15 +43,16 @@ enum Act {
     Reject,
     Answer,
     Cancel,
-    /// They settle an effect that is in doubt.
+    /// A reviewer resolves an effect in doubt.
     Settle(&'static str),
-    /// They approve, the outcome is lost, and they settle it.
+    /// A reviewer approves, the outcome is lost, and a reviewer resolves the effect.
     ApproveAndSettle(&'static str),
-    /// A policy clears the call: written by the journal's own code, because the host's policy holds everything.
+    /// A policy clears the call. The test writes this with the journal's own code, because the host's policy holds
+    /// everything.
     Clear,
 }
 
-/// The case of each state. A state without one fails the test.
+/// The case for each state. A state without a case fails the test.
 fn case(state: &str) -> Case {
     let plain = Case {
         task: MAIL,
@@ -133,7 +134,7 @@ fn survives(state: &str, case: &Case) {
     let mail = Maildir(outside_host.path().join("mail"));
     let branch = Branch::new(&outside_host.path().join("shop.git"));
     if state == "failed" {
-        // Somebody else's git is at work on the branch, or died there.
+        // A lock file, as another person's git leaves it while it works on the branch or after it died there.
         std::fs::write(branch.0.0.join("refs/heads/production.lock"), "").unwrap();
     }
     let expires = if state == "expired" { "[approval]\nexpires-after = \"1s\"\n" } else { "" };
@@ -148,7 +149,7 @@ fn survives(state: &str, case: &Case) {
         operator.held(&id);
         operator.kill();
     }
-    // Whatever is asked notices that the host is dead, and starts it again.
+    // Any request notices that the host is dead, and starts it again.
     until(&format!("kill in the state {state}"), || {
         operator.run(&run);
         (operator.deaths >= case.kills.len().max(1)).then_some(())
@@ -209,7 +210,8 @@ fn act(operator: &mut Operator<'_>, act: Act, id: &str) {
     }
 }
 
-/// A run whose call a policy has cleared. A host proposes the same call first, so that what is cleared is its connector's own proposal.
+/// A run whose call a policy has cleared. A first host proposes the same call, so that the cleared call has the
+/// proposal of the real connector.
 fn cleared(folder: &Folder, task: &str) -> String {
     let mut first = Operator::new(folder, &[]);
     let held = first.start("scripted", task);

@@ -1,7 +1,9 @@
-//! The host is killed again and again, whatever it does just then, while agents propose and people approve. In the end everything has happened once.
+//! The host is killed again and again at random moments while agents propose and reviewers approve. In the end every
+//! effect has happened once.
 //!
-//! For a long run by hand: `HOLDSHORT_KILLS=10000 cargo test -p holdshort --test nothing_lost storm -- --nocapture`, some hours in rounds of ten kills,
-//! each of which has agents and a journal of its own, so that there is always something to interrupt.
+//! A long run by hand: `HOLDSHORT_KILLS=10000 cargo test -p holdshort --test nothing_lost storm -- --nocapture`. It
+//! takes some hours. Each round has ten kills and its own agents and journal, so that there is always work to
+//! interrupt.
 
 use std::thread;
 use std::time::Duration;
@@ -14,11 +16,12 @@ use crate::operator::{Operator, in_order};
 use crate::outside::{self, Maildir};
 use crate::support::{Host, until};
 
-/// How often a round's host is killed; by then about half of its effects have happened.
+/// How often the host of a round is killed. By then about half of its effects have happened.
 const KILLS: u32 = 10;
 const RUNS: usize = 8;
 const MESSAGES: usize = 4;
-/// The longest life of a host, in milliseconds: about what all runs take together, so that kills fall on everything that they do.
+/// The longest life of a host, in milliseconds. All runs together take about as long, so that kills hit every part of
+/// their work.
 const LIFE_MS_MAX: u32 = 400;
 
 #[test]
@@ -32,7 +35,7 @@ fn whenever_the_host_is_killed_everything_happens_once() {
     figure("T3", "random kills", (kills.div_ceil(KILLS) * KILLS).into());
 }
 
-/// One round. `random` says how long the hosts live.
+/// Runs one round; `random` decides how long the hosts live.
 fn storm(kills: u32, random: &mut u32) {
     let home = tempfile::tempdir().unwrap();
     let mail = Maildir(home.path().join("mail"));
@@ -44,7 +47,7 @@ fn storm(kills: u32, random: &mut u32) {
     host.kill();
 
     for _ in 0..kills {
-        // A linear congruential generator: the lives differ and are the same every time.
+        // A linear congruential generator: the lives differ, and are the same each time.
         *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let life = Duration::from_millis(u64::from((*random >> 8) % LIFE_MS_MAX));
         let host = folder.serve();
@@ -81,7 +84,7 @@ fn storm(kills: u32, random: &mut u32) {
     is_counted(&mut operator);
 }
 
-/// Approves what is held and has sent again what is in doubt. An error is a host that was killed.
+/// Approves the held calls, and resolves effects in doubt with send-again. An error means that the host was killed.
 fn push(host: &Host) -> Result<(), ureq::Error> {
     let (_, page) = host.try_request(&host.token, "/v1/approvals?state=open&limit=200", None)?;
     for row in page["approvals"].as_array().unwrap() {
@@ -96,7 +99,7 @@ fn push(host: &Host) -> Result<(), ureq::Error> {
             let body = json!({ "type": "send-again", "attempt": row["attempts"] });
             let path = format!("/v1/runs/{run}/calls/{call}/resolution");
             let (status, answer) = host.try_request(&host.token, &path, Some(&body))?;
-            // A look-up may have found it meanwhile.
+            // A lookup may have found the effect meanwhile.
             assert!([200, 409].contains(&status), "{answer}");
         }
     }

@@ -1,11 +1,12 @@
-//! Sleeping and computing runs whose host is killed: a sleep ends when it would have ended, and a run that computed computes again.
+//! The host is killed while runs sleep or compute. A sleep ends at its original time, and a run that computed computes
+//! again.
 
 use serde_json::json;
 
 use crate::operator::Operator;
 use crate::support::{Folder, until};
 
-/// Parked at once, and waiting in memory.
+/// With 0 the run is parked at once. With 60,000 it waits in memory.
 const LINGERS_MS: [u64; 2] = [0, 60_000];
 
 #[test]
@@ -14,7 +15,7 @@ fn a_sleep_goes_on() {
         let folder = Folder::new(&["clock"], &format!("[limits]\nlinger-ms = {linger_ms}\n"));
         let mut operator = Operator::new(&folder, &[]);
         let run = operator.start("clock", "sleep=1500 ask now");
-        // Killed twice while it sleeps; the host that is there when its time comes wakes it.
+        // The host is killed twice while the run sleeps. The host that runs at the end of the sleep wakes the run.
         for _ in 0..2 {
             until("sleep", || (operator.run(&run)["state"] == "sleeping").then_some(()));
             operator.kill();
@@ -43,7 +44,7 @@ fn a_sleep_that_ends_while_no_host_is_there_ends_at_the_next_start() {
     assert_eq!(operator.events(&run), ["run-created", "timer-set", "timer-fired", "run-finished"]);
 }
 
-/// An approval that lapses while no host is there has lapsed at the next start, whoever is quicker then.
+/// An approval that expires while no host runs has expired at the next start, even if a decision arrives at once.
 #[test]
 fn an_approval_that_lapses_while_no_host_is_there_has_lapsed() {
     let folder = Folder::new(&["clock"], "[approval]\nexpires-after = \"1s\"\n");
@@ -60,7 +61,7 @@ fn an_approval_that_lapses_while_no_host_is_there_has_lapsed() {
     assert_eq!(row["result"]["err"], "Refusal::Expired", "{row}");
 }
 
-/// A run that computes when its host is killed has written nothing yet and begins again, under the same limit.
+/// A run that computes when its host is killed has written nothing yet. It begins again, under the same limit.
 #[test]
 fn a_run_that_computes_begins_again() {
     let folder = Folder::new(&["spin"], "[limits]\ncpu-ms = 3000\n");

@@ -1,4 +1,4 @@
-//! What arrives, in which order, how often, and after which deaths.
+//! Which notifications arrive, in which order, how often, and after which deaths of the host.
 
 use std::process::{Command, Stdio};
 
@@ -9,7 +9,7 @@ use crate::outside::{self, Maildir};
 use crate::receiver::{Delivery, Receiver, Reply, secret};
 use crate::support::{Folder, Host, top, until};
 
-/// A folder whose host tells these receivers, each with `more` settings.
+/// A folder whose host notifies these receivers, each with `more` settings.
 pub fn folder(targets: &[(&str, &Receiver, &str)], more: &str) -> Folder {
     let sections = targets.iter().map(|(name, receiver, more)| {
         format!(
@@ -26,7 +26,7 @@ pub fn folder(targets: &[(&str, &Receiver, &str)], more: &str) -> Folder {
     folder
 }
 
-/// A run that asks to send one message and ends; its approval.
+/// Starts a run that asks to send one message. Returns the id of its approval when the run has ended.
 pub fn one_call(host: &Host) -> String {
     let run = host.start("scripted", "email ann@localhost The report");
     let approval = host.held(&run);
@@ -35,7 +35,8 @@ pub fn one_call(host: &Host) -> String {
     approval["id"].as_str().unwrap().to_owned()
 }
 
-/// The example of the operator's page, which takes the secret's file, the three headers and the body.
+/// Runs the example of the operator's page, which verifies a delivery from the file of the secret, the three headers
+/// and the body.
 fn verifies(folder: &Folder, secret_file: &str, delivery: &Delivery) -> bool {
     let page = std::fs::read_to_string(top().join("host/CONFIGURATION.md")).unwrap();
     let example = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();
@@ -106,9 +107,10 @@ fn what_is_refused_is_sent_again_and_nothing_is_told_twice() {
     assert_eq!(ids[4..].iter().filter(|id| **id == ids[4]).count(), 3, "{ids:?}");
     assert!(got[..4].iter().all(|delivery| delivery.body == got[0].body), "a message says the same each time");
     assert!(host.said().contains("trying again"), "{}", host.said());
-    // Who starts again tells only what is new. A host that ends after the receiver's answer and before it has written that down tells once more.
+    // A host that starts again sends only what is new. If the host died after the receiver's answer and before it wrote
+    // that down, it sends the message once more.
     let journal = Connection::open_with_flags(folder.journal(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-    // The first message was about the event that opened the call, and the second about a later one.
+    // The first message was about the event that opened the call, and the second was about a later event.
     let all_told = "SELECT min(up_to) > (SELECT min(position) FROM events WHERE call = 1) FROM told";
     until("note of what was told", || journal.query_row(all_told, [], |row| row.get(0)).unwrap_or(false).then_some(()));
     host.stop();
@@ -119,7 +121,7 @@ fn what_is_refused_is_sent_again_and_nothing_is_told_twice() {
     assert!(again[7..].iter().all(|delivery| !ids.contains(&delivery.id())));
 }
 
-/// A target may say when it wants a message again, in both forms of HTTP. Nothing comes before.
+/// A target may ask, in both forms of HTTP, for a message to be sent later. Nothing is sent before that time.
 #[test]
 fn a_target_that_asks_for_time_gets_it() {
     let asked = std::sync::Mutex::new(Vec::new());
@@ -145,7 +147,7 @@ fn a_target_that_asks_for_time_gets_it() {
     assert_ne!(got[2].id(), got[3].id(), "the next message comes once the first has arrived");
 }
 
-/// A target that is gone is told nothing more, others are, and the next host tries it once.
+/// A target that answers 410 gets no further messages, other targets do, and the next host tries that target once.
 #[test]
 fn a_target_that_is_gone_is_left_alone_until_the_host_starts_again() {
     let (gone, alive) = (Receiver::answering(|_, _| Reply::Status(410)), Receiver::start());
@@ -167,12 +169,12 @@ fn a_target_that_is_gone_is_left_alone_until_the_host_starts_again() {
     assert_eq!((alive.wait(6).len(), gone.got().len()), (6, 2));
 }
 
-/// What was delivered is delivered again if nobody could write it down, under the same id.
+/// A delivery that the host could not write down is delivered again, with the same id.
 #[test]
 fn a_death_between_delivery_and_cursor_tells_it_again() {
     let receiver = Receiver::start();
     let folder = folder(&[("ops", &receiver, "")], "[server]\npublic-url = \"https://here.example\"\n");
-    // The first two notes are the target's beginning.
+    // The first two notes are written when the target is first used.
     let host = folder.serve_with(&[("HOLDSHORT_KILL_AT", "3*before-note-kept")]);
     let run = host.start("scripted", "email ann@localhost The report");
     host.ended();
@@ -189,7 +191,7 @@ fn a_death_between_delivery_and_cursor_tells_it_again() {
 fn a_dead_target_holds_up_nobody_and_is_given_up() {
     let (dead, alive) = (Receiver::answering(|_, _| Reply::Status(503)), Receiver::start());
     let mut refused = Receiver::start();
-    // Nobody listens there.
+    // Nothing listens on this port.
     refused.port = 9;
     let targets = [("dead", &dead, "retries = 1_000"), ("refused", &refused, "retries = 3"), ("alive", &alive, "")];
     let (_folder, host) = folder(&targets, "").into_served();
@@ -201,7 +203,7 @@ fn a_dead_target_holds_up_nobody_and_is_given_up() {
     assert!(said.contains("webhook refused") && !said.contains("marked-path"), "{said}");
 }
 
-/// Neither what was before it came, nor what was while it was gone.
+/// A new target gets no events from before it was added, nor from a time when it was not configured.
 #[test]
 fn a_new_target_begins_now() {
     let (first, second) = (Receiver::start(), Receiver::start());
@@ -240,7 +242,7 @@ fn people_are_reminded_once_for_each_revision() {
     let first = receiver.wait(1)[0].clone();
     assert_eq!((first.what().as_str(), &first.json()["data"]["approval"]), ("approval.reminder 1", &approval["id"]));
     assert_eq!(first.json()["data"]["deadline"], approval["deadline"], "{approval}");
-    // Killed before it is remembered, a host reminds again, under the same id.
+    // A host that is killed before it has noted a reminder sends the reminder again, with the same id.
     let journal = Connection::open_with_flags(folder.journal(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     let remembered = || journal.query_row("SELECT count(*) FROM reminded", [], |row| row.get::<_, i64>(0)).unwrap();
     until("memory of the reminder", || (remembered() == 1).then_some(()));
@@ -250,7 +252,7 @@ fn people_are_reminded_once_for_each_revision() {
     host.held(&second);
     let got = receiver.wait(2);
     assert!(got[1].body.contains(&second), "the first was not reminded of again: {got:?}");
-    // An edit asks anew.
+    // An edit starts a new revision, which has a reminder of its own.
     let mut arguments = approval["proposal"]["action"]["arguments"].clone();
     arguments["message"]["subject"] = json!("A better report");
     let (status, answer) = host.decide(&approval, "edit", &json!({ "arguments": arguments }));
@@ -289,7 +291,7 @@ fn what_lapses_fails_or_is_in_doubt_is_told() {
     assert_eq!(doubt["data"]["approval"], approval["id"]);
 }
 
-/// A chat shows what the agent wrote, and obeys none of it.
+/// A chat shows the agent's text, and does not act on the commands in it.
 #[test]
 fn a_chat_is_told_in_words_that_it_does_not_obey() {
     let receiver = Receiver::start();

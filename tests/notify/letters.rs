@@ -1,4 +1,4 @@
-//! Letters to reviewers: to those alone who may decide, through a real relay and into a Maildir.
+//! Emails to reviewers: only reviewers who may decide get one, through a real relay and into a Maildir.
 
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -15,7 +15,7 @@ fn to(letter: &str) -> String {
     letter.lines().find_map(|line| line.strip_prefix("To: ")).unwrap().to_owned()
 }
 
-/// A letter's text, with its soft line ends mended.
+/// The text of an email, with its soft line breaks removed.
 fn text(letter: &str) -> String {
     letter.replace("=\n", "").replace("=3D", "=")
 }
@@ -39,7 +39,7 @@ fn those_who_may_decide_get_a_letter_through_the_relay() {
         )),
     );
     let host = office.serve();
-    // Alice starts it, so that she cannot approve it; Carol and the operator are not named.
+    // Alice starts the run, so that she cannot approve its call. Carol and the operator are not named as reviewers.
     let (status, run) = host.request(
         "alice",
         "/v1/runs",
@@ -49,7 +49,7 @@ fn those_who_may_decide_get_a_letter_through_the_relay() {
     let run = run["id"].as_str().unwrap();
     let approval = host.held(run);
     until("letter", || (!relay.messages().is_empty()).then_some(()));
-    // One that names another agent's run, so that all that there was for the first is there.
+    // A second run, started by Carol. When its emails have arrived, all emails about the first run have arrived too.
     let (_, second) =
         host.request("carol", "/v1/runs", Some(&json!({ "agent": "scripted", "task": "email ann@localhost Two" })));
     host.held(second["id"].as_str().unwrap());
@@ -91,7 +91,7 @@ fn without_a_relay_letters_lie_in_the_maildir() {
     let letters = until("letter", || Some(mail.messages()).filter(|letters| letters.len() == 2));
     let letter = letters.iter().find(|letter| letter.contains(&run)).unwrap();
     assert_eq!(to(letter), "olivia@example.org");
-    // A host that starts writes no letter again.
+    // A restarted host does not send an email again.
     host.kill();
     let host = office.serve();
     let second = host.start("scripted", "email ann@localhost Report");
@@ -100,7 +100,8 @@ fn without_a_relay_letters_lie_in_the_maildir() {
     assert_eq!(mail.messages().len(), 3);
 }
 
-/// Those of the second stage are asked when the first is done, and whoever an escalation calls in is asked then.
+/// The reviewers of the second stage get an email when the first stage is complete. Reviewers who are added by an
+/// escalation get one at that time.
 #[test]
 fn each_is_asked_when_their_turn_comes() {
     let folder = tempfile::tempdir().unwrap();

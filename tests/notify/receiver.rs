@@ -1,4 +1,4 @@
-//! A receiver of webhooks on a real port, which answers as it is told to and keeps all that it was sent.
+//! A receiver of webhooks on a real port. It answers as the test says and keeps everything that it was sent.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::support::until;
 
-/// What was sent once.
+/// One request to the receiver.
 #[derive(Clone, Debug)]
 pub struct Delivery {
     pub path: String,
@@ -29,7 +29,7 @@ impl Delivery {
         serde_json::from_str(&self.body).unwrap()
     }
 
-    /// `type` and, of a call, its number.
+    /// The `type` and, for an event of a call, the call's number.
     pub fn what(&self) -> String {
         let json = self.json();
         let call = json["data"]["call"].as_u64().map(|call| format!(" {call}"));
@@ -37,16 +37,16 @@ impl Delivery {
     }
 }
 
-/// What is done with a delivery.
+/// What the receiver does with a delivery.
 #[derive(Clone, Debug)]
 pub enum Reply {
-    /// Answered with this status.
+    /// Answers with this status.
     Status(u16),
-    /// Answered with this status and this `Retry-After`.
+    /// Answers with this status and this `Retry-After`.
     Later(u16, String),
-    /// Answered with a redirect.
+    /// Answers with a redirect to this address.
     Moved(String),
-    /// The connection ends.
+    /// Closes the connection without an answer.
     Nothing,
 }
 
@@ -58,12 +58,12 @@ pub struct Receiver {
 }
 
 impl Receiver {
-    /// One that takes everything.
+    /// A receiver that accepts everything.
     pub fn start() -> Self {
         Self::answering(|_, _| Reply::Status(204))
     }
 
-    /// One that answers the first, second, … delivery as `script` says.
+    /// A receiver that answers the first, second, … delivery as `script` says.
     pub fn answering(script: impl Fn(usize, &Delivery) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let (port, got) = (listener.local_addr().unwrap().port(), Arc::new(Mutex::new(Vec::new())));
@@ -85,14 +85,14 @@ impl Receiver {
         self.got.lock().unwrap().clone()
     }
 
-    /// Waits until there are so many; all that there are.
+    /// Waits until there are `count` deliveries, and returns all of them.
     pub fn wait(&self, count: usize) -> Vec<Delivery> {
         until(&format!("{count} deliveries, but {:?}", self.got().len()), || {
             Some(self.got()).filter(|got| got.len() >= count)
         })
     }
 
-    /// Waits until one of this `type` came; the first.
+    /// Waits for a delivery of this `type`, and returns the first.
     pub fn wait_for(&self, kind: &str) -> Delivery {
         until(kind, || self.got().into_iter().find(|delivery| delivery.json()["type"] == kind))
     }
@@ -128,11 +128,11 @@ fn serve(mut stream: TcpStream, kept: &Mutex<Vec<Delivery>>, script: &Script) {
         Reply::Moved(to) => format!("HTTP/1.1 307 X\r\nLocation: {to}\r\n"),
         Reply::Nothing => return,
     };
-    // Whoever sent it may be gone.
+    // The sender may be gone.
     drop(stream.write_all(format!("{head}Content-Length: 0\r\nConnection: close\r\n\r\n").as_bytes()));
 }
 
-/// A secret of this text, padded to the length that the standard asks for.
+/// A secret made from this text, padded to the length that the standard requires.
 pub fn secret(text: &str) -> String {
     format!("whsec_{}", STANDARD.encode(format!("{text:-<32}")))
 }

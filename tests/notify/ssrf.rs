@@ -1,4 +1,5 @@
-//! No webhook reaches what only this machine or its network can: by no spelling of an address, by no name, by no redirect.
+//! No webhook can reach an address that only this machine or its network can reach: not with another spelling of the
+//! address, not with a name, and not with a redirect.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use holdshort_gate::Time;
 use crate::evidence::figure;
 use crate::receiver::{Receiver, Reply};
 
-/// Whatever connects to it is counted.
+/// A listener that counts the connections to it. Returns its port and the count.
 fn canary() -> (u16, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("[::]:0").or_else(|_| TcpListener::bind("0.0.0.0:0")).unwrap();
     let (port, count) = (listener.local_addr().unwrap().port(), Arc::new(AtomicUsize::new(0)));
@@ -40,7 +41,8 @@ fn send(webhook: &Webhook) -> Result<Answer, String> {
     runtime.block_on(webhook.send(&Notice::test("1", Time(0)), "http://here", Time(0))).map_err(|not_told| not_told.why)
 }
 
-/// Spellings of this machine, of private, shared, link-local and reserved networks, and of what stands for one of them.
+/// Spellings of this machine, of private, shared, link-local and reserved networks, and of addresses that are mapped to
+/// one of these.
 const ADDRESSES: &[&str] = &[
     "127.0.0.1",
     "127.0.0.1.",
@@ -154,7 +156,7 @@ fn no_spelling_of_a_private_address_is_reached() {
     assert_eq!(count.load(Ordering::SeqCst), 0, "connections to the canary");
     assert!(judged >= 60, "{judged} were judged; the others are no addresses to this system");
     figure("T15", "addresses", ADDRESSES.len().try_into().unwrap());
-    // The canary sings.
+    // The listener counts a permitted connection. So the count of zero above means something.
     let answer = send(&webhook(&format!("http://127.0.0.1:{port}/"), |_| None, None).unwrap());
     assert!(answer.is_err() && count.load(Ordering::SeqCst) == 1, "{answer:?}");
 }
@@ -170,7 +172,8 @@ fn addresses_of_the_public_internet_are_not_refused() {
     }
 }
 
-/// 127.0.0.1 stands for a public address in these tests; what is refused otherwise stays refused.
+/// In these tests 127.0.0.1 stands for a public address. Every other address that is normally refused is refused here
+/// too.
 fn but_one(address: IpAddr) -> Option<&'static str> {
     if address == IpAddr::from(Ipv4Addr::LOCALHOST) { None } else { refused(address) }
 }
@@ -181,7 +184,7 @@ fn a_name_is_looked_up_once_and_all_of_it_is_judged() {
     let (good, bad) = (SocketAddr::from(([127, 0, 0, 1], receiver.port)), SocketAddr::from(([127, 0, 0, 2], port)));
     let lookups = Arc::new(AtomicUsize::new(0));
     let asked = lookups.clone();
-    // Another answer each time that it is asked.
+    // A name server that gives another answer each time.
     let rebinding: Arc<Lookup> = Arc::new(move |host, port| {
         assert_eq!((host, port), ("hooks.example.org", 80));
         Ok(match asked.fetch_add(1, Ordering::SeqCst) {
@@ -214,7 +217,7 @@ fn no_redirect_is_followed() {
     assert_eq!(count.load(Ordering::SeqCst), 0);
 }
 
-/// It could be the very secret of the target.
+/// The path could be the secret of the target.
 #[test]
 fn no_error_names_the_path() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -1,6 +1,8 @@
-//! A reviewer works the inbox off: so many payments take so many decisions, whoever is paid and how many there are.
+//! A reviewer works until the inbox is empty: each payment takes one decision, whoever is paid and however many
+//! payments there are.
 //!
-//! Each run pays one invoice. The reviewer takes an approval, waits for what comes of it, and takes the next, until nothing is held any more.
+//! Each run pays one invoice. The reviewer takes an approval, waits for its effect, and takes the next, until no call
+//! is held.
 
 use std::collections::BTreeSet;
 
@@ -11,12 +13,12 @@ use crate::evidence::figure;
 use crate::support::{Folder, Host, until};
 use crate::{balances, serve, shop};
 
-/// Which approval of those that are held is taken next.
+/// Which held approval is taken next.
 #[derive(Clone, Copy, Debug)]
 enum Order {
     Downwards,
     Upwards,
-    /// From here and there, the same each time.
+    /// A mixed order that is the same each time.
     Mixed,
 }
 
@@ -30,7 +32,7 @@ impl Order {
     }
 }
 
-/// An invoice of 1.00 EUR for each letter: the same letter is the same payee.
+/// One invoice of 1.00 EUR for each letter. The same letter is the same payee.
 fn invoices(folder: &Folder, payees: &str, reference: impl Fn(usize) -> String) -> Vec<String> {
     let file = |(number, payee): (usize, char)| {
         let name = format!("invoice-{number}.csv");
@@ -40,7 +42,7 @@ fn invoices(folder: &Folder, payees: &str, reference: impl Fn(usize) -> String) 
     payees.chars().enumerate().map(file).collect()
 }
 
-/// Starts a run for each file, and takes approvals until none is left; how many decisions that took.
+/// Starts a run for each file, and decides on approvals until none is left. Returns the number of decisions.
 fn work_off(host: &Host, files: &[String], order: Order) -> usize {
     let runs: Vec<String> =
         files.iter().map(|file| host.start("bills", &format!("Pay {file} from operating"))).collect();
@@ -68,7 +70,7 @@ fn work_off(host: &Host, files: &[String], order: Order) -> usize {
     decisions
 }
 
-/// The payments that the books hold, and how many different invoices they are for.
+/// The number of payments in the ledger, and the number of different invoices that they pay.
 fn paid(folder: &Folder) -> (usize, usize) {
     let file = Connection::open(folder.path().join("books/ledger.db")).unwrap();
     let mut references = file.prepare("SELECT reference FROM entries WHERE kind = 'transfer'").unwrap();
@@ -107,7 +109,8 @@ fn approving_until_the_inbox_is_empty_takes_a_decision_for_each() {
     figure("T36", "payments among them", payments);
 }
 
-/// Runs that were started on the same file ask for the very same payment. Whoever decides is told so, on whichever of them they look first.
+/// Runs that were started on the same file ask for the same payment. The page says so to the reviewer, whichever of the
+/// calls they open first.
 #[test]
 fn the_same_payment_in_another_run_is_pointed_out() {
     let folder = shop("ACME GmbH,4000.00,EUR,A-1\n");
@@ -120,7 +123,7 @@ fn the_same_payment_in_another_run_is_pointed_out() {
     assert_eq!(beside.len(), 1, "{later}");
     assert_eq!(format!("{}.{}", beside[0]["run"].as_str().unwrap(), beside[0]["call"]), id(first));
     assert!(first["proposal"]["beside"].is_null(), "what came later unsettles nothing");
-    // The earlier one says so where it is shown, and its digest stays.
+    // The page of the earlier call names the later one, and its digest does not change.
     let now = host.approval(&id(first));
     assert_eq!((&now["same_waiting"], &now["digest"]), (&json!([id(later)]), &first["digest"]));
     assert_eq!(host.approval(&id(later))["same_waiting"], json!([id(first)]));
@@ -129,7 +132,8 @@ fn the_same_payment_in_another_run_is_pointed_out() {
     assert!(shown.contains(&format!("! the same call waits as {}: this would do it once more", id(first))), "{shown}");
     let shown = text(&["approvals", "show", &id(first)]);
     assert!(shown.contains(&format!("the same call waits: {}", id(later))), "{shown}");
-    // Decided on in the other order, the earlier one is put to people again: that the later one was paid was not on its page.
+    // The later call is approved first. Then the earlier one is held again, because its page did not show that the
+    // later one was paid.
     host.approve(&host.approval(&id(later)));
     host.effect(&id(later), "succeeded");
     host.approve(&now);
@@ -140,7 +144,7 @@ fn the_same_payment_in_another_run_is_pointed_out() {
     assert_eq!(again["same_waiting"], json!([]), "what is done does not wait");
 }
 
-/// What has changed and does not matter is on the record, with both values.
+/// A balance that changed and still covers the payment does not stop it. The journal records both values.
 #[test]
 fn a_balance_that_changed_and_covers_it_is_told_where_the_run_is_told() {
     let folder = shop("");

@@ -1,4 +1,5 @@
-//! Cases of `policy test` can be written for functions of any type, though TOML has no null (T40 of the figures in tests/README.md).
+//! Cases of `policy test` can be written for functions of any type, although TOML has no null (T40 in the table of
+//! `tests/README.md`).
 
 use holdshort::policy::cases::verdict;
 use holdshort::policy::schema::Types;
@@ -7,7 +8,8 @@ use holdshort_gate::{FunctionType, Requirement, Reviewers, WitType};
 
 use super::{DECIDE, cases, evidence, inline, people};
 
-/// What may be nothing is left out wherever it may be; what has no payload, and every null, can be written as JSON.
+/// An optional value can be left out wherever the type permits it. A variant case without a payload, and every null,
+/// can be written as JSON.
 #[test]
 fn what_may_be_nothing_can_be_left_out_of_a_case() {
     let text = || WitType::String;
@@ -19,7 +21,7 @@ fn what_may_be_nothing_can_be_left_out_of_a_case() {
     let nested = record(&[("a", text()), ("b", option(text()))]);
     let choice = WitType::Variant(vec![("plain".into(), None), ("with".into(), Some(nested.clone()))]);
     let outcome = WitType::Result { ok: Some(Box::new(nested.clone())), err: None };
-    // The parameter `x`, how the case writes its arguments, and a condition that must hold of them.
+    // The type of the parameter `x`, the arguments as the case writes them, and a condition that must hold for them.
     let table: Vec<(WitType, &str, &str)> = vec![
         (option(text()), "{}", "!(resource.arguments has x)"),
         (option(text()), "{ x = \"a\" }", "resource.arguments has x && resource.arguments.x == \"a\""),
@@ -80,7 +82,7 @@ fn what_may_be_nothing_can_be_left_out_of_a_case() {
     evidence::figure("T40", "ways to leave out of a case what may be nothing", table.len() as u64);
 }
 
-/// What has to be there is still asked for, and a text that is no JSON is said to be none.
+/// A required value must still be given, and a text that is not JSON is reported as such.
 #[test]
 fn what_must_be_there_is_asked_for() {
     let function = FunctionType { params: vec![("x".into(), WitType::String)], result: None };
@@ -96,7 +98,7 @@ fn what_must_be_there_is_asked_for() {
     }
 }
 
-/// What the operator's page says of how things are written is taken as it stands there.
+/// Each condition that the operator's page gives as an example is accepted unchanged.
 #[test]
 fn the_ways_to_say_it_are_taken() {
     let page = std::fs::read_to_string(super::root("host/CONFIGURATION.md")).unwrap();

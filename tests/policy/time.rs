@@ -1,4 +1,4 @@
-//! The calendar and the clock of a time zone, as policies read them (T40 of the figures in tests/README.md).
+//! The calendar and the clock of a time zone, as policies read them (T40 in the table of `tests/README.md`).
 
 use std::process::Command;
 
@@ -11,7 +11,8 @@ use serde_json::Value;
 
 use super::{DECIDE, TRANSFER, cases, evidence, inline, people, types};
 
-/// Zones with and without daylight saving, on both halves of the earth, with offsets of half and quarter hours, across the date line.
+/// Zones with and without daylight saving, in both hemispheres, with offsets of half and quarter hours, and on both
+/// sides of the date line.
 const ZONES: [&str; 16] = [
     "UTC",
     "Europe/Zagreb",
@@ -30,7 +31,7 @@ const ZONES: [&str; 16] = [
     "Pacific/Chatham",
     "Pacific/Kiritimati",
 ];
-/// What Python's reader of the time-zone database makes of moments.
+/// A script that computes local times with Python's reader of the time-zone database.
 const PYTHON: &str = "
 import sys, zoneinfo
 from datetime import datetime, timezone
@@ -51,7 +52,7 @@ fn in_zone(name: &str, text: &str) -> CedarPolicy {
     CedarPolicy::load(&[source], &types(), people(), base).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// A payment, and what policy says to it at a time.
+/// Judges a payment by a policy at a given time.
 fn judged() -> impl Fn(&CedarPolicy, Time) -> Verdict {
     let types = types();
     let case = cases(TRANSFER).remove(0);
@@ -85,10 +86,11 @@ fn call(effect: &str, when: &str) -> String {
     format!("{effect} (principal, action == Action::\"call\", resource) when {{ {when} }};\n")
 }
 
-/// Moments over the years, and every quarter of an hour of the days on which clocks change in Zagreb, New York and Auckland; in seconds.
+/// Moments over many years, and every quarter of an hour of the days on which clocks change in Zagreb, New York and
+/// Auckland, in seconds.
 fn moments() -> Vec<u64> {
     let over_the_years = (0..200).map(|step| 631_152_000 + step * 5_650_007);
-    // 28 March, 24 October, 7 March, 31 October and 4 April of 2026, from noon.
+    // The noons of 28 March, 24 October, 7 March, 31 October and 4 April 2026.
     let changes = [1_774_699_200, 1_792_843_200, 1_772_884_800, 1_793_448_000, 1_775_304_000];
     over_the_years.chain(changes.into_iter().flat_map(|noon| (0..144).map(move |step| noon + step * 900))).collect()
 }
@@ -106,7 +108,8 @@ fn python(asked: &str) -> Option<String> {
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
-/// In every zone, at every moment: what calendar and clock show is what another reader of the database shows, and "not on a Friday from 15:00" is about that.
+/// In every zone and at every moment, the calendar and the clock agree with another reader of the database, and a
+/// policy "not on a Friday from 15:00" uses them.
 #[test]
 fn a_friday_afternoon_is_one_by_the_zones_own_clock() {
     let pairs: Vec<(&str, u64)> =
@@ -122,7 +125,7 @@ fn a_friday_afternoon_is_one_by_the_zones_own_clock() {
     for (index, ((name, seconds), expected)) in pairs.iter().zip(&expected).enumerate() {
         let now = Time(seconds * SECOND);
         assert_eq!(zone(name).told(now), format!("{expected} in {name}"), "{seconds}");
-        // Judging takes a debug build a while, so every fourth is.
+        // A debug build needs long to judge, so only every fourth moment is judged.
         if index % 4 > 0 {
             continue;
         }
@@ -138,7 +141,7 @@ fn a_friday_afternoon_is_one_by_the_zones_own_clock() {
     evidence::figure("T40", "moments by the clocks of 16 zones", pairs.len() as u64);
 }
 
-/// Each attribute, at a moment that tells it from the same in UTC; and what daylight saving does.
+/// Each attribute, at a moment at which it differs from its value in UTC, and the effect of daylight saving.
 #[test]
 fn every_attribute_of_the_local_time_is_the_zones() {
     for (now, holds, fails) in [
@@ -157,7 +160,7 @@ fn every_attribute_of_the_local_time_is_the_zones() {
         ),
         ("2026-11-27T14:00:00Z", "context.local.time >= duration(\"15h\")", "context.local.time > duration(\"15h\")"),
         ("2026-11-27T13:59:59.999Z", "context.local.time < duration(\"15h\")", "context.local.hour >= 15"),
-        // The hour that comes twice, both times; the hour that does not come.
+        // The hour that happens twice, both times, and the hour that does not happen.
         ("2026-10-25T00:30:00Z", "context.local.hour == 2", "context.local.hour == 1"),
         ("2026-10-25T01:30:00Z", "context.local.hour == 2", "context.local.hour == 3"),
         ("2026-03-29T00:59:59Z", "context.local.hour == 1", "context.local.hour == 2"),
@@ -180,7 +183,7 @@ fn every_attribute_of_the_local_time_is_the_zones() {
     }
 }
 
-/// A zone is a whole name of the database.
+/// The name of a zone must be a whole name of the database.
 #[test]
 fn what_is_no_name_of_a_zone_is_refused_with_what_to_write() {
     for name in ["UTC", "Europe/Zagreb", "America/Argentina/Buenos_Aires", "Etc/GMT-2", "Asia/Kolkata"] {
@@ -208,7 +211,7 @@ fn what_is_no_name_of_a_zone_is_refused_with_what_to_write() {
     }
 }
 
-/// A case may give its time by the zone's clock, where that is one moment.
+/// A case may give its time by the zone's clock if that time happens exactly once.
 #[test]
 fn a_case_without_an_offset_is_by_the_zones_clock() {
     let policy = in_zone("Europe/Zagreb", &call("permit", "context.now == datetime(\"2026-11-27T14:00:00Z\")"));
@@ -227,7 +230,8 @@ fn a_case_without_an_offset_is_by_the_zones_clock() {
     }
 }
 
-/// A verdict that the time has overtaken keeps the call from happening, and nothing else of a changed policy does.
+/// A call whose verdict has changed because of the time is not performed. Another change of the policies does not stop
+/// a waiting call.
 #[test]
 fn only_the_time_overtakes_a_verdict() {
     let friday = |effect: &str| call(effect, "context.local.weekday == \"friday\" && context.local.hour >= 15");
@@ -242,7 +246,8 @@ fn only_the_time_overtakes_a_verdict() {
         (friday("forbid"), friday_noon, friday_late, false, Some(forbids)),
         (friday("forbid"), thursday, friday_noon, false, None),
         (friday("forbid"), thursday, saturday, false, None),
-        // It is as it was: the policy was changed since, which changes nothing about calls that wait.
+        // The policy forbade the call at the earlier time already. So the policies were changed since, and a changed
+        // policy does not affect calls that wait.
         (friday("forbid"), friday_late, "2026-11-27T15:00:00Z", false, None),
         (friday("forbid"), friday_late, saturday, false, None),
         (friday("forbid") + &call("forbid", "context.local.day > 1"), thursday, friday_late, false, None),
@@ -251,7 +256,7 @@ fn only_the_time_overtakes_a_verdict() {
         (by_day.clone(), friday_noon, "2026-11-28T02:00:00Z", false, None),
         (by_day.clone(), friday_noon, saturday, true, None),
         (by_day, "2026-11-28T02:00:00Z", friday_noon, true, None),
-        // A policy that says nothing of the time is never asked again.
+        // A policy that does not use the time is not asked again.
         (call("forbid", "resource has arguments"), thursday, friday_late, false, None),
     ] {
         let policy = in_zone("Europe/Zagreb", &text);
@@ -281,7 +286,7 @@ fn only_the_time_overtakes_a_verdict() {
     }
 }
 
-/// The example that ships, by its cases, in the zone of whoever tries them.
+/// The shipped example, checked by its own cases, whatever the zone of the machine.
 #[test]
 fn the_shipped_hours_say_what_their_cases_expect() {
     let text = super::source("host/policies/hours.cedar").text;

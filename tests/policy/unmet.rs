@@ -1,4 +1,5 @@
-//! Demands that nobody could meet are found when policies are read, in the words of a golden table (T40 of the figures in tests/README.md).
+//! Demands that no reviewers could meet are found when the policies are read. The expected texts are in a golden table
+//! (T40 in the table of `tests/README.md`).
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,7 +19,8 @@ fn people() -> People {
     People::new(names(&["alice", "bob", "carol", "olga"]), groups)
 }
 
-/// What is said of policies on a host whose configuration asks for so many people: why they are refused, or the warnings and notes.
+/// What the host says about policies when its configuration requires `quorum` people: the reasons of a refusal, or the
+/// warnings and notes.
 fn said(text: &str, quorum: u32) -> (bool, Vec<String>) {
     let demand = Demand { reviewers: Reviewers::Any, quorum };
     let base = Base::new(move |_| Requirement {
@@ -44,9 +46,10 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
     let large = " when { resource.arguments.transfer.amount.minor_units > 5 }";
     let (payments, ask) = ("resource is payments::TransferFunds", "resource is guidance::Ask");
     let decide = |who: &str, scope: &str| format!("permit ({who}, action == Action::\"decide\", {scope});\n");
-    // Whether it is taken, whether there is a warning, what the configuration asks for, and the policies.
+    // A row: whether the policies are accepted, whether there is a warning, the quorum of the configuration, and the
+    // policies.
     let table: Vec<(bool, bool, u32, String)> = vec![
-        // Too few people.
+        // There are too few people.
         (false, false, 1, all("@id(\"three\") @reviewers(\"finance\") @quorum(\"3\")") + DECIDE),
         (true, false, 1, all("@id(\"two\") @reviewers(\"finance\") @quorum(\"2\")") + DECIDE),
         (false, false, 1, all("@id(\"none\") @reviewers(\"empty\")") + DECIDE),
@@ -55,7 +58,7 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
         (false, false, 1, review("@id(\"large\") @reviewers(\"managers\") @quorum(\"2\")", payments, large) + DECIDE),
         (false, false, 1, review("@id(\"ask\") @reviewers(\"empty\")", ask, "") + DECIDE),
         (true, false, 1, review("@id(\"ask\") @reviewers(\"managers\")", ask, "") + DECIDE),
-        // Who is asked may not decide.
+        // The people who are asked may not decide.
         (
             false,
             false,
@@ -75,7 +78,7 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
             all("@id(\"b\") @reviewers(\"board\") @quorum(\"2\")")
                 + &decide("principal in Group::\"finance\"", "resource"),
         ),
-        // Where deciding has a condition, nobody is left out beforehand.
+        // A condition on deciding excludes no one when the policies are read.
         (
             true,
             false,
@@ -88,7 +91,7 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
         (true, true, 1, all("@id(\"f\") @reviewers(\"finance\") @quorum(\"2\") @four_eyes") + DECIDE),
         (true, true, 1, all("@id(\"one\") @reviewers(\"managers\") @four_eyes") + DECIDE),
         (true, false, 1, all("@id(\"three\") @quorum(\"3\") @four_eyes") + DECIDE),
-        // Stages: nobody counts in two.
+        // Stages: a person counts in one stage only.
         (
             false,
             false,
@@ -123,7 +126,7 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
                 + DECIDE,
         ),
         (false, false, 1, all("@id(\"empty\") @reviewers(\"empty\") @stage(\"3\")") + DECIDE),
-        // One person for two demands of a stage; two policies that need not match together.
+        // One person for two demands of a stage, and two policies that need not match the same call.
         (
             true,
             false,
@@ -142,7 +145,7 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
                 )
                 + DECIDE,
         ),
-        // Whoever comes in later counts.
+        // A reviewer who is added by an escalation counts.
         (
             true,
             false,
@@ -155,7 +158,7 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
             1,
             all("@id(\"later\") @reviewers(\"empty\") @within(\"1h\") @escalate(\"empty for 1h\")") + DECIDE,
         ),
-        // The configuration is the floor.
+        // The configuration gives the minimum.
         (false, false, 3, decide("principal in Group::\"finance\"", "resource")),
         (true, false, 2, decide("principal in Group::\"finance\"", "resource")),
         (
@@ -165,7 +168,7 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
             review("@id(\"m\") @reviewers(\"managers\") @stage(\"2\") @quorum(\"1\")", payments, large)
                 + &decide("principal in Group::\"board\"", "resource"),
         ),
-        // Nobody at all may decide on some calls.
+        // For some calls no one at all may decide.
         (true, true, 1, decide("principal", payments)),
         (
             true,
@@ -188,7 +191,8 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
     evidence::figure("T40", "demands judged by whether anybody could meet them", table.len() as u64);
 }
 
-/// A number with a point, as other languages write it, is answered with what Cedar takes; and what is answered is taken.
+/// For a number with a point, as other languages write it, the error says what Cedar accepts, and Cedar accepts that
+/// text.
 #[test]
 fn a_number_with_a_point_is_answered_with_a_decimal() {
     let load = |condition: &str| {
@@ -237,7 +241,7 @@ fn a_number_with_a_point_is_answered_with_a_decimal() {
     evidence::figure("T40", "numbers with a point answered with a decimal", table.len() as u64);
 }
 
-/// A claim beyond certain clears nothing, though it compares as larger.
+/// A confidence greater than 1 clears nothing, although it compares as greater.
 #[test]
 fn a_confidence_outside_of_its_range_clears_nothing() {
     let permit = "permit (principal, action == Action::\"call\", resource) when { context has confidence && context.confidence.greaterThanOrEqual(decimal(\"0.7\")) };\n";

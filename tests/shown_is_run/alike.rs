@@ -1,7 +1,7 @@
-//! Two different values of a type never look alike, whatever they are made of, and have different digests.
+//! Two different values of one type must never look alike, and must have different digests.
 //!
-//! Every value is compared with every other one of its type, in each form in which it is shown. `HOLDSHORT_CASES=10000000` is a long run;
-//! a failure prints the command that repeats it.
+//! Every value is compared with every other value of its type, in each form in which it is shown.
+//! `HOLDSHORT_CASES=10000000` makes a long run. A failure prints the command that repeats it.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -16,20 +16,21 @@ use serde_json::{Value, json};
 use crate::evidence;
 use crate::values::{again, cases, runner, seeds, text, value, wit_type};
 
-/// Values of each type.
+/// The number of values of each type.
 const VALUES: usize = 24;
-/// Pairs that are compared in an ordinary test run.
+/// The number of pairs that an ordinary test run compares.
 const PAIRS: u64 = 100_000;
-/// Texts of each seed.
+/// The number of texts of each seed.
 const TEXTS: u64 = 2_000;
-/// Widths of terminals: narrower than anybody's, usual ones, and none, for programs. Each type is tried at one.
+/// Widths of terminals: a width narrower than any real one, usual widths, and no limit, for programs. Each type is
+/// tried at one width.
 const WIDTHS: [usize; 7] = [1, 24, 30, 41, 80, 100, usize::MAX];
 
 fn draw<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
     strategy.new_tree(runner).unwrap().current()
 }
 
-/// What a page shows of some arguments, with or without their types.
+/// A page that shows these arguments, with or without their types.
 fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> String {
     let matter = CallContent {
         summary: "a call",
@@ -43,7 +44,8 @@ fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> S
     plain(&action(&matter, columns))
 }
 
-/// The same on the review page. From the fifth level on its style indents no further, so such a difference is none here.
+/// The same on the review page. Its style indents no further from the fifth level on, so a difference in deeper
+/// indentation does not count here.
 fn browsed(arguments: &Value, function: Option<&FunctionType>) -> String {
     let matter = CallContent {
         summary: "a call",
@@ -63,13 +65,13 @@ fn browsed(arguments: &Value, function: Option<&FunctionType>) -> String {
     first.to_owned() + &rest.split("class=\"item d").map(deep).collect::<Vec<_>>().join("d")
 }
 
-/// Everything that shows an action. Another renderer is another line here.
+/// Everything that shows an action. A new renderer needs a line here.
 type Look<'a> = (&'static str, &'a dyn Fn(&Value) -> String);
 
 /// The same for a text.
 type TextLook<'a> = (&'static str, &'a dyn Fn(&str) -> String);
 
-/// Remembers what a form looked like, and fails if something else looked the same.
+/// Remembers the look of a value, and fails if a different value had the same look.
 fn distinct<K: Hash + Eq, V: PartialEq + std::fmt::Debug>(seen: &mut HashMap<K, V>, look: K, of: V, what: &str) {
     if let Some(other) = seen.get(&look) {
         assert_eq!(*other, of, "{what}");
@@ -91,7 +93,7 @@ fn different_values_look_different_and_have_different_digests() {
     evidence::figure("T8", "pairs of actions", compared);
 }
 
-/// Compares the values of one type; how many pairs there were.
+/// Compares the values of one type, and returns the number of pairs.
 fn values_of_one_type(seed: u64, again: &str) -> u64 {
     let mut runner = runner(seed);
     let ty = draw(&wit_type(), &mut runner);
@@ -132,12 +134,12 @@ fn values_of_one_type(seed: u64, again: &str) -> u64 {
     different * (different - 1) / 2
 }
 
-/// Texts that stand in a line of their own: summaries, tasks, lines of a log, errors, what an agent returned.
+/// Texts that are shown on one line: summaries, tasks, log lines, errors, and what an agent returned.
 #[test]
 fn different_texts_look_different() {
     const TEST: &str = "different_texts_look_different";
     let mut compared = 0;
-    // In a long run as many more as there are more pairs above.
+    // A long run tries more texts in the same proportion as it tries more pairs above.
     let rounds = usize::try_from(cases(PAIRS).div_ceil(PAIRS)).unwrap();
     for seed in seeds().take(rounds) {
         let mut runner = runner(seed);

@@ -1,4 +1,5 @@
-//! What the diff does not show takes the typed word, on the page and in a terminal, and a policy on the number of lines does not clear it.
+//! A change that the diff does not show needs the confirmation word, on the page and on a terminal. A policy on the
+//! number of lines does not clear it.
 
 use serde_json::{Value, json};
 
@@ -6,12 +7,12 @@ use crate::imported::{File, Import, file, git, with_mode};
 use crate::support::{Folder, Host, host_and_code};
 use crate::{client, folder};
 
-/// A policy that clears small changes, as an operator may have written it before there were others.
+/// A policy that clears small changes, as an operator may have written it before the other facts existed.
 const SMALL: &str = "@id(\"small\")\npermit (principal, action == Action::\"call\", resource is deployment::Deploy)\n\
                      when { resource.facts.lines_added <= 20 && resource.facts.lost_commit_count == 0 };\n\
                      @id(\"people\")\npermit (principal, action == Action::\"decide\", resource);\n";
 
-/// The page of an approval, in a browser of the local operator's.
+/// The page of an approval, in the browser of the local operator.
 async fn page(host: &Host, approval: &Value) -> String {
     let at = host.url.trim_start_matches("http://").parse().unwrap();
     let (status, link) = host.post("/v1/sign-in-links", &json!({}));
@@ -26,7 +27,7 @@ async fn page(host: &Host, approval: &Value) -> String {
     own(client::get(&format!("/approvals/{id}")).without("Authorization")).with("Cookie", &cookie).send(at).await.text()
 }
 
-/// A repository in which `production` has the first of these and `main` the second.
+/// A repository whose branch `production` has the files `old`, and whose branch `main` has the files `new`.
 fn repository(folder: &Folder, old: &[File], new: &[File]) {
     let (path, mut import) = (folder.path().join("shop.git"), Import::default());
     std::fs::remove_dir_all(&path).unwrap();
@@ -77,7 +78,7 @@ async fn two_bytes_are_two_bytes_everywhere_and_ask_for_no_word() {
         }
     }
     assert!(!page.contains("name=\"word\"") && !terminal.contains("Warnings"), "{terminal}");
-    // The evidence itself has the bytes.
+    // The evidence itself contains the bytes.
     let exhibits = held["proposal"]["exhibits"].as_array().unwrap();
     let diff = exhibits.iter().find(|one| one["media"] == "text/x-diff").unwrap()["digest"].as_str().unwrap();
     let path = format!("/v1/approvals/{}/exhibits/{diff}", held["id"].as_str().unwrap());
@@ -109,7 +110,7 @@ async fn a_policy_on_lines_clears_what_is_shown_and_holds_what_is_not() {
             assert!(held["proposal"]["facts"].get("lines-added").is_none(), "{what}: {held}");
         }
     }
-    // And of a shallow clone it cannot be told whether commits would be lost.
+    // In a shallow clone the host cannot tell whether commits would be lost.
     let (folder, _) = folder("[policy]\nfiles = [\"small.cedar\"]\n");
     folder.write("small.cedar", SMALL);
     repository(&folder, &base, &[file("a", "2\n")]);

@@ -1,4 +1,4 @@
-//! Attachments come from the workspace of the agent whose run sends the mail, and from no other.
+//! Attachments come only from the workspace of the agent whose run sends the mail.
 
 use std::fs;
 
@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use crate::support::{Folder, Host, component, until};
 use crate::{assert_digests, evidence, hex};
 
-/// Two agents with a folder each, in which a file has the same name, and one without any.
+/// Two agents whose folders contain a file with the same name, and one agent without a folder.
 fn office() -> Folder {
     let folder = Folder::new(&[], "");
     let section = |name: &str, more: &str| {
@@ -25,7 +25,8 @@ fn office() -> Folder {
     folder
 }
 
-/// Has the letter of an agent, which waits, edited to carry a file whose content is `text`; the letter and the answer.
+/// Edits the held email of an agent so that it attaches a file with the content `text`. Returns the approval after the
+/// edit, and the status and the body of the answer.
 fn attach(host: &Host, agent: &str, path: &str, text: &str) -> (Value, u16, Value) {
     let held = host.held(&host.start(agent, "email bob@example.org Report"));
     let mut arguments = held["proposal"]["action"]["arguments"].clone();
@@ -43,7 +44,7 @@ fn letters(folder: &Folder) -> Vec<String> {
 fn a_file_is_taken_from_the_workspace_of_the_agent_that_asks() {
     let folder = office();
     let host = folder.serve();
-    // In base64, as they are attached.
+    // The content in base64, as it is attached.
     for (agent, text, encoded) in [("ann", "Ann's report", "QW5uJ3MgcmVwb3J0"), ("ben", "Ben's", "QmVuJ3M=")] {
         let (approval, status, answer) = attach(&host, agent, "report.txt", text);
         assert_eq!(status, 202, "nobody has seen the evidence yet: {answer}");
@@ -82,7 +83,8 @@ fn no_agent_attaches_what_is_in_anothers_workspace() {
     assert_eq!(letters(&folder), [""; 0]);
 }
 
-/// What changed after it was shown is noticed in the right workspace too, though the other one still has it.
+/// A file that changed after it was shown is noticed in the right workspace, although the other workspace still has the
+/// old content.
 #[test]
 fn a_file_that_changed_is_not_sent() {
     let folder = office();

@@ -1,21 +1,22 @@
-//! Changes that somebody makes so that a diff does not show them, and honest ones; of each what the host has to say of it.
+//! Changes that are made so that a diff does not show them, and honest changes. Each case says what the host must tell
+//! about its change.
 
 use crate::imported::{File, file, with_mode};
 
-/// A change, and what must be told of it.
+/// A change, and what the host must tell about it.
 pub struct Case {
     pub what: &'static str,
     pub old: Vec<File>,
     pub new: Vec<File>,
-    /// How many files differ.
+    /// How many files differ between the two branches.
     pub files: u64,
     /// How many of them are not shown whole.
     pub not_shown: u64,
-    /// For which reasons.
+    /// The reasons why files are not shown whole.
     pub kinds: &'static [&'static str],
-    /// The lines that come and go, if that is known.
+    /// The numbers of added and removed lines, if they are known.
     pub lines: Option<(u64, u64)>,
-    /// What has to stand in the diff, as it is drawn on a page.
+    /// The texts that must stand in the diff as a page draws it.
     pub drawn: Vec<String>,
 }
 
@@ -44,7 +45,7 @@ impl Case {
         self
     }
 
-    /// And its lines are not known.
+    /// One file is not shown whole, and its number of lines is not known.
     fn hidden(mut self, kinds: &'static [&'static str]) -> Self {
         self.lines = None;
         self.gaps(kinds)
@@ -67,7 +68,7 @@ const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:4d
 const ONE: &str = "1111111111111111111111111111111111111111";
 const TWO: &str = "2222222222222222222222222222222222222222";
 
-/// What a compressor writes: every byte as likely as any other.
+/// Bytes like those of a compressed file: every value is equally likely.
 fn noise(seed: u64, bytes: usize) -> Vec<u8> {
     (0..bytes as u64).map(|n| ((n + seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect()
 }
@@ -89,7 +90,7 @@ pub fn all() -> Vec<Case> {
     [bytes(), modes(), elsewhere(), renames(), names(), attributes(), forgeries()].into_iter().flatten().collect()
 }
 
-/// Bytes at which git, or a person's tools, take text for something else, and what is no text.
+/// Bytes at which git, or the tools of a person, take a text for something else, and content that is not text.
 fn bytes() -> Vec<Case> {
     let nul = |at: usize| [&numbered(0..400).as_bytes()[..at], b"\0", EVIL.as_bytes()].concat();
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
@@ -216,7 +217,7 @@ fn modes() -> Vec<Case> {
     ]
 }
 
-/// What is kept elsewhere: in another repository, or outside of git.
+/// Content that is kept elsewhere: in another repository, or outside of git.
 fn elsewhere() -> Vec<Case> {
     let submodule = |id: &str| with_mode("160000", "lib", id);
     let ignored = || file(".gitmodules", "[submodule \"lib\"]\n\tpath = lib\n\turl = ./lib\n\tignore = all\n");
@@ -282,7 +283,7 @@ fn renames() -> Vec<Case> {
     ]
 }
 
-/// Names that a heading of a diff does not hold, or holds twice.
+/// File names that the heading of a diff cannot hold, or that it holds twice.
 fn names() -> Vec<Case> {
     let named = |what: &'static str, name: &[u8], drawn: &str| {
         case(what, &[file(name, "1\n")], &[file(name, "2\n")]).lines(1, 1).drawn(drawn)
@@ -316,7 +317,7 @@ fn names() -> Vec<Case> {
     ]
 }
 
-/// Attributes of the commits themselves.
+/// Files of git attributes that are part of the commits themselves.
 fn attributes() -> Vec<Case> {
     let with = |what: &'static str, attributes: &str| {
         let old = [file("lib/deploy.sh", SCRIPT)];
@@ -342,7 +343,7 @@ fn attributes() -> Vec<Case> {
     ]
 }
 
-/// Lines of files that are made to look like lines about files.
+/// Lines of a file that look like the lines of a diff about a file.
 fn forgeries() -> Vec<Case> {
     let forged = |what: &'static str, text: &str| {
         let lines = text.lines().count() as u64;

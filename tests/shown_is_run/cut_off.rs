@@ -1,4 +1,5 @@
-//! What a repository lacks is said to be unknown: no shallow, partial or damaged one makes the host say something that is not so.
+//! If a repository lacks objects, the host says that something is unknown. A shallow, partial or damaged repository
+//! must not make the host say something false.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,12 +14,12 @@ use crate::evidence::figure;
 use crate::imported::{Import, file, git};
 use crate::unsaid::preview;
 
-/// Histories that are tried.
+/// The number of histories that are tried.
 const HISTORIES: usize = 120;
-/// Commits of each.
+/// The number of commits in each.
 const COMMITS: usize = 14;
 
-/// Numbers that look random and are the same every time.
+/// Numbers that look random and are the same each time.
 struct Dice(u64);
 
 impl Dice {
@@ -28,7 +29,7 @@ impl Dice {
     }
 }
 
-/// For each commit its parents, which come before it. Some histories are nearly straight, some are not.
+/// The parents of each commit, which come before it. Some histories are nearly straight, others are not.
 fn history(dice: &mut Dice) -> Vec<Vec<usize>> {
     let straight = dice.roll(4);
     let parents = |dice: &mut Dice, commit: usize| {
@@ -50,7 +51,8 @@ fn difference(one: &BTreeSet<usize>, other: &BTreeSet<usize>) -> u64 {
     one.difference(other).count() as u64
 }
 
-/// In histories that are cut off anywhere, whatever is told is what the whole history says; and much is told.
+/// In histories that are cut off at any place, every number that the host tells is the number of the whole history, and
+/// the host does tell many.
 #[tokio::test]
 async fn a_number_of_commits_is_told_only_if_it_is_the_true_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -92,7 +94,7 @@ async fn a_number_of_commits_is_told_only_if_it_is_the_true_one() {
     figure("T32", "numbers of commits in histories that are cut off", known + unknown);
 }
 
-/// Four commits and a branch behind: what a clone with a depth knows of them.
+/// What a clone with a limited depth knows about a branch that is four commits behind another branch.
 #[tokio::test]
 async fn a_clone_with_a_depth_says_what_it_does_not_know() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +120,7 @@ async fn a_clone_with_a_depth_says_what_it_does_not_know() {
     assert_eq!((&told.facts["history-known"], &told.facts["lines-added"]), (&json!(false), &json!(1)));
     assert_eq!(told.exhibits[0].title(), "the history is NOT KNOWN");
     assert!(!told.exhibits.iter().any(|exhibit| exhibit.title().contains("fast-forward")));
-    // With enough of it the clone knows as much as the whole.
+    // A clone with enough depth knows as much as the whole repository.
     for path in [whole.clone(), clone("five.git", &["--depth=5"])] {
         let told = preview(&path, "old", "new").await.unwrap();
         let facts = ["commit-count", "lost-commit-count", "history-known"].map(|name| told.facts[name].clone());
@@ -151,12 +153,12 @@ async fn what_a_partial_clone_has_not_fetched_is_named_and_its_lines_are_unknown
     assert_eq!((&facts["commit-count"], &facts["files-not-shown"]), (&json!(1), &json!(2)), "{facts}");
     assert_eq!(facts["kinds-not-shown"], json!(["missing", "rename"]));
     assert!(facts.get("lines-added").is_none() && facts.get("lines-removed").is_none(), "{facts}");
-    // Without folders nothing can be listed: nobody is asked to decide on that.
+    // Without tree objects nothing can be listed, so the call is not put to reviewers.
     let none = preview(&clone("trees.git", "--filter=tree:0"), "old", "new").await;
     assert!(matches!(&none, Err(CannotPreview::Unavailable(why)) if why.contains("diff-tree")), "{none:?}");
 }
 
-/// Removes, empties or changes an object's file.
+/// Removes, empties or changes the file of an object.
 fn damage(repository: &Path, revision: &str, how: &str) {
     let id = git(repository, &["rev-parse", revision]);
     let path = repository.join("objects").join(&id[..2]).join(&id[2..]);
@@ -179,7 +181,7 @@ async fn a_damaged_repository_shows_nothing() {
             let old = import.commit("old", &[], &[file("a", "1\n")]);
             import.commit("new", &[old], &[file("a", "2\n")]);
             import.into_repository(&repository);
-            // Loose objects can be damaged one by one.
+            // Unpacks the objects: loose objects can be damaged one by one.
             let pack = repository.join("objects/pack");
             for entry in std::fs::read_dir(&pack).unwrap().map(|entry| entry.unwrap().path()) {
                 if entry.extension().is_some_and(|ending| ending == "pack") {

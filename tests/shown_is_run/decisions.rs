@@ -1,4 +1,5 @@
-//! A decision is about one clearance and nothing else: not an earlier revision, not the same call again, not the same action on other facts.
+//! A decision is about exactly one clearance. It does not count for an earlier revision, for the same call again, or
+//! for the same action with other facts.
 
 use serde_json::{Value, json};
 
@@ -47,7 +48,7 @@ fn an_edit_and_an_edit_back_revive_no_vote() {
     assert_eq!(third["action_digest"], first["action_digest"]);
     assert_ne!(third["digest"], first["digest"]);
 
-    // Nobody's decision on an earlier revision counts any more.
+    // No decision on an earlier revision counts any more.
     for (reviewer, old) in [("carol", &first), ("carol", &second), ("olivia", &first)] {
         for kind in ["approve", "reject", "edit"] {
             let more = if kind == "edit" { json!({ "arguments": original }) } else { json!({}) };
@@ -58,7 +59,7 @@ fn an_edit_and_an_edit_back_revive_no_vote() {
             assert_eq!((status, &problem["current_digest"]), (409, &third["digest"]), "{reviewer} {kind}: {problem}");
         }
     }
-    // Not even Alice's own earlier vote, sent again.
+    // Alice's own earlier approval, sent again, does not count either.
     let (status, problem) = decide(&host, "alice", id, "approve", &first["digest"], &json!({}));
     assert_eq!((status, &problem["current_digest"]), (409, &third["digest"]), "{problem}");
     assert_eq!(votes(&host.approval(id)), ["bob"]);
@@ -106,7 +107,7 @@ fn other_facts_are_another_clearance() {
     let first = host.held(&run);
     let id = first["id"].as_str().unwrap();
     let (main, old) = (repository.tip("main"), repository.tip("production"));
-    // Somebody else moves the branch after it was shown.
+    // Another person moves the branch after it was shown.
     let moved = repository.git(&["commit-tree", "-p", &old, "-m", "A hotfix", &format!("{old}^{{tree}}")]);
     repository.git(&["update-ref", "refs/heads/production", &moved]);
     host.approve(&first);

@@ -1,4 +1,4 @@
-//! For each capability: the effect outside is what was shown.
+//! For each capability: the effect outside is exactly what was shown.
 
 use std::io::Write;
 use std::path::Path;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::support::{Host, until};
 use crate::{assert_digests, evidence, folder};
 
-/// A message with everything that a mail system might change on the way.
+/// A message with everything that a mail system might change during delivery.
 fn message() -> Value {
     json!({
         "to": ["ada@example.com", "bob@localhost"],
@@ -49,7 +49,8 @@ fn the_mail_that_leaves_is_the_mail_that_was_shown() {
     assert_sent(&host, &edited, &mailbox);
 }
 
-/// The newest message in the mailbox is the one that `approval` shows, by the judgement of Python's parser, and the receipt says so.
+/// Checks, with Python's parser, that the newest message in the mailbox is the one that `approval` shows, and that the
+/// receipt names it.
 fn assert_sent(host: &Host, approval: &Value, mailbox: &Path) {
     let done = host.effect(approval["id"].as_str().unwrap(), "succeeded");
     let shown = &approval["proposal"]["action"]["arguments"]["message"];
@@ -71,7 +72,7 @@ fn assert_sent(host: &Host, approval: &Value, mailbox: &Path) {
     if let Some(answered) = shown["in-reply-to"].as_str() {
         expected.extend([("In-Reply-To", answered.to_owned()), ("References", answered.to_owned())]);
     }
-    // What a program has written says so (RFC 3834).
+    // A message from a program is marked as automatic (RFC 3834).
     let automatic = if shown["in-reply-to"].is_null() { "auto-generated" } else { "auto-replied" };
     expected.push(("Auto-Submitted", automatic.to_owned()));
     let headers = sent["headers"].as_array().unwrap();
@@ -86,14 +87,14 @@ fn assert_sent(host: &Host, approval: &Value, mailbox: &Path) {
         let known = format.contains(&name) || expected.iter().any(|(expected, _)| *expected == name);
         assert!(known, "`{name}` was not shown: {headers:?}");
     }
-    // The last line of a mail has an end, whatever the body; nothing else is added.
+    // The last line of a delivered mail ends with a newline. Nothing else is added to the body.
     assert_eq!(sent["body"], format!("{}\n", shown["body"].as_str().unwrap()));
     let shown_text = evidence(host, approval, "message as it would be sent");
     let (_, body) = shown_text.split_once("\n\n").unwrap();
     assert_eq!(body, shown["body"].as_str().unwrap());
 }
 
-/// Headers in order and the decoded body.
+/// The headers in order, and the decoded body.
 fn parse_mail(bytes: &[u8]) -> Value {
     const PARSE: &str = "import sys, json, email, email.policy\n\
         message = email.message_from_binary_file(sys.stdin.buffer, policy=email.policy.default)\n\
@@ -108,7 +109,7 @@ fn parse_mail(bytes: &[u8]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Mail readers would show such a subject as `Refund approved`, and not what the reviewer saw.
+/// Mail readers would show such a subject as `Refund approved`, which differs from the text that the reviewer saw.
 #[test]
 fn a_subject_that_readers_decode_is_refused() {
     let (folder, _) = folder("");
@@ -118,7 +119,7 @@ fn a_subject_that_readers_decode_is_refused() {
     assert!(said.starts_with("err Refusal::Invalid(") && said.contains("show as something else"), "{said}");
 }
 
-/// An operator puts another connector in the place of the one that was shown: what was approved is not done with it.
+/// An operator replaces the connector that was shown. The approved action is not performed with the other connector.
 #[test]
 fn another_connector_does_not_do_what_was_approved() {
     let (folder, _) = folder("");
@@ -153,7 +154,7 @@ fn the_money_that_moves_is_the_money_that_was_shown() {
     let approval = host.held(&run);
     assert_digests(&folder, &host, &approval);
     let id = approval["id"].as_str().unwrap();
-    // A reviewer pays less, and somebody else.
+    // A reviewer edits the payment to a lower amount and another payee.
     let mut arguments = approval["proposal"]["action"]["arguments"].clone();
     arguments["transfer"]["payee"] = json!("Überweisung GmbH & Co. \"KG\"");
     arguments["transfer"]["amount"]["minor-units"] = json!("12005");
@@ -207,7 +208,7 @@ fn the_commit_that_is_deployed_is_the_commit_that_was_shown() {
     let diff = repository.git(&["diff", "--no-color", &old, &new]);
     assert_eq!(without_abbreviations(&evidence(&host, &approval, "diff ")), without_abbreviations(&diff));
     assert!(evidence(&host, &approval, "commits ").contains(&format!("commit {new}\n")));
-    // The name that was asked for goes on to another commit; what was shown is what is cleared.
+    // The branch that was named moves to another commit. Only the commit that was shown is cleared.
     let later = repository.git(&["commit-tree", "-p", &new, "-m", "Not shown to anybody", &format!("{new}^{{tree}}")]);
     repository.git(&["update-ref", "refs/heads/main", &later]);
     host.approve(&approval);
@@ -217,7 +218,7 @@ fn the_commit_that_is_deployed_is_the_commit_that_was_shown() {
     assert_eq!(done["effect"]["receipt"], json!({ "deployed": shown, "commit": new, "previous": old }));
 }
 
-/// A diff without the lines whose spelling depends on how git was asked.
+/// A diff without the lines whose text depends on how git was called.
 fn without_abbreviations(diff: &str) -> Vec<&str> {
     diff.trim_end().lines().filter(|line| !line.starts_with("index ")).collect()
 }

@@ -1,4 +1,5 @@
-//! What the host knows of a run is shown beside what its agent claims: the reports of checks on the very commit, and what else the run did.
+//! What the host knows about a run is shown beside the agent's claims: the reports of checks on the same commit, and
+//! the other calls of the run.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use crate::support::{Folder, Host, component};
 use crate::{assert_digests, evidence, folder, token};
 
-/// A folder in which the check `tests` prints this and ends with this status.
+/// A folder whose check `tests` prints `prints` and ends with `status`.
 fn checked(more: &str, prints: &str, status: u8) -> (Folder, crate::support::Repository) {
     let release = component("release");
     folder(&format!(
@@ -63,7 +64,8 @@ fn an_honest_release_shows_its_report_and_no_difference() {
     assert!(places.map(|heading| page.find(heading).expect(heading)).is_sorted(), "{page}");
 }
 
-/// What a connector declares is what it finds: a host in a debug build ends where it finds more.
+/// A connector finds only the facts that it declares. In a debug build the host panics if a connector finds another
+/// fact.
 #[test]
 fn every_declared_fact_is_found_by_its_connector() {
     let (folder, _) = folder("[payments.accounts.operating]\nopening = [\"10.00 EUR\"]\n");
@@ -88,7 +90,7 @@ fn every_declared_fact_is_found_by_its_connector() {
     }
 }
 
-/// The agent says that all is well; the report of the host's own, which it was given, says otherwise.
+/// The agent claims that all tests passed. The host's own report, which the agent received, says that they failed.
 #[test]
 fn a_lying_release_is_pointed_out_before_everything_else() {
     let (folder, repository) = checked("", FAILED, 1);
@@ -102,7 +104,7 @@ fn a_lying_release_is_pointed_out_before_everything_else() {
     let joined = page.split_whitespace().filter(|word| *word != "┊").collect::<Vec<_>>().join(" ");
     assert!(joined.contains(difference), "{page}");
     assert!(page.find("Warnings") < page.find("What would be done"), "{page}");
-    // Neither the difference nor anything else is a decision: the person may still approve.
+    // The difference is not a decision: the reviewer may still approve.
     host.approve(&held);
     host.effect(held["id"].as_str().unwrap(), "succeeded");
 }
@@ -122,7 +124,7 @@ fn a_report_on_another_commit_counts_for_nothing() {
     assert!(shown(&folder, &held).contains("says that checks passed; this host ran none"));
 }
 
-/// An edit and a change of facts are put to people with the same history.
+/// A call that is edited, and one whose facts changed, show the same history of the run.
 #[test]
 fn an_edit_and_changed_facts_keep_what_the_run_did() {
     let (folder, repository) = checked("[approval]\nquorum = 2\n", PASSED, 0);
@@ -146,7 +148,7 @@ fn an_edit_and_changed_facts_keep_what_the_run_did() {
         "nothing new was found"
     );
 
-    // The target moves before it is deployed to.
+    // The target moves before the deployment.
     let other = repository.git(&["commit-tree", "-m", "a hotfix", "refs/heads/production^{tree}"]);
     repository.git(&["update-ref", "refs/heads/production", &other]);
     decide(&host, "bob", &edited, "approve", json!({}));
@@ -161,7 +163,7 @@ fn an_edit_and_changed_facts_keep_what_the_run_did() {
     assert_digests(&folder, &host, &again);
 }
 
-/// Git reads the first three of them as the unreviewed commit; a pattern that judged the agent's text would let them pass.
+/// Git reads the first three spellings as the unreviewed commit. A pattern on the agent's text would accept them.
 #[test]
 fn no_spelling_of_an_unreviewed_commit_passes_for_an_allowed_branch() {
     let (folder, repository) = folder(&format!(
@@ -188,7 +190,8 @@ fn no_spelling_of_an_unreviewed_commit_passes_for_an_allowed_branch() {
     host.held(&host.start("release", "main to production"));
 }
 
-/// A tag with the branch's name, more commits than notes should name, subjects longer than anybody reads, a diff larger than is handed over.
+/// A tag with the branch's name, more commits than the notes should name, very long subjects, and a diff larger than
+/// the limit.
 #[test]
 fn the_release_agent_lives_within_the_hosts_limits() {
     let (folder, repository) = checked("", PASSED, 0);

@@ -1,10 +1,11 @@
-//! Commits made byte by byte, with `git fast-import`: names, modes and contents that no work tree would take.
+//! Commits that are made byte by byte with `git fast-import`. They have names, modes and contents that a work tree
+//! would not accept.
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// A file of a commit.
+/// A file in a commit.
 #[derive(Clone, Debug)]
 pub struct File {
     pub path: Vec<u8>,
@@ -17,12 +18,12 @@ pub fn file(path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> File {
     with_mode("100644", path, content)
 }
 
-/// A file of any mode; a submodule's content is the id of its commit.
+/// A file with any mode. The content of a submodule is the id of its commit.
 pub fn with_mode(mode: &'static str, path: impl AsRef<[u8]>, content: impl AsRef<[u8]>) -> File {
     File { path: path.as_ref().to_vec(), mode, content: content.as_ref().to_vec() }
 }
 
-/// Commits for `git fast-import`, each with a mark of its own.
+/// Commits for `git fast-import`, each with its own mark.
 #[derive(Default)]
 pub struct Import {
     script: Vec<u8>,
@@ -30,13 +31,14 @@ pub struct Import {
 }
 
 impl Import {
-    /// A commit at the tip of `branch` with these parents, which are marks, and these files and no others; its mark.
+    /// Adds a commit at the tip of `branch`, with exactly these parents (given as marks) and exactly these files.
+    /// Returns its mark.
     pub fn commit(&mut self, branch: &str, parents: &[usize], files: &[File]) -> usize {
         self.marks += 1;
         let mark = self.marks;
         let person = format!("Ann <ann@example.com> {} +0000", 1_700_000_000 + mark);
         let subject = format!("commit {mark}");
-        // A branch that is begun anew at every commit has the parents that are named, and no others.
+        // The branch is reset before every commit, so that the commit has only the parents that are named.
         let mut head = format!("reset refs/heads/{branch}\ncommit refs/heads/{branch}\nmark :{mark}\n");
         head += &format!("author {person}\ncommitter {person}\ndata {}\n{subject}\n", subject.len());
         for (number, parent) in parents.iter().enumerate() {
@@ -68,7 +70,7 @@ impl Import {
     }
 }
 
-/// Git as a person runs it.
+/// A git command as a person runs it.
 pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new("git");
     command.current_dir(folder).args(["-c", "user.name=Ann", "-c", "user.email=ann@example.com"]).args(arguments);
@@ -76,14 +78,14 @@ pub fn command(folder: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-/// What git says, as bytes, in a person's hands: with all of the repository's own settings.
+/// The output of git as bytes, when a person runs it with all settings of the repository.
 pub fn git_bytes(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     let output = command(folder, arguments).output().unwrap();
     assert!(output.status.success(), "git {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
     output.stdout
 }
 
-/// The same as text.
+/// The same, as text.
 pub fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(git_bytes(folder, arguments)).unwrap().trim().to_owned()
 }

@@ -1,11 +1,11 @@
-//! Evidence is whole, however long it is, or the call is refused: nobody can approve what was cut.
+//! Evidence is complete, however long it is, or the call is refused. So no one can approve evidence that was cut.
 
 use serde_json::json;
 
 use crate::support::Repository;
 use crate::{assert_digests, evidence, folder};
 
-/// Adds a commit with a file of so many lines, and a last one, to `main` of a bare repository.
+/// Adds to `main` of a bare repository a commit with a file of this many lines and a last line.
 fn commit(repository: &Repository, name: &str, lines: usize) {
     let work = tempfile::tempdir().unwrap();
     repository.git(&["clone", "--quiet", "--branch=main", ".", work.path().to_str().unwrap()]);
@@ -22,7 +22,7 @@ fn a_large_change_is_shown_whole_and_a_larger_one_is_refused() {
     commit(&repository, "large", 150_000);
     let host = folder.serve();
     let held = host.held(&host.start("scripted", "deploy main production Large"));
-    // Every piece has the length and the digest that the approval names.
+    // Every exhibit has the length and the digest that the approval names.
     assert_digests(&folder, &host, &held);
     let diff = evidence(&host, &held, "diff ");
     assert!(diff.len() > 2_500_000 && diff.contains("\n+one line of many\n+the last line\n"), "{} bytes", diff.len());
@@ -40,7 +40,7 @@ fn a_large_change_is_shown_whole_and_a_larger_one_is_refused() {
     assert_eq!(repository.tip("production"), deployed);
 }
 
-/// An edit leads to other evidence, which its editor sees before they approve it.
+/// An edit leads to other evidence. Its editor sees that evidence before they approve.
 #[test]
 fn an_edit_deploys_nothing_that_its_editor_has_not_seen() {
     let (folder, repository) = folder("");
@@ -61,7 +61,7 @@ fn an_edit_deploys_nothing_that_its_editor_has_not_seen() {
     assert_eq!((&shown["votes"], repository.tip("production")), (&json!([]), before));
     assert!(evidence(&host, &shown, "diff ").contains("+the last line"));
 
-    // Other notes for the same change rest on what they have seen by now.
+    // Other notes for the same change rest on evidence that the editor has now seen.
     let (status, answer) = host.decide(&shown, "edit", &edited("main", "Two"));
     assert_eq!((status, &answer["state"]), (200, &json!("approved")), "{answer}");
     host.effect(shown["id"].as_str().unwrap(), "succeeded");

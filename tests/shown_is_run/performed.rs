@@ -1,6 +1,8 @@
-//! The digest on the page is that of the clearance, and what a connector is handed is what was shown, for values of any type.
+//! The digest on the page is the digest of the clearance, and a connector gets exactly what was shown, for values of
+//! any type.
 //!
-//! The endpoint and its journal are real; the connector is this test, which is handed the real `Authorized` and does nothing with it.
+//! The endpoint and its journal are real. The connector is this test: it gets the real `Authorized` and performs
+//! nothing.
 
 use holdshort::cli::client::verify;
 use holdshort::review::CallContent;
@@ -16,10 +18,10 @@ use crate::values::{again, cases, runner, seeds, text, value, wit_type};
 use crate::world::{How, World, proposal};
 use crate::{action_digest, clearance_digest, evidence};
 
-/// Actions of an ordinary test run.
+/// The number of actions of an ordinary test run.
 const ACTIONS: u64 = 1_000;
 
-/// What a connector learns of what it is to do.
+/// What a connector is told about its action.
 struct Handed {
     digest: Digest,
     clearance: Digest,
@@ -31,7 +33,7 @@ fn perform(authorized: &Authorized) -> Handed {
     Handed { digest, clearance, arguments: authorized.action().arguments().clone() }
 }
 
-/// A proposal of any action, with any words around it.
+/// A proposal of a random action, with random texts around it.
 fn any_proposal(seed: u64) -> Proposal {
     let mut runner = runner(seed);
     let ty = wit_type().new_tree(&mut runner).unwrap().current();
@@ -52,7 +54,7 @@ fn any_proposal(seed: u64) -> Proposal {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_performed_has_the_digest_that_was_shown() {
     let world = World::new().await;
-    // A long run is as much longer here as where nothing is written.
+    // A long run tries more actions in the same proportion as the tests that write nothing.
     let wanted = cases(100_000) * ACTIONS / 100_000;
     for (number, seed) in seeds().take(usize::try_from(wanted.max(1)).unwrap()).enumerate() {
         let again = again(seed, "what_is_performed_has_the_digest_that_was_shown");
@@ -61,7 +63,7 @@ async fn what_is_performed_has_the_digest_that_was_shown() {
         let _ = world.submit(&run, None, Propose { call: 1, proposed }).await.unwrap();
         let id = format!("{run}.1");
 
-        // What a reviewer reads, over HTTP and as their terminal shows it, which computes the digests again.
+        // The approval over HTTP, and as the reviewer's terminal shows it, which computes the digests again.
         let shown = get(&format!("/v1/approvals/{id}")).send(world.at).await.json();
         assert_eq!(shown["action_digest"], action_digest(&shown), "{again}");
         assert_eq!(shown["digest"], clearance_digest(&shown), "{again}");
@@ -80,7 +82,7 @@ async fn what_is_performed_has_the_digest_that_was_shown() {
         assert_eq!(json!(handed.digest), shown["action_digest"], "{again}");
         assert_eq!(handed.arguments, shown["proposal"]["action"]["arguments"], "{again}");
         if number % 100 == 0 {
-            // The same bytes for another run are another clearance.
+            // The same bytes in another run have another clearance.
             let other = world.run().await;
             let proposed = Proposed::Hold(Box::new(any_proposal(seed)));
             let _ = world.submit(&other, None, Propose { call: 1, proposed }).await.unwrap();

@@ -1,5 +1,5 @@
-//! Nothing leaves the diff unsaid: every file that differs is named, its lines stand in the diff or it is said why not, and neither the repository's
-//! settings nor what it lacks changes what is shown into something that is not so.
+//! The diff is complete: every file that differs is named, and its lines stand in the diff or the diff says why not.
+//! Neither the repository's settings nor objects that the repository lacks make the host show something that is false.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -16,7 +16,7 @@ use crate::cases::{Case, all};
 use crate::evidence::figure;
 use crate::imported::{Import, command, file, git, git_bytes, with_mode};
 
-/// A deployment of a branch to the target whose branch is `target`.
+/// A deployment of `revision` to the target whose branch is `target`.
 pub fn deploy(target: &str, revision: &str) -> Action {
     let texts = ["notes", "revision", "target"].map(|name| (name.to_owned(), WitType::String));
     let ty = FunctionType { params: vec![("release".into(), WitType::Record(texts.into()))], result: None };
@@ -25,7 +25,7 @@ pub fn deploy(target: &str, revision: &str) -> Action {
     Action::new(Digest::of(b"component"), capability, &ty, &release).unwrap()
 }
 
-/// What the host finds out about a deployment of `new` to the branch `old` of a repository.
+/// The evidence that the host finds about a deployment of `new` to the branch `old` of a repository.
 pub async fn preview(repository: &Path, old: &str, new: &str) -> Result<Previewed, CannotPreview> {
     let children = tempfile::tempdir().unwrap();
     let targets = BTreeMap::from([("target".to_owned(), format!("refs/heads/{old}").parse().unwrap())]);
@@ -33,14 +33,14 @@ pub async fn preview(repository: &Path, old: &str, new: &str) -> Result<Previewe
     connector.preview("release", &deploy("target", new)).await
 }
 
-/// The lines of an exhibit, as they are drawn.
+/// The lines of an exhibit as a page draws them.
 fn drawn(previewed: &Previewed, title: &str) -> Vec<String> {
     let exhibit = previewed.exhibits.iter().find(|exhibit| exhibit.title().starts_with(title));
     let exhibit = exhibit.unwrap_or_else(|| panic!("no `{title}` in {:?}", previewed.summary));
     visible::byte_lines(exhibit.bytes())
 }
 
-/// The names of all files that differ between two branches, by git's own list of them.
+/// The names of all files that differ between two branches, by git's own list.
 fn names(repository: &Path, old: &str, new: &str) -> Vec<Vec<u8>> {
     let range = [format!("refs/heads/{old}"), format!("refs/heads/{new}")];
     let list = git_bytes(repository, &["diff-tree", "-r", "-z", "--name-only", "--no-renames", &range[0], &range[1]]);
@@ -87,8 +87,9 @@ fn check(case: &Case, previewed: &Previewed, names: &[Vec<u8>]) {
     }
 }
 
-/// Every line that git finds, told to take all for text, is a line of the diff, and no other.
-/// Left out are those that git counts otherwise: it pairs no renamed files here, and shows a file that becomes a link as two.
+/// Checks that the lines of the diff are exactly the lines that git finds when it treats every file as text. Cases that
+/// git counts differently are left out: here git does not pair renamed files, and it shows a file that becomes a link
+/// as two files.
 fn has_every_line(case: &Case, previewed: &Previewed, repository: &Path, [old, new]: [&str; 2]) {
     if case.lines.is_none() || case.kinds.contains(&"rename") || case.what.contains("becomes") || case.files > 100 {
         return;
@@ -125,7 +126,7 @@ async fn every_file_is_named_and_its_lines_are_shown_or_it_is_said_why_not() {
     for (number, (case, previewed)) in cases.iter().zip(previews).enumerate() {
         let previewed = previewed.await.unwrap().unwrap_or_else(|error| panic!("{}: {error}", case.what));
         let (old, new) = branches(number);
-        // All are looked at, so that a change of the code shows all that it does.
+        // All cases are checked before the test fails, so that a change of the code shows all its effects.
         let checked = std::panic::catch_unwind(|| {
             check(case, &previewed, &names(&repository, &old, &new));
             has_every_line(case, &previewed, &repository, [&old, &new]);
@@ -137,7 +138,8 @@ async fn every_file_is_named_and_its_lines_are_shown_or_it_is_said_why_not() {
     figure("T32", "changes made to leave the diff", cases.len() as u64);
 }
 
-/// What a repository's owner, or a program of theirs, may have written into its folder: settings by `NAME=VALUE`, files by `PATH:TEXT`.
+/// Settings that the owner of a repository, or a program of theirs, may have written into its folder: settings as
+/// `NAME=VALUE`, files as `PATH:TEXT`.
 const SETTINGS: &[&str] = &[
     "info/attributes:* -diff\n",
     "info/attributes:* binary\n",
@@ -245,7 +247,8 @@ async fn nothing_that_the_repository_is_set_to_changes_what_is_shown() {
             None => {
                 let (name, value) = text.split_once('=').unwrap();
                 git(&repository, &["config", name, value]);
-                // A driver is nothing without the attribute that names it, and an attribute nothing without its driver.
+                // A diff driver has no effect without the attribute that names it, and the attribute has none without
+                // its driver.
                 std::fs::write(repository.join("info/attributes"), "*.sh diff=trap\n").unwrap();
                 Some(repository.join("info/attributes"))
             }
@@ -255,7 +258,7 @@ async fn nothing_that_the_repository_is_set_to_changes_what_is_shown() {
         written.map(std::fs::remove_file).transpose().unwrap();
         std::fs::write(repository.join("config"), &config).unwrap();
     }
-    // Objects that another repository keeps, and a linked work tree's.
+    // A repository whose objects are kept in another repository, and a linked work tree.
     let (shared, linked) = (folder.path().join("shared.git"), folder.path().join("linked"));
     git(
         folder.path(),
@@ -269,7 +272,7 @@ async fn nothing_that_the_repository_is_set_to_changes_what_is_shown() {
         let told = preview(path, "old", "new").await.unwrap();
         assert_eq!((&told.exhibits, &told.facts), (&plain.exhibits, &plain.facts), "{path:?}");
     }
-    // A good part of them does something to a person who looks at the same commit.
+    // Many of these settings change what a person's git shows for the same commit, so the settings do work.
     assert!(differ >= 10, "only {differ} settings change what a person's git shows");
     figure("T32", "settings that change nothing", SETTINGS.len() as u64);
     let facts: &Value = &plain.facts;

@@ -1,28 +1,28 @@
-//! Random typed values, and the seeds that they come from.
+//! Random typed values, and their seeds.
 
 use holdshort_gate::WitType;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
 
-/// The first seed; those that follow it are tried too.
+/// The first seed. The seeds after it are tried too.
 const SEED: u64 = 48;
 
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// How many cases are tried: `HOLDSHORT_CASES`, or what an ordinary test run can afford.
+/// The number of cases: `HOLDSHORT_CASES`, or the number for an ordinary test run.
 pub fn cases(ordinary: u64) -> u64 {
     number("HOLDSHORT_CASES").unwrap_or(ordinary)
 }
 
-/// The seeds to try, one after the other, beginning with `HOLDSHORT_SEED`.
+/// The seeds to try, in order, beginning with `HOLDSHORT_SEED`.
 pub fn seeds() -> impl Iterator<Item = u64> {
     number("HOLDSHORT_SEED").unwrap_or(SEED)..
 }
 
-/// What draws the same again from the same seed.
+/// A generator that makes the same values from the same seed.
 pub fn runner(seed: u64) -> TestRunner {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_le_bytes());
@@ -34,7 +34,7 @@ pub fn again(seed: u64, test: &str) -> String {
     format!("HOLDSHORT_SEED={seed} HOLDSHORT_CASES=1 cargo test -p holdshort --test shown_is_run {test}")
 }
 
-/// Texts that imitate what the renderer writes itself, and characters that disappear, reorder or join.
+/// Texts that imitate the renderer's own output, and characters that disappear, reorder or join.
 const PIECES: [&str; 40] = [
     "a",
     "b",
@@ -78,7 +78,7 @@ const PIECES: [&str; 40] = [
     "日本",
 ];
 
-/// A text that is likely to be near another one.
+/// A text that is often similar to another one.
 pub fn text() -> impl Strategy<Value = String> {
     let piece = prop::sample::select(PIECES.to_vec());
     prop_oneof![
@@ -87,7 +87,7 @@ pub fn text() -> impl Strategy<Value = String> {
     ]
 }
 
-/// Names as WIT has them.
+/// Names that WIT permits.
 fn names() -> impl Strategy<Value = Vec<String>> {
     prop::sample::subsequence(vec!["a", "b", "rationale", "some", "ok", "err", "none", "to-whom"], 1..4)
         .prop_map(|names| names.into_iter().map(str::to_owned).collect())
@@ -127,7 +127,7 @@ pub fn wit_type() -> impl Strategy<Value = WitType> {
     })
 }
 
-/// Values of a type, from few possibilities, so that many are near to each other.
+/// Values of a type, from few possibilities, so that many values are similar.
 pub fn value(ty: &WitType) -> BoxedStrategy<Value> {
     let digits = |numbers: Vec<&'static str>| prop::sample::select(numbers).prop_map(Value::from).boxed();
     match ty {

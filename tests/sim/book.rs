@@ -1,4 +1,5 @@
-//! The journal read by somebody who does not trust it: every event is followed again, and each step in it is judged by rules of this file's own.
+//! A second reader of the journal, which does not trust the host: it follows every event again, and judges each step by
+//! the rules of this file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,25 +19,25 @@ pub struct Book {
     pub runs: BTreeMap<RunId, Run>,
     seqs: BTreeMap<RunId, u64>,
     pub calls: BTreeMap<Place, Call>,
-    /// How many calls were ever opened, counted by themselves.
+    /// How many calls were ever opened, counted one by one.
     pub proposed: u64,
-    /// What an agent asked for, by the action's digest.
+    /// The actions that agents proposed, by their digests.
     pub actions: BTreeSet<Digest>,
-    /// Each clearance that ever was current, with its action.
+    /// Each clearance that was ever current, with the digest of its action.
     pub clearances: BTreeMap<Digest, Digest>,
-    /// Each attempt, with the clearance and the action that it was started for.
+    /// Each attempt, with the clearance and the digest of the action that it was started for.
     pub started: BTreeMap<(RunId, CallNumber, u32), (Digest, Digest)>,
     pub decisions: Vec<(Place, Decision)>,
     pub resolutions: Vec<(Place, u32, String, Resolution)>,
     pub sent_again: BTreeMap<Place, u32>,
-    /// Those that are to be sent again and were not started since.
+    /// Effects with the resolution send-again that have not been started since.
     to_send_again: BTreeSet<Place>,
-    /// Calls whose end is what a person said, who may be mistaken.
+    /// Calls that a person resolved. The person may be mistaken.
     pub settled_by_person: BTreeSet<Place>,
     pub cancelled: BTreeSet<RunId>,
 }
 
-/// A time that begins at nothing.
+/// A time whose default is zero.
 #[derive(Clone, Copy, PartialEq, PartialOrd)]
 struct Time0(Time);
 
@@ -64,7 +65,7 @@ impl Book {
         self.runs.iter().filter(|(_, run)| !run.phase.is_over()).map(|(id, _)| id.clone()).collect()
     }
 
-    /// Follows one event; an error says what is wrong with it.
+    /// Follows one event. An error says which rule the event breaks.
     pub fn follow(&mut self, entry: &Entry) -> Result<(), String> {
         let Entry { position: Position(position), run: id, recorded } = entry;
         let (event, at) = (&recorded.event, recorded.at);
@@ -97,7 +98,7 @@ impl Book {
         }
     }
 
-    /// The call that the event is about, after it.
+    /// Follows the event's call, and returns the call after the event.
     fn follow_call(&mut self, id: &RunId, run: &Run, event: &Event, at: Time) -> Result<Option<Call>, String> {
         let Some(number) = event.call() else { return Ok(None) };
         if let Event::RoutineReturned { .. } = event {
@@ -132,7 +133,7 @@ impl Book {
         }
     }
 
-    /// Whether this may happen to the call as it is.
+    /// Whether this event may happen to the call in its present state.
     fn judge(&mut self, place: &Place, run: &Run, call: &Call, event: &Event, at: Time) -> Result<(), String> {
         let wrong = |why: &str| Err(format!("{why}: {event:?} at {at:?} after {:?} of run {run:?}", call));
         match event {
@@ -189,7 +190,7 @@ impl Book {
         Ok(())
     }
 
-    /// Whether policy, enough people or whoever had it sent again have cleared exactly this.
+    /// Whether the policy, enough reviewers, or a resolution send-again has cleared exactly this.
     fn is_cleared(&self, place: &Place, run: &Run, call: &Call, clearance: Digest) -> bool {
         let Some(requirement) = call.requirement() else { return false };
         if self.to_send_again.contains(place) {
@@ -209,7 +210,7 @@ impl Book {
     }
 }
 
-/// Whether these are enough for a requirement of one stage, which is all that the rules make.
+/// Whether these votes meet a requirement of one stage. The policy of the simulation makes no other requirements.
 pub fn enough(requirement: &Requirement, votes: &BTreeSet<&str>) -> bool {
     let met = |demand: &Demand| {
         let counts = votes.iter().filter(|who| named(&demand.reviewers, who)).count();
@@ -225,7 +226,7 @@ fn named(reviewers: &Reviewers, who: &str) -> bool {
     }
 }
 
-/// What the agent was told of a call, as its own words begin.
+/// The first word of what the agent was told about a call.
 pub fn word(phase: &Phase) -> &'static str {
     match phase {
         Phase::Succeeded { .. } | Phase::Answered { .. } => "ok",

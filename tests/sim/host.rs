@@ -1,4 +1,5 @@
-//! One host over a world's disk, wired from the library as the command line wires it: driver, dispatcher, policy, and a real agent.
+//! One host over the disk of a world, connected as the command line connects it: driver, dispatcher, policy, and a real
+//! agent.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -19,10 +20,10 @@ use crate::outside::{Connector, EmptyFolder, Kind};
 use crate::weather::{Life, lock};
 use crate::world::World;
 
-/// One makes the calls that its task lists, the other sleeps.
+/// The first agent makes the calls of its task, and the second sleeps.
 pub const AGENTS: [&str; 2] = ["scripted", "clock"];
 
-/// The handles of a host at work. All of it lives in the runtime, and ends with that.
+/// The handles of a running host. All of it lives in the runtime, and ends with the runtime.
 #[derive(Clone)]
 pub struct Host {
     pub world: Arc<World>,
@@ -32,7 +33,7 @@ pub struct Host {
     pub effects: Effects,
 }
 
-/// Shared by all worlds: a component is compiled once.
+/// All worlds share one engine, so that each component is compiled once.
 fn engine() -> Engine {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let start = || {
@@ -52,7 +53,7 @@ fn component(name: &str) -> PathBuf {
 }
 
 impl Host {
-    /// Starts where the last host of this world ended.
+    /// Starts a host where the last host of this world ended.
     pub async fn start(world: Arc<World>, life: Arc<Life>) -> Self {
         let weather = world.weather.clone();
         let (journal, writer) = Journal::simulated(&world.disk, Arc::new(move || weather.now())).unwrap();
@@ -75,7 +76,7 @@ impl Host {
         }
         let runs = Runs::new(journal.clone(), engine(), catalogue, Arc::new(Rules(world.clone())), settings());
         for agent in world.agents {
-            // The disk may be full; then nobody can start anything yet.
+            // The disk may be full. Then no agent can be loaded yet.
             while runs.load(agent).await.is_err() {
                 sleep(Duration::from_secs(1)).await;
             }
@@ -87,7 +88,7 @@ impl Host {
     }
 }
 
-/// The disk: it takes its time, and the host may die before or after each transaction.
+/// The disk: it needs time for each transaction, and the host may die before or after it.
 async fn write(world: Arc<World>, life: Arc<Life>, mut writer: ManualWriter) {
     let weather = &world.weather;
     loop {
@@ -120,16 +121,16 @@ fn settings() -> Settings {
     }
 }
 
-/// A policy that says the same of the same action, and something of each kind of different ones.
+/// A policy that always gives the same verdict on the same action. Different actions get verdicts of every kind.
 struct Rules(Arc<World>);
 
 impl Policy for Rules {
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
         let weather = &self.0.weather;
         weather.saw("policy asked");
-        // Replay asks no policy: what was proposed and is on disk is never asked about again.
+        // A replay does not ask the policy: a proposed call that is on disk is never judged again.
         self.0.read();
-        // The other agent asks the same question twice.
+        // Only the other agent asks the same question twice.
         if question.agent == AGENTS[0] && lock(&self.0.book).actions.contains(&question.action.digest()) {
             weather.wrong(format!("policy is asked again about {}", question.action.canonical_arguments()));
         }
@@ -152,7 +153,7 @@ impl Policy for Rules {
     }
 }
 
-/// Numbers that depend on what is asked for and on nothing else.
+/// Numbers that depend only on the action.
 fn lots(action: &Action) -> impl Fn(usize, usize) -> usize + use<> {
     let digest = Digest::of(action.canonical_arguments().as_bytes());
     move |place, below| usize::from(digest.bytes()[place]) % below

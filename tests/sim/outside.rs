@@ -1,4 +1,5 @@
-//! What no crash rolls back: the remote systems of three connectors, one of each class, and what really happened there.
+//! What no crash rolls back: the remote systems of three connectors, one of each effect class, and what really happened
+//! there.
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -21,7 +22,7 @@ use tokio::time::sleep;
 use crate::weather::{Life, lock};
 use crate::world::World;
 
-/// Something that happened outside, with what allowed it.
+/// An effect that happened outside, with the clearance that allowed it.
 #[derive(Clone, Debug)]
 pub struct Effect {
     pub run: RunId,
@@ -78,14 +79,14 @@ impl Kind {
 pub struct Outside {
     /// What happened, in the order in which it did.
     pub effects: Vec<Effect>,
-    /// What was sent and arrives later, whether or not anybody waits for it.
+    /// Requests that were sent and arrive later, whether or not a host waits for the reply.
     under_way: Vec<(u64, Effect)>,
-    /// What previews find; a clearance rests on it.
+    /// The facts that previews find. A clearance rests on them.
     facts: BTreeMap<Kind, u64>,
 }
 
 impl Outside {
-    /// A request reaches the remote system. The idempotent one knows the key.
+    /// A request reaches the remote system. The idempotent system recognises a key that it has seen.
     fn happen(&mut self, effect: Effect) {
         if effect.kind.class() != EffectClass::Idempotent || self.find(&effect.key).is_none() {
             self.effects.push(effect);
@@ -251,7 +252,7 @@ impl Perform for Connector {
 }
 
 impl Connector {
-    /// The request leaves, and with it all that can happen to it and to its reply.
+    /// Sends the request. Every failure of the request or of its reply can happen here.
     async fn act(&self, effect: Effect, receipt: Value) -> Attempt {
         let weather = &self.world.weather;
         let done = Attempt::Done(receipt.clone());
@@ -279,7 +280,7 @@ impl Connector {
             }
             Some(2) => {
                 weather.saw("connectors that fail");
-                // Without the message that `panic!` prints.
+                // Panics without the message that `panic!` prints.
                 resume_unwind(Box::new("in the middle of it"));
             }
             Some(_) => drop(tokio::spawn(reply_again(self.world.clone(), self.journal.clone(), place, receipt))),
@@ -289,7 +290,7 @@ impl Connector {
     }
 }
 
-/// A reply that comes twice: the second, which may be the first to be written, changes nothing.
+/// A reply that comes twice. The second reply changes nothing, even if it is written first.
 async fn reply_again(
     world: Arc<World>,
     journal: Journal,
@@ -305,7 +306,7 @@ async fn reply_again(
     }
 }
 
-/// Answers every routine call with an empty list, sometimes not at once.
+/// Answers every routine call with an empty list, sometimes after a delay.
 pub struct EmptyFolder(pub Arc<World>);
 
 impl Routine for EmptyFolder {

@@ -1,4 +1,5 @@
-//! The people around a host: they start runs, look, decide (late, twice, on something else, against each other), settle and cancel.
+//! The people around a host: they start runs, look, decide (late, twice, on another call, against each other), resolve
+//! and cancel.
 
 use std::time::Duration;
 
@@ -14,7 +15,7 @@ use crate::weather::lock;
 
 pub const PEOPLE: [&str; 4] = ["olga", "ann", "bob", "carl"];
 
-/// What somebody means to do with a call.
+/// What a reviewer wants to do with a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mind {
     Approve,
@@ -23,17 +24,17 @@ pub enum Mind {
     Respond,
 }
 
-/// How they go about it.
+/// How a reviewer does it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner {
-    /// They think for so long after they have looked.
+    /// How long the reviewer thinks after they have looked.
     pub thinks_ms: u64,
-    /// The reply is lost and they send it once more.
+    /// Whether the reply is lost, so that the reviewer sends the decision once more.
     pub sends_twice: bool,
 }
 
 impl Host {
-    /// Somebody looks at a call and decides on what they saw, which may have changed by then.
+    /// A reviewer looks at a call and decides on what they saw. The call may have changed meanwhile.
     pub async fn decide(self, (run, number): Place, who: &'static str, mind: Mind, manner: Manner) {
         let Some(call) = self.look(&run, number, who).await else { return };
         let Some(clearance) = call.clearance else { return };
@@ -41,7 +42,8 @@ impl Host {
         self.decide_on((run, number), &call, clearance, who, mind, manner.sends_twice).await;
     }
 
-    /// Somebody who saw a call at some time decides with what they have noted of it, which may be of another call or of before.
+    /// A reviewer decides with a clearance that they noted earlier. It may be the clearance of another call or of an
+    /// earlier revision.
     pub async fn decide_on(&self, place: Place, call: &Call, clearance: Digest, who: &str, mind: Mind, twice: bool) {
         let (run, number) = place.clone();
         let weather = &self.world.weather;
@@ -49,7 +51,8 @@ impl Host {
             Mind::Approve => Choice::Approve,
             Mind::Reject => Choice::Reject,
             Mind::Respond => Choice::Respond(json!("yes")),
-            // As the endpoint does: a question is not edited, whatever the edit would be.
+            // The endpoint does the same with a question: it sends the edit without new arguments, whatever the
+            // reviewer wrote.
             Mind::Edit if call.is_question() => {
                 let Some(proposal) = call.proposal().cloned() else { return };
                 Choice::Edit(Box::new(Revision { proposal }))
@@ -78,7 +81,7 @@ impl Host {
             message,
         };
         if twice {
-            // The first is on its way, and nobody waits for its answer.
+            // Sends the first decision without waiting for its answer.
             drop(self.journal.submit(&run, Some(number), Fence::None, decide.clone()));
             weather.saw("decisions sent twice");
         }
@@ -96,7 +99,7 @@ impl Host {
         }
     }
 
-    /// What a reviewer is shown of a call now.
+    /// A call as a reviewer sees it now.
     async fn look(&self, run: &RunId, number: CallNumber, who: &str) -> Option<Call> {
         let call = self.journal.subject(run, Some(number)).await.ok()??.call?;
         let shown = (who.to_owned(), call.clearance?);
@@ -104,7 +107,7 @@ impl Host {
         Some(call)
     }
 
-    /// Sends a command, again if it was not written, as a client does that gets a 503.
+    /// Sends a command. If it was not written, it is sent again, as a client does after a 503.
     async fn submit<C: Command + Clone>(
         &self,
         run: &RunId,
@@ -122,7 +125,7 @@ impl Host {
         }
     }
 
-    /// Somebody settles an effect that is in doubt, mostly by looking what is there.
+    /// A person resolves an effect in doubt, in most cases after they have looked at the remote system.
     pub async fn resolve(self, (run, number): Place, who: &'static str) {
         let weather = &self.world.weather;
         let Some(call) = self.look(&run, number, who).await else { return };
@@ -156,7 +159,8 @@ impl Host {
         }
     }
 
-    /// Somebody starts a run. The lines of its task are like no other run's, so that every call is a different action.
+    /// A person starts a run. The lines of its task differ from those of every other run, so that every call is a
+    /// different action.
     pub async fn begin(self, number: u64) {
         let weather = &self.world.weather;
         let who = weather.one_of(&PEOPLE);
@@ -186,12 +190,12 @@ impl Host {
         }
     }
 
-    /// Somebody ends a run.
+    /// A person cancels a run.
     pub async fn end(self, run: RunId) {
         match self.runs.cancel(&run, "olga", Some("enough".into())).await {
             Ok(_) => {
                 self.world.weather.saw("runs cancelled");
-                // A run that had been cancelled before is cancelled, which is what they are told.
+                // Cancelling a cancelled run succeeds too: the person is told that the run is cancelled.
                 lock(&self.world.told).cancelled.push(run);
             }
             Err(_) => self.world.weather.saw("runs not cancelled"),
@@ -199,7 +203,7 @@ impl Host {
     }
 }
 
-/// Other arguments for the same function, like none before.
+/// Other arguments for the same function, different from all arguments before.
 fn edited(call: &Call, number: u64) -> Value {
     let mut arguments = call.action().arguments().clone();
     let text = match call.action().capability().function() {
@@ -213,7 +217,7 @@ fn edited(call: &Call, number: u64) -> Value {
     arguments
 }
 
-/// Why something was refused, without what differs from one to the next.
+/// The kind of a refusal, without its details.
 fn name(why: &Refused) -> String {
     format!("{why:?}").split(|c: char| !c.is_alphanumeric()).next().unwrap().to_owned()
 }

@@ -15,16 +15,16 @@ use crate::people::{Manner, Mind, PEOPLE};
 use crate::weather::{Life, lock};
 use crate::world::World;
 
-/// How many runs are open at a time.
+/// How many runs are open at the same time.
 const RUNS_OPEN: usize = 5;
-/// Steps after which a world that is calm must have come to its end.
+/// A world without failures must end within this many steps.
 const CALM_STEPS_MAX: u32 = 1_500;
-/// Steps after which the weather becomes calm, though there were fewer calls.
+/// After this many steps the failures end, even if there were fewer calls.
 const STEPS_MAX: u32 = 3_000;
 
 /// What happened in a world.
 pub struct Story {
-    /// How often what happened.
+    /// How often each thing happened.
     pub seen: BTreeMap<String, u64>,
     pub world: Arc<World>,
 }
@@ -35,17 +35,18 @@ struct Steps {
     taken: u32,
     calm: u32,
     runs: u64,
-    /// Calls as somebody saw them, with the clearance they noted.
+    /// Calls that a reviewer saw, with the clearance that they noted.
     noted: Vec<(Place, holdshort_gate::Call)>,
 }
 
-/// Tells the story of a seed, in which at least so many consequential calls are proposed; an error says what must not be.
+/// Runs the world of a seed, in which at least `calls` consequential calls are proposed. An error says which rule was
+/// broken.
 pub fn tell(seed: u64, calls: u64) -> Result<Story, String> {
     let world = Arc::new(World::new(seed));
     let mut steps = Steps::default();
     loop {
         let life = Arc::new(Life::default());
-        // A runtime for each host: when it goes, everything of the host goes with it.
+        // Each host has its own runtime: when the runtime is dropped, everything of the host is dropped.
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
         let done = runtime.block_on(async {
             world.weather.begin();
@@ -74,7 +75,7 @@ pub fn tell(seed: u64, calls: u64) -> Result<Story, String> {
     Ok(Story { seen, world })
 }
 
-/// One host's life: whether the story is over, or the host has died.
+/// The life of one host. Returns true if the story is over, and false if the host has died.
 async fn live(world: &Arc<World>, life: &Arc<Life>, steps: &mut Steps, calls: u64) -> Result<bool, String> {
     let host = Host::start(world.clone(), life.clone()).await;
     let weather = &world.weather;
@@ -103,7 +104,7 @@ async fn live(world: &Arc<World>, life: &Arc<Life>, steps: &mut Steps, calls: u6
     }
 }
 
-/// Something happens, good or bad.
+/// One step: something happens, good or bad.
 async fn step(host: &Host, steps: &mut Steps, open: usize) {
     let weather = &host.world.weather;
     match weather.below(100) {
@@ -143,7 +144,7 @@ async fn step(host: &Host, steps: &mut Steps, open: usize) {
     }
 }
 
-/// One or two people decide on a call that is held.
+/// One or two reviewers decide on a held call.
 fn somebody_decides(host: &Host, steps: &mut Steps) {
     let weather = &host.world.weather;
     let held = lock(&host.world.book).in_state(CallState::Held);
@@ -174,7 +175,7 @@ fn somebody_decides(host: &Host, steps: &mut Steps) {
     steps.noted.push((place, call));
 }
 
-/// Somebody decides on what they noted at some time, on that call or on another.
+/// A reviewer decides with a clearance that they noted earlier, on the same call or on another.
 fn somebody_is_late(host: &Host, steps: &Steps) {
     let weather = &host.world.weather;
     if steps.noted.is_empty() {
@@ -190,12 +191,12 @@ fn somebody_is_late(host: &Host, steps: &Steps) {
     }
     let (host, who) = (host.clone(), weather.one_of(&PEOPLE));
     let mind = if call.is_question() { Mind::Respond } else { Mind::Approve };
-    // They saw it when it was so.
+    // The reviewer saw this action with this clearance.
     lock(&host.world.told).shown.insert((who.to_owned(), clearance), call.action().digest());
     tokio::spawn(async move { host.decide_on(place, &call, clearance, who, mind, false).await });
 }
 
-/// Nothing goes wrong, and everybody does what is left to do.
+/// A step without failures: everybody does what is left to do.
 async fn calm_step(host: &Host, steps: &mut Steps) -> Result<(), String> {
     steps.calm += 1;
     if steps.calm > CALM_STEPS_MAX {
@@ -225,7 +226,7 @@ async fn calm_step(host: &Host, steps: &mut Steps) -> Result<(), String> {
                     host.clone().decide(place.clone(), who, mind, Manner::default()).await;
                 }
             }
-            // Nobody can ever approve it: then it is for somebody to say no.
+            // No reviewer can ever approve this call, so a reviewer rejects it.
             _ => host.clone().decide(place.clone(), "ann", Mind::Reject, Manner::default()).await,
         }
     }
@@ -243,7 +244,7 @@ fn voters(needed: &Requirement, started_by: &str, edited_by: Option<&str>) -> Ve
         .collect()
 }
 
-/// Every run came to its end, and each agent was told what became of its calls, however often it was brought back.
+/// Every run has ended, and each agent was told the end of each of its calls, however often it was replayed.
 fn finished(world: &World) -> Result<(), String> {
     let book = lock(&world.book);
     let mut again = crate::book::Book::default();
@@ -270,7 +271,7 @@ fn finished(world: &World) -> Result<(), String> {
     Ok(())
 }
 
-/// What happened, in the order in which it did, with names in place of what is random.
+/// What happened, in order, with numbered names in place of random values.
 pub fn trace(world: &World) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
@@ -281,7 +282,7 @@ pub fn trace(world: &World) -> Vec<String> {
         for word in text.split_inclusive(|c: char| !c.is_ascii_alphanumeric()) {
             let end = word.trim_end_matches(|c: char| !c.is_ascii_alphanumeric()).len();
             let (word, rest) = word.split_at(end);
-            // A digest or a key, a run, or a number that an agent drew.
+            // A random value is a digest, a key, the id of a run, or a number that an agent drew.
             let random = word.len() == 64 || runs.contains(word) || last.ends_with("random");
             let next = names.len() + 1;
             match random.then(|| *names.entry(word.to_owned()).or_insert(next)) {

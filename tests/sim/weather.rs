@@ -1,4 +1,4 @@
-//! What a seed decides: chance, time, and what the disk is like.
+//! What a seed decides: chance, time, and the failures of the disk.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -11,11 +11,11 @@ use holdshort_journal::{Entry, Fault};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-/// When every world begins, in microseconds since 1970.
+/// The time at which every world begins, in microseconds since 1970.
 const EPOCH: u64 = 1_700_000_000_000_000;
 const DAY: i64 = 86_400_000_000;
 
-/// Random numbers that are the same everywhere (splitmix64).
+/// Random numbers that are the same on every machine (splitmix64).
 struct Dice(u64);
 
 impl Dice {
@@ -28,21 +28,21 @@ impl Dice {
     }
 }
 
-/// The clock that hosts read: true time, and by how much it is wrong.
+/// The clock that hosts read: the true time, and the error of the clock.
 struct Clock {
-    /// True time when the current host was started.
+    /// The true time at which the current host was started.
     base: u64,
     wrong_by: i64,
-    /// The same moment by the runtime's clock, which stands while anybody has something to do.
+    /// The same moment by the runtime's clock, which stands still while any task has work.
     started: Option<Instant>,
 }
 
-/// Everything that befalls the hosts of one world.
+/// Every failure that the hosts of one world meet.
 pub struct Weather {
     dice: Mutex<Dice>,
     clock: Mutex<Clock>,
     calm: AtomicBool,
-    /// True time when there is room on the disk again.
+    /// The true time at which the disk has room again.
     full_until: AtomicU64,
     slow_ms: AtomicU64,
     seen: Mutex<BTreeMap<String, u64>>,
@@ -70,12 +70,12 @@ impl Weather {
         list[usize::try_from(self.below(list.len() as u64)).unwrap()].clone()
     }
 
-    /// Whether a misfortune happens that happens once in `n` times; none does once the weather is calm.
+    /// Whether a failure happens that happens once in `n` times. After `calm_down` none happens.
     pub fn strikes(&self, n: u64) -> bool {
         !self.is_calm() && self.below(n) == 0
     }
 
-    /// From now on nothing goes wrong, so that whatever can go on must come to an end.
+    /// Ends all failures, so that every run that can go on must end.
     pub fn calm_down(&self) {
         self.calm.store(true, SeqCst);
         self.full_until.store(0, SeqCst);
@@ -86,7 +86,7 @@ impl Weather {
         self.calm.load(SeqCst)
     }
 
-    /// Notes that something happened.
+    /// Counts that something happened.
     pub fn saw(&self, what: impl Into<String>) {
         *lock(&self.seen).entry(what.into()).or_default() += 1;
     }
@@ -95,7 +95,7 @@ impl Weather {
         lock(&self.seen).clone()
     }
 
-    /// Notes that something happened that never must.
+    /// Records a fault: something that must never happen.
     pub fn wrong(&self, what: String) {
         lock(&self.wrong).push(what);
     }
@@ -104,12 +104,12 @@ impl Weather {
         lock(&self.wrong).clone()
     }
 
-    /// A host starts: its runtime's clock begins here.
+    /// A host starts, and the clock of its runtime begins here.
     pub fn begin(&self) {
         lock(&self.clock).started = Some(Instant::now());
     }
 
-    /// It ended `after` it was started, and nobody is there for `down`.
+    /// The host ended when it had run for `after`, and no host runs for `down`.
     pub fn end(&self, down: Duration) {
         let now = self.true_now();
         let mut clock = lock(&self.clock);
@@ -121,18 +121,18 @@ impl Weather {
         clock.base + clock.started.map_or(0, |started| micros(started.elapsed()))
     }
 
-    /// What a host's clock shows.
+    /// The time that a host's clock shows.
     pub fn now(&self) -> Time {
         Time(self.true_now().saturating_add_signed(lock(&self.clock).wrong_by))
     }
 
-    /// The clock is set wrong by so much more, within a day of true time.
+    /// Changes the error of the clock by `by`. The clock stays within a day of the true time.
     pub fn jump(&self, by: i64) {
         let mut clock = lock(&self.clock);
         clock.wrong_by = (clock.wrong_by + by).clamp(-DAY, DAY);
     }
 
-    /// There is no room on the disk for so long.
+    /// Fills the disk for this many milliseconds.
     pub fn fill_disk(&self, ms: u64) {
         self.full_until.store(self.true_now() + ms * 1_000, SeqCst);
     }
@@ -141,13 +141,13 @@ impl Weather {
         self.slow_ms.store(ms, SeqCst);
     }
 
-    /// How long the disk takes for the next transaction.
+    /// How long the disk needs for the next transaction.
     pub fn latency(&self) -> Duration {
         let slow = self.slow_ms.load(SeqCst);
         Duration::from_micros(100 + if slow == 0 { 0 } else { self.below(slow * 1_000) })
     }
 
-    /// What becomes of a transaction.
+    /// How the disk treats a transaction: it may fail.
     pub fn fault(&self, events: &[Entry]) -> Fault {
         if self.true_now() < self.full_until.load(SeqCst) {
             self.saw("disk full");
@@ -171,7 +171,7 @@ pub fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap()
 }
 
-/// One host's life. Whatever acts in it asks first whether it is over.
+/// The life of one host. Everything that acts in the host first asks whether this life is over.
 #[derive(Default)]
 pub struct Life {
     over: AtomicBool,
@@ -179,14 +179,14 @@ pub struct Life {
 }
 
 impl Life {
-    /// The host dies here and now: this does not return, and nothing of the host acts any more until its runtime is dropped.
+    /// The host dies here. This function does not return, and nothing of the host acts until its runtime is dropped.
     pub async fn die(&self) {
         self.over.store(true, SeqCst);
         self.died.notify_one();
         pending().await
     }
 
-    /// Does not return in a host that has died.
+    /// Does not return if the host has died.
     pub async fn goes_on(&self) {
         if self.over.load(SeqCst) {
             pending().await

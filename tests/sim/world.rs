@@ -1,4 +1,4 @@
-//! One seed's world: what outlives its hosts, and whether the promises were kept in it.
+//! The world of one seed: what outlives its hosts, and the check whether every rule was kept in it.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -11,11 +11,12 @@ use crate::host::AGENTS;
 use crate::outside::Outside;
 use crate::weather::{Weather, lock};
 
-/// How many steps go by between two counts of each phase by itself, which reads all of the store thirteen times.
+/// The number of steps between two separate counts of each phase. Such a count reads the whole store thirteen times.
 const COUNTED_EVERY: u32 = 8;
 
 pub struct World {
-    /// The agents in it; one that sleeps only in some, because reading a component takes a host as long as several calls.
+    /// The agents of this world. The agent that sleeps is only in some worlds, because reading its component takes a
+    /// host as long as several calls.
     pub agents: &'static [&'static str],
     pub weather: Arc<Weather>,
     pub disk: Disk,
@@ -24,10 +25,10 @@ pub struct World {
     pub told: Mutex<Told>,
 }
 
-/// What people were shown, and what they were told is written down.
+/// What people were shown, and what they were told is written.
 #[derive(Default)]
 pub struct Told {
-    /// Who was shown which clearance, and the action with it.
+    /// The clearances that each person was shown, with the action of each.
     pub shown: BTreeMap<(String, Digest), Digest>,
     pub runs: Vec<RunId>,
     pub decisions: Vec<(Place, String, Digest, Verdict)>,
@@ -44,7 +45,7 @@ impl World {
         Self { agents, weather, disk, outside: Mutex::default(), book: Mutex::default(), told: Mutex::default() }
     }
 
-    /// Reads what was written since.
+    /// Reads the events that were written since the last time.
     pub fn read(&self) {
         let mut book = lock(&self.book);
         for entry in self.disk.entries(Position(book.position)) {
@@ -54,7 +55,8 @@ impl World {
         }
     }
 
-    /// A connector was handed this. Its start is on disk, and nothing else has become of it.
+    /// Checks what a connector was given: the start of its attempt is on disk, and nothing has happened to that attempt
+    /// since.
     pub fn check_start(&self, authorized: &Authorized) {
         self.read();
         let place = (authorized.run().clone(), authorized.call());
@@ -69,7 +71,7 @@ impl World {
         }
     }
 
-    /// All that must be so at any moment. Nothing of it waits for a host.
+    /// Checks everything that must be true at any moment. No check waits for a host.
     pub async fn audit(&self, journal: &Journal, step: u32) -> Result<(), String> {
         self.read();
         let arrived = lock(&self.outside).arrive(self.weather.true_now());
@@ -85,7 +87,7 @@ impl World {
         self.acknowledged_is_written()
     }
 
-    /// What was proposed is somewhere, and the journal's own lists say the same as its events.
+    /// Every proposed call has a state, and the journal's own lists agree with its events.
     async fn conserved(&self, journal: &Journal) -> Result<(), String> {
         let all = CallFilter::all(usize::MAX);
         let calls = journal.calls(all).await.map_err(|error| error.to_string())?;
@@ -115,7 +117,7 @@ impl World {
         Ok(())
     }
 
-    /// The figures that an operator sees are the same once more.
+    /// The figures for the operator agree with a second count.
     async fn counted(&self, journal: &Journal) -> Result<(), String> {
         let phases = lock(&self.book).phases();
         for phase in CallState::ALL {
@@ -130,7 +132,8 @@ impl World {
         Ok(())
     }
 
-    /// Whatever happened outside has one start in the journal, for these bytes, and no more of it happened than there was leave for.
+    /// Each effect outside has one start in the journal for the same bytes, and there are no more effects than were
+    /// permitted.
     fn effects_are_allowed(&self) -> Result<(), String> {
         let (book, outside, told) = (lock(&self.book), lock(&self.outside), lock(&self.told));
         let mut happened: BTreeMap<Place, Vec<u32>> = BTreeMap::new();
@@ -176,11 +179,11 @@ impl World {
         Ok(())
     }
 
-    /// Nobody was told of what the journal does not hold.
+    /// Everything that a person was told is in the journal.
     fn acknowledged_is_written(&self) -> Result<(), String> {
         let (book, mut told) = (lock(&self.book), lock(&self.told));
         let lost = |what: String| Err(format!("acknowledged and lost: {what}"));
-        // What was found once stays, because the journal only grows.
+        // What was found once need not be checked again, because the journal only grows.
         for run in told.runs.drain(..).chain(Vec::new()) {
             if !book.runs.contains_key(&run) {
                 return lost(format!("run {run}"));
@@ -208,7 +211,7 @@ impl World {
     }
 }
 
-/// Whether an approval is what its own edit brought along: the editor made what it is about.
+/// Whether an approval was made with the reviewer's own edit: this reviewer edited the call to exactly this action.
 fn is_editors(book: &Book, place: &Place, vote: &holdshort_gate::Decision) -> bool {
     let action = book.clearances.get(&vote.clearance);
     let edit = |(at, made): &(Place, holdshort_gate::Decision)| {

@@ -1,7 +1,7 @@
-//! What a test has tried, in numbers, for the table in `tests/README.md`.
+//! The numbers of what a test has tried, for the table in `tests/README.md`.
 #![allow(unreachable_pub, dead_code, clippy::print_stdout, reason = "each test takes this file in where it needs it")]
 
-/// How often something is tried: at each landing, and in the long run, which is what `HOLDSHORT_LONG` asks for.
+/// How often something is tried: before a landing, and in the long run, which `HOLDSHORT_LONG` selects.
 #[derive(Clone, Copy)]
 pub struct Tries {
     pub landing: u64,
@@ -9,12 +9,12 @@ pub struct Tries {
 }
 
 impl Tries {
-    /// How often this run tries it.
+    /// How often the present run tries it.
     pub fn now(self) -> u64 {
         if is_long() { self.long } else { self.landing }
     }
 
-    /// The same of something of which each try has `count`.
+    /// The same for parts: each try has `count` of them.
     pub fn times(self, count: u64) -> Self {
         Self { landing: self.landing * count, long: self.long * count }
     }
@@ -25,7 +25,7 @@ pub fn is_long() -> bool {
     std::env::var_os("HOLDSHORT_LONG").is_some()
 }
 
-/// Notes a figure that is greater in the long run. The table has both numbers, of which each run holds its own.
+/// Notes a figure that is greater in the long run. The table has both numbers, and each run checks its own.
 pub fn scaled(test: &str, what: &str, tried: u64, tries: Tries) {
     assert!(tried >= tries.now(), "{test}: {tried} {what}, and {} should be tried", tries.now());
     if tries.landing == tries.long {
@@ -35,10 +35,11 @@ pub fn scaled(test: &str, what: &str, tried: u64, tries: Tries) {
     note(test, what, &format!("{} {}", tries.landing, tries.long));
 }
 
-/// Notes that the test of this name, such as `T8`, has tried `count` of `what`.
+/// Notes that the test with this name, such as `T8`, has tried `count` of `what`.
 ///
-/// `tests/run` names a folder in `HOLDSHORT_EVIDENCE` and afterwards holds the table against what lies there; without one nothing is noted.
-/// Only counts that are the same in every run on any machine belong here: no times, no sizes of memory.
+/// `tests/run` names a folder in `HOLDSHORT_EVIDENCE`, and afterwards compares the table with the files in it. Without
+/// this variable nothing is noted. Only counts that are the same in every run on every machine belong here: no times,
+/// and no sizes of memory.
 pub fn figure(test: &str, what: &str, count: u64) {
     println!("{test}: {count} {what}");
     note(test, what, &count.to_string());

@@ -1,6 +1,6 @@
-//! A host as its users meet it: the real binary in a folder of its own, driven by its command line and spoken to over HTTP.
+//! A host as its users meet it: the real binary in its own folder, used through its command line and over HTTP.
 //!
-//! Every test file takes what it needs of it (`#[path = "support/mod.rs"] mod support;`).
+//! Each test file includes this module (`#[path = "support/mod.rs"] mod support;`) and uses a part of it.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 pub mod evidence;
@@ -18,13 +18,13 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// How long anything may take before a test gives up: far beyond what it takes, because machines are shared.
+/// How long a test waits before it gives up. It is far longer than needed, because other programs may slow the machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program under test.
 pub const HOLDSHORT: &str = env!("CARGO_BIN_EXE_holdshort");
 
-/// The repository of this project.
+/// The top folder of this project's repository.
 pub fn top() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
 }
@@ -34,7 +34,7 @@ pub fn component(name: &str) -> PathBuf {
     top().join("guest-examples/built").join(format!("{name}.wasm"))
 }
 
-/// Asks again and again until there is an answer, and panics with `what` if there is none.
+/// Calls `ask` again and again until it returns a value. Panics with `what` if it never does.
 pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let start = Instant::now();
     loop {
@@ -46,25 +46,25 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// What a browser that has signed in sends with each request.
+/// What a signed-in browser sends with each request.
 pub struct SignedIn {
     pub cookie: String,
-    /// The session's own name, with the port.
+    /// The host name of the session, with the port.
     pub host: String,
 }
 
-/// The `Host` that a link for signing in leads to, and its code.
+/// The `Host` of a sign-in link, and the code in the link.
 pub fn host_and_code(link: &Value) -> (String, String) {
     let url = link["url"].as_str().unwrap();
     let (host, query) = url.strip_prefix("http://").unwrap().split_once("/sign-in?code=").unwrap();
     (host.to_owned(), query.split('&').next().unwrap().to_owned())
 }
 
-/// An operator's folder with a configuration. It goes when this is dropped.
+/// An operator's folder with a configuration. The folder is removed when this value is dropped.
 pub struct Folder(TempDir);
 
 impl Folder {
-    /// A folder whose `holdshort.toml` names these agents (by the names of built components), followed by `more`.
+    /// A folder whose `holdshort.toml` configures these agents (named like their built components), followed by `more`.
     pub fn new(agents: &[&str], more: &str) -> Self {
         let folder = Self(tempfile::tempdir().unwrap());
         let section = |name: &&str| format!("[agents.{name}]\ncomponent = \"{}\"\n\n", component(name).display());
@@ -88,12 +88,12 @@ impl Folder {
         path
     }
 
-    /// The journal of the host here.
+    /// The journal of the host in this folder.
     pub fn journal(&self) -> PathBuf {
         self.path().join(".holdshort/journal.db")
     }
 
-    /// The command line in this folder, with nothing of the tester's own environment that could change what it does.
+    /// The command line in this folder, without the variables of the tester's environment that could change the result.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(HOLDSHORT);
         command.args(arguments).current_dir(self.path()).stdin(Stdio::null()).env("USER", "olivia");
@@ -103,12 +103,12 @@ impl Folder {
         command
     }
 
-    /// Runs the command line to its end.
+    /// Runs the command line until it ends.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
 
-    /// The host of this folder, with the folder, which must outlive it.
+    /// Starts the host of this folder. The folder is returned too, because it must live as long as the host.
     pub fn into_served(self) -> (Self, Host) {
         let host = self.serve();
         (self, host)
@@ -119,12 +119,12 @@ impl Folder {
         self.serve_at("127.0.0.1:0", &[])
     }
 
-    /// The same, with variables in its environment.
+    /// The same as `serve`, with these environment variables.
     pub fn serve_with(&self, variables: &[(&str, &str)]) -> Host {
         self.serve_at("127.0.0.1:0", variables)
     }
 
-    /// The same at this address.
+    /// The same as `serve_with`, at this address.
     pub fn serve_at(&self, listen: &str, variables: &[(&str, &str)]) -> Host {
         let mut command = self.command(&["serve", "--listen", listen]);
         command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -137,7 +137,7 @@ impl Folder {
             }
         });
         let url = until("ready host", || {
-            // In this order: a host may be ready and end before anybody has looked.
+            // The order matters: a host may become ready and end before this test looks.
             let ended = child.try_wait().unwrap().is_some() && hearing.is_finished();
             let said = said.lock().unwrap().clone();
             let at = said.split("is ready at ").nth(1).filter(|at| at.contains('\n'));
@@ -149,18 +149,18 @@ impl Folder {
     }
 }
 
-/// A host at work.
+/// A running host.
 pub struct Host {
     child: Child,
     pub url: String,
-    /// The local operator's.
+    /// The token of the local operator.
     pub token: String,
     said: Arc<Mutex<String>>,
 }
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The host may have ended by itself.
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -171,51 +171,51 @@ impl Host {
         self.child.id()
     }
 
-    /// What it has printed on stderr so far.
+    /// What the host has printed on stderr so far.
     pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }
 
-    /// Waits until it has printed this on stderr; all that it has printed so far.
+    /// Waits until the host has printed `text` on stderr, and returns everything printed so far.
     pub fn says(&self, text: &str) -> String {
         until(&format!("`{text}` on stderr"), || Some(self.said()).filter(|said| said.contains(text)))
     }
 
-    /// `kill -9`.
+    /// Kills the host with `kill -9`.
     pub fn kill(mut self) {
         self.child.kill().unwrap();
         let status = self.child.wait().unwrap();
         assert_eq!(status.signal(), Some(9), "{status}");
     }
 
-    /// `kill -9` by whoever holds it together with others.
+    /// Kills the host with `kill -9`, for a caller that shares the host with other threads.
     pub fn kill_now(&self) {
         let pid = rustix::process::Pid::from_raw(self.pid().try_into().unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until the host ends by itself.
     pub fn ended(mut self) -> ExitStatus {
         until("end of the host", || self.child.try_wait().unwrap())
     }
 
-    /// Ends it as an operator does.
+    /// Ends the host as an operator does, with a signal.
     pub fn stop(self) -> ExitStatus {
         assert!(Command::new("kill").arg(self.pid().to_string()).status().unwrap().success());
         self.ended()
     }
 
-    /// Asks below the endpoint, as the reviewer with `token`; the status and the JSON document.
+    /// Sends a request to `path` as the reviewer with `token`. Returns the status and the JSON document.
     pub fn request(&self, token: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
         self.try_request(token, path, body).unwrap_or_else(|error| panic!("{path}: {error}: {}", self.said()))
     }
 
-    /// The same, if there is an answer: a host that is killed gives none.
+    /// The same, but an error if no answer comes: a host that is killed gives no answer.
     pub fn try_request(&self, token: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), ureq::Error> {
         self.try_request_once(token, path, body, None)
     }
 
-    /// The same, with a key by which the request is known when it is sent again.
+    /// The same, with an idempotency key, by which the host recognises a request that is sent again.
     pub fn try_request_once(
         &self,
         token: &str,
@@ -249,14 +249,14 @@ impl Host {
         self.request(&self.token, path, Some(body))
     }
 
-    /// Starts a run; its id.
+    /// Starts a run and returns its id.
     pub fn start(&self, agent: &str, task: &str) -> String {
         let (status, answer) = self.post("/v1/runs", &json!({ "agent": agent, "task": task }));
         assert_eq!(status, 201, "{answer}");
         answer["id"].as_str().unwrap().to_owned()
     }
 
-    /// A browser that has just signed in by a link.
+    /// Signs in by a link, and returns what the browser sends from then on.
     pub fn sign_in(&self) -> SignedIn {
         let (status, link) = self.post("/v1/sign-in-links", &json!({}));
         assert_eq!(status, 201, "{link}");
@@ -268,7 +268,7 @@ impl Host {
         SignedIn { cookie, host }
     }
 
-    /// A page of the review, as a browser that has signed in gets it.
+    /// A page of the review, as a signed-in browser gets it.
     pub fn page(&self, browser: &SignedIn, path: &str) -> String {
         let page = ureq::get(format!("{}{path}", self.url)).header("Cookie", &browser.cookie);
         let mut reply = page.header("Host", &browser.host).call().unwrap();
@@ -288,20 +288,20 @@ impl Host {
         self.get(&format!("/v1/runs/{run}/events?limit=1000"))["events"].as_array().unwrap().clone()
     }
 
-    /// What an agent said, as `(level, message)`.
+    /// The log lines of an agent, as `(level, message)`.
     pub fn logs(&self, run: &str) -> Vec<(String, String)> {
         let page = self.get(&format!("/v1/runs/{run}/logs?limit=1000"));
         let text = |value: &Value| value.as_str().unwrap().to_owned();
         page["lines"].as_array().unwrap().iter().map(|line| (text(&line["level"]), text(&line["message"]))).collect()
     }
 
-    /// The lines of `/metrics` that begin so.
+    /// The lines of `/metrics` that begin with `start`.
     pub fn metric_lines(&self, start: &str) -> Vec<String> {
         let text = self.get("/metrics");
         text.as_str().unwrap().lines().filter(|line| line.starts_with(start)).map(str::to_owned).collect()
     }
 
-    /// A figure of `/metrics` that has no labels.
+    /// The value of a metric without labels in `/metrics`.
     pub fn figure(&self, name: &str) -> u64 {
         let text = self.get("/metrics");
         let line = text.as_str().unwrap().lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
@@ -313,7 +313,7 @@ impl Host {
         until("host without live runs", || (self.figure("holdshort_live_runs") == 0).then_some(()));
     }
 
-    /// Waits until the run waits for a call that is held; the call's approval.
+    /// Waits until the run has a held call, and returns the approval of that call.
     pub fn held(&self, run: &str) -> Value {
         until("held call", || {
             let row = self.show_run(run);
@@ -327,7 +327,7 @@ impl Host {
         })
     }
 
-    /// Waits until the run is over; its row.
+    /// Waits until the run is over, and returns its row.
     pub fn over(&self, run: &str) -> Value {
         until("end of the run", || {
             let row = self.show_run(run);
@@ -336,14 +336,14 @@ impl Host {
         })
     }
 
-    /// Waits until the effect of an approval is in this state; the approval.
+    /// Waits until the effect of the approval `id` is in `state`, and returns the approval.
     pub fn effect(&self, id: &str, state: &str) -> Value {
         until(&format!("effect that is {state} at {id}"), || {
             Some(self.approval(id)).filter(|approval| approval["effect"]["state"] == state)
         })
     }
 
-    /// Sends a decision of this kind on what `approval` shows, with `more` fields.
+    /// Sends a decision of this kind on the revision that `approval` shows, with the fields of `more`.
     pub fn decide(&self, approval: &Value, kind: &str, more: &Value) -> (u16, Value) {
         let mut decision = json!({ "type": kind, "digest": approval["digest"] });
         let fields = decision.as_object_mut().unwrap();
@@ -351,7 +351,7 @@ impl Host {
         self.post(&format!("/v1/approvals/{}/decisions", approval["id"].as_str().unwrap()), &decision)
     }
 
-    /// Approves exactly what `approval` shows.
+    /// Approves the revision that `approval` shows.
     pub fn approve(&self, approval: &Value) -> Value {
         let (status, answer) = self.decide(approval, "approve", &json!({}));
         assert_eq!(status, 200, "{answer}");
@@ -363,7 +363,7 @@ impl Host {
 pub struct Repository(pub PathBuf);
 
 impl Repository {
-    /// A bare one at `path`, as a server holds it.
+    /// A bare repository at `path`, as a server keeps it.
     pub fn bare(path: &Path) -> Self {
         let work = tempfile::tempdir().unwrap();
         let source = Self(work.path().to_path_buf());
@@ -384,7 +384,7 @@ impl Repository {
         self.git(&["rev-parse", &format!("refs/heads/{branch}")])
     }
 
-    /// Runs git as nobody in particular, so that the tester's own settings change nothing.
+    /// Runs git without the tester's own settings.
     pub fn git(&self, arguments: &[&str]) -> String {
         let output = Command::new("git")
             .current_dir(&self.0)

@@ -1,7 +1,9 @@
-//! Places where effects arrive. Counting there shows what really happened, whatever the host believes.
+//! Places where effects arrive. The tests count effects there, because these counts show what really happened, whatever
+//! the host believes.
 //!
-//! None is the host's journal, and most are nobody's but ours. [`Books`] alone are a file of the host's, the ledger's, because payments are made
-//! nowhere else: they are read here as an auditor would, by SQL of our own.
+//! None of these places is the host's journal, and most belong to the tests alone. Only [`Books`] is a file of the
+//! host: the file of the ledger, because payments are made nowhere else. The tests read it with their own SQL, as an
+//! auditor would.
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
 use std::fs;
@@ -17,22 +19,24 @@ use crate::support::{Folder, Repository, component, until};
 
 /// Where the effects of one capability arrive.
 pub trait Outside {
-    /// The configuration of the host's connector for it.
+    /// The configuration section of the host's connector for this capability.
     fn section(&self) -> String;
 
-    /// The call that the `scripted` agent makes: a line of its task.
+    /// The call that the `scripted` agent makes, as a line of its task.
     fn line(&self) -> String;
 
-    /// A part of what the agent gets when it was done.
+    /// A part of the receipt that the agent gets after the effect.
     fn receipt(&self) -> String;
 
     /// How many effects have arrived.
     fn count(&self) -> usize;
 }
 
-/// An operator's folder whose `scripted` agent acts on `outside`; `more` stands before its section.
+/// An operator's folder whose `scripted` agent acts on `outside`. The configuration `more` stands before the section of
+/// `outside`.
 ///
-/// That agent asks for every capability, and deploying needs a repository: without one in the section there is one that nobody looks at.
+/// The `scripted` agent imports every capability, and a deployment needs a repository. If the section names none, the
+/// folder gets a repository that no test looks at.
 pub fn folder(outside: &dyn Outside, more: &str) -> Folder {
     let mut section = format!("{more}\n{}", outside.section());
     let folder = Folder::new(&[], "");
@@ -44,16 +48,16 @@ pub fn folder(outside: &dyn Outside, more: &str) -> Folder {
     folder
 }
 
-/// The section of an agent that is a built component.
+/// The configuration section of an agent that is a built component.
 pub fn agent(name: &str) -> String {
     format!("[agents.{name}]\ncomponent = \"{}\"\n", component(name).display())
 }
 
-/// A Maildir, which a person's mail program reads.
+/// A Maildir, the folder format that a mail program reads.
 pub struct Maildir(pub PathBuf);
 
 impl Maildir {
-    /// The messages, in no order.
+    /// The messages, in any order.
     pub fn messages(&self) -> Vec<String> {
         ["new", "cur"].iter().flat_map(|name| texts(&self.0.join(name))).collect()
     }
@@ -77,7 +81,7 @@ impl Outside for Maildir {
     }
 }
 
-/// A bare repository, as a server holds it, whose branch `production` tells by its log how often it was moved.
+/// A bare repository, as a server keeps it. The log of its branch `production` shows how often the branch was moved.
 pub struct Branch(pub Repository);
 
 impl Branch {
@@ -102,7 +106,7 @@ impl Outside for Branch {
     }
 
     fn count(&self) -> usize {
-        // They are two files: while a git is between them, they are looked at again.
+        // The branch and its log are two files. While git has written only one of them, both are read again.
         until("branch that tells the same as its log", || {
             let log = fs::read_to_string(self.0.0.join("logs/refs/heads/production")).unwrap_or_default();
             let moves = log.lines().filter(|line| line.contains("holdshort: run")).count();
@@ -112,7 +116,7 @@ impl Outside for Branch {
     }
 }
 
-/// The books: the file of the ledger connector.
+/// The ledger: the file of the ledger connector.
 pub struct Books(pub PathBuf);
 
 impl Outside for Books {
@@ -133,11 +137,11 @@ impl Outside for Books {
 
     fn count(&self) -> usize {
         if !self.0.exists() {
-            // A host makes it when it is first started.
+            // A host makes the file when it is first started.
             return 0;
         }
         let books = Connection::open_with_flags(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
-        // One transaction, so that both sums are of the same moment.
+        // Both sums are read in one transaction, so that they are of the same moment.
         let books = books.unchecked_transaction().unwrap();
         let one = |sql: &str| books.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
         let to_acme = "FROM postings JOIN accounts ON accounts.number = account WHERE name = 'acme'";
@@ -148,7 +152,7 @@ impl Outside for Books {
     }
 }
 
-/// A real SMTP server in a process of its own: aiosmtpd, which files what it accepts into a Maildir.
+/// A real SMTP server in its own process: aiosmtpd, which stores the messages that it accepts in a Maildir.
 pub struct Relay {
     process: Child,
     port: u16,
@@ -157,14 +161,14 @@ pub struct Relay {
 
 impl Drop for Relay {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // The process may have ended by itself.
         drop(self.process.kill());
         drop(self.process.wait());
     }
 }
 
 impl Relay {
-    /// Starts one; nothing, and a word about it, where there is no aiosmtpd.
+    /// Starts the relay. Without aiosmtpd it returns `None` and notes that the test was skipped.
     pub fn start(folder: &Path) -> Option<Self> {
         let python = std::env::var("HOLDSHORT_AIOSMTPD").unwrap_or_else(|_| "python3".into());
         let probe = Command::new(&python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();
@@ -184,18 +188,19 @@ impl Relay {
         Some(relay)
     }
 
-    /// Everything it accepted, in no order.
+    /// Every message that the relay accepted, in any order.
     pub fn messages(&self) -> Vec<String> {
         texts(&self.mail.join("new")).into_iter().map(|text| text.replace('\r', "")).collect()
     }
 
-    /// What it accepted under one subject.
+    /// The messages that the relay accepted with this subject.
     pub fn mailbox(&self, subject: &str) -> Mailbox<'_> {
         Mailbox { relay: self, subject: subject.into() }
     }
 }
 
-/// A port at which a relay is too busy for the first who connects, and is the one behind it for everybody else.
+/// A port that answers the first client as a relay that is too busy, and connects every later client to the relay
+/// behind it.
 pub fn busy_at_first(relay: u16) -> u16 {
     let door = TcpListener::bind("localhost:0").unwrap();
     let port = door.local_addr().unwrap().port();
@@ -222,7 +227,7 @@ pub struct Mailbox<'a> {
 }
 
 impl Mailbox<'_> {
-    /// The messages, in no order.
+    /// The messages, in any order.
     pub fn messages(&self) -> Vec<String> {
         let wanted = format!("\nSubject: {}\n", self.subject);
         self.relay.messages().into_iter().filter(|text| text.contains(&wanted)).collect()

@@ -1,4 +1,4 @@
-//! What a test leaves out, said where a person sees it.
+//! Reports what a test leaves out, where a person sees it.
 #![allow(unreachable_pub, reason = "each test takes this file in where it needs it")]
 
 use std::fs::OpenOptions;
@@ -6,8 +6,8 @@ use std::io::Write;
 
 /// Says that the test on this thread leaves something out, and why.
 ///
-/// What a passing test prints, the test harness keeps to itself; what is written to stderr itself it does not see.
-/// `tests/run` names a file in `HOLDSHORT_SKIPPED`, and lists at its end what stands in it.
+/// The test harness captures what a passing test prints, but not what the test writes to stderr directly. `tests/run`
+/// names a file in `HOLDSHORT_SKIPPED`, and lists its content at the end.
 pub fn skipped(why: &str) {
     let line = format!("SKIPPED {}: {why}\n", std::thread::current().name().unwrap_or("a part of a test"));
     std::io::stderr().write_all(line.as_bytes()).unwrap();

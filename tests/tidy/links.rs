@@ -1,12 +1,12 @@
-//! The documents hold together: each relative link of a Markdown file leads to a file and a heading that exist, and each path that a document names
-//! from the top of the repository is there.
+//! Checks the documents: each relative link of a Markdown file must lead to a file and a heading that exist, and each
+//! path that a document names from the top of the repository must exist.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use crate::top;
 
-/// Folders that no document of the project is in.
+/// Folders without documents of the project.
 const LEFT_OUT: [&str; 3] = ["target", "node_modules", ".git"];
 
 #[test]
@@ -45,7 +45,7 @@ fn a_broken_link_is_found() {
     assert_eq!(slug("`run`: What's *new*, and [a link](x.md)?"), "run-whats-new-and-a-link");
 }
 
-/// How a path from the top of the repository begins.
+/// The beginnings of a path from the top of the repository.
 const TOP: [&str; 7] = ["host/", "tests/", "wit/", "guest-examples/", ".ci/", ".github/", ".cargo/"];
 
 /// The Markdown files under a folder.
@@ -66,7 +66,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// The words of code in a document that are paths from the top of the repository.
+/// The words in code spans of a document that are paths from the top of the repository.
 fn named(text: &str) -> impl Iterator<Item = &str> {
     let mut fenced = false;
     let lines = text.lines().filter(move |line| {
@@ -79,7 +79,7 @@ fn named(text: &str) -> impl Iterator<Item = &str> {
     words.filter(is_path).filter(|word| TOP.iter().any(|top| word.starts_with(top)))
 }
 
-/// The text of a document without its code, in which brackets are no links.
+/// The text of a document without its code, because brackets in code are not links.
 fn prose(text: &str) -> String {
     let mut fenced = false;
     let lines = text.lines().filter(|line| {
@@ -90,7 +90,7 @@ fn prose(text: &str) -> String {
     lines.map(|line| line.split('`').step_by(2).collect::<Vec<_>>().join("`") + "\n").collect()
 }
 
-/// The links of a document that lead nowhere, each in a line.
+/// The links of a document that lead nowhere, one per line.
 fn broken(path: &Path, text: &str) -> Vec<String> {
     let prose = prose(text);
     let targets = prose.split("](").skip(1).filter_map(|rest| rest.split([')', ' ']).next());
@@ -104,7 +104,7 @@ fn broken(path: &Path, text: &str) -> Vec<String> {
     lost.map(|target| format!("{}: the link `{target}` leads nowhere", path.display())).collect()
 }
 
-/// The anchors that GitHub gives to the headings of a document.
+/// The anchors that GitHub makes for the headings of a document.
 fn headings(text: &str) -> BTreeSet<String> {
     let mut fenced = false;
     let mut found = BTreeSet::new();
@@ -122,7 +122,7 @@ fn headings(text: &str) -> BTreeSet<String> {
     found
 }
 
-/// A heading as an anchor: lower case, links by their text, spaces as `-`, without other punctuation.
+/// The anchor of a heading: lower case, the text of links, `-` for spaces, and no other punctuation.
 fn slug(title: &str) -> String {
     let text: String = title
         .split('[')

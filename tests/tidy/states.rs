@@ -1,24 +1,24 @@
-//! States are compared as variants, not as text: a slip in a variant's name does not compile.
+//! States are compared as enum variants and not as text, so that a mistake in a variant's name does not compile.
 
 use super::{code_of, sources, top};
 
-/// The files that give states their names.
+/// The files that define the names of states.
 const NAMED: [&str; 3] = ["host/gate/src/phase.rs", "host/gate/src/run.rs", "host/gate/src/wait_end.rs"];
 
-/// Lines that compare such a word and mean something else by it.
+/// Lines that compare such a word with another meaning.
 const OTHERS: [(&str, &str); 2] = [
-    // Words of a test program's report.
+    // Words in the report of a test program.
     ("host/connectors/src/checks/counts.rs", "failed"),
     ("host/connectors/src/checks/counts.rs", "finished"),
 ];
 
-/// The names in a file's `named!` enums.
+/// The names in the `named!` enums of a file.
 fn names(code: &str) -> Vec<&str> {
     let enums = code.split("named! {").skip(1).filter_map(|rest| rest.split("\n}").next());
     enums.flat_map(str::lines).filter_map(|line| line.split_once(" = \"")?.1.strip_suffix("\",")).collect()
 }
 
-/// Whether a line of code or of a template compares a value with the literal of this name, or has it in a pattern.
+/// Whether a line of code or of a template compares a value with this name as text, or has the name in a pattern.
 fn compares(line: &str, name: &str) -> bool {
     let literal = format!("\"{name}\"");
     let around = line.match_indices(&literal).map(|(at, found)| (&line[..at], &line[at + found.len()..]));

@@ -1,6 +1,7 @@
-//! The figures of a checkout: how long its files and functions are, how much of it is documentation, and how much a maintainer has to keep in mind.
+//! The figures of a checkout: the length of its files and functions, its share of documentation, and how many things a
+//! maintainer must remember.
 //!
-//! Figures of two checkouts by the same count can be compared; `tidy` holds the limits.
+//! Two checkouts can be compared by the same figures. The test `tidy` checks the limits.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -8,7 +9,7 @@ use std::path::Path;
 
 use crate::sources::{self, Source};
 
-/// Names of phases of a call and of states of a run, as the journal and the API write them.
+/// The names of a call's phases and a run's states, as the journal and the API write them.
 const PHASES: [&str; 20] = [
     "held",
     "cleared",
@@ -31,10 +32,10 @@ const PHASES: [&str; 20] = [
     "sleeping",
     "delayed",
 ];
-/// A one-line doc of at most so many words says what the name says.
+/// A one-line doc comment with at most this many words only repeats the name.
 const FEW_WORDS: usize = 3;
 
-/// Each figure with its name, of the checkout in `top`.
+/// The figures of the checkout in `top`, each with its name.
 pub fn figures(top: &Path) -> io::Result<Vec<(&'static str, String)>> {
     let all = sources::sources(top, "host")?;
     let files = all.iter().map(|source| source.code.lines().count()).collect();
@@ -69,7 +70,7 @@ fn names_a_phase(line: &str) -> bool {
     !line.starts_with("//") && PHASES.iter().any(|phase| line.contains(&format!("\"{phase}\"")))
 }
 
-/// Doc comments that are one line of few words, with no other doc line before or after.
+/// The number of doc comments of one line with few words, without a doc line before or after.
 fn short_docs(all: &[Source]) -> usize {
     let short = |source: &Source| {
         let lines: Vec<&str> = source.code.lines().map(str::trim).collect();
@@ -83,7 +84,7 @@ fn short_docs(all: &[Source]) -> usize {
     all.iter().map(short).sum()
 }
 
-/// How many structs, enums and traits there are, and how many different names they have.
+/// The number of structs, enums and traits, and the number of their different names.
 fn types(all: &[Source]) -> (usize, usize) {
     let name = |line: &str| {
         let mut words = line
@@ -95,7 +96,7 @@ fn types(all: &[Source]) -> (usize, usize) {
     (names.len(), names.iter().collect::<BTreeSet<_>>().len())
 }
 
-/// How many packages the workspace has below `host`, without those of its tests.
+/// The number of packages of the workspace below `host`, without the packages of its tests.
 fn packages(top: &Path) -> io::Result<usize> {
     let below = std::fs::read_dir(top.join("host"))?.collect::<io::Result<Vec<_>>>()?;
     let below = below.iter().filter(|entry| entry.path().join("Cargo.toml").is_file()).count();

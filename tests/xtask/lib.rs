@@ -1,4 +1,4 @@
-//! What the maintainer's commands and the tests that read the sources share.
+//! What the maintainers' commands and the tests that read the sources share.
 
 pub mod figures;
 pub mod sources;

@@ -1,4 +1,5 @@
-//! The commands of a maintainer. Each is one or two cargo commands or scripts, which can be run by hand as well.
+//! The commands for maintainers. Each runs one or two cargo commands or scripts, which a maintainer can also run by
+//! hand.
 //!
 //! ```text
 //! cargo xtask check          format, lints and tidy: before each commit
@@ -35,14 +36,15 @@ fn main() -> ExitCode {
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The lints of the packages without their tests: the tests of the host take a minute more, and `.ci/run` has them.
+/// The lints cover the packages without their tests. The tests of the host need a minute more, and `.ci/run` checks
+/// them.
 fn check() -> bool {
     run(&["cargo", "fmt", "--all", "--check"])
         && run(&["cargo", "clippy", "--workspace", "--locked", "--quiet", "--", "-D", "warnings"])
         && run(&["cargo", "test", "--package", "xtask", "--locked", "--quiet"])
 }
 
-/// The names and lines of a panic's backtrace are in `holdshort.debug`, which the program finds in its own folder.
+/// The names and lines of a panic's backtrace are in `holdshort.debug`, which the program looks for in its own folder.
 fn dist() -> bool {
     let (built, folder) = ("target/dist/holdshort", "target/handout");
     let (program, debug) = (format!("{folder}/holdshort"), format!("{folder}/holdshort.debug"));
@@ -53,7 +55,7 @@ fn dist() -> bool {
         && run(&["ls", "-l", folder])
 }
 
-/// Runs a command in the top folder of the project; true if it succeeded.
+/// Runs a command in the top folder of the project, and returns true if it succeeded.
 fn run(command: &[&str]) -> bool {
     let [program, arguments @ ..] = command else { return false };
     match Command::new(program).args(arguments).current_dir(top()).status() {
@@ -65,7 +67,7 @@ fn run(command: &[&str]) -> bool {
     }
 }
 
-/// Prints the figures of a checkout; true if all of its sources could be read.
+/// Prints the figures of a checkout, and returns true if all its sources could be read.
 fn show(top: &Path) -> bool {
     let figures = xtask::figures::figures(top);
     match &figures {

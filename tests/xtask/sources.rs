@@ -1,13 +1,13 @@
-//! The sources of a checkout as lines, for the tests that hold their shape and for the figures about it.
+//! The sources of a checkout as lines: for the tests that check their form, and for the figures about them.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
 /// A Rust file without its unit tests.
 pub struct Source {
-    /// From the top of the checkout, with `/` between its parts.
+    /// The path from the top of the checkout, with `/` between its parts.
     pub path: String,
-    /// Up to the unit tests, which stand last.
+    /// The code up to the unit tests, which stand at the end of the file.
     pub code: String,
 }
 
@@ -25,7 +25,7 @@ pub struct Function {
 /// A folder or a file cannot be read.
 pub fn sources(top: &Path, folder: &str) -> io::Result<Vec<Source>> {
     let (mut found, mut folders) = (Vec::new(), vec![top.join(folder)]);
-    // A room may be a single file, with a folder of its tests beside it.
+    // A module may be a single file, with a folder of its tests beside it.
     let file = top.join(folder).with_extension("rs");
     if file.is_file() {
         found.push(source(top, &file)?);
@@ -49,7 +49,7 @@ fn source(top: &Path, path: &PathBuf) -> io::Result<Source> {
     Ok(Source { path: name, code: code(&std::fs::read_to_string(path)?).to_owned() })
 }
 
-/// The text up to the unit tests.
+/// The text before the unit tests.
 pub fn code(text: &str) -> &str {
     let is_tests = |at: &usize| {
         text.get(*at..).is_some_and(|from| from.lines().nth(1).is_some_and(|line| line.ends_with("mod tests {")))
@@ -58,7 +58,8 @@ pub fn code(text: &str) -> &str {
     tests.and_then(|at| text.get(..at)).unwrap_or(text)
 }
 
-/// The functions of formatted code: each ends at the first line that closes at its own indentation.
+/// The functions of formatted code. A function ends at the first line that closes a brace at the function's own
+/// indentation.
 pub fn functions(code: &str) -> Vec<Function> {
     let lines: Vec<&str> = code.lines().collect();
     let from = |start: usize| lines.iter().skip(start);
@@ -66,7 +67,7 @@ pub fn functions(code: &str) -> Vec<Function> {
         let mut words = line.split_whitespace().take_while(|word| !word.contains('(') || word.starts_with("pub("));
         words.any(|word| word == "fn") && !line.trim_start().starts_with("//")
     };
-    // A trait's function may have no body: then a `;` comes before any `{`.
+    // A function of a trait may have no body. Then a `;` comes before any `{`.
     let has_body =
         |start| from(start).find(|line| line.ends_with([';', '{', '}'])).is_some_and(|line| !line.ends_with(';'));
     let starts = lines.iter().enumerate().filter(|(start, line)| is_function(line) && has_body(*start));
