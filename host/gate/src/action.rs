@@ -1,4 +1,4 @@
-//! What an agent proposes: a capability, its typed arguments, and the code that asks.
+//! What an agent proposes: a capability, its typed arguments, and the component that makes the call.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,10 +9,10 @@ use serde_json::Value;
 use crate::ids::Digest;
 use crate::wit_type::{FunctionType, Mismatch};
 
-/// The version of the canonical form; part of every action digest.
+/// The version of the canonical form. It is part of every action digest.
 const ACTION_FORMAT: u32 = 1;
 
-/// The parameter with the agent's reasons. They are shown as the agent's own words, so an edit may not change them.
+/// The parameter with the agent's reasons. Reviewers see them as the agent's own words, so an edit may not change them.
 pub const RATIONALE: &str = "rationale";
 
 /// One WIT function that the host offers, with its version, written `holdshort:agent/email@0.1.0#send-email`.
@@ -24,7 +24,7 @@ pub struct Capability {
 }
 
 impl Capability {
-    /// A function of an interface, both as WIT spells them; the interface carries its version, if it has one.
+    /// A function of an interface, both spelled as in WIT. The interface includes its version, if it has one.
     pub fn new(interface: &str, function: &str) -> Result<Self, NotACapability> {
         format!("{interface}#{function}").parse()
     }
@@ -82,7 +82,8 @@ impl fmt::Display for Capability {
     }
 }
 
-/// A capability, its normalised arguments and the component that asks for it: the one value that is shown, digested, decided on and executed.
+/// A capability, its normalised arguments and the component that makes the call. This one value is shown, digested,
+/// decided on and executed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Action {
     component: Digest,
@@ -134,7 +135,8 @@ impl Action {
         canonical(&self.arguments)
     }
 
-    /// RFC 8785 bytes of arguments, capability, component and format version. The digest covers these bytes, and an operator's program reads them.
+    /// RFC 8785 bytes of arguments, capability, component and format version. The digest covers these bytes, and an
+    /// operator's program reads them.
     pub fn canonical(&self) -> String {
         let head = format!("{{\"arguments\":{},\"capability\":", self.canonical_arguments());
         head + &format!("\"{}\",\"component\":\"{}\",\"format\":{ACTION_FORMAT}}}", self.capability, self.component)
@@ -146,8 +148,8 @@ impl Action {
     }
 }
 
-/// RFC 8785 text of a JSON value. A value has one only if its numbers are finite, which a JSON value's always are;
-/// serde_json's own spelling (sorted keys, deterministic) stands in should the library ever refuse one.
+/// RFC 8785 text of a JSON value. The form exists for every value with finite numbers, and all numbers of a JSON value
+/// are finite. If the library refuses a value nevertheless, serde_json's own text (sorted keys, deterministic) is used.
 pub(crate) fn canonical(value: &Value) -> String {
     serde_json_canonicalizer::to_string(value).unwrap_or_else(|_| value.to_string())
 }

@@ -1,4 +1,4 @@
-//! Who must decide, and whether those who did are enough.
+//! Who must decide on a call, and whether the decisions so far are enough.
 
 use std::collections::BTreeSet;
 
@@ -6,18 +6,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::Time;
 
-/// Some of the people whom the host knows.
+/// A set of the reviewers that the host knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reviewers {
-    /// Everyone whom the host knows as a reviewer.
+    /// Every reviewer that the host knows.
     Any,
-    /// These, by name.
+    /// These reviewers, by name.
     Named(Vec<String>),
 }
 
 impl Reviewers {
-    /// Whether this person is among them.
+    /// Whether the set includes the reviewer with this name.
     pub fn include(&self, name: &str) -> bool {
         match self {
             Self::Any => true,
@@ -25,7 +25,7 @@ impl Reviewers {
         }
     }
 
-    /// Whether everyone of `self` is one of `other`.
+    /// Whether every reviewer of `self` is also in `other`.
     pub fn are_within(&self, other: &Self) -> bool {
         match self {
             Self::Any => *other == Self::Any,
@@ -33,7 +33,7 @@ impl Reviewers {
         }
     }
 
-    /// Those who are among both.
+    /// The reviewers that are in both sets.
     #[must_use]
     pub fn both(&self, other: &Self) -> Self {
         match (self, other) {
@@ -42,7 +42,7 @@ impl Reviewers {
         }
     }
 
-    /// Those of both.
+    /// The reviewers of either set.
     #[must_use]
     pub fn and(&self, more: &Self) -> Self {
         let (Self::Named(ours), Self::Named(theirs)) = (self, more) else { return Self::Any };
@@ -51,12 +51,12 @@ impl Reviewers {
     }
 }
 
-/// So many of these must approve.
+/// A group of reviewers, and how many of them must approve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Demand {
-    /// The people whose approval counts for it.
+    /// The reviewers whose approval counts for the demand.
     pub reviewers: Reviewers,
-    /// How many different people; at least 1.
+    /// How many different reviewers must approve; at least 1.
     pub quorum: u32,
 }
 
@@ -67,92 +67,92 @@ impl Demand {
     }
 }
 
-/// Further people who may decide when nobody has decided in time, and for how long.
+/// Further reviewers who may decide if a deadline passes without a decision, and the time that they get.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Escalation {
-    /// The people whose approval counts for every demand from then on.
+    /// The reviewers whose approval counts for every demand after the escalation.
     pub reviewers: Reviewers,
-    /// How long after the escalation the approval lapses, or escalates again, in milliseconds.
+    /// How long after the escalation the approval expires, or escalates again, in milliseconds.
     pub within_ms: u64,
 }
 
-/// What it takes to clear a held call.
+/// Who must approve a held call, and within which limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
-    /// The stages in order; all demands of a stage must be met before the next begins. There is at least one stage, with at least one demand.
+    /// The stages in order: at least one, each with a demand. A stage begins once the demands before it are met.
     pub stages: Vec<Vec<Demand>>,
-    /// Whether the person who started the run, or edited the action, is barred from approving it.
+    /// Whether four-eyes applies: the person who started the run or edited the action may not approve the action.
     pub four_eyes: bool,
-    /// How many different people must reject it before it is rejected. With 1, each has a veto.
+    /// How many different reviewers must reject the call before it is rejected. With 1, each reviewer has a veto.
     pub rejections: u32,
-    /// When the approval lapses, or is escalated for the first time; never, if absent.
+    /// When the approval expires or first escalates. If absent, the approval never expires.
     pub expires_at: Option<Time>,
-    /// What happens then, in order; after the last of them it lapses.
+    /// The escalations in order. The approval expires at the deadline after the last escalation.
     pub escalations: Vec<Escalation>,
-    /// The people who may make a standing grant with their approval, if they can clear the call alone.
+    /// The reviewers who may make a grant with their approval, if they can clear the call alone.
     pub grantors: Reviewers,
     /// The largest time between the reviewer's sign-in and the approval, in milliseconds.
     pub sign_in_within_ms: Option<u64>,
-    /// How long after it was cleared the effect may still start, in milliseconds.
+    /// How long after the clearance the effect may still start, in milliseconds.
     pub start_within_ms: u64,
 }
 
 /// One reviewer's approval or rejection of one clearance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vote {
-    /// Who.
+    /// Who decided.
     pub reviewer: String,
     /// The absent reviewer, if the vote was by delegation.
     pub stands_for: Option<String>,
-    /// When.
+    /// When the decision was made.
     pub at: Time,
-    /// The stage for which it counts, from 0.
+    /// The stage for which the vote counts, from 0.
     pub stage: usize,
 }
 
 impl Vote {
-    /// The person whose right to decide it used: the absent reviewer, or the reviewer.
+    /// The reviewer whose right to decide is used: the absent reviewer of a delegation, or else the reviewer who voted.
     pub fn right_of(&self) -> &str {
         self.stands_for.as_deref().unwrap_or(&self.reviewer)
     }
 
-    /// Whether this person voted or was represented: neither may vote again.
+    /// Whether this reviewer voted or was represented by a delegate. In both cases the reviewer may not vote again.
     pub fn is_of(&self, name: &str) -> bool {
         self.reviewer == name || self.stands_for.as_deref() == Some(name)
     }
 }
 
-/// Why a person may not decide on a call.
+/// Why a reviewer may not decide on a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotEligible {
-    /// Not among the named reviewers.
+    /// The requirement does not name the reviewer.
     #[error("other reviewers decide on this call: its requirement does not name you")]
     NotNamed,
-    /// Among those of a later stage.
+    /// The requirement names the reviewer for a later stage.
     #[error("an earlier stage must be approved before yours")]
     NotYet,
-    /// Among those of an earlier stage, which is done.
+    /// The requirement names the reviewer for an earlier stage only, which is approved already.
     #[error("your stage is approved already: other reviewers must approve this call now")]
     NotAnyMore,
-    /// A deputy whose own approval is needed in a later stage.
+    /// The delegate's own approval is needed in a later stage.
     #[error("a later stage needs your own approval: you cannot approve this stage as a delegate")]
     NeededLater,
-    /// A deputy of a person who has said the opposite.
+    /// The absent reviewer has decided the opposite in their own name.
     #[error("the reviewer you act for has decided otherwise: a delegate cannot overrule them")]
     SaidOtherwise,
-    /// Four-eyes: started the run.
+    /// Four-eyes: the reviewer started the run.
     #[error("the person who started the run cannot approve its calls (four-eyes)")]
     StartedTheRun,
-    /// Four-eyes: edited the action.
+    /// Four-eyes: the reviewer edited the action.
     #[error("the person who edited the action cannot approve it (four-eyes)")]
     EditedIt,
-    /// Signed in too long ago.
+    /// The reviewer signed in too long ago.
     #[error("you signed in too long ago to approve this: sign in again")]
     SignInAgain,
 }
 
 impl Requirement {
-    /// One demand and nothing else: no four-eyes, no time limit, and each reviewer may reject the call alone.
+    /// A requirement with one demand: no four-eyes, no deadline, and each reviewer may reject the call alone.
     pub fn plain(reviewers: Reviewers, quorum: u32, start_within_ms: u64) -> Self {
         Self {
             stages: vec![vec![Demand { reviewers, quorum }]],
@@ -166,19 +166,19 @@ impl Requirement {
         }
     }
 
-    /// Whether `reviewer` is among those of any stage, or of the first `level` escalations.
+    /// Whether a stage or one of the first `level` escalations names `reviewer`.
     pub fn admits(&self, reviewer: &str, level: usize) -> Result<(), NotEligible> {
         let named = (0..self.stages.len()).any(|stage| self.admits_in(reviewer, stage, level));
         if named { Ok(()) } else { Err(NotEligible::NotNamed) }
     }
 
-    /// Whether `reviewer` is among those of this stage, or of the first `level` escalations.
+    /// Whether this stage or one of the first `level` escalations names `reviewer`.
     pub fn admits_in(&self, reviewer: &str, stage: usize, level: usize) -> bool {
         let demands = self.stages.get(stage).into_iter().flatten();
         demands.map(|demand| &demand.reviewers).chain(self.escalated(level)).any(|of| of.include(reviewer))
     }
 
-    /// Those whom the first `level` escalations admit.
+    /// The reviewers of the first `level` escalations.
     pub fn escalated(&self, level: usize) -> impl Iterator<Item = &Reviewers> {
         self.escalations.iter().take(level).map(|escalation| &escalation.reviewers)
     }
@@ -194,7 +194,7 @@ impl Requirement {
         Ok(())
     }
 
-    /// Whether a standing grant of `by` is enough: `by` alone could clear the call, and is one of the grantors.
+    /// Whether `by` may make a grant: `by` alone could clear the call, and is one of the grantors.
     pub fn may_be_granted_by(&self, by: &str, started_by: &str, edited_by: Option<&str>) -> bool {
         let alone = |demand: &Demand| demand.quorum <= 1 && demand.reviewers.include(by);
         self.stages.len() == 1
@@ -204,12 +204,12 @@ impl Requirement {
             && self.grantors.include(by)
     }
 
-    /// Whether `reviewer` is needed in a later stage. A person counts once, so a deputy in this stage would be missing there.
+    /// Whether a later stage names `reviewer`, and so lacks their vote if they approve now as a delegate.
     pub fn asks_later(&self, reviewer: &str, stage: usize) -> bool {
         (stage + 1..self.stages.len()).any(|later| self.admits_in(reviewer, later, 0))
     }
 
-    /// How many more people each demand of a stage needs, in order.
+    /// How many more reviewers each demand of a stage needs, in the order of the demands.
     pub fn missing(&self, stage: usize, level: usize, votes: &[Vote]) -> Vec<u32> {
         let now = || votes.iter().filter(|vote| vote.stage == stage);
         let counts = |demand: &Demand| {
@@ -223,19 +223,19 @@ impl Requirement {
         self.stages.get(stage).into_iter().flatten().map(counts).collect()
     }
 
-    /// How many more people must approve at least, from a stage on: one person may count for several demands of a stage, and for one stage only.
+    /// The smallest number of reviewers who must still approve, from a stage on; each counts for one stage only.
     pub fn still_needed(&self, stage: usize, level: usize, votes: &[Vote]) -> u32 {
         let later = (stage + 1..self.stages.len()).map(|later| self.still_missing(later, level, &[]));
         later.fold(self.still_missing(stage, level, votes), u32::saturating_add)
     }
 
-    /// The same in one stage.
+    /// The smallest number of reviewers who must still approve in one stage.
     pub(crate) fn still_missing(&self, stage: usize, level: usize, votes: &[Vote]) -> u32 {
         self.missing(stage, level, votes).into_iter().max().unwrap_or(0)
     }
 
-    /// The requirement of an edit for which policy asks `new`: the stricter of both, after `level` escalations.
-    /// People of an escalation count for the earlier demands, also where policy asks for the same demand again.
+    /// The requirement of an edit after `level` escalations: the stricter of this one and policy's requirement `new`.
+    /// Reviewers of an escalation also count for a demand that is in both requirements.
     #[must_use]
     pub fn for_an_edit(&self, new: &Self, level: usize, expires_at: Option<Time>) -> Self {
         let mut more = new.clone();
@@ -245,7 +245,7 @@ impl Requirement {
         self.once_escalated(level, expires_at).strictest(&more)
     }
 
-    /// The requirement of a new revision after `level` escalations, which lapses at `expires_at`. People of an escalation stay.
+    /// The requirement of a new revision after `level` escalations. It keeps the reviewers of these escalations.
     #[must_use]
     pub fn once_escalated(&self, level: usize, expires_at: Option<Time>) -> Self {
         let mut now = self.clone();
@@ -257,8 +257,8 @@ impl Requirement {
         now
     }
 
-    /// The stricter of two requirements in each part, so that neither loosens the other. The demands of both stand beside each other in a stage,
-    /// unless one covers the other. The requirement with the shorter time also says what happens when that time is over.
+    /// The stricter of two requirements in each part. A stage has the demands of both, except those that another demand
+    /// covers. The deadline and the escalations are those of the requirement with the earlier deadline.
     #[must_use]
     pub fn strictest(&self, other: &Self) -> Self {
         let mut stages = Vec::new();
@@ -282,7 +282,7 @@ impl Requirement {
     }
 }
 
-/// The demands without those that others cover.
+/// The demands, without those that another demand covers.
 fn distinct(demands: Vec<Demand>) -> Vec<Demand> {
     let mut kept: Vec<Demand> = Vec::new();
     for demand in demands {
@@ -294,7 +294,7 @@ fn distinct(demands: Vec<Demand>) -> Vec<Demand> {
     kept
 }
 
-/// The people who voted, each counted once.
+/// The reviewers whose right was used, each counted once.
 pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a str> {
     votes.map(Vote::right_of).collect()
 }

@@ -1,4 +1,4 @@
-//! How attempts change a call: an attempt begins, ends, is postponed or is in doubt, and a person settles a doubt.
+//! How attempts change a call: an attempt begins, ends, is postponed or is in doubt, and a reviewer resolves the doubt.
 
 use crate::call::{Call, LookedUp, PutOff};
 use crate::decision::Resolution;
@@ -6,7 +6,8 @@ use crate::ids::Time;
 use crate::phase::Phase;
 
 impl Call {
-    /// From here on the effect may have happened. The phase before is kept: the call returns to it if the attempt is postponed.
+    /// From here on the effect may have happened. The call keeps its earlier phase, and returns to that phase if the
+    /// attempt is postponed.
     pub(crate) fn started(&mut self, attempt: u32, at: Time) {
         self.attempts = attempt;
         self.started_at = Some(at);
@@ -15,13 +16,14 @@ impl Call {
         self.started_from = Some(std::mem::replace(&mut self.phase, Phase::Started));
     }
 
-    /// The attempt certainly did not happen, and another one is allowed: the call has its earlier clearance again, with the same time limit.
+    /// The attempt certainly did not happen, and another attempt is allowed: the call has its earlier clearance again,
+    /// with the same time limit.
     pub(crate) fn put_off(&mut self, until: Time, reason: &str) {
         self.put_off = Some(PutOff { until, reason: reason.to_owned() });
         self.phase = self.started_from.take().unwrap_or(Phase::Held);
     }
 
-    /// An outcome without a lookup keeps the finding of an earlier lookup.
+    /// Keeps what a lookup found. An outcome without a lookup does not remove the finding of an earlier lookup.
     pub(crate) fn looked_up(&mut self, evidence: Option<&String>, at: Time) {
         if let Some(evidence) = evidence {
             self.looked_up = Some(LookedUp { at, evidence: evidence.clone() });

@@ -1,8 +1,10 @@
-//! Calls that wait beside a proposal: the same thing once more, or another one about the same. They are found in the transaction that writes the
-//! proposal, so that of two calls that are proposed at the same time the later one lists the earlier.
+//! Calls that wait beside a proposal: calls with the same effect, or about the same subject. The list is made in the
+//! transaction that writes the proposal, so that of two calls proposed at the same time the later call lists the
+//! earlier one.
 //!
-//! **Invariant:** A listed call is recognised in the books by its effect's key and by the action that was shown; an edited call does something
-//! that was not shown. A call that comes later changes no digest: pages and the endpoint name it beside, live.
+//! **Invariant:** A connector recognises the effect of a listed call by the effect's key and by the digest of the
+//! effect that was shown. An edit changes that digest, so the connector does not recognise the effect of an edited
+//! call. A call that comes later changes no digest of this proposal: pages and the API read such calls anew each time.
 
 use serde_json::{Value, json};
 
@@ -13,15 +15,16 @@ use crate::condition;
 use crate::ids::{CallId, Digest};
 use crate::phase::Phase;
 
-/// The largest number of calls listed beside a proposal; the oldest are listed. The effect of a call that is not listed asks a person again.
+/// The largest number of calls listed beside a proposal; the oldest calls are listed. If the effect of a call that is
+/// not listed happens first, the proposal is held again.
 pub const LISTED_MAX: usize = 32;
 
-/// The digests by which other calls are found.
+/// The digests by which other calls with the same effect or the same subject are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Likeness {
     /// The digest of the proposal's effect.
     pub deed: Digest,
-    /// The digest of its subject, such as a payee, if its preconditions name one.
+    /// The digest of the proposal's subject, such as a payee, if the preconditions name a subject.
     pub about: Option<Digest>,
 }
 
@@ -32,8 +35,8 @@ impl Likeness {
     }
 }
 
-/// The digest of an action's effect: its capability and its arguments without the rationale, whichever agent or run proposes it.
-/// So a different wording of the reasons gives the same digest.
+/// The digest of an action's effect, from its capability and its arguments without the rationale. The agent, the run
+/// and the wording of the reasons do not change the digest.
 pub fn deed(capability: &Capability, arguments: &Value) -> Digest {
     let mut arguments = arguments.clone();
     if let Some(fields) = arguments.as_object_mut() {
@@ -43,7 +46,7 @@ pub fn deed(capability: &Capability, arguments: &Value) -> Digest {
 }
 
 impl Proposal {
-    /// The digests by which other calls are found.
+    /// The digests by which other calls with the same effect or the same subject are found.
     pub fn likeness(&self) -> Likeness {
         let capability = self.action.capability();
         let about = condition::about(&self.preconditions);
@@ -60,7 +63,7 @@ impl Proposal {
 }
 
 impl Call {
-    /// The digests by which other calls find it, while its effect or its answer may still come.
+    /// The digests by which other calls find this call; `None` once its effect or its answer can no longer come.
     pub fn likeness(&self) -> Option<Likeness> {
         match &self.phase {
             Phase::Held | Phase::Cleared { .. } | Phase::Approved { .. } | Phase::Started | Phase::InDoubt { .. } => {
@@ -77,7 +80,7 @@ impl Call {
         }
     }
 
-    /// Its entry in the lists of other calls.
+    /// The entry for this call in the lists of other calls.
     pub fn listed_as(&self, id: CallId) -> Option<Beside> {
         let proposal = self.proposal()?;
         let deed = deed(proposal.action.capability(), proposal.action.arguments());

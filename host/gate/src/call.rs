@@ -1,4 +1,4 @@
-//! The life of one consequential call: one state, one `apply`; recovery goes through the same function.
+//! The life of one consequential call: one state, changed by one function, `apply`. Recovery uses the same function.
 
 use crate::action::Action;
 use crate::approval::{Requirement, Vote};
@@ -9,52 +9,52 @@ use crate::grant::Granted;
 use crate::ids::{CallNumber, Digest, Time};
 use crate::phase::{Answer, Phase};
 
-/// A decision and when it was written.
+/// A decision and the time at which it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decided {
-    /// When.
+    /// When the decision was written.
     pub at: Time,
-    /// What.
+    /// The decision.
     pub decision: Decision,
 }
 
-/// What a lookup found, in words, and when that was written.
+/// What a lookup found, in words, and the time at which the finding was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookedUp {
-    /// When.
+    /// When the finding was written.
     pub at: Time,
-    /// What was looked at, and what it showed.
+    /// What the lookup looked at, and what it showed.
     pub evidence: String,
 }
 
-/// An attempt that certainly did not happen and is made again.
+/// An attempt that certainly did not happen, so that another attempt is made later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PutOff {
-    /// Not before this time.
+    /// The next attempt starts at this time at the earliest.
     pub until: Time,
-    /// Why it did not happen.
+    /// Why the attempt did not happen.
     pub reason: String,
 }
 
 /// The content of a call: a proposal, or the action alone if the call was refused at once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallContent {
-    /// Put to policy and people.
+    /// The proposal, on which policy and reviewers decide.
     Proposed(Box<Proposal>),
-    /// Refused before that.
+    /// The action of a call that was refused.
     Refused(Box<Action>),
 }
 
 /// One consequential call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Call {
-    /// Its number within the run.
+    /// The call's number within the run.
     pub number: CallNumber,
-    /// When it was proposed.
+    /// When the call was proposed.
     pub proposed_at: Time,
-    /// What it is about now.
+    /// The present content of the call.
     pub matter: CallContent,
-    /// 1, and one more for each edit and change of facts.
+    /// 1, and one more for each edit and each change of facts.
     pub revision: u32,
     /// The digest that a decision must name now.
     pub clearance: Option<Digest>,
@@ -62,23 +62,24 @@ pub struct Call {
     pub edited_by: Option<String>,
     /// Approvals of the current clearance.
     pub votes: Vec<Vote>,
-    /// Rejections of the current clearance, counted apart.
+    /// Rejections of the current clearance. They are counted separately from the approvals.
     pub rejections: Vec<Vote>,
-    /// The stage that is decided on, from 0.
+    /// The stage that needs approvals now, from 0.
     pub stage: usize,
-    /// How often it was escalated.
+    /// How often the call was escalated.
     pub level: usize,
     /// When the current revision began.
     pub revised_at: Time,
-    /// The last escalation, or else the beginning of the revision. The time of an escalation counts from here.
+    /// When the last escalation happened, or else when the revision began. The time of an escalation counts from here.
     pub waits_since: Time,
-    /// When it was cleared or approved; absent once it certainly did not happen. Running totals count by this time.
+    /// When the call was cleared or approved, for running totals; absent again once the effect certainly did not
+    /// happen.
     pub counted_at: Option<Time>,
-    /// The standing grant that was made with it.
+    /// The grant that was made with the call.
     pub granted: Option<Granted>,
-    /// Every decision ever made on it, oldest first.
+    /// Every decision ever made on the call, oldest first.
     pub decisions: Vec<Decided>,
-    /// What changed, if it was held again.
+    /// What changed, if the call was held again.
     pub reheld: Option<String>,
     /// How many attempts were begun.
     pub attempts: u32,
@@ -86,33 +87,33 @@ pub struct Call {
     pub started_from: Option<Phase>,
     /// The last attempt, while it is postponed.
     pub put_off: Option<PutOff>,
-    /// Whether an earlier attempt is still in doubt, because a person ordered "send again".
+    /// Whether an earlier attempt is still in doubt, because a reviewer resolved the doubt with "send again".
     pub sent_again: bool,
     /// When the last attempt was begun.
     pub started_at: Option<Time>,
     /// The finding of the last lookup of the current attempt, conclusive or not.
     pub looked_up: Option<LookedUp>,
-    /// When its last event was written. For a call that is over, this is its end.
+    /// When the last event of the call was written. For a call that is over, this is the time of its end.
     pub changed_at: Time,
-    /// Where it stands.
+    /// The phase of the call.
     pub phase: Phase,
 }
 
-/// The name that stands for "the call had to be decided again" as the revoker of a grant. No reviewer has this name, because names have no space.
+/// Stands in place of a revoker's name if changed facts ended the grant. A reviewer's name has no space.
 const FACTS: &str = "changed facts";
 
 /// An event that cannot follow the events before it: the journal was damaged or written by another program.
 #[derive(Debug, thiserror::Error)]
 #[error("the event `{event}` cannot follow {place}")]
 pub struct Inconsistent {
-    /// The event's kind.
+    /// The kind of the event.
     pub event: String,
-    /// Where it was met.
+    /// The call or the state that the event cannot follow.
     pub place: String,
 }
 
 impl Call {
-    /// The call that an opening event brings to life, or nothing if the event opens none.
+    /// The call that the event opens; `None` if the event opens no call.
     pub fn open(event: &Event, at: Time) -> Option<Self> {
         let new = |number: &CallNumber, matter, clearance: Option<&Digest>, phase| Self {
             number: *number,
@@ -158,9 +159,9 @@ impl Call {
         }
     }
 
-    /// Follows one event of this call.
+    /// Changes the call as one event of this call says.
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
-        // The life of a grant is no part of the life of its call.
+        // The life of a grant is not part of the life of its call.
         if !matches!(event, Event::GrantRevoked { .. }) {
             self.changed_at = at;
         }
@@ -234,7 +235,7 @@ impl Call {
         self.clearance = Some(clearance);
         self.reheld = None;
         self.started_from = None;
-        // The approval of the grant has fallen, so the grant has fallen too.
+        // The approval that made the grant no longer counts, so the grant ends too.
         if let Some(granted) = self.granted.as_mut().filter(|granted| granted.revoked.is_none()) {
             granted.revoked = Some((FACTS.into(), at));
         }
@@ -247,7 +248,7 @@ impl Call {
         self.phase = Phase::Held;
     }
 
-    /// The proposal, unless the call was refused before there was one.
+    /// The proposal; `None` if the call was refused.
     pub fn proposal(&self) -> Option<&Proposal> {
         match &self.matter {
             CallContent::Proposed(proposal) => Some(proposal),
@@ -255,12 +256,12 @@ impl Call {
         }
     }
 
-    /// The requirement of the call; none if the call was refused at once.
+    /// The requirement of the call; `None` if the call was refused.
     pub fn requirement(&self) -> Option<&Requirement> {
         self.proposal().map(|proposal| &proposal.requirement)
     }
 
-    /// The action as it stands now.
+    /// The present action of the call.
     pub fn action(&self) -> &Action {
         match &self.matter {
             CallContent::Proposed(proposal) => &proposal.action,
@@ -268,12 +269,12 @@ impl Call {
         }
     }
 
-    /// Whether the call asks a person a question, so that there is nothing to perform.
+    /// Whether the call asks a reviewer a question. A question has no effect to perform.
     pub fn is_question(&self) -> bool {
         self.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question)
     }
 
-    /// What the agent is told, once the call is over.
+    /// What the agent is told; `None` while the call is not over.
     pub fn answer(&self) -> Option<Answer> {
         self.phase.answer()
     }

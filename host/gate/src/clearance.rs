@@ -1,7 +1,7 @@
-//! The subject of a decision: everything it rests on, under one digest.
+//! The subject of a decision: everything that the decision rests on, under one digest.
 //!
-//! **Invariant:** The clearance covers the connector's class, and not the sentence that says how a lost outcome would be settled: that sentence
-//! is the present connector's, which would look it up.
+//! **Invariant:** The clearance covers the connector's class. It does not cover the sentence that says how an effect in
+//! doubt would be looked up: that sentence belongs to the present connector, which would do the lookup.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -11,35 +11,35 @@ use crate::approval::Requirement;
 use crate::ids::{CallId, CallNumber, Digest, JournalId, RunId, Time};
 use crate::totals::Counted;
 
-/// What is known about an effect whose outcome was lost.
+/// How the host can find out about an effect whose outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum EffectClass {
-    /// The far end recognises the key: a second attempt with the same key does nothing twice.
+    /// The remote system recognises the key: a second attempt with the same key has no second effect.
     Idempotent,
-    /// The far end can be asked whether it happened.
+    /// The remote system can be asked whether the effect happened.
     Reconcilable,
-    /// Neither: only a person can settle a lost reply.
+    /// The remote system does neither: only a reviewer can resolve the effect if its reply was lost.
     OneShot,
-    /// A question to a person: there is nothing to perform, the answer is the result.
+    /// A question to a reviewer: there is no effect to perform, and the reviewer's answer is the result.
     Question,
 }
 
-/// How much is at stake, by the connector's rules. It orders the inbox and decides nothing.
+/// How much is at stake, by the connector's rules. The inbox is ordered by it; by itself it decides nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Consequence {
-    /// Little: a question, a message within the house.
+    /// Little is at stake: a question, or a message inside the organisation.
     Low,
-    /// An effect that others see, or that can be put right.
+    /// Others see the effect, or the effect can be put right.
     Medium,
-    /// Money, production, or nobody knows.
+    /// Money or production is at stake, or the stake is unknown.
     #[default]
     High,
 }
 
 impl Consequence {
-    /// Its name for people, programs and policies.
+    /// The name for people, programs and policies.
     pub fn name(self) -> &'static str {
         match self {
             Self::Low => "low",
@@ -49,18 +49,18 @@ impl Consequence {
     }
 }
 
-/// A piece of evidence that the host established, kept by digest.
+/// One piece of the evidence that the host found. Its bytes are stored under their digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExhibitRef {
-    /// Its heading, such as `diff main..3f2a1b`.
+    /// The heading of the evidence, such as `diff main..3f2a1b`.
     pub title: String,
     /// Media type: `text/plain`, `text/x-diff` or `application/json`.
     pub media: String,
-    /// Where its bytes are kept.
+    /// The digest under which its bytes are stored.
     pub digest: Digest,
-    /// How many there are.
+    /// The number of its bytes.
     pub bytes: u64,
-    /// The author of the words, such as `the repository`; absent for the host's own words and in older journals.
+    /// The author of the text, such as `the repository`. Absent for the host's own text and in older journals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whose: Option<String>,
 }
@@ -68,48 +68,50 @@ pub struct ExhibitRef {
 /// The time of a verdict that may depend on the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JudgedAt {
-    /// The time that policies saw, a little before the verdict was written.
+    /// The time that the policies saw, shortly before the verdict was written.
     pub at: Time,
-    /// The time zone whose clock they read, by its name in the IANA database.
+    /// The time zone in which the policies read the time, by its name in the IANA database.
     pub zone: String,
 }
 
-/// Why policy said what it said; written once, never evaluated again.
+/// Policy's reasons for its verdict. The record is written once and never evaluated again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyRecord {
     /// The digest of the policy set.
     pub digest: Digest,
     /// The policies that determined the verdict.
     pub determining: Vec<String>,
-    /// The errors of the evaluation. A policy that could not be evaluated might have said no.
+    /// The errors of the evaluation. A policy that failed might have refused the call.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
-    /// The totals that the verdict used. It is written only while their values are the same.
+    /// The totals that the verdict used. The verdict is written only if the totals still have these values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub totals: Vec<Counted>,
-    /// The standing grant that clears it.
+    /// The grant that clears the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grant: Option<CallId>,
-    /// The facts that the operator has marked as material: they are looked at again when the effect starts, and if one has changed it is held again.
+    /// The facts that the operator marked as material. They are compared again when the effect starts; if one of them
+    /// has changed, the call is held again.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub material: Vec<String>,
-    /// Why it is held, in the operator's words.
+    /// Why the call is held, in the operator's words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
-    /// When it judged, if its policies speak of the time: what judges the call again begins with the same moment. Records of journals before it have none.
+    /// When policy judged the call, if its policies use the time. A later judgement of the same call uses the same
+    /// time. Records of older journals have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub judged_at: Option<JudgedAt>,
 }
 
 impl PolicyRecord {
-    /// A record for the policy set of this digest, without determining policies.
+    /// A record for the policy set with this digest, without determining policies.
     pub fn new(digest: Digest) -> Self {
         let none = Vec::new;
         let (determining, errors, material, reasons) = (none(), none(), none(), none());
         Self { digest, determining, errors, totals: Vec::new(), grant: None, material, reasons, judged_at: None }
     }
 
-    /// When policy judged: the recorded time if the time mattered, else `written`.
+    /// When policy judged: the recorded time, or `written` if the record has no time.
     pub fn asked_at(&self, written: Time) -> Time {
         self.judged_at.as_ref().map_or(written, |judged| judged.at)
     }
@@ -122,68 +124,70 @@ impl PolicyRecord {
         }
     }
 
-    /// Whether this record may clear a call: a policy determined it, and none failed.
+    /// Whether this record may clear a call: a policy determined the verdict, and no policy failed.
     pub fn may_clear(&self) -> bool {
         !self.determining.is_empty() && self.errors.is_empty()
     }
 }
 
-/// A call that waited when a proposal was written.
+/// A call that was waiting when a proposal was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beside {
     /// The call.
     #[serde(flatten)]
     pub id: CallId,
-    /// The digest of its effect. An edit changes the effect, and the changed effect was not shown.
+    /// The digest of the call's effect. After an edit the call has another effect, which was not shown.
     pub deed: Digest,
     /// The summary of the call.
     pub summary: String,
 }
 
-/// An action as it is put to policy and people, with the host's findings and the requirement.
+/// An action as policy and reviewers judge it, with the host's findings and the requirement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Proposal {
-    /// What would be done.
+    /// The action that would be performed.
     pub action: Action,
     /// One line that says what would happen, made by the host from the action.
     pub summary: String,
     /// The host's evidence, frozen.
     pub exhibits: Vec<ExhibitRef>,
-    /// The facts that must still hold when the effect starts, as the connector states them; `null` if there are none. How a fact may differ stands
-    /// beside its value, see [`condition`](crate::condition).
+    /// The facts that must still hold when the effect starts, as the connector states them; `null` if there are none. A
+    /// fact may also state how its value may differ: see [`condition`](crate::condition).
     pub preconditions: Value,
-    /// The host's findings for policy and for the differences that people are shown: an object by the connector's names; `null` if there are none.
+    /// The host's facts for policies and for the differences that reviewers see: an object with the connector's names;
+    /// `null` if there are none.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub facts: Value,
-    /// How much is at stake. Proposals of journals before it have none.
+    /// How much is at stake. Proposals of older journals have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consequence: Option<Consequence>,
-    /// The connector that would perform it.
+    /// The connector that would perform the action.
     pub connector: String,
     /// What a lookup could establish if the outcome were lost.
     pub class: EffectClass,
-    /// Who must decide, if it is held (now, or later because the facts changed).
+    /// Who must decide if the call is held, now or later because of changed facts.
     pub requirement: Requirement,
     /// Policy's reasons.
     pub policy: PolicyRecord,
-    /// The calls that waited when it was written and have the same effect or the same subject. Proposals of older journals have none.
+    /// The calls with the same effect or the same subject that waited when the proposal was written. Proposals of older
+    /// journals have none.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub beside: Vec<Beside>,
 }
 
 impl Proposal {
-    /// Bytes of the host's evidence.
+    /// The number of bytes of the host's evidence.
     pub fn evidence_bytes(&self) -> u64 {
         self.exhibits.iter().fold(0, |sum, exhibit| sum.saturating_add(exhibit.bytes))
     }
 }
 
-/// Where a proposal stands: the part of a clearance that is not in the proposal.
+/// The place of a proposal: the parts of a clearance that are not in the proposal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clearance<'a> {
-    /// The journal it belongs to.
+    /// The journal that the call belongs to.
     pub journal: &'a JournalId,
-    /// The run that proposed it.
+    /// The run that made the call.
     pub run: &'a RunId,
     /// The call within the run.
     pub call: CallNumber,
@@ -194,7 +198,8 @@ pub struct Clearance<'a> {
 }
 
 impl Clearance<'_> {
-    /// The digest that a decision names. Two clearances that differ in anything a reviewer saw, or in place, differ here.
+    /// The digest that a decision names. Two clearances have different digests if they belong to different calls or
+    /// revisions, or if anything that a reviewer saw differs.
     pub fn digest(&self) -> Digest {
         let Proposal {
             action,
@@ -224,7 +229,7 @@ impl Clearance<'_> {
             "requirement": requirement,
             "policy": policy,
         });
-        // A member that an older proposal lacks is not in its digest.
+        // A member that an older proposal lacks is left out, so that the digest of the older proposal stays the same.
         if let Some(covered) = covered.as_object_mut() {
             covered.extend((!facts.is_null()).then(|| ("facts".to_owned(), facts.clone())));
             covered.extend((!beside.is_empty()).then(|| ("beside".to_owned(), json!(beside))));

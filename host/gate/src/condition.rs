@@ -1,13 +1,17 @@
-//! What a clearance rests on, fact by fact: the value that was shown, and how the value of now may differ from it when the effect starts.
+//! What a clearance rests on, fact by fact: the value that was shown, and how the present value may differ when the
+//! effect starts.
 //!
-//! A connector states its facts in a proposal's preconditions, an object keyed by name. They are shown and digested with everything else, so the
-//! connector judges by the very text that people saw. A plain value must be the same. An object of one of these two forms allows more:
+//! A connector states its facts in the preconditions of a proposal, an object keyed by fact name. The facts are shown
+//! and digested with everything else, so the connector compares with exactly the text that reviewers saw. A plain value
+//! must stay the same. An object of one of these two forms allows more:
 //!
 //! - `{"shown": "10,000.00 EUR", "at-least": "250.00 EUR"}`: the quantity may change, but not fall below the bound;
-//! - `{"shown": 3, "nothing-new-about": "ACME GmbH"}`: so many had happened. What has happened since must be calls that the proposal lists as waiting
-//!   beside it ([`Beside`](crate::Beside)), because whoever approved was shown those.
+//! - `{"shown": 3, "nothing-new-about": "ACME GmbH"}`: so many effects had happened. Each effect since then must belong
+//!   to a call that the proposal lists as waiting beside it ([`Beside`](crate::Beside)), because the reviewers who
+//!   approved were shown those calls.
 //!
-//! **Invariant:** what is not exactly of one of these forms must be the same. So a mistake of a connector's, and every older journal, asks for more and not for less.
+//! **Invariant:** A value that is not exactly of one of these forms must stay the same. So a mistake in a connector, or
+//! an older journal, makes the comparison stricter and never looser.
 
 use std::collections::BTreeMap;
 
@@ -18,25 +22,26 @@ use crate::ids::{Digest, EffectKey};
 /// How a fact may differ from the value that was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// Not at all.
+    /// The value must stay the same.
     Same(Value),
-    /// It must not be below the bound. Both are quantities of one unit, such as `1,250.00 EUR`.
+    /// The value must not be below the bound. Both are quantities of one unit, such as `1,250.00 EUR`.
     AtLeast {
-        /// What was shown.
+        /// The value that was shown.
         shown: String,
         /// The bound.
         bound: String,
     },
-    /// Since then only the calls that wait beside this one may have happened.
+    /// Since the fact was shown, only effects of the calls that wait beside this one may have happened.
     NothingNew {
-        /// How many had happened.
+        /// How many effects had happened.
         shown: u64,
-        /// The subject, such as a payee. Calls of one capability that name the same subject are listed beside each other.
+        /// The subject, such as a payee. Calls of one capability that name the same subject are listed beside each
+        /// other.
         about: String,
     },
 }
 
-/// How the effect of a listed call is recognised in the books: by its key and its deed.
+/// How a connector recognises the effect of a listed call: by the effect's key and by the effect's digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     /// The effect's key.
@@ -50,7 +55,7 @@ pub struct Mark {
 pub struct Found {
     /// Its value.
     pub value: Value,
-    /// The effects since the fact was shown, each with its key and its deed; for [`Condition::NothingNew`].
+    /// The effects since the fact was shown; for [`Condition::NothingNew`].
     pub since: Vec<Mark>,
 }
 
@@ -59,15 +64,16 @@ pub struct Found {
 pub struct Change {
     /// The fact's name.
     pub fact: String,
-    /// What was shown, and how it may differ.
+    /// The value that was shown, and how it may differ.
     pub condition: Condition,
-    /// What it is now.
+    /// The present value.
     pub now: Value,
     /// Whether the clearance allows the difference.
     pub allowed: bool,
 }
 
-/// The preconditions lack a fact that the connector compares: they belong to another connector, or were changed by hand.
+/// The preconditions lack a fact that the connector compares: another connector made them, or they were changed by
+/// hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the clearance lacks the shown values of its material facts")]
 pub struct OtherFacts;
@@ -106,7 +112,7 @@ impl Condition {
         }
     }
 
-    /// Whether the condition allows what was found, if the clearance lists these calls beside it.
+    /// Whether the condition allows what was found. `beside` marks the calls that the clearance lists beside it.
     fn allows(&self, found: &Found, beside: &[Mark]) -> bool {
         match self {
             Self::Same(shown) => *shown == found.value,
@@ -120,7 +126,8 @@ impl Condition {
     }
 }
 
-/// Every fact that is not as it was shown, or does not meet its condition, in the order of their names. The connector acts only if each change is allowed.
+/// Every fact that differs from its shown value or does not meet its condition, in the order of the fact names. The
+/// connector performs the effect only if each change is allowed.
 pub fn changes(preconditions: &Value, beside: &[Mark], now: &BTreeMap<&str, Found>) -> Result<Vec<Change>, OtherFacts> {
     let stated = preconditions.as_object().filter(|stated| stated.len() == now.len()).ok_or(OtherFacts)?;
     let mut changes = Vec::new();
@@ -135,7 +142,8 @@ pub fn changes(preconditions: &Value, beside: &[Mark], now: &BTreeMap<&str, Foun
     Ok(changes)
 }
 
-/// The preconditions of a call that no person decides on: every fact must be the same, because policy judged exactly these values.
+/// The preconditions of a call on which no reviewer decides: every fact must stay the same, because policy judged
+/// exactly these values.
 pub fn unchanged(preconditions: &Value) -> Value {
     let plain = |(name, stated): (&String, &Value)| (name.clone(), Condition::read(stated).shown());
     preconditions.as_object().map_or_else(|| preconditions.clone(), |stated| stated.iter().map(plain).collect())
@@ -150,7 +158,8 @@ pub fn about(preconditions: &Value) -> Option<String> {
     })
 }
 
-/// Whether a quantity is at least a bound of the same unit with the same decimals. A text that is no quantity covers nothing.
+/// Whether a quantity is at least the bound. Both must have the same unit and the same number of decimals; for any
+/// other text the result is false.
 fn covers(value: &Value, bound: &str) -> bool {
     let (value, bound) = (value.as_str().and_then(quantity), quantity(bound));
     value.zip(bound).is_some_and(|((value, unit), (bound, same))| unit == same && value >= bound)

@@ -1,36 +1,37 @@
-//! The words of people and limits: refusals, decisions, resolutions.
+//! What reviewers and limits say: refusals, decisions, resolutions.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::Digest;
 
-/// The beginning of a reason when a limit refuses a call, so that an agent can tell a limit from policy: a shorter call would pass.
+/// The beginning of the reason when a limit refuses a call. It tells the agent that a limit refused and not policy, so
+/// a shorter call may pass.
 pub const LIMIT: &str = "over a limit of this host";
 
-/// Why a call was refused before anyone was asked.
+/// Why a call was refused without asking a reviewer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RefusalReason {
-    /// Policy, a limit or the display budget forbids it.
+    /// Policy, a limit or the display limit forbids the call.
     Forbidden(String),
-    /// It cannot be done as proposed; nothing was tried.
+    /// The call cannot be performed as proposed; no attempt was made.
     Invalid(String),
 }
 
 /// One reviewer's decision, as written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Decision {
-    /// Who.
+    /// Who decided.
     pub reviewer: String,
     /// The absent reviewer, if the decision is by delegation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stands_for: Option<String>,
-    /// The clearance digest that they named.
+    /// The clearance digest that the reviewer named.
     pub clearance: Digest,
-    /// What they decided.
+    /// What the reviewer decided.
     pub verdict: Verdict,
-    /// In their words; the agent gets it as guidance when the call is rejected.
+    /// The reviewer's message. If the call is rejected, the agent gets the message as guidance.
     pub message: Option<String>,
 }
 
@@ -38,26 +39,26 @@ pub struct Decision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
-    /// Do it.
+    /// Perform the action.
     Approve,
-    /// Do not do it. The message is guidance for the agent.
+    /// Do not perform the action. The message is guidance for the agent.
     Reject,
     /// The answer to a question.
     Respond(Value),
-    /// Do this instead. The digest is that of the new action.
+    /// Perform another action instead. The value is the digest of that action.
     Edit(Digest),
 }
 
-/// How a person settled an effect in doubt.
+/// How a reviewer resolved an effect in doubt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resolution {
-    /// It happened. The value is the receipt for the agent.
+    /// The effect happened. The value is the receipt for the agent.
     Done(Value),
-    /// It did not happen.
+    /// The effect did not happen.
     NotDone,
-    /// Nobody will find out.
+    /// The reviewer gives up: the outcome stays unknown.
     Abandon,
-    /// Try once more with the same key (idempotent effects only).
+    /// Make another attempt with the same key (idempotent effects only).
     SendAgain,
 }

@@ -1,10 +1,10 @@
-//! The events. The journal is its events in order; everything else is made from them.
+//! The events. The journal is its events in order; all other state is made from the events.
 //!
-//! **Invariant:** An event's tag stands beside its content (`{"type": …, "data": …}`). A tag inside the content would make every read buffer the
-//! event, and replay is bounded by reading.
+//! **Invariant:** An event's tag stands beside its content (`{"type": …, "data": …}`). With a tag inside the content,
+//! every read would have to buffer the event, and the speed of replay depends on reading.
 //!
-//! **Invariant:** A routine result carries the time at which it was handed over (`answered_at`). The guest's clock follows what the guest has
-//! seen, and the guest has seen the result before it is on disk.
+//! **Invariant:** A routine result carries the time at which the agent got it (`answered_at`). The guest's clock
+//! follows what the guest has seen, and the guest has seen the result before the event is on disk.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -27,21 +27,21 @@ pub const EVENT_FORMAT: u32 = 5;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "kebab-case")]
 pub enum Event {
-    /// A run exists.
+    /// A run was created.
     RunCreated {
         /// The agent's configured name.
         agent: String,
-        /// The component that runs; its bytes are kept by digest.
+        /// The component that runs. Its bytes are stored under this digest.
         component: Digest,
-        /// Its task.
+        /// The run's task.
         task: String,
-        /// Who started it.
+        /// Who started the run.
         started_by: String,
-        /// What it may use.
+        /// The limits of the run.
         limits: RunLimits,
-        /// SHA-256 of the secret seed of its randomness.
+        /// SHA-256 of the secret seed of the run's randomness.
         seed: Digest,
-        /// The request that made it, if its sender named it with a key.
+        /// The request that created the run, if the sender gave the request a key.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         request: Option<Request>,
     },
@@ -49,44 +49,44 @@ pub enum Event {
     RoutineReturned {
         /// The call.
         call: CallNumber,
-        /// What the agent requested.
+        /// The function that the agent called.
         capability: Capability,
-        /// With which arguments, in normal form.
+        /// The arguments, in normal form.
         arguments: Value,
         /// The action's digest, which replay compares.
         action: Digest,
         /// The function's result, in normal form.
         result: Value,
-        /// When the agent got the result, which is before the event is on disk. The guest's clock follows this time.
+        /// When the agent got the result, before the event is on disk. The guest's clock follows this time.
         answered_at: Time,
     },
-    /// Policy cleared a call; no person is needed.
+    /// Policy cleared a call; no reviewer is needed.
     CallCleared {
         /// The call.
         call: CallNumber,
-        /// What was cleared.
+        /// The cleared proposal.
         proposal: Box<Proposal>,
-        /// What the clearance covers.
+        /// The clearance digest.
         clearance: Digest,
     },
-    /// A call holds short.
+    /// A call is held.
     CallHeld {
         /// The call.
         call: CallNumber,
-        /// What waits.
+        /// The held proposal.
         proposal: Box<Proposal>,
         /// The digest that a decision must name.
         clearance: Digest,
     },
-    /// A call was refused before anyone was asked.
+    /// A call was refused without asking a reviewer.
     CallRefused {
         /// The call.
         call: CallNumber,
-        /// What was refused.
+        /// The refused action.
         action: Box<Action>,
-        /// Why.
+        /// Why it was refused.
         refusal: RefusalReason,
-        /// Policy's reasons, if it was policy that refused.
+        /// Policy's reasons, if policy refused the call.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         policy: Option<Box<PolicyRecord>>,
     },
@@ -103,9 +103,9 @@ pub enum Event {
         call: CallNumber,
         /// The new revision.
         revision: u32,
-        /// Who edited.
+        /// The editor.
         by: String,
-        /// The new action and all that belongs to it.
+        /// The new action with its evidence and requirement.
         proposal: Box<Proposal>,
         /// The digest that a decision must now name.
         clearance: Digest,
@@ -123,27 +123,28 @@ pub enum Event {
         /// The digest that a decision must now name.
         clearance: Digest,
     },
-    /// Nobody decided in time: others may decide as well from now on. What was decided so far stands, and so does the clearance.
+    /// The deadline passed without a decision: further reviewers may decide from now on. Earlier votes and the
+    /// clearance stay valid.
     CallEscalated {
         /// The call.
         call: CallNumber,
-        /// 1, and one more for each time.
+        /// 1 for the first escalation, and one more for each further one.
         level: usize,
     },
-    /// Whoever approved the call had more like it cleared.
+    /// The reviewer who approved the call made a grant.
     GrantMade {
         /// The call.
         call: CallNumber,
-        /// Who.
+        /// The grantor.
         by: String,
-        /// What it clears.
+        /// The grant.
         grant: Box<Grant>,
     },
-    /// The grant that was made with the call was taken back.
+    /// The grant that was made with the call was revoked.
     GrantRevoked {
         /// The call.
         call: CallNumber,
-        /// Who.
+        /// Who revoked the grant.
         by: String,
     },
     /// A question was answered.
@@ -153,26 +154,27 @@ pub enum Event {
         /// The answer, of the function's `ok` type.
         answer: Value,
     },
-    /// Nobody decided in time, or the cleared effect did not start in time.
+    /// The call was not decided in time, or the cleared effect did not start in time.
     CallExpired {
         /// The call.
         call: CallNumber,
     },
-    /// The run was cancelled while the call waited.
+    /// The run was cancelled or ended while the call waited.
     CallCancelled {
         /// The call.
         call: CallNumber,
     },
-    /// An effect is about to be attempted: from here on it may have happened.
+    /// An attempt is about to begin: from here on the effect may have happened.
     EffectStarted {
         /// The call.
         call: CallNumber,
-        /// 1, or more after attempts that were put off and after a person's "send again".
+        /// 1 for the first attempt, and one more after each postponed attempt and after each "send again".
         attempt: u32,
-        /// The clearance it rests on.
+        /// The clearance that the attempt rests on.
         clearance: Digest,
     },
-    /// The attempt certainly did not happen, and another one may be made under the same clearance while its time to start lasts.
+    /// The attempt certainly did not happen. Another attempt may be made under the same clearance until the time to
+    /// start is over.
     EffectPostponed {
         /// The call.
         call: CallNumber,
@@ -183,80 +185,83 @@ pub enum Event {
         /// The next attempt starts at this time at the earliest.
         until: Time,
     },
-    /// It happened.
+    /// The effect happened.
     EffectSucceeded {
         /// The call.
         call: CallNumber,
         /// The attempt.
         attempt: u32,
-        /// What was done, of the function's `ok` type.
+        /// The receipt, of the function's `ok` type.
         receipt: Value,
-        /// How the host knows, if not from the attempt's own reply.
+        /// How the host knows the outcome, if not from the attempt's own reply.
         evidence: Option<String>,
-        /// The facts that had changed since they were shown, as far as the clearance allowed it; each in words, with both values.
+        /// The facts that had changed since they were shown, as far as the clearance allows; each in words, with both
+        /// values.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         changed: Vec<String>,
     },
-    /// It did not happen.
+    /// The effect did not happen.
     EffectFailed {
         /// The call.
         call: CallNumber,
         /// The attempt.
         attempt: u32,
-        /// Why, for the agent and the reviewer.
+        /// Why the effect did not happen, for the agent and the reviewer.
         reason: String,
-        /// How the host knows, if not from the attempt's own reply.
+        /// How the host knows the outcome, if not from the attempt's own reply.
         evidence: Option<String>,
     },
-    /// It started and its outcome is unknown.
+    /// The attempt started and its outcome is unknown.
     EffectInDoubt {
         /// The call.
         call: CallNumber,
         /// The attempt.
         attempt: u32,
-        /// What was seen.
+        /// What the host saw.
         reason: String,
     },
-    /// A lookup could not tell what came of an attempt that is in doubt; whoever settles it begins with this.
+    /// A lookup could not tell the outcome of an attempt in doubt. A reviewer who resolves the doubt starts from this
+    /// finding.
     EffectLookedUp {
         /// The call.
         call: CallNumber,
         /// The attempt.
         attempt: u32,
-        /// What was looked at and what it showed, or why nothing could be looked at.
+        /// What the lookup looked at and what it showed, or why there was nothing to look at.
         evidence: String,
     },
-    /// A person settled an effect that was in doubt.
+    /// A reviewer resolved an effect that was in doubt.
     EffectResolved {
         /// The call.
         call: CallNumber,
         /// The attempt.
         attempt: u32,
-        /// Who.
+        /// The reviewer.
         by: String,
-        /// How.
+        /// The resolution.
         resolution: Resolution,
-        /// In their words.
+        /// The reviewer's message.
         message: Option<String>,
     },
     /// The run sleeps.
     TimerSet {
         /// 1, 2, 3 … within the run.
         timer: u32,
-        /// Until when, by the guest's clock.
+        /// The end of the sleep, by the guest's clock.
         until: Time,
     },
-    /// Its time came.
+    /// The timer fired, and the run wakes.
     TimerFired {
         /// The timer.
         timer: u32,
     },
-    /// The host could not bring the run forward and tries again. Written when that begins, when the reason is another, and ever more seldom between.
+    /// The host could not bring the run forward and tries again. The event is written when the delay begins, when its
+    /// reason changes, and between these at growing intervals.
     RunDelayed {
         /// Since when, and why.
         #[serde(flatten)]
         delayed: Delayed,
-        /// Whether people are told by a message, which they are once.
+        /// Whether people get a notification. They get one for each delay.
         told: bool,
     },
     /// The agent returned.
@@ -264,23 +269,23 @@ pub enum Event {
         /// Its result.
         result: Result<String, String>,
     },
-    /// The agent trapped or passed a limit.
+    /// The agent trapped or exceeded a limit.
     RunTrapped {
         /// What happened.
         reason: String,
     },
-    /// A person ended the run.
+    /// A reviewer cancelled the run.
     RunCancelled {
-        /// Who.
+        /// Who cancelled the run.
         by: String,
-        /// Why.
+        /// The reason, if the reviewer gave one.
         reason: Option<String>,
     },
-    /// The agent no longer does what its journal says it did.
+    /// The agent does something other than the journal recorded.
     RunDiverged {
-        /// Where, as `call 3` or `timer 1`.
+        /// The place, such as `call 3` or `timer 1`.
         place: String,
-        /// What the journal holds.
+        /// What the journal recorded.
         recorded: String,
         /// What the agent did.
         found: String,

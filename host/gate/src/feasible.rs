@@ -1,10 +1,10 @@
-//! Whether a requirement can be met at all by the people there are.
+//! Whether the existing people can meet a requirement at all.
 
 use std::collections::BTreeMap;
 
 use crate::approval::{Requirement, Reviewers};
 
-/// A stage for which there are too few people.
+/// A stage that has too few reviewers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("too few eligible reviewers in stage {stage}: {found} of {needed}")]
 pub struct CannotBeMet {
@@ -12,15 +12,15 @@ pub struct CannotBeMet {
     pub stage: usize,
     /// The smallest number of people that the stage needs.
     pub needed: u32,
-    /// How many people are left for it after the stages before.
+    /// How many people are left for this stage after the stages before it.
     pub found: usize,
 }
 
-/// How many people there are of each kind. People who count for the same demands are one kind.
+/// How many people there are of each kind. Two people who count for the same demands are of one kind.
 type Kinds = BTreeMap<Vec<Vec<bool>>, usize>;
 
 impl Requirement {
-    /// Every person that the requirement names; `None` if a demand takes any reviewer.
+    /// Every reviewer that the requirement names; `None` if a demand or an escalation admits any reviewer.
     pub fn names(&self) -> Option<Vec<String>> {
         let asked = self.stages.iter().flatten().map(|demand| &demand.reviewers);
         let nobody = Reviewers::Named(Vec::new());
@@ -30,7 +30,8 @@ impl Requirement {
         }
     }
 
-    /// Whether `everybody` together could meet it, people of escalations included. A person counts for one stage, and a person barred by four-eyes for none.
+    /// Whether `everybody` together could meet the requirement, with the reviewers of its escalations. A person counts
+    /// for one stage, and a person barred by four-eyes for none.
     pub fn can_be_met(
         &self,
         everybody: &[String],
@@ -49,7 +50,7 @@ impl Requirement {
         self.fill(0, &mut kinds.into_iter().collect::<Vec<_>>())
     }
 
-    /// Fills the stages from `stage` on with people of these kinds, trying every number of each.
+    /// Fills the stages from `stage` on with people of these kinds, and tries every number of people of each kind.
     fn fill(&self, stage: usize, kinds: &mut Vec<(Vec<Vec<bool>>, usize)>) -> Result<(), CannotBeMet> {
         let Some(demands) = self.stages.get(stage) else { return Ok(()) };
         let missing: Vec<u32> = demands.iter().map(|demand| demand.quorum.max(1)).collect();
@@ -65,7 +66,7 @@ impl Requirement {
         self.take(stage, 0, &missing, kinds)
     }
 
-    /// Takes people of the kinds from `kind` on until nothing is missing in the stage, and fills the next.
+    /// Takes people of the kinds from `kind` on until the stage lacks nobody, and then fills the next stage.
     fn take(
         &self,
         stage: usize,

@@ -1,4 +1,5 @@
-//! Standing grants: "clear the next ten like this for two hours, up to 500 EUR in all", made with a decision on one call and bounded in every way.
+//! Grants: "clear the next ten calls like this for two hours, up to 500 EUR in all". A grant is made with a decision on
+//! one call, and has a bound on everything: calls, money and time.
 
 use std::collections::BTreeMap;
 
@@ -11,41 +12,42 @@ use crate::clearance::Proposal;
 use crate::ids::{Digest, Time};
 use crate::totals::{Total, money};
 
-/// The longest a grant may last, in milliseconds: 30 days.
+/// The longest time that a grant may last, in milliseconds: 30 days.
 pub const LASTS_MS_MAX: u64 = 30 * 86_400_000;
-/// How many calls a grant may clear at most.
+/// The largest number of calls that a grant may clear.
 pub const CALLS_MAX: u64 = 1_000;
 
-/// The calls that a grant clears, unless policy forbids them, fails, or asks for more than the grant's maker could clear alone.
+/// The calls that a grant clears, unless policy forbids them, policy fails, or the call requires more than the grantor
+/// could clear alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Grant {
-    /// For which agent, by its configured name.
+    /// The agent, by its configured name.
     pub agent: String,
     /// The digest of the agent's component: the grant holds for exactly this code.
     pub component: Digest,
-    /// Which calls.
+    /// The capability of the calls.
     pub capability: Capability,
     /// The values that the arguments must have, by JSON pointer.
     pub like: BTreeMap<String, Value>,
-    /// The largest number of calls after the call that it was made with.
+    /// The largest number of calls that the grant clears, without the call that it was made with.
     pub calls: u64,
-    /// The largest sum of money of these calls, in minor units by currency. It clears no call in another currency.
+    /// The largest sum of money of these calls, in minor units by currency. Calls in another currency are not cleared.
     pub sums: BTreeMap<String, u64>,
-    /// Until when.
+    /// When the grant ends.
     pub until: Time,
 }
 
-/// A grant with its maker, its time and its revocation.
+/// A grant with its grantor, its time and its revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Granted {
     /// What it clears.
     pub grant: Grant,
-    /// Who made it.
+    /// The grantor.
     pub by: String,
-    /// When.
+    /// When the grant was made.
     pub at: Time,
-    /// Who took it back, and when.
+    /// Who revoked the grant, and when.
     pub revoked: Option<(String, Time)>,
 }
 
@@ -88,8 +90,8 @@ impl Granted {
         Self { grant: grant.clone(), by: by.into(), at, revoked: None }
     }
 
-    /// Whether the grant clears an action of `agent` in a run that `started_by` began. `requirement` is what the call would be held under, and `used` what the
-    /// grant has cleared before.
+    /// Whether the grant clears an action of `agent` in a run that `started_by` started. `requirement` is the
+    /// requirement under which the call would be held, and `used` is the total of what the grant has cleared before.
     pub fn clears(
         &self,
         (agent, started_by): (&str, &str),
@@ -133,7 +135,8 @@ impl Grant {
         self.like.iter().find(unlike).map_or(Ok(()), |(place, _)| Err(NotGranted::Unlike(place.clone())))
     }
 
-    /// Whether `by` may make the grant with a decision on this call: the call fits the grant, the grant has bounds, and `by` alone can clear the call.
+    /// Whether `by` may make the grant with a decision on this call: the call fits the grant, the grant has bounds, and
+    /// `by` alone can clear the call.
     pub fn may_be_made(
         &self,
         (agent, started_by): (&str, &str),

@@ -1,4 +1,4 @@
-//! Identifiers, digests and time, each its own type so that one is never passed for another.
+//! Identifiers, digests and time. Each has its own type, so that one is never passed for another.
 
 use std::fmt;
 use std::str::FromStr;
@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// The digest of `bytes` as they are; for blobs such as a component.
+    /// The digest of `bytes` without a domain tag; for blobs such as a component.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
     }
@@ -41,7 +41,7 @@ impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
         let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or('?');
-        // One write for the whole text: every call, also in a replay, formats a component's digest here.
+        // One write for the whole text, because every call, also in a replay, formats a component's digest here.
         let mut text = String::with_capacity(71);
         text.push_str("sha256:");
         text.extend(self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));
@@ -97,11 +97,11 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// Identifies one journal for ever; part of every clearance, so that a decision cannot move to another journal.
+/// Identifies one journal for ever. It is part of every clearance, so that a decision is not valid in another journal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct JournalId(pub String);
 
-/// Identifies a run; sorts by the time it was created.
+/// Identifies a run. Run ids sort by the time at which the runs were created.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct RunId(pub String);
 
@@ -114,7 +114,7 @@ impl fmt::Display for RunId {
 /// The number of a host call within its run, from 1.
 pub type CallNumber = u32;
 
-/// A consequential call by its place, written `RUN.CALL`.
+/// Identifies a consequential call, written `RUN.CALL`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct CallId {
     /// The run.
@@ -137,13 +137,14 @@ pub type Seq = u64;
 pub struct Time(pub u64);
 
 impl Time {
-    /// This time and `ms` milliseconds, saturating.
+    /// This time plus `ms` milliseconds; the largest time if the sum is too large.
     pub fn plus_ms(self, ms: u64) -> Self {
         Self(self.0.saturating_add(ms.saturating_mul(1_000)))
     }
 }
 
-/// The idempotency key of a call's effect: the same for every attempt, unguessable without the journal's secret.
+/// The idempotency key of a call's effect. The key is the same for every attempt, and cannot be guessed without the
+/// journal's secret.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EffectKey(pub String);
 

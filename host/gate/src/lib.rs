@@ -1,11 +1,15 @@
-//! Holdshort's gate: what may happen to a call, as pure functions over the journal's events.
+//! Holdshort's gate: the steps that are legal for a call, as pure functions over the journal's events.
 //!
-//! Nothing here reads a clock, a file, the network or a random number; time and secrets are arguments.
-//! A caller (the journal) loads a [`Subject`], runs a [`Command`] on it inside a write transaction, and stores the events that come out.
+//! The gate reads no clock, no file, no network and no random number; time and secrets are arguments.
+//! A caller (the journal) loads a [`Subject`], runs a [`Command`] on it inside a write transaction, and stores the
+//! resulting events.
 //! Recovery feeds the same events to the same [`Subject::apply`].
 //!
-//! Read in this order: [`action`] (what an agent proposes), [`clearance`] (what a decision is about), [`condition`] (what must still be so when the effect starts), [`beside`] (what else waits), [`event`] (what is written down),
-//! [`call`], [`phase`] and [`run`] (the two lives), [`decision`] (what people say), [`approval`] (who must decide), [`totals`] (what was cleared in a series), [`grant`] (what is cleared ahead), [`command`] (every legal step), [`permit`] (what a legal start yields).
+//! Read in this order: [`action`] (what an agent proposes), [`clearance`] (what a decision is about), [`condition`]
+//! (which facts must still hold when the effect starts), [`beside`] (which other calls wait), [`event`] (what the
+//! journal keeps), [`call`], [`phase`] and [`run`] (the life of a call and of a run), [`decision`] (what reviewers
+//! decide), [`approval`] (who must decide), [`totals`] (what was cleared in a series), [`grant`] (what is cleared in
+//! advance), [`command`] (every legal step), [`permit`] (what a legal start gives to a connector).
 
 pub mod action;
 pub mod approval;

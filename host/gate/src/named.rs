@@ -1,11 +1,12 @@
-//! Enums whose variants are words of the interface: each variant and its name stand in one place.
+//! Enums whose variants have names in the API: each variant and its name stand in one place.
 
-/// The text names no variant.
+/// The text is not the name of a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown name")]
 pub struct UnknownName;
 
-/// Defines an enum without payload. The name beside a variant is how the variant is written in the API, in the journal's tables and on pages.
+/// Defines an enum without payload. The name beside a variant is the variant's name in the API, in the journal's tables
+/// and on pages.
 #[macro_export]
 macro_rules! named {
     ($(#[$meta:meta])* pub enum $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }) => {

@@ -1,4 +1,4 @@
-//! What a legal start yields: everything a connector needs, and nothing that it could act on without it.
+//! The result of a legal start: everything that a connector needs for one attempt.
 
 use serde_json::Value;
 
@@ -6,10 +6,10 @@ use crate::action::Action;
 use crate::condition::Mark;
 use crate::ids::{CallNumber, Digest, EffectKey, RunId, Time};
 
-/// Leave to attempt one effect once.
+/// The permission to attempt one effect once.
 ///
-/// Made only by [`Start`](crate::command::Start); neither cloned nor read back from anywhere.
-/// It is not yet an authority: the journal wraps it once the start is on disk.
+/// Only [`Start`](crate::command::Start) makes a permit. A permit is neither cloned nor read back from storage. A
+/// permit is not yet an authority: the journal wraps the permit into an authority once the start is on disk.
 #[derive(Debug)]
 pub struct Permit {
     pub(crate) run: RunId,
@@ -31,7 +31,7 @@ impl Permit {
         &self.run
     }
 
-    /// The agent that asked, by its configured name.
+    /// The agent that made the call, by its configured name.
     pub fn agent(&self) -> &str {
         &self.agent
     }
@@ -41,32 +41,33 @@ impl Permit {
         self.call
     }
 
-    /// 1, or more after attempts that certainly did not happen, and after a person's "send again".
+    /// 1 for the first attempt, and one more after each postponed attempt and after each "send again".
     pub fn attempt(&self) -> u32 {
         self.attempt
     }
 
-    /// The clearance that it rests on.
+    /// The clearance that the attempt rests on.
     pub fn clearance(&self) -> Digest {
         self.clearance
     }
 
-    /// Exactly what was cleared.
+    /// The action, exactly as it was cleared.
     pub fn action(&self) -> &Action {
         &self.action
     }
 
-    /// The connector that was shown to perform it.
+    /// The connector that the proposal names.
     pub fn connector(&self) -> &str {
         &self.connector
     }
 
-    /// What must still hold, as the connector's preview stated it.
+    /// The facts that must still hold, as the connector's preview stated them.
     pub fn preconditions(&self) -> &Value {
         &self.preconditions
     }
 
-    /// The calls that were shown to wait beside it, as a connector recognises their effects.
+    /// The marks of the calls that were shown as waiting beside this call. A connector recognises their effects by the
+    /// marks.
     pub fn beside(&self) -> &[Mark] {
         &self.beside
     }
@@ -76,7 +77,7 @@ impl Permit {
         &self.key
     }
 
-    /// After this moment the attempt must not begin any more.
+    /// The attempt must not begin after this moment.
     pub fn perform_by(&self) -> Time {
         self.perform_by
     }

@@ -1,52 +1,52 @@
-//! Where a call stands, and what the agent is told when it is over.
+//! The phases of a call, and what the agent is told when the call is over.
 
 use serde_json::Value;
 
 use crate::decision::RefusalReason;
 use crate::ids::Time;
 
-/// Where a call stands.
+/// The phase of a call, with its values.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Phase {
-    /// Refused before anyone was asked.
+    /// The call was refused without asking a reviewer.
     Refused(RefusalReason),
-    /// Cleared by policy. The effect may start until `start_by`.
+    /// Policy or a grant cleared the call. The effect may start until `start_by`.
     Cleared {
         /// The last moment at which the effect may start.
         start_by: Time,
     },
-    /// Waits for decisions.
+    /// The call waits for decisions.
     Held,
     /// The required reviewers approved. The effect may start until `start_by`.
     Approved {
         /// The last moment at which the effect may start.
         start_by: Time,
     },
-    /// An attempt was begun and nothing more is known.
+    /// An attempt began, and its outcome is not written yet.
     Started,
     /// The effect happened.
     Succeeded {
-        /// What was done.
+        /// The receipt.
         receipt: Value,
     },
     /// The effect did not happen.
     Failed {
-        /// Why.
+        /// Why the effect did not happen.
         reason: String,
     },
-    /// An attempt was begun and its outcome is unknown.
+    /// An attempt began, and its outcome is unknown.
     InDoubt {
-        /// What was seen.
+        /// What the host saw.
         reason: String,
     },
-    /// A person closed an effect that was in doubt, without an answer.
+    /// A reviewer closed an effect in doubt without an outcome.
     Unresolved {
-        /// In their words.
+        /// The reviewer's words.
         reason: String,
     },
-    /// A reviewer said no.
+    /// Enough reviewers rejected the call.
     Rejected {
-        /// What the agent is told.
+        /// The guidance for the agent.
         guidance: String,
     },
     /// A question was answered.
@@ -54,26 +54,26 @@ pub enum Phase {
         /// The answer.
         answer: Value,
     },
-    /// Nobody decided, or the effect did not start, in time.
+    /// The call was not decided in time, or its effect did not start in time.
     Expired,
-    /// The run was cancelled first.
+    /// The run was cancelled or ended before the effect started.
     Cancelled,
 }
 
 crate::named! {
-    /// Where a call stands, without what its phase carries.
+    /// The state of a call: its phase without the values.
     pub enum CallState {
-        /// Refused before anyone was asked.
+        /// The call was refused without asking a reviewer.
         Refused = "refused",
-        /// Cleared by policy or by a grant.
+        /// Policy or a grant cleared the call.
         Cleared = "cleared",
-        /// Waits for decisions.
+        /// The call waits for decisions.
         Held = "held",
         /// The required reviewers approved.
         Approved = "approved",
-        /// An attempt was begun and nothing more is known.
+        /// An attempt began, and its outcome is not written yet.
         Started = "started",
-        /// An attempt was begun and its outcome is unknown.
+        /// An attempt began, and its outcome is unknown.
         InDoubt = "in-doubt",
         /// The effect happened.
         Succeeded = "succeeded",
@@ -81,13 +81,13 @@ crate::named! {
         Failed = "failed",
         /// A reviewer closed an effect in doubt without an outcome.
         Unresolved = "unresolved",
-        /// A reviewer said no.
+        /// Enough reviewers rejected the call.
         Rejected = "rejected",
         /// A question was answered.
         Answered = "answered",
-        /// Nobody decided, or the effect did not start, in time.
+        /// The call was not decided in time, or its effect did not start in time.
         Expired = "expired",
-        /// The run was cancelled first.
+        /// The run was cancelled or ended before the effect started.
         Cancelled = "cancelled",
     }
 }
@@ -104,7 +104,7 @@ impl CallState {
 }
 
 impl Phase {
-    /// The state alone.
+    /// The phase without its values.
     pub fn state(&self) -> CallState {
         match self {
             Self::Refused(_) => CallState::Refused,
@@ -123,7 +123,7 @@ impl Phase {
         }
     }
 
-    /// What the agent is told, once the call is over.
+    /// What the agent is told; `None` while the call is not over.
     pub fn answer(&self) -> Option<Answer> {
         match self {
             Self::Refused(RefusalReason::Forbidden(reason)) => Some(Answer::Forbidden(reason.clone())),

@@ -6,44 +6,44 @@ use crate::call::{Call, Inconsistent};
 use crate::event::{Delayed, Event, RunLimits};
 use crate::ids::{CallNumber, Digest, RunId, Time};
 
-/// The run that a request has made.
+/// The run that a request created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Made {
     /// The run.
     pub run: RunId,
-    /// The digest of what was asked for.
+    /// The digest of the content of the request.
     pub asks: Digest,
 }
 
-/// Where a run stands.
+/// The phase of a run, with its values.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum RunPhase {
-    /// It runs, or would if the host drove it: the answer to its last call is there.
+    /// The run can go on: it waits for no call and no timer.
     Ready,
-    /// It would run, but the host cannot bring it forward just now; it ends with the next thing that the run does.
+    /// The run can go on, but the host cannot bring it forward at present. The next step of the run ends this phase.
     Delayed(Delayed),
-    /// It waits for this call.
+    /// The run waits for this call.
     Waiting(CallNumber),
-    /// It sleeps.
+    /// The run sleeps.
     Sleeping {
         /// The timer.
         timer: u32,
-        /// Until when, by the guest's clock.
+        /// The end of the sleep, by the guest's clock.
         until: Time,
     },
     /// The agent returned.
     Finished(Result<String, String>),
-    /// The agent trapped or passed a limit.
+    /// The agent trapped or exceeded a limit.
     Trapped(String),
-    /// A person ended it.
+    /// A reviewer cancelled the run.
     Cancelled,
-    /// It no longer does what its journal says it did.
+    /// The agent does something other than the journal recorded.
     Diverged(String),
 }
 
 impl RunPhase {
-    /// The state alone.
+    /// The phase without its values.
     pub fn state(&self) -> RunState {
         match self {
             Self::Ready => RunState::Running,
@@ -70,11 +70,11 @@ impl RunPhase {
 }
 
 crate::named! {
-    /// Where a run stands, without what its phase carries.
+    /// The state of a run: its phase without the values.
     pub enum RunState {
         /// The run goes on as soon as the host drives it.
         Running = "running",
-        /// The host cannot bring the run forward just now.
+        /// The host cannot bring the run forward at present.
         Delayed = "delayed",
         /// The run waits for a call.
         Waiting = "waiting",
@@ -84,11 +84,11 @@ crate::named! {
         Finished = "finished",
         /// The agent returned an error.
         Failed = "failed",
-        /// The agent trapped or passed a limit.
+        /// The agent trapped or exceeded a limit.
         Trapped = "trapped",
         /// A reviewer cancelled the run.
         Cancelled = "cancelled",
-        /// The agent no longer does what its journal says it did.
+        /// The agent does something other than the journal recorded.
         Diverged = "diverged",
     }
 }
@@ -115,28 +115,28 @@ pub struct Run {
     pub agent: String,
     /// The component that runs.
     pub component: Digest,
-    /// Who started it.
+    /// Who started the run.
     pub started_by: String,
-    /// When.
+    /// When the run was created.
     pub created_at: Time,
-    /// What it may use.
+    /// The limits of the run.
     pub limits: RunLimits,
-    /// SHA-256 of the secret seed of its randomness.
+    /// SHA-256 of the secret seed of the run's randomness.
     pub seed: Digest,
-    /// The number of its last host call; 0 before the first.
+    /// The number of the run's last host call; 0 before the first call.
     pub calls: CallNumber,
-    /// How many of them were held.
+    /// How many calls were held.
     pub held: u32,
-    /// Its last consequential call, which may still be open.
+    /// The run's last consequential call, which may still be open.
     pub last_consequential: Option<CallNumber>,
-    /// The number of its last timer; 0 before the first.
+    /// The number of the run's last timer; 0 before the first timer.
     pub timers: u32,
-    /// Where it stands.
+    /// The phase of the run.
     pub phase: RunPhase,
 }
 
 impl Run {
-    /// The run that `RunCreated` brings to life.
+    /// The run that `RunCreated` opens; `None` for other events.
     pub fn open(event: &Event, at: Time) -> Option<Self> {
         #[allow(clippy::wildcard_enum_match_arm, reason = "only one event opens a run; `apply` is exhaustive")]
         match event {
@@ -157,7 +157,7 @@ impl Run {
         }
     }
 
-    /// Follows one event; `call` is the call that the event belongs to, as it is after the event.
+    /// Changes the run as one event says. `call` is the call that the event belongs to, in its state after the event.
     pub fn apply(&mut self, event: &Event, call: Option<&Call>) -> Result<(), Inconsistent> {
         match event {
             Event::RunCreated { .. } => {

@@ -10,21 +10,21 @@ use crate::phase::Phase;
 use crate::run::Run;
 use crate::totals::{Counter, counters};
 
-/// One demand of the stage that is decided on.
+/// One demand of the current stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Waiting {
-    /// Which stage, from 1.
+    /// The number of the stage, from 1.
     pub stage: usize,
-    /// How many there are.
+    /// The number of stages.
     pub stages: usize,
-    /// The people whose approval would count now: not those who have approved, and not those whom four-eyes bars.
+    /// The reviewers whose approval would count now: without those who have approved and those barred by four-eyes.
     pub reviewers: Reviewers,
     /// How many more approvals the demand needs.
     pub more: u32,
 }
 
 impl Call {
-    /// The open demands of the current stage; none if the call waits for nobody.
+    /// The demands of the current stage; empty if the call is not held.
     pub fn waiting_for(&self, started_by: &str) -> Vec<Waiting> {
         let (Phase::Held, Some(requirement)) = (&self.phase, self.requirement()) else { return Vec::new() };
         let missing = requirement.missing(self.stage, self.level, &self.votes);
@@ -66,13 +66,14 @@ impl Call {
         }
     }
 
-    /// Whether the time for decisions is over. It is not over before another escalation, because the people who may decide now may still decide then.
+    /// Whether the time for decisions is over. Before a further escalation it is not over, because the present
+    /// reviewers may still decide after the escalation.
     pub fn has_lapsed(&self, now: Time) -> bool {
         let last = self.requirement().is_none_or(|requirement| self.level >= requirement.escalations.len());
         last && self.deadline().is_some_and(|deadline| now >= deadline)
     }
 
-    /// Whether `reviewer` may decide at all.
+    /// Whether the requirement or a past escalation names `reviewer`.
     pub fn admits(&self, reviewer: &str) -> Result<(), NotEligible> {
         self.requirement().ok_or(NotEligible::NotNamed)?.admits(reviewer, self.level)
     }
@@ -89,12 +90,12 @@ impl Call {
         Err(if later { NotEligible::NotYet } else { NotEligible::NotAnyMore })
     }
 
-    /// Whether this person has approved the current clearance, personally or through a deputy.
+    /// Whether this reviewer has approved the current clearance, personally or through a delegate.
     pub fn has_vote_of(&self, name: &str) -> bool {
         self.votes.iter().any(|vote| vote.is_of(name))
     }
 
-    /// How many more people must approve at least.
+    /// The smallest number of reviewers who must still approve.
     pub fn still_needed(&self) -> u32 {
         match (&self.phase, self.requirement()) {
             (Phase::Held, Some(requirement)) => requirement.still_needed(self.stage, self.level, &self.votes),
@@ -102,7 +103,7 @@ impl Call {
         }
     }
 
-    /// Whether all needed approvals are there.
+    /// Whether the call has all needed approvals.
     pub(crate) fn is_approved(&self) -> bool {
         let (votes, level) = (&self.votes, self.level);
         self.requirement().is_some_and(|requirement| {
@@ -110,14 +111,15 @@ impl Call {
         })
     }
 
-    /// How many more people must reject it before it is rejected.
+    /// How many more reviewers must reject the call before it is rejected.
     pub fn rejections_needed(&self) -> u32 {
         let needed = self.requirement().map_or(1, |requirement| requirement.rejections.max(1));
         let said = u32::try_from(people(self.rejections.iter()).len()).unwrap_or(u32::MAX);
         needed.saturating_sub(said)
     }
 
-    /// Whether running totals count the call: it was cleared or approved, and it may happen, has happened or may have happened.
+    /// Whether running totals count the call: the call was cleared or approved, and its effect may happen, has happened
+    /// or may have happened.
     pub(crate) fn counts(&self) -> bool {
         match &self.phase {
             Phase::Cleared { .. }
@@ -136,7 +138,7 @@ impl Call {
         }
     }
 
-    /// The totals that count it.
+    /// The totals that count the call.
     pub fn counters(&self, id: &RunId, run: &Run) -> Vec<Counter> {
         let (Some(at), capability) = (self.counted_at, self.action().capability()) else { return Vec::new() };
         let granted = self.proposal().and_then(|proposal| proposal.policy.grant.clone());

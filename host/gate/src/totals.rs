@@ -1,4 +1,5 @@
-//! Running totals of cleared and approved calls by capability, with which a policy limits a series of calls that are each harmless.
+//! Running totals of cleared and approved calls by capability. With a total, a policy limits a series of calls that are
+//! each harmless.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use crate::ids::{CallId, RunId, Time};
 /// Microseconds of a day.
 const DAY: u64 = 86_400_000_000;
 
-/// The calls that a total counts. Days are days in UTC, by the time of clearing or approval.
+/// The calls that a total counts. Days are days in UTC, by the time at which a call was cleared or approved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Scope {
@@ -23,7 +24,7 @@ pub enum Scope {
     AgentDay(String, u32),
     /// Calls of all agents on one day.
     Day(u32),
-    /// Calls that a standing grant cleared; the grant is named by the call that it was made with.
+    /// Calls that a grant cleared. The id is that of the call with which the grant was made.
     Grant(CallId),
 }
 
@@ -40,32 +41,34 @@ impl Scope {
 /// Names a total.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Counter {
-    /// Which calls.
+    /// The calls that the total counts.
     pub scope: Scope,
-    /// Of which capability.
+    /// The capability of these calls.
     pub capability: Capability,
 }
 
-/// A total of the cleared and approved calls that may happen, have happened, or may have happened. A call that certainly did not happen is taken out again.
+/// A total of the cleared and approved calls that may happen, have happened, or may have happened. A call that
+/// certainly did not happen is subtracted again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Total {
     /// How many calls.
     pub count: u64,
-    /// Their money, in minor units by currency.
+    /// The money of these calls, in minor units by currency.
     pub sums: BTreeMap<String, u64>,
 }
 
-/// A total with its value when a verdict used it. The verdict is written only while the value is the same.
+/// A total with the value that a verdict used. The verdict is written only if the total still has this value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counted {
-    /// Which total.
+    /// The total.
     pub counter: Counter,
     /// Its value.
     pub total: Total,
 }
 
 impl Counter {
-    /// The calls of this capability that a standing grant has cleared; the grant is named by the call that it was made with.
+    /// The total of the calls of this capability that a grant has cleared. `grant` is the call with which the grant was
+    /// made.
     pub fn of_grant(grant: &CallId, capability: &Capability) -> Self {
         Self { scope: Scope::Grant(grant.clone()), capability: capability.clone() }
     }
@@ -83,12 +86,12 @@ impl Total {
         after
     }
 
-    /// This total minus that call.
+    /// This total minus one call that moves this money.
     #[must_use]
     pub fn without(&self, money: &BTreeMap<String, u64>) -> Self {
         let mut after = Self { count: self.count.saturating_sub(1), sums: self.sums.clone() };
         for (currency, minor_units) in money {
-            // A sum at its maximum stays there: subtracting would forget the other calls in it.
+            // A sum at its maximum stays at the maximum: a subtraction would remove other calls from it too.
             if let Some(sum) = after.sums.get_mut(currency).filter(|sum| **sum < u64::MAX) {
                 *sum = sum.saturating_sub(*minor_units);
             }
@@ -103,7 +106,7 @@ pub fn day(at: Time) -> u32 {
     u32::try_from(at.0 / DAY).unwrap_or(u32::MAX)
 }
 
-/// The counters of a call of `agent`'s `run` that is counted at `at`, apart from a grant's.
+/// The counters of a call of `agent`'s `run` that is counted at `at`, without the counter of a grant.
 pub fn counters(run: &RunId, agent: &str, capability: &Capability, at: Time) -> [Counter; 4] {
     let day = day(at);
     let scopes =
@@ -111,7 +114,8 @@ pub fn counters(run: &RunId, agent: &str, capability: &Capability, at: Time) -> 
     scopes.map(|scope| Counter { scope, capability: capability.clone() })
 }
 
-/// The money that an action moves, in minor units by currency: every record in its arguments that is exactly `{minor-units, currency}`.
+/// The money that an action moves, in minor units by currency: every record in its arguments that is exactly
+/// `{minor-units, currency}`.
 /// A sum that does not fit into a `u64` becomes the largest `u64`.
 pub fn money(action: &Action) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();

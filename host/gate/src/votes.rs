@@ -18,12 +18,13 @@ impl Call {
         self.edited_by.as_ref() == Some(reviewer) && self.revised_at == at
     }
 
-    /// Whether this person has rejected the call in their own name.
+    /// Whether this reviewer has rejected the call in their own name.
     pub fn is_rejected_by(&self, name: &str) -> bool {
         self.rejections.iter().any(|said| is_own(said, name))
     }
 
-    /// Whether this person has said the opposite in their own name. Only that person can take it back.
+    /// Whether this reviewer has decided the opposite in their own name. Only the reviewer can change that decision; a
+    /// delegate cannot.
     pub(crate) fn has_said_otherwise(&self, name: &str, choice: &Choice) -> bool {
         match choice {
             Choice::Approve | Choice::Grant(_) | Choice::Edit(_) => self.is_rejected_by(name),
@@ -32,7 +33,7 @@ impl Call {
         }
     }
 
-    /// Follows a decision.
+    /// Changes the call as a decision says.
     pub(crate) fn decided(&mut self, decision: &Decision, at: Time) {
         self.decisions.push(Decided { at, decision: decision.clone() });
         let Decision { reviewer, stands_for, .. } = decision;
@@ -41,7 +42,7 @@ impl Call {
             Verdict::Approve => self.approve(vote),
             Verdict::Reject => {
                 self.withdraw(&vote);
-                // As with approvals: neither the person who rejected nor the person who was represented counts a second time.
+                // As with approvals: neither the delegate who rejected nor the absent reviewer counts a second time.
                 if !self.rejections.iter().any(|said| said.is_of(vote.right_of()) || said.is_of(&vote.reviewer)) {
                     self.rejections.push(vote);
                 }
@@ -49,7 +50,7 @@ impl Call {
                     self.phase = Phase::Rejected { guidance: decision.message.clone().unwrap_or_default() };
                 }
             }
-            // The consequence of these decisions is an event of its own in the same transaction.
+            // After these decisions, an event of its own in the same transaction changes the call.
             Verdict::Respond(_) | Verdict::Edit(_) => {}
         }
     }
@@ -65,8 +66,8 @@ impl Call {
         self.advance(at);
     }
 
-    /// Begins the next stage if the present one lacks no approval. This can happen after an approval, and after an
-    /// escalation, because an earlier approval may count from then on.
+    /// Begins the next stage if the present stage lacks no approval. The stage can change after an approval, and after
+    /// an escalation, because an earlier approval may count from then on.
     pub(crate) fn advance(&mut self, at: Time) {
         let Some(requirement) = self.requirement().cloned() else { return };
         if requirement.missing(self.stage, self.level, &self.votes).iter().any(|missing| *missing > 0) {
@@ -78,7 +79,7 @@ impl Call {
         }
     }
 
-    /// A person's new decision replaces the earlier one. An approval in a finished stage stays.
+    /// A reviewer's new decision replaces the earlier one. An approval in a finished stage stays.
     fn withdraw(&mut self, vote: &Vote) {
         let stage = self.stage;
         self.rejections.retain(|said| said.right_of() != vote.right_of());

@@ -26,9 +26,11 @@ crate::named! {
 }
 
 impl WaitEnd {
-    /// How an event ends the wait, if it does. `call` is the call after the event, and `held` says whether the call was held before it.
+    /// How an event ends the waiting, or `None` if it does not. `call` is the call after the event, and `held` says
+    /// whether the call was held before the event.
     ///
-    /// An answer and an edit end the wait with the decision itself; the event that follows from the decision ends nothing more.
+    /// With an answer or an edit, the decision itself ends the waiting; the event that follows the decision does not
+    /// end it again.
     pub fn of(event: &Event, held: bool, call: &Call) -> Option<Self> {
         if let Event::DecisionMade { decision, .. } = event {
             match decision.verdict {

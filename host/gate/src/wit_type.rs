@@ -1,7 +1,7 @@
 //! A serialisable description of WIT types, and the one JSON form of their values.
 //!
-//! [`WitType::normalise`] is the only way into an [`Action`](crate::Action): it checks a value against its type and returns the one
-//! spelling that is digested, shown and executed. `wit/README.md` documents the form for users.
+//! [`WitType::normalise`] is the only way into an [`Action`](crate::Action): it checks a value against its type and
+//! returns the one spelling that is digested, shown and executed. `wit/README.md` documents the form for users.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-/// A WIT type that may appear in a gated interface. Resources, streams and futures have no value that could be shown, so they are absent.
+/// A WIT type that may appear in a gated interface. Resources, streams and futures are missing here, because they have no
+/// value that could be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WitType {
@@ -50,11 +51,11 @@ pub struct FunctionType {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{path}`: expected {expected}, found {found}")]
 pub struct Mismatch {
-    /// Where, as `message.to[2]`; `value` for the whole.
+    /// The place of the mismatch, such as `message.to[2]`; `value` for the whole value.
     pub path: String,
-    /// What the type asks for.
+    /// What the type requires.
     pub expected: String,
-    /// What was there, shortened.
+    /// The value that was found, shortened.
     pub found: String,
 }
 
@@ -71,7 +72,7 @@ impl WitType {
         self.at(value, &mut Path(Vec::new()))
     }
 
-    /// What a value of the type looks like in its JSON form, in words and only its outermost shape; for messages.
+    /// What a value of the type looks like in JSON, in words for messages. Only the outermost shape is described.
     pub fn name(&self) -> String {
         let names =
             |names: &mut dyn Iterator<Item = &String>| names.map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
@@ -100,7 +101,7 @@ impl WitType {
         }
     }
 
-    /// `path` leads from the whole value to this part of it; it is for the error alone.
+    /// Normalises `value`. `path` leads from the whole value to this part; only errors use it.
     fn at(&self, value: &Value, path: &mut Path) -> Result<Value, Mismatch> {
         let wrong = |path: &Path| path.mismatch(self.name(), value);
         match self {
@@ -148,7 +149,7 @@ impl WitType {
         }
     }
 
-    /// The normal form of a value that holds no other, a list of bytes among them; `None` if it is not of this type.
+    /// The normal form of a value without inner values, or of a list of bytes; `None` if the value is not of this type.
     fn plain(&self, value: &Value) -> Option<Value> {
         match self {
             Self::Bool => value.as_bool().map(Value::Bool),
@@ -179,7 +180,7 @@ impl WitType {
     }
 }
 
-/// The steps from the whole value to the part that is looked at.
+/// The steps from the whole value to the part that is checked.
 struct Path(Vec<Step>);
 
 enum Step {
@@ -188,7 +189,7 @@ enum Step {
 }
 
 impl Path {
-    /// Steps in and out in one place, so that the path is right for whatever is looked at next.
+    /// Adds a step for `inner` and removes it afterwards, so that the path is right for the next part.
     fn within<T>(&mut self, step: Step, inner: impl FnOnce(&mut Self) -> T) -> T {
         self.0.push(step);
         let result = inner(self);
@@ -196,7 +197,7 @@ impl Path {
         result
     }
 
-    /// What was found is shortened: a person reads the error, and the value may be megabytes.
+    /// The error for this path. The value in it is shortened: a person reads the error, and the value may be megabytes.
     fn mismatch(&self, expected: String, found: &Value) -> Mismatch {
         let mut path = String::new();
         for step in &self.0 {
@@ -218,7 +219,8 @@ impl Path {
     }
 }
 
-/// Every field must be there, one that is null too, and no other. So equal records have equal bytes, and nothing is cleared that no type describes.
+/// Every field must be present, also a field that is null, and no other field. Then equal records have equal bytes, and
+/// every value that is cleared has a type.
 fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Result<Value, Mismatch> {
     let expected = || WitType::Record(fields.to_vec()).name();
     let object = value.as_object().ok_or_else(|| path.mismatch(expected(), value))?;
@@ -226,7 +228,7 @@ fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Resul
         return Err(path
             .within(Step::Field(name.clone()), |path| path.mismatch(format!("no such field; {}", expected()), extra)));
     }
-    // By name: whether a JSON object keeps the order in which it was filled depends on who else uses the library.
+    // Sorted by name: other users of the library may change whether a JSON object keeps the order of insertion.
     let mut normal = BTreeMap::new();
     for (name, ty) in fields {
         let field = path.within(Step::Field(name.clone()), |path| match object.get(name) {
@@ -243,14 +245,14 @@ fn sequence<'a>(items: impl Iterator<Item = (&'a WitType, &'a Value)>, path: &mu
     items.enumerate().map(|(index, (ty, item))| path.within(Step::Index(index), |path| ty.at(item, path))).collect()
 }
 
-/// The one field of an object that has exactly one, which is how cases are written.
+/// The field of an object that has exactly one field. The cases of a variant have this form.
 fn single(value: &Value) -> Option<(&str, &Value)> {
     let object = value.as_object()?;
     let (name, payload) = object.iter().next()?;
     (object.len() == 1).then_some((name.as_str(), payload))
 }
 
-/// A case with its payload. One without a payload carries null, so that every case has the same form.
+/// A case with its payload. A case without a payload carries null, so that every case has the same form.
 fn tagged(name: &str, ty: Option<&WitType>, payload: &Value, path: &mut Path) -> Result<Value, Mismatch> {
     let payload = path.within(Step::Field(name.into()), |path| match ty {
         Some(ty) => ty.at(payload, path),
@@ -260,13 +262,14 @@ fn tagged(name: &str, ty: Option<&WitType>, payload: &Value, path: &mut Path) ->
     Ok(Value::Object(Map::from_iter([(name.to_owned(), payload)])))
 }
 
-/// A number with a point is refused even where it is whole: an integer has one spelling.
+/// A number with a point is refused even if it is whole, because an integer has one spelling.
 fn integer(value: &Value, min: i64, max: i64) -> Option<Value> {
     let number = value.as_i64()?;
     (min..=max).contains(&number).then(|| number.into())
 }
 
-/// Accepts a string of digits in its one spelling, or a JSON integer (which is exact here) for the convenience of people who edit.
+/// Accepts a string of digits in its one spelling. A JSON integer, which is exact here, is accepted too: people who
+/// edit may write one.
 fn digits<T: std::str::FromStr + ToString>(value: &Value) -> Option<Value> {
     let text = match value {
         Value::String(text) => text.clone(),
@@ -277,7 +280,8 @@ fn digits<T: std::str::FromStr + ToString>(value: &Value) -> Option<Value> {
     (normal == text).then_some(Value::String(normal))
 }
 
-/// Finite, with −0 as 0, so that equal values have equal bytes; whole numbers keep an integer's spelling.
+/// The normal form of a finite number. −0 becomes 0, so that equal values have equal bytes; whole numbers are spelled
+/// as integers.
 fn float64(number: f64) -> Option<Value> {
     // Integers up to 2^53 are exact in both forms; RFC 8785 spells them without a point.
     if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 {
@@ -287,7 +291,7 @@ fn float64(number: f64) -> Option<Value> {
     Number::from_f64(number).map(Value::Number)
 }
 
-/// The shortest decimal that is this f32, so that 0.1 stays `0.1` and not the f64 next to it.
+/// The shortest decimal that denotes this f32, so that 0.1 stays `0.1` and does not become the f64 next to it.
 fn float32(value: &Value) -> Option<Value> {
     #[allow(clippy::cast_possible_truncation, reason = "rounding to the type is the point")]
     let narrow = value.as_f64()? as f32;

@@ -1,4 +1,5 @@
-//! How a requirement is written down. One that asks for nothing but one group's quorum has the form of the first journals, so that their digests stand.
+//! How a requirement is written down. A requirement with a single demand has the form of the first journals, so that
+//! their digests stay the same.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};

@@ -1,4 +1,5 @@
-//! Who must approve, in which order and how recently; and all of it once more against a reference that is slow and plain.
+//! Who must approve, in which order and how recently. All rules are then tested once more against a reference that is
+//! slow and simple.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
@@ -23,20 +24,20 @@ fn demand(names: &[&str], quorum: u32) -> Demand {
     Demand { reviewers: named(names), quorum }
 }
 
-/// Asks for these stages.
+/// A proposal whose requirement has these stages.
 fn staged(stages: Vec<Vec<Demand>>) -> Proposal {
     let plain = Requirement::plain(Reviewers::Any, 1, 60_000);
     Proposal { requirement: Requirement { stages, ..plain }, ..proposal("a") }
 }
 
-/// Two of the team, then a chief.
+/// A world whose call needs two of the team first, and then a chief.
 fn team_then_chief(change: impl Fn(&mut Requirement)) -> World {
     let mut proposal = staged(vec![vec![demand(&["rita", "rolf", "olga"], 2)], vec![demand(&["ruth", "rolf"], 1)]]);
     change(&mut proposal.requirement);
     World::held(proposal)
 }
 
-/// With an hour, and then another for whoever is called in.
+/// Sets a deadline after one hour, and another hour for the reviewers of the escalation.
 fn escalated(requirement: &mut Requirement) {
     requirement.expires_at = Some(Time(1_000_000).plus_ms(3_600_000));
     requirement.escalations = vec![Escalation { reviewers: named(&["sam"]), within_ms: 3_600_000 }];
@@ -46,7 +47,7 @@ fn approve(world: &mut World, who: &str) -> Result<(CallState, u32), Refused> {
     world.decide(who, Choice::Approve).map(|outcome| (outcome.state, outcome.still_needed))
 }
 
-/// By delegation, and signed in so long ago.
+/// A decision by delegation; the delegate has just signed in.
 fn for_another(world: &mut World, who: &str, whom: &str, choice: Choice) -> Result<DecisionOutcome, Refused> {
     let (clearance, signed_in_at) = (world.clearance(), world.now);
     let (reviewer, stands_for) = (who.into(), Some(whom.into()));
@@ -67,7 +68,7 @@ fn stages_come_one_after_the_other() {
     assert_eq!(approve(&mut world, "rita"), Ok((CallState::Held, 2)));
     assert_eq!(approve(&mut world, "rolf"), Ok((CallState::Held, 1)));
     assert_eq!(approve(&mut world, "olga"), Err(NotEligible::NotAnyMore.into()));
-    // Rolf is of both stages, and has had his say.
+    // Rolf is named in both stages and has voted already.
     assert!(world.decide("rolf", Choice::Approve).unwrap().repeated);
     assert!(world.start().is_err());
     assert_eq!(approve(&mut world, "ruth"), Ok((CallState::Approved, 0)));
@@ -96,7 +97,7 @@ fn the_last_word_counts() {
     }
     assert_eq!(world.subject.call.as_ref().unwrap().rejections_needed(), 2, "she took it back");
     approve(&mut world, "rolf").unwrap();
-    // A stage that is done stays so, whoever of it says no now.
+    // A finished stage stays finished, even if one of its reviewers rejects now.
     assert_eq!(world.decide("rolf", Choice::Reject).unwrap().still_needed, 1);
     assert_eq!(world.decide("eve", Choice::Reject), Err(NotEligible::NotNamed.into()));
     assert_eq!(world.decide("ruth", Choice::Reject).unwrap().state, CallState::Rejected);
@@ -114,13 +115,13 @@ fn four_eyes_bars_who_acts_and_who_is_stood_for() {
     assert_eq!(acts(&mut world, "eve", "olga"), started);
     assert_eq!(acts(&mut world, "rita", "eve"), Err(NotEligible::NotNamed.into()), "the right is not hers, but eve's");
     assert_eq!(acts(&mut world, "eve", "rita"), Ok((CallState::Held, 2)));
-    // Neither of them counts once more.
+    // Neither the delegate nor the absent reviewer counts a second time.
     for (who, whom) in [("eve", "rolf"), ("rita", "rolf")] {
         assert!(for_another(&mut world, who, whom, Choice::Approve).unwrap().repeated, "{who}");
     }
     assert!(world.decide("rita", Choice::Approve).unwrap().repeated);
     assert_eq!(approve(&mut world, "rolf"), Ok((CallState::Held, 1)));
-    // One person rejects once, for whomever.
+    // A delegate's rejection counts once, also if the delegate acts for two people.
     for whom in ["ruth", "rolf"] {
         assert_eq!(for_another(&mut world, "sam", whom, Choice::Reject).unwrap().state, CallState::Held, "{whom}");
     }
@@ -133,7 +134,7 @@ fn who_approves_has_signed_in_lately() {
     let mut world = team_then_chief(|r| r.sign_in_within_ms = Some(500));
     assert_eq!(signed_in(&mut world, "rita", 501), Err(NotEligible::SignInAgain.into()));
     assert_eq!(signed_in(&mut world, "rita", 500).unwrap().still_needed, 2);
-    // An editor's own vote would be without that.
+    // The editor's own vote would have no sign-in check, so it does not count.
     assert_eq!(world.decide("rita", edit("b")).unwrap().still_needed, 3);
 }
 
@@ -180,7 +181,7 @@ fn who_was_called_in_counts_after_an_edit_too() {
     assert_eq!((edited.state, edited.still_needed), (CallState::Held, 2), "the editor's own vote counts");
     let call = world.subject.call.as_ref().unwrap();
     assert_eq!((call.level, call.deadline()), (0, deadline));
-    // What policy asks for beside what was asked before is asked of those whom it names.
+    // Where policy asks for more than before, the new demand goes to the reviewers that policy names.
     let more = staged(vec![vec![demand(&["rita", "rolf"], 3)]]);
     let edited = world.decide("sam", Choice::Edit(Box::new(Revision { proposal: more }))).unwrap();
     assert_eq!(edited.still_needed, 4);
@@ -254,7 +255,7 @@ fn what_certainly_did_not_happen_is_in_no_total() {
 
 const PEOPLE: [&str; 5] = ["olga", "ann", "bob", "dan", "eve"];
 
-/// Which of the people; none of them is everybody.
+/// A random set of reviewers: any reviewer, or one to three names.
 fn some() -> impl Strategy<Value = Reviewers> {
     prop_oneof![
         1 => Just(Reviewers::Any),
@@ -262,7 +263,8 @@ fn some() -> impl Strategy<Value = Reviewers> {
     ]
 }
 
-/// Bob stands for Ann in the first stage and is asked himself in the second: he would be missing there, and nobody could take his place.
+/// Bob acts for Ann in the first stage and is named himself in the second. If Bob voted for Ann, the second stage would
+/// lack him, and nobody could replace him.
 #[test]
 fn who_is_asked_later_stands_for_nobody_before() {
     let named = |name: &str| Demand { reviewers: Reviewers::Named(vec![name.into()]), quorum: 1 };
@@ -282,7 +284,7 @@ fn who_is_asked_later_stands_for_nobody_before() {
     assert_eq!(world.phase(), "approved");
 }
 
-/// Bob stands for Ann. What she has said in her own name is hers to take back.
+/// Bob acts for Ann. Only Ann can change a decision that she made in her own name.
 #[test]
 fn nobody_is_overruled_in_their_own_place() {
     let mut requirement = Requirement::plain(named(&["ann", "eve", "dan"]), 2, 60_000);
@@ -325,7 +327,7 @@ fn requirements() -> impl Strategy<Value = Requirement> {
     )
 }
 
-/// What somebody does; people are numbers, so that whoever is nobody's reviewer tries too.
+/// What a person does. People are numbers, so that a person who is no reviewer tries too.
 #[derive(Clone, Debug)]
 enum Deed {
     Approve { who: usize, whom: usize, fresh: bool },
@@ -348,10 +350,11 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     prop::collection::vec(deed, 1..25)
 }
 
-/// The rules once more, from their description: no stages are kept and no votes, but a list of all that was said of this revision.
+/// The rules once more, written from their description. It keeps no stages and no votes, only a list of all decisions
+/// on this revision.
 struct Reference {
     requirement: Requirement,
-    /// Who said it, with whose right, and whether it was yes; nothing stands for an escalation.
+    /// Who decided, with whose right, and whether the decision was yes; `None` stands for an escalation.
     said: Vec<Option<(String, String, bool)>>,
     called_in: usize,
     due: Option<Time>,
@@ -369,7 +372,7 @@ impl Reference {
         *of == Reviewers::Any || matches!(of, Reviewers::Named(names) if names.contains(&name.to_owned()))
     }
 
-    /// Who is asked in a demand of a stage, once so many others are called in.
+    /// Whether a demand of a stage names this person, after so many escalations.
     fn asked(&self, demand: &Demand, name: &str, called_in: usize) -> bool {
         let others = &self.requirement.escalations[..called_in];
         Self::is_of(&demand.reviewers, name) || others.iter().any(|other| Self::is_of(&other.reviewers, name))
@@ -383,7 +386,8 @@ impl Reference {
         self.requirement.stages[stage].iter().map(lacks).max().unwrap()
     }
 
-    /// Tells the story of this revision from its beginning: the approvals of each stage (who, with whose right), and the rejections that stand.
+    /// Tells the story of this revision from its beginning: the approvals of each stage (who, with whose right), and
+    /// the rejections that still count.
     #[allow(clippy::type_complexity, reason = "only this test takes it apart")]
     fn story(&self) -> (Vec<Vec<(&str, &str)>>, Vec<(&str, &str)>) {
         let mut stages: Vec<Vec<(&str, &str)>> = vec![Vec::new()];
@@ -412,7 +416,7 @@ impl Reference {
         (stages, no)
     }
 
-    /// A stage more than there are: all of them are done.
+    /// An additional empty stage means that all stages are finished.
     fn go_on(&self, stages: &mut Vec<Vec<(&str, &str)>>, called_in: usize) {
         let now = stages.len() - 1;
         let rights = stages[now].iter().map(|(_, right)| *right).collect();
@@ -421,7 +425,7 @@ impl Reference {
         }
     }
 
-    /// Why this approval is refused, if it is: in words that do not matter.
+    /// Whether this approval is refused. The reason does not matter.
     fn refuses(&self, who: &str, right: &str, fresh: bool) -> bool {
         let (stages, _) = self.story();
         let now = &self.requirement.stages[stages.len() - 1];
@@ -429,7 +433,7 @@ impl Reference {
         let asked = |demand: &Demand| self.asked(demand, right, self.called_in);
         let barred =
             |name: &str| self.requirement.four_eyes && (name == "olga" || self.edited_by.as_deref() == Some(name));
-        // Called in or not, whoever is named for a stage that is still to come is needed there.
+        // A person who is named for a later stage is needed there, also if an escalation called the person in.
         let named = |demand: &Demand| demand.reviewers.include(who);
         let needed_later = who != right && self.requirement.stages[stages.len()..].iter().flatten().any(named);
         barred(who)
@@ -438,7 +442,7 @@ impl Reference {
             || (self.requirement.sign_in_within_ms.is_some() && !fresh)
     }
 
-    /// What was said last with a right may be said again, and changes nothing.
+    /// The last decision with a right may be sent again, and changes nothing.
     fn is_last_word(&self, who: &str, right: &str, yes: bool) -> bool {
         let last = self.said.iter().flatten().rev().find(|(_, of, _)| of == right);
         last.is_some_and(|said| *said == (who.into(), right.into(), yes))
@@ -448,7 +452,7 @@ impl Reference {
         self.requirement.stages.iter().flatten().any(|demand| self.asked(demand, right, self.called_in))
     }
 
-    /// How many people are still needed: what each stage that is not done lacks.
+    /// How many people are still needed: the sum of what each unfinished stage lacks.
     fn still_needed(&self) -> usize {
         if self.phase != "held" {
             return 0;
@@ -474,7 +478,7 @@ impl Reference {
         };
     }
 
-    /// Whether it is legal, as the gate should see it.
+    /// Whether the step is legal, as the gate should judge it.
     fn follow(&mut self, deed: &Deed, now: Time) -> bool {
         let over = self.due.is_some_and(|due| now >= due);
         let lapsed = over && self.called_in == self.requirement.escalations.len();
@@ -492,7 +496,8 @@ impl Reference {
                 if who != right && self.story().1.contains(&(right, right)) {
                     return false;
                 }
-                // Whoever has said so, or was stood for, and has not said no since, says nothing new.
+                // A person who has approved, or was represented, and has not rejected since changes nothing by another
+                // approval.
                 let (stages, no) = self.story();
                 let touches = |said: &(&str, &str)| [said.0, said.1].iter().any(|name| *name == who || *name == right);
                 if stages.iter().flatten().any(touches) && !no.iter().any(touches) {
@@ -588,7 +593,7 @@ fn play(world: &mut World, deed: &Deed, count: usize) -> bool {
         Deed::Approve { who, whom, fresh } => world.submit(decide(who, whom, *fresh, Choice::Approve)).is_ok(),
         Deed::Reject { who, whom } => world.submit(decide(who, whom, true, Choice::Reject)).is_ok(),
         Deed::Edit(who) => {
-            // Policy asks for the same, with time enough.
+            // Policy asks for the same requirement, with a deadline that is far enough away.
             let old = world.subject.call.as_ref().unwrap().proposal().unwrap().clone();
             let requirement = Requirement { expires_at: None, ..old.requirement };
             let proposal = Proposal { action: action(&format!("{count}")), requirement, ..old };
@@ -643,7 +648,7 @@ proptest! {
         let may = |name: &&&str| !requirement.four_eyes || (**name != "olga" && edited_by != Some(**name));
         let may: Vec<&str> = there.iter().filter(may).copied().collect();
         let stages = requirement.stages.len();
-        // Each of them in one stage.
+        // Each person is assigned to one stage.
         let can = (0..stages.pow(u32::try_from(may.len()).unwrap())).any(|assignment| {
             let stage_of = |at: usize| assignment / stages.pow(u32::try_from(at).unwrap()) % stages;
             (0..stages).all(|stage| {

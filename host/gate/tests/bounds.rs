@@ -1,4 +1,5 @@
-//! However long people disagree about a call, there is an end to what is written of it, and nobody uses up what others need.
+//! However long people disagree about a call, the amount that is written about it has a bound, and no person uses up
+//! another's share.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
@@ -12,7 +13,7 @@ use proptest::prelude::*;
 
 const PEOPLE: [&str; 3] = ["rita", "rolf", "ruth"];
 
-/// What needs more people than there are to be approved or rejected, so that it goes on.
+/// A proposal that needs more approvals or rejections than there are people, so that the dispute goes on.
 fn disputed(text: &str) -> Proposal {
     let requirement =
         Requirement { rejections: 5, ..Requirement::plain(Reviewers::Any, 4, requirement().start_within_ms) };
@@ -35,7 +36,7 @@ proptest! {
             let (own, edits) = (counted.entry(PEOPLE[who]).or_default(), how == 0);
             let (before, written) = (world.subject.call.clone().unwrap(), world.written.len());
             match world.decide(PEOPLE[who], choice) {
-                // An edit brings its editor's own vote along.
+                // An edit also writes the editor's own vote.
                 Ok(decided) => *own += if decided.repeated { 0 } else { 1 + usize::from(edits) },
                 Err(Refused::TooManyDecisions) => {
                     prop_assert!(*own >= DECISIONS_MAX);
@@ -53,7 +54,7 @@ proptest! {
             prop_assert!(world.written.len() - written <= 3);
         }
         prop_assert!(bounded > 0, "the dispute got to a bound");
-        // Who has not spoken yet is heard, and the call is decided.
+        // A person who has not decided yet can still decide, and the call is decided.
         for more in ["anna", "axel", "amir", "abel", "adam"] {
             prop_assert!(world.decide(more, Choice::Reject).is_ok());
             if world.phase() == "rejected" {

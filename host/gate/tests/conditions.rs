@@ -1,4 +1,4 @@
-//! Which values of now a clearance allows, fact by fact.
+//! Which present values a clearance allows, fact by fact.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
@@ -16,7 +16,8 @@ fn mark(name: &str) -> Mark {
     Mark { key: EffectKey(name.into()), deed: Digest::of(name.as_bytes()) }
 }
 
-/// Whether the fact that was stated so allows this value, with these listed beside it; nothing if it is as it was.
+/// Whether the fact with this condition allows the value, with these calls listed beside it; `None` if the value is
+/// unchanged.
 fn allows(stated: &Value, value: Value, since: &[&str], listed: &[&str]) -> Option<bool> {
     let listed: Vec<Mark> = listed.iter().map(|name| mark(name)).collect();
     let found = Found { value, since: since.iter().map(|name| mark(name)).collect() };
@@ -39,12 +40,12 @@ fn a_quantity_may_change_and_not_fall_below_its_bound() {
         ("1,000,000,000,000,000.00 EUR", "250.00 EUR", yes),
         ("99999999999999999999999999.00 EUR", "250.00 EUR", yes),
         ("1,234.50 EUR", "1,234.51 EUR", no),
-        // Another unit, and another number of decimals, which is the same number of digits.
+        // Another unit, and another number of decimals with the same number of digits.
         ("9,999.00 USD", "250.00 EUR", no),
         ("9,999.000 EUR", "250.00 EUR", no),
         ("9,999 EUR", "250.00 EUR", no),
         ("999,900 JPY", "250.00 EUR", no),
-        // What is no quantity.
+        // Texts that are no quantity.
         ("", "250.00 EUR", no),
         ("much", "250.00 EUR", no),
         ("9,999.00", "250.00 EUR", no),
@@ -81,7 +82,7 @@ fn what_has_happened_since_must_have_been_listed() {
         (3, &["x"], &["a"], no),
         (3, &["a"], &[], no),
         (4, &["a", "x"], &["a"], no),
-        // The count tells of more than the connector names, or of less than was shown.
+        // The count is higher than what the connector names, or lower than what was shown.
         (3, &[], &["a"], no),
         (4, &["a"], &["a"], no),
         (1, &[], &["a"], no),
@@ -91,7 +92,7 @@ fn what_has_happened_since_must_have_been_listed() {
     for (now, since, listed, allowed) in cases {
         assert_eq!(allows(&stated, json!(now), since, listed), *allowed, "{now}: {since:?} of {listed:?}");
     }
-    // The same key, but another deed: it was edited after it was listed.
+    // The same key with another digest: the call was edited after it was listed.
     let edited = Mark { deed: Digest::of(b"another"), ..mark("a") };
     let found = Found { value: json!(3), since: vec![edited] };
     let changes = changes(&json!({ "fact": stated }), &[mark("a")], &BTreeMap::from([("fact", found)])).unwrap();
@@ -135,7 +136,8 @@ fn what_is_no_condition_must_be_the_same() {
     assert_eq!(changes(&json!({ "a": 1 }), &[], &now(&["a"])), Ok(Vec::new()));
 }
 
-/// Nobody was shown what waits beside a call that policy clears, and which other values would do.
+/// For a call that policy clears, no reviewer was shown the waiting calls or the other values that a condition would
+/// allow.
 #[test]
 fn what_nobody_decides_on_has_no_room() {
     let stated = json!({
@@ -161,7 +163,7 @@ fn what_nobody_decides_on_has_no_room() {
     }
 }
 
-/// A call of this name that waits.
+/// A waiting call with this name.
 fn beside(name: &str) -> Beside {
     Beside { id: CallId { run: RunId(name.into()), call: 1 }, deed: Digest::of(name.as_bytes()), summary: name.into() }
 }
@@ -178,12 +180,13 @@ fn what_waits_beside_it_is_part_of_what_was_shown() {
         [&[][..], &["b"], &["c"], &["b", "c"]].iter().map(|others| held(others).clearance()).collect();
     let different: std::collections::BTreeSet<_> = digests.iter().collect();
     assert_eq!(different.len(), digests.len());
-    // A permit names their effects' keys with what they were shown to do.
+    // A permit names the keys of the effects of the listed calls, each with the digest of the effect that was shown.
     let mut world = held(&["b", "c"]);
     world.decide("rita", Choice::Approve).unwrap();
     world.subject.keys_beside = vec![EffectKey("b".into()), EffectKey("c".into())];
     assert_eq!(world.start().unwrap().beside(), [mark("b"), mark("c")]);
-    // What is held again lists what waits then; the answer to a vote that fell says why it did.
+    // A call that is held again lists the calls that wait then. The answer to an older vote says why the vote no longer
+    // counts.
     world.subject.beside = vec![beside("d")];
     let fell = world.clearance();
     let changed = Outcome::FactsChanged { reason: "the tip moved".into(), proposal: Box::new(proposal("a")) };
@@ -209,7 +212,7 @@ fn an_action_is_the_same_deed_whoever_asks_for_it_for_whatever_reason() {
 }
 
 proptest! {
-    /// A quantity covers a bound just when the numbers say so.
+    /// A quantity covers a bound exactly if the numbers say so.
     #[test]
     fn quantities_compare_as_numbers(now in any::<i64>(), bound in any::<i64>(), decimals in 0..4_usize) {
         let show = |units: i64| {
@@ -223,7 +226,8 @@ proptest! {
     }
 }
 
-/// An edited action may meet other calls than the first one did. The editor's vote follows only if what waits beside it was on the page that they edited.
+/// An edited action may have other waiting calls beside it than the first action. The editor's own vote follows only if
+/// the page on which they edited showed all these calls.
 #[test]
 fn an_editor_approves_beside_only_what_they_have_seen() {
     let all = |names: &[&str]| names.iter().map(|name| beside(name)).collect::<Vec<_>>();

@@ -1,4 +1,5 @@
-//! What no journal of ours can hold is refused all the same: a judgement never rests on a step that was not legal.
+//! States that no journal of this host can have are refused nevertheless, so that a command is never judged on a step
+//! that was not legal.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
@@ -10,7 +11,7 @@ use holdshort_gate::{
     Time,
 };
 
-/// A call that a person has approved.
+/// A call that a reviewer has approved.
 fn approved() -> World {
     let mut world = World::held(proposal("a"));
     world.decide("rita", Choice::Approve).unwrap();
@@ -92,7 +93,7 @@ fn what_each_of_two_asks_for_is_asked_under_the_stricter_of_them() {
         let mut world = World::held(Proposal { requirement: both(), ..proposal("a") });
         assert_eq!(world.decide(who, Choice::Approve).unwrap().still_needed, left, "{who}");
     }
-    // What is met by the other anyway is not asked beside it.
+    // A demand that the other demand always meets is left out.
     assert_eq!(named(&["rita", "rolf"], 1).strictest(&named(&["rita"], 1)), named(&["rita"], 1));
     assert_eq!(named(&["rita", "rolf"], 2).strictest(&requirement()), named(&["rita", "rolf"], 2));
 }

@@ -1,4 +1,5 @@
-//! Standing grants: who may make one and of what, what it clears, and that it never clears more, whatever happens between the look and the write.
+//! Grants: who may make a grant and for what, what it clears, and that it never clears more, whatever happens between
+//! reading the journal and writing.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -86,7 +87,7 @@ fn a_grant_is_made_with_an_approval_and_stands_with_its_call() {
     assert_eq!((call.phase, call.changed_at), (before.phase, before.changed_at));
 }
 
-/// A grant outlives its call. When it is revoked, the run has gone on and waits for something else.
+/// A grant outlives its call. When the grant is revoked, the run has gone on and waits for something else.
 #[test]
 fn a_grant_that_is_taken_back_later_leaves_the_run_as_it_is() {
     let mut world = World::held(paying(transfer(b"component", "ACME", 100, "EUR")));
@@ -197,7 +198,8 @@ fn a_grant_is_made_by_who_may_of_what_is_up_to_them_alone() {
         assert_eq!(world.phase(), if refused.is_some() { "held" } else { "approved" }, "nothing is half done");
     }
 
-    // Nobody makes one in somebody else's name, nor of what they wrote themselves under four-eyes.
+    // A grant can be made neither in another reviewer's name, nor, under four-eyes, for an action that the grantor
+    // edited.
     let mut world = World::held(open.clone());
     let (signed_in_at, clearance) = (world.now, world.clearance());
     let choice = Choice::Grant(Box::new(grant(until)));
@@ -220,7 +222,7 @@ fn id() -> CallId {
     CallId { run: RunId("first".into()), call: 7 }
 }
 
-/// A run that has not asked for anything yet.
+/// A run that has not made a call yet.
 fn run(name: &str) -> Subject {
     let mut subject = World::new().subject;
     (subject.id, subject.key) = (RunId(name.into()), EffectKey(name.into()));
@@ -310,7 +312,7 @@ impl Wish {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// Against a reference that keeps a list of what happened, and adds it up anew for each call.
+    /// Against a reference that keeps a list of what happened, and adds up the list again for each call.
     #[test]
     fn a_grant_clears_what_a_plain_reckoning_clears(wishes in prop::collection::vec(wish(), 1..12)) {
         let (mut now, until) = (Time(2_000_000), Time(2_000_000).plus_ms(400));
@@ -458,7 +460,7 @@ impl Model for Runs {
                 journal.submit(&mut runs[run].0, finish(Outcome::DidNotHappen("declined".into())), now).ok()?;
                 cleared.retain(|one| *one != run);
             }
-            // Then people decide on the call, and what they approve is no longer counted for the grant.
+            // Reviewers then decide on the call, and a call that they approve is no longer counted for the grant.
             Step::FactsChange(run) => {
                 let proposal = Box::new(runs[run].0.call.as_ref()?.proposal()?.clone());
                 let outcome = Outcome::FactsChanged { reason: "a fact".into(), proposal };

@@ -1,4 +1,4 @@
-//! The life of a call, step by step, and every way out of line.
+//! The life of a call, step by step, and every refused step that is out of order.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
@@ -139,7 +139,7 @@ fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
     let back = world.decide("rolf", edit("a")).unwrap();
     assert_eq!(back.still_needed, 1);
     assert_ne!(world.clearance(), first);
-    // Also for who cast it: sent again, it is not a vote that stands.
+    // A vote on the first clearance is refused, also for Rita, who made the same vote before.
     for reviewer in ["ruth", "rita"] {
         let old = world.decide_on(first, reviewer, Choice::Approve);
         assert!(matches!(old, Err(Refused::Stale { current, .. }) if current == back.clearance), "{reviewer}");
@@ -147,7 +147,7 @@ fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
     assert_eq!(world.decide("ruth", Choice::Approve).unwrap().state, CallState::Approved);
 }
 
-/// Evidence under a title; its bytes are its name.
+/// Evidence with a title. Its bytes are its name.
 fn exhibit(name: &str) -> ExhibitRef {
     let digest = Digest::of(name.as_bytes());
     ExhibitRef { whose: None, title: "what the host found out".into(), media: "text/plain".into(), digest, bytes: 1 }
@@ -202,7 +202,8 @@ fn an_edit_keeps_the_stricter_requirement_and_the_capability() {
     assert_eq!(world.decide("rita", Choice::Edit(Box::new(revision))), Err(Refused::AnotherCapability));
 }
 
-/// Policy is asked about an edit before it is written, so that its time may be over by then, though that of the call as it was is not.
+/// Policy is asked about an edit before the edit is written. The deadline of the edited action may be over by then,
+/// even if the deadline of the earlier action is not.
 #[test]
 fn an_edit_that_lapsed_before_it_was_written_is_none() {
     let mut world = World::held(proposal("a"));
@@ -277,7 +278,7 @@ fn facts_that_changed_put_the_call_back() {
     assert_eq!(world.start().unwrap().attempt(), 2);
 }
 
-/// What policy cleared may be what nobody could: held, it would wait for ever.
+/// Policy may have cleared a call that no reviewers could approve. If this call were held, it would wait for ever.
 #[test]
 fn facts_that_changed_hold_nothing_that_nobody_could_clear() {
     for (names, becomes) in
@@ -353,7 +354,7 @@ fn what_a_lookup_found_is_kept_and_not_repeated() {
     assert!(found(&world).is_some());
     world.start().unwrap();
     assert_eq!(found(&world), None);
-    // In doubt and looked up at once, and then a lookup that can tell.
+    // The effect is in doubt and is looked up at once; a later lookup can tell the outcome.
     looked(&mut world, 2, "nothing there");
     let (outcome, evidence) = (Outcome::DidNotHappen("no".into()), Some("it is excluded".to_owned()));
     assert_eq!(world.submit(Finish { attempt: 2, outcome, evidence }), Ok(CallState::Failed));
@@ -411,7 +412,7 @@ fn a_timer_fires_when_it_is_due() {
     assert!(world.submit(FireTimer { timer: 1 }).is_err());
 }
 
-/// It keeps its beginning while it lasts, holds nothing up, and is over with the next thing that the run does.
+/// A delay keeps its beginning while it lasts, blocks nothing, and is over with the next step of the run.
 #[test]
 fn a_delay_lasts_until_the_run_does_something() {
     let delay = |tries| Delay { reason: format!("try {tries}"), tries, told: tries == 3 };
@@ -478,7 +479,7 @@ fn nothing_in_a_clearance_can_change_without_its_digest() {
     assert_ne!(of(Consequence::Low), of(Consequence::High));
 }
 
-/// A proposal of a journal that was written before there were facts has the digest that people decided on then.
+/// A proposal of a journal from before there were facts still has the digest that reviewers decided on.
 #[test]
 fn a_proposal_without_facts_has_the_digest_that_it_always_had() {
     let old = proposal("a");
@@ -530,7 +531,8 @@ fn a_call_that_was_cancelled_was_decided_by_nobody() {
     assert!(matches!(late, Err(Refused::AlreadyDecided { winner: None, state: CallState::Cancelled })), "{late:?}");
 }
 
-/// Whatever becomes of sending again, the first attempt may have happened, and only a lookup or a person can say that it did not.
+/// Whatever happens after "send again", the first attempt may have happened. Only a lookup or a reviewer can say that
+/// it did not.
 #[test]
 fn sending_again_forgets_no_earlier_attempt() {
     let sent_again = || {
@@ -570,7 +572,7 @@ fn sending_again_forgets_no_earlier_attempt() {
     assert_eq!(done.finish(2, Outcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
 }
 
-/// A policy that failed might have said no, and without a policy nobody has said yes.
+/// A policy that failed might have refused the call, and without a determining policy no policy cleared it.
 #[test]
 fn what_policy_has_not_said_without_an_error_is_held() {
     for (determining, errors, phase) in
@@ -584,7 +586,7 @@ fn what_policy_has_not_said_without_an_error_is_held() {
         world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(proposal.clone())) }).unwrap();
         assert_eq!(world.phase(), phase, "{:?}", proposal.policy);
     }
-    // A run that may hold no more is told so, as for any other call.
+    // A run that has reached its limit of held calls is told so, as for any other call.
     let mut world = World::new();
     world.subject.run.as_mut().unwrap().held = 2;
     let mut failed = proposal("a");

@@ -1,8 +1,9 @@
-//! Every reachable state of one call, by model checking the real `decide` and `apply`: people who look, decide late, edit and disagree,
-//! a host that dies at any moment, replies that are lost, facts that change, time that runs out.
+//! Every reachable state of one call, by model checking the real `decide` and `apply`. The model has people who look,
+//! decide late, edit and disagree, a host that dies at any moment, lost replies, changed facts, and deadlines.
 //!
-//! Beside the journal's state the model keeps what no journal can roll back: what really happened outside, what each person was really shown,
-//! and which decisions were acknowledged. The promises are checked against that, by rules of the model's own and not by asking the gate again.
+//! Beside the journal's state, the model keeps what no journal can roll back: what really happened outside, what each
+//! person was really shown, and which decisions were acknowledged. The model checks the promises against these facts,
+//! by rules of its own and without asking the gate.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -34,7 +35,7 @@ use holdshort_gate::{
 use serde_json::{Value, json};
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
 
-/// The people. Olga has started the run. Dan takes part only if there are two stages.
+/// The people. Olga started the run. Dan takes part only if there are two stages.
 const PEOPLE: [&str; 4] = ["olga", "ann", "bob", "dan"];
 /// The people who are asked in each of the two stages, and how many of them must approve. If nobody decides in time,
 /// Dan is asked in the first stage too.
@@ -79,9 +80,9 @@ struct Setting {
     class: Class,
     quorum: u32,
     four_eyes: bool,
-    /// Whether people edit.
+    /// Whether reviewers edit the action.
     edits: bool,
-    /// Whether policy clears, with an error on the way.
+    /// Whether policy clears the call with an error in its evaluation.
     policy_errs: bool,
     /// Whether the call takes two stages and more than one rejection, and is escalated. The other settings try what
     /// comes after the approval.
@@ -201,11 +202,11 @@ struct Outside {
     seen: Books,
     /// Whether the stranger paid first, if the payee has received both payments.
     stranger_first: bool,
-    /// How often an attempt was put off.
+    /// How often an attempt was postponed.
     put_off: u8,
-    /// A person settled the effect, and may have been wrong.
+    /// Whether a reviewer resolved the effect; the reviewer may have been wrong.
     settled_by_person: bool,
-    /// Which promise was broken on the way.
+    /// The promise that was broken on the way.
     broken: Option<&'static str>,
 }
 
@@ -225,7 +226,7 @@ enum Step {
         reply_is_lost: bool,
     },
     Decline,
-    /// The remote system asks for a later attempt, before it has done anything.
+    /// The remote system asks for a later attempt before it has done anything.
     PutOff,
     /// Others take from the balance; the payment beside this one is made; somebody else pays the payee.
     Take,
@@ -249,10 +250,10 @@ enum Settled {
     SendAgain,
 }
 
-/// The gate, in a world.
+/// The gate and the proposals that the model uses.
 struct Gate {
     settings: Vec<Setting>,
-    /// Made once, because making an action digests it.
+    /// Made once, because making an action computes its digest.
     proposals: Vec<(Setting, BTreeMap<Version, Proposal>)>,
     crashes_max: u8,
 }
@@ -302,7 +303,7 @@ fn propose(setting: Setting, (text, fact): Version) -> Proposal {
     }
 }
 
-/// A payment as the connector previews it now, from the books.
+/// A payment as the connector would preview it now, from the books.
 fn payment(setting: Setting, books: Books) -> Proposal {
     let balance = Condition::AtLeast { shown: euros(books.balance()), bound: euros(AMOUNT) };
     let history = Condition::NothingNew { shown: books.received().into(), about: "the payee".into() };
@@ -314,12 +315,12 @@ fn euros(amount: u8) -> String {
     format!("{amount}.00 EUR")
 }
 
-/// What a payment is recognised by in the books.
+/// The mark by which a payment is recognised in the books.
 fn mark(whose: &str) -> Mark {
     Mark { key: EffectKey(whose.into()), deed: Digest::of(whose.as_bytes()) }
 }
 
-/// A number that tells apart what the model tells apart; the whole of a subject would be slow to hash.
+/// Hashes what the model distinguishes; hashing a whole subject would be slow.
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.setting, self.now, &self.hand, &self.outside, self.crashes).hash(hasher);
@@ -328,7 +329,7 @@ impl Hash for State {
         (call.phase.state().as_str(), call.clearance, call.revision, call.attempts, call.sent_again, call.started_at)
             .hash(hasher);
         (&call.edited_by, call.deadline(), call.reheld.is_some(), call.looked_up.is_some()).hash(hasher);
-        // When they were made decides nothing any more, and neither does their order.
+        // The times of the votes and their order no longer influence anything.
         call.votes.iter().map(|vote| (&vote.reviewer, vote.stage)).collect::<BTreeSet<_>>().hash(hasher);
         call.rejections.iter().map(|said| &said.reviewer).collect::<BTreeSet<_>>().hash(hasher);
         (call.stage, call.level).hash(hasher);
@@ -367,7 +368,7 @@ impl State {
         self.subject.run.as_ref().unwrap().phase.is_over()
     }
 
-    /// Judged and, if legal, on disk.
+    /// Judges a command and, if it is legal, applies its events to the journal.
     fn submit<C: Command>(&mut self, command: C) -> Result<C::Out, Refused> {
         self.list_beside();
         let (events, out) = command.decide(&self.subject, self.time())?;
@@ -382,7 +383,8 @@ impl State {
         Ok(out)
     }
 
-    /// What the journal loads for a command: the payment that waits beside this one, and the keys of those that the call lists.
+    /// Loads what the journal loads for a command: the payment that waits beside this one, and the keys of the payments
+    /// that the call lists.
     fn list_beside(&mut self) {
         if !self.setting.pays {
             return;
@@ -511,7 +513,7 @@ impl State {
         Some(())
     }
 
-    /// The connector looks at the fact again, as they all do, and acts.
+    /// The connector compares the fact again, as all connectors do, and performs the effect.
     fn perform(&mut self, reply_is_lost: bool) -> Option<()> {
         let Hand::Permit { attempt, clearance, action, fact, ref rests_on } = self.hand else { return None };
         let may_pay = rests_on.as_ref().is_none_or(|rests_on| self.outside.allow(rests_on));
@@ -563,7 +565,7 @@ impl State {
         Some(())
     }
 
-    /// A lookup tells the truth, or that it cannot tell.
+    /// A lookup tells the truth, or says that it cannot tell.
     fn look_up(&mut self) -> Option<()> {
         let call = self.subject.call.as_ref()?;
         let Phase::InDoubt { .. } = call.phase else { return None };
@@ -597,7 +599,8 @@ impl State {
 }
 
 impl Outside {
-    /// What a connector does before it pays: it compares the facts of now with the preconditions that it was handed, by the gate's own rules.
+    /// What a connector does before it pays: it compares the present facts with the preconditions in its permit, by the
+    /// gate's own rules.
     fn allow(&self, (preconditions, beside): &(String, Vec<(String, Digest)>)) -> bool {
         let preconditions: Value = serde_json::from_str(preconditions).unwrap();
         let beside: Vec<Mark> =
@@ -619,7 +622,8 @@ impl Outside {
         changes(&preconditions, &beside, &now).unwrap().iter().all(|change| change.allowed)
     }
 
-    /// What is wrong about a payment that is made now, by rules of the model's own: the payment beside it was on the page of whoever approved it.
+    /// What is wrong about a payment that is made now, by rules of the model's own. The payment beside it is allowed,
+    /// because the page of each approving reviewer showed it.
     fn wrongly_paid(&self, clearance: Digest) -> Option<&'static str> {
         let by_policy = self.cleared.iter().any(|(of, _)| *of == clearance);
         if self.books.balance() < AMOUNT {
@@ -691,7 +695,7 @@ impl Model for Gate {
         steps.extend((1..attempts).map(Step::TooLate));
     }
 
-    /// A step that is not legal, or would change nothing, leads nowhere.
+    /// A step that is not legal, or that would change nothing, leads to no new state.
     fn next_state(&self, before: &State, step: Step) -> Option<State> {
         let mut state = before.clone();
         let fact = state.outside.fact;
@@ -717,10 +721,10 @@ impl Model for Gate {
             Step::Approve(who, clearance) => state.decide(who, clearance, Choice::Approve)?,
             Step::Reject(who, clearance) => state.decide(who, clearance, Choice::Reject)?,
             Step::Edit(who, clearance, text) => {
-                // One edit tells as much as a chain of them.
+                // One edit shows as much as a chain of edits.
                 let mut proposal = self.proposal(state.setting, (text, fact));
                 if state.setting.staged {
-                    // Policy gives it its own time.
+                    // Policy gives the edited action a deadline of its own.
                     proposal.requirement.expires_at = Some(Time((state.now + EXPIRES_AFTER) * STEP_MS * 1_000));
                 }
                 state.outside.editors.is_empty().then_some(())?;
@@ -762,7 +766,7 @@ impl Model for Gate {
                 (state.hand != Hand::Empty && state.crashes <= self.crashes_max).then_some(())?;
                 state.hand = Hand::Empty;
             }
-            // A host that finds a start without an outcome in its journal, and has nothing of it in memory.
+            // A host finds a start without an outcome in its journal, and has nothing about it in memory.
             Step::Recover => {
                 (state.hand == Hand::Empty && *state.phase()? == Phase::Started).then_some(())?;
                 let attempt = state.subject.call.as_ref()?.attempts;
@@ -808,7 +812,7 @@ impl Model for Gate {
             Property::always("votes are of people who may, each once", |_, state: &State| state.votes_are_fair()),
             Property::always("what was acknowledged is in the journal", |_, state: &State| {
                 let made = state.subject.call.as_ref().map_or(0, |call| call.decisions.len());
-                // An editor's own vote is a second one.
+                // The editor's own vote is a second decision.
                 made >= state.outside.acknowledged
             }),
             Property::always("it is rejected as soon as so many say no, and not before", |_, state: &State| {
@@ -930,7 +934,7 @@ impl Model for Gate {
 
 impl State {
     fn propose(&mut self, proposed: Proposed) -> Option<()> {
-        // Its time is over at a fixed moment, so that it has less of it after a while is as if it was proposed later.
+        // The call's deadline is fixed, so proposing later is the same as having less time left.
         (self.now == 0).then_some(())?;
         self.submit(Propose { call: 1, proposed }).ok()?;
         (self.outside.began, self.outside.due) = (self.now, EXPIRES_AFTER);
@@ -942,7 +946,8 @@ impl State {
         self.phase().is_some_and(|found| found.state().as_str() == phase) && and(&self.outside)
     }
 
-    /// Policy cleared these bytes, or as many people as it takes, who may, approved what they were shown, which was this.
+    /// Policy cleared this action, or enough reviewers who may decide approved it, and the page that they were shown
+    /// had exactly this action.
     fn is_cleared(&self, (clearance, action): (Digest, Digest)) -> bool {
         let approved = (0..PEOPLE.len()).filter(|who| {
             self.outside.approvals.contains(&(clearance, *who))
@@ -951,7 +956,7 @@ impl State {
         });
         let approved: Vec<usize> = approved.collect();
         let enough = if self.setting.staged {
-            // Two for the first stage, and somebody else for the second.
+            // Two reviewers for the first stage, and another reviewer for the second.
             let others = |last: &usize| approved.iter().filter(|who| *who != last && self.is_asked(**who, 0)).count();
             approved.iter().any(|last| self.is_asked(*last, 1) && others(last) >= STAGES[0].1)
         } else {
@@ -991,13 +996,14 @@ fn every_promise_holds_in_every_state() {
     let settings = vec![
         setting(Class::Reconcilable, 1, false, true),
         setting(Class::OneShot, 2, true, true),
-        // What can be sent again has many more states; edits add nothing to that which the others do not show.
+        // A setting with "send again" has many more states, and edits show nothing there that the other settings do not
+        // show.
         setting(Class::Idempotent, 1, false, false),
         Setting { policy_errs: true, ..setting(Class::Reconcilable, 1, false, false) },
         Setting { staged: true, ..setting(Class::OneShot, 2, true, true) },
         Setting { pays: true, ..setting(Class::Reconcilable, 1, false, false) },
     ];
-    // One of them alone, by its number from 0, for whoever changes it.
+    // Runs only one of the settings, by its number from 0, for a developer who changes that setting.
     let only =
         std::env::var("HOLDSHORT_SETTING").ok().and_then(|number| settings.get(number.parse::<usize>().ok()?).copied());
     let whole = only.is_none();

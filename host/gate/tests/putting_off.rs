@@ -16,7 +16,7 @@ use serde_json::json;
 
 const MINUTE_MS: u64 = 60_000;
 
-/// May start for an hour.
+/// A proposal whose effect may start for one hour.
 fn patient(class: EffectClass) -> Proposal {
     let mut proposal = Proposal { class, ..proposal("a") };
     proposal.requirement.start_within_ms = 60 * MINUTE_MS;
@@ -70,7 +70,7 @@ fn it_is_made_again_under_the_same_clearance_and_within_its_time() {
 
 #[test]
 fn its_time_is_over_at_last() {
-    // The next attempt would be too late: it has failed at once, in the far end's words.
+    // The next attempt would be too late, so the effect fails at once, with the reason of the remote system.
     let mut world = approved();
     world.start().unwrap();
     assert_eq!(world.finish(1, busy(61 * MINUTE_MS)).unwrap(), CallState::Failed);
@@ -79,7 +79,7 @@ fn its_time_is_over_at_last() {
         "{}",
         reason(&world)
     );
-    // The host was away when it was due.
+    // The host was not running when the next attempt was due.
     let mut world = approved();
     world.start().unwrap();
     world.finish(1, busy(MINUTE_MS)).unwrap();
@@ -89,7 +89,7 @@ fn its_time_is_over_at_last() {
     world.submit(Expire).unwrap();
     assert!(reason(&world).starts_with("451 try later; the time to start was over"), "{}", reason(&world));
     assert!(matches!(world.written.last(), Some(Event::EffectFailed { attempt: 1, .. })));
-    // It is tried so often and no more.
+    // The number of attempts has a limit.
     let mut world = approved();
     for attempt in 1..ATTEMPTS_MAX {
         world.start().unwrap();
@@ -104,7 +104,7 @@ fn its_time_is_over_at_last() {
 
 #[test]
 fn what_is_not_certain_is_never_put_off() {
-    // In doubt is in doubt, whatever is said of the attempt later.
+    // An effect in doubt stays in doubt, whatever is said about the attempt later.
     let mut world = approved();
     world.start().unwrap();
     world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
@@ -114,7 +114,7 @@ fn what_is_not_certain_is_never_put_off() {
         CallState::Failed,
         "it did not happen, and is not made again"
     );
-    // While an earlier attempt is in doubt, one that is put off leaves it so.
+    // If an earlier attempt is in doubt, a postponed attempt leaves the effect in doubt.
     let mut world = World::held(patient(EffectClass::Idempotent));
     world.decide("rita", Choice::Approve).unwrap();
     world.start().unwrap();
@@ -124,7 +124,7 @@ fn what_is_not_certain_is_never_put_off() {
     world.submit(holdshort_gate::command::Resolve { attempt, by, resolution, message: None }).unwrap();
     world.start().unwrap();
     assert_eq!(world.finish(2, busy(MINUTE_MS)).unwrap(), CallState::InDoubt);
-    // Another attempt's word does not count.
+    // The outcome of another attempt does not count.
     let mut world = approved();
     world.start().unwrap();
     assert!(matches!(world.finish(2, busy(MINUTE_MS)), Err(Refused::OtherAttempt { .. })));
@@ -150,7 +150,7 @@ fn a_run_that_is_over_tries_nothing_again() {
     assert_eq!(world.phase(), "cancelled");
 }
 
-/// Facts that change while it waits to be tried again put it to people, with their votes of before fallen.
+/// If facts change while a call waits for its next attempt, the call is held again, and earlier votes no longer count.
 #[test]
 fn facts_that_change_meanwhile_are_looked_at_by_the_next_attempt() {
     let mut world = approved();

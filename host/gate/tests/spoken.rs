@@ -1,4 +1,5 @@
-//! What is shown as the agent's own words is the agent's: no edit changes the reasons that it gave, whatever they are and whatever is brought instead.
+//! The text that is shown as the agent's own words is always the agent's: no edit changes the agent's reasons, whatever
+//! they are and whatever the edit brings instead.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;
@@ -9,7 +10,7 @@ use holdshort_gate::{Action, FunctionType, Proposal, RATIONALE, Refused, WitType
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-/// A function that takes reasons, as ours do.
+/// A function that takes reasons, as the host's own functions do.
 fn function() -> FunctionType {
     let exhibit = WitType::Record(["title", "text"].map(|name| (name.to_owned(), WitType::String)).into());
     let rationale = WitType::Record(vec![
@@ -26,7 +27,7 @@ fn with(arguments: &Value) -> Proposal {
     Proposal { action: Action::new(component, capability, &function(), arguments).unwrap(), ..plain }
 }
 
-/// Reasons of few values, so that two of them are often the same.
+/// Reasons from a small set of values, so that two of them are often equal.
 fn reasons() -> impl Strategy<Value = Value> {
     let text = || prop::sample::select(vec!["", "It is due.", "It is due. ", "it is due.", "It is\u{200b} due."]);
     let confidence = prop::sample::select(vec![json!(null), json!(0.5), json!(0.500_000_1), json!(1), json!(2.0)]);

@@ -16,33 +16,33 @@ pub enum OpenError {
     Locked {
         /// The journal.
         path: PathBuf,
-        /// The other host, as far as it has identified itself.
+        /// The other host, if it has identified itself.
         holder: Option<String>,
     },
-    /// A newer version of Holdshort wrote it.
+    /// A newer version of Holdshort wrote the journal.
     #[error("the journal `{}` has format {found}, and this version knows formats up to {known}; use the Holdshort that wrote it, or a newer one", path.display())]
     Newer {
         /// The journal.
         path: PathBuf,
-        /// Its format.
+        /// The format of the journal.
         found: i64,
-        /// The newest that is known here.
+        /// The newest format that this version knows.
         known: i64,
     },
-    /// The file is something else.
+    /// The file is not a journal.
     #[error("`{}` is not a Holdshort journal: {why}; move it away or name another file", path.display())]
     NotAJournal {
         /// The file.
         path: PathBuf,
-        /// The sign by which that was seen.
+        /// The reason why it is not a journal.
         why: String,
     },
-    /// Its contents contradict each other.
+    /// The contents of the journal contradict each other.
     #[error("the journal `{}` is damaged: {why}; restore it from a backup", path.display())]
     Damaged {
         /// The journal.
         path: PathBuf,
-        /// Where.
+        /// Where the damage was found.
         why: String,
     },
     /// The file system refused.
@@ -50,7 +50,7 @@ pub enum OpenError {
     Io {
         /// What was tried.
         what: &'static str,
-        /// On which file or folder.
+        /// The file or folder.
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
@@ -66,26 +66,26 @@ pub enum OpenError {
 }
 
 impl OpenError {
-    /// The error for a file that could be opened and whose contents cannot be used.
+    /// The error for a file that could be opened but whose contents cannot be used.
     pub(crate) fn unreadable(path: &Path, error: ReadError) -> Self {
         let (ReadError::Damaged(why) | ReadError::Store(why)) = error;
         Self::Damaged { path: path.into(), why }
     }
 }
 
-/// A command was not written, or it is not known whether it was.
+/// A command was not written, or it is unknown whether the command was written.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum SubmitError {
     /// The step is not legal on the journaled state.
     #[error(transparent)]
     Refused(#[from] Refused),
-    /// A newer lease of the run exists, or the lease is gone.
+    /// The lease is no longer valid: it was dropped, or a newer lease of the run exists.
     #[error("another task has taken over the run")]
     Fenced,
     /// Nothing was written; the same command may be submitted again.
     #[error("the journal could not be written: {0}")]
     NotWritten(String),
-    /// It may have been written: read the journal again before anything else.
+    /// The command may have been written. The caller must read the journal again before it does anything else.
     #[error("it is not known whether the journal was written: {0}")]
     Unknown(String),
 }
@@ -96,7 +96,7 @@ pub enum ReadError {
     /// The store refused.
     #[error("the journal could not be read: {0}")]
     Store(String),
-    /// Its contents contradict each other.
+    /// The contents of the journal contradict each other.
     #[error("the journal is damaged: {0}")]
     Damaged(String),
 }

@@ -1,16 +1,16 @@
-//! Leases: of two tasks that drive the same run, only the later one can write.
+//! Leases: if two tasks drive the same run, only the task with the later lease can write.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use holdshort_gate::RunId;
 
-/// The lease that a command must still hold when it is judged.
+/// The lease that must still be valid when the command is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fence {
-    /// Nothing: decisions, cancellations, deadlines and effects are judged on the journaled state alone.
+    /// No lease: decisions, cancellations, deadlines and effects are judged on the journaled state alone.
     None,
-    /// The run's lease of this epoch: what drives a run.
+    /// The run's lease of this epoch; for commands of the task that drives the run.
     Epoch(u64),
 }
 
@@ -20,9 +20,11 @@ impl From<&Lease> for Fence {
     }
 }
 
-/// The right to drive a run. A newer lease of the run ends it. Dropping the lease frees the journal's memory of the run.
+/// The right to drive a run. The right ends when a newer lease of the run is taken. When the lease is dropped, the
+/// journal frees its memory of the run.
 ///
-/// One host has the journal at a time (an OS lock keeps others out), so that epochs need not outlive the process.
+/// Only one host has the journal open at a time (a lock of the operating system keeps other hosts out), so epochs need
+/// not outlive the process.
 #[derive(Debug)]
 pub struct Lease {
     leases: Arc<Leases>,

@@ -1,12 +1,12 @@
-//! The proof that something is on disk.
+//! The proof that a value's events are on disk.
 
 use std::ops::Deref;
 
 use holdshort_gate::Permit;
 
-/// A value whose events are durable. Only this crate can make one, and only after a COMMIT that succeeded.
+/// A value whose events are durable. Only this crate can make such a value, and only after a COMMIT that succeeded.
 ///
-/// It can be looked at and passed on; it is neither cloned, nor built, nor read back from anywhere.
+/// Other code can read the value and pass it on, but can neither clone nor build it, nor read it back from storage.
 #[derive(Debug)]
 #[must_use = "what was written should be acted on or answered"]
 pub struct Flushed<T>(T);
@@ -26,5 +26,5 @@ impl<T> Deref for Flushed<T> {
     }
 }
 
-/// A permit whose start is on disk: what a connector needs to perform.
+/// A permit whose start is on disk. A connector needs it to perform the effect.
 pub type Authorized = Flushed<Permit>;

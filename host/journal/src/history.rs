@@ -1,20 +1,23 @@
 //! The events that count as decisions, and the words by which finished calls are found.
 //!
-//! **Invariant:** A decision in the history is a row that never changes: the decision with the call folded up to that event, so it shows the
-//! evidence of then. The rows need no index by time, because time never goes back in a journal: places are halved.
+//! **Invariant:** A decision in the history is a row that never changes. The row shows the call as its events up to the
+//! decision made it, so it shows the evidence of that time. The rows need no index by time: time never goes back in a
+//! journal, so a binary search over positions finds a time.
 //!
-//! **Invariant:** A call is searched for once it is over, by the beginnings of words (FTS5, over words that the host splits itself, so every
-//! store has the same words). Before that, writing the words would stand between a decision and its effect.
+//! **Invariant:** A search finds a call once the call is over, by the beginnings of words (FTS5, over words that the
+//! host splits itself, so that every store has the same words). The words are not written earlier, because an effect
+//! would then have to wait for that write.
 
 use std::collections::BTreeSet;
 
 use holdshort_gate::{Call, Event, Resolution, Run, Verdict};
 
-/// How many different words of a call are kept; a task may be a book.
+/// How many words of a call are used at most; a task may be as long as a book.
 const WORDS_MAX: usize = 400;
 
 holdshort_gate::named! {
-    /// What was decided about a call. The journal's tables hold the place of a kind in this list, so that a new kind comes last.
+    /// What was decided about a call. The journal's tables store the number of a kind in this list, so a new kind must
+    /// be added at the end.
     pub enum DecisionKind {
         /// A reviewer approved.
         Approve = "approve",
@@ -28,9 +31,9 @@ holdshort_gate::named! {
         Done = "done",
         /// A reviewer found that an effect in doubt had not happened.
         NotDone = "not-done",
-        /// A reviewer closed an effect in doubt without an answer.
+        /// A reviewer closed an effect in doubt without an outcome.
         Abandon = "abandon",
-        /// A reviewer had an effect in doubt sent again.
+        /// A reviewer resolved an effect in doubt with "send again".
         SendAgain = "send-again",
         /// The run was cancelled, or ended by itself.
         Cancel = "cancel",
@@ -44,7 +47,7 @@ holdshort_gate::named! {
 }
 
 impl DecisionKind {
-    /// The kinds that only reviewers make.
+    /// The kinds of decisions that only reviewers make.
     pub const BY_PEOPLE: [Self; 8] = [
         Self::Approve,
         Self::Edit,
@@ -65,7 +68,8 @@ pub(crate) struct Deed<'a> {
     pub(crate) message: Option<&'a str>,
 }
 
-/// The decision that an event records, if any. `before` is the previous event of the run: the end of a run withdraws its open call in the next event.
+/// The decision that an event records, if any. `before` is the previous event of the run: when a run is cancelled, that
+/// event says who cancelled the run, and the next event withdraws the run's open call.
 pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<Deed<'a>> {
     let deed = |by, kind, message: &'a Option<String>| Deed { by, kind, message: message.as_deref() };
     #[allow(clippy::wildcard_enum_match_arm, reason = "every other event follows from one of these")]

@@ -26,7 +26,7 @@ impl Hub {
     }
 
     pub(crate) fn hint(&self, hint: Hint) {
-        // Nobody listens: nobody needs to know.
+        // Sending fails if nobody listens; then nobody needs the hint.
         drop(self.hints.send(hint));
     }
 

@@ -1,18 +1,20 @@
 //! The order of the inbox, and the people for whom a call waits. Every store uses these rules.
 //!
-//! **Invariant:** One number orders the inbox: urgency above deadline. SQLite computes it in a column of the index by phase and rank, so a page
-//! of the inbox and its cursor are a range of that index. For whom a call waits is one bit, and a row for each person who is an exception.
+//! **Invariant:** One number, the rank, orders the inbox: the urgency is in the high bits, the deadline in the low
+//! bits. SQLite computes the rank in a column of the index by phase and rank, so a page of the inbox and its cursor are
+//! a range of that index. For whom a call waits is stored as one bit, and a row for each reviewer who is an exception
+//! to the bit.
 
 use std::collections::BTreeSet;
 
 use holdshort_gate::{Call, Consequence, Phase, Reviewers, Time, Vote};
 
-/// Bits of a rank that hold the deadline; urgency is above them.
+/// The number of bits of a rank that hold the deadline; the urgency is above them.
 const DEADLINE_BITS: u32 = 61;
-/// Stands for no deadline, and for those that are later than the year 70,000.
+/// Stands for no deadline, and for a deadline later than the year 70,000.
 const NO_DEADLINE: u64 = (1 << DEADLINE_BITS) - 1;
 
-/// 0 for what is in doubt, then by consequence.
+/// 0 for an effect in doubt, otherwise 1 to 3 by consequence.
 pub(crate) fn urgency(call: &Call) -> u8 {
     if matches!(call.phase, Phase::InDoubt { .. }) {
         return 0;
@@ -24,7 +26,7 @@ pub(crate) fn urgency(call: &Call) -> u8 {
     }
 }
 
-// INVARIANT: the column `rank` of the table `calls` says the same.
+// INVARIANT: the column `rank` of the table `calls` computes the same number.
 /// The place of a call in the inbox; smaller is earlier. Calls of the same rank are in the order of their proposals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rank(pub u64);
@@ -34,7 +36,7 @@ pub(crate) fn rank(call: &Call) -> Rank {
     Rank((u64::from(urgency(call)) << DEADLINE_BITS) | deadline)
 }
 
-/// The people for whom a call waits: everybody except these, or only these.
+/// The reviewers for whom a call waits: with `everybody`, all except those in `but`; else only those in `but`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct WaitsFor<'a> {
     pub(crate) everybody: bool,
@@ -42,7 +44,8 @@ pub(crate) struct WaitsFor<'a> {
 }
 
 impl<'a> WaitsFor<'a> {
-    /// A call that is neither held nor in doubt waits for nobody. A person who has voted need not look again, and may still settle a doubt.
+    /// A call that is neither held nor in doubt waits for nobody. A held call does not wait for a reviewer who has
+    /// voted; a call in doubt does, because that reviewer may still resolve the doubt.
     pub(crate) fn of(call: &'a Call, started_by: &'a str) -> Self {
         let voted = match call.phase {
             Phase::Held => &call.votes[..],
@@ -63,7 +66,7 @@ impl<'a> WaitsFor<'a> {
         let voters = |vote: &'a Vote| [Some(vote.reviewer.as_str()), vote.stands_for.as_deref()];
         let voted: BTreeSet<&str> = voted.iter().flat_map(voters).flatten().collect();
         let edited_by = call.edited_by.as_deref();
-        // A person of any stage may settle a doubt.
+        // A reviewer of any stage may resolve a doubt.
         let stage = |stage: usize| stage == call.stage || call.phase != Phase::Held;
         let asked = requirement.stages.iter().enumerate().filter(|(index, _)| stage(*index));
         let asked = asked.flat_map(|(_, demands)| demands).map(|demand| &demand.reviewers);

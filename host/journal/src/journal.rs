@@ -29,20 +29,20 @@ use crate::told::Note;
 use crate::watch::{Clock, Watch};
 use crate::writer::Writer;
 
-/// How many reads go on at the same time, and how many readers are kept for the next ones.
+/// How many reads run at the same time, and how many idle readers are kept for later reads.
 const READS_MAX: usize = 8;
 
 /// A journal. Handles are cheap to clone; dropping the last one closes the journal.
 #[derive(Clone)]
 pub struct Journal(pub(crate) Arc<Inner>);
 
-/// What all handles of one journal share: the way to the writer thread, the readers, and the broadcasts.
+/// What all handles of one journal share: the queue to the writer thread, the readers, and the broadcasts.
 pub(crate) struct Inner {
     identity: Identity,
     watch: Arc<Watch>,
     /// Bytes of log lines that are not on disk yet.
     logs_waiting: Arc<AtomicUsize>,
-    /// `None` when the journal closes.
+    /// `None` once the journal closes.
     tasks: Option<Sender<Task>>,
     writer: Option<JoinHandle<()>>,
     leases: Arc<Leases>,
@@ -50,26 +50,27 @@ pub(crate) struct Inner {
     readers: Box<dyn Readers>,
     idle: Mutex<Vec<Box<dyn Reader>>>,
     reads: Semaphore,
-    /// The claim on the file; dropped last.
+    /// The claim on the file. It is dropped last.
     presence: Option<Presence>,
-    /// Set for a simulated journal, which reads on the caller's thread and whose writer is told of each task.
+    /// Set for a simulated journal, which reads on the caller's thread and tells its writer about each task.
     pub(crate) simulated: Option<Arc<Notify>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        // Readers first: the last connection copies the log into the database file, and only the writer's connection may do so.
+        // The readers are closed first: the last connection copies the log into the database file, and only the
+        // writer's connection may do that.
         self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         self.tasks = None;
         if let Some(writer) = self.writer.take() {
-            // A writer that panicked has answered nobody, and there is nobody left to tell.
+            // A writer that panicked has sent no answers, and no handle is left that waits for one.
             drop(writer.join());
         }
     }
 }
 
 impl Journal {
-    /// Opens the journal at `path`, or makes it there: folder 0700, files 0600.
+    /// Opens the journal at `path`, or creates it: the folder with mode 0700, the files with mode 0600.
     pub fn open(path: &Path, clock: Clock) -> Result<Self, OpenError> {
         let presence = Presence::claim(path)?;
         let opened = sqlite::open(path)?;
@@ -136,25 +137,27 @@ impl Journal {
         (inner, writer, queue)
     }
 
-    /// The journal's name, for ever.
+    /// The journal's name, which never changes.
     pub fn id(&self) -> &JournalId {
         &self.0.identity.id
     }
 
-    /// The time by the journal's clock, and never before the last time that was written, should the clock have been set back since.
-    /// So a deadline that is computed from it is later than every event.
+    /// The time by the journal's clock, but never before the last written time, even if the clock was set back since. A
+    /// deadline computed from this time is therefore later than every event.
     pub fn now(&self) -> Time {
         self.0.watch.now().at
     }
 
-    /// Leaves the address of this host's endpoint beside the journal, for the command line to find; it goes when the journal closes.
+    /// Writes the address of this host's API beside the journal, where the command line finds it. The file is removed
+    /// when the journal closes.
     pub fn announce(&self, address: &str) -> Result<(), OpenError> {
         self.0.presence.as_ref().map_or(Ok(()), |presence| presence.announce(address))
     }
 
     /// Judges `command` on the journaled state of `run` and `call`, and writes its events.
     ///
-    /// The command is queued by the call, not by awaiting the answer. So the commands of one task are judged in the order of its calls.
+    /// This call queues the command; awaiting the answer does not. The commands of one task are therefore judged in the
+    /// order of its calls.
     pub fn submit<C: Command>(
         &self,
         run: &RunId,
@@ -167,7 +170,7 @@ impl Journal {
         submitted
     }
 
-    /// The right to drive `run`. An earlier lease of the run ends.
+    /// The right to drive `run`. The right of an earlier lease of the run ends.
     pub fn lease(&self, run: &RunId) -> Lease {
         self.0.leases.take(run)
     }
@@ -182,13 +185,14 @@ impl Journal {
         self.0.identity.effect_key(run, call)
     }
 
-    /// A run with one of its consequential calls, the last if none is named. Nothing if there is no such run.
+    /// A run with one of its consequential calls: the named call, or else the last one. `None` if there is no such run.
     pub async fn subject(&self, run: &RunId, call: Option<CallNumber>) -> Result<Option<Subject>, ReadError> {
         let (identity, run) = (self.0.identity.clone(), run.clone());
         self.read(move |reader| staged::load(&identity, reader, &run, call)).await
     }
 
-    /// The other waiting calls with the same effect as this one, of any run; the oldest, and no more than a proposal lists.
+    /// The other waiting calls of any run with the same effect as this one: the oldest, and no more than a proposal
+    /// lists.
     pub async fn same_waiting(&self, of: &CallId) -> Result<Vec<CallId>, ReadError> {
         let of = of.clone();
         self.read(move |reader| {
@@ -208,7 +212,7 @@ impl Journal {
         .await
     }
 
-    /// Running totals, as they are now, in this order.
+    /// The present values of running totals, in the order of `counters`.
     pub async fn totals(&self, counters: Vec<Counter>) -> Result<Vec<Counted>, ReadError> {
         self.read(move |reader| {
             counters.into_iter().map(|counter| Ok(Counted { total: reader.total(&counter)?, counter })).collect()
@@ -222,7 +226,8 @@ impl Journal {
         self.read(move |reader| reader.events(&run, after, limit)).await
     }
 
-    /// The events of one consequential call before one of its run, oldest first, by index: whatever else its run has done is not read.
+    /// The events of a consequential call with a number below `before` in its run, oldest first. An index finds them,
+    /// so the other events of the run are not read.
     pub async fn call_events(&self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<Recorded>, ReadError> {
         let run = run.clone();
         self.read(move |reader| reader.call_events(&run, call, before)).await
@@ -243,17 +248,18 @@ impl Journal {
         self.read(move |reader| reader.decisions(&filter)).await
     }
 
-    /// Standing grants, those of the newest calls first.
+    /// Grants, those of the newest calls first.
     pub async fn grants(&self, filter: GrantFilter) -> Result<Vec<GrantRow>, ReadError> {
         self.read(move |reader| reader.grants(&filter)).await
     }
 
-    /// How many runs are in a state, counted up to `most`; no run is read for it.
+    /// How many runs are in a state, counted up to `most`. No run is read.
     pub async fn count_runs(&self, state: RunState, most: usize) -> Result<usize, ReadError> {
         self.read(move |reader| reader.count_runs(state, most)).await
     }
 
-    /// How many consequential calls a filter lets through, counted up to its limit, whichever place it begins at; no event is read for it.
+    /// How many consequential calls match a filter, counted from the beginning of the list up to its limit. No event is
+    /// read.
     pub async fn count_calls(&self, filter: CallFilter) -> Result<usize, ReadError> {
         self.read(move |reader| reader.count_calls(&filter)).await
     }
@@ -263,7 +269,7 @@ impl Journal {
         self.read(move |reader| reader.feed(after, limit)).await
     }
 
-    /// The place of the last event; 0 if there is none.
+    /// The position of the last event; 0 if there is none.
     pub async fn last_position(&self) -> Result<Position, ReadError> {
         self.read(|reader| reader.last_position()).await
     }
@@ -273,13 +279,13 @@ impl Journal {
         self.read(|reader| reader.next_deadline()).await
     }
 
-    /// What must happen by `now`, earliest first.
+    /// The calls and timers whose deadline is at or before `now`, earliest first.
     pub async fn due(&self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError> {
         self.read(move |reader| reader.due(now, limit)).await
     }
 
-    /// A run and one of its consequential calls as they were when the event at `at` had been written; the run without the call if none is named.
-    /// Nothing if there is no such run.
+    /// A run as it is now, and one of its consequential calls as it was after the event at `at`; no call if none is
+    /// named. `None` if there is no such run.
     pub async fn as_of(
         &self,
         run: &RunId,
@@ -295,7 +301,7 @@ impl Journal {
         .await
     }
 
-    /// Remembers something about telling people. It is on disk when it is answered.
+    /// Stores a note about notifications. The note is on disk when the answer comes.
     pub fn note(&self, note: Note) -> Submitted<()> {
         let (reply, submitted) = Submitted::new();
         self.send(Task::Note(note, reply));
@@ -308,7 +314,8 @@ impl Journal {
         self.read(move |reader| reader.told(&target)).await
     }
 
-    /// Held calls whose deadline is after the first of two times and not after the second, and of whose revision a target was not reminded; earliest first.
+    /// Held calls whose deadline is after the first of two times and not after the second, and of whose present
+    /// revision the target was not reminded; the earliest deadline first.
     pub async fn to_remind(
         &self,
         target: &str,
@@ -319,7 +326,8 @@ impl Journal {
         self.read(move |reader| reader.to_remind(&target, between, limit)).await
     }
 
-    /// Queues a line of a run's log. Log lines are hints for people: when too much waits for the disk, the line is lost.
+    /// Queues a line of a run's log. Log lines are hints for people: if too many bytes wait for the disk, the line is
+    /// dropped.
     pub fn log(&self, run: &RunId, line: LogLine) {
         if let Some(waiting) = Waiting::take(&line, &self.0.logs_waiting) {
             self.send(Task::Log(run.clone(), line, waiting));
@@ -332,7 +340,7 @@ impl Journal {
         self.read(move |reader| reader.log_lines(&run, after, limit)).await
     }
 
-    /// Hints about commits from now on. A listener that falls behind gets an error and reads the journal.
+    /// Hints about commits from now on. A listener that falls behind gets an error and must read the journal.
     pub fn hints(&self) -> broadcast::Receiver<Hint> {
         self.0.hub.hints()
     }
@@ -344,7 +352,7 @@ impl Journal {
 
     pub(crate) fn send(&self, task: Task) {
         if let Some(tasks) = &self.0.tasks {
-            // A writer that has ended drops the task with the sender of its answer: the caller gets "unknown".
+            // A writer that has ended drops the task with the sender of its answer: the caller then gets "unknown".
             drop(tasks.send(task));
         }
         if let Some(submitted) = &self.0.simulated {
@@ -374,8 +382,8 @@ impl Journal {
         self.blocking(work).await.map_err(|stopped| ReadError::Store(stopped.to_string()))?
     }
 
-    /// Runs slow work on a thread that serves nobody. With a simulated journal the work runs in place, because the end of another thread's
-    /// work would depend on the machine, and one seed would give several worlds.
+    /// Runs slow work on a thread that serves no requests. With a simulated journal the work runs in place: on another
+    /// thread, the end of the work would depend on the machine, and one seed would lead to different results.
     ///
     /// Fails if the work panicked, or if the runtime ends.
     pub async fn blocking<T: Send + 'static>(

@@ -1,28 +1,32 @@
-//! Places where a test can have the host killed as by `kill -9`: nothing is flushed, nothing is dropped, nobody is told.
+//! Places where a test can have the host killed as by `kill -9`: nothing is flushed, no value is dropped, and nobody is
+//! told.
 //!
-//! The writer has one before and one after each commit, for every kind of event in it: `before-call-held`, `after-call-held` and so on.
-//! So every write has them, on every path. A release build has no kill points.
+//! The writer has one kill point before and one after each commit, for every kind of event in the commit:
+//! `before-call-held`, `after-call-held` and so on. Every write therefore has kill points, on every path. A release
+//! build has none.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// The environment variable that names the point to die at; `2*before-blob-kept` is the second time that the host gets there.
+/// The environment variable that names the point at which the host is killed; `2*before-blob-kept` means the second
+/// time that the host gets to that point.
 pub const VARIABLE: &str = "HOLDSHORT_KILL_AT";
 
-/// The name of a commit of evidence, or of a component's bytes, at its kill points.
+/// The name of a commit of evidence, or of a component's bytes, in its kill points.
 pub const BLOB: &str = "blob-kept";
 
-/// The name of a commit of notification cursors at its kill points.
+/// The name of a commit of notification cursors in its kill points.
 pub const NOTE: &str = "note-kept";
 
-/// Dies here if the environment says so.
+/// Kills the host here if the environment variable names this point.
 pub fn point(name: &str) {
     if due().is_some_and(|(_, due)| due == name) {
         reached();
     }
 }
 
-/// Dies here if the environment names `when` with one of these things, as `before-run-created`.
+/// Kills the host here if the environment variable names `when` with one of the names in `what`, as
+/// `before-run-created`.
 pub(crate) fn points<'a>(when: &str, mut what: impl Iterator<Item = &'a str>) {
     let named = due().and_then(|(_, due)| due.strip_prefix(when)?.strip_prefix('-'));
     if named.is_some_and(|named| what.any(|what| what == named)) {
@@ -30,7 +34,7 @@ pub(crate) fn points<'a>(when: &str, mut what: impl Iterator<Item = &'a str>) {
     }
 }
 
-/// How many times the point is passed before the host dies there, and its name.
+/// How many times the host passes the point before it is killed there, and the point's name.
 fn due() -> Option<(u32, &'static str)> {
     static AT: OnceLock<Option<String>> = OnceLock::new();
     let at =
@@ -39,14 +43,14 @@ fn due() -> Option<(u32, &'static str)> {
     Some(counted.map_or((0, at), |(times, name): (u32, _)| (times.saturating_sub(1), name)))
 }
 
-/// The point is reached: it is the end, unless it is to be passed a few times.
+/// The host has reached its kill point. It is killed, unless it has to pass the point a few times first.
 fn reached() {
     static PASSED: AtomicU32 = AtomicU32::new(0);
     if due().is_none_or(|(times, _)| PASSED.fetch_add(1, Ordering::Relaxed) < times) {
         return;
     }
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
-    // The signal needs no help, but nothing may be done while it is on its way.
+    // The signal kills the host, but until the signal arrives nothing more may be done.
     loop {
         std::thread::park();
     }

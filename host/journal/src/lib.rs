@@ -1,10 +1,13 @@
-//! Holdshort's journal: gate commands are judged on the journaled state, and what comes out is proof that their events are on disk.
+//! Holdshort's journal: it judges gate commands on the journaled state, and returns proof that their events are on
+//! disk.
 //!
-//! One writer thread takes commands in the order in which they were submitted, judges a batch of them (each sees what the ones before it staged),
-//! writes the batch in one transaction, and answers after COMMIT. Everything that people and the host look at is a projection of the events,
-//! written in the same transaction. There are two stores behind the one port: SQLite, and memory for tests.
+//! One writer thread takes commands in the order in which they were submitted, judges a batch of them (each command
+//! sees what the commands before it staged), writes the batch in one transaction, and answers after COMMIT. Everything
+//! that people and the host read is a projection of the events, written in the same transaction. Two stores implement
+//! the one port: SQLite, and memory for tests.
 //!
-//! Read in this order: [`Journal`] (the port), [`Flushed`] (the proof), `writer` and `staged` (a batch), `watch` (its time), `store` (what a store must do), `sqlite`, `memory`, `simulated`.
+//! Read in this order: [`Journal`] (the port), [`Flushed`] (the proof), `writer` and `staged` (a batch), `watch` (the
+//! journal's time), `store` (what a store must do), `sqlite`, `memory`, `simulated`.
 
 mod blobs;
 mod error;

@@ -16,20 +16,21 @@ pub struct CallFilter {
     pub states: Vec<CallState>,
     /// Only calls of this run.
     pub run: Option<RunId>,
-    /// Only calls of the agent of this configured name.
+    /// Only calls of the agent with this configured name.
     pub agent: Option<String>,
     /// Only calls of this capability, written `package:name/interface@version#function`.
     pub capability: Option<String>,
-    /// Only calls that wait for one of these reviewers: held, and they could approve and have not yet; or in doubt, and they could settle it. Empty: all.
+    /// Only calls that wait for one of these reviewers: held calls that the reviewer could approve and has not
+    /// approved, and calls in doubt that the reviewer could resolve. Empty: all.
     pub waiting_for: Vec<String>,
-    /// In which order, and after which row of it.
+    /// The order, and the row after which the list begins.
     pub order: CallOrder,
-    /// How many at most.
+    /// The largest number of rows.
     pub limit: usize,
 }
 
 impl CallFilter {
-    /// All calls, so many at most, in the order in which they were proposed.
+    /// All calls, at most `limit`, in the order in which they were proposed.
     pub fn all(limit: usize) -> Self {
         Self {
             states: Vec::new(),
@@ -48,26 +49,26 @@ impl CallFilter {
     }
 }
 
-/// An order of calls, and the place after which a list begins. The place stays valid when its row is gone.
+/// An order of calls, and the place after which a list begins. The place stays valid even if its row is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallOrder {
     /// The oldest proposal first.
     Proposed(Option<Position>),
-    /// In doubt first; then by consequence, where a missing one counts as high; then by deadline, calls without one last;
-    /// then the oldest proposal.
+    /// Calls in doubt first; then by consequence, where a missing consequence counts as high; then by deadline, calls
+    /// without a deadline last; then the oldest proposal first.
     Ranked(Option<(Rank, Position)>),
 }
 
 /// A consequential call in a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallRow {
-    /// Its run.
+    /// The call's run.
     pub run: RunId,
-    /// Its number.
+    /// The call's number.
     pub call: CallNumber,
-    /// Where it was proposed.
+    /// The position of the call's first event.
     pub position: Position,
-    /// Where it comes when calls are ranked.
+    /// The place of the call when calls are ranked.
     pub rank: Rank,
     /// The agent's configured name.
     pub agent: String,
@@ -75,31 +76,31 @@ pub struct CallRow {
     pub started_by: String,
     /// What the agent requested.
     pub capability: Capability,
-    /// Where it stands.
+    /// The state of the call.
     pub state: CallState,
-    /// When it was proposed.
+    /// When the call was proposed.
     pub proposed_at: Time,
-    /// When its last event was written.
+    /// When the last event of the call was written.
     pub changed_at: Time,
-    /// When it lapses if nobody does anything.
+    /// When the call expires or escalates if nobody acts.
     pub deadline: Option<Time>,
-    /// One line that says what would happen; empty if it was refused before anyone looked.
+    /// One line that says what would happen; empty if the call was refused.
     pub summary: String,
-    /// How much is at stake, if the connector said so.
+    /// How much is at stake, if the connector has stated it.
     pub consequence: Option<Consequence>,
     /// The digest that a decision must name now.
     pub clearance: Option<Digest>,
-    /// Who has approved what the digest covers, in the order of their votes.
+    /// The reviewers who approved the current clearance, in the order of their votes.
     pub approved_by: Vec<String>,
-    /// How many more people must approve it; 0 if it is not held.
+    /// How many more reviewers must approve the call; 0 if it is not held.
     pub still_needed: u32,
-    /// The people who still have to decide; absent if it is not held.
+    /// The demands that wait for reviewers; empty if the call is not held.
     pub waiting_for: Vec<Waiting>,
     /// How many attempts were begun.
     pub attempts: u32,
-    /// 1, and one more for each edit and change of facts.
+    /// 1, and one more for each edit and each change of facts.
     pub revision: u32,
-    /// What a lookup could establish; nothing if it was refused before anyone looked.
+    /// What a lookup could establish; `None` if the call was refused.
     pub class: Option<EffectClass>,
 }
 
@@ -133,36 +134,37 @@ impl CallRow {
 /// Which decisions to list.
 #[derive(Clone, Debug)]
 pub struct DecisionFilter {
-    /// Only what this person decided.
+    /// Only decisions of this reviewer.
     pub by: Option<String>,
     /// Only decisions of these kinds; empty: all.
     pub kinds: Vec<DecisionKind>,
-    /// Only about calls that are in these states now; empty: all.
+    /// Only decisions about calls that are in these states now; empty: all.
     pub states: Vec<CallState>,
-    /// Only about calls of this run.
+    /// Only decisions about calls of this run.
     pub run: Option<RunId>,
-    /// Only about calls of the agent of this configured name.
+    /// Only decisions about calls of the agent with this configured name.
     pub agent: Option<String>,
-    /// Only about calls of this capability, written `package:name/interface@version#function`.
+    /// Only decisions about calls of this capability, written `package:name/interface@version#function`.
     pub capability: Option<String>,
-    /// Only what was decided at this time or later.
+    /// Only decisions made at this time or later.
     pub from: Option<Time>,
-    /// Only what was decided before this time.
+    /// Only decisions made before this time.
     pub until: Option<Time>,
-    /// Only about calls that are over and whose summary, agent, capability, task and people have a word for each word of this that begins with it.
-    /// Text without a letter or digit finds nothing. Of more than [`DecisionFilter::FOUND_MAX`] such calls the oldest are not looked at.
+    /// Only decisions about finished calls that match this text. A call matches if, for each word of the text, its
+    /// summary, agent, capability, task or people have a word that begins with it. Text without a letter or digit finds
+    /// nothing. If more than [`DecisionFilter::FOUND_MAX`] calls match, the oldest of them are left out.
     pub search: Option<String>,
-    /// Only what was decided before this place.
+    /// Only decisions before this position.
     pub before: Option<Position>,
-    /// How many at most.
+    /// The largest number of rows.
     pub limit: usize,
 }
 
 impl DecisionFilter {
-    /// How many calls a search brings at most; those that were proposed last.
+    /// The largest number of calls that a search finds: those that were proposed last.
     pub const FOUND_MAX: usize = 10_000;
 
-    /// Whether it lets a decision through, apart from what it searches for and where it begins.
+    /// Whether a decision matches the filter, apart from the search text and the position at which the list begins.
     pub(crate) fn admits(&self, row: &DecisionRow) -> bool {
         self.by.as_ref().is_none_or(|by| row.by.as_ref() == Some(by))
             && (self.kinds.is_empty() || self.kinds.contains(&row.kind))
@@ -174,7 +176,7 @@ impl DecisionFilter {
             && self.until.is_none_or(|until| row.at < until)
     }
 
-    /// All decisions, so many at most.
+    /// All decisions, at most `limit`.
     pub fn all(limit: usize) -> Self {
         Self {
             by: None,
@@ -192,22 +194,22 @@ impl DecisionFilter {
     }
 }
 
-/// A decision about a call: by a person, by policy, or by time.
+/// A decision about a call: by a reviewer, by policy, or by a deadline.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecisionRow {
-    /// Its place among all events.
+    /// The position of the decision among all events.
     pub position: Position,
-    /// When.
+    /// When the decision was made.
     pub at: Time,
-    /// Who; nobody, if policy or time decided, or the run ended by itself.
+    /// Who decided. `None` if policy or a deadline decided, or the run ended by itself.
     pub by: Option<String>,
-    /// What.
+    /// The kind of decision.
     pub kind: DecisionKind,
-    /// In their words.
+    /// The reviewer's message.
     pub message: Option<String>,
-    /// The clearance digest that it rested on; absent if the call was refused before anyone was asked.
+    /// The clearance digest that the decision rests on; `None` if the call was refused.
     pub clearance: Option<Digest>,
-    /// The revision that it was about.
+    /// The revision that was decided on.
     pub revision: u32,
     /// The summary of the call at that time.
     pub summary: String,
@@ -218,7 +220,7 @@ pub struct DecisionRow {
 }
 
 impl DecisionRow {
-    /// `then` is the event of the revision that was decided on; nothing if it is no event of one.
+    /// `then` is the event that began the revision decided on. The result is `None` if `then` begins no revision.
     pub(crate) fn new(position: Position, at: Time, deed: Deed<'_>, then: &Event, call: CallRow) -> Option<Self> {
         #[allow(clippy::wildcard_enum_match_arm, reason = "only these five begin a revision")]
         let (revision, proposal, clearance) = match then {
@@ -245,23 +247,23 @@ impl DecisionRow {
     }
 }
 
-/// Which standing grants to list.
+/// Which grants to list.
 #[derive(Clone, Debug)]
 pub struct GrantFilter {
-    /// Only those that are neither over by then nor taken back.
+    /// Only grants that at this time have neither ended nor been revoked.
     pub standing_at: Option<Time>,
-    /// Only those for the agent of this configured name.
+    /// Only grants for the agent with this configured name.
     pub agent: Option<String>,
-    /// Only those for this capability, written `package:name/interface@version#function`.
+    /// Only grants for this capability, written `package:name/interface@version#function`.
     pub capability: Option<String>,
-    /// Only those that were made with a call that was proposed before this place.
+    /// Only grants made with a call that was proposed before this position.
     pub before: Option<Position>,
-    /// How many at most.
+    /// The largest number of rows.
     pub limit: usize,
 }
 
 impl GrantFilter {
-    /// Whether it lets a grant through.
+    /// Whether a grant matches the filter.
     pub(crate) fn admits(&self, GrantRow { position, granted, .. }: &GrantRow) -> bool {
         let standing = |at: Time| granted.revoked.is_none() && granted.grant.until > at;
         self.standing_at.is_none_or(standing)
@@ -271,15 +273,15 @@ impl GrantFilter {
     }
 }
 
-/// A standing grant in a list.
+/// A grant in a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GrantRow {
-    /// The call that it was made with, which names it.
+    /// The call with which the grant was made. Its id is also the id of the grant.
     pub id: CallId,
-    /// Where that call was proposed.
+    /// The position at which that call was proposed.
     pub position: Position,
-    /// What it clears, who made it, and who took it back.
+    /// The grant, its grantor, and its revocation.
     pub granted: Granted,
-    /// What it has cleared so far.
+    /// The total of what the grant has cleared so far.
     pub used: Total,
 }

@@ -21,13 +21,14 @@ use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, time
 use crate::store::{Batch, Head, Load, Reader, Readers, Store, WriteError, opens, revises};
 use crate::told;
 
-/// The whole store; a cheap handle that is the writer, each reader, and the maker of readers.
+/// The whole store. It is a cheap handle that serves as the writer, as each reader, and as the maker of readers.
 #[derive(Clone, Default)]
 pub(crate) struct Memory(Arc<RwLock<Kept>>);
 
 #[derive(Default)]
 struct Kept {
-    // INVARIANT: positions are numbered from 1 without gaps, so the event at index `n` has position `n + 1`. `feed` skips by that.
+    // INVARIANT: positions are numbered from 1 without gaps, so the event at index `n` has position `n + 1`. `feed`
+    // relies on this.
     events: Vec<Entry>,
     runs: BTreeMap<RunId, KeptRun>,
     blobs: HashMap<Digest, Vec<u8>>,
@@ -38,13 +39,13 @@ struct Kept {
 }
 
 impl Memory {
-    /// Only a panic in `write` could poison the lock, and `write` has none, so the data is whole.
+    /// Only a panic in `write` could poison the lock, and `write` does not panic, so the data is complete.
     fn kept(&self) -> RwLockReadGuard<'_, Kept> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-// Reading clones: a caller may keep what it got while the writer goes on, as with the other store.
+// Reads clone the data: as with the other store, a caller may keep a result while the writer goes on.
 impl Load for Memory {
     fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError> {
         Ok(self.kept().runs.get(run).map(|kept| kept.state.clone()))
@@ -68,14 +69,15 @@ impl Load for Memory {
 }
 
 impl Store for Memory {
-    /// The last event; an empty journal begins at place 0, as in the other store.
+    /// The last event. The head of an empty journal is position 0, as in the other store.
     fn head(&mut self) -> Result<Head, ReadError> {
         let last = self.kept().events.last().map(|last| (last.position.0, last.recorded.at));
         let (position, at) = last.unwrap_or((0, Time(0)));
         Ok(Head { position, at })
     }
 
-    /// Whole or not at all, as a transaction is: the lock is held until all of the batch is in, and nothing on the way can fail.
+    /// Writes the whole batch or nothing, like a transaction: the lock is held until the whole batch is stored, and no
+    /// step in between can fail.
     fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
         let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
         let kept = &mut *kept;
@@ -139,9 +141,9 @@ impl Readers for Memory {
     }
 }
 
-/// Every read takes the lock for itself. Several reads of one caller may see different moments, which the port allows to a store.
+/// Every read takes the lock for itself. Several reads of one caller may see different states, which the port permits.
 impl Reader for Memory {
-    /// By place in the list of all events, which is kept per run.
+    /// By index in the list of all events; each run keeps the indices of its events.
     fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Events, ReadError> {
         let kept = self.kept();
         let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
@@ -151,7 +153,7 @@ impl Reader for Memory {
         Ok(Events { more: events.len() == limit, events })
     }
 
-    /// Ids sort by time, so that newest first is the map from its end.
+    /// Ids sort by time, so the newest runs are at the end of the map.
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         let kept = self.kept();
         let older = kept.runs.iter().rev().filter(|(id, _)| filter.before.as_ref().is_none_or(|before| *id < before));
@@ -160,7 +162,7 @@ impl Reader for Memory {
         Ok(older.filter(|(_, run)| wanted(run)).take(filter.limit).map(row).collect())
     }
 
-    /// All matching rows, sorted, then cut.
+    /// Takes all matching rows, sorts them, then cuts the list.
     fn calls(&mut self, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
         let mut rows = self.wanted(filter);
         match filter.order {
@@ -212,7 +214,7 @@ impl Reader for Memory {
         Ok(rows)
     }
 
-    /// Places are dense, so that a place is an index.
+    /// Positions have no gaps, so a position is an index.
     fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError> {
         let after = usize::try_from(after.0).unwrap_or(usize::MAX);
         Ok(self.kept().events.iter().skip(after).take(limit).cloned().collect())
@@ -222,12 +224,12 @@ impl Reader for Memory {
         Ok(self.kept().events.last().map_or(Position(0), |entry| entry.position))
     }
 
-    /// The earliest of all, found by looking at all: this store is for tests.
+    /// Looks at all deadlines, because this store is for tests.
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError> {
         Ok(self.deadlines().into_iter().map(|(at, _)| at).min())
     }
 
-    /// Earliest first; of two at the same time, calls and timers come as the list has them.
+    /// Earliest first; calls and timers with the same time stay in the order of the list.
     fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError> {
         let mut due = self.deadlines();
         due.retain(|(at, _)| *at <= now);
@@ -246,7 +248,7 @@ impl Reader for Memory {
         Ok(events)
     }
 
-    /// Folded again from the events, as the file does it.
+    /// Folds the call again from its events, as the SQLite store does.
     fn call_as_of(&mut self, run: &RunId, number: CallNumber, at: Position) -> Result<Option<Call>, ReadError> {
         let kept = self.kept();
         let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
@@ -293,7 +295,7 @@ impl Reader for Memory {
         Ok(calls.take(most).collect())
     }
 
-    /// Numbers count the lines that were dropped too, so that a cursor stays good.
+    /// Dropped lines are counted too, so that a cursor stays valid.
     fn log_lines(&mut self, run: &RunId, after: u64, limit: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
         let kept = self.kept();
         let Some(run) = kept.runs.get(run) else { return Ok(Vec::new()) };
@@ -310,7 +312,7 @@ impl Kept {
         })
     }
 
-    /// What an event decided, and on which revision.
+    /// The decision that an event records, and the revision decided on.
     fn decision(&self, entry: &Entry) -> Option<DecisionRow> {
         let event = &entry.recorded.event;
         let run = self.runs.get(&entry.run)?;
@@ -326,7 +328,7 @@ impl Kept {
         DecisionRow::new(entry.position, entry.recorded.at, deed, then, row)
     }
 
-    /// The calls that are over and have a word that begins with each of these.
+    /// The newest finished calls that have, for each word of `search`, a word that begins with it.
     fn found(&self, search: &str) -> HashSet<(&RunId, CallNumber)> {
         let wanted: Vec<String> = words(search).collect();
         let mut found: Vec<_> = self
@@ -343,7 +345,7 @@ impl Kept {
 }
 
 impl Memory {
-    /// The calls that a filter lets through, wherever it begins.
+    /// The calls that match a filter, wherever its list begins.
     fn wanted(&self, filter: &CallFilter) -> Vec<CallRow> {
         let kept = self.kept();
         let wanted = kept.calls().filter(|(id, run, _, call)| {
@@ -358,7 +360,7 @@ impl Memory {
         wanted.map(|(id, run, position, call)| CallRow::new(id.clone(), &run.state.run, position, call)).collect()
     }
 
-    /// Looks at everything, which is quick enough for tests; the file has an index for it.
+    /// Looks at all calls and timers, which is fast enough for tests; the SQLite store has an index for deadlines.
     fn deadlines(&self) -> Vec<(Time, Due)> {
         let kept = self.kept();
         let mut found = Vec::new();

@@ -11,9 +11,9 @@ pub struct Position(pub u64);
 /// An event of some run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Its place.
+    /// The event's position.
     pub position: Position,
-    /// Whose it is.
+    /// The run that the event belongs to.
     pub run: RunId,
     /// The event.
     pub recorded: Recorded,
@@ -26,49 +26,49 @@ pub struct RunFilter {
     pub states: Vec<RunState>,
     /// Only runs older than this one.
     pub before: Option<RunId>,
-    /// How many at most.
+    /// The largest number of rows.
     pub limit: usize,
 }
 
-/// A run as it is after its last event.
+/// A run in its state after its last event.
 #[derive(Clone, Debug)]
 pub(crate) struct StoredRun {
     pub(crate) run: Run,
     pub(crate) last_seq: Seq,
-    /// When that event was written.
+    /// When the last event was written.
     pub(crate) updated_at: Time,
 }
 
 /// A run in a list.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RunRow {
-    /// Its id.
+    /// The run's id.
     pub id: RunId,
     /// The agent's configured name.
     pub agent: String,
-    /// Its task.
+    /// The run's task.
     pub task: String,
-    /// Who started it.
+    /// Who started the run.
     pub started_by: String,
     /// The component that runs.
     pub component: Digest,
-    /// When it was created.
+    /// When the run was created.
     pub created_at: Time,
-    /// When its last event was written.
+    /// When the run's last event was written.
     pub updated_at: Time,
-    /// Where it stands.
+    /// The state of the run.
     pub state: RunState,
-    /// The call it waits for, if it does.
+    /// The call that the run waits for, if it waits for one.
     pub waiting_for: Option<CallNumber>,
-    /// How many host calls it made.
+    /// How many host calls the run has made.
     pub calls: u32,
-    /// What the agent returned, if it did.
+    /// What the agent returned, if it has returned.
     pub result: Option<Result<String, String>>,
-    /// Why it trapped or diverged, if it did, or why the host cannot bring it forward.
+    /// Why the run trapped or diverged, or why the host cannot bring it forward.
     pub reason: Option<String>,
-    /// Since when the host cannot bring it forward, and how often it has tried, if it cannot.
+    /// Since when the host cannot bring the run forward, and how often it has tried; `None` if the run is not delayed.
     pub delayed: Option<(Time, u32)>,
-    /// The number of its last event.
+    /// The number of the run's last event.
     pub last_seq: Seq,
 }
 
@@ -104,12 +104,12 @@ impl RunRow {
     }
 }
 
-/// A deadline: something that must happen although nobody acts.
+/// A deadline: something that must happen at its time although nobody acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// A call lapses.
+    /// A call expires or escalates.
     Call {
-        /// Its run.
+        /// The call's run.
         run: RunId,
         /// The call.
         call: CallNumber,
@@ -118,45 +118,45 @@ pub enum Due {
     Timer {
         /// The run.
         run: RunId,
-        /// Its timer.
+        /// The run's timer.
         timer: u32,
     },
 }
 
-/// A line that an agent or the host wrote about a run. It is kept for people and matched with nothing.
+/// A line that an agent or the host wrote about a run. The line is for people only; replay does not compare it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogLine {
-    /// When.
+    /// When the line was written.
     pub at: Time,
-    /// How important, such as `info`.
+    /// How important the line is, such as `info`.
     pub level: String,
     /// The line.
     pub message: String,
 }
 
-/// A hint about the commit of one command. Hints may be lost; the journal is the truth.
+/// A hint about the commit of one command. Hints may be lost, so only the journal is complete.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
-    /// The place of its last event.
+    /// The position of the command's last event.
     pub position: Position,
     /// The run.
     pub run: RunId,
-    /// Where the run stands after it.
+    /// The state of the run after the command.
     pub run_state: RunState,
-    /// The consequential call it was about, if it was about one.
+    /// The consequential call that the command was about, if there is one.
     pub call: Option<CallHint>,
-    /// When the call or the run now lapses or wakes though nobody does anything, the earlier of the two.
+    /// The earlier of the run's and the call's deadline after the command, if either has one.
     pub deadline: Option<Time>,
 }
 
-/// The part of a hint about a call: enough to choose a listener without reading the journal.
+/// The call of a hint: enough to choose a listener without reading the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallHint {
-    /// Its number.
+    /// The call's number.
     pub number: CallNumber,
     /// What the agent requested.
     pub capability: Capability,
-    /// Where it stands now.
+    /// The call's state now.
     pub state: CallState,
 }
 
@@ -169,9 +169,10 @@ impl CallHint {
 /// Some of a run's events, oldest first.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Events {
-    /// In the order of their numbers, without gaps.
+    /// The events, in the order of their numbers, without gaps.
     pub events: Vec<Recorded>,
-    /// Whether there may be more after them: they are as many as were asked for, or take as much memory as one read may.
+    /// Whether there may be more events: the read stopped at the number that was asked for, or at the memory bound of
+    /// one read.
     pub more: bool,
 }
 
@@ -180,16 +181,16 @@ pub struct Events {
 pub enum Health {
     /// The last transaction was committed.
     Ok,
-    /// It was not.
+    /// The last transaction was not committed.
     Failing {
-        /// Since when.
+        /// Since when writing fails.
         since: Time,
         /// What the store said.
         cause: String,
     },
 }
 
-/// The deadline of a run that sleeps.
+/// The timer of a sleeping run, and the end of its sleep.
 pub(crate) fn timer(run: &Run) -> Option<(u32, Time)> {
     match run.phase {
         RunPhase::Sleeping { timer, until } => Some((timer, until)),

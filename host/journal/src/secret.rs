@@ -1,4 +1,4 @@
-//! Values derived from the journal's secret, so that none is stored for each run or call.
+//! Values derived from the journal's secret, so that no value has to be stored for each run or call.
 
 use hmac::{Hmac, KeyInit, Mac};
 use holdshort_gate::{CallNumber, EffectKey, JournalId, RunId};
@@ -12,7 +12,7 @@ pub(crate) struct Identity {
 }
 
 impl Identity {
-    /// A new one.
+    /// A new name and a new secret.
     pub(crate) fn draw() -> Result<Self, getrandom::Error> {
         let (mut id, mut secret) = ([0; 16], [0; 32]);
         getrandom::fill(&mut id)?;
@@ -32,7 +32,8 @@ impl Identity {
     }
 
     fn derive(&self, purpose: &str, what: &str) -> [u8; 32] {
-        // HMAC pads a short key with zeros; padded here, it has the one length that cannot be refused.
+        // HMAC pads a short key with zeros. The key is padded here already, because a key of this length cannot be
+        // refused.
         let mut key = [0; 64];
         for (padded, byte) in key.iter_mut().zip(self.secret) {
             *padded = byte;

@@ -1,7 +1,9 @@
-//! A simulated disk: it outlives the journals on it and fails on command, and its writer writes on command.
+//! A simulated disk. It outlives the journals on it, it fails when a test says so, and its writer writes when a test
+//! says so.
 //!
-//! For tests of a whole host: on a runtime of one thread whose clock stands still, nothing here depends on the scheduling of threads,
-//! so one seed gives one world. A journal on such a disk has no thread of its own and reads on the caller's thread.
+//! The disk is for tests of a whole host. On a runtime of one thread whose clock stands still, nothing here depends on
+//! the scheduling of threads, so one seed always leads to the same events. A journal on such a disk has no thread of
+//! its own and reads on the caller's thread.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
@@ -23,21 +25,22 @@ use crate::writer::Writer;
 /// The outcome of a transaction, as a test chooses it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// It is committed.
+    /// The transaction is committed.
     None,
-    /// The disk is full: nothing is written, and the writer knows that.
+    /// The disk is full: nothing is written, and the writer knows it.
     Full,
-    /// Its COMMIT fails, so the writer does not know whether it was written.
+    /// COMMIT fails, so the writer does not know whether the transaction was written.
     Unknown {
-        /// Whether it was written.
+        /// Whether the transaction was written.
         written: bool,
     },
 }
 
-/// Decides the outcome of a transaction that would write these events; the list is empty if it writes other data.
+/// Decides the outcome of a transaction that would write these events. The list is empty if the transaction writes only
+/// other data.
 type Faults = dyn Fn(&[Entry]) -> Fault + Send + Sync;
 
-/// The disk: what is left when a host dies. A cheap handle.
+/// The disk: what is left when a host dies. The value is a cheap handle.
 #[derive(Clone)]
 pub struct Disk {
     memory: Memory,
@@ -46,14 +49,14 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// An empty one, with a journal whose name and secret are those of `seed`.
+    /// An empty disk, with a journal whose name and secret are derived from `seed`.
     pub fn new(seed: u64, faults: impl Fn(&[Entry]) -> Fault + Send + Sync + 'static) -> Self {
         let secret = *Digest::tagged("holdshort/simulated", &seed.to_be_bytes()).bytes();
         let identity = Identity { id: JournalId(format!("{seed:032x}")), secret };
         Self { memory: Memory::default(), identity, faults: Arc::new(faults) }
     }
 
-    /// Every event on it after `after`, in the order of commits.
+    /// Every event on the disk after `after`, in the order of commits.
     pub fn entries(&self, after: Position) -> Vec<Entry> {
         self.memory.clone().feed(after, usize::MAX).unwrap_or_default()
     }
@@ -104,7 +107,8 @@ impl Store for Disk {
     }
 }
 
-/// The writer of a simulated journal. What was submitted waits until this is told to write, as behind a slow disk; when it is dropped, it is lost.
+/// The writer of a simulated journal. Submitted tasks wait until this writer is told to write, as behind a slow disk.
+/// If the writer is dropped, the waiting tasks are lost.
 pub struct ManualWriter {
     writer: Writer,
     tasks: Receiver<Task>,
@@ -113,7 +117,7 @@ pub struct ManualWriter {
 }
 
 impl ManualWriter {
-    /// Returns once something waits to be written.
+    /// Returns once a task waits to be written.
     pub async fn submitted(&mut self) {
         while self.first.is_none() {
             match self.tasks.try_recv() {
@@ -124,7 +128,7 @@ impl ManualWriter {
         }
     }
 
-    /// Writes what waits in one transaction and answers it; does nothing if nothing waits.
+    /// Writes the waiting tasks in one transaction and answers them; does nothing if no task waits.
     pub fn write(&mut self) {
         if let Some(first) = self.first.take().or_else(|| self.tasks.try_recv().ok()) {
             self.writer.batch(first, &self.tasks);

@@ -15,19 +15,19 @@ use crate::rows::{CallHint, Entry, Hint, Position, timer};
 use crate::secret::Identity;
 use crate::store::{Batch, Head, Load, Store, made};
 
-/// How many runs are kept in memory between batches. Other runs are read again, so this bounds only memory.
+/// How many runs are kept in memory between batches. Other runs are read again, so the bound affects only memory.
 pub(crate) const RUNS_KEPT_MAX: usize = 1_024;
 
-/// Stands for the call of a subject that has none: calls are numbered from 1.
+/// The number in place of a call for a subject without a call; calls are numbered from 1.
 const NO_CALL: CallNumber = 0;
 
 /// A recently written run.
 struct Hot {
     subject: Subject,
-    /// The call whose effect's key the subject carries.
+    /// The call to whose effect the subject's key belongs.
     key_of: CallNumber,
     last_seq: u64,
-    /// When it was last used, as a count of uses.
+    /// The number of its last use, counted over all runs.
     used: u64,
 }
 
@@ -87,7 +87,7 @@ impl Staged {
         hot.subject.beside = beside.unwrap_or_default();
         let last = || hot.subject.run.as_ref().and_then(|run| run.last_consequential);
         let wanted = call.or_else(last);
-        // A call that a command has just opened is the subject's already, but the key is still that of the call before it.
+        // The subject already has a call that a command has just opened, but its key still belongs to the call before.
         let key_of = wanted.unwrap_or(NO_CALL);
         if hot.key_of != key_of {
             hot.subject.key = self.identity.effect_key(run, key_of);
@@ -149,20 +149,22 @@ impl Staged {
         Ok(Some(hint))
     }
 
-    /// A command led to no event. A run that does not exist is not kept, because anybody can ask about as many of those as they like.
+    /// Called when a command led to no event. A run that does not exist is not kept, because a client can ask about any
+    /// number of such runs.
     pub(crate) fn nothing_staged(&mut self, run: &RunId) {
         if self.hot.get(run).is_some_and(|hot| hot.subject.run.is_none()) {
             self.hot.remove(run);
         }
     }
 
-    /// The batch is on disk, and an empty one begins. `released` are runs without a lease.
+    /// Called when the batch is on disk; an empty batch begins. `released` are runs without a lease.
     pub(crate) fn committed(&mut self, released: &[RunId]) {
         self.batch = Batch::default();
         self.trim(released);
     }
 
-    /// Keeps memory within its bound. Only while no event is staged, because staged events are nowhere else before the commit.
+    /// Keeps memory within its bound. Called only while no event is staged, because staged events exist only in memory
+    /// before the commit.
     pub(crate) fn trim(&mut self, released: &[RunId]) {
         for run in released {
             self.hot.remove(run);
@@ -182,7 +184,7 @@ impl Staged {
         self.hot.len()
     }
 
-    /// The batch is not on disk: everything is read again.
+    /// Called when the batch is not on disk: everything is read again.
     pub(crate) fn lost(&mut self, head: Head) {
         self.hot.clear();
         self.batch = Batch::default();
@@ -193,19 +195,19 @@ impl Staged {
 /// What a call adds to the running totals.
 type Counts = Option<(Vec<Counter>, BTreeMap<String, u64>)>;
 
-/// What the subject's call adds to the totals, if it is the one that is meant.
+/// What the subject's call adds to the totals; `None` if `about` names another call.
 pub(crate) fn counted(subject: &Subject, about: Option<CallNumber>) -> Counts {
     let call = subject.call.as_ref().filter(|call| about == Some(call.number) && call.counted_at.is_some())?;
     Some((call.counters(&subject.id, subject.run.as_ref()?), money(call.action())))
 }
 
-/// A call with what the batch makes of it.
+/// A call, with the changes of the batch.
 fn staged_call(batch: &Batch, store: &mut dyn Store, of: &CallId) -> Result<Option<Call>, ReadError> {
     let staged = batch.calls.get(&(of.run.clone(), of.call)).cloned();
     staged.map_or_else(|| store.call(&of.run, of.call), |call| Ok(Some(call)))
 }
 
-/// The other waiting calls with the same effect or subject, as the batch leaves them; the oldest, by their ids.
+/// The other waiting calls with the same effect or subject, with the changes of the batch; the oldest, by their ids.
 fn beside(
     batch: &Batch,
     store: &mut dyn Store,
@@ -237,7 +239,7 @@ fn keys_beside(identity: &Identity, call: Option<&Call>) -> Vec<EffectKey> {
     listed.iter().map(|Beside { id, .. }| identity.effect_key(&id.run, id.call)).collect()
 }
 
-/// A total with what the batch makes of it.
+/// A total, with the changes of the batch.
 fn total(batch: &Batch, store: &mut dyn Store, counter: &Counter) -> Result<Total, ReadError> {
     batch.totals.get(counter).map_or_else(|| store.total(counter), |total| Ok(total.clone()))
 }

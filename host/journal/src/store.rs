@@ -1,4 +1,4 @@
-//! The traits of a store: it writes a batch whole or not at all, and reads beside the writer.
+//! The traits of a store. It writes a batch completely or not at all, and its readers work beside the writer.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, Stor
 use crate::submit::Waiting;
 use crate::told::Note;
 
-/// Where the journal ends.
+/// The end of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     /// The position of the last event; 0 if there is none.
@@ -24,17 +24,17 @@ pub(crate) struct Head {
 /// Everything that one transaction writes.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    /// In the order of their positions.
+    /// The events, in the order of their positions.
     pub(crate) events: Vec<Entry>,
     /// The new states of the runs to which the events belong.
     pub(crate) runs: BTreeMap<RunId, StoredRun>,
     /// The new states of the calls to which the events belong.
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
-    /// The digests by which those calls are found; `None` for calls that no longer wait.
+    /// The digests by which these calls are found; `None` for calls that no longer wait.
     pub(crate) like: BTreeMap<CallId, Option<Likeness>>,
     /// The new values of the running totals.
     pub(crate) totals: BTreeMap<Counter, Total>,
-    /// The runs that requests with a key have made, by the key's digest.
+    /// The runs that requests with a key created, by the key's digest.
     pub(crate) made: BTreeMap<Digest, Made>,
     pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
     pub(crate) notes: Vec<Note>,
@@ -44,9 +44,9 @@ pub(crate) struct Batch {
 /// A batch was not written.
 #[derive(Debug)]
 pub(crate) enum WriteError {
-    /// None of it is there.
+    /// Nothing of the batch was written.
     NotWritten(String),
-    /// All of it may be there.
+    /// The whole batch may have been written.
     Unknown(String),
 }
 
@@ -57,19 +57,20 @@ pub(crate) const LOG_LINES_MAX: u64 = 10_000;
 pub(crate) trait Load {
     /// The run, if it exists.
     fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError>;
-    /// One of its consequential calls, if it exists.
+    /// One of the run's consequential calls, if it exists.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError>;
     /// A running total; it is zero if nothing was counted.
     fn total(&mut self, counter: &Counter) -> Result<Total, ReadError>;
-    /// The run that the request of this key has made, if one has.
+    /// The run that the request with this key created, if there is one.
     fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError>;
-    /// Waiting calls with this digest of effect or subject, the oldest first. A store may return others too: the caller compares the whole digest.
+    /// Waiting calls with this digest of effect or subject, the oldest first. A store may also return other calls: the
+    /// caller compares the whole digest.
     fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError>;
 }
 
 /// The one writer of a store; it lives on the writer's thread.
 pub(crate) trait Store: Load + Send {
-    /// Where the journal ends.
+    /// The end of the journal.
     fn head(&mut self) -> Result<Head, ReadError>;
     /// Writes the batch durably, or nothing of it.
     fn write(&mut self, batch: &Batch) -> Result<(), WriteError>;
@@ -77,7 +78,7 @@ pub(crate) trait Store: Load + Send {
     fn probe(&mut self) -> Result<(), WriteError>;
 }
 
-/// A reader of a store. Its calls block, so they are made where blocking is allowed.
+/// A reader of a store. Its methods block, so they are called only on threads that may block.
 pub(crate) trait Reader: Load + Send {
     /// Begins a group of reads, up to `end`, on one state of the journal, if the store can promise that.
     fn begin(&mut self) -> Result<(), ReadError> {
@@ -116,7 +117,7 @@ pub(crate) trait Reader: Load + Send {
 
 /// Makes readers of a store.
 pub(crate) trait Readers: Send + Sync {
-    /// A new one.
+    /// A new reader.
     fn reader(&self) -> Result<Box<dyn Reader>, ReadError>;
 }
 

@@ -1,4 +1,4 @@
-//! A command in the writer's queue: its type is erased, and its answer has a place.
+//! A command in the writer's queue: its type is erased, and it has a place for its answer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -16,7 +16,8 @@ use crate::flushed::Flushed;
 use crate::rows::LogLine;
 use crate::told::Note;
 
-/// The answer to a command, once its batch is on disk. The command was taken when this was made, whether or not it is awaited.
+/// The answer to a command, which comes once the command's batch is on disk. The command was queued when this value was
+/// made, whether or not the value is awaited.
 #[derive(Debug)]
 #[must_use = "a command is answered after its commit"]
 pub struct Submitted<T>(oneshot::Receiver<Result<Flushed<T>, SubmitError>>);
@@ -40,22 +41,23 @@ impl<T> Future for Submitted<T> {
 
 /// What the writer is asked to do.
 pub(crate) enum Task {
-    /// Judge a command, write what follows.
+    /// Judge a command and write its events.
     Command { run: RunId, call: Option<CallNumber>, fence: Fence, work: Box<dyn Work> },
-    /// Keep some bytes by their digest.
+    /// Store bytes under their digest.
     Blob { digest: Digest, bytes: Vec<u8>, reply: oneshot::Sender<Result<Flushed<Digest>, SubmitError>> },
-    /// Keep a notification cursor or a reminder.
+    /// Store a notification cursor or a reminder.
     Note(Note, oneshot::Sender<Result<Flushed<()>, SubmitError>>),
-    /// Keep a line with some later batch.
+    /// Store a log line with some later batch.
     Log(RunId, LogLine, Waiting),
 }
 
-/// How many bytes of log lines may wait for the disk. An agent can say more than a disk can take; what is over is lost, because lines are hints.
+/// How many bytes of log lines may wait for the disk. An agent can write more than a disk can take; lines over this
+/// bound are dropped, because lines are hints.
 const LOGS_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// What a line costs beside its text.
+/// What a line costs in addition to its text, in bytes.
 const LINE_BYTES: usize = 128;
 
-/// A log line's share of the room for lines that wait, given back when the line is on disk or lost.
+/// A log line's share of the room for waiting lines. The share is given back when the line is on disk or dropped.
 #[derive(Debug)]
 pub(crate) struct Waiting {
     bytes: usize,
@@ -63,11 +65,11 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// Room for `line`, if the bytes counted by `taken` leave any.
+    /// Takes room for `line`, if the bytes counted by `taken` leave enough.
     pub(crate) fn take(line: &LogLine, taken: &Arc<AtomicUsize>) -> Option<Self> {
         let bytes = LINE_BYTES + line.message.len();
         let before = taken.fetch_add(bytes, Ordering::Relaxed);
-        // Made before it is judged, so that a line without room gives back what it took.
+        // Made before the check, so that a line without room gives back what it took.
         let waiting = Self { bytes, taken: taken.clone() };
         (before + bytes <= LOGS_WAITING_BYTES_MAX).then_some(waiting)
     }
@@ -81,11 +83,11 @@ impl Drop for Waiting {
 
 /// A command with its place for the answer.
 pub(crate) trait Work: Send {
-    /// The totals that it is judged by.
+    /// The further state that the command is judged on.
     fn rests_on(&self) -> RestsOn;
-    /// Judges it, once. An error says that it was refused, and with it the answer is settled.
+    /// Judges the command, once. An error means that the command was refused, and the answer is then fixed.
     fn decide(&mut self, subject: &Subject, now: Time) -> Result<Vec<Event>, ()>;
-    /// Gives the answer: what `decide` found if the batch is on disk, else why it is not.
+    /// Gives the answer: what `decide` found if the batch is on disk, or else why the batch is not on disk.
     fn answer(self: Box<Self>, outcome: Result<(), SubmitError>);
 }
 
@@ -124,7 +126,7 @@ impl<C: Command> Work for Typed<C> {
             (Ok(()), None) => Err(SubmitError::NotWritten("the command was not judged".into())),
             (Err(error), _) => Err(error),
         };
-        // Nobody waits for the answer any more; the command was written all the same.
+        // Sending fails if nobody waits for the answer any more. The command was written all the same.
         drop(self.reply.send(answer));
     }
 }

@@ -1,6 +1,7 @@
-//! Notification cursors: the position of each target, and the calls of which it was reminded.
+//! Notification cursors: the position of each target, and the calls of which the target was reminded.
 //!
-//! They are in the journal because they must outlast the host. They are no events, because they change nothing about a run: losing one means notifying again.
+//! Cursors are in the journal because they must outlive the host. They are not events, because they change nothing
+//! about a run: if a cursor is lost, notifications are sent again.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,22 +9,24 @@ use holdshort_gate::{Call, CallNumber, Phase, RunId};
 
 use crate::rows::Position;
 
-/// Something to remember.
+/// A fact about notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Note {
-    /// The target was notified up to here, or the messages were given up.
+    /// The target was notified up to this position, or the host gave up sending the messages.
     Told {
         /// The target.
         target: String,
-        /// The last event about which it needs no message any more.
+        /// The last event about which the target needs no further message.
         up_to: Position,
     },
-    /// The configured targets. The cursors of all others are removed, so that a target that comes back begins anew.
+    /// The configured targets. The cursors of all other targets are removed, so that a target that is configured again
+    /// begins anew.
     Only {
-        /// All of them.
+        /// The names of the targets.
         targets: Vec<String>,
     },
-    /// The target was reminded of a held call. Forgotten once the call has another revision, or is held no more.
+    /// The target was reminded of a held call. The note is removed once the call has another revision or is no longer
+    /// held.
     Reminded {
         /// The target.
         target: String,
@@ -31,12 +34,12 @@ pub enum Note {
         run: RunId,
         /// The call.
         call: CallNumber,
-        /// The revision that it was reminded of.
+        /// The revision of which the target was reminded.
         revision: u32,
     },
 }
 
-/// Whether a reminder of `revision` still says something about the call.
+/// Whether a reminder of `revision` still fits the call: the call is held and has this revision.
 pub(crate) fn stands(call: &Call, revision: u32) -> bool {
     call.phase == Phase::Held && call.revision == revision
 }
@@ -49,7 +52,7 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    /// Keeps a note; `call` is the call that it is about.
+    /// Stores a note. `call` is the call that the note is about.
     pub(crate) fn note(&mut self, note: &Note, call: Option<&Call>) {
         match note {
             Note::Told { target, up_to } => drop(self.told.insert(target.clone(), *up_to)),

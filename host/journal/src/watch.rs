@@ -1,4 +1,4 @@
-//! The journal's time: the clock's, but never before what has been written.
+//! The journal's time: the clock's time, but never before the last written time.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -7,10 +7,11 @@ use holdshort_gate::Time;
 /// Where a journal gets its time from.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 
-/// While the clock is behind what was written, the journal's time goes on at nine tenths of its pace.
+/// While the clock is behind the last written time, the journal's time goes on at nine tenths of the clock's pace.
 ///
-/// It must not stand still: a clock that was once years ahead would then keep every deadline that is set from now on for those years.
-/// A little slower than the clock, so that a small correction is made good soon, and hardly slower, so that no deadline is much late after a large one.
+/// The journal's time must not stand still: if the clock was once years ahead, every deadline set from now on would
+/// wait for those years. The pace is slower than the clock's, so that the clock soon catches up after a small
+/// correction; it is only a little slower, so that no deadline is much late after a large correction.
 const TENTHS: u64 = 9;
 
 /// Tells the time to the journal's readers and its writer.
@@ -19,7 +20,7 @@ pub(crate) struct Watch {
     last: Mutex<Moment>,
 }
 
-/// A time of the journal, with what the clock showed then.
+/// A time of the journal, and what the clock showed at that time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) at: Time,
@@ -27,24 +28,25 @@ pub(crate) struct Moment {
 }
 
 impl Watch {
-    /// For a journal whose last event was written at `last`.
+    /// A watch for a journal whose last event was written at `last`.
     pub(crate) fn new(clock: Clock, last: Time) -> Self {
         Self { clock, last: Mutex::new(Moment { at: last, clock: last }) }
     }
 
-    /// The journal's present time. A clock that was ahead for a moment leaves no trace if nothing was written in that moment.
+    /// The journal's present time. If the clock was ahead for a moment and nothing was written in that moment, later
+    /// times do not depend on it.
     pub(crate) fn now(&self) -> Moment {
-        // Before the lock, because a clock is somebody else's code.
+        // The clock is read before the lock is taken, because the clock is code of the caller.
         let clock = (self.clock)();
         let mut last = self.last();
-        // The clock was set back, perhaps repeatedly: elapsed time counts from here.
+        // If the clock was set back, perhaps repeatedly, elapsed time counts from here.
         last.clock = last.clock.min(clock);
         let passed = clock.0.saturating_sub(last.clock.0);
         let goes_on = last.at.0.saturating_add(passed.saturating_mul(TENTHS) / 10);
         Moment { at: clock.max(Time(goes_on)), clock }
     }
 
-    /// An event was staged with this time: there is no earlier one from now on.
+    /// An event was staged with this time: from now on the journal's time is never earlier.
     pub(crate) fn written(&self, moment: Moment) {
         let mut last = self.last();
         if moment.at >= last.at {
@@ -67,7 +69,7 @@ mod tests {
     const HOUR: u64 = 3_600_000_000;
     const YEAR: u64 = 365 * 24 * HOUR;
 
-    /// The clock shows so much; what time is it, and shall it be written?
+    /// Each line: what the clock shows, whether an event is then written, the expected time, and the reason.
     #[test]
     fn time_goes_on_whatever_the_clock_does() {
         let shows = Arc::new(AtomicU64::new(0));

@@ -1,9 +1,12 @@
-//! The one writer: it takes commands from the queue, judges them in order, writes them in batches, and answers after the commit.
+//! The one writer: it takes commands from the queue, judges them in order, writes their events in batches, and answers
+//! after the commit.
 //!
-//! While one batch waits for the disk the next one gathers. So many commands share a flush, and a single command waits for no other.
+//! While one batch waits for the disk, the next batch gathers. Many commands therefore share a flush, and a single
+//! command waits for no other command.
 //!
-//! **Invariant:** After a COMMIT whose result is unknown the writer reads where the journal ends and gives the hints of the events that are
-//! there. The submitter may be gone, and a run that became ready by such an event would sleep until the next host.
+//! **Invariant:** After a COMMIT with an unknown result, the writer reads where the journal ends and gives the hints of
+//! the events that are in the journal. The submitter may be gone, and without a hint a run that became ready by such an
+//! event would sleep until a host starts again.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -23,14 +26,14 @@ use crate::store::{Store, WriteError};
 use crate::submit::{Task, Work};
 use crate::watch::Watch;
 
-/// How many tasks one batch takes at most, and how many bytes of blobs.
+/// How many tasks one batch takes at most, and after how many bytes of blobs it ends.
 const BATCH_TASKS_MAX: usize = 1_024;
 const BATCH_BLOB_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a log line may wait for a batch of commands.
 const LOGS_WAIT: Duration = Duration::from_millis(250);
-/// How many log lines are a batch of their own.
+/// How many log lines are enough for a batch of their own.
 const LOGS_BATCH: usize = 1_024;
-/// How often the writer tries a journal again that could not be written, without a command.
+/// How often the writer, without a command, tries a failing journal again.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// A task of the batch whose answer waits for the commit.
@@ -47,9 +50,9 @@ pub(crate) struct Writer {
     pub(crate) watch: Arc<Watch>,
     pub(crate) leases: Arc<Leases>,
     pub(crate) hub: Arc<Hub>,
-    /// Whether the state has to be read again before anything is judged.
+    /// Whether the state has to be read again before a command is judged.
     pub(crate) stale: bool,
-    /// Of a batch of which it is not known whether it is on disk: to be given once that is.
+    /// The hints of a batch whose COMMIT had an unknown result. They are given if the batch turns out to be on disk.
     pub(crate) unsure: Vec<Hint>,
 }
 
@@ -66,7 +69,8 @@ impl Writer {
         }
     }
 
-    /// Waits for the next task: for ever, or until a failing store is tried again or lines of a log have waited long enough.
+    /// Waits for the next task: for ever, or until a failing store is to be tried again or log lines have waited long
+    /// enough.
     fn wait(&mut self, tasks: &Receiver<Task>) -> Result<Task, RecvTimeoutError> {
         if self.hub.is_failing() {
             tasks.recv_timeout(PROBE_EVERY)
@@ -77,9 +81,11 @@ impl Writer {
         }
     }
 
-    /// Judges `first` and what has gathered behind it, as far as a batch reaches, and writes what follows from all of it in one transaction.
+    /// Judges `first` and the tasks that wait behind it, up to the size of a batch, and writes all their events in one
+    /// transaction.
     ///
-    /// After a write that failed the state is read again before anything is judged. If that fails too, the task is told that nothing was written.
+    /// After a failed write, the state is read again before any task is judged. If reading fails too, the task is told
+    /// that nothing was written.
     pub(crate) fn batch(&mut self, first: Task, tasks: &Receiver<Task>) {
         if self.stale
             && let Err(cause) = self.read_again()
@@ -119,14 +125,14 @@ impl Writer {
         let batch = self.staged.batch();
         if batch.events.is_empty() && batch.blobs.is_empty() && batch.notes.is_empty() && batch.logs.len() < LOGS_BATCH
         {
-            // Refusals of what is on disk already; a line of a log can wait for company.
+            // Every command was refused or led to no event. A log line can wait for other lines.
             self.staged.trim(&self.leases.released());
             return answers.into_iter().for_each(|answer| answer.give(Ok(())));
         }
         self.write(answers, hints);
     }
 
-    /// Where a test can have the host killed, by what the batch holds.
+    /// A kill point for tests, named by what the batch holds.
     fn may_die(&mut self, when: &str) {
         let batch = self.staged.batch();
         let blobs = batch.blobs.iter().map(|_| kill::BLOB);
@@ -134,8 +140,8 @@ impl Writer {
         kill::points(when, batch.events.iter().map(|entry| entry.recorded.event.name()).chain(blobs).chain(notes));
     }
 
-    /// Judges one command on what is on disk and what this batch has staged. The lease is looked at here and not when the command was sent,
-    /// so that a task that has been replaced cannot write what it sent before.
+    /// Judges one command on what is on disk and what this batch has staged. The lease is checked here and not when the
+    /// command was submitted, so that a task that was replaced cannot write what it submitted before.
     fn judge(
         &mut self,
         run: &RunId,
@@ -164,11 +170,12 @@ impl Writer {
                 self.stale = true;
             }
         }
-        // A refusal may rest on what this batch has staged, so that it waits for the commit like the rest.
+        // A refusal may rest on events staged in this batch, so its answer waits for the commit too.
         answers.push(Answer::Command(work));
     }
 
-    // INVARIANT: an answer is given only after the store has returned from its COMMIT. Hints come last: nobody is told to look at what is not there.
+    // INVARIANT: an answer is given only after the store has returned from its COMMIT. Hints come last, so that a
+    // listener always finds the events of a hint.
     fn write(&mut self, answers: Vec<Answer>, hints: Vec<Hint>) {
         self.may_die("before");
         match self.store.write(self.staged.batch()) {
@@ -183,8 +190,9 @@ impl Writer {
         }
     }
 
-    /// Tells everybody in the batch why it is not on disk, also those that were refused: a refusal may have rested on an event that is lost now.
-    /// What was staged is forgotten, so the next batch is judged on what the store holds.
+    /// Tells every task of the batch why the batch is not on disk, also the refused ones: a refusal may have rested on
+    /// an event that is lost now. The staged state is dropped, so that the next batch is judged on what the store
+    /// holds.
     fn give_up(&mut self, answers: Vec<Answer>, hints: Vec<Hint>, error: &WriteError) {
         let (cause, error) = match error {
             WriteError::NotWritten(cause) => (cause, SubmitError::NotWritten(cause.clone())),
@@ -199,8 +207,8 @@ impl Writer {
         drop(self.read_again());
     }
 
-    /// Forgets what was staged and reads where the journal ends. What turns out to be on disk is hinted at:
-    /// whoever submitted it may be gone, and a run that became ready by it would never be woken.
+    /// Drops the staged state and reads where the journal ends. If events of an unknown COMMIT turn out to be on disk,
+    /// their hints are given: their submitter may be gone, and a run that became ready by them would never be woken.
     fn read_again(&mut self) -> Result<(), String> {
         let head = self.store.head().map_err(|error| error.to_string())?;
         self.staged.lost(head);
@@ -210,7 +218,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Finds out by itself that the store works again, so that neither health nor a hint waits for somebody's command.
+    /// Finds out whether the store works again, so that neither health nor a hint has to wait for a command.
     fn probe(&mut self) {
         match self.store.probe() {
             Ok(()) if self.stale && self.read_again().is_err() => {}
@@ -223,7 +231,7 @@ impl Writer {
 }
 
 impl Answer {
-    /// Settles the answer. Whoever asked may be gone; what was written is written all the same.
+    /// Gives the answer. If nobody waits for the answer any more, what was written stays written.
     fn give(self, outcome: Result<(), SubmitError>) {
         match self {
             Self::Command(work) => work.answer(outcome),
@@ -233,7 +241,7 @@ impl Answer {
     }
 }
 
-/// Answers a task that could not even be judged.
+/// Answers a task that could not be judged.
 fn refuse(task: Task, cause: &str) {
     let error = SubmitError::NotWritten(cause.to_owned());
     match task {
@@ -285,7 +293,7 @@ mod tests {
         }
     }
 
-    /// One batch with one command about each run of this kind.
+    /// Writes one batch with one command about each run of this kind.
     fn ask<C: Command>(writer: &mut Writer, runs: std::ops::Range<usize>, kind: &str, command: impl Fn() -> C) {
         let (tasks, queue) = mpsc::channel();
         for run in runs {
@@ -297,7 +305,8 @@ mod tests {
         writer.batch(first, &queue);
     }
 
-    /// A store whose COMMIT always fails, after it has written or not, and which at first cannot say which.
+    /// A store whose COMMIT always fails, with or without having written, and which at first cannot tell which of the
+    /// two it did.
     struct Unsure {
         memory: Memory,
         writes: bool,
@@ -343,7 +352,7 @@ mod tests {
         }
     }
 
-    /// Nobody else would ever wake a run that became ready by it.
+    /// Without the hint, nobody would wake a run that became ready by such an event.
     #[test]
     fn what_turns_out_to_be_written_is_hinted_at() {
         for (writes, silent) in [(true, false), (true, true), (false, false), (false, true)] {
@@ -352,7 +361,7 @@ mod tests {
             let mut hints = writer.hub.hints();
             ask(&mut writer, 0..2, "run", create);
             assert!(!silent || hints.try_recv().is_err(), "it is not known yet");
-            // Without a command: the writer looks by itself while the store fails.
+            // No command is needed: the writer looks by itself while the store fails.
             writer.probe();
             let hinted: Vec<_> = std::iter::from_fn(|| hints.try_recv().ok()).map(|hint| hint.run.0).collect();
             assert_eq!(hinted, if writes { vec!["run-0", "run-1"] } else { vec![] }, "{writes} {silent}");
@@ -372,7 +381,7 @@ mod tests {
             ask(&mut writer, batch * 500..(batch + 1) * 500, "run", create);
         }
         assert!((1..=RUNS_KEPT_MAX).contains(&writer.staged.kept()), "what was written is kept, within its bound");
-        // They exist, and all is refused: nothing is written, and yet nothing grows.
+        // The runs exist, and every command is refused: nothing is written, and memory does not grow.
         for batch in 0..10 {
             ask(&mut writer, batch * 500..(batch + 1) * 500, "run", create);
             assert!(writer.staged.kept() <= RUNS_KEPT_MAX, "{} runs", writer.staged.kept());

@@ -1,7 +1,8 @@
-//! No effect without a start on disk, held by the compiler: every way round it that a programmer might try fails to compile, for the reason that is
-//! written beside it.
+//! The compiler ensures that there is no effect without a start on disk: every way round it that a programmer might try
+//! fails to compile, for the reason that is written beside the attempt.
 //!
-//! `TRYBUILD=overwrite cargo test -p holdshort-journal --test compile_fail` writes the reasons anew, after a new compiler words them differently.
+//! `TRYBUILD=overwrite cargo test -p holdshort-journal --test compile_fail` writes the reasons again if a new compiler
+//! words them differently.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 

@@ -1,4 +1,4 @@
-//! What a journal promises, whichever store is behind it. Every check runs in memory and in SQLite, through the public port.
+//! What a journal promises with either store. Every check runs in memory and in SQLite, through the public port.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -27,7 +27,7 @@ use holdshort_journal::{
 };
 use serde_json::json;
 
-/// Runs each check against each store, under a name of its own.
+/// Runs each check with each store, as a test with a name of its own.
 macro_rules! conformance {
     ($($check:ident)*) => {
         mod in_memory {
@@ -117,7 +117,7 @@ async fn time_never_goes_back(world: World) {
     );
 }
 
-/// It was ten years ahead when something was written, and was then put right.
+/// The clock was ten years ahead when an event was written, and was then corrected.
 async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
     const HOUR: u64 = 3_600_000_000;
     const AHEAD: u64 = 10 * 365 * 24 * HOUR;
@@ -129,7 +129,8 @@ async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
     world.clock.set(EPOCH + HOUR);
     assert!(world.now() >= written, "it is never earlier than what was written");
 
-    // Held for a day: not lapsed at once, as it would be if the day were reckoned from the clock; and not held for ten years.
+    // The call is held for a day. It must not expire at once, as it would if the day counted from the clock's time, and
+    // must not be held for ten years.
     let day = || Some(Time(world.now().0 + 24 * HOUR));
     let (decided, lapsing) =
         (world.held("decided", requiring(1, day())).await, world.held("lapsing", requiring(1, day())).await);
@@ -138,7 +139,8 @@ async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
     assert!(matches!(world.submit(&lapsing, Some(1), Expire).await, Err(SubmitError::Refused(Refused::NotDue))));
     let _ = world.decide(&decided, 1, "alice", Choice::Approve).await.unwrap();
     let _ = world.start(&decided, 1).await.unwrap();
-    // Somewhat later than a day, because the journal lets the clock catch up.
+    // The deadline comes somewhat later than a day, because the journal's time goes slower until the clock has caught
+    // up.
     world.clock.set(EPOCH + 28 * HOUR);
     assert_eq!(world.due(world.now(), 10).await.unwrap(), [Due::Call { run: lapsing.clone(), call: 1 }]);
     let _ = world.submit(&lapsing, Some(1), Expire).await.unwrap();
@@ -148,7 +150,8 @@ async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
     assert!(times.is_sorted(), "{times:?}");
 }
 
-/// Whoever lost an answer sends the request again, and is answered alike, whether the first is on disk or in the same batch.
+/// A client that lost an answer sends the request again and gets the same answer, whether the first request is on disk
+/// or in the same batch.
 async fn a_request_makes_one_run(world: World) {
     let request = |key: &[u8], asks: &[u8]| Request { key: Digest::of(key), asks: Digest::of(asks) };
     let ask = async |run: &str, request: Request| {
@@ -208,7 +211,7 @@ async fn a_batch_may_come_back_to_an_earlier_call(world: World) {
     let held = world.clock.hold();
     let finished = world.submit_at(&run, 1, happened(1, json!("sent")));
     let next = world.submit_now(&run, hold(2, proposal("again")));
-    // The store still says that call 1 is under way; this batch has said how it ended.
+    // The store still has call 1 as started; this batch already has its outcome.
     let again = world.submit_at(&run, 1, happened(1, json!("sent twice")));
     let approved =
         world.submit_at(&run, 2, decision("alice", world.clearance(&run, 2, 1, &proposal("again")), Choice::Approve));
@@ -249,7 +252,7 @@ async fn a_newer_lease_fences_the_older(world: World) {
     // Dropping the older lease does not end the newer one.
     drop(older);
     let _ = submit((&newer).into(), 3).await.unwrap();
-    // A lease is for its own run.
+    // A lease is valid only for its own run.
     let others = world.lease(&other);
     assert_eq!(submit((&others).into(), 4).await.unwrap_err(), SubmitError::Fenced);
     // A command that needs no lease is not fenced.
@@ -273,7 +276,7 @@ async fn a_newer_lease_fences_the_older(world: World) {
 /// Whether this is the refusal that the loser of a race must get.
 type Lost = fn(&Refused) -> bool;
 
-/// Two commands that race for a held call, each by its name, and what the loser is told.
+/// Pairs of commands that race for a held call, each command by its name, and what the loser is told.
 const RACES: &[(&str, &str, Lost)] = &[
     ("approve", "approve by another", |why| won_by(why, "alice", &Verdict::Approve, CallState::Approved)),
     ("approve", "reject by another", |why| won_by(why, "alice", &Verdict::Approve, CallState::Approved)),
@@ -296,7 +299,8 @@ fn won_by(why: &Refused, reviewer: &str, verdict: &Verdict, now: CallState) -> b
 
 async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
     for (n, (winner, loser, lost)) in RACES.iter().enumerate() {
-        // Submitted in this order while the writer stands still, so that both are judged in one batch.
+        // Both commands are submitted in this order while the writer stands still, so that both are judged in one
+        // batch.
         let expires_at = winner.starts_with("expire").then(|| world.clock.next());
         let run = world.held(&format!("run-{n:02}"), requiring(1, expires_at)).await;
         let clearance = world.call(&run, 1).await.clearance.unwrap();
@@ -310,7 +314,8 @@ async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
             other => panic!("{winner}, then {loser}: {other:?}"),
         }
     }
-    // With another approval missing, the one who looked at what was edited meanwhile is told what to look at now.
+    // If another approval is missing, a reviewer who decides on an edited call's old revision is told the current
+    // digest.
     let run = world.held("edited", requiring(2, None)).await;
     let clearance = world.call(&run, 1).await.clearance.unwrap();
     let held = world.clock.hold();
@@ -320,7 +325,7 @@ async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
     first.await.unwrap();
     let current = world.call(&run, 1).await.clearance.unwrap();
     assert_eq!(second.await, Err(Refused::Stale { current, reheld: None }.into()));
-    // The same decision once more is no race: it is told what it led to.
+    // The same decision sent again is not a race: its sender is told the outcome.
     let run = world.held("twice", proposal("hello")).await;
     let clearance = world.call(&run, 1).await.clearance.unwrap();
     let held = world.clock.hold();
@@ -333,7 +338,7 @@ async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
     assert_eq!(world.seqs(&run).await, [1, 2, 3]);
 }
 
-/// Submits what a side of a race does to call 1, which nothing has happened to.
+/// Submits the command of one side of a race about call 1, which has just been held.
 fn enter(
     world: &World,
     run: &RunId,
@@ -393,12 +398,12 @@ async fn one_start_yields_one_permit(world: World) {
         }
     }
     assert_eq!(permits, [world.effect_key(&run, 1).to_string()]);
-    // Of an effect that has started, a cancellation only withdraws the run.
+    // If an effect has started, a cancellation cancels only the run.
     let _ = world.submit(&run, None, cancel()).await.unwrap();
     assert_eq!(*world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap(), CallState::Succeeded);
     let late = world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap_err();
     assert_eq!(*refused(&late), Refused::AlreadyDecided { winner: None, state: CallState::Succeeded });
-    // Settled twice, by a lookup and by a person: one is told that the other was quicker.
+    // The effect is resolved twice, by a lookup and by a reviewer: the second is told that the first came earlier.
     let run = world.held("doubtful", proposal("hello")).await;
     let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
     let _ = world.start(&run, 1).await.unwrap();
@@ -448,7 +453,7 @@ async fn what_is_read_is_a_prefix(world: World) {
             let mut last = Vec::new();
             let _ = world.submit(&run, None, create("task")).await.unwrap();
             for call in 1..=200 {
-                // A driver does not wait for routine results, only now and then for the last of them.
+                // A driver does not await routine results, except now and then the last of them.
                 last.push(world.submit_now(&run, routine(call, "answer")));
                 if call % 20 == 0 {
                     for answer in last.drain(..) {
@@ -484,7 +489,7 @@ async fn what_is_read_is_a_prefix(world: World) {
 async fn a_step_that_was_not_written_leaves_no_gap(world: World) {
     let run = world.create("run").await;
     let _ = world.submit(&run, None, routine(1, "answer")).await.unwrap();
-    // Call 2 got lost on the way, so that nothing after it can be written, a hold least of all.
+    // Call 2 was lost on the way, so no later call can be written, and above all no held call.
     let after = world.submit(&run, None, hold(3, proposal("hello"))).await.unwrap_err();
     assert_eq!(*refused(&after), Refused::OutOfOrder { last: 1, found: 3 });
     assert_eq!(world.seqs(&run).await, [1, 2]);
@@ -715,7 +720,7 @@ async fn a_call_waits_for_whoever_can_still_do_something_about_it(world: World) 
         [mine("alice").await, mine("bob").await, mine("olga").await, mine("eve").await],
         ["1234", "12", "13", "12"]
     );
-    // Whoever has approved need not look again, until what they approved is replaced.
+    // The call does not wait for a reviewer who has approved it, until the approved revision is replaced.
     let (first, second) = (RunId("1 anybody".into()), RunId("2 another than who started it".into()));
     let _ = world.decide(&first, 1, "alice", Choice::Approve).await.unwrap();
     let _ = world.decide(&second, 1, "bob", Choice::Approve).await.unwrap();
@@ -724,7 +729,8 @@ async fn a_call_waits_for_whoever_can_still_do_something_about_it(world: World) 
         || Choice::Edit(Box::new(Revision { proposal: Proposal { summary: "another".into(), ..anyone.clone() } }));
     let _ = world.decide(&second, 1, "alice", edit()).await.unwrap();
     assert_eq!([mine("alice").await, mine("bob").await], ["34", "12"], "who edits is barred as well");
-    // Decided, and under way, it waits for nobody; in doubt it waits for those who could settle it, though they approved it.
+    // A call that is decided or started waits for nobody. A call in doubt waits for those who may resolve it, also if
+    // they approved it.
     let _ = world.decide(&first, 1, "bob", Choice::Approve).await.unwrap();
     assert_eq!(mine("olga").await, "3");
     let _ = world.start(&first, 1).await.unwrap();
@@ -754,7 +760,7 @@ async fn decisions_are_listed_newest_first(world: World) {
             .collect::<Vec<_>>()
     };
     let all = || DecisionFilter::all(10);
-    // An editor's own vote is for what they made of it.
+    // The editor's own vote is for the edited action.
     let voted = "approve \"bob\" send another text";
     let (cancelled, edited, approved) =
         ("cancel \"olga\" send to Zürich, <now>", "edit \"bob\" send hello", "approve \"alice\" send hello");
@@ -769,7 +775,7 @@ async fn decisions_are_listed_newest_first(world: World) {
     assert_eq!(seen(DecisionFilter { states: vec![CallState::Cancelled], ..all() }).await, [cancelled]);
     let page = world.decisions(DecisionFilter::all(1)).await.unwrap();
     assert_eq!(seen(DecisionFilter { before: Some(page[0].position), ..all() }).await, [voted, edited, approved]);
-    // Words that begin so, in any order and case; of calls that are over.
+    // Words that begin like this, in any order and case, of finished calls.
     for (search, finds) in
         [("ZÜR now", true), ("olg tASk", true), ("rich", false), ("now zurich", false), ("hello", false)]
     {
@@ -800,7 +806,7 @@ async fn what_is_due_comes_earliest_first(world: World) {
     let all: Vec<Due> = wanted.iter().map(|(_, due)| due.clone()).collect();
     assert_eq!(world.due(wanted[9].0, 100).await.unwrap(), all[..10]);
     assert_eq!(world.due(Time(u64::MAX >> 1), 7).await.unwrap(), all[..7]);
-    // What has happened is not due any more; an approval has the deadline by which it must start.
+    // A deadline that was acted on is no longer due.
     world.clock.set(EPOCH + 10_000_000);
     for (n, due) in all.iter().take(10).enumerate() {
         match due {
@@ -855,7 +861,7 @@ async fn a_log_keeps_its_last_lines(world: World) {
     for n in 1..=10_050 {
         world.log(&run, line(n));
         if n % 5_000 == 0 {
-            // Lines go with whatever is written next; at most so many wait for it.
+            // Log lines are written with the next batch; a bounded number of them waits for it.
             let _ = world.put_blob(vec![1]).await.unwrap();
         }
     }
@@ -901,7 +907,7 @@ async fn large_payloads_come_back_whole(world: World) {
     let task = text(300 << 10);
     let _ = world.submit(&run, None, create(&task)).await.unwrap();
     let large = proposal(&text(200 << 10));
-    // Around the size at which a body moves out of its row.
+    // Sizes around the limit at which a body is stored as a blob.
     for (call, bytes) in (1..).zip([1 << 10, (64 << 10) - 300, 64 << 10, (64 << 10) + 300, 1 << 20]) {
         let _ = world.submit(&run, None, routine(call, &text(bytes))).await.unwrap();
     }
@@ -938,7 +944,7 @@ async fn a_subject_is_the_run_and_the_call_that_was_named(world: World) {
     assert_eq!(world.call(&run, 1).await.phase.state().as_str(), "rejected");
     assert_eq!(world.subject_of(&run, 2).await.call, None, "a routine call has no life");
     assert_eq!(world.subject_of(&run, 4).await.call, None);
-    // A command about an earlier call is judged on that call, and leaves the later one alone.
+    // A command about an earlier call is judged on that call and does not change the later call.
     let _ = world.submit(&run, Some(3), START).await.unwrap();
     let late = world.submit(&run, Some(1), START).await.unwrap_err();
     assert_eq!(*refused(&late), Refused::WrongPhase(CallState::Rejected));
@@ -983,10 +989,10 @@ async fn hints_come_after_the_commit(world: World) {
     for wanted in wanted {
         assert_eq!(hints.recv().await.unwrap(), wanted);
     }
-    // Neither a refusal nor a repetition is worth a hint.
+    // A refusal and a repetition give no hint.
     assert!(hints.is_empty());
     assert_eq!(world.health(), Health::Ok);
-    // Whoever follows a hint finds what it is about, at once.
+    // A listener that gets a hint finds the hint's events at once.
     let world = Arc::new(world);
     let mut hints = world.hints();
     let follower = tokio::spawn({
@@ -1033,7 +1039,7 @@ async fn what_a_target_was_told_is_kept(world: World) {
         let _ = world.note(note).await.unwrap();
     }
     assert_eq!(world.told("ops").await.unwrap(), Some(Position(7)));
-    // Whoever is there no more is forgotten.
+    // Targets that are no longer configured are removed.
     let _ = world.note(Note::Only { targets: vec!["ops".into(), "o'hara\"".into()] }).await.unwrap();
     assert_eq!((world.told("ops").await.unwrap(), world.told("chat").await.unwrap()), (Some(Position(7)), None));
     let _ = world.note(Note::Only { targets: Vec::new() }).await.unwrap();
@@ -1057,13 +1063,13 @@ async fn a_target_is_reminded_once_for_each_revision(world: World) {
     let reminded = |run: &RunId, revision| Note::Reminded { target: "ops".into(), run: run.clone(), call: 1, revision };
     let _ = world.note(reminded(&soon, 1)).await.unwrap();
     assert_eq!((due("ops").await.len(), due("chat").await.len()), (1, 2), "each target by itself");
-    // A vote changes nothing about it, another revision does.
+    // A vote does not remove the reminder; another revision does.
     let _ = world.decide(&soon, 1, "alice", Choice::Approve).await.unwrap();
     assert_eq!(due("ops").await, ["late.1"]);
     let edited = Revision { proposal: Proposal { action: action("bye"), ..requiring(2, Some(at(10))) } };
     let _ = world.decide(&soon, 1, "bob", Choice::Edit(Box::new(edited))).await.unwrap();
     assert_eq!(due("ops").await, ["soon.1", "late.1"]);
-    // Who wrote down too late of which revision it was.
+    // A reminder of an older revision, written too late, is not stored.
     let _ = world.note(reminded(&soon, 1)).await.unwrap();
     assert_eq!(due("ops").await, ["soon.1", "late.1"]);
     let _ = world.note(reminded(&soon, 2)).await.unwrap();

@@ -1,4 +1,5 @@
-//! A disk that is really full: nothing is half-written, it is said so, and when there is space again the journal goes on by itself.
+//! A disk that is really full: nothing is half-written, errors say that the disk is full, and once there is space the
+//! journal goes on by itself.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,11 +25,11 @@ use holdshort_journal::{Health, Journal, Position, SubmitError};
 use skipped::skipped;
 use tempfile::TempDir;
 
-/// A file system of its own in memory, which goes with this value.
+/// A file system of its own in memory. It is removed with this value.
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// Needs leave to mount, which an ordinary user does not have: then the reason.
+    /// Mounts the file system. Without the right to mount, as for an ordinary user, the result is the reason.
     fn mount(size: &str) -> Result<Self, String> {
         let folder = TempDir::new().unwrap();
         let mount = Command::new("mount")
@@ -47,7 +48,7 @@ impl SmallDisk {
         self.0.path()
     }
 
-    /// Takes all the space that is left.
+    /// Fills all the space that is left.
     fn fill(&self) -> PathBuf {
         let path = self.path().join("filler");
         let mut filler = File::create(&path).unwrap();
@@ -64,7 +65,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// What the file holds, by a connection of the test's own.
+/// What the file holds, read by a connection of the test's own.
 fn in_the_file(path: &Path) -> (i64, i64, i64) {
     let file = rusqlite::Connection::open(path).unwrap();
     let count = |table: &str| file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
@@ -92,7 +93,7 @@ async fn a_full_disk_writes_nothing_and_recovers_by_itself() {
     for round in 0..3 {
         let filler = disk.fill();
         let at = clock.next();
-        // Two steps of a run at once: neither is there, so that there is no gap and nothing to undo.
+        // Two steps of a run at once: neither is written, so there is no gap and nothing to undo.
         let run = RunId(format!("run-{round}"));
         let large = "x".repeat(600 << 10);
         let mut hints = journal.hints();
@@ -100,7 +101,7 @@ async fn a_full_disk_writes_nothing_and_recovers_by_itself() {
         let told = first.await.unwrap_err();
         assert!(matches!(&told, SubmitError::NotWritten(cause) if cause.contains("full")), "{told}");
         assert_eq!(told.to_string(), "the journal could not be written: database or disk is full");
-        // It went with the first, or was judged after it: either way it is not there.
+        // The second step was lost with the first or was judged after it; in both cases it is not written.
         let told = second.await.unwrap_err();
         assert!(matches!(told, SubmitError::NotWritten(_) | SubmitError::Refused(_)), "{told}");
         let blob = journal.put_blob(large.clone().into_bytes()).await.unwrap_err();
@@ -109,7 +110,7 @@ async fn a_full_disk_writes_nothing_and_recovers_by_itself() {
         assert!(since >= at && cause == "database or disk is full", "{since:?} {cause}");
         assert!(hints.is_empty(), "nobody is told of what was not written");
 
-        // Nothing of it is there, for this host and for anybody who opens the file; reading goes on.
+        // Nothing of the batch is visible, neither to this host nor to a program that opens the file; reads still work.
         assert_eq!(journal.subject(&run, None).await.unwrap(), None);
         assert_eq!(journal.blob(&Digest::of(large.as_bytes())).await.unwrap(), None);
         assert_eq!(journal.last_position().await.unwrap(), Position(u64::try_from(before.0).unwrap() + round));
@@ -122,7 +123,7 @@ async fn a_full_disk_writes_nothing_and_recovers_by_itself() {
             "held"
         );
 
-        // With space again it works, whether it is asked or finds out by itself, and nobody has to start anything anew.
+        // With space again the journal can be written, after a command or after its own check, without a restart.
         fs::remove_file(filler).unwrap();
         if round == 0 {
             for _ in 0..2_000 {
@@ -138,7 +139,7 @@ async fn a_full_disk_writes_nothing_and_recovers_by_itself() {
         assert_eq!(hints.recv().await.unwrap().run, run);
         assert_eq!(journal.events(&run, 0, 10).await.unwrap().events.len(), 1);
     }
-    // The call that was held all the while can be decided as if nothing had been, and is done once.
+    // The call that was held during all this can be decided as usual, and its effect is performed once.
     let approve = decision("alice", clearance, Choice::Approve);
     assert_eq!(journal.submit(&held, Some(1), fence, approve).await.unwrap().state, CallState::Approved);
     let authorized = journal.submit(&held, Some(1), fence, START).await.unwrap();
@@ -148,7 +149,7 @@ async fn a_full_disk_writes_nothing_and_recovers_by_itself() {
     assert_eq!(journal.last_position().await.unwrap(), Position(7));
 }
 
-/// On a disk that is full from the beginning no journal is made, and none is left behind that could not be opened later.
+/// On a disk that is full from the beginning no journal is created, and no file is left that could not be opened later.
 #[test]
 fn a_journal_is_not_begun_on_a_full_disk() {
     let disk = match SmallDisk::mount("1m") {

@@ -1,7 +1,8 @@
-//! One history, two stores, one picture: random histories leave both stores with the same lists, which are what the events say they are.
+//! One history in two stores: random histories leave both stores with the same lists, and the lists are those that
+//! follow from the events.
 //!
-//! `HOLDSHORT_SEEDS=20000 cargo test -p holdshort-journal --test histories` for a long run, `HOLDSHORT_SEED=17` for one seed.
-//! A seed that ever failed is a line of `data/seeds.txt`, which is tried first.
+//! `HOLDSHORT_SEEDS=20000 cargo test -p holdshort-journal --test histories` makes a long run, and `HOLDSHORT_SEED=17`
+//! tests one seed. Every seed that has ever failed is a line of `data/seeds.txt`, and these seeds are tried first.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -29,7 +30,7 @@ use holdshort_journal::Position;
 
 /// How many seeds are tried.
 const SEEDS: Tries = Tries { landing: 150, long: 500 };
-/// Steps of a history.
+/// The number of steps in a history.
 const STEPS: usize = 80;
 const RUNS: [&str; 4] = ["a", "b", "c", "d"];
 
@@ -43,7 +44,7 @@ fn seeds() -> Vec<u64> {
     kept.chain(0..number("HOLDSHORT_SEEDS").unwrap_or(SEEDS.now())).collect()
 }
 
-/// A journal in SQLite with the name of one in memory, so that both make the same clearances.
+/// A journal in SQLite with the name of a journal in memory, so that both compute the same clearances.
 fn twins() -> [World; 2] {
     let memory = World::new(Kept::InMemory);
     let id = memory.id().0.clone();
@@ -55,7 +56,7 @@ fn twins() -> [World; 2] {
     [memory, sqlite]
 }
 
-/// Draws steps, gives them to both in groups of a batch, and compares every answer.
+/// Draws steps, submits them to both journals in groups of a batch, and compares every answer.
 async fn history(seed: u64, worlds: &[World; 2], kinds: &mut BTreeMap<String, u32>) {
     let mut dice = Dice(seed);
     let mut now = EPOCH;
@@ -77,7 +78,7 @@ async fn history(seed: u64, worlds: &[World; 2], kinds: &mut BTreeMap<String, u3
                 step = Step::ClearBy { call: *call, totals };
             }
             if let (Step::Clear(call), 0) = (&step, dice.below(2)) {
-                // The grant that was made last, whether it stands or not.
+                // The grant that was made last, whether it is still valid or not.
                 let filter = grant_filters(Position(0)).swap_remove(0);
                 if let Some(row) = worlds[0].grants(filter).await.unwrap().into_iter().next() {
                     step = Step::ClearByGrant { call: *call, grant: row.id, used: row.used };
@@ -103,7 +104,7 @@ async fn history(seed: u64, worlds: &[World; 2], kinds: &mut BTreeMap<String, u3
         assert!(!answers[0].iter().any(|answer| is_unwritten(answer)), "seed {seed}: {answers:?}");
     }
     for world in worlds {
-        // Lines of logs go with the next batch; this one carries the last of them.
+        // Log lines are written with the next batch; this batch carries the last of them.
         let _ = world.put_blob(vec![1]).await.unwrap();
     }
     for ((_, step), answer) in trail.iter().filter(|(_, answer)| answer.starts_with("Ok")) {
@@ -113,7 +114,7 @@ async fn history(seed: u64, worlds: &[World; 2], kinds: &mut BTreeMap<String, u3
     }
 }
 
-/// One history in both stores, and how many events it made.
+/// One history in both stores; returns the number of its events.
 async fn compare(seed: u64, kinds: &mut BTreeMap<String, u32>) -> usize {
     let runs = RUNS.map(|run| RunId(run.into()));
     let worlds = twins();
@@ -124,7 +125,7 @@ async fn compare(seed: u64, kinds: &mut BTreeMap<String, u32>) -> usize {
     let found = shown(&sqlite, &runs).await;
     same(&found, &expected, &format!("seed {seed}: the stores differ"));
     if seed.is_multiple_of(4) {
-        // Once more from the file alone, and once more with every projection made anew.
+        // The lists are read again from the file alone, and again after all projections were made again.
         let sqlite = sqlite.reopened(|_| {});
         same(&shown(&sqlite, &runs).await, &expected, &format!("seed {seed}: after it was opened again"));
         let sqlite = sqlite.reopened(|path| {
@@ -156,7 +157,7 @@ fn the_same_history_leaves_both_stores_the_same() {
     });
     let (kinds, events) = (kinds.into_inner().unwrap(), events.into_inner());
     println!("{} histories, {events} events; steps that were taken: {kinds:?}", seeds.len());
-    // A walk that never got anywhere would compare nothing with nothing.
+    // If the random histories did not contain every kind of step, the comparison would be worth little.
     if seeds.len() as u64 >= SEEDS.now() {
         let missing: Vec<&str> = KINDS.iter().filter(|kind| !kinds.contains_key(**kind)).copied().collect();
         assert!(missing.is_empty(), "no history ever did {missing:?}");
@@ -164,7 +165,8 @@ fn the_same_history_leaves_both_stores_the_same() {
     }
 }
 
-/// Each of two payments is within what the agent may pay, and both of them are not. Policy was asked about both at the same time.
+/// Each of two payments is within what the agent may pay, but both together are not. Policy was asked about both at the
+/// same time.
 #[test]
 fn a_series_is_not_cleared_piece_by_piece() {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
@@ -190,7 +192,7 @@ fn a_series_is_not_cleared_piece_by_piece() {
                 }
                 Model::of(&world.feed(Position(0), usize::MAX).await.unwrap());
                 assert!(told[0].starts_with("Ok") && told[1].contains("TotalsChanged"), "{told:?}");
-                // What did not happen is taken out again, and was counted on the day on which it was cleared.
+                // A call that did not happen is subtracted again, on the day on which it was cleared.
                 let (start, attempt) = (Step::Start(1), 1);
                 world.clock.pass_ms(1_000);
                 let counted = world.totals(vec![agent.clone()]).await.unwrap().swap_remove(0).total;
@@ -207,8 +209,9 @@ fn a_series_is_not_cleared_piece_by_piece() {
     }
 }
 
-/// Two agents are each judged by what everybody was paid that day. What is written after midnight counts for the next day, by whose total it was not
-/// judged: whichever agent asks, and however long the verdict took.
+/// Two agents are each judged by the total that all agents paid that day. A verdict that is written after midnight
+/// counts for the next day, and it was not judged by that day's total. This holds whichever agent asks and however long
+/// the verdict took.
 #[test]
 fn a_verdict_of_yesterday_is_judged_again() {
     const DAY_MS: u64 = 86_400_000;
@@ -248,7 +251,7 @@ async fn around_midnight(judged_at: u64, later_ms: u64) {
         }
         let [first, second] = [0, 1].map(|at| written[at].starts_with("Ok"));
         assert_eq!((first, second), (!is_over, false), "a verdict of yesterday is written: {written:?}");
-        // Judged again by the totals of now, each is written.
+        // A verdict that was not written is judged again by the present totals, and is then written.
         for (run, done) in runs.iter().zip([first, second]) {
             let totals = world.totals(of_today(now)).await.unwrap();
             if !done {
@@ -260,7 +263,7 @@ async fn around_midnight(judged_at: u64, later_ms: u64) {
     }
 }
 
-/// Every kind of step that is answered.
+/// Every kind of step that gets an answer.
 const KINDS: &[&str] = &[
     "Create",
     "Routine",

@@ -1,10 +1,13 @@
-//! A power loss at any instant leaves a journal that opens, whose events are those of a beginning of its history, with everything in it that was acknowledged.
+//! After a power loss at any instant, the journal opens. Its events are a beginning of its history, and every
+//! acknowledged event is among them.
 //!
-//! `HOLDSHORT_CUTS=10000 cargo test -p holdshort-journal --test power_loss` for a long run, `HOLDSHORT_SEED=17` for one history.
+//! `HOLDSHORT_CUTS=10000 cargo test -p holdshort-journal --test power_loss` makes a long run, and `HOLDSHORT_SEED=17`
+//! tests one history.
 //!
-//! A history is drawn from a seed and taken by a journal in memory, which says what each answer and each event must be. The real journal takes it too, and
-//! every write, cut, name and flush is written down beside what was acknowledged when (`tests/disk`). Then the power is cut at many places of that record:
-//! `remains` makes up what a disk could hold then, and the product's own code opens it.
+//! A history is drawn from a seed. A journal in memory takes it first, and so says what each answer and each event must
+//! be. The real journal takes it too, and every write, resize, name and flush is recorded together with the time of
+//! each acknowledgement (`tests/disk`). Then the power is cut at many places of that record: `remains` makes up what a
+//! disk could hold at that place, and the product's own code opens it.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -39,35 +42,35 @@ use remains::{HANDS, Hand, Remains, Tree, lay_down, tree};
 
 /// How many times the power is cut.
 const CUTS: Tries = Tries { landing: 120, long: 240 };
-/// At how many places of one history.
+/// The number of places in one history.
 const CUTS_OF_A_HISTORY: usize = 40;
-/// Steps of a history.
+/// The number of steps in a history.
 const STEPS: usize = 160;
-/// Steps after which other runs have their turn.
+/// The number of steps after which other runs are used.
 const GENERATION: usize = 40;
-/// What the clock goes on by between two commands.
+/// How far the clock advances between two commands.
 const TICK: u64 = 1_000;
 
-/// What histories begin with.
+/// What the disk holds when a history begins.
 const LEFT: [Left; 3] = [Left::Nothing, Left::Folder, Left::EmptyFile];
 
-/// The journal has been made, and opened.
+/// The journal has been created and opened.
 const MADE: u64 = 1;
-/// It has the name of the one in memory.
+/// The journal has the name of the journal in memory.
 const NAMED: u64 = 2;
-/// From here on: so many steps have been answered.
+/// From this number on: so many steps have been answered.
 const ANSWERED: u64 = 3;
 
-/// One step of a history, with what a journal that forgets nothing said to it.
+/// One step of a history, with the answer of a journal that loses nothing.
 struct Told {
     run: RunId,
     step: Step,
-    /// How often the clock has been read before.
+    /// How often the clock was read before this step.
     reads: u64,
     answer: String,
-    /// The place of the last event after it.
+    /// The position of the last event after this step.
     position: u64,
-    /// Whether it is handed over together with the one before.
+    /// Whether the step is submitted together with the step before.
     together: bool,
 }
 
@@ -134,7 +137,8 @@ impl History {
         Self { seed, id: journal.id().clone(), told, feed }
     }
 
-    /// How many steps a journal has taken whose last event has this place; none if it is in the midst of a step.
+    /// How many steps a journal has taken if its last event has this position; `None` if the position is in the middle
+    /// of a step.
     fn steps_at(&self, position: u64) -> Option<usize> {
         let steps = self.told.partition_point(|told| told.position <= position);
         let last = steps.checked_sub(1).map_or(0, |last| self.told[last].position);
@@ -145,13 +149,13 @@ impl History {
 /// How a journal is recorded.
 #[derive(Clone, Copy, Debug)]
 struct How {
-    /// Nothing: as shipped.
+    /// `None`: as shipped.
     synchronous: Option<&'static str>,
     checkpoint_pages: Option<u32>,
     left: Left,
 }
 
-/// How far a host that was killed had come with making the journal; none of it was flushed.
+/// How far a killed host had come with creating the journal; none of it was flushed.
 #[derive(Clone, Copy, Debug)]
 enum Left {
     Nothing,
@@ -168,7 +172,7 @@ fn leave_behind(path: &Path, left: Left) {
     }
 }
 
-/// What was asked of the disk, and what it held before.
+/// What was asked of the disk, and what the disk held before.
 struct Record {
     root: PathBuf,
     before: Tree,
@@ -179,7 +183,7 @@ fn path_in(root: &Path) -> PathBuf {
     root.join("state").join("journal.db")
 }
 
-/// The real journal takes the steps from `from` on, in the folder that holds what the steps before left.
+/// The real journal takes the steps from `from` on, in the folder that the earlier steps left.
 async fn record(history: &History, from: usize, root: &Path, how: How) -> Result<Record, String> {
     let root = root.canonicalize().unwrap();
     let before = tree(&root);
@@ -200,7 +204,7 @@ async fn record(history: &History, from: usize, root: &Path, how: How) -> Result
         drop(file);
         disk.mark(NAMED);
     }
-    // Whoever has had no answer asks again; what was lost of it are blobs at most.
+    // A client without an answer asks again; only blobs can have been lost.
     for (index, told) in history.told[..from].iter().enumerate().rev().take(20) {
         if matches!(told.step, Step::Blob(_)) {
             assert_eq!(hand_over(journal.as_ref().unwrap(), index, told).await, told.answer);
@@ -232,8 +236,8 @@ async fn record(history: &History, from: usize, root: &Path, how: How) -> Result
     Ok(Record { root, before, ops: disk.ops() })
 }
 
-/// Places to cut the power at: some while the journal is being made, some just before a flush, when all is written and nothing is safe, some beside what
-/// is done rarely, and some anywhere.
+/// Places at which the power is cut: some while the journal is being created, some just before a flush, when everything
+/// is written and nothing is safe, some near rare operations, and some anywhere.
 fn places(ops: &[Op], count: usize, dice: &mut Dice) -> Vec<usize> {
     let those = |wanted: fn(&Op) -> bool| -> Vec<usize> {
         ops.iter().enumerate().filter(|(_, op)| wanted(op)).map(|(place, _)| place).collect()
@@ -257,7 +261,7 @@ fn is_flush(op: &Op) -> bool {
     matches!(op, Op::Sync { .. } | Op::SyncFolder { .. })
 }
 
-/// What had been acknowledged when the power was cut.
+/// What was acknowledged before the power was cut.
 fn acknowledged(ops: &[Op], before: u64) -> u64 {
     ops.iter().rev().find_map(|op| if let Op::Mark(mark) = op { Some(*mark) } else { None }).unwrap_or(before)
 }
@@ -267,12 +271,11 @@ fn acknowledged(ops: &[Op], before: u64) -> u64 {
 struct Known {
     /// The last mark.
     acknowledged: u64,
-    /// How many events somebody has read.
+    /// How many events have been read.
     shown: u64,
 }
 
-/// A journal that is opened after a power loss, by the product's own code.
-/// Returns how many steps it has taken.
+/// Opens a journal after a power loss with the product's own code. Returns how many steps the journal has taken.
 async fn check(history: &History, root: &Path, known: Known, rebuilt: bool) -> Result<usize, String> {
     let path = path_in(root);
     let told = |error: &dyn std::fmt::Display| error.to_string();
@@ -318,7 +321,7 @@ async fn check(history: &History, root: &Path, known: Known, rebuilt: bool) -> R
     Ok(steps)
 }
 
-/// What came of all the cuts.
+/// The results of all cuts.
 #[derive(Default)]
 struct Tally {
     cuts: usize,
@@ -330,7 +333,7 @@ struct Tally {
     copying: usize,
     /// What was wrong, in words.
     wrong: Vec<String>,
-    /// How often something acknowledged was missing.
+    /// How often something that was acknowledged was missing.
     lost: usize,
     ops: BTreeMap<&'static str, usize>,
 }
@@ -357,7 +360,7 @@ fn kind(op: &Op) -> &'static str {
     }
 }
 
-/// Checks, and notes in the tally what was wrong.
+/// Checks a journal, and notes in the tally what was wrong.
 async fn checked(
     history: &Arc<History>,
     root: &Path,
@@ -367,7 +370,7 @@ async fn checked(
     tally: &mut Tally,
 ) -> Option<usize> {
     let (history, root) = (history.clone(), root.to_path_buf());
-    // A panic is what a journal that makes no sense may end in.
+    // The check may panic on a damaged journal.
     let checked = tokio::spawn(async move { check(&history, &root, known, rebuilt).await });
     match checked.await.unwrap_or_else(|panic| Err(panic.to_string())) {
         Ok(steps) => Some(steps),
@@ -378,7 +381,8 @@ async fn checked(
     }
 }
 
-/// Only the process dies at this place. Another host opens the journal and shows what is in it, which was not all flushed, and then the power is cut.
+/// Only the process dies at this place. Another host opens the journal and shows its contents, of which not all was
+/// flushed; then the power is cut.
 async fn killed(history: &Arc<History>, cut: &Cut<'_>, tally: &mut Tally, dice: &mut Dice) {
     let folder = scratch();
     lay_down(&cut.remains.after(Hand::Everything, dice), cut.root, folder.path());
@@ -400,7 +404,7 @@ async fn killed(history: &Arc<History>, cut: &Cut<'_>, tally: &mut Tally, dice: 
     }
 }
 
-/// A place to cut the power at.
+/// A place at which the power is cut.
 struct Cut<'a> {
     remains: &'a Remains,
     root: &'a Path,
@@ -409,7 +413,8 @@ struct Cut<'a> {
     what: &'a str,
 }
 
-/// Cuts the power at `count` places of a record. After some of the cuts the journal goes on with its history, and is cut again.
+/// Cuts the power at `count` places of a record. After some cuts the journal goes on with its history, and the power is
+/// cut again.
 async fn cut(
     history: &Arc<History>,
     record: &Record,
@@ -469,12 +474,12 @@ fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().map(|text| text.parse().expect("a number"))
 }
 
-/// Histories, one after another, until the power has been cut so often.
+/// Takes histories one after another until the power has been cut `count` times.
 async fn cuts(count: usize, synchronous: Option<&'static str>) -> Tally {
     let mut tally = Tally::default();
     let first = number("HOLDSHORT_SEED");
     for seed in first.unwrap_or(0).. {
-        // Every other history has its log copied back often.
+        // In every second history the log is copied back often.
         let how = How {
             synchronous,
             checkpoint_pages: (seed % 2 == 1).then_some(25),
@@ -509,7 +514,7 @@ async fn what_was_acknowledged_survives_a_power_loss() {
     let tally = cuts(count as usize, None).await;
     assert!(tally.wrong.is_empty(), "{}", tally.wrong.join("\n"));
     if (tally.cuts as u64) < CUTS.now() {
-        // One history alone does not do everything.
+        // A single history does not contain every kind of operation.
         return;
     }
     for kind in ["make", "write", "resize", "sync", "make folder", "sync folder", "remove", "mark"] {
@@ -524,7 +529,7 @@ async fn what_was_acknowledged_survives_a_power_loss() {
     evidence::scaled("T4", "cut points", tally.cuts as u64, CUTS);
 }
 
-/// The same, without the flushes that SQLite makes: then it must be seen that something is lost.
+/// The same test without SQLite's flushes: then the test must notice that something is lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_flushes_it_is_seen_that_something_is_lost() {
     for level in ["OFF", "NORMAL"] {

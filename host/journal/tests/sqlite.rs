@@ -1,5 +1,5 @@
-//! The journal in a file: everything is there after it was closed, projections follow from the events, and what is no journal of ours is refused
-//! with words that help.
+//! The journal in a file: all data is there after the file was closed, projections follow from the events, and a file
+//! that is not a Holdshort journal is refused with a helpful text.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -94,7 +94,8 @@ async fn everything(world: &World) {
     .await;
     world.clock.set(EPOCH + 60_000);
     let two = Step::Hold { call: 2, quorum: 2, expires_at: None };
-    // All of them do the same, so each lists those of which something may come still: the one in doubt, then the one that waits too.
+    // All calls have the same effect, so each lists those that may still have an effect: the one in doubt, then also
+    // the waiting one.
     let open = [("doubtful", 1), ("waiting", 2)].map(|(run, call)| Beside {
         id: CallId { run: RunId(run.into()), call },
         deed: proposal("hello").likeness().deed,
@@ -138,7 +139,7 @@ async fn everything_is_there_after_it_was_closed() {
     assert_eq!(kinds(&before.feed).len(), 24, "every kind of event: {:?}", kinds(&before.feed));
     let run = RunId("waiting".into());
     let (seed, key) = (world.seed(&run), world.effect_key(&run, 2));
-    // What was handed over and not yet answered is written before the file is let go.
+    // A command that was submitted and not yet answered is written before the file is closed.
     drop(world.submit_now(&RunId("last".into()), create("in the last moment")));
     let world = world.reopened(|path| {
         assert!(path.exists());
@@ -153,14 +154,14 @@ async fn everything_is_there_after_it_was_closed() {
     let mut after = shown(&world, &runs()).await;
     assert_eq!(after.feed.pop().unwrap().run.0, "last");
     assert_eq!((after.feed, after.subjects, after.due), (before.feed, before.subjects, before.due));
-    // It goes on where it was: the vote counts, the next number is the next.
+    // The journal goes on where it stopped: the earlier vote counts, and the next number follows.
     let decided = world.decide(&run, 2, "bob", Choice::Approve).await.unwrap();
     assert_eq!((decided.state, decided.still_needed), (CallState::Approved, 0));
     assert_eq!(perform(world.start(&run, 2).await.unwrap()), world.effect_key(&run, 2).0);
     assert_eq!(world.seqs(&run).await, (1..=7).collect::<Vec<_>>());
 }
 
-/// A key is good for as long as the journal, and also where the table of keys was made anew from the events.
+/// A key is valid as long as the journal exists, also after the table of keys was made again from the events.
 #[tokio::test]
 async fn a_request_is_known_again_after_the_journal_was_closed() {
     let world = World::new(Kept::InSqlite);
@@ -184,7 +185,7 @@ async fn projections_follow_from_the_events_alone() {
     everything(&world).await;
     let before = shown(&world, &runs()).await;
     Model::of(&before.feed).check(&before, &runs(), "as it was written");
-    // Every column that is not an event's, set to nonsense.
+    // Every column that is a projection is set to nonsense.
     let nonsense =
         "UPDATE runs SET phase = 'running', last_seq = 99, calls = 99, held = 99, last_consequential = 99, timers = 99,
                         detail = 'nonsense', deadline = 99, updated_at = 99;
@@ -210,7 +211,7 @@ async fn projections_follow_from_the_events_alone() {
         assert_ne!(kept, Some(tables(path)));
     });
     assert_ne!(world.runs(all_runs()).await.ok(), Some(before.runs[0].clone()), "nonsense is what the lists show then");
-    // Another version of the projections makes them anew when the journal is opened.
+    // Another version of the projections: opening the journal makes them again.
     let world = world.reopened(|path| sql(path, "UPDATE meta SET value = CAST('0' AS BLOB) WHERE key = 'projection'"));
     same(&shown(&world, &runs()).await, &before, "made anew");
     world.reopened(|path| {
@@ -221,7 +222,7 @@ async fn projections_follow_from_the_events_alone() {
     });
 }
 
-/// The first page of what waits, of ten thousand, reads the events of that page and of nothing else; nor does any filter.
+/// The first page of ten thousand waiting calls reads only the events of that page; the same is true with any filter.
 #[tokio::test]
 async fn a_list_reads_only_the_events_of_its_page() {
     let world = World::new(Kept::InSqlite);
@@ -233,7 +234,7 @@ async fn a_list_reads_only_the_events_of_its_page() {
             let _ = world.decide(&run, 1, "alice", Choice::Reject).await.unwrap();
         }
     }
-    // Whoever reads an event of another run now gets an error.
+    // Reading an event of another run now gives an error.
     let world = world.reopened(|path| {
         let others = "UPDATE events SET body = 'not json' WHERE run IN (SELECT number FROM runs WHERE id NOT IN ('run-03', 'run-18', 'run-19'))";
         sql(path, others);
@@ -253,7 +254,8 @@ async fn a_list_reads_only_the_events_of_its_page() {
     }
 }
 
-/// However often a call was edited and decided on, its row is read from its current revision on, and that of a decision from the revision that it was on.
+/// However often a call was edited and decided on, its row is read from its current revision on, and the row of a
+/// decision from the revision that was decided on.
 #[tokio::test]
 async fn a_row_is_read_without_the_history_of_its_call() {
     let world = World::new(Kept::InSqlite);
@@ -274,13 +276,13 @@ async fn a_row_is_read_without_the_history_of_its_call() {
     let rows = world.calls(all_calls()).await.unwrap();
     let newest = DecisionFilter::all(2);
     let decisions = world.decisions(newest.clone()).await.unwrap();
-    // The editor's own vote came with the edit.
+    // The editor's own vote followed the edit.
     assert_eq!(
         (rows[0].revision, rows[0].approved_by.join(" "), rows[0].still_needed),
         (REVISIONS_MAX, "dave alice bob".into(), 2)
     );
     assert_eq!(decisions[0].call, rows[0]);
-    // Whoever reads an event of an earlier revision now gets an error.
+    // Reading an event of an earlier revision now gives an error.
     let world = world.reopened(|path| {
         let revised = "(SELECT max(position) FROM events WHERE body LIKE '%call-revised%')";
         sql(path, &format!("UPDATE events SET body = 'not json' WHERE call IS NOT NULL AND position < {revised}"));
@@ -299,7 +301,7 @@ async fn a_call_is_found_by_index_not_by_reading_its_run() {
         let _ = world.submit(&run, None, routine(call, "answer")).await.unwrap();
     }
     let _ = world.submit(&run, None, hold(21, proposal("hello"))).await.unwrap();
-    // Whoever reads the routine events now gets an error.
+    // Reading the routine events now gives an error.
     let world = world.reopened(|path| sql(path, "UPDATE events SET body = 'not json' WHERE seq BETWEEN 2 AND 21"));
     assert!(matches!(world.events(&run, 0, 100).await, Err(ReadError::Damaged(why)) if why.contains("event 2:")));
     assert_eq!(world.phase(&run, 21).await, "held");
@@ -321,7 +323,7 @@ async fn time_goes_on_from_what_an_earlier_host_wrote() {
     assert!(opened >= written, "{opened:?} before {written:?}");
     world.clock.pass_ms(10_000);
     assert!(world.now().0 >= opened.0 + 8_000_000, "and does not stand still");
-    // A minute behind is made good in ten.
+    // A clock that is one minute behind catches up in ten minutes.
     world.clock.pass_ms(591_000);
     assert_eq!(world.now(), Time(world.clock.next().0 - 1), "the clock has caught up");
 }
@@ -330,7 +332,7 @@ async fn time_goes_on_from_what_an_earlier_host_wrote() {
 async fn counting_reads_no_events() {
     let world = World::new(Kept::InSqlite);
     let _ = world.held("run", proposal("hello")).await;
-    // Whoever reads an event now gets an error.
+    // Reading an event now gives an error.
     let world = world.reopened(|path| sql(path, "UPDATE events SET body = 'not json'"));
     assert!(world.calls(all_calls()).await.is_err() && world.runs(all_runs()).await.is_err());
     assert_eq!(world.count_calls(CallFilter::in_states(&[CallState::Held], 10)).await.unwrap(), 1);
@@ -357,7 +359,7 @@ async fn a_large_body_lies_beside_its_row() {
     assert!(world.subject(&RunId("small".into()), None).await.unwrap().is_some());
 }
 
-/// Opens `path` and fails unless it is refused with the text in `data/errors`.
+/// Opens `path` and fails unless opening is refused with the text in `data/errors`.
 fn refused_with(path: &Path, name: &str) -> OpenError {
     let Err(error) = Journal::open(path, TestClock::starting_at(EPOCH).clock()) else { panic!("{name} was opened") };
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/errors").join(name).with_extension("txt");
@@ -371,7 +373,7 @@ fn refused_with(path: &Path, name: &str) -> OpenError {
     error
 }
 
-/// A journal in `folder` that nobody has open.
+/// A journal in `folder` that no host has open.
 fn made_in(folder: &Path) -> std::path::PathBuf {
     let path = folder.join("journal.db");
     drop(Journal::open(&path, TestClock::starting_at(EPOCH).clock()).unwrap());
@@ -413,7 +415,8 @@ fn what_cannot_be_opened_is_refused_in_words_that_help() {
     });
 }
 
-/// However much is asked for, one read brings no more into memory than a few large results; all of them come, one read after the other.
+/// However many events are asked for, one read brings only a few large results into memory; further reads give the
+/// others.
 #[tokio::test]
 async fn a_read_is_bounded_in_bytes() {
     let world = World::new(Kept::InSqlite);
@@ -429,7 +432,7 @@ async fn a_read_is_bounded_in_bytes() {
         after = events.last().map_or(after, |last| last.seq);
         (reads, rest) = (reads + 1, more);
     }
-    // The fifth read is full, so that only a sixth can tell that there is no more.
+    // The fifth read is full, so only a sixth read can tell that there are no more events.
     assert_eq!((after, reads), (21, 6));
     let (mut place, mut seen) = (Position(0), 0);
     while let entries @ [.., last] = &world.feed(place, usize::MAX).await.unwrap()[..] {
@@ -469,7 +472,7 @@ async fn events_that_do_not_fit_together_are_told_by_their_place() {
         "the journal is damaged: run asleep: unknown phase `dancing`",
     ];
     assert_eq!(found, expected);
-    // A command on such a run is not written; the others go on.
+    // A command on such a run is not written; other runs go on.
     let error = world.submit(&RunId("done".into()), None, cancel()).await.unwrap_err();
     assert!(
         error.to_string().starts_with("the journal could not be written: the journal is damaged: event 1"),
@@ -478,7 +481,7 @@ async fn events_that_do_not_fit_together_are_told_by_their_place() {
     let _ = world.submit(&RunId("withdrawn".into()), None, cancel()).await.unwrap();
     let _ = world.create("new").await;
     assert_eq!(world.health(), Health::Ok);
-    // Projections are not made of what is damaged: the journal is refused before anything relies on them.
+    // Projections are not made from damaged events: the journal is refused before anything relies on them.
     let mut world = world;
     world.close();
     sql(&world.path(), "UPDATE meta SET value = CAST('0' AS BLOB) WHERE key = 'projection'");
@@ -495,12 +498,12 @@ async fn one_host_at_a_time_has_a_journal() {
     let error = refused_with(&world.path(), "locked");
     assert!(matches!(error, OpenError::Locked { holder: Some(_), .. }));
     assert!(address.exists(), "who is refused does not take the other's address away");
-    // Who holds it goes on.
+    // The host that holds the journal goes on.
     let _ = world.create("run").await;
     let path = world.path();
     world.close();
     assert!(!address.exists(), "an address goes with its host");
-    // Another process, which is then killed: its lock ends with it, and what it wrote is there.
+    // Another process, which is then killed: its lock ends with it, and what it wrote is still there.
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "another_process_holds_a_journal", "--nocapture"])
         .env(HOLD, &path)
@@ -527,7 +530,7 @@ async fn one_host_at_a_time_has_a_journal() {
 /// Names the journal that the other process holds.
 const HOLD: &str = "HOLDSHORT_TEST_HOLD";
 
-/// Does nothing in an ordinary test run; in the other process it holds a journal until it is killed.
+/// Does nothing in an ordinary test run. In the other process it holds a journal until the process is killed.
 #[tokio::test]
 async fn another_process_holds_a_journal() {
     let Some(path) = std::env::var_os(HOLD) else { return };
@@ -560,15 +563,15 @@ async fn nobody_else_can_read_it() {
 
 #[test]
 fn the_bundled_sqlite_is_new_enough() {
-    // Before it, a database in WAL mode with two connections can be corrupted when the log starts anew.
+    // Before that version, a database in WAL mode with two connections can be corrupted when the log starts again.
     assert!(rusqlite::version_number() >= 3_051_003, "SQLite {}", rusqlite::version());
 }
 
-/// Set to `errors` or `journal` to write the expected texts or the old journal anew instead of comparing with them.
+/// Set to `errors` or `journal` to write the expected texts or the old journal again instead of comparing with them.
 const WRITE: &str = "HOLDSHORT_WRITE_EXPECTED";
 
-/// A journal that version 1 wrote, as SQL, so that a reviewer can read it. A new version of the tables is a reason for another file beside it, none
-/// for changing it: an old journal must stay readable for ever.
+/// A journal that version 1 wrote, as SQL, so that a reviewer can read it. A new version of the tables needs another
+/// file beside this one, and never a change of this one: an old journal must stay readable for ever.
 const GOLDEN: &str = "tests/data/journal-1.sql";
 
 #[tokio::test]
@@ -596,7 +599,7 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let seen = shown(&journal, &runs()).await;
     assert_eq!(kinds(&seen.feed).len(), 22, "every kind of event of then is in it");
     Model::of(&seen.feed).check(&seen, &runs(), "its projections, which are of now");
-    // A vote of then and a vote of now clear the same digest, and the effect has the key that it would have had.
+    // A vote from then and a vote from now clear the same digest, and the effect has the key that it would have had.
     let run = RunId("waiting".into());
     let call = journal.subject(&run, Some(2)).await.unwrap().unwrap().call.unwrap();
     let fence = holdshort_journal::Fence::None;
@@ -607,7 +610,7 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let key = format!("key of waiting.2: {}\n", perform(authorized));
     assert!(found.contains(&key), "{key}");
     assert_eq!(*journal.submit(&run, Some(2), fence, happened(1, json!("sent"))).await.unwrap(), CallState::Succeeded);
-    // It is a journal of now, and its tables are made anew once and not whenever it is opened.
+    // The journal is current now, and its tables are made again once, not each time it is opened.
     let seen = shown(&journal, &runs()).await;
     drop(journal);
     let file = Connection::open(&path).unwrap();
@@ -620,7 +623,7 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     same(&shown(&journal, &runs()).await, &seen, "opened again");
 }
 
-/// What a journal holds, for a reader.
+/// The contents of a journal, for a reader.
 async fn list(journal: &Journal) -> String {
     let mut text = format!("journal {}\n", journal.id().0);
     for row in journal.runs(all_runs()).await.unwrap() {
@@ -642,7 +645,7 @@ async fn list(journal: &Journal) -> String {
     text
 }
 
-/// A value as SQL; bytes that are text as text.
+/// A value as SQL; bytes that are text are written as text.
 fn literal(value: ValueRef<'_>) -> String {
     let quote = |text: &str| format!("'{}'", text.replace('\'', "''"));
     match value {

@@ -1,4 +1,4 @@
-//! A reviewer's decision, judged on the state inside the transaction.
+//! A reviewer's decision, checked on the state inside the transaction.
 
 use serde_json::Value;
 
@@ -14,28 +14,31 @@ use crate::ids::{Digest, Time};
 use crate::phase::{CallState, Phase};
 use crate::run::Run;
 
-/// The largest number of decisions of one person on a call; the last one stands. Every decision reads all decisions and revisions of the call,
-/// so both are bounded. Each person has a bound of their own, so nobody uses up another's.
+/// The largest number of decisions by one reviewer on one call; after that, the last decision stands. Every decision
+/// reads all decisions and revisions of the call, so both have a bound. Each reviewer has their own bound, so that no
+/// reviewer uses up another's.
 pub const DECISIONS_MAX: usize = 64;
-/// The largest number of revisions of a call, by everybody together, because each may be as long as an action. After that it is approved or rejected as it is.
+/// The largest number of revisions of a call, by all reviewers together, because each revision may be as long as an
+/// action. After that the call can no longer be edited.
 pub const REVISIONS_MAX: u32 = 32;
 
 /// What a reviewer decided, with the grant or the new action.
 #[derive(Clone, Debug)]
 pub enum Choice {
-    /// Do it.
+    /// Perform the action.
     Approve,
-    /// Do it, and clear further calls like it.
+    /// Perform the action, and clear further calls like it.
     Grant(Box<Grant>),
-    /// Do not do it. The message is guidance for the agent.
+    /// Do not perform the action. The message is guidance for the agent.
     Reject,
     /// The answer to a question, checked against the function's type.
     Respond(Value),
-    /// Do this instead.
+    /// Perform this action instead.
     Edit(Box<Revision>),
 }
 
-/// The new action of an edit. The caller has checked it against the WIT type and the connector, and policy has not refused it.
+/// The new action of an edit. The caller has checked the action against the WIT type and the connector, and policy has
+/// not refused the action.
 #[derive(Clone, Debug)]
 pub struct Revision {
     /// The new action with its own evidence and requirement.
@@ -45,30 +48,30 @@ pub struct Revision {
 /// One reviewer's decision on one clearance.
 #[derive(Clone, Debug)]
 pub struct Decide {
-    /// Who.
+    /// Who decides.
     pub reviewer: String,
-    /// The absent reviewer, by a delegation that the caller has checked.
+    /// The absent reviewer, if the decision is by delegation. The caller has checked the delegation.
     pub stands_for: Option<String>,
     /// When the reviewer last signed in.
     pub signed_in_at: Time,
-    /// The clearance digest of what they were shown.
+    /// The clearance digest that the reviewer was shown.
     pub clearance: Digest,
-    /// What they decided.
+    /// What the reviewer decided.
     pub choice: Choice,
-    /// In their words.
+    /// The reviewer's message.
     pub message: Option<String>,
 }
 
 /// What a decision led to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionOutcome {
-    /// Where the call stands now.
+    /// The state of the call after the decision.
     pub state: CallState,
-    /// How many more people must approve; 0 once it is decided.
+    /// How many more reviewers must approve; 0 once the call is decided.
     pub still_needed: u32,
-    /// The current clearance digest: another one after an edit.
+    /// The current clearance digest. An edit changes it.
     pub clearance: Digest,
-    /// Whether this very decision had been recorded before.
+    /// Whether the same decision was recorded before.
     pub repeated: bool,
 }
 
@@ -97,11 +100,11 @@ impl Command for Decide {
             Choice::Approve | Choice::Reject => vec![Event::DecisionMade { call: call.number, decision }],
             Choice::Grant(grant) => {
                 let (who, editor) = ((run.agent.as_str(), run.started_by.as_str()), call.edited_by.as_deref());
-                // A grant is made in the reviewer's own name, by a person that the requirement names from the beginning.
+                // A reviewer makes a grant in their own name, and the requirement must name them without an escalation.
                 if decision.stands_for.is_some() {
                     return Err(NotGranted::NotAlone.into());
                 }
-                // The call names the grant and the total of the calls that the grant has cleared.
+                // A call can have one grant only, because the call's id names the grant and its total.
                 if call.granted.is_some() {
                     return Err(NotGranted::Another.into());
                 }
@@ -119,7 +122,7 @@ impl Command for Decide {
         for event in &events {
             after.apply(event, now).map_err(|_| Refused::WrongPhase(call.phase.state()))?;
         }
-        // A vote that did not count, or that needs further votes, makes no grant.
+        // A vote makes no grant if the vote did not count or if further votes are needed.
         if after.granted != call.granted && !matches!(after.phase, Phase::Approved { .. }) {
             return Err(NotGranted::NotAlone.into());
         }
@@ -145,8 +148,8 @@ impl Decide {
         }
     }
 
-    /// Whether an earlier, equal decision answers this one. A vote on facts that have changed since has fallen, and its sender must learn that;
-    /// an edit led to the present clearance.
+    /// Whether an earlier, equal decision answers this one. If facts have changed since, the earlier vote no longer
+    /// counts, and its sender must be told. An earlier edit answers if the call still has the edited action.
     fn still_counts(&self, call: &Call) -> bool {
         match self.choice {
             Choice::Edit(ref revision) => {
@@ -158,12 +161,13 @@ impl Decide {
         }
     }
 
-    /// Whether this decision is the last one made with the same right. A person who changes their mind twice has three decisions.
+    /// Whether this decision equals the last decision with the same right. A reviewer who changes their mind twice has
+    /// made three decisions.
     fn is_last_word(&self, call: &Call, decision: &Decision) -> bool {
         let of_right = |said: &Decision| said.stands_for.as_ref().unwrap_or(&said.reviewer) == self.right_of();
         let mut said = call.decisions.iter().rev().map(|made| &made.decision);
         match self.choice {
-            // The editor's own vote may have followed.
+            // The editor's own vote may have followed the edit.
             Choice::Edit(_) => said.any(|said| said == decision),
             Choice::Approve | Choice::Grant(_) | Choice::Reject | Choice::Respond(_) => {
                 said.find(|said| of_right(said)).is_some_and(|last| last == decision)
@@ -171,25 +175,26 @@ impl Decide {
         }
     }
 
-    /// Whether the grant that comes with it, if one does, has been made.
+    /// Whether the grant of this decision has been made; true for a decision without a grant.
     fn is_granted(&self, call: &Call) -> bool {
         let made = call.granted.as_ref().map(|granted| &granted.grant);
         !matches!(&self.choice, Choice::Grant(grant) if made != Some(&**grant))
     }
 
-    /// The person whose right to decide it uses.
+    /// The reviewer whose right to decide is used.
     fn right_of(&self) -> &str {
         self.stands_for.as_deref().unwrap_or(&self.reviewer)
     }
 
-    /// Whether the reviewer or the absent reviewer has approved in any stage and not rejected since. A person counts once.
+    /// Whether the reviewer or the absent reviewer has approved in any stage and has not rejected since. A person
+    /// counts once.
     fn has_voted(&self, call: &Call) -> bool {
         let voted = call.has_vote_of(&self.reviewer) || call.has_vote_of(self.right_of());
         let rejected = call.rejections.iter().any(|said| said.is_of(self.right_of()) || said.is_of(&self.reviewer));
         voted && !rejected
     }
 
-    /// Whether the call takes another decision of this person, and another revision if it is an edit.
+    /// Whether the call accepts another decision by this reviewer, and another revision if the decision is an edit.
     fn within_bounds(&self, call: &Call) -> Result<(), Refused> {
         let own = call.decisions.iter().filter(|made| made.decision.reviewer == self.reviewer).count();
         if own >= DECISIONS_MAX {
@@ -225,7 +230,7 @@ impl Decide {
                 return Err(Refused::WrongKind("this call is not a question: approve, edit or reject it"));
             }
             (Choice::Approve | Choice::Grant(_), false) => {
-                // Four-eyes bars the deputy and the absent reviewer alike.
+                // Four-eyes bars the delegate and the absent reviewer alike.
                 requirement.bars(&self.reviewer, &run.started_by, call.edited_by.as_deref())?;
                 if let Err(why) = call.admits_approval(self.right_of(), &run.started_by)
                     && !call.has_vote_of(self.right_of())
@@ -246,7 +251,7 @@ impl Decide {
     }
 }
 
-/// Whether the call still waits for a decision; else who decided, or how it ended.
+/// Succeeds if the call still waits for a decision; the error says who decided, or how the call ended.
 fn undecided(call: &Call) -> Result<(), Refused> {
     match &call.phase {
         Phase::Held => Ok(()),
@@ -262,7 +267,7 @@ fn undecided(call: &Call) -> Result<(), Refused> {
         | Phase::Rejected { .. }
         | Phase::Answered { .. }
         | Phase::Cancelled => {
-            // A cancellation is no decision on the call, even if somebody voted before.
+            // A cancellation is not a decision on the call, even if a reviewer voted before.
             let decided = call.phase != Phase::Cancelled;
             let last = call.decisions.last().filter(|_| decided);
             let winner = last.map(|made| Box::new(made.decision.clone()));

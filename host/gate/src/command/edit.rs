@@ -1,10 +1,12 @@
-//! An edit: a new revision of a held call, with the editor's own approval if the editor has seen everything that it rests on.
+//! An edit: a new revision of a held call, with the editor's own approval if the editor has seen everything that the
+//! revision rests on.
 //!
-//! **Invariant:** An edit is refused if its own time, counted from when policy was asked, is over when the edit is written: the editor's vote
-//! would be too late. The call stays as it was.
+//! **Invariant:** An edit is refused if the deadline of the edited action has passed when the edit is written, because
+//! the editor's vote would be too late. The deadline counts from when policy was asked. The call stays unchanged.
 //!
-//! **Invariant:** An editor's own vote counts only if the edit leads to no new evidence, preconditions, facts, connector or waiting calls.
-//! Otherwise the call is held, for the editor too.
+//! **Invariant:** The editor's own vote counts only if the edit brings no new evidence, preconditions, facts, connector
+//! or waiting calls. Otherwise the call is held, and the editor too must be shown the new revision before they approve
+//! it.
 
 use super::{Refused, Subject};
 use crate::call::Call;
@@ -13,8 +15,8 @@ use crate::decision::{Decision, Verdict};
 use crate::event::Event;
 use crate::ids::Time;
 
-/// A new revision under the stricter requirement. The editor's own approval follows, unless four-eyes forbids it or the new action rests on evidence
-/// that the editor has not been shown.
+/// The events of an edit: a new revision under the stricter requirement. The editor's own approval follows, unless
+/// four-eyes forbids it or the new action rests on evidence that the editor has not been shown.
 pub(super) fn edit(
     subject: &Subject,
     call: &Call,
@@ -30,7 +32,7 @@ pub(super) fn edit(
         return Err(Refused::OtherReasons);
     }
     new.requirement = old.requirement.for_an_edit(&new.requirement, call.level, call.deadline());
-    // Its time counts from when policy was asked, which may be long before it is written. Then the editor's vote would be too late.
+    // The deadline counts from when policy was asked, possibly long before the edit is written.
     if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
         return Err(Refused::WrongKind(
             "the deadline of the edited action passed before the edit was written: edit it again",
@@ -58,7 +60,7 @@ pub(super) fn edit(
     Ok(events)
 }
 
-/// Whether a person who was shown `old` has seen all findings about `new`.
+/// Whether a reviewer who was shown `old` has seen all findings about `new`.
 fn shows_nothing_new(old: &Proposal, new: &Proposal) -> bool {
     let facts = |proposal: &Proposal| {
         let Proposal { preconditions, facts, connector, class, .. } = proposal;

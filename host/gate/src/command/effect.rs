@@ -1,6 +1,6 @@
 //! The effect of a cleared call: its start and its outcome.
 //!
-//! **Invariant:** If facts changed, a call that people approved in time gets the same waiting time again.
+//! If facts changed after reviewers approved a call in time, reviewers get the same waiting time again.
 
 use serde_json::Value;
 
@@ -16,10 +16,10 @@ use crate::permit::Permit;
 use crate::phase::{CallState, Phase};
 use crate::run::Run;
 
-/// Begins an attempt. Votes, clearance digest, start-by and cancellation are checked here, on the journaled state.
+/// Begins an attempt. Votes, clearance digest, time to start and cancellation are checked here, on the journaled state.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
-    /// How long the attempt may take to begin, in milliseconds.
+    /// The attempt must begin within this time, in milliseconds.
     pub perform_within_ms: u64,
 }
 
@@ -49,7 +49,8 @@ impl Command for Start {
         if proposal.class == EffectClass::Question {
             return Err(Refused::WrongKind("a question has nothing to perform"));
         }
-        // "Send again" after a clearance by policy leaves no votes to check; a person's resolution stands for them.
+        // A call that policy cleared and a reviewer sent again has no votes to check: the reviewer's resolution
+        // replaces them.
         if votes_count && !call.sent_again && !call.is_approved() {
             return Err(wrong);
         }
@@ -84,39 +85,42 @@ impl Command for Start {
 /// The outcome of an attempt.
 #[derive(Clone, Debug)]
 pub enum Outcome {
-    /// It happened; what was done, of the function's `ok` type.
+    /// The effect happened. The value is the receipt, of the function's `ok` type.
     Happened(Value),
-    /// The same, though facts had changed as far as the clearance allows; each in words, with both values.
+    /// The effect happened although facts had changed, as far as the clearance allows. Each text names one change, with
+    /// both values.
     HappenedDespite(Value, Vec<String>),
-    /// It did not happen, for this reason.
+    /// The effect did not happen, for this reason.
     DidNotHappen(String),
-    /// It certainly did not happen, for this reason, and may be tried again after so many milliseconds.
+    /// The effect certainly did not happen, for this reason. It may be tried again after so many milliseconds.
     Postponed(String, u64),
-    /// The outcome is unknown.
+    /// The outcome is unknown, for this reason.
     Unknown(String),
-    /// It was not done because a fact of the clearance had changed. The proposal has the same action with the present facts.
+    /// The effect was not performed, because a fact of the clearance had changed. The proposal has the same action with
+    /// the present facts.
     FactsChanged {
         /// What changed, with both values.
         reason: String,
-        /// To be held again.
+        /// The proposal that is held again.
         proposal: Box<Proposal>,
     },
 }
 
-/// Writes the outcome of an attempt: from its reply, from a lookup, or as unknown after the host died.
+/// Writes the outcome of an attempt: from the attempt's reply, from a lookup, or as unknown after the host died.
 #[derive(Clone, Debug)]
 pub struct Finish {
     /// The attempt.
     pub attempt: u32,
     /// Its outcome.
     pub outcome: Outcome,
-    /// The source of the outcome, if it is not the attempt's own reply. With an unknown outcome: the finding of an inconclusive lookup.
+    /// The source of the outcome, if the source is not the attempt's own reply. For an unknown outcome: what an
+    /// inconclusive lookup found.
     pub evidence: Option<String>,
 }
 
 impl Sealed for Finish {}
 impl Command for Finish {
-    /// Where the call stands now.
+    /// The state of the call after the outcome.
     type Out = CallState;
 
     fn rests_on(&self) -> RestsOn {
@@ -143,13 +147,15 @@ impl Command for Finish {
                 Err(why) => Event::EffectFailed { call: number, attempt, reason: format!("{reason}; {why}"), evidence },
             },
             Outcome::Unknown(reason) => return Ok((unknown(call, reason, evidence), CallState::InDoubt)),
-            // The attempt's own reply is about this attempt; a lookup, by the key, is about all of them.
+            // The attempt's own reply is about this attempt only; a lookup by the key is about all attempts of the
+            // call.
             Outcome::FactsChanged { reason, .. } if call.sent_again => still_in_doubt(call, &reason),
             // The run is over, so nobody waits for the call and reviewers are not asked again.
             Outcome::FactsChanged { reason, .. } if run.phase.is_over() => {
                 Event::EffectFailed { call: number, attempt, reason, evidence }
             }
-            // Policy may have cleared a call that no people could clear: held, it would wait for ever.
+            // Policy may have cleared a call that no reviewers could approve. If this call were held, it would wait for
+            // ever.
             Outcome::FactsChanged { reason, proposal }
                 if let Err(why) = met_by_somebody(&proposal.requirement, &run.started_by, call) =>
             {
@@ -158,12 +164,13 @@ impl Command for Finish {
             }
             Outcome::FactsChanged { reason, mut proposal } => {
                 let revision = call.revision + 1;
-                // People who decided in time get the same time again, because the facts made their decision void.
+                // Reviewers who decided in time get the same time again, because the changed facts made their decision
+                // void.
                 let waited = now.0.saturating_sub(call.revised_at.0);
                 proposal.requirement.expires_at =
                     proposal.requirement.expires_at.map(|Time(at)| Time(at.saturating_add(waited)));
                 proposal.beside.clone_from(&subject.beside);
-                // People decide on it now, so no grant clears it.
+                // Reviewers decide on the call now, so no grant clears it.
                 proposal.policy.let_go();
                 let clearance = subject.clearance(number, revision, &proposal);
                 Event::CallReheld { call: number, revision, reason, proposal, clearance }
@@ -175,12 +182,13 @@ impl Command for Finish {
     }
 }
 
-/// How many attempts of one clearance are made at most.
+/// The largest number of attempts under one clearance.
 pub const ATTEMPTS_MAX: u32 = 20;
-/// The shortest wait between two of them.
+/// The shortest wait between two attempts.
 const AGAIN_IN_MS_MIN: u64 = 1_000;
 
-/// When another attempt may be made under the same clearance, after one that certainly did not happen; or why not.
+/// When another attempt may be made under the same clearance, after an attempt that certainly did not happen; or why no
+/// other attempt may be made.
 fn may_be_put_off(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result<Time, &'static str> {
     let until = now.plus_ms(again_in_ms.max(AGAIN_IN_MS_MIN));
     match call.started_from {
@@ -203,14 +211,15 @@ fn may_be_put_off(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result
     }
 }
 
-/// Whether the named people of a requirement could meet it, if every demand names its people.
+/// Whether the reviewers that a requirement names could meet it. A requirement that admits any reviewer passes.
 fn met_by_somebody(requirement: &Requirement, started_by: &str, call: &Call) -> Result<(), CannotBeMet> {
     let names = requirement.names();
     names.map_or(Ok(()), |names| requirement.can_be_met(&names, started_by, call.edited_by.as_deref()))
 }
 
-/// The events for an attempt with an unknown outcome: in doubt, once; and the finding of a lookup, unless the last lookup found the same.
-/// Every host looks again when it starts, and repeated findings would hide a new one.
+/// The events for an attempt with an unknown outcome. The attempt is written as in doubt once. The finding of a lookup
+/// is written unless the last lookup found the same: every host looks again when it starts, and repeated findings would
+/// hide a new one.
 fn unknown(call: &Call, reason: String, evidence: Option<String>) -> Vec<Event> {
     let (number, attempt) = (call.number, call.attempts);
     let new = !matches!(call.phase, Phase::InDoubt { .. });

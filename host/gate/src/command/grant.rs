@@ -1,15 +1,15 @@
-//! Revokes a standing grant.
+//! Revokes a grant.
 
 use super::{Command, Refused, Sealed, Subject};
 use crate::event::Event;
 use crate::grant::NotGranted;
 use crate::ids::Time;
 
-/// Revokes the standing grant that was made with a call. The calls that it has cleared stay cleared.
-/// Every reviewer may do so, because a revocation makes nothing possible.
+/// Revokes the grant that was made with a call. The calls that the grant has cleared stay cleared. Every reviewer may
+/// revoke a grant, because a revocation permits nothing.
 #[derive(Clone, Debug)]
 pub struct Revoke {
-    /// Who.
+    /// Who revokes the grant.
     pub by: String,
 }
 

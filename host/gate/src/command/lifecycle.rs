@@ -1,6 +1,7 @@
-//! What the driver writes of runs: they begin, sleep, wake and end.
+//! What the driver writes about runs: they begin, sleep, wake and end.
 //!
-//! **Invariant:** A run that ends withdraws its open call. An effect that has started is not stopped, and its outcome is still recorded.
+//! **Invariant:** When a run ends, its open call is withdrawn. An effect that has started is not stopped, and its
+//! outcome is still recorded.
 
 use super::settle::still_in_doubt;
 use super::{Command, Refused, RestsOn, Sealed, Subject};
@@ -9,7 +10,7 @@ use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::phase::Phase;
 use crate::run::{Run, RunPhase};
 
-/// Brings a run to life.
+/// Creates a run.
 #[derive(Clone, Debug)]
 pub struct CreateRun {
     pub agent: String,
@@ -40,18 +41,18 @@ impl CreateRun {
     }
 }
 
-/// Brings a run to life unless the same request has done so before.
+/// Creates a run unless the same request has created one before.
 #[derive(Clone, Debug)]
 pub struct CreateRunOnce {
     /// The request.
     pub request: Request,
-    /// The run, if it is made now.
+    /// The run to create, if the request has created none.
     pub create: CreateRun,
 }
 
 impl Sealed for CreateRunOnce {}
 impl Command for CreateRunOnce {
-    /// The id of the run that the request has made, now or before.
+    /// The id of the run that the request created, now or before.
     type Out = RunId;
 
     fn rests_on(&self) -> RestsOn {
@@ -67,7 +68,8 @@ impl Command for CreateRunOnce {
     }
 }
 
-/// Finds the run that a request has made, and writes nothing. So it answers also when such a run could not be made any more.
+/// Finds the run that a request created, and writes nothing. The command finds the run even if the run could not be
+/// created any more.
 #[derive(Clone, Copy, Debug)]
 pub struct FindRun(pub Request);
 
@@ -85,7 +87,8 @@ impl Command for FindRun {
     }
 }
 
-/// The run that the request has made. A key that another request used is refused, so nobody takes that run for their own.
+/// The run that the request created. A key that another request used is refused, so that a sender does not take the run
+/// of the other request for their own.
 fn made(subject: &Subject, request: &Request) -> Result<Option<RunId>, Refused> {
     match &subject.made {
         Some(made) if made.asks == request.asks => Ok(Some(made.run.clone())),
@@ -94,7 +97,8 @@ fn made(subject: &Subject, request: &Request) -> Result<Option<RunId>, Refused> 
     }
 }
 
-/// The run, if it may take a step. A task that submits a step for a run that waits, sleeps or is over is behind the journal.
+/// The run, if it may take a step. A task that submits a step for a run that waits, sleeps or is over has not seen the
+/// newest events.
 fn ready(subject: &Subject) -> Result<&Run, Refused> {
     let run = subject.run()?;
     match run.phase {
@@ -108,7 +112,8 @@ fn ready(subject: &Subject) -> Result<&Run, Refused> {
     }
 }
 
-/// Calls are numbered without gaps. A gap would be a call that the agent made and the journal lacks, and replay could never get past it.
+/// Calls are numbered without gaps. A gap would be a call that the agent made and the journal lacks; replay would fail
+/// there every time.
 pub(super) fn next_call(subject: &Subject, call: CallNumber) -> Result<&Run, Refused> {
     let run = ready(subject)?;
     if call == run.calls + 1 { Ok(run) } else { Err(Refused::OutOfOrder { last: run.calls, found: call }) }
@@ -119,7 +124,7 @@ pub(super) fn next_call(subject: &Subject, call: CallNumber) -> Result<&Run, Ref
 pub struct SetTimer {
     /// The run's next timer.
     pub timer: u32,
-    /// Until when, by the guest's clock.
+    /// The end of the sleep, by the guest's clock.
     pub until: Time,
 }
 
@@ -139,13 +144,13 @@ impl Command for SetTimer {
 /// Wakes a sleeping run whose time has come.
 #[derive(Clone, Copy, Debug)]
 pub struct FireTimer {
-    /// The timer it sleeps on.
+    /// The timer on which the run sleeps.
     pub timer: u32,
 }
 
 impl Sealed for FireTimer {}
 impl Command for FireTimer {
-    /// When it fired, which the guest's clock follows.
+    /// When the timer fired. The guest's clock follows this time.
     type Out = Time;
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Time), Refused> {
@@ -169,11 +174,11 @@ impl Command for FireTimer {
 /// Records that the host cannot bring a run forward, and why.
 #[derive(Clone, Debug)]
 pub struct Delay {
-    /// Why, in one line.
+    /// The reason, in one line.
     pub reason: String,
-    /// How often it was tried in a row.
+    /// How many times in a row the host has tried.
     pub tries: u32,
-    /// Whether people are told by a message.
+    /// Whether people get a notification.
     pub told: bool,
 }
 
@@ -221,12 +226,12 @@ impl Command for EndRun {
     }
 }
 
-/// Ends a run because a person says so. An effect that has started is not stopped; its outcome is still written.
+/// Ends a run because a reviewer cancels it. An effect that has started is not stopped; its outcome is still written.
 #[derive(Clone, Debug)]
 pub struct CancelRun {
-    /// Who.
+    /// Who cancels the run.
     pub by: String,
-    /// Why.
+    /// The reason, if the reviewer gives one.
     pub reason: Option<String>,
 }
 
@@ -237,7 +242,7 @@ impl Command for CancelRun {
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let run = subject.run()?;
         match &run.phase {
-            // Asking twice is no error.
+            // Cancelling twice is no error.
             RunPhase::Cancelled => return Ok((Vec::new(), ())),
             phase if phase.is_over() => return Err(Refused::RunNotReady(phase.state())),
             RunPhase::Ready
@@ -254,7 +259,7 @@ impl Command for CancelRun {
     }
 }
 
-/// The event that ends the open call of a run that is over, so that it cannot start.
+/// The event that ends the open call of a run that is over, so that the call's effect cannot start.
 fn withdraw(subject: &Subject) -> Option<Event> {
     let call = subject.call.as_ref()?;
     match call.phase {

@@ -1,6 +1,7 @@
-//! Every legal step, each a function from the journaled state and the time to events and an output.
+//! Every legal step. Each step is a function from the journaled state and the time to events and an output.
 //!
-//! A command is judged on the state inside the write transaction. So one of two racing commands wins, and the other is told the winner.
+//! A command is judged on the state inside the write transaction. Of two racing commands one wins, and the other is
+//! told which decision won.
 
 mod decide;
 mod edit;
@@ -38,24 +39,25 @@ use sealed::Sealed;
 
 /// One legal step.
 pub trait Command: Sealed + Send + 'static {
-    /// What the caller gets once the events are on disk.
+    /// The value that the caller gets once the events are on disk.
     type Out: Send + 'static;
 
-    /// Further state that it needs, which the caller loads into [`Subject::totals`], [`Subject::granted`], [`Subject::made`] and [`Subject::beside`].
+    /// Further state that the command needs. The caller loads it into [`Subject::totals`], [`Subject::granted`],
+    /// [`Subject::made`] and [`Subject::beside`].
     fn rests_on(&self) -> RestsOn {
         RestsOn::default()
     }
 
-    /// Judges the step on `subject` at `now`: the events to write, possibly none, and the output.
+    /// Judges the step on `subject` at `now`. Returns the events to write, possibly none, and the output.
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Self::Out), Refused>;
 }
 
-/// State that a command needs besides its run and call.
+/// State that a command needs in addition to its run and call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestsOn {
-    /// Running totals.
+    /// The running totals.
     pub totals: Vec<Counter>,
-    /// A standing grant.
+    /// A grant.
     pub grant: Option<CallId>,
     /// The key of a request.
     pub request: Option<Digest>,
@@ -74,17 +76,17 @@ pub struct Subject {
     pub run: Option<Run>,
     /// The call that the command names, else the run's last consequential call, if it has one.
     pub call: Option<Call>,
-    /// The idempotency key of that call's effect.
+    /// The idempotency key of the effect of this call.
     pub key: EffectKey,
     /// The totals that the command names, as they are now, in the command's order.
     pub totals: Vec<Counted>,
     /// The grant that the command names, as it is now.
     pub granted: Option<Granted>,
-    /// The run that the request of the key has made, if one has.
+    /// The run that the request with the key has created, if there is one.
     pub made: Option<Made>,
     /// The other waiting calls with the same effect or subject, by their ids.
     pub beside: Vec<Beside>,
-    /// The keys of the effects that the call lists beside it, in its order.
+    /// The keys of the effects of the calls that the call lists beside it, in the order of that list.
     pub keys_beside: Vec<EffectKey>,
 }
 
@@ -97,45 +99,45 @@ pub enum Refused {
     /// The run exists already.
     #[error("the run exists already")]
     RunExists,
-    /// The key of the request was used for another one.
+    /// The key was used before, for another request.
     #[error(
         "this idempotency key was sent before with another request, which started run `{0}`: send a new request with a new key"
     )]
     KeyUsed(RunId),
-    /// The call does not exist, or is not a consequential one.
+    /// The call does not exist, or is not consequential.
     #[error("there is no such call")]
     NoSuchCall,
-    /// The run is over, or waits for something else.
+    /// The run is over, waits for a call, or sleeps.
     #[error("the run is {0}")]
     RunNotReady(RunState),
-    /// The call's number is not the next one: something before it was not written.
+    /// The call's number is not the next one: an earlier call was not written.
     #[error("call {found} cannot be written after call {last}")]
     OutOfOrder {
         /// The last call that the journal holds.
         last: CallNumber,
-        /// The one that was submitted.
+        /// The call that was submitted.
         found: CallNumber,
     },
-    /// The decision names another clearance than the one that is current.
+    /// The decision names a clearance that is not the current one.
     #[error("the approval has changed since it was shown{}; the current digest is {current}", because(.reheld.as_deref()))]
     Stale {
-        /// The digest to look at now.
+        /// The current clearance digest.
         current: Digest,
-        /// Which facts have changed, if it was held again for that.
+        /// Which facts have changed, if the call was held again because of them.
         reheld: Option<String>,
     },
-    /// Someone decided first.
+    /// Another decision came first.
     #[error("already decided")]
     AlreadyDecided {
-        /// The decision that won, if a person's decision did.
+        /// The decision that came first, if a reviewer made it.
         winner: Option<Box<Decision>>,
-        /// Where the call stands.
+        /// The state of the call.
         state: CallState,
     },
-    /// The approval lapsed.
+    /// The approval expired.
     #[error("the approval has expired")]
     Expired,
-    /// The person may not decide.
+    /// The reviewer may not decide.
     #[error(transparent)]
     NotEligible(#[from] NotEligible),
     /// The kind of decision does not fit: a question is not approved, an effect is not answered.
@@ -144,47 +146,47 @@ pub enum Refused {
     /// An edit names another capability or component.
     #[error("an edit can change the arguments only, never the capability")]
     AnotherCapability,
-    /// An edit brings other reasons than the agent's, which would be shown as the agent's own words.
+    /// An edit changes the agent's reasons, which are shown as the agent's own words.
     #[error(
         "an edit cannot change `rationale`: it is shown as the agent's own words; leave it out to keep the agent's text"
     )]
     OtherReasons,
-    /// This person has decided on the call as often as one may.
+    /// The reviewer has made the largest allowed number of decisions on the call.
     #[error("you have made {DECISIONS_MAX} decisions on this call, the most allowed: your last one stands")]
     TooManyDecisions,
-    /// The call has as many revisions as it may have.
+    /// The call has the largest allowed number of revisions.
     #[error("the call has {REVISIONS_MAX} revisions, the most allowed: reject it with guidance instead of editing it")]
     TooManyRevisions,
     /// The call is not in a phase that allows the step.
     #[error("the call is {0}")]
     WrongPhase(CallState),
-    /// The time to start after the clearance is over.
+    /// The time in which the effect had to start is over.
     #[error("the clearance expired before the effect started")]
     StartTooLate,
-    /// The attempt was postponed.
+    /// The attempt is postponed.
     #[error("the effect is postponed: the next attempt is made later")]
     TooEarly {
         /// When the next attempt may start.
         until: Time,
     },
-    /// The journaled clearance is not the digest of what the journal holds.
+    /// The clearance digest in the journal is not the digest of the call in the journal.
     #[error("the clearance does not match the call")]
     ClearanceMismatch,
-    /// Another attempt is current.
+    /// The command names an attempt that is not the current one.
     #[error("attempt {found} is not the current one, {current}")]
     OtherAttempt {
         /// The attempt that was submitted.
         found: u32,
-        /// The current one.
+        /// The current attempt.
         current: u32,
     },
-    /// The verdict rests on totals, or on a grant, that have changed since.
+    /// The totals or the grant that the verdict rests on have changed since.
     #[error("the running totals or the grant that the verdict rests on have changed: policy must be evaluated again")]
     TotalsChanged,
-    /// The grant cannot be made, or taken back.
+    /// The grant cannot be made or revoked.
     #[error(transparent)]
     NotGranted(#[from] NotGranted),
-    /// Nothing is due yet.
+    /// No deadline or timer is due yet.
     #[error("nothing is due")]
     NotDue,
 }
@@ -210,7 +212,8 @@ impl Subject {
         }
     }
 
-    /// Follows one event. The journal uses this to project, recovery to rebuild, tests to model.
+    /// Changes the state as one event says. The journal uses this for its tables, recovery to rebuild, tests as a
+    /// model.
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
         let lost = || Inconsistent {
             event: format!("{event:?}").chars().take(40).collect(),
@@ -243,7 +246,7 @@ impl Subject {
         Ok((self.run()?, self.call.as_ref().ok_or(Refused::NoSuchCall)?))
     }
 
-    /// The marks by which a connector recognises the effects of the calls that a proposal lists.
+    /// The marks by which a connector recognises the effects of the calls that a proposal lists beside it.
     fn marks(&self, proposal: &Proposal) -> Vec<Mark> {
         let keys = self.keys_beside.iter().cloned();
         keys.zip(&proposal.beside).map(|(key, listed)| Mark { key, deed: listed.deed }).collect()

@@ -1,4 +1,4 @@
-//! What the driver writes of calls: a routine one is answered, a consequential one gets its verdict.
+//! What the driver writes about calls: the answer to a routine call, or the verdict on a consequential call.
 
 use serde_json::Value;
 
@@ -17,13 +17,13 @@ use crate::totals::{Counted, Counter, day};
 /// Writes the answer to a routine call.
 #[derive(Clone, Debug)]
 pub struct RecordRoutine {
-    /// The call, the run's next.
+    /// The call. Its number is the next one of the run.
     pub call: CallNumber,
     /// What the agent requested.
     pub action: Action,
     /// The function's result, in normal form.
     pub result: Value,
-    /// When it was handed to the agent.
+    /// When the result was given to the agent.
     pub answered_at: Time,
 }
 
@@ -50,14 +50,14 @@ impl Command for RecordRoutine {
 pub enum Proposed {
     /// Policy clears the call. Without a determining policy, or with an error, the call is held instead.
     Clear(Box<Proposal>),
-    /// It holds short.
+    /// The call is held for reviewers.
     Hold(Box<Proposal>),
-    /// It is refused before anyone is asked.
+    /// The call is refused without asking a reviewer.
     Refuse(Box<Action>, RefusalReason, Option<Box<PolicyRecord>>),
 }
 
 impl Proposed {
-    /// The same proposal, held for people, because the totals that policy used keep changing.
+    /// The same proposal, held for reviewers, because the totals that policy used keep changing.
     #[must_use]
     pub fn at_last(self) -> Self {
         match self {
@@ -71,7 +71,7 @@ impl Proposed {
         }
     }
 
-    /// Policy's reasons.
+    /// Policy's reasons, if there are any.
     fn record(&self) -> Option<&PolicyRecord> {
         match self {
             Self::Clear(proposal) | Self::Hold(proposal) => Some(&proposal.policy),
@@ -80,18 +80,18 @@ impl Proposed {
     }
 }
 
-/// Puts a consequential call into the journal.
+/// Writes a consequential call into the journal.
 #[derive(Clone, Debug)]
 pub struct Propose {
-    /// The call, the run's next.
+    /// The call. Its number is the next one of the run.
     pub call: CallNumber,
-    /// The one verdict.
+    /// The first verdict on the call.
     pub proposed: Proposed,
 }
 
 impl Sealed for Propose {}
 impl Command for Propose {
-    /// The phase the call begins in.
+    /// The phase in which the call begins.
     type Out = Phase;
 
     fn rests_on(&self) -> RestsOn {
@@ -108,7 +108,7 @@ impl Command for Propose {
         let call = self.call;
         let run = next_call(subject, call)?;
         let proposed = match self.proposed {
-            // A question needs a person's answer.
+            // A question needs a reviewer's answer, so policy cannot clear it.
             Proposed::Clear(proposal) if !proposal.policy.may_clear() || proposal.class == EffectClass::Question => {
                 Proposed::Hold(proposal)
             }
@@ -131,7 +131,8 @@ impl Command for Propose {
                 }
             }
             Proposed::Clear(mut proposal) => {
-                // No person sees the calls that wait beside it, and policy judged exactly these values.
+                // No reviewer sees the calls that wait beside it, and policy judged exactly these values: no fact may
+                // differ.
                 proposal.preconditions = unchanged(&proposal.preconditions);
                 Event::CallCleared { call, clearance: subject.clearance(call, 1, &proposal), proposal }
             }
@@ -142,15 +143,15 @@ impl Command for Propose {
     }
 }
 
-/// Whether the totals of a verdict have their recorded values now. A total of a day counts only on that day: a verdict on yesterday's total would
-/// be counted in today's total, by which it was not judged.
+/// Whether the totals of a verdict still have their recorded values. A total of one day is valid on that day only.
+/// Otherwise a call that was judged on yesterday's total would be counted in today's total.
 fn still_so(record: &PolicyRecord, subject: &Subject, now: Time) -> bool {
     let of_another_day = |counted: &Counted| counted.counter.scope.day().is_some_and(|of| of != day(now));
     let same = record.totals == subject.totals;
     same && !record.totals.iter().any(of_another_day)
 }
 
-/// Whether the grant of a proposal, if it has one, clears the proposal now.
+/// Whether the grant of a proposal, if it has one, still clears the proposal.
 fn still_granted(subject: &Subject, run: &Run, proposal: &Proposal, now: Time) -> Result<(), Refused> {
     let Some(grant) = &proposal.policy.grant else { return Ok(()) };
     let counter = Counter::of_grant(grant, proposal.action.capability());

@@ -1,4 +1,4 @@
-//! The ends of a call besides the outcome of an attempt: a person settles a doubt, or the call's time is over.
+//! The ends of a call other than the outcome of an attempt: a reviewer resolves a doubt, or the call's time is over.
 
 use super::{Command, Refused, Sealed, Subject};
 use crate::call::Call;
@@ -8,22 +8,22 @@ use crate::event::Event;
 use crate::ids::Time;
 use crate::phase::{CallState, Phase};
 
-/// A person settles an effect that is in doubt.
+/// A reviewer resolves an effect that is in doubt.
 #[derive(Clone, Debug)]
 pub struct Resolve {
-    /// The attempt that they looked at.
+    /// The attempt that the reviewer looked at.
     pub attempt: u32,
-    /// Who; must meet the call's requirement.
+    /// Who resolves the effect. The call's requirement must name this reviewer.
     pub by: String,
-    /// How.
+    /// The resolution.
     pub resolution: Resolution,
-    /// In their words.
+    /// The reviewer's message.
     pub message: Option<String>,
 }
 
 impl Sealed for Resolve {}
 impl Command for Resolve {
-    /// Where the call stands now.
+    /// The state of the call after the resolution.
     type Out = CallState;
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, CallState), Refused> {
@@ -48,7 +48,7 @@ impl Command for Resolve {
     }
 }
 
-/// Ends an approval or a clearance whose time is over.
+/// Acts when the time of an approval or a clearance is over: the call escalates, expires, fails, or is in doubt again.
 #[derive(Clone, Copy, Debug)]
 pub struct Expire;
 
@@ -72,7 +72,7 @@ impl Command for Expire {
     }
 }
 
-/// The call, if it has begun exactly this attempt and its outcome is not written.
+/// The call, if this attempt is its current attempt and the outcome is not written yet.
 pub(super) fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refused> {
     let (_, call) = subject.call()?;
     match &call.phase {
@@ -92,13 +92,15 @@ pub(super) fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refuse
     }
 }
 
-/// The event for a call that a person ordered to be sent again and that was not sent: an earlier attempt may have happened, so it stays in doubt.
+/// The event for a call that a reviewer resolved with "send again" and that was not sent. An earlier attempt may have
+/// happened, so the call stays in doubt.
 pub(super) fn still_in_doubt(call: &Call, why: &str) -> Event {
     let reason = format!("{why}; an earlier attempt is in doubt still");
     Event::EffectInDoubt { call: call.number, attempt: call.attempts, reason }
 }
 
-/// The event for a call that was postponed and did not start again in time. It tells the agent the reason of the last attempt.
+/// The event for a call that was postponed and did not start again in time. It tells the agent why the last attempt did
+/// not happen.
 fn given_up(call: &Call) -> Event {
     let last = call.put_off.as_ref().map(|put_off| put_off.reason.as_str()).unwrap_or_default();
     let reason = format!("{last}; the time to start was over before the next attempt");

@@ -1,9 +1,10 @@
-//! What events are called, and which call each belongs to.
+//! The names of the events, and the call that each event belongs to.
 
 use super::Event;
 use crate::ids::CallNumber;
 
-/// Gives every kind its name: a match, which does not compile while a variant is missing, and the list of all names.
+/// Gives every kind of event its name: a `match`, which does not compile while a variant is missing, and the list of
+/// all names.
 macro_rules! names {
     ($($variant:pat => $name:literal,)+) => {
         /// The name that the API and the pages use.

@@ -1,22 +1,23 @@
-//! What the events state of a run: its limits, the request that made it, and why it does not go on.
+//! What the events say about a run: its limits, the request that created it, and why it does not go on.
 
 use serde::{Deserialize, Serialize};
 
 use crate::decision::{LIMIT, RefusalReason};
 use crate::ids::{Digest, Time};
 
-/// What a run may use; written with the run, so that a changed default changes no run that exists.
+/// The limits of a run. They are written with the run, so that a changed default does not change existing runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RunLimits {
-    /// The agent's own CPU time in milliseconds, from its beginning to its end; waiting is not counted.
+    /// The agent's CPU time in the whole run, in milliseconds; the time of waiting is not counted.
     pub cpu_ms: u64,
     /// Bytes of linear memory.
     pub memory_bytes: u64,
-    /// Calls that may be held in the whole run.
+    /// The largest number of held calls in the whole run.
     pub held_calls: u32,
-    /// Host calls of any kind in the whole run; a sleep is one too.
+    /// The largest number of host calls of any kind in the whole run; a sleep counts as one.
     pub calls: u32,
-    /// About how many bytes the arguments and results of all host calls may take, which the journal keeps. A run from before there was this limit has none.
+    /// About how many bytes the arguments and results of all host calls may take in the journal. A run of an older
+    /// journal has no such limit.
     #[serde(default = "unlimited")]
     pub journal_bytes: u64,
 }
@@ -26,7 +27,7 @@ fn unlimited() -> u64 {
 }
 
 impl RunLimits {
-    /// Why a call that would be held is refused, once `held` calls were.
+    /// The reason to refuse a call that would be held; `None` while `held` is below the limit.
     pub fn refuse_to_hold(&self, held: u32) -> Option<RefusalReason> {
         (held >= self.held_calls).then(|| {
             RefusalReason::Forbidden(format!(
@@ -37,23 +38,24 @@ impl RunLimits {
     }
 }
 
-/// A request that its sender named with a key of their choice, so that it is known again when its answer was lost and it is sent again.
+/// A request with a key that its sender chose. If the answer was lost and the sender sends the request again, the host
+/// recognises the request by the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Request {
-    /// The digest of the key together with who sent it and what kind of thing it makes.
+    /// The digest of the key, its sender and the kind of thing that the request creates.
     pub key: Digest,
-    /// The digest of what was asked for.
+    /// The digest of the content of the request.
     pub asks: Digest,
 }
 
-/// Since when and why the host has not been able to bring a run forward.
+/// Since when and why the host cannot bring a run forward.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delayed {
-    /// When that was written down first.
+    /// When the delay was first written.
     pub since: Time,
-    /// In one line.
+    /// The reason, in one line.
     pub reason: String,
-    /// How often it was tried by then.
+    /// How many times the host had tried by then.
     pub tries: u32,
 }

@@ -1,4 +1,4 @@
-//! A call in a little world: a subject, a clock, and commands that are judged and followed.
+//! A call in a small world: a subject, a clock, and commands that are judged and applied.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part of it")]
 
 use holdshort_gate::clearance::PolicyRecord;
@@ -33,7 +33,7 @@ pub fn requirement() -> Requirement {
     Requirement::plain(Reviewers::Any, 1, 60_000)
 }
 
-/// What policy said, by these totals.
+/// Policy's record of a verdict that used these totals.
 pub fn with_totals(totals: Vec<Counted>) -> PolicyRecord {
     PolicyRecord { totals, ..proposal("a").policy }
 }
@@ -84,7 +84,7 @@ impl World {
         world
     }
 
-    /// A run whose first call holds short.
+    /// A run whose first call is held.
     pub fn held(proposal: Proposal) -> Self {
         let mut world = Self::new();
         world.submit(Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal)) }).unwrap();

@@ -1,10 +1,10 @@
-//! The calls that wait, by what they would do and what they are about.
+//! The waiting calls, by the digests of their effect and their subject.
 
 use std::collections::{BTreeSet, HashMap};
 
 use holdshort_gate::{CallId, Digest, Likeness};
 
-/// An index of the calls that wait.
+/// An index of the waiting calls.
 #[derive(Default)]
 pub(super) struct Like {
     calls: HashMap<CallId, Likeness>,
@@ -12,7 +12,7 @@ pub(super) struct Like {
 }
 
 impl Like {
-    /// A call is found by this from now on; by nothing, if it does not wait any more.
+    /// From now on the call is found by this likeness; with `None` it is not found, because it no longer waits.
     pub(super) fn changed(&mut self, id: &CallId, likeness: Option<&Likeness>) {
         let before = self.calls.remove(id);
         for digest in before.into_iter().flat_map(digests) {

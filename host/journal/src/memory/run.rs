@@ -8,17 +8,17 @@ use crate::rows::StoredRun;
 use crate::rows::{LogLine, Position};
 use crate::store::LOG_LINES_MAX;
 
-/// A run with what the SQLite store keeps in tables of their own.
+/// A run, with the data that the SQLite store keeps in separate tables.
 pub(super) struct KeptRun {
     pub(super) state: StoredRun,
-    /// Out of its first event, because a state does not hold it.
+    /// From the run's first event, because the state does not hold the task.
     pub(super) task: String,
-    /// Where its events are among all events.
+    /// The indices of the run's events in the list of all events.
     pub(super) events: Vec<usize>,
-    /// Where each call was opened. The call itself is put there once all the events of its batch are.
+    /// The position at which each call was opened. The call itself is stored after all events of its batch.
     pub(super) calls: BTreeMap<CallNumber, (Position, Option<Call>)>,
     pub(super) logs: VecDeque<LogLine>,
-    /// How many of the oldest lines are gone, so that those that are left keep their numbers.
+    /// How many of the oldest lines were removed, so that the remaining lines keep their numbers.
     pub(super) logs_dropped: u64,
 }
 
@@ -32,7 +32,7 @@ impl KeptRun {
         self.calls.get(&number).and_then(|(_, call)| call.as_ref())
     }
 
-    /// The oldest lines go, and are counted, so that the numbers of the others stay.
+    /// Adds a line. The oldest lines are removed and counted, so that the other lines keep their numbers.
     pub(super) fn log(&mut self, line: LogLine) {
         self.logs.push_back(line);
         if self.logs.len() as u64 > LOG_LINES_MAX {

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::error::ReadError;
 use crate::rows::StoredRun;
 
-/// A body larger than this goes to the blobs, so that lists and indices stay small.
+/// A larger body is stored as a blob, so that lists and indices stay small.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The columns that [`recorded`] reads, in its order.
@@ -18,17 +18,17 @@ pub(super) const EVENT_COLUMNS: &str = "events.seq, events.at, events.format, ev
 pub(super) const RUN_COLUMNS: &str = "runs.phase, runs.last_seq, runs.calls, runs.held, runs.last_consequential, \
      runs.timers, runs.detail, runs.deadline, runs.updated_at";
 
-/// A number for SQLite, whose integers have a sign. A time beyond the year 292,000 becomes the last one.
+/// A number for SQLite, whose integers have a sign. A time after the year 292,000 becomes the largest integer.
 pub(super) fn integer(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
 }
 
-/// A number from SQLite; those that are written are never negative.
+/// A number from SQLite. The host writes no negative numbers.
 pub(super) fn natural(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-/// A key or a small value as its JSON.
+/// A key or a small value as JSON.
 pub(super) fn json(value: &impl serde::Serialize) -> Result<String, ReadError> {
     serde_json::to_string(value).map_err(|error| ReadError::Damaged(error.to_string()))
 }
@@ -38,7 +38,7 @@ pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
 
-/// An event from five columns that begin at `first`, and how many bytes it is.
+/// Reads an event from five columns that begin at `first`, with the number of its bytes.
 pub(super) fn recorded(connection: &Connection, row: &Row<'_>, first: usize) -> Result<(Recorded, usize), ReadError> {
     let (seq, at): (i64, i64) = (row.get(first)?, row.get(first + 1)?);
     let format: u32 = row.get(first + 2)?;
@@ -58,13 +58,13 @@ pub(super) fn recorded(connection: &Connection, row: &Row<'_>, first: usize) -> 
     Ok((Recorded { seq: natural(seq), at: Time(natural(at)), event }, bytes.len()))
 }
 
-/// The bytes of a digest.
+/// The bytes with this digest.
 pub(super) fn blob(connection: &Connection, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
     let mut statement = connection.prepare_cached("SELECT bytes FROM blobs WHERE digest = ?1")?;
     Ok(statement.query_row([digest.bytes()], |row| row.get(0)).optional()?)
 }
 
-/// Where a run stands, without what its first event says.
+/// The state of a run, without what its first event says.
 pub(super) struct Standing {
     phase: String,
     last_seq: i64,
@@ -78,7 +78,7 @@ pub(super) struct Standing {
 }
 
 impl Standing {
-    /// From nine columns that begin at `first`.
+    /// Reads nine columns that begin at `first`.
     pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         Ok(Self {
             phase: row.get(first)?,
@@ -93,7 +93,7 @@ impl Standing {
         })
     }
 
-    /// The run, with its first event. `id` is for the error's reader.
+    /// The run, completed from its first event. `id` is used only in errors.
     pub(super) fn run(&self, created: &Recorded, id: &str) -> Result<StoredRun, ReadError> {
         let damaged = |why: &str| ReadError::Damaged(format!("run {id}: {why}"));
         let opened =
@@ -120,7 +120,7 @@ impl Standing {
     }
 }
 
-/// What a phase carries besides its name.
+/// What a phase holds besides its name.
 pub(super) fn detail(phase: &RunPhase) -> Option<Cow<'_, str>> {
     match phase {
         RunPhase::Finished(Ok(text) | Err(text)) | RunPhase::Trapped(text) | RunPhase::Diverged(text) => {

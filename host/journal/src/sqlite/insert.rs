@@ -1,4 +1,4 @@
-//! The statements of the writer: events as they are, and what follows from them for runs. Calls and decisions are projected in `project`.
+//! The statements of the writer for events and runs, and the order of a batch. Calls and decisions are in `project`.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,9 +16,10 @@ use crate::store::{Batch, LOG_LINES_MAX, opens, revises};
 /// The statements of one transaction.
 pub(super) struct Insert<'a> {
     pub(super) transaction: &'a Connection,
-    /// The rows of runs by their ids, as far as this transaction has met them. Events and calls refer to the row, which is shorter than the id.
+    /// The row numbers of runs by their ids, as far as this transaction has used them. Events and calls refer to the
+    /// number, which is shorter than the id.
     runs: HashMap<RunId, i64>,
-    /// The numbers of names, as far as this transaction has met them.
+    /// The numbers of names, as far as this transaction has used them.
     names: HashMap<String, i64>,
 }
 
@@ -27,8 +28,9 @@ impl<'a> Insert<'a> {
         Self { transaction, runs: HashMap::new(), names: HashMap::new() }
     }
 
-    /// Runs come first, because events refer to their rows, and calls after events, because a call's row has the position of the event that opened it.
-    /// A line of a log whose run is not there is left out: lines are hints, and no hint makes a batch fail.
+    /// Runs are written first, because events refer to their rows. Calls are written after events, because a call's row
+    /// has the position of the event that opened the call. A log line without a run is left out: log lines are hints,
+    /// and a hint must not make a batch fail.
     pub(super) fn batch(&mut self, batch: &Batch) -> Result<(), String> {
         let told = |error: rusqlite::Error| error.to_string();
         for (run, state) in &batch.runs {
@@ -85,7 +87,7 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
-    /// Inserts the run or brings its row up to date, and remembers the row's number for what follows in the batch.
+    /// Inserts the run or updates its row, and remembers the row's number for the later rows of the batch.
     pub(super) fn run(&mut self, id: &RunId, state: &StoredRun) -> rusqlite::Result<()> {
         let upsert = "INSERT INTO runs (id, phase, last_seq, calls, held, last_consequential, timers, detail, deadline, updated_at) \
              VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10) ON CONFLICT (id) DO UPDATE SET \
@@ -110,9 +112,11 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
-    /// A body that is over the limit goes to the blobs under its digest, so that scanning events stays cheap.
-    /// The column `call` stays empty for a routine call, which is whole in its one event: the index by call is for those that are folded from several.
-    // INVARIANT: `staged` puts a run's state into the batch with each of its events, so the row is known by now; else the batch is refused.
+    /// A body that is over the limit is stored as a blob, so that scanning events stays cheap. The column `call` stays
+    /// empty for a routine call, which has only one event: the index by call is for calls that are folded from several
+    /// events.
+    // INVARIANT: `staged` puts a run's state into the batch with each of its events, so the row is known here; otherwise
+    // the batch is refused.
     fn event(&self, entry: &Entry) -> Result<(), String> {
         let run = self.runs.get(&entry.run).ok_or_else(|| format!("run {} was not staged", entry.run))?;
         let event = &entry.recorded.event;
@@ -141,12 +145,12 @@ impl<'a> Insert<'a> {
         self.execute(insert, values).map_err(told)
     }
 
-    /// The same digest means the same bytes, so what is there already is left alone.
+    /// The same digest means the same bytes, so bytes that are stored already are not written again.
     fn blob(&self, digest: &Digest, bytes: &[u8]) -> rusqlite::Result<()> {
         self.execute("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?1, ?2)", (digest.bytes(), bytes))
     }
 
-    /// The row of a run; none if the run does not exist, which a late log line may find.
+    /// The row number of a run; `None` if the run does not exist, as may happen with a late log line.
     pub(super) fn number(&mut self, run: &RunId) -> rusqlite::Result<Option<i64>> {
         if let Some(number) = self.runs.get(run) {
             return Ok(Some(*number));
@@ -169,7 +173,7 @@ impl<'a> Insert<'a> {
         self.transaction.prepare_cached(sql)?.query_row(values, |row| row.get(0))
     }
 
-    /// The number of a name, which it is given when it is met for the first time.
+    /// The number of a name. A name that is new gets a new number.
     pub(super) fn name(&mut self, name: &str) -> rusqlite::Result<i64> {
         if let Some(number) = self.names.get(name) {
             return Ok(*number);
@@ -183,7 +187,7 @@ impl<'a> Insert<'a> {
         Ok(number)
     }
 
-    /// The connection, for what is read within the transaction.
+    /// The connection, for reads within the transaction.
     pub(super) fn connection(&self) -> &Connection {
         self.transaction
     }

@@ -1,4 +1,5 @@
-//! Lists of calls and decisions. Indices and projected columns choose the rows; only the rows of the page are read, by [`row`](super::row).
+//! Lists of calls and decisions. Indices and projected columns choose the rows; only the rows of the page are read, by
+//! [`row`](super::row).
 
 use holdshort_gate::{CallId, CallState, Digest, RunId, Time};
 use rusqlite::types::Value;
@@ -13,8 +14,8 @@ use crate::inbox::Rank;
 use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::Position;
 
-/// A state at a time, each in the order of its index; then the first of all.
-/// The cursor is a place in that order, which stays where it is when the row that gave it moves on.
+/// One query for each state, each in the order of its index; then the first rows of all. The cursor is a place in that
+/// order, so it stays valid when the row that gave it moves.
 pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
     let ranked = matches!(filter.order, CallOrder::Ranked(_));
     let every = if ranked { &CallState::ALL[..] } else { &[] };
@@ -48,7 +49,8 @@ pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<
     found.into_iter().map(|(_, place)| call_row(connection, &place)).collect()
 }
 
-/// Calls that wait, by the beginning of a digest of what they would do or are about; the oldest first, each by its own index.
+/// Waiting calls, by the beginning of a digest of their effect or their subject. Each of the two queries uses its own
+/// index and gives the oldest calls first.
 pub(super) fn like(connection: &Connection, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
     let mut found = Vec::new();
     for select in LIKE {
@@ -61,7 +63,7 @@ pub(super) fn like(connection: &Connection, digest: &Digest, most: usize) -> Res
     Ok(found)
 }
 
-/// One for each column. `CROSS JOIN` keeps SQLite from reading the runs first.
+/// One query for each column. `CROSS JOIN` keeps SQLite from reading the runs first.
 pub(super) const LIKE: [&str; 2] = [
     "SELECT runs.id, calls.call FROM calls CROSS JOIN runs ON runs.number = calls.run \
      WHERE calls.deed = ?1 ORDER BY calls.position LIMIT ?2",
@@ -74,7 +76,7 @@ pub(super) fn key(digest: &Digest) -> i64 {
     digest.bytes().iter().take(8).fold(0, |key, byte| key << 8 | i64::from(*byte))
 }
 
-/// Counts from projected columns alone, up to the filter's limit.
+/// Counts with projected columns only, up to the filter's limit.
 pub(super) fn count_calls(connection: &Connection, filter: &CallFilter) -> Result<usize, ReadError> {
     let counts = each_state(&filter.states, |state| {
         let wanted = Conditions::of_calls(filter, state);
@@ -87,7 +89,8 @@ pub(super) fn count_calls(connection: &Connection, filter: &CallFilter) -> Resul
     Ok(counts.into_iter().sum::<usize>().min(filter.limit))
 }
 
-/// From the newest back by place, or by the index of who decided; a search begins with the calls that it finds.
+/// From the newest decision back, by position or by the index of reviewers. A search begins with the calls that it
+/// finds.
 pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
     let mut wanted = Conditions::default();
     let mut from = "decisions".to_owned();
@@ -126,7 +129,7 @@ pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Res
     places.into_iter().map(|(at, since, place)| decision_row(connection, at, since, &place)).collect()
 }
 
-/// From the newest back. Of those that stand there are few.
+/// From the newest grant back. Few grants are valid at the same time.
 pub(super) fn grants(connection: &Connection, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError> {
     let mut wanted = Conditions::default();
     wanted.add_some("NOT grants.revoked AND grants.until > ?", filter.standing_at.map(|Time(at)| integer(at)));
@@ -147,12 +150,13 @@ pub(super) fn grants(connection: &Connection, filter: &GrantFilter) -> Result<Ve
     Ok(found)
 }
 
-/// How a kind of decision is written down.
+/// The number that stands for a kind of decision in the tables.
 pub(super) fn kind_number(kind: DecisionKind) -> i64 {
     kind as i64
 }
 
-/// The first place whose event was written at `at` or later. Time never goes back in a journal, so that halving finds it, without an index.
+/// The first position whose event was written at `at` or later. Time never goes back in a journal, so a binary search
+/// finds the position without an index.
 fn first_since(connection: &Connection, at: Time) -> Result<i64, ReadError> {
     let last = "SELECT coalesce(max(position), 0) FROM events";
     let last: i64 = connection.prepare_cached(last)?.query_row([], |row| row.get(0))?;
@@ -167,8 +171,8 @@ fn first_since(connection: &Connection, at: Time) -> Result<i64, ReadError> {
     Ok(low)
 }
 
-/// Runs a query once for each state, or once for all, because one state at a time is read in the order of its index.
-/// Each query is limited by itself, so the caller sorts what was found in all and cuts it once more.
+/// Runs a query once for each state, or once for all states. The rows of one state can be read in the order of an
+/// index. Each query has the limit for itself, so the caller sorts the rows of all states and cuts them again.
 pub(super) fn each_state<S: Copy, T>(
     states: &[S],
     mut query: impl FnMut(Option<S>) -> Result<Vec<T>, ReadError>,
@@ -183,7 +187,7 @@ pub(super) fn each_state<S: Copy, T>(
     Ok(found)
 }
 
-/// Conditions of a WHERE with their values.
+/// The conditions of a WHERE clause, with their values.
 #[derive(Default)]
 pub(super) struct Conditions {
     sql: Vec<String>,
@@ -191,7 +195,7 @@ pub(super) struct Conditions {
 }
 
 impl Conditions {
-    /// What a filter asks of calls in one state, or in any.
+    /// The conditions of a filter, for calls in one state or in any state.
     fn of_calls(filter: &CallFilter, state: Option<CallState>) -> Self {
         let mut wanted = Self::default();
         wanted.add_some("calls.phase = ?", state.map(|state| state.as_str().to_owned()));
@@ -205,27 +209,28 @@ impl Conditions {
         wanted
     }
 
-    /// Whose calls, and of what.
+    /// Conditions on the run, the agent and the capability.
     fn of(&mut self, run: Option<&RunId>, agent: Option<&String>, capability: Option<&String>) {
         self.add_some("calls.run = (SELECT number FROM runs WHERE id = ?)", run.map(|run| run.0.clone()));
         self.add_some("calls.agent = (SELECT number FROM names WHERE text = ?)", agent.cloned());
         self.add_some("calls.capability = (SELECT number FROM names WHERE text = ?)", capability.cloned());
     }
 
-    /// `sql` has one `?`, for `value`. INVARIANT: only text of this program becomes SQL, which `'static` holds; what a client sent is bound.
+    /// `sql` has one `?`, for `value`. INVARIANT: only text of this program becomes SQL, which `'static` ensures;
+    /// values from clients are bound.
     pub(super) fn add(&mut self, sql: &'static str, value: impl Into<Value>) {
         self.sql.push(sql.to_owned());
         self.values.push(value.into());
     }
 
-    /// The same, if there is a value.
+    /// Adds the condition if there is a value.
     pub(super) fn add_some(&mut self, sql: &'static str, value: Option<impl Into<Value>>) {
         if let Some(value) = value {
             self.add(sql, value);
         }
     }
 
-    /// A column has one of these values, if there are any.
+    /// The column must have one of these values; without values there is no condition.
     fn among(&mut self, column: &'static str, values: impl Iterator<Item = Value>) {
         let before = self.values.len();
         self.values.extend(values);
@@ -235,7 +240,7 @@ impl Conditions {
         }
     }
 
-    /// All of them together, or nothing, so that a list without a filter has no condition.
+    /// All conditions joined, or an empty text, so that a list without a filter has no condition.
     pub(super) fn sql(&self) -> String {
         if self.sql.is_empty() { String::new() } else { format!("WHERE {}", self.sql.join(" AND ")) }
     }

@@ -1,7 +1,7 @@
 //! The store in one SQLite file.
 //!
-//! The tables hold the events and only what is needed to find them: a run or a call in the API is folded from its few events when it is
-//! requested, so a waiting run costs little more than the bytes that a person has to review.
+//! The tables hold the events and only what is needed to find them. A run or a call in the API is folded from its few
+//! events when it is requested, so a waiting run costs little more than the bytes that a reviewer has to review.
 
 mod codec;
 mod insert;

@@ -1,7 +1,8 @@
-//! Opening a file: whose it is, which version, under which settings.
+//! Opens a file: checks whose file it is and which version it has, and applies the settings.
 //!
-//! **Invariant:** Everything that is found is flushed before it is shown. A host that was killed may have left a commit that the system shows and
-//! the disk does not have. So opening a journal flushes its file, its log, and the folders above, which are new as well the first time.
+//! **Invariant:** Everything in the file is flushed before it is shown. A host that was killed may have left a commit
+//! that the system shows and the disk does not have. Opening a journal therefore flushes its file, its log, and the
+//! folders above, which are new as well the first time.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -21,10 +22,10 @@ use super::write::Sqlite;
 use crate::error::{OpenError, ReadError};
 use crate::secret::Identity;
 
-/// Versions before it can corrupt a database in WAL mode: <https://www.sqlite.org/wal.html#walresetbug>.
+/// Older versions can corrupt a database in WAL mode: <https://www.sqlite.org/wal.html#walresetbug>.
 const SQLITE_MIN: i32 = 3_051_003;
 
-/// How long a connection waits for another of this host's, such as for a checkpoint.
+/// How long a connection waits for another connection of this host, for example during a checkpoint.
 const BUSY_WAIT: Duration = Duration::from_secs(10);
 
 /// An open journal, in its parts.
@@ -34,7 +35,7 @@ pub(crate) struct Opened {
     pub(crate) readers: SqliteReaders,
 }
 
-/// Opens the journal at `path`, or makes it there. The caller has claimed it.
+/// Opens the journal at `path`, or creates it. The caller has claimed the journal.
 pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
     if rusqlite::version_number() < SQLITE_MIN {
         let why = format!("SQLite {} is older than 3.51.3 and can corrupt it", rusqlite::version());
@@ -43,7 +44,8 @@ pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
     make_file(path)?;
     let mut connection = bare(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| told(path, &error))?;
     let empty = inspect(path, &connection)?;
-    // Only now: it changes the file, and a file that is not ours is left as it is.
+    // The settings come after the check, because they change the file, and a file of another program must stay as it
+    // is.
     make_durable(&connection).map_err(|error| told(path, &error))?;
     prepare(path, &mut connection, empty)?;
     let identity = identity(&connection).map_err(|error| OpenError::unreadable(path, error))?;
@@ -51,7 +53,7 @@ pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
     Ok(Opened { identity, store: Sqlite::new(path.into(), connection), readers })
 }
 
-/// A connection with the settings that every one of this host has.
+/// A connection with the settings that every connection of this host has.
 pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = bare(path, access)?;
     if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
@@ -63,7 +65,8 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connec
 fn bare(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_WAIT)?;
-    // Otherwise a plan may depend on the values that were bound first, and a statement is planned anew whenever others are.
+    // Without this setting, a plan may depend on the values that were bound first, and SQLite plans the statement again
+    // for other values.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
@@ -75,7 +78,7 @@ fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", "FULL")
 }
 
-/// Makes the file if there is none. Whatever is there is on disk afterwards, with its name and those of the folders above it.
+/// Creates the file if there is none. Afterwards the file's contents and name and the folders above it are on disk.
 fn make_file(path: &Path) -> Result<(), OpenError> {
     if path.is_dir() {
         return Err(OpenError::NotAJournal { path: path.into(), why: "it is a folder".into() });
@@ -92,7 +95,7 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     for folder in path.ancestors().skip(1) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         match sync(folder) {
-            // A folder that may not be read is somebody else's making, such as the one that holds everybody's homes.
+            // A folder that this user may not read was made by somebody else, such as the folder of all home folders.
             Err(error) if error.kind() != ErrorKind::PermissionDenied => {
                 return Err(io("make durable the folder of")(error));
             }
@@ -102,7 +105,7 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Refuses every file that this version cannot go on with; says whether it is empty.
+/// Refuses every file that this version cannot use; says whether the file is empty.
 fn inspect(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     let told = |error: rusqlite::Error| told(path, &error);
     let pragma = |connection: &Connection, name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
@@ -123,7 +126,8 @@ fn inspect(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
     Ok(false)
 }
 
-/// Makes the tables of an empty file, those that an older one lacks, and the projections of one whose projections are of another version.
+/// Makes the tables of an empty file, the tables that an older file lacks, and the projections of a file whose
+/// projections have another version.
 fn prepare(path: &Path, connection: &mut Connection, empty: bool) -> Result<(), OpenError> {
     if empty {
         create(connection).map_err(|error| OpenError::Sqlite { path: path.into(), why: error })?;
@@ -136,7 +140,7 @@ fn prepare(path: &Path, connection: &mut Connection, empty: bool) -> Result<(), 
     Ok(())
 }
 
-/// Brings an older file to this version, whole or not at all.
+/// Brings an older file to this version, completely or not at all.
 fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0))?;
     if version == VERSION {
@@ -150,7 +154,8 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// One transaction, which the two numbers in the file's header are part of: whatever interrupts it, the file is a whole journal or still empty.
+/// One transaction, which includes the two numbers in the file's header: after an interruption the file is a complete
+/// journal or still empty.
 fn create(connection: &mut Connection) -> Result<(), String> {
     let identity = Identity::draw().map_err(|error| error.to_string())?;
     let create = |connection: &mut Connection| -> rusqlite::Result<()> {
@@ -170,8 +175,8 @@ fn create(connection: &mut Connection) -> Result<(), String> {
     create(connection).map_err(|error| error.to_string())
 }
 
-/// The name and the secret that the journal was made with. A journal without its secret is damaged and is not given a new one: every call would get
-/// another key, by which no connector could recognise what it has done already.
+/// The name and the secret that the journal was created with. A journal without its secret is damaged and gets no new
+/// one: every call would get another key, and no connector could recognise the effects that it has already performed.
 fn identity(connection: &Connection) -> Result<Identity, ReadError> {
     let id = String::from_utf8(meta(connection, "id")?).map_err(|_| ReadError::Damaged("its id is not text".into()))?;
     let secret = meta(connection, "secret")?;
@@ -179,7 +184,8 @@ fn identity(connection: &Connection) -> Result<Identity, ReadError> {
     Ok(Identity { id: JournalId(id), secret })
 }
 
-/// Each key that is asked for has been there since the journal was made, so that one without it is damaged.
+/// A value of the table `meta`. Every key was written when the journal was created, so a journal without the key is
+/// damaged.
 fn meta(connection: &Connection, key: &str) -> Result<Vec<u8>, ReadError> {
     let found = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
     found.ok_or_else(|| ReadError::Damaged(format!("it has no `{key}`")))

@@ -1,4 +1,5 @@
-//! One host per journal: an operating-system lock on a file beside it, which ends with the process however it ends.
+//! One host per journal: a lock of the operating system on a file beside the journal. The lock ends with the process,
+//! however the process ends.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{Read, Write};
@@ -9,20 +10,21 @@ use std::time::{Duration, Instant};
 
 use crate::error::OpenError;
 
-/// How long a host waits for the lock of another. A program that a killed host was just starting has a copy of its files for a moment, the lock among
-/// them, and whoever starts the host again at once would find it in use.
+/// How long a host waits for the lock of another host. A program that a killed host was just starting has a copy of the
+/// host's open files for a moment, also of the lock. Without the wait, a host that is started again at once would find
+/// the journal in use.
 const WAIT: Duration = Duration::from_secs(2);
 const NEXT_TRY: Duration = Duration::from_millis(20);
 
-/// The claim on a journal. Dropping it gives it up.
+/// The claim on a journal. Dropping it ends the claim.
 pub(crate) struct Presence {
     address: PathBuf,
-    /// Holds the lock as long as it is open.
+    /// Holds the lock as long as the file is open.
     _lock: File,
 }
 
 impl Presence {
-    /// Claims the journal at `path`, whose folder is made if there is none.
+    /// Claims the journal at `path`, and creates its folder if there is none.
     pub(crate) fn claim(path: &Path) -> Result<Self, OpenError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
@@ -46,12 +48,12 @@ impl Presence {
             }
         }
         lock.set_len(0).map_err(io("write"))?;
-        // Who has it is for people; on a full disk the claim holds without it.
+        // The process number is for people only; on a full disk the claim is valid without it.
         drop(write!(lock, "process {}", std::process::id()));
         Ok(Self { address: beside(path, ".address"), _lock: lock })
     }
 
-    /// Leaves the address of the endpoint beside the journal.
+    /// Writes the address of the API beside the journal.
     pub(crate) fn announce(&self, address: &str) -> Result<(), OpenError> {
         let io = |source| OpenError::Io { what: "write", path: self.address.clone(), source };
         let new = beside(&self.address, ".new");
@@ -63,12 +65,13 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        // Not there, or left behind: an address that answers nobody is recognised by whoever tries it.
+        // If this fails, there is no file, or it stays. A client that tries an old address gets no answer and so
+        // notices.
         drop(fs::remove_file(&self.address));
     }
 }
 
-/// The name of a file that belongs to the one at `path`.
+/// The name of a file that belongs to the file at `path`.
 pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
     let mut name = path.as_os_str().to_owned();
     name.push(suffix);

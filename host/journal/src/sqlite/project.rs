@@ -23,9 +23,10 @@ use crate::rows::StoredRun;
 use crate::store::{made, opens, revises};
 
 impl Insert<'_> {
-    /// The projection of a call holds what lists filter and order by; everything else is read from its events.
-    /// `opened` is where this batch opened the call. Without it the call has its row from an earlier batch, and only what changes is written anew.
-    /// `lived` says whether anything but its grant has changed: a grant may be taken back long after the call is over.
+    /// The projection of a call holds the columns by which lists filter and order; everything else is read from its
+    /// events. `opened` is the position at which this batch opened the call. Without it, the call has a row from an
+    /// earlier batch, and only the columns that can change are written. `lived` says whether anything other than the
+    /// call's grant has changed: a grant may be revoked long after the call is over.
     pub(super) fn call(
         &mut self,
         id: &RunId,
@@ -77,26 +78,28 @@ impl Insert<'_> {
         Ok(())
     }
 
-    /// A running total is one row, written once for all that a batch makes of it.
+    /// A running total is one row, written once for all changes in a batch.
     pub(super) fn total(&self, counter: &Counter, total: &Total) -> Result<(), ReadError> {
         let insert = "INSERT OR REPLACE INTO totals (counter, total) VALUES (?1, ?2)";
         Ok(self.execute(insert, (json(counter)?, json(total)?))?)
     }
 
-    /// A key is used once: what it has made never changes.
+    /// A key is used once, so the run that it created never changes.
     pub(super) fn made(&mut self, key: &Digest, made: &Made) -> rusqlite::Result<()> {
         let run = self.number(&made.run)?;
         let insert = "INSERT INTO made (key, run, asks) VALUES (?1, ?2, ?3)";
         self.execute(insert, (key.bytes(), run, made.asks.bytes()))
     }
 
-    /// A revision begins, from which rows of its call are read. It follows the row of its call.
+    /// A revision begins at this position, and list rows of its call are read from here on. The call's row must exist
+    /// already.
     pub(super) fn revision(&mut self, at: Position, id: &RunId, call: CallNumber) -> rusqlite::Result<()> {
         let run = self.number(id)?;
         self.execute("UPDATE calls SET since = ?3 WHERE run = ?1 AND call = ?2", (run, call, integer(at.0)))
     }
 
-    /// A decision is a row of its own, that never changes. It follows the row of its call and the revisions before it.
+    /// A decision has a row of its own, which never changes. The row is written after the row of its call and after the
+    /// revisions before the decision.
     pub(super) fn decision(
         &mut self,
         at: Position,
@@ -111,8 +114,8 @@ impl Insert<'_> {
         self.execute(insert, (integer(at.0), run, call, kind, reviewer))
     }
 
-    /// Once a call is over it is found by its words; nothing of it changes any more.
-    /// Not earlier, so no effect waits for it.
+    /// Writes the words by which a finished call is found; a finished call no longer changes. The words are not written
+    /// earlier, so that no effect waits for them.
     fn words(&self, position: i64, id: &RunId, run: &Run, call: &Call) -> Result<(), ReadError> {
         let task = read::run(self.connection(), id)?.map(|(_, task)| task).unwrap_or_default();
         let words: Vec<String> = words_of(call, run, &task).into_iter().collect();
@@ -120,7 +123,8 @@ impl Insert<'_> {
     }
 }
 
-/// Makes every projection anew from the events, in one transaction; the tables of calls themselves too, which may be of an older version.
+/// Makes every projection again from the events, in one transaction. The tables of calls are made again too, because
+/// they may be of an older version.
 pub(super) fn rebuild(connection: &mut Connection) -> Result<(), ReadError> {
     let transaction = connection.transaction()?;
     transaction.execute_batch(DROPPED)?;
@@ -136,18 +140,19 @@ pub(super) fn rebuild(connection: &mut Connection) -> Result<(), ReadError> {
     Ok(())
 }
 
-/// Folds one run's events through the gate's own `apply`, as the writer did when they were new, and replaces the run's projections.
-/// The subject holds one call at a time, so a call that is met again after another one is taken back out of the batch.
+/// Folds one run's events with the gate's own `apply`, as the writer did when the events were new, and writes the run's
+/// projections. The subject holds one call at a time, so a call that appears again after another call is taken from
+/// `calls`.
 fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<(), ReadError> {
     let damaged = |why: String| ReadError::Damaged(format!("run {id}: {why}"));
-    // Neither the journal's name nor a key plays a part in what events make of a run.
+    // The state that events lead to does not depend on the journal's name or on a key.
     let mut subject = Subject::new(JournalId(String::new()), id.clone(), EffectKey(String::new()));
     let (mut calls, mut opened) = (BTreeMap::<CallNumber, Call>::new(), HashMap::new());
     let select =
         format!("SELECT {EVENT_COLUMNS}, events.position, events.call FROM events WHERE run = ?1 ORDER BY seq");
     let mut statement = transaction.prepare_cached(&select)?;
     let mut rows = statement.query([number])?;
-    // Revisions, which decide nothing, and decisions.
+    // The revisions, without a decision (`None`), and the decisions.
     let (mut told, mut requested) = (Vec::new(), None);
     let mut before: Option<Recorded> = None;
     while let Some(row) = rows.next()? {

@@ -1,4 +1,4 @@
-//! Readers of a SQLite file; the writer never waits for them, nor they for it.
+//! Readers of a SQLite file. The writer and the readers never wait for each other.
 
 use std::path::PathBuf;
 
@@ -17,7 +17,7 @@ use crate::rows::StoredRun;
 use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
 use crate::store::{Load, Reader, Readers};
 
-/// About how many bytes of events one read brings into memory, however many were asked for; at least one event in any case.
+/// About how many bytes of events one read brings into memory, however many were asked for. At least one event is read.
 const READ_BYTES_MAX: usize = 4 << 20;
 
 /// Opens readers of one file.
@@ -30,7 +30,7 @@ impl SqliteReaders {
 }
 
 impl Readers for SqliteReaders {
-    /// Read-only for SQLite as well, so that no query of a reader can change the journal.
+    /// Read-only also for SQLite, so that no query of a reader can change the journal.
     fn reader(&self) -> Result<Box<dyn Reader>, ReadError> {
         Ok(Box::new(SqliteReader(connect(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY)?)))
     }
@@ -45,14 +45,14 @@ pub(super) fn run(connection: &Connection, run: &RunId) -> Result<Option<(Stored
     rows.next()?.map(|row| run_of(connection, row).map(|(_, state, task)| (state, task))).transpose()
 }
 
-/// One consequential call, folded from its own events.
-/// They are few, and an index finds them; the run's other events, of which there may be very many, are not read. The writer loads calls by this
-/// too, on its own connection: what a command is judged on is read in the same way as what people are shown.
+/// One consequential call, folded from its own events. An index finds these few events; the run's other events, which
+/// may be very many, are not read. The writer loads calls with this function too, on its own connection: commands are
+/// judged on the same state that people are shown.
 pub(super) fn call(connection: &Connection, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
     call_until(connection, run, call, Position(u64::MAX))
 }
 
-/// Its events before one of its run, oldest first.
+/// The events of a call with a number below `before` in its run, oldest first.
 pub(super) fn call_events(
     connection: &Connection,
     run: &RunId,
@@ -62,7 +62,7 @@ pub(super) fn call_events(
     events_of(connection, run, call, "seq <", before)
 }
 
-/// The call as it was right after the event at this place.
+/// The call as it was right after the event at this position.
 pub(super) fn call_until(
     connection: &Connection,
     run: &RunId,
@@ -80,7 +80,8 @@ pub(super) fn call_until(
     Ok(Some(folded))
 }
 
-/// The events of a call up to a bound or from one on, in order; both ways of counting give the same order within a run.
+/// The events of a call up to a bound or from a bound on, in order. The bound is a position or a number in the run;
+/// both give the same order within a run.
 pub(super) fn events_of(
     connection: &Connection,
     run: &RunId,
@@ -101,8 +102,8 @@ pub(super) fn events_of(
     Ok(events)
 }
 
-/// Selects runs for [`run_of`].
-/// A run comes with its first event, which alone says who asked for it and within which limits. `rest` is text of this program, never a client's.
+/// Selects runs for [`run_of`]. A run is read with its first event, because only that event holds the agent, the task
+/// and the limits. `rest` is text of this program, never a client's.
 fn select_runs(rest: &str) -> String {
     format!(
         "SELECT runs.id, {RUN_COLUMNS}, {EVENT_COLUMNS} \
@@ -110,7 +111,8 @@ fn select_runs(rest: &str) -> String {
     )
 }
 
-/// The run's id, its state and its task. A first event that does not create a run is refused as damage before its task is looked for.
+/// The run's id, its state and its task. If the first event does not create a run, the result is an error: the journal
+/// is damaged.
 fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, StoredRun, String), ReadError> {
     let id: String = row.get(0)?;
     let standing = Standing::read(row, 1)?;
@@ -128,7 +130,7 @@ pub(super) fn total(connection: &Connection, counter: &Counter) -> Result<Total,
     found.map_or_else(|| Ok(Total::default()), |found| serde_json::from_str(&found).map_err(damaged))
 }
 
-/// The run that the request of this key has made, if one has.
+/// The run that the request with this key created, if there is one.
 pub(super) fn made(connection: &Connection, key: &Digest) -> Result<Option<Made>, ReadError> {
     let select = "SELECT runs.id, made.asks FROM made JOIN runs ON runs.number = made.run WHERE made.key = ?1";
     let mut statement = connection.prepare_cached(select)?;
@@ -159,17 +161,17 @@ impl Load for SqliteReader {
 }
 
 impl Reader for SqliteReader {
-    /// Several statements of one read see one state of the journal.
+    /// All statements of one read see the same state of the journal.
     fn begin(&mut self) -> Result<(), ReadError> {
         Ok(self.0.prepare_cached("BEGIN")?.execute([]).map(drop)?)
     }
 
-    /// Ends the snapshot. One that stayed open would keep checkpoints from cutting the log, which would grow for as long.
+    /// Ends the snapshot. As long as a snapshot stays open, checkpoints cannot cut the log, and the log grows.
     fn end(&mut self) -> Result<(), ReadError> {
         Ok(self.0.prepare_cached("COMMIT")?.execute([]).map(drop)?)
     }
 
-    /// By the index of run and number, so that replay reads forward.
+    /// By the index of run and event number, so that replay reads forward.
     fn events(&mut self, run: &RunId, after: Seq, most: usize) -> Result<Events, ReadError> {
         let select = format!(
             "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
@@ -188,7 +190,7 @@ impl Reader for SqliteReader {
         Ok(Events { more: events.len() == most || bytes >= READ_BYTES_MAX, events })
     }
 
-    /// The cursor is an id, because ids sort by time and stay where they are while new runs arrive.
+    /// The cursor is an id: ids sort by time and do not change when new runs arrive.
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         let mut found = each_state(&filter.states, |state| {
             let mut wanted = Conditions::default();
@@ -231,14 +233,14 @@ impl Reader for SqliteReader {
         lists::grants(&self.0, filter)
     }
 
-    /// From the index of phases alone, as far as it is asked for: no event is read.
+    /// Reads only the index of phases, and at most `most` entries of it: no event is read.
     fn count_runs(&mut self, state: RunState, most: usize) -> Result<usize, ReadError> {
         let select = "SELECT count(*) FROM (SELECT 1 FROM runs WHERE phase = ?1 LIMIT ?2)";
         let found: i64 = self.0.prepare_cached(select)?.query_row((state.as_str(), limit(most)), |row| row.get(0))?;
         Ok(usize::try_from(found).unwrap_or(usize::MAX))
     }
 
-    /// By place: the order of commits over all runs.
+    /// By position, which is the order of commits over all runs.
     fn feed(&mut self, after: Position, most: usize) -> Result<Vec<Entry>, ReadError> {
         let select = format!(
             "SELECT {EVENT_COLUMNS}, events.position, runs.id FROM events JOIN runs ON runs.number = events.run \
@@ -257,13 +259,13 @@ impl Reader for SqliteReader {
         Ok(found)
     }
 
-    /// Where a listener begins who wants only what is new.
+    /// The position at which a listener begins if it wants only new events.
     fn last_position(&mut self) -> Result<Position, ReadError> {
         let last = self.0.prepare_cached("SELECT max(position) FROM events")?.query_row([], |row| row.get(0));
         Ok(Position(natural(last.map(|last: Option<i64>| last.unwrap_or(0))?)))
     }
 
-    /// From the two indices of deadlines; neither is scanned.
+    /// Uses the two indices of deadlines, without a scan.
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError> {
         let earliest = "SELECT min(at) FROM (SELECT min(deadline) AS at FROM calls WHERE deadline IS NOT NULL \
                         UNION ALL SELECT min(deadline) FROM runs WHERE deadline IS NOT NULL)";
@@ -271,7 +273,7 @@ impl Reader for SqliteReader {
         Ok(found.map(|at| Time(natural(at))))
     }
 
-    /// As many of each kind as are wanted in all, because the earliest may all be of one kind.
+    /// Reads up to `most` calls and up to `most` timers, because the earliest deadlines may all be of one kind.
     fn due(&mut self, now: Time, most: usize) -> Result<Vec<Due>, ReadError> {
         let calls = "SELECT calls.deadline, runs.id, calls.call FROM calls JOIN runs ON runs.number = calls.run \
                      WHERE calls.deadline <= ?1 ORDER BY calls.deadline LIMIT ?2";
@@ -291,7 +293,7 @@ impl Reader for SqliteReader {
         Ok(found.into_iter().take(most).map(|(_, due)| due).collect())
     }
 
-    /// None if the bytes were never put; that is for the caller to judge.
+    /// `None` if the bytes were never stored; the caller decides what that means.
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
         blob(&self.0, digest)
     }
@@ -313,7 +315,7 @@ impl Reader for SqliteReader {
         told::to_remind(&self.0, target, between, most)
     }
 
-    /// Lines are numbered within their run, and the numbers of dropped ones are not used again.
+    /// Lines are numbered within their run, and the numbers of dropped lines are not used again.
     fn log_lines(&mut self, run: &RunId, after: u64, most: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
         let select = "SELECT line, at, level, message FROM logs WHERE run = (SELECT number FROM runs WHERE id = ?1) \
                       AND line > ?2 ORDER BY line LIMIT ?3";

@@ -1,5 +1,5 @@
-//! Rows of lists. A row is read from the event of the call's current revision on, so its work does not grow with the history before. That both
-//! stores have the same rows is held by `tests/histories.rs`.
+//! Rows of lists. A row is read from the event on that began the call's current revision, so the work does not grow
+//! with the earlier history. `tests/histories.rs` checks that both stores give the same rows.
 
 use holdshort_gate::{Call, CallId, CallNumber, Counter, Event, Granted, Recorded, RunId, Time};
 use rusqlite::{Connection, Row};
@@ -14,19 +14,19 @@ use crate::rows::Position;
 /// The columns that [`Place::read`] reads, in its order.
 pub(super) const PLACE: &str = "runs.id, calls.call, calls.position, calls.since, calls.attempts, calls.editor";
 
-/// Where a call is, and what is left of the time before its current revision.
+/// The position of a call, and the values that remain from the time before its current revision.
 pub(super) struct Place {
     run: RunId,
     number: CallNumber,
     pub(super) position: Position,
-    /// The event of the current revision, if it is not the first.
+    /// The position of the event that began the current revision; `None` for the first revision.
     since: Option<Position>,
     attempts: u32,
     editor: Option<String>,
 }
 
 impl Place {
-    /// From the columns [`PLACE`], which begin at `first`.
+    /// Reads the columns [`PLACE`], which begin at `first`.
     pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         let since: Option<i64> = row.get(first + 3)?;
         Ok(Self {
@@ -44,7 +44,7 @@ impl Place {
     }
 }
 
-/// A call's row, its events and its run are written in one transaction, so a row without the others is damage.
+/// A call's row, its events and its run are written in one transaction, so a row without events or run is damage.
 pub(super) fn call_row(connection: &Connection, place: &Place) -> Result<CallRow, ReadError> {
     let call = match place.since {
         Some(since) => revised(connection, place, since)?,
@@ -54,8 +54,8 @@ pub(super) fn call_row(connection: &Connection, place: &Place) -> Result<CallRow
     Ok(CallRow::new(place.run.clone(), &state.run, place.position, &call))
 }
 
-/// The call as far as a row tells of it. A revision is a proposal of its own, and what was said of an earlier one counts no more;
-/// decisions and grants of the time before are left out.
+/// The call, as far as a row shows it. A revision is a proposal of its own, so votes on earlier revisions no longer
+/// count; decisions and grants from before the revision are left out.
 fn revised(connection: &Connection, place: &Place, since: Position) -> Result<Call, ReadError> {
     let mut events = events_of(connection, &place.run, place.number, "position >=", since.0)?.into_iter();
     let first = events.next().ok_or_else(|| place.damaged("has no such revision"))?;
@@ -81,7 +81,8 @@ fn written_at(connection: &Connection, at: Position) -> Result<Time, ReadError> 
     Ok(Time(natural(statement.query_row([integer(at.0)], |row| row.get(0))?)))
 }
 
-/// A decision on the revision whose event is at `since`. The event before it is read only where it tells who withdrew the call.
+/// A decision on the revision that began at `since`. The event before the decision is read only if it tells who
+/// cancelled the run.
 pub(super) fn decision_row(
     connection: &Connection,
     at: Position,
@@ -108,7 +109,8 @@ pub(super) fn decision_row(
     DecisionRow::new(at, event.at, deed, &then.event, call_row(connection, place)?).ok_or_else(damaged)
 }
 
-/// From its projection, which has all of it, and the id and the place of the call that it was made with.
+/// Reads a grant from its projection, which holds the whole grant, and from the id and position of the call with which
+/// the grant was made.
 pub(super) fn grant_row(connection: &Connection, row: &Row<'_>) -> Result<GrantRow, ReadError> {
     let (granted, id) = (row.get::<_, String>(0)?, CallId { run: RunId(row.get(1)?), call: row.get(2)? });
     let damaged = |error| ReadError::Damaged(format!("the grant {id}: {error}"));

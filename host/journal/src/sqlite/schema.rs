@@ -1,4 +1,4 @@
-//! The tables, and how an older file becomes a current one.
+//! The tables, and how an older file is brought to the current version.
 
 /// Marks the file as a Holdshort journal; SQLite keeps it in the file's header.
 pub(super) const APPLICATION_ID: i64 = 0x484f_4c44;
@@ -6,7 +6,8 @@ pub(super) const APPLICATION_ID: i64 = 0x484f_4c44;
 /// The version of the tables below; SQLite keeps it in the file's header too.
 pub(super) const VERSION: i64 = 1 + STEPS.len() as i64;
 
-/// The steps from each version of the file to the next, beginning with the first. A new file takes all of them; projections are made anew beside them.
+/// The steps from each version of the file to the next, beginning with version 1. A new file gets all of them.
+/// Projections need no steps, because they are made again.
 const STEPS: [&str; 1] = [super::told::TABLES];
 
 /// The steps that a file of `version` lacks.
@@ -14,7 +15,7 @@ pub(super) fn lacking(version: i64) -> impl Iterator<Item = &'static str> {
     STEPS.into_iter().skip(usize::try_from(version.saturating_sub(1)).unwrap_or(0))
 }
 
-/// The version of the projections. When it is raised, every projection is made anew when a journal is opened.
+/// The version of the projections. If this version is raised, opening a journal makes every projection again.
 pub(super) const PROJECTION: &str = "7";
 
 /// The tables of the first version ([`KEPT`]) and the present projections ([`PROJECTED`]).
@@ -64,14 +65,19 @@ CREATE TABLE logs (
 ) WITHOUT ROWID;
 ";
 
-/// Projections of calls, which are dropped and made anew when their version grows.
+/// Projections of calls, which are dropped and made again when their version grows.
 ///
-/// `names` are agents, capabilities and reviewers, by a number that is shorter. A call waits for `everybody`, or for nobody, but for its `exceptions`.
-/// `rank` is [`rank()`](crate::inbox::rank), computed where it is asked for, because only its index has to keep it.
-/// `deed` and `about` are the beginnings of the digests by which a call that waits is found; nothing once it is over.
-/// `since` is the place of the event of the current revision, where there is another than the first: a row is read from there on, however long the
-/// history before is; `attempts` and `editor` are what that history left. `decisions.since` is the same of the revision that was decided on.
-/// `made` are the runs that requests with a key have made. `grants` are of the calls at their positions. `words` finds calls that are over by theirs.
+/// `names` gives agents, capabilities and reviewers a number, which is shorter than the name.
+/// A call with `everybody` waits for all reviewers except its `exceptions`; any other call waits only for its
+/// `exceptions`.
+/// `rank` is [`rank()`](crate::inbox::rank), computed on reading, because only its index has to store it.
+/// `deed` and `about` are the beginnings of the digests by which a waiting call is found; they are empty once the call
+/// is over.
+/// `since` is the position of the event that began the current revision, if it is not the first. A row is read from
+/// there on, however long the earlier history is; `attempts` and `editor` keep what a row needs of that history.
+/// `decisions.since` is the same for the revision that was decided on.
+/// `made` has the runs that requests with a key created. `grants` has the grants of the calls at their positions.
+/// `words` finds finished calls by their words.
 pub(super) const PROJECTED: &str = "
 CREATE TABLE names (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE calls (
@@ -107,7 +113,7 @@ CREATE INDEX decisions_by_reviewer ON decisions (reviewer) WHERE reviewer IS NOT
 CREATE VIRTUAL TABLE words USING fts5 (text, content = '', columnsize = 0, detail = none, tokenize = 'ascii');
 ";
 
-/// Drops what [`PROJECTED`] makes, of whichever version.
+/// Drops the tables that [`PROJECTED`] makes, of any version.
 pub(super) const DROPPED: &str = "
 DROP TABLE IF EXISTS names;
 DROP TABLE IF EXISTS calls;

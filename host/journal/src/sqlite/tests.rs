@@ -1,4 +1,4 @@
-//! What only this room can see: under which settings the writer writes.
+//! Tests of what only this module can see: the settings with which the writer writes.
 
 use std::path::Path;
 
@@ -27,12 +27,12 @@ fn every_connection_that_writes_flushes_each_commit() {
     let again = open(&path).unwrap_or_else(|error| panic!("{error}")).store;
     assert_durable(again.connection(), "an old journal");
     assert_durable(&connect(&path, OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap(), "after a commit that failed");
-    // A plain connection, to see that the settings are not what SQLite does anyway.
+    // A plain connection, to show that these settings are not SQLite's defaults.
     let plain = Connection::open(Path::new(":memory:")).unwrap();
     assert_eq!(pragma(&plain, "journal_mode"), "Text(\"memory\")");
 }
 
-/// How often a statement was planned again while its limit was bound anew.
+/// How often a statement was planned again while other limits were bound to it.
 fn planned_again(connection: &Connection) -> i32 {
     let mut statement = connection.prepare("SELECT position FROM events WHERE run = ?1 ORDER BY seq LIMIT ?2").unwrap();
     for limit in 1..10 {
@@ -48,11 +48,11 @@ fn a_statement_is_planned_once() {
     let opened = open(&path).unwrap_or_else(|error| panic!("{error}"));
     let reader = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     assert_eq!((planned_again(opened.store.connection()), planned_again(&reader)), (0, 0));
-    // A plain connection, to see that this is not what SQLite does anyway.
+    // A plain connection, to show that this is not SQLite's default.
     assert!(planned_again(&Connection::open(&path).unwrap()) > 0);
 }
 
-/// However many calls wait, those that are like one are found by an index, and no more of them are read than are asked for.
+/// Even if many calls wait, an index finds the calls that are alike, and no more calls are read than were asked for.
 #[test]
 fn calls_that_are_alike_are_found_by_an_index() {
     let folder = tempfile::TempDir::new().unwrap();

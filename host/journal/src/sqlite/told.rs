@@ -1,4 +1,4 @@
-//! The notes in a SQLite file.
+//! The notes about notifications in a SQLite file.
 
 use holdshort_gate::{Call, CallNumber, CallState, RunId, Time};
 use rusqlite::{Connection, OptionalExtension, Row};
@@ -21,7 +21,8 @@ CREATE TABLE reminded (
 ) WITHOUT ROWID;
 ";
 
-/// Keeps a note. A reminder is kept only if its call still waits: the reminder of a decided call would stay for ever.
+/// Stores a note. A reminder is stored only if its call still waits, because the reminder of a decided call would stay
+/// for ever.
 pub(super) fn note(connection: &Connection, note: &Note) -> Result<(), ReadError> {
     match note {
         Note::Told { target, up_to } => {
@@ -53,13 +54,13 @@ pub(super) fn changed(connection: &Connection, run: Option<i64>, call: &Call) ->
     connection.prepare_cached(forget)?.execute((run, call.number, call.revision, held)).map(drop)
 }
 
-/// How far a target has got.
+/// The position up to which a target was notified.
 pub(super) fn told(connection: &Connection, target: &str) -> Result<Option<Position>, ReadError> {
     let mut statement = connection.prepare_cached("SELECT up_to FROM told WHERE target = ?1")?;
     Ok(statement.query_row([target], |row| Ok(Position(natural(row.get(0)?)))).optional()?)
 }
 
-/// By the index of deadlines, from now to the lead's end: neither what is later nor what is over is read.
+/// By the index of deadlines, between the two times: neither later nor past deadlines are read.
 pub(super) fn to_remind(
     connection: &Connection,
     target: &str,
@@ -73,7 +74,7 @@ pub(super) fn to_remind(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The index has the wanted order. `+calls.phase` keeps SQLite from reading every held call by the other index.
+/// The index gives the wanted order. `+calls.phase` keeps SQLite from reading every held call by the other index.
 pub(super) const TO_REMIND: &str = "SELECT runs.id, calls.call FROM calls JOIN runs ON runs.number = calls.run \
      WHERE calls.deadline > ?1 AND calls.deadline <= ?2 AND +calls.phase = ?5 AND NOT EXISTS \
      (SELECT 1 FROM reminded WHERE reminded.run = calls.run AND reminded.call = calls.call AND reminded.target = ?3) \

@@ -13,11 +13,11 @@ use crate::error::ReadError;
 use crate::rows::StoredRun;
 use crate::store::{Batch, Head, Load, Store, WriteError};
 
-/// The one writer.
+/// The one writer of the file.
 pub(crate) struct Sqlite {
     path: PathBuf,
     connection: Connection,
-    /// Whether a commit failed: what of it is visible may not be on disk, and what is on disk may not be visible.
+    /// Whether a commit failed. Then its visible data may be missing on disk, and its data on disk may be invisible.
     doubtful: bool,
 }
 
@@ -87,12 +87,12 @@ impl Sqlite {
 }
 
 impl Load for Sqlite {
-    /// Read on the writer's own connection, which sees the last commit and nothing that is under way.
+    /// Reads on the writer's own connection, which sees the last commit and no unfinished transaction.
     fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError> {
         Ok(read::run(&self.connection, run)?.map(|(state, _)| state))
     }
 
-    /// By index: the events of this one call, whatever else the run has done.
+    /// By index: only the events of this call are read.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
         read::call(&self.connection, run, call)
     }
@@ -111,8 +111,8 @@ impl Load for Sqlite {
 }
 
 impl Store for Sqlite {
-    /// The last event by its place. An empty journal begins at place 0 and at the beginning of time.
-    /// The end of the primary key, so that opening a large journal costs no more than opening a small one.
+    /// The last event by its position. The head of an empty journal is position 0 at time 0. The query reads the end of
+    /// the primary key, so opening a large journal costs no more than opening a small one.
     fn head(&mut self) -> Result<Head, ReadError> {
         let last = "SELECT position, at FROM events ORDER BY position DESC LIMIT 1";
         let head =
@@ -121,14 +121,14 @@ impl Store for Sqlite {
         Ok(head.unwrap_or(Head { position: 0, at: Time(0) }))
     }
 
-    /// One transaction for the whole batch: what people and the host look at never differs from the events beneath it.
+    /// One transaction for the whole batch, so that the projections never differ from the events.
     fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
         let first = batch.events.first().map(|entry| entry.position.0);
         self.transact(first, |transaction| Insert::new(transaction).batch(batch))
     }
 
-    /// Writes a page of noise, so that a disk that is still full says so before a command has to.
-    /// The row is replaced each time; it takes the same room however often this is asked.
+    /// Writes a page of random bytes, so that a disk that is still full is noticed before a command has to be written.
+    /// The row is replaced each time, so it does not take more space with each probe.
     fn probe(&mut self) -> Result<(), WriteError> {
         self.transact(None, |transaction| {
             let probe = "INSERT OR REPLACE INTO meta (key, value) VALUES ('probe', randomblob(4096))";

@@ -23,7 +23,7 @@ use holdshort_journal::{
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// When the clock of a world begins.
+/// The time at which a world's clock begins.
 pub const EPOCH: u64 = 1_767_225_600_000_000;
 
 /// Where a world's journal is kept.
@@ -33,7 +33,7 @@ pub enum Kept {
     InSqlite,
 }
 
-/// A clock that goes on by one microsecond each time it is read, and stands still while the test holds it.
+/// A clock that advances by one microsecond each time it is read, and stops while the test holds it.
 #[derive(Clone, Default)]
 pub struct TestClock(Arc<(AtomicU64, Mutex<()>)>);
 
@@ -52,12 +52,13 @@ impl TestClock {
         self.0.0.fetch_add(ms * 1_000, Ordering::SeqCst);
     }
 
-    /// The next time that it shows.
+    /// The next time that the clock shows.
     pub fn next(&self) -> Time {
         Time(self.0.0.load(Ordering::SeqCst))
     }
 
-    /// The writer asks for the time before it judges a command: it waits there until the guard goes, and meanwhile its queue fills.
+    /// Stops the clock. The writer asks for the time before it judges a command, so the writer waits until the guard is
+    /// dropped, and meanwhile its queue fills.
     pub fn hold(&self) -> MutexGuard<'_, ()> {
         self.0.1.lock().unwrap()
     }
@@ -71,12 +72,13 @@ impl TestClock {
     }
 }
 
-/// A folder in memory, if there is such: what lies there need not outlive a test, and thousands of histories would wait for a disk.
+/// A folder in memory, if the system has one: its files need not outlive a test, and thousands of histories would wait
+/// for a disk.
 pub fn scratch() -> TempDir {
     TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }
 
-/// A journal with what belongs to it. Derefs to the journal.
+/// A journal with its clock and its folder. Derefs to the journal.
 pub struct World {
     journal: Option<Journal>,
     pub clock: TestClock,
@@ -109,7 +111,7 @@ impl World {
         self.folder.as_ref().unwrap().path().join("journal.db")
     }
 
-    /// Closes the journal, lets `meanwhile` at the file, and opens it again.
+    /// Closes the journal, calls `meanwhile` with the file's path, and opens the journal again.
     pub fn reopened(mut self, meanwhile: impl FnOnce(&Path)) -> Self {
         self.close();
         meanwhile(&self.path());
@@ -134,17 +136,17 @@ impl World {
         self.deref().submit(run, call, Fence::None, command).await
     }
 
-    /// Hands over a command about a run; its answer may be awaited later.
+    /// Submits a command about a run; its answer may be awaited later.
     pub fn submit_now<C: Command>(&self, run: &RunId, command: C) -> Submitted<C::Out> {
         self.deref().submit(run, None, Fence::None, command)
     }
 
-    /// The same, about one of its calls.
+    /// Submits a command about one of the run's calls.
     pub fn submit_at<C: Command>(&self, run: &RunId, call: CallNumber, command: C) -> Submitted<C::Out> {
         self.deref().submit(run, Some(call), Fence::None, command)
     }
 
-    /// The same, by someone who drives the run.
+    /// Submits a command of a task that drives the run.
     pub fn submit_fenced<C: Command>(&self, run: &RunId, fence: Fence, command: C) -> Submitted<C::Out> {
         self.deref().submit(run, None, fence, command)
     }
@@ -155,7 +157,7 @@ impl World {
         id
     }
 
-    /// A new run whose first call holds short.
+    /// A new run whose first call is held.
     pub async fn held(&self, run: &str, proposal: Proposal) -> RunId {
         let id = self.create(run).await;
         let _ = self.submit(&id, None, hold(1, proposal)).await.unwrap();
@@ -174,7 +176,7 @@ impl World {
         self.call(run, call).await.phase.state().as_str()
     }
 
-    /// A decision on what is current now.
+    /// A decision on the current revision.
     pub async fn decide(
         &self,
         run: &RunId,
@@ -245,7 +247,7 @@ pub fn action(text: &str) -> Action {
     Action::new(Digest::of(b"component"), capability, &ty, &json!({ "text": text })).unwrap()
 }
 
-/// A call that moves money.
+/// A call that pays money.
 pub fn paying(cents: u64) -> Proposal {
     let fields = vec![("minor-units".into(), WitType::U64), ("currency".into(), WitType::String)];
     let text = || Some(Box::new(WitType::String));
@@ -316,7 +318,7 @@ pub fn is_held(call: &Call) -> bool {
     call.phase == Phase::Held
 }
 
-/// Stands for a connector: it takes nothing but an authority whose start is on disk.
+/// Stands for a connector: it accepts only an authority, whose start is on disk.
 pub fn perform(authorized: holdshort_journal::Authorized) -> String {
     authorized.key().to_string()
 }

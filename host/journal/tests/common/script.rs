@@ -53,7 +53,7 @@ pub enum Step {
         reviewer: &'static str,
         clearance: Digest,
     },
-    /// Alice approves it, and has more like it cleared.
+    /// Alice approves the call and makes a grant.
     Grant {
         call: CallNumber,
         clearance: Digest,
@@ -118,10 +118,10 @@ pub enum Step {
     Blob(u64),
 }
 
-/// What came of a step, in words that do not depend on the journal's secret.
+/// The outcome of a step, in words that do not depend on the journal's secret.
 pub type Answer = Pin<Box<dyn Future<Output = String>>>;
 
-/// Hands a step to the journal; the answer may be awaited later.
+/// Submits a step to the journal; the answer may be awaited later.
 pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
     let finish = |call, attempt, outcome| said(journal, run, Some(call), Finish { attempt, outcome, evidence: None });
     let end = |end| said(journal, run, None, EndRun(end));
@@ -218,7 +218,7 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
     }
 }
 
-/// What the held calls of a history are about: as different as lists can tell apart.
+/// The proposals of a history. They differ in everything that lists can distinguish.
 pub fn varied(call: CallNumber, quorum: u32, expires_at: Option<Time>) -> Proposal {
     let mut proposal = requiring(quorum, expires_at);
     proposal.consequence =
@@ -254,7 +254,7 @@ where
     Box::pin(async move { format!("{:?}", submitted.await) })
 }
 
-/// What a run does in a hand-written history: steps with the run's name, and pauses in between.
+/// Plays a hand-written history: steps with the run's name, and pauses in between.
 pub async fn play(world: &World, steps: &[(&str, Step)]) {
     for (run, step) in steps {
         world.clock.pass_ms(1);
@@ -279,7 +279,7 @@ impl Dice {
         choices[usize::try_from(self.below(choices.len() as u64)).unwrap()].clone()
     }
 
-    /// A step that fits where the run stands, mostly.
+    /// A step that usually fits the state of the run.
     pub fn step(&mut self, run: Option<&Run>, call: Option<&Call>, now: Time) -> Step {
         let Some(run) = run else { return Step::Create };
         match self.below(60) {
@@ -370,7 +370,7 @@ impl Dice {
         }
     }
 
-    /// Any step at all, most of them illegal just now.
+    /// Any step, in most cases an illegal one.
     fn any(&mut self, run: &Run, call: Option<&Call>, now: Time) -> Step {
         let number = call.map_or(1, |call| call.number);
         let clearance = call.and_then(|call| call.clearance).unwrap_or(Digest::of(b"none"));
@@ -385,7 +385,7 @@ impl Dice {
             Step::Respond { call: number, clearance },
             Step::Expire(number),
             Step::Revoke(number),
-            // Of a call that was over long ago.
+            // A grant of a call that was over long ago.
             Step::Revoke(1),
             Step::Start(number),
             Step::Happened { call: number, attempt: 7 },
@@ -412,7 +412,7 @@ pub struct Shown {
     pub same: Vec<(CallId, Vec<CallId>)>,
 }
 
-/// Every total that a history of these runs could have, on the days that it could be written on.
+/// Every total that a history of these runs could have, for all days on which the history could be written.
 pub fn counters_of(runs: &[RunId]) -> Vec<Counter> {
     let day = u32::try_from(super::EPOCH / 86_400_000_000).unwrap();
     let mut scopes: Vec<Scope> = runs.iter().cloned().map(Scope::Run).collect();
@@ -425,7 +425,7 @@ pub fn counters_of(runs: &[RunId]) -> Vec<Counter> {
     scopes.into_iter().flat_map(of).collect()
 }
 
-/// The filters that every list is asked with.
+/// The filters with which every list is read.
 fn run_filters(runs: &[RunId]) -> Vec<RunFilter> {
     let mut filters = vec![all_runs(), RunFilter { limit: 2, ..all_runs() }];
     filters.extend(RunState::ALL.map(|phase| RunFilter { states: vec![phase], ..all_runs() }));
@@ -508,7 +508,7 @@ fn decision_filters(runs: &[RunId], last: Position) -> Vec<DecisionFilter> {
     filters
 }
 
-/// Of all grants; of those that stand early, late or never; of others' and of other capabilities; by pages.
+/// Filters for all grants; for grants valid early, late or never; for other agents and capabilities; and by pages.
 pub fn grant_filters(last: Position) -> Vec<GrantFilter> {
     let all = || GrantFilter { standing_at: None, agent: None, capability: None, before: None, limit: usize::MAX };
     let mut filters = vec![all(), GrantFilter { limit: 2, ..all() }];
@@ -521,7 +521,7 @@ pub fn grant_filters(last: Position) -> Vec<GrantFilter> {
     filters
 }
 
-/// Stands in a rank for no deadline.
+/// Stands for no deadline in a rank.
 const NO_DEADLINE: u64 = (1 << 61) - 1;
 
 /// The rank of a call, as a reader of the documentation would write it.
@@ -580,7 +580,7 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
     }
     for now in [0, super::EPOCH, super::EPOCH + 100_000, u64::MAX >> 1] {
         let due = journal.due(Time(now), usize::MAX).await.unwrap();
-        // Which of two that are due at the same time comes first is nobody's business.
+        // The order of two entries that are due at the same time is not specified.
         let mut due: Vec<String> = due.iter().map(|due| format!("{due:?}")).collect();
         due.sort();
         shown.due.push(due);
@@ -588,7 +588,7 @@ pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
     shown
 }
 
-/// Fails at the first line in which two pictures differ; a whole picture is thousands of lines.
+/// Fails at the first line in which two results differ; a whole result has thousands of lines.
 pub fn same(found: &Shown, expected: &Shown, what: &str) {
     if found != expected {
         let (found, expected) = (format!("{found:#?}"), format!("{expected:#?}"));
@@ -611,11 +611,11 @@ async fn paged_feed(journal: &Journal) -> Vec<Entry> {
     }
 }
 
-/// What the lists must show, made from nothing but the events.
+/// What the lists must show, made from the events alone.
 #[derive(Default)]
 pub struct Model(BTreeMap<RunId, ModelRun>, Recount);
 
-/// Since when a call has been one of those that totals are of, without a break.
+/// Since when, without a break, totals have counted a call.
 type Recount = BTreeMap<(RunId, CallNumber), Time>;
 
 type ModelDecision = (Position, Time, Option<String>, DecisionKind, Option<String>, Call);
@@ -626,9 +626,9 @@ struct ModelRun {
     last_seq: u64,
     updated_at: Time,
     calls: BTreeMap<CallNumber, (Position, Call)>,
-    /// Each decision with its call as it was right after it.
+    /// Each decision, with the call as it was right after the decision.
     decided: Vec<ModelDecision>,
-    /// The event before, as far as it says who ended the run.
+    /// The previous event, as far as it says who cancelled the run.
     cancelled: Option<(String, Option<String>)>,
 }
 
@@ -641,7 +641,8 @@ impl Model {
         model
     }
 
-    /// A total, counted from nothing: calls that were cleared or approved and may have happened, with the money of [`paying`].
+    /// A total, counted again from the start: the calls that were cleared or approved and may have happened, with the
+    /// money of [`paying`].
     pub fn recount(&self, Counter { scope, capability }: &Counter) -> Total {
         let mut total = Total::default();
         for ((id, number), since) in &self.1 {
@@ -665,7 +666,8 @@ impl Model {
         total
     }
 
-    /// What policy went by is what it was when it was written: nothing that it cleared can have been cleared twice over.
+    /// The totals that policy used are the totals at the time of writing, so nothing was cleared twice on the same
+    /// total.
     fn check_verdict(&self, event: &Event, at: Time) {
         if let Event::CallCleared { proposal, .. } = event {
             if let Some(CallId { run, call }) = &proposal.policy.grant {
@@ -684,7 +686,8 @@ impl Model {
         }
     }
 
-    /// The other calls that wait and do the same, by comparing each with each. None of these names what it is about.
+    /// The other waiting calls with the same effect, found by comparing every call with every other. No call here names
+    /// a subject.
     fn like(&self, id: &CallId, proposal: &Proposal) -> Vec<CallId> {
         let deed = |action: &Action| {
             let mut arguments = action.arguments().clone();
@@ -697,7 +700,7 @@ impl Model {
         ids.filter(|other| other != id).collect()
     }
 
-    /// What is put to people lists what waits beside it, and nothing else.
+    /// A held call lists exactly the calls that wait beside it.
     fn check_beside(&self, run: &RunId, event: &Event) {
         #[allow(clippy::wildcard_enum_match_arm, reason = "the others put nothing to people")]
         let (call, proposal) = match event {
@@ -814,7 +817,7 @@ impl Model {
         rows
     }
 
-    /// Whether a call is somebody's to look at, by asking what would come of what they can do.
+    /// Whether a call waits for this reviewer, found by trying what the reviewer can do.
     fn waits_for(&self, row: &CallRow, name: &str) -> bool {
         let kept = &self.0[&row.run];
         let (_, call) = &kept.calls[&row.call];
@@ -823,7 +826,7 @@ impl Model {
             Reviewers::Any => true,
             Reviewers::Named(names) => names.contains(&name.to_owned()),
         };
-        // Whoever settles what is in doubt may be of any stage.
+        // A reviewer of any stage may resolve a doubt.
         let stages = requirement
             .stages
             .iter()
@@ -954,7 +957,7 @@ impl Model {
     }
 }
 
-/// Whether something may come of it still.
+/// Whether an effect or an answer of the call may still come.
 fn is_open(call: &Call) -> bool {
     ["held", "cleared", "approved", "started", "in-doubt"].contains(&call.phase.state().as_str())
 }
@@ -1042,7 +1045,7 @@ pub fn is_unwritten(answer: &str) -> bool {
     ["NotWritten", "Unknown(\""].iter().any(|word| answer.starts_with(&format!("Err({word}")))
 }
 
-/// Only refusals are expected of a store that works.
+/// The refusal in an error. A store that works gives no other error.
 pub fn refused(error: &SubmitError) -> &holdshort_gate::Refused {
     match error {
         SubmitError::Refused(why) => why,

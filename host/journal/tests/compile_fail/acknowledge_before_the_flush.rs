@@ -1,4 +1,4 @@
-//! A decision is acknowledged with the proof that it is on disk, not with what it would lead to.
+//! A decision is acknowledged only with the proof that it is on disk, not with its expected result.
 use holdshort_gate::Command;
 use holdshort_gate::command::{Decide, DecisionOutcome};
 use holdshort_gate::{Subject, Time};

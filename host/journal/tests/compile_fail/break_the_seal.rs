@@ -1,4 +1,4 @@
-//! And the seal cannot be put on from outside.
+//! Code outside the gate cannot implement the sealing trait.
 struct ClearEverything;
 
 impl holdshort_gate::command::sealed::Sealed for ClearEverything {}

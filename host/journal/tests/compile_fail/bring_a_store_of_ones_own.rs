@@ -1,4 +1,4 @@
-//! A store that only says that it has flushed could be brought along: the stores are the journal's own.
+//! Another store could say that it has flushed without flushing, so only the journal's own stores can be used.
 use holdshort_journal::store::Store;
 
 fn main() {}

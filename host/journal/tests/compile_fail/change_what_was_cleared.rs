@@ -1,4 +1,4 @@
-//! What was cleared is what is performed: nothing in an authority can be changed on the way.
+//! The cleared action is the performed action: nothing in an authority can be changed in between.
 use holdshort_gate::Action;
 use holdshort_journal::Authorized;
 

@@ -1,4 +1,4 @@
-//! Only the journal says that something is on disk.
+//! Only the journal can make the proof that something is on disk.
 use holdshort_gate::Permit;
 use holdshort_journal::{Authorized, Flushed};
 

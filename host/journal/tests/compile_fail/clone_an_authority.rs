@@ -1,4 +1,4 @@
-//! One start, one attempt: an authority is not copied.
+//! One start, one attempt: an authority cannot be copied.
 use holdshort_journal::Authorized;
 
 fn perform(_: Authorized) {}

@@ -1,4 +1,4 @@
-//! There is no authority to begin with.
+//! An authority has no default value.
 use holdshort_journal::Authorized;
 
 fn main() {

@@ -1,4 +1,4 @@
-//! A permit is not yet an authority, and outside the journal nothing makes it one.
+//! A permit is not yet an authority, and only the journal can turn it into one.
 use holdshort_gate::Permit;
 use holdshort_journal::{Authorized, Flushed};
 

@@ -1,4 +1,4 @@
-//! What may happen to a call is said in the gate alone: a command of one's own could yield anything.
+//! Only the gate defines commands: a command of other code could produce any event.
 use holdshort_gate::{Command, Event, Refused, Subject, Time};
 
 struct ClearEverything;

@@ -1,4 +1,4 @@
-//! A permit comes out of a legal start and from nowhere else.
+//! Only a legal start makes a permit.
 use holdshort_gate::{Action, Digest, EffectKey, Permit, RunId, Time};
 
 fn make(action: Action, clearance: Digest) -> Permit {

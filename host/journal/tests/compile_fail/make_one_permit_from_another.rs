@@ -1,4 +1,4 @@
-//! A permit for one call is not turned into one for another.
+//! A permit for one call cannot be turned into a permit for another call.
 use holdshort_gate::Permit;
 
 fn another(permit: Permit) -> Permit {

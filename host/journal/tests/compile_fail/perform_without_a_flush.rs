@@ -1,4 +1,4 @@
-//! A connector that is given a permit whose start is not known to be on disk does not perform.
+//! A connector does not accept a permit without the proof that its start is on disk.
 use holdshort_gate::Permit;
 use holdshort_journal::Authorized;
 

@@ -1,4 +1,4 @@
-//! A permit is never read back from anywhere.
+//! A permit cannot be read back from storage.
 use holdshort_gate::Permit;
 
 fn main() {

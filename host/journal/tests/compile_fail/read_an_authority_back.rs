@@ -1,4 +1,4 @@
-//! An authority is never read back from anywhere.
+//! An authority cannot be read back from storage.
 use holdshort_journal::Authorized;
 
 fn main() {

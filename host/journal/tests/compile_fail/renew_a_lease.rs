@@ -1,4 +1,4 @@
-//! Leave to drive a run is taken from the journal, not taken back by hand from whoever has it now.
+//! The right to drive a run comes from the journal; a task cannot change a lease to get the right back.
 use holdshort_journal::Lease;
 
 fn renew(lease: &mut Lease) {

@@ -1,4 +1,4 @@
-//! An authority can be looked into, not taken apart.
+//! The permit in an authority can be read but not taken out.
 use holdshort_gate::Permit;
 use holdshort_journal::Authorized;
 

@@ -1,4 +1,4 @@
-//! One start, one attempt: an authority is used up.
+//! One start, one attempt: performing uses up the authority.
 use holdshort_journal::Authorized;
 
 fn perform(_: Authorized) {}

@@ -1,4 +1,4 @@
-//! Nor is it written down, to be used later or elsewhere.
+//! An authority cannot be written down, to be used later or elsewhere.
 use holdshort_journal::Authorized;
 
 fn keep(authorized: Authorized) -> String {

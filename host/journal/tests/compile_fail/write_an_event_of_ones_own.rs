@@ -1,4 +1,4 @@
-//! An event is written as what follows from a command, never by itself.
+//! An event is written only as the result of a command, never by itself.
 use holdshort_gate::{Event, RunId};
 use holdshort_journal::{Fence, Journal};
 

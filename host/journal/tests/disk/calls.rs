@@ -1,6 +1,7 @@
-//! The C library's functions that change files, replaced for this executable. Each does what the real one does, by its system call, and notes it.
+//! The C library's functions that change files, replaced for this executable. Each function does what the real one
+//! does, by its system call, and records it.
 //!
-//! The list of what is watched stays locked meanwhile, so that the notes have the order of what happened.
+//! The list of watched folders stays locked meanwhile, so that the records are in the order of the calls.
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_uint, c_void};
 use std::hint::black_box;
@@ -10,12 +11,12 @@ use std::sync::MutexGuard;
 
 use crate::{All, Op, Opened, all};
 
-/// Has the linker take this file in, before the C library.
+/// Makes the linker use the functions of this file instead of those of the C library.
 pub(crate) fn stand_in() {
     black_box((open as *const (), write as *const (), fsync as *const (), rename as *const ()));
 }
 
-/// A path of the caller's as a whole path.
+/// The caller's path as an absolute path.
 ///
 /// # Safety
 ///
@@ -26,7 +27,8 @@ unsafe fn path_of(path: *const c_char) -> Option<PathBuf> {
     std::path::absolute(OsStr::from_bytes(path.to_bytes())).ok()
 }
 
-/// Everything, if the descriptor is watched. Nobody waits here for a write into some pipe.
+/// The locked list, if the descriptor is watched. For other descriptors, such as a pipe, the lock is not held during a
+/// write.
 fn watching(descriptor: c_int) -> Option<MutexGuard<'static, Option<All>>> {
     let all = all();
     all.as_ref().is_some_and(|all| all.descriptors.contains_key(&descriptor)).then_some(all)
@@ -36,7 +38,7 @@ fn ok(result: c_long) -> bool {
     result >= 0
 }
 
-/// The third argument is there or not; both calling conventions of Linux pass it like any other.
+/// The third argument may be absent. Both calling conventions of Linux pass it like any other argument.
 ///
 /// # Safety
 ///
@@ -101,7 +103,7 @@ pub unsafe extern "C" fn write(descriptor: c_int, bytes: *const c_void, count: u
     // SAFETY: the caller's own arguments.
     let written = unsafe { libc::syscall(libc::SYS_write, descriptor, bytes, count) };
     if let (Some(all), true) = (all.as_mut().and_then(|all| all.as_mut()), ok(written)) {
-        // SAFETY: so many bytes were read from there just now.
+        // SAFETY: the system call has just read so many bytes from there.
         all.on(descriptor, |opened| unsafe { wrote(opened, bytes, written, at) });
     }
     written as isize
@@ -116,7 +118,7 @@ pub unsafe extern "C" fn pwrite(descriptor: c_int, bytes: *const c_void, count: 
     // SAFETY: the caller's own arguments.
     let written = unsafe { libc::syscall(libc::SYS_pwrite64, descriptor, bytes, count, at) };
     if let (Some(all), true) = (all.as_mut().and_then(|all| all.as_mut()), ok(written)) {
-        // SAFETY: so many bytes were read from there just now.
+        // SAFETY: the system call has just read so many bytes from there.
         all.on(descriptor, |opened| unsafe { wrote(opened, bytes, written, at) });
     }
     written as isize
@@ -169,7 +171,7 @@ pub unsafe extern "C" fn ftruncate64(descriptor: c_int, len: i64) -> c_int {
     unsafe { ftruncate(descriptor, len) }
 }
 
-/// A file that is watched is not really flushed.
+/// A watched file is not really flushed.
 ///
 /// # Safety
 ///

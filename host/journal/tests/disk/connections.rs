@@ -9,7 +9,7 @@ use rusqlite::ffi;
 
 use crate::all;
 
-/// Has SQLite call [`connected`] for every connection of this process.
+/// Makes SQLite call [`connected`] for every connection of this process.
 pub(crate) fn stand_in() {
     static ONCE: Once = Once::new();
     // SAFETY: the function lives as long as the process, and no connection is being opened yet.
@@ -43,7 +43,7 @@ unsafe extern "C" fn connected(
     }
 }
 
-/// Passes over each attempt to set `synchronous`; everything else is as it was.
+/// Ignores each attempt to set `synchronous`; other settings are not changed.
 unsafe extern "C" fn keep_synchronous(
     _: *mut c_void,
     action: c_int,

@@ -1,8 +1,10 @@
-//! Writes down, in order, what this process asks of the file system beneath a folder: what is written, cut, made, removed and flushed.
+//! Records, in order, what this process asks of the file system beneath a folder: what is written, resized, created,
+//! removed and flushed.
 //!
-//! The C library's own functions are replaced within the test's executable, so that nothing is changed in SQLite or in the code that is tested,
-//! and nothing that they do gets past: a VFS of SQLite's would not see the folders and files that the journal makes by itself.
-//! Flushes are written down and not done: whether the real disk has the bytes does not matter to a test that makes up its own.
+//! The C library's functions are replaced within the test's executable. So neither SQLite nor the tested code is
+//! changed, and every call is recorded: a VFS of SQLite would not see the folders and files that the journal creates by
+//! itself. Flushes are recorded and not performed, because a test that makes up its own disk does not need the bytes on
+//! the real one.
 #![cfg(target_os = "linux")]
 
 mod calls;
@@ -13,45 +15,45 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A file as long as anybody has it, whatever its name.
+/// A number for a file as long as it is in use, whatever its name.
 pub type File = u64;
 
-/// One thing that was asked of the file system.
+/// One request to the file system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Op {
-    /// A file that was there before the recording was opened.
+    /// A file that existed before the recording was opened.
     Found {
         /// Its name.
         path: PathBuf,
-        /// What it is called from here on.
+        /// Its number from here on.
         file: File,
     },
     /// A new file, empty.
     Make {
         /// Its name.
         path: PathBuf,
-        /// What it is called from here on.
+        /// Its number from here on.
         file: File,
     },
     /// Bytes were written.
     Write {
-        /// Into this file.
+        /// The file.
         file: File,
-        /// From this byte on.
+        /// The place of the first byte.
         at: u64,
-        /// These.
+        /// The bytes.
         bytes: Vec<u8>,
     },
-    /// The file was cut, or grew by zeros.
+    /// The file was shortened, or was extended by zeros.
     Resize {
-        /// This file.
+        /// The file.
         file: File,
-        /// Its bytes from now on.
+        /// Its size from now on.
         len: u64,
     },
     /// `fsync` of a file returned.
     Sync {
-        /// This file.
+        /// The file.
         file: File,
     },
     /// A new folder.
@@ -66,28 +68,28 @@ pub enum Op {
     },
     /// A name was removed.
     Remove {
-        /// This one.
+        /// The name.
         path: PathBuf,
     },
     /// A file was given another name.
     Rename {
-        /// What it was called.
+        /// The old name.
         from: PathBuf,
-        /// What it is called now.
+        /// The new name.
         to: PathBuf,
     },
-    /// The test says that something has been acknowledged.
+    /// The test notes that the thing with this number has been acknowledged.
     Mark(u64),
 }
 
-/// A folder that is watched until this goes.
+/// A watched folder. Dropping the value ends the watch.
 #[derive(Debug)]
 pub struct Disk(PathBuf);
 
-/// What is known of one watched folder.
+/// What is known about one watched folder.
 struct Watched {
     root: PathBuf,
-    /// SQL that each new SQLite connection to a file beneath the folder begins with.
+    /// SQL that each new SQLite connection to a file beneath the folder runs first.
     connections: Option<String>,
     ops: Vec<Op>,
     names: HashMap<PathBuf, File>,
@@ -114,10 +116,11 @@ fn all() -> MutexGuard<'static, Option<All>> {
 }
 
 impl Disk {
-    /// Writes down what happens beneath `root` from now on.
+    /// Records what happens beneath `root` from now on.
     ///
-    /// With `synchronous`, such as `OFF`, each SQLite connection to a file there begins with that setting, and what it asks for itself is passed over:
-    /// so the tested code runs as it is, only without its flushes. `checkpoint_pages` is how long SQLite's log grows before it is copied back.
+    /// With `synchronous`, such as `OFF`, each SQLite connection to a file there begins with that setting, and the
+    /// connection's own setting is ignored: the tested code runs unchanged, only without its flushes.
+    /// `checkpoint_pages` is the length of SQLite's log at which the log is copied back.
     pub fn watch(root: &Path, synchronous: Option<&str>, checkpoint_pages: Option<u32>) -> Self {
         calls::stand_in();
         connections::stand_in();
@@ -131,19 +134,19 @@ impl Disk {
         Self(root)
     }
 
-    /// The watched folder, without links on the way.
+    /// The watched folder, with links resolved.
     pub fn root(&self) -> &Path {
         &self.0
     }
 
-    /// Writes down that what goes by this number has been acknowledged by now.
+    /// Records that the thing with this number has been acknowledged by now.
     pub fn mark(&self, number: u64) {
         if let Some(watched) = all().as_mut().and_then(|all| all.above(&self.0)) {
             watched.ops.push(Op::Mark(number));
         }
     }
 
-    /// Stops watching, and hands over what was asked.
+    /// Ends the watch and returns the recorded requests.
     pub fn ops(self) -> Vec<Op> {
         all().as_mut().and_then(|all| all.above(&self.0)).map_or_else(Vec::new, |it| std::mem::take(&mut it.ops))
     }
@@ -159,12 +162,12 @@ impl Drop for Disk {
 }
 
 impl All {
-    /// What is watched and holds `path`.
+    /// The watched folder that contains `path`.
     fn above(&mut self, path: &Path) -> Option<&mut Watched> {
         self.watched.iter_mut().find(|watched| path.starts_with(&watched.root))
     }
 
-    /// Notes what `op` makes of the file or folder that `descriptor` stands for, before anybody else can note anything.
+    /// Records what `op` makes of the file or folder of `descriptor`, before anything else can be recorded.
     fn on(&mut self, descriptor: i32, op: impl FnOnce(&Opened) -> Option<Op>) {
         if let Some((root, opened)) = self.descriptors.get(&descriptor)
             && let Some(watched) = self.watched.iter_mut().find(|watched| watched.root == *root)
@@ -175,7 +178,7 @@ impl All {
 }
 
 impl Watched {
-    /// The number of the file at `path`, and whether it was known; else it is a new one.
+    /// The number of the file at `path`, and whether the file was known; an unknown file gets a new number.
     fn file(&mut self, path: &Path) -> (File, bool) {
         if let Some(file) = self.names.get(path) {
             return (*file, true);

@@ -1,7 +1,8 @@
-//! What a disk may hold after a power loss, made from what was asked of it until then.
+//! What a disk may hold after a power loss, made from the requests to the disk up to then.
 //!
-//! A file's bytes and size are safe once the file was flushed, a name once its folder was. Of the rest anything may be there: a disk and its file system
-//! write in the order that suits them, sector by sector. An older write that wins over a newer one of the same sector is the newer one missing.
+//! A file's bytes and size are safe once the file was flushed, and a name is safe once its folder was flushed. Of all
+//! other changes, any part may be on the disk: a disk and its file system write sectors in any order. If an older write
+//! to a sector wins over a newer one, that is the same as a missing newer write.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -11,7 +12,7 @@ use holdshort_test_disk::{File, Op};
 
 use crate::common::script::Dice;
 
-/// What a disk writes whole or not at all.
+/// The unit that a disk writes completely or not at all.
 const SECTOR: u64 = 512;
 
 /// Which of the unsafe changes have reached the disk.
@@ -23,15 +24,15 @@ pub(crate) enum Hand {
     Everything,
     /// For each sector, size and name a coin is flipped.
     Coins,
-    /// All until some sector in the middle of a write, none after it.
+    /// All changes until a sector in the middle of a write, and none after it.
     Prefix,
-    /// Of each file and folder the last change alone.
+    /// Only the last change of each file and folder.
     Last,
-    /// All but the first of each file and folder.
+    /// All changes except the first of each file and folder.
     ButFirst,
-    /// All of some files and folders, nothing of the others.
+    /// All changes of some files and folders, and none of the others.
     SomeFiles,
-    /// The names and sizes, and other bytes than the written ones where a file grew.
+    /// The names and sizes; where a file grew, the bytes are not those that were written.
     Sizes,
 }
 
@@ -46,10 +47,10 @@ pub(crate) const HANDS: [Hand; 8] = [
     Hand::Everything,
 ];
 
-/// Names beneath a folder with what they stand for; a folder has no bytes.
+/// Names beneath a folder with their contents; a folder has no bytes.
 pub(crate) type Tree = BTreeMap<PathBuf, Option<Vec<u8>>>;
 
-/// The files that lie beneath `root` now.
+/// The files that are beneath `root` now.
 pub(crate) fn tree(root: &Path) -> Tree {
     let mut found = Tree::new();
     let mut folders = vec![root.to_path_buf()];
@@ -66,7 +67,7 @@ pub(crate) fn tree(root: &Path) -> Tree {
     found
 }
 
-/// Lays `tree` of the folder `old` down in the folder `new`.
+/// Writes `tree` of the folder `old` into the folder `new`.
 pub(crate) fn lay_down(tree: &Tree, old: &Path, new: &Path) {
     for (path, bytes) in tree {
         let path = new.join(path.strip_prefix(old).unwrap());
@@ -102,24 +103,24 @@ struct Content {
     changes: Vec<Change>,
 }
 
-/// A disk at some moment: what is safe, and what is under way.
+/// A disk at some moment: the safe contents, and the changes that are not safe yet.
 #[derive(Clone)]
 pub(crate) struct Remains {
     found: Tree,
     names: BTreeMap<PathBuf, Named>,
     files: HashMap<File, Content>,
-    /// By folder.
+    /// The renamings, by folder.
     renamings: BTreeMap<PathBuf, Vec<Renaming>>,
 }
 
 impl Remains {
-    /// A disk that holds `found`, safely.
+    /// A disk that holds `found` safely.
     pub(crate) fn new(found: Tree) -> Self {
         let names = found.iter().filter(|(_, bytes)| bytes.is_none()).map(|(path, _)| (path.clone(), Named::Folder));
         Self { names: names.collect(), found, files: HashMap::new(), renamings: BTreeMap::new() }
     }
 
-    /// One thing more is asked of it.
+    /// Adds one more request.
     pub(crate) fn ask(&mut self, op: &Op) {
         match op {
             Op::Found { path, file } => {
@@ -148,7 +149,8 @@ impl Remains {
         }
     }
 
-    /// More is asked of it by another process, which sees everything, also what is not safe. It was recorded in a copy at `there` of what is here at `root`.
+    /// Adds requests of another process, which sees all changes, also the unsafe ones. They were recorded in a copy at
+    /// `there` of the folder `root`.
     pub(crate) fn ask_elsewhere(&mut self, ops: &[Op], there: &Path, root: &Path) {
         let mut names = self.names.clone();
         self.renamings.values().flatten().for_each(|renaming| renaming.apply(&mut names));
@@ -178,7 +180,7 @@ impl Remains {
     }
 
     fn rename(&mut self, path: &Path, renaming: Renaming) {
-        // The root is above all that is watched, and nobody's to flush.
+        // The root is above everything that is watched, and no process has to flush it.
         self.renamings.entry(path.parent().unwrap().into()).or_default().push(renaming);
     }
 
@@ -186,12 +188,12 @@ impl Remains {
         self.files.get_mut(&file).unwrap().changes.push(change);
     }
 
-    /// Whether anything is under way, so that one hand leaves something else than another.
+    /// Whether there are unsafe changes, so that different hands leave different contents.
     pub(crate) fn is_uncertain(&self) -> bool {
         !self.renamings.is_empty() || self.files.values().any(|content| !content.changes.is_empty())
     }
 
-    /// Whether the file of this name is being written.
+    /// Whether the file with this name has unsafe changes.
     pub(crate) fn is_changing(&self, path: &Path) -> bool {
         matches!(self.names.get(path), Some(Named::File(file)) if !self.files[file].changes.is_empty())
     }
@@ -207,7 +209,7 @@ impl Remains {
         }
         let mut left: Tree = self.found.clone();
         for (path, named) in names {
-            // What lies in a folder that is not there is not there.
+            // A file is missing if its folder is missing.
             let is_there = path.ancestors().skip(1).all(|folder| !self.is_lost(folder, &left));
             if is_there {
                 left.insert(path.clone(), self.bytes(&path, &named, hand, dice));
@@ -216,7 +218,7 @@ impl Remains {
         left
     }
 
-    /// Whether `folder` was made by whoever was recorded, and is not among what is left.
+    /// Whether the recorded process created `folder`, and the folder is not among what is left.
     fn is_lost(&self, folder: &Path, left: &Tree) -> bool {
         let mut made = self.renamings.values().flatten();
         let is_ours = made.any(|renaming| matches!(renaming, Renaming::Add(path, Named::Folder) if path == folder));
@@ -227,7 +229,7 @@ impl Remains {
         let Named::File(file) = named else { return None };
         let Content { safe, changes } = &self.files[file];
         if path.extension().is_some_and(|end| end == "db-shm") && hand != Hand::Nothing {
-            // What SQLite shares between processes; it is nowhere written to be kept, so that it may be anything.
+            // The file that SQLite shares between processes. Nobody promises to keep it, so its bytes may be anything.
             return Some((0..dice.below(40_000)).map(|_| dice.below(256) as u8).collect());
         }
         let mut bytes = safe.clone();
@@ -243,7 +245,7 @@ impl Remains {
         let kept = which(hand, pieces.len(), dice);
         pieces.into_iter().zip(kept).filter(|(_, kept)| *kept).for_each(|(piece, _)| piece.apply(&mut bytes));
         if hand == Hand::Coins && dice.below(2) == 0 && !changes.is_empty() {
-            // The size is written by itself.
+            // The size is written separately.
             let until = dice.below(changes.len() as u64 + 1) as usize;
             let mut other = safe.clone();
             changes.iter().take(until).for_each(|change| change.clone().apply(&mut other));
@@ -253,7 +255,7 @@ impl Remains {
     }
 }
 
-/// Which of so many changes of one file or folder are kept.
+/// Which of `count` changes of one file or folder are kept.
 fn which(hand: Hand, count: usize, dice: &mut Dice) -> Vec<bool> {
     let place = dice.below(count as u64 + 1) as usize;
     let coin = dice.below(2) == 0;
@@ -270,7 +272,7 @@ fn which(hand: Hand, count: usize, dice: &mut Dice) -> Vec<bool> {
 }
 
 impl Change {
-    /// The same, in pieces that the disk writes one by one.
+    /// The same change in pieces that the disk writes one by one.
     fn sectors(&self) -> Vec<Self> {
         let Self::Write { at, bytes } = self else { return vec![self.clone()] };
         let (mut at, mut rest) = (*at, bytes.as_slice());
