@@ -1,8 +1,9 @@
-//! The guest's time, and waiting for it.
+//! The guest's time, and its waiting for a time.
 //!
-//! A guest's clock advances when it is read (by a microsecond) and when the guest receives
-//! something (to the time of the delivery). So it shows the same times in every replay, without any
-//! event in the journal. Waiting becomes a request to the run's task, which sets a durable timer.
+//! A guest's clock advances by a microsecond when the guest reads it, and to the time of the
+//! delivery when the guest receives something. So the clock shows the same times in every replay,
+//! and the journal needs no events for this. If the guest waits, the run's task gets a request and
+//! sets a durable timer.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -63,7 +64,7 @@ impl Clock {
         Time(self.times().created.0.saturating_add(micros))
     }
 
-    /// Whether `until` has come. If not, the current poll waits for it.
+    /// Whether the time `until` has come. If not, the current poll waits for this time.
     fn is_due(&self, until: Time) -> bool {
         let mut times = self.times();
         if times.now.max(times.delivered) >= until {
@@ -88,8 +89,8 @@ impl HostWallClock for Clock {
     }
 }
 
-/// A pollable that becomes ready at a guest time. It has no waker: [`Waits`] checks it and asks the
-/// run's task to wait.
+/// A pollable that becomes ready at a time of the guest. No waker is stored: [`Waits`] checks the
+/// pollable and asks the run's task to wait.
 struct Timer {
     clock: Clock,
     until: Time,
@@ -122,8 +123,8 @@ impl Waits<'_> {
         subscribe(self.table, timer)
     }
 
-    /// Checks once: the indexes of the ready pollables, in list order. The check advances the
-    /// clock, so that a guest that polls in a loop makes progress.
+    /// Checks all pollables once, and returns the indexes of the ready ones in list order. The
+    /// check advances the clock, so that a guest that polls in a loop makes progress.
     fn look(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Option<Vec<u32>>> {
         self.clock.read();
         self.clock.times().earliest = None;

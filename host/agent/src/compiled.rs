@@ -1,12 +1,11 @@
 //! The folder of compiled components: wasmtime's cache, which children fill and the host only
 //! reads.
 //!
-//! The host's engine has no compiler. If the cache lacks a component, that is an error, and the
-//! host does not compile it. wasmtime names an entry by a hash of the component and the engine's
-//! settings, including the compiler's. An engine without a compiler therefore looks for another
-//! name than an engine with one uses, so a child renames its entry. wasmtime still compares the
-//! settings inside the entry with the engine's when it reads it.
-//!
+//! The host's engine has no compiler. If the cache lacks a component, the host gets an error and
+//! does not compile the component. wasmtime names an entry by a hash of the component and the
+//! engine's settings, which include the compiler's settings. So an engine without a compiler looks
+//! for another name than the engine that made the entry, and the child renames its entry. When
+//! wasmtime reads an entry, it still compares the settings in the entry with the engine's.
 //! ```text
 //! compiled/modules/wasmtime-48.0.8/NAME     an entry, and NAME.stats with its last use
 //! compiled/manifests/BUILD/DIGEST           the manifest, as this build of the program read it
@@ -34,8 +33,8 @@ const ENTRIES: &str = "modules";
 const MANIFESTS: &str = "manifests";
 /// The prefix of children's working folders.
 const NEW: &str = "new-";
-/// The size limit of all entries. Above it the oldest are removed, but never the newest. A large
-/// Python agent takes 12 MB.
+/// The maximum size of all entries together. If they are larger, the oldest entries are removed,
+/// but never the newest. The entry of a large Python agent has 12 MB.
 const BYTES_MAX: u64 = 1 << 30;
 
 /// The cache folder.
@@ -45,8 +44,8 @@ pub(super) struct Compiled {
 }
 
 impl Compiled {
-    /// Creates the folder for this user alone: a user who can write here can run code as the host.
-    /// Removes what interrupted children left.
+    /// Creates the folder with rights for this user alone, because a user who can write here can
+    /// run code as the host. Removes what interrupted children left.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
@@ -81,7 +80,7 @@ impl Compiled {
         fs::read(self.folder.join(MANIFESTS).join(build).join(file_name(digest))).ok()
     }
 
-    /// Stores the manifest of a component, and removes those of other builds.
+    /// Stores the manifest of a component, and removes the manifests of other builds.
     pub(super) fn keep_manifest(&self, build: &str, digest: &Digest, json: &[u8]) -> io::Result<()> {
         let (manifests, folder) = (self.folder.join(MANIFESTS), self.folder.join(MANIFESTS).join(build));
         fs::create_dir_all(&folder)?;

@@ -23,26 +23,26 @@ use super::threads::Threads;
 use super::ticker::Ticker;
 use super::{imports, wasi};
 
-/// The stack for a guest and the host functions it calls, and the guest's part of it. Python needs
-/// this much. Others do not touch it, so it costs them nothing.
+/// The size of the stack for a guest and the host functions that it calls, and the guest's part of
+/// it. Python needs this much. Other agents do not touch most of it, so it costs nothing for them.
 const STACK_BYTES: usize = 1024 * 1024;
 const WASM_STACK_BYTES: usize = 512 * 1024;
 
-/// The limits for one guest. The pool reserves as much for each, so no guest takes from another.
-/// Python components have some forty core instances and ten tables, others fewer; each component in
-/// a composition has one memory.
+/// The limits for one guest. The pool reserves this much for each guest, so no guest takes from
+/// another. Python components have some forty core instances and ten tables, others have fewer. In
+/// a composition of components, each component has one memory.
 const CORE_INSTANCES_PER_GUEST: u32 = 64;
 const MEMORIES_PER_GUEST: u32 = 4;
 const TABLES_PER_GUEST: u32 = 16;
 
-/// The part of a guest's memory and tables that is zeroed for the next guest instead of being
-/// returned to the system, because returning it interrupts every core. Where the kernel can tell,
-/// only written pages are zeroed.
+/// The part of a guest's memory and tables that is not returned to the system after the guest, but
+/// zeroed for the next guest. Returning memory would interrupt every core. If the kernel can tell
+/// which pages were written, only these are zeroed.
 const MEMORY_KEPT_BYTES: usize = 256 * 1024;
 const TABLE_KEPT_BYTES: usize = 16 * 1024;
 
-/// wasmtime's message if an engine without a compiler misses a component in its cache. Any other
-/// error is the component's.
+/// wasmtime's message if an engine without a compiler does not find a component in its cache. Any
+/// other error is caused by the component.
 const NO_COMPILER: &str = "not configured with a compiler";
 
 /// Runs components. One per process; cheap to clone.
@@ -54,7 +54,7 @@ struct Inner {
     reader: Reader,
     ticker: Option<Ticker>,
     threads: Threads,
-    /// The programs that a simulation has compiled.
+    /// The programs that were compiled for a simulation.
     kept: Option<Mutex<HashMap<Digest, Program>>>,
 }
 
@@ -73,9 +73,9 @@ impl Engine {
         Ok(Self(Arc::new(Inner { engine, reader, ticker, threads, kept: None })))
     }
 
-    /// An engine for tests with many short hosts, in which the order of events is always the same:
-    /// guests are never interrupted, so CPU limits have no effect; they have no threads of their
-    /// own; and each component is compiled once, in this process.
+    /// An engine for tests with many short hosts. The order of events is always the same: guests
+    /// are never interrupted (so CPU limits have no effect), guests have no threads of their own,
+    /// and each component is compiled once, in this process.
     pub fn for_simulation(cache: &Path, guests_max: u32) -> Result<Self, EngineError> {
         let mut config = config();
         config.cache(Some(self::cache(cache)?));
@@ -83,9 +83,9 @@ impl Engine {
         Ok(Self(Arc::new(Inner { engine, reader: Reader::in_process(), ticker: None, threads: Threads::none(), kept })))
     }
 
-    /// The host's engine inside a child, for trying the compiled code. No guest is started, so
-    /// nothing needs interruption. With `pool` it reserves address space for one guest and refuses
-    /// what does not fit, as the host does.
+    /// The host's engine inside a child, to try the compiled code. No guest is started, so nothing
+    /// must be interrupted. With `pool`, the engine reserves address space for one guest and
+    /// refuses a component that does not fit, as the host does.
     pub(super) fn of_child(folder: &Path, pool: bool) -> Result<Self, EngineError> {
         let mut config = without_compiler(folder)?;
         if pool {
@@ -102,7 +102,7 @@ impl Engine {
     }
 
     /// Reads a component's manifest. If this build has not read it before, the component is
-    /// compiled too, which can take half a minute. Call it where blocking is allowed.
+    /// compiled too, which can take half a minute. Call it on a thread that may block.
     pub fn read(&self, component: Source<'_>, digest: &Digest) -> Result<Arc<Manifest>, LoadError> {
         let known = self.0.reader.known(digest);
         known.map_or_else(|| self.0.reader.compile(component, digest, &self.0.engine), Ok)
@@ -179,7 +179,7 @@ impl Engine {
 #[derive(Clone)]
 pub struct Program(Arc<Compiled>);
 
-/// Compiled code, and what the host looked up in it once for all runs.
+/// Compiled code, with the parts of it that the host has looked up once for all runs.
 pub(super) struct Compiled {
     pub(super) engine: Engine,
     pub(super) instance: InstancePre<State>,
@@ -190,12 +190,12 @@ pub(super) struct Compiled {
 }
 
 impl Program {
-    /// The memory that its code takes.
+    /// The memory that the program's code takes.
     pub fn bytes(&self) -> usize {
         self.0.bytes
     }
 
-    /// Whether a guest uses it, or is about to.
+    /// Whether a guest uses the program, or is about to use it.
     pub fn is_running(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
@@ -209,14 +209,15 @@ impl Program {
 /// The settings that decide what a guest can observe. Replay depends on all of them.
 fn config() -> Config {
     let mut config = Config::new();
-    // The same results of floating-point operations on every machine.
+    // With these settings, floating-point operations give the same results on every machine.
     config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
-    // Features that could make two runs differ, or that agents do not need. Threads, garbage
-    // collection and asynchronous components are not compiled in.
+    // These features are off, because with them two runs could differ, or because agents do not
+    // need them. Threads, garbage collection and asynchronous components are not compiled into the
+    // host.
     config.concurrency_support(false).wasm_memory64(false);
     config.epoch_interruption(true);
     config.max_wasm_stack(WASM_STACK_BYTES).async_stack_size(STACK_BYTES);
-    // Builds have no function names, and every trap would pay for the backtrace.
+    // No backtraces: every trap would pay for one, and agents are built without function names.
     config.wasm_backtrace_max_frames(None);
     config
 }
@@ -242,7 +243,7 @@ fn entry(component: &Component, entry: Entry) -> Option<ComponentExportIndex> {
     match entry {
         Entry::Run => component.get_export_index(None, "run"),
         Entry::WasiCli => {
-            // Any 0.2.x: the lookup matches compatible versions.
+            // The lookup finds any 0.2.x, because it matches compatible versions.
             let interface = component.get_export_index(None, "wasi:cli/run@0.2.0")?;
             component.get_export_index(Some(&interface), "run")
         }

@@ -25,20 +25,21 @@ pub struct Start {
     /// The task for the agent.
     pub task: String,
     pub limits: RunLimits,
-    /// The seed of its random numbers.
+    /// The seed of the guest's random numbers.
     pub seed: [u8; 32],
-    /// The start of its clock.
+    /// The time at which the guest's clock starts.
     pub created_at: Time,
     /// The maximum size of one call's arguments.
     pub arguments_max_bytes: usize,
 }
 
-/// A live instance. It runs only inside [`Guest::next`], so it costs no CPU otherwise; dropping it
-/// frees everything at once. The host keeps it on the engine's [`Threads`](super::Threads).
+/// A running instance. It computes only inside [`Guest::next`], so it costs no CPU time otherwise.
+/// Dropping it frees everything at once. The host keeps it on the engine's
+/// [`Threads`](super::Threads).
 pub struct Guest {
     program: Arc<Compiled>,
     shared: Shared,
-    /// `None` after its end.
+    /// The guest's execution; `None` after its end.
     running: Option<Pin<Box<dyn Future<Output = Step> + Send>>>,
     /// The next step, if it is already known.
     ready: Option<Step>,
@@ -132,13 +133,13 @@ impl Guest {
         }
     }
 
-    /// Sets whether the guest is being replayed. Replay counts as CPU time but does not end at the
-    /// limit. A guest starts live.
+    /// Sets whether the guest is being replayed. Replay counts as CPU time, but is not stopped at
+    /// the limit. At its start a guest is not being replayed.
     pub fn replay(&self, yes: bool) {
         self.shared.meter.replay(yes);
     }
 
-    /// The counter of its CPU time, including replay.
+    /// The counter of the guest's CPU time, including replay.
     pub fn meter(&self) -> &Meter {
         &self.shared.meter
     }
@@ -167,8 +168,8 @@ impl Guest {
         Poll::Ready(())
     }
 
-    /// The next step that is known without running the guest: printed lines come before the step
-    /// after them.
+    /// The next step, if it is known without running the guest. Printed lines come before the step
+    /// that follows them.
     fn due(&mut self) -> Option<Step> {
         if let Some((channel, text)) = self.shared.output.take() {
             return Some(Step::Output { level: channel.level(), text });

@@ -41,7 +41,7 @@ struct Slot {
 }
 
 impl Handover {
-    /// Guest's side: makes a request and suspends the guest until the reply is there.
+    /// Called by the guest: makes a request and suspends the guest until the reply is there.
     pub(super) async fn ask(&self, request: Request) -> Reply {
         self.slot().request = Some(request);
         // INVARIANT: no waker is stored. Only `Guest::next` polls the guest, and it polls after
@@ -53,12 +53,12 @@ impl Handover {
         .await
     }
 
-    /// Task's side: takes the guest's request, once.
+    /// Called by the task: takes the guest's request, once.
     pub(super) fn take(&self) -> Option<Request> {
         self.slot().request.take()
     }
 
-    /// Task's side: stores the reply, which the guest finds at its next poll.
+    /// Called by the task: stores the reply. The guest finds it at its next poll.
     pub(super) fn reply(&self, reply: Reply) {
         self.slot().reply = Some(reply);
     }

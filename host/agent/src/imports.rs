@@ -1,4 +1,4 @@
-//! The one dynamic path for all imported functions outside WASI.
+//! The one way by which all imported functions outside WASI are called.
 
 use wasmtime::component::Linker;
 

@@ -1,5 +1,5 @@
-//! The work of a child on a component. Its stack is smaller than the host's, so a component that
-//! passes here cannot overflow the host's.
+//! The work of a child on a component. The child's stack is smaller than the host's, so a component
+//! that passes in the child cannot overflow the host's stack.
 
 use std::io::{Error, ErrorKind};
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::problem::cause;
 use super::source::Source;
 use holdshort_common::isolate;
 
-/// The child has no manifest.
+/// Why the child has no manifest.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Refusal {
     pub(super) text: String,
@@ -34,8 +34,8 @@ pub fn manifest(bytes: &[u8]) -> Result<Manifest, Refusal> {
 }
 
 /// Reads the manifest and compiles the component into `folder`, under the name that a host's engine
-/// looks for. At the end the child loads the code as the host will, so that a failure happens here
-/// first.
+/// looks for. Last, the child loads the code as the host will load it. So if loading fails, it
+/// fails in the child first.
 pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manifest, Refusal> {
     let manifest = Manifest::read(bytes)?;
     if !manifest.problems.is_empty() {
@@ -49,8 +49,8 @@ pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manife
     let without = engine(false)?;
     rename_entry(folder, without.wasmtime(), Source::Bytes(bytes)).map_err(|error| not_kept(folder, error))?;
     without.compile(bytes, &manifest)?;
-    // Loading stays within the memory limit. Only the test whether a guest fits the pool needs more
-    // address space.
+    // Loading stays within the memory limit. Only the test whether a guest fits into the pool needs
+    // more address space.
     let lifted = isolate::without_memory_limit();
     lifted.map_err(|error| LoadError::Compile { cause: error.to_string() })?;
     // A machine that limits address space has no pool, and its host has none either.
@@ -60,8 +60,8 @@ pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manife
     Ok(manifest)
 }
 
-/// wasmtime does not report why it wrote no entry, so this writes a file of similar size to find
-/// the error.
+/// Finds out why wasmtime wrote no entry, because wasmtime does not report it. A file of similar
+/// size is written, and its error is the reason.
 fn not_kept(folder: &Path, error: Error) -> LoadError {
     let probe = || std::fs::write(folder.join("probe"), [0; 64 << 10]).err();
     let error = if error.kind() == ErrorKind::NotFound { probe().unwrap_or(error) } else { error };

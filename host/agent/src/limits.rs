@@ -1,4 +1,4 @@
-//! The limits of a guest: memory with tables, and CPU time.
+//! The limits of a guest: one for its memories and tables together, and one for its CPU time.
 //!
 //! **Invariant:** no agent may have more memories, tables and instances than the pool has for each
 //! agent.
@@ -11,27 +11,28 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 /// A table element is a pointer. It counts as memory, so one limit holds for both.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
-/// The maximum elements of a table. The pool allows no more, so without a pool there must not be
-/// more either: a run can be replayed in both.
+/// The maximum elements of a table. The pool allows no more. The same maximum applies without a
+/// pool, because a run can be replayed with and without one.
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 
 /// The maximum number of memories, tables and core instances of one guest. The largest known Python
-/// component needs a tenth.
+/// component has a tenth of this.
 const ITEMS_MAX: usize = 1_000;
 
-/// Replay runs the same code again and may exceed the CPU limit by this factor, before it counts as
-/// the host's failure. It must never end a run that went on from the same place before.
+/// Replay runs the same code again and may take this many times the CPU limit. A longer replay
+/// counts as a failure of the host. Replay must never end a run that continued beyond the same
+/// point before.
 const REPLAY_TIMES: u32 = 10;
 const REPLAY_EXTRA: Duration = Duration::from_secs(10);
 
-/// A guest was stopped by a limit. The value travels through the engine as an error, and
-/// [`Trap`](super::trap::Trap) finds it again.
+/// Why a limit stopped a guest. The value passes through the engine as an error, and
+/// [`Trap`](super::trap::Trap) finds it in the engine's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(super) enum Stopped {
     /// The CPU time is used up.
     #[error("CPU limit")]
     Cpu { limit_ms: u64 },
-    /// Replay took far longer than a run's CPU limit allows.
+    /// Replay took far longer than the run's CPU limit.
     #[error("replay takes too long")]
     Replay,
     /// The machine had no memory, although the guest was within its limit.
@@ -39,12 +40,12 @@ pub(super) enum Stopped {
     NoMemory,
 }
 
-/// Counts a guest's CPU time from its beginning, shared between the guest and its driver.
+/// Counts a guest's CPU time from its beginning. The guest and its driver share the counter.
 ///
-/// The time is measured: the thread's CPU time is read where the guest's work begins and ends, and
-/// at each tick between. Replay counts too, because it shows the time that the run took to reach
-/// the same place. So the limit covers the run's whole life, however often it is parked, and
-/// nothing needs to be stored.
+/// The time is measured: the thread's CPU time is read when work for the guest begins and ends, and
+/// at each tick in between. Replay counts too, because a replay takes about as much time as the run
+/// took to reach the same point. So the limit covers the whole life of a run, however often the run
+/// is parked, and the journal need not store the time.
 #[derive(Clone)]
 pub struct Meter(Arc<Mutex<Counts>>);
 
@@ -70,7 +71,7 @@ impl Drop for Running<'_> {
 }
 
 impl Meter {
-    /// Counts up to `limit_ms`.
+    /// Makes a counter with the limit `limit_ms`.
     pub(super) fn new(limit_ms: u64) -> Self {
         let limit = Duration::from_millis(limit_ms);
         Self(Arc::new(Mutex::new(Counts { limit, replaying: false, used: Duration::ZERO, since: None })))
@@ -88,7 +89,7 @@ impl Meter {
         counts.used
     }
 
-    /// Starts to count this thread's work. Inside counted work this changes nothing.
+    /// Starts to count this thread's work. If the work is already counted, this changes nothing.
     pub(super) fn running(&self) -> Running<'_> {
         let mut counts = self.counts();
         if counts.since.is_some() {
@@ -140,7 +141,7 @@ impl Counts {
     }
 }
 
-/// The CPU time of this thread. A guest stays on one thread from entering to leaving.
+/// The CPU time of this thread. Work for a guest stays on one thread from its beginning to its end.
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
@@ -150,13 +151,13 @@ fn thread_time() -> Duration {
 pub(super) struct Limiter {
     bytes_max: usize,
     bytes: usize,
-    /// Whether a request for memory was refused. A guest may handle that; if it traps, this is the
-    /// reason.
+    /// Whether a request for memory was refused. A guest may continue without the memory. If it
+    /// traps instead, the refusal is reported as the reason.
     pub(super) refused: bool,
 }
 
 impl Limiter {
-    /// A limit of `bytes_max` in total.
+    /// Makes a limit of `bytes_max` for everything together.
     pub(super) fn new(bytes_max: u64) -> Self {
         Self { bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX), bytes: 0, refused: false }
     }
@@ -179,9 +180,10 @@ impl ResourceLimiter for Limiter {
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        // If a guest saw this error, replays could differ. A size beyond the maximum of the type is
-        // refused in every replay alike. Only the engine's text distinguishes the two cases; a test
-        // checks it.
+        // A guest must not see that the machine has no memory, because replays could then differ.
+        // If a size exceeds the maximum of the type, every replay refuses it in the same way, so
+        // the guest may see this. Only the engine's text distinguishes the two errors; a test
+        // checks the text.
         if error.to_string().contains("type's limits") { Ok(()) } else { Err(error.context(Stopped::NoMemory)) }
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::problem::Problem;
 use holdshort_common::isolate::Fault;
 
-/// A component is refused.
+/// Why a component is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file has another format.
@@ -17,12 +17,12 @@ pub enum LoadError {
         /// The format, by the first bytes.
         looks_like: &'static str,
     },
-    /// A core module that was not converted to a component.
+    /// The file is a core module that was not converted to a component.
     #[error(
         "this is a core WebAssembly module, not a component; build it with `wasm-component-ld` as the linker, or turn it into one with `wasm-tools component new`"
     )]
     CoreModule,
-    /// WIT in its binary form.
+    /// The file is WIT in its binary form.
     #[error(
         "this is a WIT package in binary form, which holds types and no code; give the component that was built from it"
     )]
@@ -96,7 +96,7 @@ pub enum LoadError {
     /// Some imports cannot be offered.
     #[error("this component cannot be run here: {}", list(.0))]
     Problems(Vec<Problem>),
-    /// The component is valid but outside what the engine supports.
+    /// The component is valid, but the engine does not support a part of it.
     #[error("this component cannot be compiled: {cause}")]
     Compile {
         /// The engine's message.

@@ -21,7 +21,7 @@ pub struct Manifest {
     /// The imported WASI interfaces with their versions.
     pub wasi: Vec<String>,
     pub entry: Entry,
-    /// The reasons why it cannot run here.
+    /// The reasons why the component cannot run here.
     pub problems: Vec<Problem>,
 }
 
@@ -38,7 +38,7 @@ pub struct Import {
 pub enum Entry {
     /// The component exports `run: func(task: string) -> result<string, string>`.
     Run,
-    /// The component exports `wasi:cli/run`: a program with the task as its only argument.
+    /// The component exports `wasi:cli/run`. It is a program, and the task is its only argument.
     WasiCli,
 }
 
@@ -50,8 +50,8 @@ const IMPORTS_BYTES_MAX: usize = 2 << 20;
 /// The maximum length of a capability's name in bytes. Names appear in configurations, messages and
 /// lists.
 const CAPABILITY_BYTES_MAX: usize = 300;
-/// The number of problems, and of exports, that a message lists. With these an author can fix the
-/// build, and then see the rest.
+/// The maximum number of problems, and of exports, that a message lists. After an author has fixed
+/// these, the next message lists the rest.
 const PROBLEMS_MAX: usize = 50;
 const EXPORTS_TOLD_MAX: usize = 10;
 
@@ -98,12 +98,12 @@ impl Manifest {
             WorldItem::Interface { id, .. } if name.starts_with("wasi:") => self.wasi_interface(resolve, name, *id),
             WorldItem::Interface { id, .. } => self.interface(resolve, &name, *id),
             WorldItem::Function(_) => self.problem(name, ProblemKind::WorldFunction),
-            // A type imports nothing by itself. A function that uses it is judged.
+            // A type alone needs nothing from the host. A function that uses the type is checked.
             WorldItem::Type { .. } => {}
         }
     }
 
-    /// An interface with types alone needs nothing from the host.
+    /// Adds a WASI interface. An interface that has only types needs nothing from the host.
     fn wasi_interface(&mut self, resolve: &Resolve, name: String, id: InterfaceId) {
         let asks = resolve.interfaces.get(id).is_some_and(|interface| !interface.functions.is_empty());
         if asks && !wasi::offers(&name) {
@@ -119,8 +119,8 @@ impl Manifest {
             let capability = Capability::new(name, &function.name).ok().filter(|_| short).ok_or(());
             match (capability, wit::function_type(resolve, function)) {
                 (Ok(capability), Ok(ty)) => self.imports.push(Import { capability, ty }),
-                // A method's name is no capability's name either, but "method" is the more helpful
-                // message.
+                // The name of a method is no name of a capability either, but the message about a
+                // method helps more.
                 (_, Err(what)) => self.problem(format!("{name}#{}", function.name), what),
                 (Err(_), Ok(_)) => self.problem(format!("{name}#{}", function.name), ProblemKind::Name),
             }
@@ -159,7 +159,7 @@ fn entry(resolve: &Resolve, world: &World) -> Result<Entry, LoadError> {
     }
 }
 
-/// Some names, and the number of the others.
+/// The first names, and the number of the other names.
 fn listed(names: &[String]) -> String {
     let mut told: Vec<String> = names.iter().take(EXPORTS_TOLD_MAX).map(|name| format!("`{}`", short(name))).collect();
     if names.len() > told.len() {
@@ -176,8 +176,9 @@ fn is_run(resolve: &Resolve, function: &Function) -> bool {
     })
 }
 
-/// Whether every section is as long as it declares. The decoder trusts a length and allocates for
-/// it, possibly gigabytes for a few bytes. This check allocates nothing.
+/// Checks that every section is as long as it declares. The decoder trusts a declared length and
+/// allocates memory for it: a file of a few bytes could cost gigabytes. This check allocates
+/// nothing.
 fn check_lengths(bytes: &[u8]) -> Result<(), LoadError> {
     let mut parts = wasmparser::Parser::new(0).parse_all(bytes);
     parts.try_for_each(|part| part.map(drop)).map_err(|error| not_decoded(&cause(&error), bytes.len()))

@@ -1,4 +1,4 @@
-//! The lines that a guest prints, which become log lines of its run and nothing else.
+//! The lines that a guest prints. They become log lines of its run and have no other effect.
 //!
 //! **Invariant:** log lines are hints for people. They are stored beside the events and are not
 //! numbered as calls. A line after the last recorded event may appear twice when a run is replayed.
@@ -11,14 +11,14 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi_io::bytes::Bytes;
 
-/// Longer lines are split. 4 KiB is more than a person reads in one line.
+/// The maximum length of a line. A longer line is split. A person reads at most 4 KiB in one line.
 const LINE_BYTES_MAX: usize = 4 * 1024;
 
-/// The maximum data between two polls of the guest. More is dropped with a message, so that a guest
-/// cannot fill the host's memory.
+/// The maximum data that a guest can write between two of its polls. Further data is dropped with a
+/// message, so that a guest cannot fill the host's memory.
 const QUEUE_BYTES_MAX: usize = 256 * 1024;
 
-/// The cost of a line beside its text, so that empty lines cannot fill the memory either.
+/// What a line counts in addition to its text, so that empty lines cannot fill the memory either.
 const LINE_BYTES: usize = size_of::<(Channel, String)>();
 
 /// How much a guest may write at once. It is constant, so that the guest cannot observe the host's
@@ -79,7 +79,7 @@ impl Output {
         (dropped > 0).then(|| (Channel::Stderr, format!("[{dropped} bytes of output were dropped here]")))
     }
 
-    /// Whether there is no line to take.
+    /// Whether no line is left to take.
     pub(super) fn is_empty(&self) -> bool {
         let queue = self.queue();
         queue.lines.is_empty() && queue.dropped == 0
@@ -136,11 +136,12 @@ impl Queue {
         }
     }
 
-    /// Once something is dropped, everything is dropped until the queue is empty, so there is one
-    /// gap, reported at its place.
+    /// Adds a line. Once a line was dropped, all further lines are dropped until the queue is
+    /// empty. So there is only one gap, and it is reported where it is.
     fn push(&mut self, channel: Channel) {
         let line = std::mem::take(self.partial(channel));
-        // The size after replacing bytes outside UTF-8, which can grow the text.
+        // The size counts after bytes outside UTF-8 are replaced, because this can make the text
+        // longer.
         let text = String::from_utf8_lossy(&line).into_owned();
         let bytes = LINE_BYTES + text.len();
         if self.bytes + bytes > QUEUE_BYTES_MAX || self.dropped > 0 {
@@ -236,7 +237,7 @@ mod tests {
         assert_eq!(lines(&output), ["after"]);
     }
 
-    /// A guest that prints continuously, and whose lines are taken, loses none.
+    /// A guest prints without end. If its lines are taken, none is lost.
     #[test]
     fn what_was_taken_makes_room_again() {
         let output = Output::default();

@@ -39,21 +39,21 @@ pub struct Problem {
 /// Why the host cannot offer an import.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProblemKind {
-    /// It passes a resource, which can be neither shown nor recorded.
+    /// The function passes a resource, which can be neither shown nor recorded.
     Resource,
     Stream,
     Future,
-    /// It is an `async func`, or the component was built for asynchronous calls.
+    /// The function is an `async func`, or the component was built for asynchronous calls.
     AsyncFunction,
-    /// It uses a type without a JSON form here; with its WIT keyword.
+    /// The function uses a type that has no JSON form here. The text is the type's WIT keyword.
     UnsupportedType(Cow<'static, str>),
-    /// Its type is too large or nested too deep to be shown or stored.
+    /// The function's type is too large, or nested too deep, to be shown or stored.
     TypeTooLarge,
-    /// A WASI interface or version outside the host's deterministic subset.
+    /// The import is a WASI interface or version outside the host's deterministic subset.
     UnknownWasi,
-    /// A function that the world imports directly, without an interface's name.
+    /// The import is a function of the world itself, without the name of an interface.
     WorldFunction,
-    /// Its name cannot be written in a configuration or read by a person.
+    /// The function's name cannot be written in a configuration or read by a person.
     Name,
     /// The number of further problems that are not listed.
     More(usize),

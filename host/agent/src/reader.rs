@@ -1,5 +1,5 @@
 //! Reads components in child processes: manifests and compiled code. The author of a component
-//! decides what reading it costs, so the host sees only the result.
+//! decides how much work reading it is, so only a child reads it, and the host gets the result.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,7 +14,7 @@ use super::manifest::Manifest;
 use super::source::Source;
 use holdshort_common::isolate::{Fault, Input, Isolate, Limits};
 
-/// The maximum number of manifests in memory. Others are read again.
+/// The maximum number of manifests that are kept in memory. Other manifests are read again.
 const KNOWN_MAX: usize = 256;
 
 /// The limits for reading a component.
@@ -39,13 +39,13 @@ struct Inner {
 }
 
 impl Reader {
-    /// A reader with children. It creates the folder `compiled` for code and manifests.
+    /// Makes a reader that uses children. It creates the folder `compiled` for code and manifests.
     pub fn isolated(isolate: Isolate, limits: ReadLimits, compiled: &Path) -> Result<Self, EngineError> {
         let explain = |source| EngineError::Cache { path: compiled.to_owned(), source };
         Self::new(isolate, limits, Some(Compiled::open(compiled).map_err(explain)?))
     }
 
-    /// A reader with children that stores nothing.
+    /// Makes a reader that uses children and stores nothing.
     pub fn forgetful(isolate: Isolate, limits: ReadLimits) -> Result<Self, EngineError> {
         Self::new(isolate, limits, None)
     }
@@ -55,8 +55,8 @@ impl Reader {
         Ok(Self(Arc::new(Inner { isolate: Some((isolate, build)), limits, compiled, known: Mutex::default() })))
     }
 
-    /// A reader in this process, for tests with their own components. A hostile component could
-    /// harm the process.
+    /// Makes a reader that works in this process, for tests with their own components. A hostile
+    /// component could harm the process.
     pub fn in_process() -> Self {
         let child = Limits { settings: "load", memory_mib: 0, cpu_seconds: 0, seconds: 0, file_mib: 0 };
         let limits = ReadLimits { component_mib: u64::MAX >> 20, child };
@@ -91,8 +91,8 @@ impl Reader {
         Ok(self.keep(manifest))
     }
 
-    /// Reads the manifest and compiles the component under the name that `engine` looks for. A
-    /// component with problems is not compiled.
+    /// Reads the manifest and compiles the component. The code is stored under the name that
+    /// `engine` looks for. A component with problems is not compiled.
     pub(super) fn compile(
         &self,
         component: Source<'_>,

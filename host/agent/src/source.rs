@@ -1,5 +1,5 @@
-//! The bytes of a component. A file is read in pieces, so the host's memory never holds most
-//! refused components.
+//! The bytes of a component. A file is read in pieces, so that the host does not hold a large
+//! component in memory only to refuse it.
 
 use std::fs::File;
 use std::io;
@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 
 use holdshort_common::isolate::Input;
 
-/// The part of a file that is in memory.
+/// The size of a piece of a file in memory.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// The bytes of a component.

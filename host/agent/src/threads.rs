@@ -1,8 +1,8 @@
 //! The threads that run agents. They do nothing else, and agents run nowhere else.
 //!
-//! One library call, such as a `memory.copy` of all its memory, can hold an agent's thread, and
-//! nothing can interrupt it. So threads that serve requests never poll an agent, and the system
-//! prefers them to the agents' threads.
+//! One library call of an agent, such as a `memory.copy` of all its memory, can keep a thread busy,
+//! and nothing can interrupt it. So a thread that serves requests never runs an agent, and the
+//! system prefers these threads to the agents' threads.
 //!
 //! **Invariant:** these threads start no thread and no process, because they would inherit the low
 //! priority. They have no runtime, so code that would start one (`spawn_blocking`, a child process)
@@ -18,11 +18,11 @@ use std::time::Duration;
 use async_task::{Runnable, ScheduleInfo, WithInfo};
 use futures_util::future::BoxFuture;
 
-/// The niceness of agents' threads: the maximum. A thread then gets a seventieth of what a host's
-/// thread gets beside it, so all agents together take less than one thread of the host. With
-/// niceness 10, sixteen of them took nearly half of a busy machine from the host, and requests took
-/// five times as long. Beside other programs agents still progress, because Linux first divides
-/// time between sessions and services.
+/// The niceness of agents' threads: the maximum. On the same core, a thread of an agent then gets a
+/// seventieth of the time of a host's thread, so all agents together take less than one thread of
+/// the host. With niceness 10, sixteen agents' threads took nearly half of a busy machine from the
+/// host, and requests took five times as long. Agents still progress beside other programs, because
+/// Linux first divides time between sessions and services.
 const NICE: i32 = 19;
 
 /// How long an idle thread waits for work.
@@ -49,14 +49,14 @@ struct State {
 }
 
 impl Threads {
-    /// At most this many threads, each started when needed.
+    /// Makes at most this many threads. Each is started when it is needed.
     pub(super) fn new(threads_max: usize) -> Self {
         let threads_max = threads_max.max(1);
         let nice = rustix::process::getpriority_process(None).unwrap_or(0).saturating_add(NICE).min(19);
         Self(Some(Arc::new(Queue { state: Mutex::default(), work: Condvar::new(), threads_max, nice })))
     }
 
-    /// No threads: work runs where it is awaited. A simulation has only one thread.
+    /// Makes no threads: work runs on the thread that awaits it. A simulation has only one thread.
     pub(super) fn none() -> Self {
         Self(None)
     }
@@ -81,7 +81,7 @@ pub struct Failed;
 
 impl<T: Send + 'static> Kept<T> {
     /// Uses the value on one of the threads. If the future is dropped early, the work stops at its
-    /// next await and the value is gone.
+    /// next await, and the value is dropped.
     pub async fn with<R: Send + 'static>(
         &mut self,
         work: impl for<'a> FnOnce(&'a mut T) -> BoxFuture<'a, R> + Send + 'static,
@@ -120,7 +120,8 @@ impl Queue {
         task
     }
 
-    /// Work that only yielded needs no other thread: its own thread looks here next.
+    /// Queues work. If the work has only yielded, no other thread is needed: the same thread takes
+    /// its next work here.
     fn push(self: &Arc<Self>, runnable: Runnable, info: ScheduleInfo) {
         let mut state = self.state();
         state.ready.push_back(runnable);
@@ -141,7 +142,7 @@ impl Queue {
             tracing::error!(%error, "cannot start a thread for agents");
             let mut state = self.state();
             state.threads -= 1;
-            // Without any thread the work is dropped, and its caller gets an error.
+            // If no thread is left, the work is dropped, and its caller gets an error.
             let given_up = if state.threads == 0 { std::mem::take(&mut state.ready) } else { VecDeque::new() };
             drop(state);
             drop(given_up);
@@ -160,7 +161,7 @@ impl Queue {
         }
     }
 
-    /// The work that has waited longest; `None` after some time without work.
+    /// Takes the work that has waited longest; `None` after some time without work.
     fn next(&self) -> Option<Runnable> {
         let mut state = self.state();
         loop {

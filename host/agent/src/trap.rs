@@ -1,8 +1,9 @@
 //! The ways in which a guest ends without returning.
 //!
-//! **Invariant:** an error before the agent's entry function is called belongs to the agent, unless
-//! the system refused something: a component's code may run, and call the host, during
-//! instantiation. If such an error counted as the host's, the run would be retried for ever.
+//! **Invariant:** an error before the agent's entry function is called counts as the agent's,
+//! unless the system refused something. A component's own code may already run, and call the host,
+//! while the component is instantiated. If its errors counted as the host's, the run would be
+//! retried for ever.
 
 use wasmtime::{OutOfMemory, PoolConcurrencyLimitError};
 use wasmtime_wasi::I32Exit;
@@ -94,19 +95,19 @@ fn is_the_systems(error: &wasmtime::Error) -> bool {
     error.is::<std::io::Error>() || error.is::<rustix::io::Errno>()
 }
 
-/// What else is known at the end of a guest.
+/// What the host knows about a guest at its end, beside the engine's error.
 pub(super) struct Circumstances {
     pub(super) memory_bytes: u64,
     /// The maximum size of one call.
     pub(super) arguments_max_bytes: usize,
     /// Whether memory was refused.
     pub(super) starved: bool,
-    /// Whether its own code had started.
+    /// Whether the guest's own code had started.
     pub(super) started: bool,
 }
 
-/// The engine says "fuel" for the bytes of one call, and "keys" and "handles" for resources. Not
-/// all its errors have a public type.
+/// Translates the engine's words. The engine says "fuel" for the bytes of one call, and "keys" and
+/// "handles" for resources. Some of its errors have no public type, so the text is compared.
 fn in_our_words(text: String, bytes: usize) -> String {
     if text.contains("fuel allocated for hostcalls") {
         format!("one call passes more than {bytes} bytes; pass a path and a digest instead of contents")

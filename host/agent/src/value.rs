@@ -35,7 +35,7 @@ impl fmt::Display for NoForm {
 }
 
 /// The JSON form of a value of type `ty`, in normal form. A guest can cause an `Err` with a float
-/// that is not finite, and is ended for it, because no reviewer could be shown such a call.
+/// that is not finite. Then the guest is ended, because a reviewer could not be shown such a call.
 pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoForm> {
     const NOT_FINITE: &str = "not a finite number, and only finite numbers can be shown to a reviewer";
     let float = |number: f64| ty.normalise(&json!(number)).map_err(|_| no_form(NOT_FINITE));
@@ -81,8 +81,8 @@ fn no_form(what: &'static str) -> NoForm {
     NoForm { path: Vec::new(), what }
 }
 
-/// This is not caused by the guest: the engine checked the value against the component's type, from
-/// which `ty` was read too.
+/// The value does not have the type `ty`. A guest cannot cause this: the engine has checked the
+/// value against the component's type, and `ty` was read from the same type.
 fn foreign() -> NoForm {
     no_form("not a value of its type")
 }
@@ -95,7 +95,7 @@ fn bytes_to_json(items: &[Val]) -> Result<Value, NoForm> {
     Ok(BASE64.encode(bytes).into())
 }
 
-/// An error names an element by its index.
+/// The JSON array of several values. An error names a value by its index.
 fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<Value, NoForm> {
     let place = |(index, (item, ty)): (usize, (&Val, &WitType))| {
         to_json(item, ty).map_err(|error| error.within(&index.to_string()))
@@ -126,7 +126,7 @@ fn tagged(case: &str, payload: Option<&Val>, ty: Option<&WitType>) -> Result<Val
 /// The value of a JSON form. Spellings other than the normal form, such as leading zeros, may be
 /// accepted or not, but never become another value.
 pub(super) fn from_json(value: &Value, ty: &WitType) -> Result<Val, Mismatch> {
-    // Building cannot report the position of an error; the gate's check can.
+    // `build` cannot report the position of an error, but the gate's check can.
     build(value, ty).ok_or_else(|| match ty.normalise(value) {
         Err(mismatch) => mismatch,
         Ok(_) => Mismatch { path: "value".into(), expected: ty.name(), found: "another spelling of it".into() },
@@ -198,7 +198,8 @@ fn single(value: &Value) -> Option<(&String, &Value)> {
     object.iter().next()
 }
 
-/// `None` if it does not fit; `Some(None)` if there is correctly no payload.
+/// Builds the payload of a case. `None` if the payload does not fit; `Some(None)` if the case has
+/// no payload, and none is given.
 fn build_payload(payload: &Value, ty: Option<&WitType>) -> Option<Option<Box<Val>>> {
     match ty {
         Some(ty) => build(payload, ty).map(|value| Some(Box::new(value))),

@@ -57,9 +57,9 @@ const OFFERED: [&str; 27] = [
 const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
 /// The maximum number of a guest's handles: pollables (a timer takes two), streams, and its own
-/// resources. An agent that waits for many things at once needs far fewer. Each takes a few hundred
-/// bytes of the host's memory, which the guest's limit does not count, so this limits them to a few
-/// MiB.
+/// resources. An agent that waits for many things at once needs far fewer. Each handle takes a few
+/// hundred bytes of the host's memory, which the guest's memory limit does not count. With this
+/// limit, the handles take at most a few MiB.
 pub(super) const RESOURCES_MAX: usize = 10_000;
 
 /// Whether the subset has this interface, written `wasi:package/name@version`.
@@ -75,7 +75,8 @@ pub(super) fn is_cli_run(interface: &str) -> bool {
     interface.strip_prefix("wasi:cli/run@").is_some_and(is_0_2)
 }
 
-/// Whether the version is a release of 0.2. Pre-releases differ.
+/// Whether the version is a release of 0.2. A pre-release differs from the releases, so it does not
+/// count.
 fn is_0_2(version: &str) -> bool {
     version
         .strip_prefix("0.2.")
@@ -89,8 +90,8 @@ pub(super) struct Wasi {
 }
 
 impl Wasi {
-    /// The state at the start. Each kind of random numbers has its own stream from the seed, so
-    /// that reading one does not affect the others.
+    /// The state at the start. Each kind of random numbers has a stream of its own from the seed.
+    /// So reading one kind does not change the others.
     pub(super) fn new(seed: [u8; 32], clock: &Clock, output: &Output, arguments: &[&str]) -> Self {
         let stream = |number| {
             let mut random = ChaCha20Rng::from_seed(seed);

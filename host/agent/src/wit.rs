@@ -5,14 +5,13 @@ use wit_parser::{Function, FunctionKind, Resolve, Type, TypeDefKind, TypeId};
 
 use super::problem::{ProblemKind, short};
 
-/// The maximum number of types, fields and cases in one function's signature when written out. WIT
-/// shares types by name, so a small file can describe an enormous tree, and all of it is stored,
-/// compared and shown.
+/// The maximum number of types, fields and cases in one function's signature when all named types are written out. WIT
+/// shares types by name, so a small file can describe an enormous tree. All of the tree is stored, compared and shown.
 const PARTS_IN_SIGNATURE_MAX: usize = 4_096;
 /// The maximum length of a name in a signature.
 const NAME_BYTES_MAX: usize = 128;
-/// The maximum nesting of types in a signature. Code that handles the values is recursive, and
-/// people read no deeper ones.
+/// The maximum nesting of types in a signature. Code that handles the values is recursive, and people cannot read types
+/// that are nested deeper.
 const DEPTH_MAX: usize = 32;
 
 /// The type of an imported function, or the reason why it cannot be offered.
@@ -45,12 +44,12 @@ pub(super) fn signature(resolve: &Resolve, function: &Function) -> String {
     }
 }
 
-/// The limits of a spelling: depth, and parts of one type. An author needs to see the outermost
-/// shape.
+/// The limits of a type's spelling in a message: its depth, and the parts of one type. An author needs to see only the
+/// outermost parts.
 const SPELLING_DEPTH_MAX: usize = 3;
 const SPELLING_PARTS_MAX: usize = 8;
 
-/// Parts in a row, with a mark if there are more.
+/// Joins the parts, with a sign at the end if parts are missing.
 fn with_rest(mut parts: Vec<String>, all: usize) -> String {
     if all > parts.len() {
         parts.push(format!("… {} more", all - parts.len()));
@@ -102,7 +101,7 @@ impl Types<'_> {
         })
     }
 
-    /// The type of a nested type.
+    /// The type of an inner type, in a box.
     fn boxed(&mut self, ty: &Type) -> Result<Box<WitType>, ProblemKind> {
         self.of(ty).map(Box::new)
     }
@@ -160,8 +159,8 @@ fn named(name: &str) -> Result<String, ProblemKind> {
     if name.len() > NAME_BYTES_MAX { Err(ProblemKind::TypeTooLarge) } else { Ok(name.to_owned()) }
 }
 
-/// The number of fields or cases of a type. Each has a name, and a case need not have a type that
-/// would be counted.
+/// The number of names of fields or cases in a type. They are counted because a case need not have a type that would be
+/// counted.
 fn names(kind: &TypeDefKind) -> usize {
     match kind {
         TypeDefKind::Record(record) => record.fields.len(),
@@ -183,8 +182,8 @@ fn names(kind: &TypeDefKind) -> usize {
     }
 }
 
-/// A named type by its name, as the author wrote it. A record written out would hide the point of
-/// the message.
+/// The spelling of a type. A named type is spelled by its name, as the author wrote it: a record written out would hide
+/// the point of the message.
 fn spelling(resolve: &Resolve, ty: &Type, depth: usize) -> String {
     let word = match ty {
         Type::Bool => "bool",
@@ -208,7 +207,7 @@ fn spelling(resolve: &Resolve, ty: &Type, depth: usize) -> String {
     word.into()
 }
 
-/// The shape of a type without a name. Aliases and declared types have one.
+/// The spelling of a type without a name. Aliases and declared types have names.
 fn defined(resolve: &Resolve, definition: &wit_parser::TypeDef, depth: usize) -> String {
     if let Some(name) = &definition.name {
         return short(name);

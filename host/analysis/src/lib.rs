@@ -1,7 +1,8 @@
-//! The analysis: figures and texts that are made from the journal and the policies, and that decide nothing.
+//! The analysis makes figures and texts from the journal and the policies. It decides nothing.
 //!
-//! [`backtest`] tries policies on recorded calls, [`explain`] searches for the change of a call that would change its verdict, and [`burden`] counts
-//! how often people are asked and suggests policies for calls that people always approve.
+//! [`backtest`] tries other policies on recorded calls. [`explain`] searches for the smallest change of a call that
+//! would alter its verdict. [`burden`] counts how often reviewers are asked, and suggests policies for calls that
+//! reviewers always approve.
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod backtest;

@@ -1,10 +1,11 @@
-//! Runs work whose size an agent or a reviewer decides, such as comparing, hashing or drawing a
-//! long diff.
+//! Runs work that an agent or a reviewer causes, and whose amount the agent or reviewer decides,
+//! such as comparing, hashing or drawing a long diff.
 //!
-//! On a runtime thread such work would block other requests, and the runtime's own pool for
-//! blocking work has hundreds of threads at full priority. So the work waits in a queue with few
-//! threads of low priority. There are three queues: reviewers' work does not wait for agents' work,
-//! and reading workspace files, which can take seconds, does not delay proposals.
+//! On a runtime thread such work would block other requests. The runtime's own pool for blocking
+//! work is no better place: it has hundreds of threads at full priority. So the work waits in a
+//! queue, and a few threads of low priority do it. There are three queues: reviewers' work does not
+//! wait for agents' work, and reading workspace files, which can take seconds, does not delay
+//! proposals.
 //!
 //! **Invariant:** the work starts no thread and no process, because they would inherit the low
 //! priority.
@@ -16,12 +17,13 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// The number of threads for proposals, and for reviewers.
+/// The number of threads for agents' proposals, and also the number for reviewers.
 const THREADS: usize = 2;
-/// The niceness of the threads that work for agents. Threads that run agents have the same.
+/// The niceness of the threads that work for agents. The threads that run agents have the same
+/// niceness.
 const NICE_AGENTS: i32 = 19;
-/// The niceness of the threads that work for reviewers: lower priority than the shared threads,
-/// higher than agents' threads.
+/// The niceness of the threads that work for reviewers. Their priority is lower than that of the
+/// host's other threads, and higher than that of agents' threads.
 const NICE_PEOPLE: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -50,8 +52,8 @@ pub async fn for_people<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
     done(&PEOPLE, work).await
 }
 
-/// Queues work and waits for its result. If the caller stops waiting before the work begins, it is
-/// skipped.
+/// Queues work and waits for its result. If the caller stops waiting before the work begins, the
+/// work is skipped.
 async fn done<T: Send + 'static>(queue: &Sender<Job>, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failed> {
     let (reply, done) = oneshot::channel();
     let job = move || {
@@ -83,7 +85,7 @@ fn work(waiting: &Mutex<Receiver<Job>>, nice: i32) {
         tracing::warn!(%error, "work of any size has the priority of the host's own threads");
     }
     while let Some(job) = next(waiting) {
-        // The panic's message is on stderr already. The caller gets the error that there is no
+        // The panic's message is already on stderr. The caller gets an error, because there is no
         // result.
         drop::<Result<(), Box<dyn Any + Send>>>(catch_unwind(AssertUnwindSafe(job)));
     }
@@ -141,7 +143,7 @@ mod tests {
         assert_eq!(for_agents(|| 2).await, Ok(2));
     }
 
-    /// While one list is read the others wait, and those of ended runs are skipped.
+    /// While one list is read, the other requests wait. Requests of ended runs are skipped.
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_not_begun() {
         let (free, held) = channel::<()>();

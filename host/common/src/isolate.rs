@@ -6,9 +6,9 @@
 //! watches the wall clock and limits the output ([`Isolate::ask`]). Any early end is a [`Fault`],
 //! which names the setting that would allow more.
 //!
-//! The child limits the memory, CPU time and stack that the bytes can cost. It is no boundary
-//! against code with the rights of the host's user: the child reads components and does not run
-//! them; wasmtime contains them when they run.
+//! The child limits the memory, CPU time and stack that the bytes can cost. The child is no
+//! protection against code that runs with the rights of the host's user. It needs none: it reads
+//! components and does not run them. When components run, wasmtime confines them.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -22,17 +22,19 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_process_death_signal, setrlimit};
 
-/// The maximum length of a child's answer. The largest permitted manifest is smaller.
+/// The maximum length of a child's answer. The largest permitted manifest is smaller than this.
 pub const ANSWER_BYTES_MAX: u64 = 8 << 20;
-/// The kept part of a child's standard error. It holds the standard library's message about the
-/// child's end, which is only compared and never shown.
+/// At most this many bytes of a child's standard error are kept. They contain the standard
+/// library's message about the child's end. The message is only compared and never shown.
 const COMPLAINT_BYTES_MAX: u64 = 4 << 10;
-/// The additional niceness of a child: it gets a tenth of the CPU time of a busy host thread, and
-/// still progresses on a busy machine.
+/// The niceness that is added to the child's own. With it, a child gets a tenth of the CPU time of
+/// a busy host thread, so it still progresses on a busy machine.
 const NICER: i32 = 10;
-/// The number of a child's threads. Each takes address space, which is limited.
+/// The maximum number of a child's threads. It is small because each thread takes address space,
+/// which is limited.
 const THREADS_MAX: usize = 4;
-/// The open files of a child: its three streams, and a cache entry with its folder.
+/// The maximum number of open files of a child. It needs its three streams, and a cache entry with
+/// its folder.
 const FILES_MAX: u64 = 32;
 /// The interval for checking whether a child that answered has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -84,14 +86,14 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the same bytes would fail again. A process that did not start says nothing about the
-    /// bytes.
+    /// Whether the same bytes would fail again. If the process did not start, this says nothing
+    /// about the bytes.
     pub fn is_of_the_bytes(&self) -> bool {
         !matches!(self, Self::Start(_))
     }
 }
 
-/// The input of a child.
+/// What a child reads.
 #[derive(Clone, Copy, Debug)]
 pub enum Input<'a> {
     /// Bytes in the host's memory.
@@ -203,10 +205,11 @@ pub fn confine(limits: &Limits) -> io::Result<()> {
         Ok::<(), io::Error>(setrlimit(resource, Rlimit { current: Some(soft.min(hard)), maximum: Some(hard) })?)
     };
     let memory = (limits.memory_mib << 20).saturating_add(own_bytes()?).saturating_add(SET_ASIDE_BYTES);
-    // Sets only the soft limit, because `without_memory_limit` raises it again at the end.
+    // Only the soft limit is set, because `without_memory_limit` later raises it to the hard limit.
     let most = getrlimit(Resource::As).maximum;
     setrlimit(Resource::As, Rlimit { current: Some(most.map_or(memory, |most| most.min(memory))), maximum: most })?;
-    // At the soft limit a signal ends the process, so that the host can tell the reason.
+    // At the soft limit a signal ends the process. By this signal the host can tell that the CPU
+    // time was used up.
     set(Resource::Cpu, limits.cpu_seconds, limits.cpu_seconds.saturating_add(5))?;
     set(Resource::Fsize, limits.file_mib << 20, limits.file_mib << 20)?;
     set(Resource::Nofile, FILES_MAX, FILES_MAX)?;
@@ -258,8 +261,8 @@ fn end(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
     }
 }
 
-/// Derives the violated limit from a child's exit status. The texts are those of the standard
-/// library in this build.
+/// Finds the violated limit from a child's exit status and error output. The texts with which the
+/// output is compared are those of the standard library in this build.
 fn why(status: ExitStatus, complaint: &str, limits: &Limits) -> Fault {
     const OUT_OF_MEMORY: [&str; 4] = ["memory allocation of", "Cannot allocate memory", "OutOfMemory", "WouldBlock"];
     if status.signal() == Some(Signal::XCPU.as_raw()) {

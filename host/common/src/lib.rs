@@ -1,4 +1,4 @@
-//! What several packages need and none of them owns: each module stands for itself, and uses nothing else of the project.
+//! Modules that several packages need. No module depends on another module or on another package of the project.
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod aside;

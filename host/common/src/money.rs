@@ -11,7 +11,7 @@ pub struct Currency {
     decimals: usize,
 }
 
-/// The code names no bookable currency.
+/// Why a code names no bookable currency.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoCurrency {
     /// The text is no currency code.
@@ -126,7 +126,8 @@ impl FromStr for Amount {
 mod tests {
     use super::*;
 
-    /// A withdrawn currency is shown where it was booked, and cannot be booked again. A new
+    /// A withdrawn currency is shown where it was booked, but cannot be booked again. A new
+    /// currency can be booked.
     /// currency can.
     #[test]
     fn a_currency_is_one_of_today() {

@@ -1,5 +1,5 @@
-//! Parses JSON with one possible reading. An object with a repeated member is refused, because
-//! another program, such as a proxy or a log, might use the other value.
+//! Parses JSON that can be read in only one way. An object that repeats a member is refused,
+//! because another program, such as a proxy or a log, might use the other value.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
-/// The part of a member's name that an error repeats.
+/// An error repeats at most this many characters of a member's name.
 const NAME_CHARS_MAX: usize = 100;
 
 /// A JSON document without repeated members.

@@ -1,8 +1,9 @@
 //! Names of git references, and patterns that operators write for them.
 //!
-//! Git gives texts such as `x-0-g1f3a…`, `main~1` or `HEAD` several meanings. Here, a text is the
-//! name of exactly one reference or an error. So a comparison with a pattern or in a policy refers
-//! to the repository, and not to an agent's spelling.
+//! Git gives texts such as `x-0-g1f3a…`, `main~1` or `HEAD` several meanings. Here, a text is
+//! either the name of exactly one reference or an error. So when a name is compared with a pattern
+//! or in a policy, the comparison is about a reference of the repository, and not about an agent's
+//! spelling.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,7 +17,7 @@ const BRANCHES: &str = "refs/heads/";
 const SPACES: [&str; 3] = [BRANCHES, "refs/tags/", "refs/remotes/"];
 /// The maximum length of a name. Git has only the file system's limits.
 const NAME_BYTES_MAX: usize = 1_024;
-/// The maximum length of a part between slashes. The file system takes 255 bytes, and git appends
+/// The maximum length of a part between slashes. The file system permits 255 bytes, and git appends
 /// `.lock`.
 const PART_BYTES_MAX: usize = 250;
 /// Names that git reserves for its own state, besides `HEAD` and names that end in `_HEAD`.
@@ -39,8 +40,8 @@ impl ReferenceName {
         self.0.strip_prefix(BRANCHES)
     }
 
-    /// The parent names, such as `refs/heads/a` of `refs/heads/a/b`. Git cannot store a reference
-    /// whose name is a folder of another.
+    /// The names above this name, such as `refs/heads/a` of `refs/heads/a/b`. Git cannot store a
+    /// reference if its name is a folder of another reference.
     pub fn above(&self) -> impl Iterator<Item = &str> {
         let top = SPACES.iter().find(|space| self.0.starts_with(**space)).map_or(0, |space| space.len());
         self.0.match_indices('/').filter(move |(at, _)| *at >= top).filter_map(|(at, _)| self.0.get(..at))
@@ -53,7 +54,7 @@ impl ReferenceName {
 pub struct NotAName(&'static str);
 
 impl NotAName {
-    /// The error without the text itself.
+    /// The reason. It does not contain the text itself.
     pub fn why(&self) -> &'static str {
         self.0
     }
@@ -115,9 +116,9 @@ impl FromStr for BranchName {
 /// The operator's pattern for the git revisions that a check may run on. `*` matches any
 /// characters.
 ///
-/// It is compared with the resolved reference, never with the agent's text. Without `refs/` the
-/// pattern means branches. A single `*` means any revision, and only this pattern accepts a commit
-/// id without a reference.
+/// The pattern is compared with the resolved reference, never with the agent's text. A pattern
+/// without `refs/` means branches. The pattern `*` alone means any revision. Only this pattern
+/// accepts a commit id without a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevisionPattern {
     /// `*`: any revision.
@@ -173,8 +174,8 @@ pub fn is_an_id(text: &str) -> bool {
     [40, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Refuses a short text that git would read in another way or that a program would take for an
-/// option, because an operator's script could pass it on.
+/// Refuses a short text that git would read in another way, or that a program would take for an
+/// option. An operator's script could pass the text on to git.
 pub fn short(text: &str) -> Result<(), NotAName> {
     if text == "HEAD" || text == "@" || text.ends_with("_HEAD") || PSEUDO.contains(&text) {
         return Err(NotAName("git keeps this name for itself"));

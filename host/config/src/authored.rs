@@ -1,6 +1,6 @@
 //! The configuration as the operator wrote it. No default is filled in: an absent value is `None`.
 //!
-//! A key is [`Spanned`] where a rule about several keys may report an error at it. All other errors
+//! A key is [`Spanned`] if a rule about several keys may report an error at it. All other errors
 //! are found while a single value is parsed.
 
 use std::collections::BTreeMap;
@@ -28,7 +28,7 @@ pub(super) type Count = Between<1, { u32::MAX as u64 }>;
 pub(super) type ReadableBytes = Between<1, ARGUMENTS_BYTES_LIMIT>;
 /// Milliseconds, up to one day.
 pub(super) type DayMs = Between<0, 86_400_000>;
-/// Sections with names that the operator chose.
+/// Sections whose names the operator chooses.
 pub(super) type Named<T> = BTreeMap<Spanned<String>, T>;
 
 /// The whole configuration file.
@@ -206,8 +206,8 @@ pub(super) struct Payments {
 
 /// `[payments.accounts.NAME]`
 ///
-/// Amounts are parsed when they are resolved. In an array, only then can an error report the exact
-/// position.
+/// Amounts are parsed only when they are resolved. While an array is parsed, an error could not
+/// report the position of a single amount.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(super) struct Account {

@@ -97,8 +97,8 @@ fn problem(text: &str, file: &Path, offset: usize, what: String, hint: Option<St
     }))
 }
 
-/// The full key whose name or value contains `offset`. Of several such keys this is the deepest,
-/// because the spans of the tables around a key may contain the offset too.
+/// The full key whose name or value contains `offset`. The tables around a key may contain the
+/// offset too, so the deepest of these keys is returned.
 fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
     table.iter().find_map(|(name, value)| {
         let spelled = if super::value::is_name(name.get_ref()) && !name.get_ref().contains('.') {
@@ -126,7 +126,8 @@ fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
 
 /// Rewrites the TOML library's message without Rust type names, and adds advice.
 ///
-/// The library offers only text, with names in backticks. The tests hold every kind of message.
+/// The library gives its error only as text, with names in backticks. The tests contain every kind
+/// of message.
 fn in_our_words(message: &str) -> (String, Option<String>) {
     let mut names = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {

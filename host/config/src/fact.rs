@@ -5,12 +5,14 @@ use std::str::FromStr;
 use holdshort_gate::WitType;
 use serde::{Deserialize, Serialize};
 
-/// The maximum number of facts in a section. Policies are read with all of them.
+/// The maximum number of facts in a section. They are limited because policies are read with all of
+/// them.
 pub(super) const FACTS_MAX: usize = 64;
 /// The maximum length of a name.
 const NAME_BYTES_MAX: usize = 64;
 
-/// The name of a fact in WIT's spelling, `open-orders`. In policies it is `open_orders`.
+/// The name of a fact in WIT's spelling, such as `open-orders`. In policies, this fact is
+/// `open_orders`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct FactName(pub(super) String);
 

@@ -34,8 +34,8 @@ pub use resolved::{
 };
 pub use zone::Zone;
 
-/// The inputs from outside the file. They are collected here, so that resolving depends only on its
-/// arguments.
+/// The inputs that do not come from the file. They are collected here, so that resolving depends
+/// only on its arguments.
 #[derive(Clone, Debug)]
 pub struct ConfigContext {
     /// The base folder of relative paths.
@@ -78,9 +78,9 @@ impl Config {
 impl ConfigContext {
     /// Collects the context for `folder` and this process.
     ///
-    /// The operator's name is the one that the first host in this folder saved, because votes are
-    /// counted by name: with another name, the same token would count as a second person. An
-    /// unusable file stops the host at its start, and not other callers.
+    /// The operator's name is the name that the first host in this folder saved. Votes are counted
+    /// by name: with another name, the same token would count as a second person. If the file with
+    /// the name is unusable, only a host does not start; other callers continue.
     pub fn of(folder: PathBuf) -> Self {
         let kept = std::fs::read_to_string(folder.join(defaults::STATE_FOLDER).join(defaults::OPERATOR_FILE));
         let kept = kept.ok().map(|name| name.trim().to_owned()).filter(|name| value::is_name(name));

@@ -31,7 +31,7 @@ pub enum NoticeEvent {
 }
 
 impl NoticeEvent {
-    /// The default for webhooks: all kinds except the regular end of a run.
+    /// The default for webhooks: all kinds except the usual end of a run.
     pub const WEBHOOK: [Self; 8] = [
         Self::Held,
         Self::Reminder,
@@ -60,7 +60,7 @@ pub enum NoticeFormat {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct NoticeTarget {
-    /// The address, unless a file contains it.
+    /// The address; `None` if a file contains it.
     pub url: Option<WebUrl>,
     /// The file with the address. An address can itself be a secret.
     pub url_file: Option<PathBuf>,

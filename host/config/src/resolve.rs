@@ -69,7 +69,7 @@ impl Folder {
         self.0.join(path).components().collect()
     }
 
-    /// A program with a `/` in its path is resolved against the base folder. A bare name is
+    /// Resolves a program with a `/` in its path against the base folder. A name without `/` is
     /// searched in `PATH`.
     fn argv(&self, mut argv: Vec<String>) -> Vec<String> {
         if let Some(program) = argv.first_mut().filter(|program| program.contains('/')) {
@@ -98,7 +98,7 @@ fn agent(agent: authored::Agent, folder: &Folder) -> Agent {
     Agent { component: folder.path(agent.component), workspace: agent.workspace.map(|path| folder.path(path)) }
 }
 
-/// By default a check may run on any git revision.
+/// Resolves a check. By default it may run on any git revision.
 fn check(check: authored::Check, folder: &Folder) -> Check {
     let revisions = check.revisions.map(|all| all.into_iter().map(|pattern| pattern.0).collect());
     Check {
@@ -113,14 +113,14 @@ fn check(check: authored::Check, folder: &Folder) -> Check {
     }
 }
 
-/// Converts checked values to plain strings for the other rooms.
+/// Converts checked values to plain strings for the other packages.
 fn values<T: Into<String>>(values: Vec<T>) -> Vec<String> {
     values.into_iter().map(Into::into).collect()
 }
 
-/// An address that other machines can reach requires a TLS proxy and configured host names.
-/// Otherwise a token would cross the network unencrypted, or a web page could reach the host under
-/// a name of its own.
+/// Resolves the address. An address that other machines can reach requires a TLS proxy and
+/// configured host names. Otherwise a token would cross the network unencrypted, or a web page
+/// could reach the host under a name of its own.
 fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
     let Some(authored) = authored else {
         return Ok(Server {
@@ -153,10 +153,10 @@ fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
     })
 }
 
-/// Each limit has a default, so an omitted limit never means "unlimited".
+/// Resolves the limits. Each has a default, so an omitted limit never means "unlimited".
 fn limits(authored: Option<&authored::Limits>) -> Limits {
-    // Each type's bounds make the conversion exact. A value that did not fit would become the
-    // largest.
+    // The bounds of each type make this conversion exact. A value that did not fit would become the
+    // largest number.
     let small = |number: u64| u32::try_from(number).unwrap_or(u32::MAX);
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let l = authored;

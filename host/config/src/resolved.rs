@@ -38,8 +38,8 @@ pub struct Config {
     pub token_file: PathBuf,
     /// The file with the local operator's name. The host creates it with mode 0600.
     pub operator_file: PathBuf,
-    /// The local operator's name: the saved one; before the first start `$USER`, or else
-    /// `operator`.
+    /// The local operator's name: the saved name or, before the first start, `$USER` if this is a
+    /// plain name, or else `operator`.
     pub operator: String,
     /// The webhooks by name.
     pub notify: BTreeMap<String, NoticeTarget>,
@@ -49,10 +49,11 @@ pub struct Config {
     /// The requirement for held calls.
     pub approval: Approval,
     pub email: Email,
-    /// The deploy connector; `None` outside a git repository unless configured.
+    /// The deploy connector. Outside a git repository it is `None`, unless the operator configured
+    /// it.
     pub deployment: Option<Deployment>,
     pub payments: Payments,
-    /// The git repository that agents may read; `None` outside one.
+    /// The git repository that agents may read; `None` if there is none.
     pub repository: Option<PathBuf>,
     /// The checks by name.
     pub checks: BTreeMap<String, Check>,
@@ -74,7 +75,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// The rule for a function: its own, or else its interface's.
+    /// The rule for a function. If the function has no rule of its own, this is the rule of its
+    /// interface.
     pub fn rule(&self, capability: &Capability) -> Option<&CapabilityRule> {
         let own = self.capabilities.get(&CapabilityPattern::Function(capability.clone()));
         own.or_else(|| self.capabilities.get(&CapabilityPattern::Interface(capability.interface().into())))
@@ -150,7 +152,7 @@ pub enum Mail {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Smtp {
-    /// Its name or address.
+    /// The relay's name or address.
     pub host: String,
     pub port: u16,
     pub tls: Tls,
@@ -158,7 +160,7 @@ pub struct Smtp {
     pub ca_file: Option<PathBuf>,
     /// The user name, and the file with the password.
     pub login: Option<(String, PathBuf)>,
-    /// The time limit of the relay.
+    /// How long the relay may take for an answer.
     pub timeout_ms: u64,
     /// The wait before the first repeated attempt at an email that the relay deferred.
     pub retry_after_ms: u64,
@@ -206,9 +208,9 @@ pub struct Command {
     pub argv: Vec<String>,
     /// The time limit.
     pub timeout_ms: u64,
-    /// The variables that it gets from the host's environment. All others are removed.
+    /// The variables that the program gets from the host's environment. It gets no others.
     pub environment: Vec<String>,
-    /// The exit codes that mean that nothing was done and nothing will be.
+    /// The exit codes that mean: nothing was done, and nothing will be done.
     pub not_done_codes: Vec<u8>,
 }
 
@@ -227,11 +229,11 @@ pub struct Payments {
 pub struct Account {
     /// The opening balance, once for each currency.
     pub opening: Vec<Amount>,
-    /// Later deposits, each booked once, by name.
+    /// Later deposits by name. Each is booked once.
     pub deposits: BTreeMap<String, Amount>,
 }
 
-/// An amount of money; as text `10000.00 EUR`.
+/// An amount of money. As text it is written `10000.00 EUR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Amount {
     /// The amount in the currency's smallest unit; more than zero.

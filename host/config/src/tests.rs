@@ -19,7 +19,8 @@ fn home(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// `HOLDSHORT_BLESS=1` writes the texts found, for review before a commit.
+/// `HOLDSHORT_BLESS=1` writes the texts that were found into the data file, for review before a
+/// commit.
 #[test]
 fn every_mistake_says_where_and_what_to_do() {
     let mut wrong = Vec::new();
@@ -79,7 +80,8 @@ fn with_hashes(sample: &str) -> String {
     sample.replace("HASH-OF-ALICES-TOKEN", &hash("alice's")).replace("HASH-OF-BOBS-TOKEN", &hash("bob's"))
 }
 
-/// The example in the README loads once the reader has replaced the hashes, and not before.
+/// The example in the README does not load as it is. It loads after the reader has replaced the
+/// placeholders by hashes.
 #[test]
 fn the_front_pages_sample_is_true() {
     let page = std::fs::read_to_string(home("README.md")).unwrap();
@@ -88,15 +90,15 @@ fn the_front_pages_sample_is_true() {
     assert_eq!(parse(&with_hashes(sample)).unwrap().reviewers.len(), 2);
 }
 
-/// The block "Every setting with its default" must equal an empty file, and a block that sets
-/// everything must be accepted.
+/// The block "Every setting with its default" means the same as an empty file. The block that sets
+/// everything is accepted.
 #[test]
 fn the_operators_page_is_true() {
     let page = std::fs::read_to_string(home("host/CONFIGURATION.md")).unwrap();
     let blocks: Vec<&str> = page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let [defaults, everything] = blocks.as_slice() else { panic!("{} TOML blocks, not 2", blocks.len()) };
     assert_eq!(parse(defaults).unwrap(), parse("").unwrap());
-    // A reader who copies the block must insert hashes: it does not load unchanged.
+    // The block does not load unchanged, because a reader who copies it must insert hashes.
     assert!(parse(everything).unwrap_err().to_string().contains("not the SHA-256 of a token"));
     let everything = parse(&with_hashes(everything)).unwrap();
     assert_eq!(everything.approval.quorum, 2);

@@ -35,8 +35,8 @@ impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Between<MIN, MAX>
                 write!(f, "a whole number from {MIN} to {MAX}")
             }
 
-            /// TOML has only signed 64-bit integers, so no other visitor is needed. For other types, serde reports what
-            /// it expected.
+            /// TOML has only signed 64-bit integers, so no other method is needed. For any other type, serde reports
+            /// what it expected.
             fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
                 let wrong = || E::invalid_value(Unexpected::Signed(number), &self);
                 u64::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number)).ok_or_else(wrong)
@@ -65,7 +65,7 @@ from_text!(
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Name(pub(super) String);
 
-// Short and plain, because names appear in decisions, file names and terminals.
+// A name is short and plain, because it appears in decisions, file names and terminals.
 impl FromStr for Name {
     type Err = String;
 
@@ -83,14 +83,15 @@ impl FromStr for Name {
 #[derive(Clone, Debug)]
 pub(super) struct Variable(String);
 
-// Only a name: a value would be one more place for a secret, and `holdshort config` would print it.
+// Only the name of a variable is accepted. Its value would be one more place for a secret, and `holdshort config` would
+// print it.
 impl FromStr for Variable {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         let plain = |name: &str| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
         match text.split_once('=') {
-            // The rest may be a secret, so the error does not repeat it.
+            // The text after the name may be a secret, so the error does not repeat it.
             Some((name, _)) if plain(name) => Err(format!(
                 "`{name}=…` gives a value; write the name alone, `{name}`: the value is that of the host's own environment"
             )),
@@ -130,7 +131,7 @@ impl FromStr for Span {
             "d" => 86_400_000,
             _ => return Err(refuse()),
         };
-        // A product beyond 64 bits becomes the largest number, which is out of range. It must not wrap round to a short
+        // A product beyond 64 bits becomes the largest number, which is then out of range. It must not become a short
         // duration.
         let ms = number.parse::<u64>().map_err(|_| refuse())?.saturating_mul(unit_ms);
         if (1..=DURATION_MS_MAX).contains(&ms) {
@@ -145,7 +146,7 @@ impl FromStr for Span {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Address(pub(super) SocketAddr);
 
-// An IP address with a port. A name would need a lookup, whose result can change.
+// It is an IP address with a port. A name would need a lookup, and its result can change.
 impl FromStr for Address {
     type Err = String;
 
@@ -156,11 +157,12 @@ impl FromStr for Address {
     }
 }
 
-/// A value of the `Host` header: a name, with a port if there is one. A text that is no authority matches no request.
+/// A value of the `Host` header: a name, and a port if there is one. A text in another form is refused, because it
+/// would match no request.
 #[derive(Clone, Debug)]
 pub(super) struct Authority(String);
 
-// Normalised here, because it is compared with `Host` byte by byte.
+// The text is put into its normal form here, because it is compared with `Host` byte by byte.
 impl FromStr for Authority {
     type Err = String;
 
@@ -251,7 +253,7 @@ pub(super) struct Mailbox {
     pub(super) domain: String,
 }
 
-// Exactly one address. Lists and groups cannot be a sender.
+// It is exactly one address, because a list or a group cannot be a sender.
 impl FromStr for Mailbox {
     type Err = String;
 
@@ -300,7 +302,7 @@ impl FromStr for Sender {
 #[derive(Clone, Debug)]
 pub(super) struct Host(pub(super) String);
 
-// In ASCII and lower case, so that a look-alike domain does not count as inside.
+// The name is in ASCII and lower case, so that a look-alike domain does not count as inside.
 impl FromStr for Host {
     type Err = String;
 
@@ -315,15 +317,15 @@ impl FromStr for Host {
     }
 }
 
-/// Tokens that examples or mistakes produce, such as an unset variable. With the hash of such a token anybody could
-/// decide.
+/// Tokens that come from examples or from mistakes, such as an unset variable. If the file had the hash of such a
+/// token, anybody could decide.
 const GUESSED_TOKENS: [&str; 8] = ["", "\n", "test", "test\n", "test2", "test2\n", "token", "password"];
 
 /// The SHA-256 of a reviewer's token. The token itself is not stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TokenHash(pub(super) Digest);
 
-// The hash instead of the token, so that other users may read the file.
+// The file has the hash instead of the token, so that other users may read the file.
 impl FromStr for TokenHash {
     type Err = String;
 
@@ -350,7 +352,7 @@ impl FromStr for TokenHash {
 #[derive(Clone, Debug)]
 pub(super) struct Text(pub(super) String);
 
-// Not empty, and on one line.
+// The text is not empty and has only one line.
 impl FromStr for Text {
     type Err = String;
 

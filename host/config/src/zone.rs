@@ -76,8 +76,8 @@ impl Serialize for Zone {
     }
 }
 
-// Only full names in the database's spelling. An abbreviation such as `CST` means several zones,
-// and an offset has no daylight saving time.
+// Only full names in the database's spelling are accepted. An abbreviation such as `CST` means
+// several zones, and an offset such as `+01:00` has no daylight saving time.
 impl FromStr for Zone {
     type Err = String;
 

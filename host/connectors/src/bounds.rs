@@ -10,18 +10,19 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, getpriority_process, getrlimit, prlimit, setpriority_process};
 
-/// The additional niceness of the program: with a tenth of a busy host thread's CPU time it still
-/// progresses on a busy machine.
+/// The niceness that is added to the program's own. With it, the program gets about a tenth of the
+/// CPU time of a busy host thread, so it still progresses on a busy machine.
 const NICER: i32 = 10;
-/// The kernel kills this program first when memory runs out.
+/// The value of `oom_score_adj` with which the kernel kills this program first when memory runs
+/// out.
 const FIRST_TO_END: &str = "1000";
 
-/// The limits of one program. Its priority is low too.
+/// The limits of one program. The program also gets a low priority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Writable memory. Files mapped for reading, such as git's packs, do not count.
     pub memory_bytes: u64,
-    /// The CPU time of all its threads.
+    /// The CPU time of all threads of the program together.
     pub cpu: Duration,
 }
 
@@ -36,7 +37,8 @@ impl Bounds {
             prlimit(Some(pid), resource, Rlimit { current: Some(soft.min(hard)), maximum: Some(hard) }).map(drop)
         };
         set(Resource::Data, self.memory_bytes, self.memory_bytes)?;
-        // At the soft limit a signal ends the program, so that the host can tell the reason.
+        // At the soft limit a signal ends the program. By this signal the host can tell that the
+        // CPU time was used up.
         set(Resource::Cpu, self.cpu.as_secs(), self.cpu.as_secs().saturating_add(5))?;
         Ok(set(Resource::Core, 0, 0)?)
     }

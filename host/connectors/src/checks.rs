@@ -31,14 +31,14 @@ use super::git::{CommitId, Git, GitError};
 use super::{Routine, RoutineCall, Sentence, Unavailable, quote, quote_start, say};
 use holdshort_common::reference::RevisionPattern;
 
-/// The part of a check's output that the agent gets: its end.
+/// The agent gets the end of a check's output, at most this many bytes.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
-/// The part of the output that is searched for test counts.
+/// Test counts are searched for in the end of the output, at most this many bytes.
 const KEPT_BYTES_MAX: u64 = 1024 * 1024;
-/// The output after which a check is stopped.
+/// A check that writes more than this many bytes is stopped.
 const WRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// The number of concurrent checks. Others wait, because two test suites on one machine are slow
-/// already.
+/// The number of checks that run at the same time. Further checks wait, because two test suites
+/// already slow a machine down.
 const AT_A_TIME: usize = 2;
 
 /// A configured check.
@@ -48,18 +48,19 @@ pub struct Check {
     pub argv: Vec<String>,
     /// The time limit.
     pub time_out: Duration,
-    /// Patterns for the references whose git revisions it may run on.
+    /// The check runs only on git revisions that were found by a reference with one of these
+    /// patterns.
     pub revisions: Vec<RevisionPattern>,
-    /// The variables that it gets from the host's environment besides `PATH`. They replace the
-    /// defaults, such as `HOME`.
+    /// The variables that the check gets from the host's environment besides `PATH`. They replace
+    /// the defaults, such as `HOME`.
     pub environment: Vec<String>,
-    /// The sandbox and its content; without it the check runs as the host's user.
+    /// The sandbox, and what the check gets in it. `None`: the check runs as the host's user.
     pub confined: Option<(Sandbox, Given)>,
 }
 
 impl Check {
-    /// Compares the resolved reference, never the agent's text, which git could read differently
-    /// from a pattern.
+    /// Compares the patterns with the resolved reference. The agent's text is not compared, because
+    /// git could read that text differently from a pattern.
     fn allows(&self, name: &str, resolved: &Resolved) -> Result<(), NotRun> {
         if self.revisions.iter().any(|pattern| pattern.fits(resolved.reference())) {
             return Ok(());
@@ -91,7 +92,7 @@ pub struct Checks {
     turns: Semaphore,
 }
 
-/// A check did not run: an answer for the agent, or a failure of the host.
+/// Why a check did not run: an error for the agent, or a failure of the host.
 #[derive(Debug, thiserror::Error)]
 enum NotRun {
     #[error("there is no check {name}; configured: {known}")]
@@ -106,10 +107,10 @@ enum NotRun {
     NotFound { name: String, source: NotFound },
     #[error("{0}; this connector serves `holdshort:agent/checks#run`")]
     NotOurs(&'static str),
-    /// The host's failure, which the agent does not see.
+    /// A failure of the host. The agent does not see it.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// The host's failure, which the agent does not see.
+    /// A failure of the host. The agent does not see it.
     #[error("the checkout failed: {0}")]
     Checkout(#[from] io::Error),
     #[error("the check `{name}` does not run on this commit: {limit}")]
@@ -123,14 +124,15 @@ impl From<NotResolved> for NotRun {
 }
 
 impl Checks {
-    /// A runner of checks with checkouts in `scratch`. The folder belongs to this connector:
-    /// everything in it is removed.
+    /// Runs checks with checkouts in the folder `scratch`. Checkouts that an earlier host left
+    /// there are removed.
     pub fn open(git: Git, checks: BTreeMap<String, Check>, children: Children, scratch: PathBuf) -> io::Result<Self> {
         checkout::empty(&scratch)?;
         Ok(Self { git, checks, children, scratch, turns: Semaphore::new(AT_A_TIME) })
     }
 
-    /// Takes a turn before the checkout, so that no more checkouts are made than checks can run.
+    /// Waits for a free slot before the checkout is made, so that at most [`AT_A_TIME`] checkouts
+    /// exist.
     async fn result(&self, action: &Action) -> Result<Value, NotRun> {
         let arguments = action.arguments();
         let text = |name: &str| arguments.get(name).and_then(Value::as_str);
@@ -192,8 +194,8 @@ fn order(check: &Check, checkout: &Checkout) -> io::Result<Order> {
     Ok(Order {
         argv,
         folder: Some(folders.tree()),
-        // The operator's variables come last and win: many tools are found through the host's own
-        // home.
+        // The operator's variables come last, so they replace the defaults. For example, a check
+        // may need the host's own `HOME`, because many tools are found through it.
         environment: environment(&[], &own).into_iter().chain(environment(&check.environment, &[])).collect(),
         stdin: Vec::new(),
         time_out: check.time_out,
@@ -221,7 +223,8 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value 
     if let Some(stopped) = stopped {
         tail += &format!("\n[{stopped}]\n");
     }
-    // If the beginning is missing, counts could be missing too.
+    // If the beginning of the output is missing, some test counts could be missing too. Then no
+    // counts are reported.
     let counts = if ended.stderr.is_cut() { None } else { counts::find(&String::from_utf8_lossy(&ended.stderr.bytes)) };
     json!({
         "name": name,
@@ -235,7 +238,8 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value 
     })
 }
 
-/// The end of the output from the start of a line, with the number of missing bytes.
+/// The end of the output. It begins at the start of a line, and says how many bytes before it are
+/// missing.
 fn tail(output: &Output) -> String {
     let start = output.bytes.len().saturating_sub(TAIL_BYTES_MAX);
     let end = output.bytes.get(start..).unwrap_or_default();

@@ -32,8 +32,8 @@ use super::bounds::Bounds;
 
 /// The interval for checking output sizes and locks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long a lock may be held by an unrelated process: between `fork` and `exec`, another child of the host has copies
-/// of all its open files.
+/// How long an unrelated process may hold a lock. Between `fork` and `exec`, another child of the host has copies of
+/// all open files of the host, and with them the locks.
 const PASSING: Duration = Duration::from_millis(250);
 
 /// A program to run, and its limits.
@@ -49,9 +49,9 @@ pub struct Order {
     pub stdin: Vec<u8>,
     /// The time limit. After it the process group is killed.
     pub time_out: Duration,
-    /// The part of each output that is returned: its end.
+    /// The end of each output is returned, at most this many bytes.
     pub kept_bytes_max: u64,
-    /// The maximum of each output. Beyond it the process group is killed.
+    /// The maximum size of each output. If an output grows larger, the process group is killed.
     pub written_bytes_max: u64,
     /// The disk space that must stay free. Below it the process group is killed.
     pub reserve: Option<Reserve>,
@@ -59,16 +59,16 @@ pub struct Order {
     pub bounds: Option<Bounds>,
     /// Whether standard output goes to `NAME.err` too, so that both are read in the order of writing.
     pub merged: bool,
-    /// The treatment of processes left in its process group.
+    /// What happens to processes that are left in the process group when the child exits.
     pub leftovers: Leftovers,
 }
 
-/// The treatment of processes that a child leaves behind when it exits.
+/// What happens to processes that a child leaves behind when it exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leftovers {
-    /// Kill them: the child was only to look.
+    /// They are killed. For a child that should only look.
     Kill,
-    /// Leave them: starting them may be the child's purpose.
+    /// They continue. For a child whose purpose may be to start them.
     Leave,
 }
 
@@ -79,7 +79,7 @@ pub struct Ended {
     /// The standard output; empty with [`Order::merged`].
     pub stdout: Output,
     pub stderr: Output,
-    /// Whether a process that it started still holds the lock.
+    /// Whether a process that the child started still holds the lock.
     pub lingers: bool,
 }
 
@@ -88,7 +88,7 @@ pub struct Ended {
 pub enum How {
     /// It exited with this status.
     Exited(i32),
-    /// A signal from elsewhere ended it.
+    /// A signal ended it. The host did not send this signal.
     Signalled(i32),
     /// The host killed it at its time limit.
     TimedOut,
@@ -96,7 +96,7 @@ pub enum How {
     WroteTooMuch,
     /// The host killed it because it used up its disk space.
     FilledDisk,
-    /// The operating system did not say.
+    /// The operating system did not report how the child ended.
     Lost(String),
 }
 
@@ -136,8 +136,8 @@ pub enum Trace {
     Running,
 }
 
-/// The environment of a child: `PATH`, the host's variables in `names`, and `own`. It gets no other variables of the
-/// host.
+/// The environment of a child: `PATH`, the host's variables in `names`, and the variables in `own`. The child gets no
+/// other variables of the host.
 pub fn environment(names: &[String], own: &[(&str, String)]) -> Vec<(String, String)> {
     let inherited = ["PATH"].into_iter().chain(names.iter().map(String::as_str));
     let inherited = inherited.filter_map(|name| Some((name.to_owned(), std::env::var(name).ok()?)));
@@ -160,7 +160,7 @@ impl Children {
     /// Runs a child to its end. `name` consists of letters, digits, `-` and `_`; only one child of a name runs at a
     /// time.
     ///
-    /// Dropping the future kills the child's process group, so nothing runs on without limits.
+    /// Dropping the future kills the child's process group, so that no process continues without limits.
     pub async fn run(&self, name: &str, order: Order) -> Result<Ended, NotStarted> {
         let files = Files::lock(&self.out(name), &self.err(name), order.merged).await?;
         let mut group = spawn(&order, &files).await?;
@@ -208,7 +208,8 @@ impl Children {
         }
     }
 
-    /// The end of the output of the child `name`, for messages: its standard error, or else its standard output.
+    /// The end of what the child `name` wrote, for messages: to standard error or, if this is empty, to standard
+    /// output.
     pub fn said(&self, name: &str, chars_max: usize) -> String {
         let bytes_max = 4 * chars_max as u64;
         // If both are merged, there is only one file.
@@ -333,7 +334,7 @@ async fn spawn(order: &Order, files: &Files) -> Result<Group, NotStarted> {
     Ok(Group { child, id, done: false })
 }
 
-/// Writes the child's input concurrently, because a child need not read it.
+/// Writes the child's input in the background, because a child need not read it.
 fn feed(child: &mut Child, input: &[u8]) {
     if let Some(mut stdin) = child.stdin.take() {
         let input = input.to_vec();
@@ -364,7 +365,8 @@ fn read_end(path: &Path, bytes_max: u64) -> Output {
     };
     read().unwrap_or_else(|error: io::Error| {
         tracing::warn!(path = %path.display(), %error, "a child's output could not be read");
-        // One byte more than read, so that an empty output is not taken for the complete one.
+        // No byte could be read. The length 1 marks the output as incomplete, so that it is not taken for an empty
+        // output.
         Output { bytes: Vec::new(), written_bytes: 1 }
     })
 }

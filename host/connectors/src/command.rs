@@ -1,16 +1,17 @@
-//! Serves foreign functions with the operator's programs: one that acts or one that answers. A
-//! program that acts can have further ones: a preview of the effect, facts for policies, and a
-//! lookup afterwards.
+//! Serves foreign functions with the operator's programs. A consequential function has a program
+//! that acts, and a routine function has a program that answers. For a function with a program that
+//! acts, the operator can configure three more programs: for a preview of the effect, for facts
+//! that policies use, and for a lookup afterwards.
 //!
 //! `host/CONFIGURATION.md` documents them for operators. Each program reads the action on its
 //! standard input and finds the caller in its environment. It prints JSON of the function's own
-//! type, which is checked. Its exit status gives the result, and one list of codes means the same
-//! for all programs: nothing was done, and nothing will be.
+//! type, which is checked. Its exit status gives the result. The operator lists the codes that mean
+//! "nothing was done, and nothing will be done"; this list holds for all programs of a function.
 //!
 //! [`Acts`] is in this file, [`Answers`] in [`answers`], and their common part in [`look`].
 //!
-//! **Invariant:** a program reads exactly the bytes that the action digest covers, and a clearance
-//! names the program: another program in the configuration is a changed fact.
+//! **Invariant:** a program reads exactly the bytes that the action digest covers. A clearance
+//! names the program: if the configuration names another program later, a fact has changed.
 //!
 //! **Invariant:** the output of a program is checked against the function's own type, which is read
 //! from the calling component (by digest, from the journal).
@@ -47,7 +48,7 @@ pub struct Acts {
     around: Surroundings,
 }
 
-/// The configured options of a program that acts, and its further programs.
+/// The configured options of a program that acts, and the programs beside it.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
     /// Whether the far end recognises the idempotency key, so that a reviewer may send the call
@@ -77,7 +78,7 @@ const EFFECT: Effect = Effect {
 };
 
 impl Beside {
-    /// The connector with the section's `idempotent` and `lookup`.
+    /// The connector's descriptor, with the section's settings `idempotent` and `lookup` applied.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor { class: Class::Consequential(self.effect()), ..DESCRIPTOR }
     }
@@ -99,13 +100,14 @@ impl Beside {
 }
 
 impl Acts {
-    /// Performs with `program`.
+    /// Makes a connector that performs calls with `program`.
     pub fn new(program: Program, beside: Beside, around: Surroundings) -> Self {
         Self { program, beside, around }
     }
 
-    /// The preview: the outputs of the operator's programs first, then the program that would act,
-    /// which is all that the host itself knows.
+    /// The preview. It shows the outputs of the operator's programs for previews and facts, and
+    /// then the program that would act. The host itself knows only that program, and not its
+    /// effect.
     async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let (mut exhibits, mut found) = (Vec::new(), Value::Null);
         if let Some(argv) = &self.beside.preview {
@@ -122,7 +124,8 @@ impl Acts {
         Ok(Previewed { summary, exhibits, preconditions, facts: found, consequence })
     }
 
-    /// The output of the operator's preview. It is evidence, so it is complete or refused.
+    /// The output of the operator's program for previews. The output is evidence: a reviewer gets
+    /// all of it, or the call is refused.
     async fn shown(&self, argv: &[String], action: &Action) -> Result<Exhibit, CannotPreview> {
         let printed = self.looked("preview", argv, action).await?;
         if printed.is_cut() {
@@ -150,8 +153,8 @@ impl Acts {
         Ok((Exhibit::words("the operator's program", title, "application/json", bytes), found))
     }
 
-    /// The output of a program that looks before the effect. A code for "nothing was done" means
-    /// that the call makes no sense.
+    /// The output of a program that looks before the effect. If its exit status means "nothing was
+    /// done", the call is impossible as proposed.
     async fn looked(&self, what: &'static str, argv: &[String], action: &Action) -> Result<Output, CannotPreview> {
         let ended = self.around.look(&self.program, argv, action, &own(action)).await;
         let ended = ended.map_err(|why| unavailable(what, argv, why))?;
@@ -169,8 +172,8 @@ impl Acts {
         }
     }
 
-    /// One attempt. Everything that can be checked is checked before the program starts, so that
-    /// only the program can leave a doubt.
+    /// Makes one attempt. Everything that can be checked is checked before the program starts. So
+    /// only the program can leave the outcome unknown.
     async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
             return Attempt::FactsChanged(changed);
@@ -187,8 +190,8 @@ impl Acts {
     /// Runs the lookup program. Its exit statuses mean the same as those of the lost program.
     async fn find_out(&self, inquiry: &Inquiry) -> Finding {
         let origin = Origin::of(inquiry);
-        // A program that still runs may act after the lookup, so it first gets the rest of its
-        // time.
+        // If the lost program still runs, it may act after the lookup. So the lookup first waits
+        // for its end, at most for the program's time limit.
         let patience = if self.beside.lookup.is_some() { self.program.time_out } else { PATIENCE };
         let left = Left::by(&self.around.children, &origin, patience).await;
         let Some(argv) = self.beside.lookup.as_ref().filter(|_| !left.runs) else {
@@ -248,13 +251,13 @@ impl Perform for Acts {
         self.find_out(inquiry).boxed()
     }
 
-    /// The program's output does not follow from the action.
+    /// There is no receipt: it is the program's output, which does not follow from the action.
     fn receipt(&self, _: &Inquiry) -> Option<Value> {
         None
     }
 }
 
-/// The error that a program for looking failed.
+/// The error for a program that should look and that failed.
 fn unavailable(what: &'static str, argv: &[String], why: Sentence) -> CannotPreview {
     CannotPreview::Unavailable(say!("the {} `{}`: {}", what, Known::configured(argv.join(" ")), why))
 }

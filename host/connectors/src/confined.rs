@@ -76,7 +76,7 @@ const ETC: [&str; 20] = [
     "timezone",
 ];
 
-/// A sandbox that was started once on this machine.
+/// A sandbox that works on this machine: it was started once.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     as_root: bool,
@@ -84,7 +84,7 @@ pub struct Sandbox {
     memory_bytes: u64,
 }
 
-/// The machine cannot confine programs, for this reason.
+/// The reason why this machine cannot confine programs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Unavailable(String);
@@ -100,7 +100,7 @@ pub struct Given {
     pub memory_bytes: Option<u64>,
 }
 
-/// A program is missing inside the sandbox.
+/// Why a program cannot be found inside the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
     /// It does not exist.
@@ -159,8 +159,8 @@ impl Sandbox {
 
     /// The command line that runs `argv` confined in [`TREE`].
     pub fn argv(&self, folders: &Folders, given: &Given, argv: &[String]) -> Vec<String> {
-        // Outermost, because only a privileged process can set it irrevocably: when memory runs
-        // out, the kernel ends this program and not the host.
+        // `choom` comes first, because only a privileged process can set this value so that the program cannot change
+        // it back: when memory runs out, the kernel ends this program and not the host.
         let mut words = Words::default();
         words.all(["nice", "-n", "10", "choom", "-n", "1000", "--"]);
         let mut binds = own(folders);
@@ -225,8 +225,8 @@ impl Words {
         self.all([if *writable { "--bind" } else { "--ro-bind" }, &from.to_string_lossy(), &to.to_string_lossy()]);
     }
 
-    /// Adds a mount namespace of root's with each source at a reachable place, and switches to
-    /// another user.
+    /// Adds a mount namespace that belongs to root, in which the other user can reach each source, and then switches to
+    /// that user.
     fn within_reach(&mut self, binds: &mut [Bind]) {
         self.all(["bwrap", "--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/"]);
         self.all(["--perms", "0755", "--tmpfs", "/tmp"]);
@@ -242,9 +242,9 @@ impl Words {
         self.all([format!("--reuid={NOBODY}").as_str(), &format!("--regid={NOBODY}"), "--"]);
     }
 
-    /// Adds the namespace whose first process the program cannot reach: the outer bubblewrap, which
-    /// contains the inner one's namespaces. Everything inside ends with that process, and the
-    /// kernel reports its end only after theirs. The limits apply from here on.
+    /// Adds the outer namespaces, which an outer bubblewrap makes. The program cannot reach their first process. When
+    /// this process ends, the kernel ends everything inside, and only then reports the end. The limits apply from here
+    /// on.
     fn keeper(&mut self, memory_bytes: u64) {
         self.all(["bwrap", "--die-with-parent", "--unshare-user", "--unshare-pid", "--as-pid-1"]);
         self.all(["--dev-bind", "/", "/", "--", "prlimit", "--core=0"]);

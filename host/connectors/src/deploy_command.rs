@@ -5,9 +5,9 @@
 //! (`HOLDSHORT_TARGET`, `HOLDSHORT_REVISION`, `HOLDSHORT_REFERENCE`, `HOLDSHORT_COMMIT`,
 //! `HOLDSHORT_PREVIOUS`, `HOLDSHORT_KEY`).
 //!
-//! The target's branch shows what is deployed now, as with the connector that moves branches. Here
-//! the host only reads the branch, and the program must update it. Without such a branch the
-//! replaced state is unknown, and reviewers are told so.
+//! The target's branch shows which commit is deployed now, as with the connector that moves
+//! branches. This connector only reads the branch, and the program must update it. If a target has
+//! no branch, the deployed commit is unknown, and reviewers are told this.
 //!
 //! The exit status gives the outcome, as with every [`Program`]. No lookup is possible, so the key
 //! is only for the program's own use.
@@ -50,7 +50,7 @@ const EFFECT: Effect = Effect {
     preconditions: &PRECONDITIONS,
 };
 
-/// Those of a deployment, and the program.
+/// The preconditions of a deployment, and the program.
 const PRECONDITIONS: [Precondition; 6] = {
     let [repository, branch, old, new, reference] = state::PRECONDITIONS;
     [repository, branch, old, new, reference, Precondition::same("program")]
@@ -64,8 +64,8 @@ pub struct DeployCommand {
     /// The target names, each with the branch that shows what is deployed there.
     targets: BTreeMap<String, BranchName>,
     children: Children,
-    /// One deployment per target at a time, until the program has ended, because the facts shown to
-    /// others are invalid meanwhile.
+    /// One lock for each target, held until the program has ended. While a deployment runs, the
+    /// facts that were shown for others to the same target are invalid.
     busy: Arc<BTreeMap<String, Mutex<()>>>,
 }
 

@@ -32,12 +32,12 @@ use super::{
 };
 use holdshort_common::reference::BranchName;
 
-/// The time limit for moving a branch. It takes milliseconds; a slow disk gets more, because git should not be killed
-/// in the middle.
+/// The time limit for moving a branch. A move takes milliseconds. A slow disk gets more time, because git should not be
+/// killed in the middle.
 const MOVE_MAX: Duration = Duration::from_secs(60);
 /// How long a lookup waits for a git that outlived its host, and for another git's locks.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// The interval for checking locks meanwhile.
+/// The interval for checking locks while a lookup waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The connector.
@@ -57,7 +57,7 @@ pub struct DeployGit {
     git: Git,
     /// The target names with their branches.
     targets: BTreeMap<String, BranchName>,
-    /// The lock of an attempt's child, through which a later host finds a running git.
+    /// The folder with the lock of an attempt's child. By the lock, a later host finds a git that still runs.
     children: Children,
 }
 
@@ -159,9 +159,9 @@ impl DeployGit {
 
     /// Checks, moves, and determines the outcome.
     ///
-    /// Before git starts, nothing can have happened, so a failure is `NotDone`. The lock of another attempt is no
-    /// failure: that git may still move the branch. The child's files are kept only while the outcome is unknown,
-    /// because a lookup uses them to tell whether git still runs.
+    /// Before git starts, nothing can have happened, so a failure is `NotDone`. There is one exception: if another
+    /// attempt holds the lock, its git may still move the branch. The child's files are kept only while the outcome is
+    /// unknown, because a lookup uses them to tell whether git still runs.
     async fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey, reason: &str) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
@@ -271,7 +271,7 @@ impl DeployGit {
         Attempt::Unknown(say!("git ended ({}) in the middle; {}", how, state.describe(facts, key)))
     }
 
-    /// Success only after a sync: a receipt for a move that a power cut undoes would be wrong forever.
+    /// Reports success only after a sync. If a power cut undid the move, the receipt would be wrong forever.
     async fn done(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Attempt {
         match self.sync(facts, key).await {
             Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
@@ -288,7 +288,7 @@ impl DeployGit {
             return Finding::Unknown { evidence: "the clearance does not name the commits that were shown".into() };
         };
         if facts.repository != self.repository() {
-            // This repository says nothing about the other one.
+            // The attempt was made in another repository, so this repository cannot tell its outcome.
             let evidence = say!(
                 "this effect belongs to {}, where this host no longer deploys",
                 Known::configured(facts.repository)
@@ -379,7 +379,7 @@ fn child_name(key: &EffectKey) -> String {
     format!("deploy-{}", key::plain(key))
 }
 
-/// Both values, because reviewers read this when they decide again.
+/// The sentence that the branch has moved. It names both commits, because reviewers read it when they decide again.
 fn tip_moved(state: &State, facts: &Facts) -> Sentence {
     let (before, now) = (state::place(facts.old.as_ref()), state::place(state.tip()));
     say!("{} was {} when it was shown and is {} now", Known::configured(&facts.branch), before, now)

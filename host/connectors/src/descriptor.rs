@@ -1,10 +1,11 @@
-//! The facts about a connector that do not depend on a running host: one [`Descriptor`], a constant beside the connector's code.
+//! What is known about a connector without a running host: one [`Descriptor`], a constant beside the connector's code.
 //!
-//! All other places read it: the registry and `holdshort inspect` (the class of an import), policy's schema (the facts), the dispatcher and the
-//! clearance (the connector's name and class), and the tables in `host/CONFIGURATION.md`, which a test writes.
+//! All other places read it: the registry and `holdshort inspect` (the class of an import), policy's schema (the
+//! facts), the dispatcher and the clearance (the connector's name and class), and the tables in
+//! `host/CONFIGURATION.md`, which a test writes.
 //!
-//! **Invariant:** a connector declares every fact and every precondition of its proposals. A debug build panics on an undeclared one
-//! ([`Effect::undeclared`]), so the tests find it.
+//! **Invariant:** a connector declares every fact and every precondition of its proposals. A debug build panics on an
+//! undeclared one ([`Effect::undeclared`]), so the tests find it.
 
 use std::collections::BTreeMap;
 
@@ -19,9 +20,11 @@ use super::Previewed;
 pub struct Descriptor {
     /// The section of the configuration for this connector; empty if the connector has no settings.
     pub section: &'static str,
-    /// The published interface that it serves, with the version; `None` for foreign interfaces, which the configuration names.
+    /// The published interface that the connector serves, with its version. `None` for foreign interfaces, which the
+    /// configuration names.
     pub interface: Option<&'static str>,
-    /// The functions that it serves. A function without a descriptor is refused, even if other functions of its interface are served.
+    /// The functions that the connector serves. A function without a descriptor is refused, even if other functions of
+    /// its interface are served.
     pub functions: &'static [&'static str],
     /// The class of these functions.
     pub class: Class,
@@ -43,7 +46,7 @@ pub enum Class {
 pub struct Effect {
     /// The connector's name, as it stands in the configuration and in every clearance, such as `git` or `maildir`.
     pub connector: &'static str,
-    /// What a lookup can establish after a lost outcome.
+    /// The effect class: what a lookup can find out after an outcome was lost.
     pub class: EffectClass,
     /// How the host looks a lost outcome up: a sentence for operators and reviewers.
     pub evidence: &'static str,
@@ -56,9 +59,10 @@ pub struct Effect {
 /// The facts of a connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeclaredFacts {
-    /// These. A proposal leaves out a fact that is unknown for its call.
+    /// Exactly these facts. A proposal leaves out a fact that is unknown for its call.
     Fixed(&'static [Fact]),
-    /// The facts that the configuration declares (`fact-types`). They are checked when the operator's program prints them.
+    /// The facts that the configuration declares (`fact-types`). They are checked when the operator's program prints
+    /// them.
     Configured,
 }
 
@@ -97,9 +101,9 @@ pub enum FactType {
     Amount,
     /// A string.
     Text,
-    /// An array.
+    /// An array of values of this type.
     List(&'static FactType),
-    /// `null`, or the value.
+    /// `null`, or a value of this type.
     Maybe(&'static FactType),
     /// An object with exactly these members.
     Record(&'static [(&'static str, FactType)]),
@@ -117,7 +121,7 @@ pub struct Precondition {
 /// The allowed difference between the shown value and the value at the start of the effect; see [`Condition`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compares {
-    /// None.
+    /// The value may not change.
     Same,
     /// The value may change, but not below a bound.
     AtLeast,
@@ -169,7 +173,7 @@ impl Fact {
         Self { name, ty, readers: Readers::All, means }
     }
 
-    /// The same fact for fewer readers.
+    /// The same fact, but only for these readers.
     #[must_use]
     pub const fn only_for(self, readers: Readers) -> Self {
         Self { readers, ..self }

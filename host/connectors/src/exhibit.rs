@@ -28,7 +28,7 @@ pub const EXHIBIT_LINES_MAX: usize = 2_000_000;
 
 /// An exhibit of at most [`EXHIBIT_BYTES_MAX`] and [`EXHIBIT_LINES_MAX`].
 // INVARIANT: an exhibit is complete. If it were cut, the decisive line could be missing, and a
-// reviewer would approve what nobody was shown.
+// reviewer would approve content that nobody was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exhibit {
     pub(super) title: Sentence,
@@ -48,7 +48,7 @@ impl Exhibit {
         Self { title, media: "application/json", bytes: format!("{value:#}\n").into_bytes(), whose: None }
     }
 
-    /// Words that are completely those of `whose`, such as `the repository`.
+    /// A text that is completely written by `whose`, such as `the repository`.
     pub fn words(whose: &'static str, title: Sentence, media: &'static str, bytes: Vec<u8>) -> Self {
         Self { title, media, bytes, whose: Some(whose) }
     }
@@ -73,8 +73,8 @@ impl Exhibit {
         self.whose
     }
 
-    /// Whether a reviewer can be shown all of it. If not, the call is refused, like one with too
-    /// long arguments.
+    /// Whether a reviewer can be shown all of the exhibit. If not, the call is refused, as a call
+    /// with too long arguments is.
     pub fn is_readable(&self) -> Result<(), CannotPreview> {
         let (bytes, lines) = (self.bytes.len(), self.bytes.split(|byte| *byte == b'\n').count());
         if bytes <= EXHIBIT_BYTES_MAX && lines <= EXHIBIT_LINES_MAX {
@@ -98,7 +98,7 @@ impl Exhibit {
     }
 }
 
-/// A checked text, or one of the operator's, that appears in a sentence without quotation marks.
+/// A checked text, or a text of the operator's, that appears in a sentence without quotation marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Known(Sentence);
 

@@ -1,11 +1,14 @@
-//! Puts a file into a folder of the operator's: a connector for foreign functions of which one parameter is a file's name and another its content.
+//! Puts a file into a folder of the operator's. The connector serves foreign functions that have one parameter for the
+//! file's name and another parameter for its content.
 //!
-//! The name is one name within the folder, so nothing outside is reached, and no link is followed. Nothing is overwritten: the file appears whole
-//! through `link(2)`, which fails if the name exists.
+//! The name contains no folder and no link is followed, so no file outside the folder is reached. Nothing is
+//! overwritten: the complete file appears through `link(2)`, which fails if the name exists.
 //!
-//! The folder itself keeps the proof, in `.holdshort`: the draft, named after the effect's key, has a second link once the file is there, and the mark
-//! that replaces the draft is made after the link. So a lookup can tell, also where a program has renamed the file or moved it within the file
-//! system. A file that somebody deletes while a host dies in the middle leaves a doubt.
+//! The proof of an attempt is in the folder itself, below `.holdshort`. An attempt first writes the content to a draft
+//! there, which is named after the effect's key. Then it links the draft under the file's name, so the draft has two
+//! links. Last, it replaces the draft by an empty mark. So a lookup finds the mark or the second link, also if a
+//! program has renamed the file or moved it within the file system. One case leaves a doubt: the host dies after the
+//! link and before the mark, and somebody deletes the file.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -46,11 +49,11 @@ const EFFECT: Effect = Effect {
     preconditions: &[Precondition::same("folder"), Precondition::same("name")],
 };
 
-/// The largest file. A reviewer reads all of it, and the arguments have a smaller limit of their own.
+/// The maximum size of a file, because a reviewer reads all of it. The arguments have a lower limit of their own.
 const FILE_BYTES_MAX: usize = 1 << 20;
-/// The longest name, in bytes: below the 255 of Linux.
+/// The maximum length of a name in bytes. It is below Linux's limit of 255.
 const NAME_BYTES_MAX: usize = 200;
-/// The folder of drafts and marks, below the operator's.
+/// The folder for drafts and marks, in the operator's folder.
 const MARKS: &str = ".holdshort";
 
 /// The operator's settings.
@@ -84,7 +87,7 @@ struct Proposed {
 enum State {
     NotBegun,
     Done,
-    /// The draft is there and has one link.
+    /// There is a draft with only one link.
     Unclear,
 }
 
@@ -101,7 +104,7 @@ impl FileDrop {
         Ok(Self { settings: Arc::new(settings), types })
     }
 
-    /// Reads the action, then works where blocking is allowed.
+    /// Reads the file from the action, and then does the work on a thread that may block.
     async fn with<T: Send + 'static>(
         &self,
         action: &Action,
@@ -158,14 +161,16 @@ impl Perform for FileDrop {
         .boxed()
     }
 
-    /// The receipt depends on the function's type, which a lookup reads.
+    /// There is no receipt without a lookup: the receipt depends on the function's type, and only a lookup reads the
+    /// type.
     fn receipt(&self, _: &Inquiry) -> Option<Value> {
         None
     }
 }
 
 impl Settings {
-    /// The file in an action's arguments; or why the function or the arguments do not fit this connector.
+    /// Reads the file from an action's arguments. An error says why the function or the arguments do not fit this
+    /// connector.
     fn read(&self, action: &Action, ty: &FunctionType) -> Result<Proposed, Sentence> {
         let parameter = |name: &str| {
             let ty = ty.params.iter().find(|(known, _)| known == name).map(|(_, ty)| ty);
@@ -197,7 +202,8 @@ impl Settings {
         Ok(Proposed { name: name.to_owned(), content, receipt })
     }
 
-    /// The operator's folder and the folder of marks in it. The path is the operator's; below it no link is followed.
+    /// Opens the operator's folder and the folder of marks in it. The path is the operator's; below it no link is
+    /// followed.
     fn folders(&self) -> io::Result<(OwnedFd, OwnedFd)> {
         let top: OwnedFd = File::open(&self.folder)?.into();
         let marks = open(&top, MARKS)?;
@@ -233,8 +239,8 @@ impl Settings {
         })
     }
 
-    /// Writes and flushes a draft, links it by the file's name, flushes the folder, and replaces the draft by an empty mark. Before the link nothing
-    /// has happened, so an error there is `NotDone`.
+    /// Writes and flushes a draft, links it by the file's name, flushes the folder, and replaces the draft by an empty
+    /// mark. Before the link nothing has happened, so an error there is `NotDone`.
     fn attempt(&self, file: &Proposed, shown: &Value, key: &EffectKey) -> Attempt {
         let not_done = |error| Attempt::NotDone(self.unseen(error));
         if let Some(changed) = self.changed(shown) {
@@ -262,7 +268,8 @@ impl Settings {
         }
     }
 
-    /// The file is there. Its draft is proof enough where the mark cannot be made.
+    /// The outcome after the link: the file is there. If the mark cannot be made, the draft with two links is proof
+    /// enough.
     fn linked(&self, top: &OwnedFd, marks: &OwnedFd, file: &Proposed, key: &EffectKey) -> Attempt {
         if let Err(errno) = rustix::fs::fsync(top) {
             return Attempt::Unknown(say!("the file is there, but may not outlast a power cut: {}", quote(errno)));
@@ -274,8 +281,8 @@ impl Settings {
         Attempt::Done(file.receipt.clone())
     }
 
-    /// The draft has no second link, so the file did not appear under the name; unless somebody has taken it already, which a system that refuses
-    /// to begin excludes.
+    /// The outcome if the link failed. The file did not appear under the name, or somebody has already removed it. The
+    /// second case is impossible if the name was taken or the system refused to begin.
     fn not_linked(&self, marks: &OwnedFd, file: &Proposed, key: &EffectKey, error: io::Error) -> Attempt {
         let is_taken = error.kind() == io::ErrorKind::AlreadyExists;
         if !is_taken && !is_refusal(&error) {
@@ -296,7 +303,8 @@ impl Settings {
         (*was != is).then(changed)
     }
 
-    /// A found file is flushed, because an attempt that was killed after its link did not flush the folder.
+    /// Looks up a lost attempt. The folders are flushed, because an attempt that was killed after its link did not
+    /// flush them.
     fn find(&self, file: Proposed, shown: &Value, key: &EffectKey) -> Finding {
         if let Some(evidence) = self.changed(shown) {
             return Finding::Unknown { evidence };
@@ -327,7 +335,7 @@ impl Settings {
     }
 }
 
-/// Whether the system says by this error that it did not begin to make a link.
+/// Whether this error means that the system did not begin to make a link.
 fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, Unsupported};
     let refusals = [NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, Unsupported];
@@ -347,7 +355,8 @@ fn exists(folder: &OwnedFd, name: &str) -> io::Result<bool> {
 }
 
 fn state(marks: &OwnedFd, key: &EffectKey) -> io::Result<State> {
-    // The mark is made before the draft is removed, so the draft is looked at first and an attempt that ends meanwhile is seen.
+    // An attempt makes the mark before it removes the draft. So the draft is looked for first, and then the mark: an
+    // attempt that ends between the two looks is found.
     let draft = statat(marks, draft(key), AtFlags::SYMLINK_NOFOLLOW);
     match (draft, exists(marks, &key::plain(key))?) {
         (_, true) => Ok(State::Done),

@@ -30,10 +30,10 @@ use self::turns::Turns;
 use super::{Known, Sentence, child, error_said, quote, say};
 use holdshort_common::aside;
 
-/// The time limit for looking. A diff of a large history takes seconds.
+/// The time limit for a command that changes nothing. A diff of a large history takes seconds.
 const LOOK_MAX: Duration = Duration::from_secs(60);
-/// The part of a list of references that is read: names below the requested one are listed too, and
-/// can be many.
+/// The maximum size of a list of references. Git also lists the names below a requested name, and
+/// these can be many.
 const REFERENCES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 /// Settings that override the repository's.
@@ -47,7 +47,8 @@ const SETTINGS: &[&str] = &[
     // Larger files are treated as binary; this is git's own limit.
     "core.bigFileThreshold=512m",
     "core.fsmonitor=false",
-    // A file beside the commits with their parents, which may be outdated.
+    // Git can keep a second record of the parents of commits, the commit graph, which may be
+    // outdated.
     "core.commitGraph=false",
     // An id is an id: git neither looks for a reference of the same name nor warns of one.
     "core.warnAmbiguousRefs=false",
@@ -73,7 +74,7 @@ pub struct Git {
 pub struct CommitId(String);
 
 impl CommitId {
-    /// All digits.
+    /// The id with all its digits.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -137,7 +138,7 @@ pub enum GitError {
     /// A tree can be read in two ways.
     Unsound {
         tree: String,
-        /// The name; empty if there is none.
+        /// The repeated or unsorted name; empty if the tree has another error.
         name: String,
     },
     /// It returned an error.
@@ -156,7 +157,7 @@ impl From<aside::Failed> for GitError {
 }
 
 impl GitError {
-    /// Whether the same question would fail again.
+    /// Whether the same command would fail again.
     pub fn is_of_the_question(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Unsound { .. })
     }
@@ -200,12 +201,14 @@ impl Git {
         Self { repository: path.to_owned(), git_dir, objects: None, turns: Turns::new() }
     }
 
-    /// The same repository with separate turns, so that neither kind of work waits for the other.
+    /// The same repository with turns of its own (see `turns`), so that the two kinds of work do
+    /// not wait for each other.
     pub fn apart(&self) -> Self {
         Self { turns: Turns::new(), ..self.clone() }
     }
 
-    /// The same with a held turn, for work that needs several processes, some at the same time.
+    /// The same repository with one turn (see `turns`) that is taken now and kept. For work that
+    /// needs several processes, some of them at the same time.
     pub async fn in_turn(&self) -> Self {
         Self { turns: self.turns.take().await, ..self.clone() }
     }
@@ -241,7 +244,7 @@ impl Git {
         }))
     }
 
-    /// The tags in a commit's history, as lines of `ID NAME` in git's own bytes. A damaged one is
+    /// The tags in a commit's history, as lines of `ID NAME` in git's own bytes. A damaged tag is
     /// left out.
     pub async fn tags(&self, commit: &CommitId) -> Result<Vec<u8>, GitError> {
         let merged = format!("--merged={commit}");

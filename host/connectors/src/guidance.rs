@@ -29,7 +29,8 @@ const EFFECT: Effect = Effect {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Guidance;
 
-/// The part of a question in a list. The action that the reviewer sees has all of it.
+/// A list shows at most this many characters of a question. The reviewer sees the whole question in
+/// the action.
 const SUMMARY_CHARS_MAX: usize = 160;
 
 impl Preview for Guidance {

@@ -1,13 +1,13 @@
 //! The history of a run before a call. A safe call can be part of an unsafe series, and a report
-//! counts only for the commit that was checked; the call alone shows neither.
+//! counts only for the commit that was checked. A reviewer cannot see either from the call alone.
 //!
-//! **Invariant:** the history is a fold of the run's events. While the run is in memory the fold
-//! stays beside it, so each event is read once; at an edit and a changed fact it is read from the
-//! beginning. Two hosts show the same.
+//! **Invariant:** the history is computed from the run's events alone, so two hosts show the same
+//! history. While the run is in memory, its history stays there too, and each event is read once.
+//! After an edit or a changed fact, the history is computed again from the first event.
 //!
-//! **Invariant:** a report counts for the commit that it names: an agent names a branch for a check
-//! and for a deployment, perhaps at different times, so the commits that the host resolved are
-//! compared.
+//! **Invariant:** a report counts only for the commit that it names. An agent names a branch for a
+//! check and again for a deployment, and the branch may move in between. So the commits that the
+//! host resolved are compared.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -22,22 +22,24 @@ const LISTED_MAX: usize = 20;
 
 /// The calls of a run before one of its calls.
 ///
-/// **Invariant:** the cost of continuing and showing it does not grow with the number of calls: of
-/// finished calls only sums and the last few are kept.
+/// **Invariant:** the cost of continuing and showing the history does not grow with the number of
+/// calls: of finished calls only sums and the last few are kept.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The checks that this host ran for the run, by commit; `None` for those that did not run.
+    /// The checks that this host ran for the run, by commit. The key `None` has the checks that did
+    /// not run.
     checks: BTreeMap<Option<String>, Checks>,
     /// The number of calls of each routine function.
     routine: BTreeMap<Capability, u64>,
     /// The last consequential call, while it has no answer. A run makes one at a time.
     open: Option<Call>,
-    /// The number of answered calls, and a line about each of the last.
+    /// The number of answered calls, and a line about each of the last few.
     answered: u64,
     last: VecDeque<Sentence>,
-    /// The calls per capability that were done, or abandoned in doubt, and their money by currency.
+    /// For each capability and currency: the number of calls that were done, or abandoned in doubt,
+    /// and their money.
     done: BTreeMap<Capability, BTreeMap<String, (u64, u64)>>,
-    /// The number of calls refused before that.
+    /// The number of calls that were refused without asking a reviewer.
     refused: u64,
 }
 
@@ -191,8 +193,8 @@ impl History {
         previewed.exhibits.push(Exhibit::text(title, text));
     }
 
-    /// Adds the reports on the deployed commit before all other evidence, and those on other
-    /// commits.
+    /// Adds one exhibit before all others: the reports on the deployed commit, and then the reports
+    /// on other commits.
     pub fn tell_checks(&self, commit: &str, previewed: &mut Previewed) {
         let (commit, none) = (Some(commit.to_owned()), Checks::default());
         let here = self.checks.get(&commit).unwrap_or(&none);
@@ -230,7 +232,7 @@ impl History {
     }
 }
 
-/// Adds one to the last few.
+/// Appends an entry to the last few, and drops the oldest if there are too many.
 fn keep<T>(last: &mut VecDeque<T>, one: T) {
     if last.len() == LISTED_MAX {
         last.pop_front();

@@ -71,7 +71,7 @@ struct Inner {
     path: PathBuf,
     /// The accounts from which agents may pay.
     sources: Vec<String>,
-    /// The time of entries, and the check whether it is too late for an attempt.
+    /// The clock for the time of entries, and for the check whether an attempt comes too late.
     clock: Clock,
     /// The attempts in progress, for which a lookup waits.
     attempts: Attempts,
@@ -83,7 +83,7 @@ struct Inner {
 struct Looked {
     /// The entry with the key.
     found: Option<Booked>,
-    /// An error means that the entry was read, and may be lost in a power cut.
+    /// An error means that the entry was read but may be lost in a power cut.
     flushed: Result<(), rusqlite::Error>,
 }
 
@@ -107,7 +107,7 @@ impl Ledger {
         Ok(Self(Arc::new(Inner { path: path.to_owned(), sources, clock, attempts, wait })))
     }
 
-    /// Runs disk access where blocking is allowed.
+    /// Runs disk access on a thread that may block.
     async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> T + Send + 'static,
@@ -176,14 +176,14 @@ impl Perform for Ledger {
         .boxed()
     }
 
-    /// Only the ledger has the transaction's number and the balance; if they are there, a lookup finds them.
+    /// There is no receipt without a lookup: only the ledger has the transaction's number and the balance.
     fn receipt(&self, _inquiry: &Inquiry) -> Option<Value> {
         None
     }
 }
 
 impl Inner {
-    /// The existing file.
+    /// Opens the existing file.
     fn books(&self) -> Result<Books, BooksError> {
         Books::open(&self.path, self.wait)
     }
@@ -201,7 +201,7 @@ impl Inner {
         Err(say!("there is no account {}; configured: {}", source, names))
     }
 
-    /// The preview, from one moment of the ledger.
+    /// The preview. All its values come from the same moment of the ledger.
     fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let unavailable = |error: rusqlite::Error| {
             CannotPreview::Unavailable(BooksError::Sqlite { path: self.path.clone(), source: error }.sentence())
@@ -220,7 +220,7 @@ impl Inner {
         Ok(Previewed { summary, exhibits, preconditions, facts, consequence })
     }
 
-    /// The ledger was replaced while the host runs, so accounts opened at its start are missing.
+    /// The error for a configured account that is missing: the ledger was replaced while the host runs.
     fn without(&self, transfer: &Transfer) -> Sentence {
         say!(
             "the ledger `{}` has lost the account `{}`, which it had when this host started; restore the ledger",
@@ -310,8 +310,8 @@ impl Inner {
 
     /// A failed COMMIT may have reached the disk; only reading the ledger can tell.
     fn after_failed_commit(&self, transfer: &Transfer, key: &EffectKey, error: rusqlite::Error) -> Attempt {
-        // A full disk shows while the log is written, and the commit mark is written last: so nothing is left that a
-        // recovery could find.
+        // A full disk is noticed while the log is written. The commit mark comes last in the log, so it is missing, and
+        // a recovery finds no transaction.
         let cut_short = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         let failed = say!("the ledger could not commit: {}", quote(error));
         match self.look(key) {

@@ -1,8 +1,7 @@
 //! Connectors: each previews, answers or performs one capability.
 //!
-//! Three separate traits give each room of the host only the operations it may use: the driver
-//! previews and answers, and only the dispatcher performs. **Invariant:** performing takes an
-//! [`Authorized`].
+//! Three separate traits give each part of the host only the operations that it may use: the driver previews and
+//! answers, and only the dispatcher performs. **Invariant:** performing takes an [`Authorized`].
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod bounds;
@@ -66,7 +65,8 @@ pub const DESCRIPTORS: [Descriptor; 12] = [
 pub const LOG: Descriptor =
     Descriptor { section: "", interface: Some("holdshort:agent/log@0.1.0"), functions: &["log"], class: Class::Log };
 
-/// The facts for policies about calls of the published consequential functions: the facts of all connectors that can serve the function.
+/// The facts for policies about calls of the published consequential functions: the facts of all connectors that can
+/// serve the function.
 pub fn facts() -> BTreeMap<Capability, BTreeMap<String, WitType>> {
     let mut all = BTreeMap::<_, BTreeMap<_, _>>::new();
     for descriptor in DESCRIPTORS {
@@ -85,8 +85,8 @@ pub trait Preview: Send + Sync {
     /// The connector's effect: name, class, facts and preconditions.
     fn effect(&self) -> Effect;
 
-    /// Looks and changes nothing. `agent` is the caller's configured name: files that it refers to
-    /// are its own.
+    /// Looks and changes nothing. `agent` is the calling agent's configured name: files in the action are files of this
+    /// agent.
     fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
 
     /// Adds the parts of the run's history that matter for a decision. They come from the journal,
@@ -199,17 +199,17 @@ pub trait Routine: Send + Sync {
 #[error("{0}")]
 pub struct Unavailable(pub Sentence);
 
-/// The number of concurrent attempts of one connector. Other cleared calls wait.
+/// The maximum number of attempts of one connector at the same time. Further cleared calls wait.
 ///
 /// A restarted host may find thousands of approved calls. The number suits a mail relay, which
 /// usually accepts 50 connections from one client, and some slow attempts do not delay the others.
 pub const ATTEMPTS_AT_A_TIME: usize = 32;
 
-/// The number if an attempt is a program: each takes this machine's memory and processors, and
-/// perhaps other resources.
+/// The number of concurrent attempts if each attempt runs a program. Programs take memory and processors of this
+/// machine, and perhaps other resources.
 pub const PROGRAMS_AT_A_TIME: usize = 8;
 
-/// Performs effects. It is the only trait that does, and only with an [`Authorized`].
+/// Performs effects. No other trait performs, and this one needs an [`Authorized`].
 pub trait Perform: Send + Sync {
     /// Attempts the effect once.
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt>;
@@ -222,8 +222,8 @@ pub trait Perform: Send + Sync {
     /// Looks up whether a lost attempt happened. It changes nothing.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding>;
 
-    /// The agent's receipt for an attempt that happened, as a reviewer found out. `None` if the
-    /// receipt does not follow from the action alone.
+    /// The agent's receipt after a reviewer has found out that the attempt happened. `None` if the receipt does not
+    /// follow from the action alone.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value>;
 }
 
@@ -279,7 +279,7 @@ pub enum Finding {
     },
     /// The lookup cannot tell.
     Unknown {
-        /// What was checked.
+        /// What the lookup has checked.
         evidence: Sentence,
     },
 }

@@ -58,7 +58,7 @@ impl Maildir {
         Ok(Self(Arc::new(Inner { composer, folder: folder.to_owned(), clock })))
     }
 
-    /// Runs disk access where blocking is allowed.
+    /// Runs disk access on a thread that may block.
     fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Inner) -> T + Send + 'static,
@@ -163,9 +163,9 @@ impl Inner {
     }
 
     /// The outcome if the link failed. The message may still be there: another attempt was faster,
-    /// or the error is wrong. A mail reader moves it out of `new` within moments, so both folders
-    /// are searched; it may also delete it, so finding nothing is conclusive only if the system
-    /// refused to begin.
+    /// or the error is wrong. A mail reader moves a message out of `new` within moments, so both
+    /// folders are searched. A mail reader may also delete the message, so finding nothing is
+    /// conclusive only if the system refused to begin.
     fn not_linked(&self, action: &Action, key: &EffectKey, error: &io::Error) -> Attempt {
         let new = self.folder.join("new").join(key::plain(key));
         let failed = say!("`{}` could not be linked to: {}", Known::path(&new), quote(error));
@@ -179,8 +179,8 @@ impl Inner {
         }
     }
 
-    /// Success. Without a receipt of the function's type the agent cannot be told, so a reviewer
-    /// must look.
+    /// The outcome after a success. Without a receipt of the function's type the agent cannot be
+    /// told of the success, so a reviewer must look.
     fn done(&self, action: &Action, key: &EffectKey) -> Attempt {
         match self.receipt(action, key) {
             Some(receipt) => Attempt::Done(receipt),
@@ -215,8 +215,8 @@ impl Inner {
         }
     }
 
-    /// The place of this key's message, or the unreadable folder. A found message is flushed: a
-    /// killed attempt has not done so, and the reported outcome is final.
+    /// Finds this key's message; an error names the unreadable folder. A found message is flushed,
+    /// because a killed attempt has not flushed it and the reported outcome is final.
     fn whereabouts(&self, key: &EffectKey) -> Result<Option<PathBuf>, Sentence> {
         let Some(found) = self.search(key)? else { return Ok(None) };
         for folder in ["cur", "new"].map(|name| self.folder.join(name)) {
@@ -275,7 +275,8 @@ pub fn make(folder: &Path) -> io::Result<()> {
     for name in ["tmp", "new", "cur"] {
         DirBuilder::new().recursive(true).mode(0o700).create(folder.join(name))?;
     }
-    // A message is lost in a power cut if its folder's own name is.
+    // If a power cut loses the folder's own name, it loses the messages too. So the folder above is
+    // flushed.
     let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for folder in [folder, above] {
         File::open(folder)?.sync_all()?;

@@ -40,7 +40,7 @@ pub struct Composer {
     from: Mailbox,
     /// The address for answers, if it differs.
     reply_to: Option<Mailbox>,
-    /// The inside domains in ASCII, as recipients' domains are compared.
+    /// The inside domains. They are in ASCII, as recipients' domains are when the two are compared.
     own_domains: BTreeSet<String>,
     /// The folders for attachments by agent. Each agent attaches only from its own.
     workspaces: BTreeMap<String, PathBuf>,
@@ -98,7 +98,7 @@ impl Composer {
         Some(json!({ "sent": sent, "message-id": self.message_id(key), "accepted-by": accepted_by }))
     }
 
-    /// Reads every attachment once and compares digests, so that what is hashed is what is sent.
+    /// Reads every attachment once and compares digests, so that the hashed bytes are the sent bytes.
     fn load(&self, agent: &str, draft: &Draft) -> Result<Vec<Loaded>, Unloaded> {
         if draft.attachments.is_empty() {
             return Ok(Vec::new());
@@ -124,7 +124,8 @@ impl Composer {
 }
 
 /// A message with checked fields.
-// INVARIANT: only `read` makes one, and checks it. Writing does not check again.
+// INVARIANT: only `read` makes a draft, and `read` checks all fields. The code that writes a draft does not check
+// again.
 #[derive(Debug)]
 struct Draft {
     to: Vec<Address>,
@@ -220,7 +221,7 @@ impl Draft {
         if self.body.contains('\0') {
             return Err("the body holds a NUL character".into());
         }
-        // A relay may read it as a line end, so that the following text would be a command.
+        // A relay may take a bare CR for a line end, so that the text after it would be a command.
         if self.body.replace("\r\n", "").contains('\r') {
             return Err("the body holds a carriage return (U+000D) that does not end a line".into());
         }
@@ -261,7 +262,7 @@ fn mailbox(text: &str) -> Result<Mailbox, ComposerError> {
     Ok(Mailbox::new(name, email))
 }
 
-/// `sha256:…` as everywhere, or bare digits as other tools print them.
+/// Reads a digest. It is written `sha256:…`, as everywhere in the host, or as bare digits, as other tools print it.
 fn digest(text: &str) -> Result<Digest, Sentence> {
     let full = if text.starts_with("sha256:") { text.to_owned() } else { format!("sha256:{text}") };
     full.parse().map_err(|_| {

@@ -1,7 +1,7 @@
-//! The host's own emails, sent by the operator's configured way.
+//! Sends the host's own emails in the way that the operator configured.
 //!
-//! They are no effect and need no clearance: no agent chooses whether, to whom or under which
-//! subject one is sent.
+//! Such an email is no effect and needs no clearance: no agent chooses whether it is sent, to whom,
+//! or with which subject.
 //!
 //! **Invariant:** the head of such an email contains no agent's word.
 
@@ -24,7 +24,7 @@ pub struct Draft {
     /// The left side of its `Message-ID`, the same for every attempt.
     pub id: String,
     pub to: String,
-    /// One line of the host's own.
+    /// The subject: one line in the host's own words.
     pub subject: String,
     pub text: String,
 }

@@ -14,11 +14,12 @@ use serde_json::{Value, json};
 use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, Trace, environment};
 use super::{Attempt, Exhibit, Inquiry, Known, Sentence, key, quote, quote_value, say};
 
-/// The part of each output that is read: a result, or the end of a log.
+/// At most this many bytes are read of the end of each output. They contain a result, or the end of
+/// a log.
 pub const KEPT_BYTES_MAX: u64 = 1024 * 1024;
-/// The output after which a program is stopped.
+/// A program that writes more than this many bytes is stopped.
 const WRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// The part of its output that a message repeats.
+/// A message repeats at most this many characters of a program's output.
 const TAIL_CHARS_MAX: usize = 2_000;
 /// How long a lookup waits for a program that outlived its host.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -38,7 +39,7 @@ pub struct Program {
     pub not_done: Vec<u8>,
 }
 
-/// The identity of an attempt, for the program and its files.
+/// Which attempt a program runs for. The program gets this, and its files are named after it.
 #[derive(Clone, Copy, Debug)]
 pub struct Origin<'a> {
     pub run: &'a RunId,
@@ -49,12 +50,12 @@ pub struct Origin<'a> {
 }
 
 impl<'a> Origin<'a> {
-    /// The permitted attempt.
+    /// The origin of a permitted attempt.
     pub fn permitted(permit: &'a Permit) -> Self {
         Self { run: permit.run(), call: permit.call(), attempt: permit.attempt(), key: permit.key() }
     }
 
-    /// The lost attempt.
+    /// The origin of a lost attempt.
     pub fn of(inquiry: &'a Inquiry) -> Self {
         Self { run: &inquiry.run, call: inquiry.call, attempt: inquiry.attempt, key: &inquiry.key }
     }
@@ -72,12 +73,12 @@ pub enum Said {
     Done,
     /// It was not done and will not be, in the program's own words.
     NotDone(Sentence),
-    /// It may have been done; with the observation.
+    /// It may have been done. The sentence says what the host observed.
     Unknown(Sentence),
 }
 
 impl Program {
-    /// The program as evidence for reviewers, as far as it is known before.
+    /// The program as evidence for reviewers, before it runs.
     pub fn exhibit(&self) -> Exhibit {
         let text = json!({
             "argv": self.argv,
@@ -94,7 +95,7 @@ impl Program {
         json!(self.argv)
     }
 
-    /// Whether the operator replaced the shown program; with both as text.
+    /// The difference as text, if the operator has replaced the program since it was shown.
     pub fn changed(&self, shown: Option<&Value>) -> Option<Sentence> {
         let now = self.precondition();
         let shown = shown.unwrap_or(&Value::Null);
@@ -217,7 +218,8 @@ pub struct Left {
 }
 
 impl Left {
-    /// Checks, after waiting up to `patience` for a program that outlived its host.
+    /// Looks for these remains, after waiting up to `patience` for a program that outlived its
+    /// host.
     pub async fn by(children: &Children, origin: &Origin<'_>, patience: Duration) -> Self {
         let name = origin.child();
         let path = children.lock_path(&name);

@@ -1,8 +1,8 @@
 //! A path from an agent that cannot lead out of its base folder.
 //!
-//! Its names are opened one by one, each within the last and never through a symbolic link. So
-//! nothing outside is reachable, even if somebody changes the folder meanwhile, and the opened file
-//! is the one that is inspected and read.
+//! Its names are opened one by one, each within the folder before it and never through a symbolic
+//! link. So nothing outside is reachable, even if somebody changes the folder meanwhile. The file
+//! that was opened is also the file that is inspected and read.
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;

@@ -26,7 +26,7 @@ impl<'a> Release<'a> {
         Ok(Self { target: text("target")?, revision: text("revision")?, record })
     }
 
-    /// The present meaning of the revision.
+    /// Resolves the revision to the commit that it means at present.
     pub async fn resolve(&self, git: &Git) -> Result<Resolved, CannotPreview> {
         git.resolve(self.revision)
             .await
@@ -45,7 +45,8 @@ pub fn unknown_target<'a>(target: &str, known: impl Iterator<Item = &'a String>)
     CannotPreview::Impossible(say!("there is no target {}; configured: {}", quote_start(target, 80), known))
 }
 
-/// Too large stays too large; every other error is the host's.
+/// If git's answer would be the same again, the action is impossible. Every other error is a
+/// failure of the host.
 impl From<GitError> for CannotPreview {
     fn from(error: GitError) -> Self {
         let text = error.sentence();

@@ -33,13 +33,13 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
     class: Class::Routine,
 };
 
-/// Answers from one repository.
+/// Answers the calls of `repository` from one repository.
 #[derive(Clone, Debug)]
 pub struct Repository {
     git: Git,
 }
 
-/// There is no answer: an error for the agent, or a failure of the host.
+/// Why there is no answer: an error for the agent, or a failure of the host.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
     #[error(transparent)]
@@ -64,7 +64,7 @@ enum NoAnswer {
     Unsound(GitError),
     #[error("`{0}` is not a function of `repository`, or its arguments do not fit the function")]
     NotOurs(String),
-    /// The host's failure, which the agent does not see.
+    /// A failure of the host. The agent does not see it.
     #[error(transparent)]
     Host(GitError),
 }
@@ -127,7 +127,8 @@ impl Repository {
             Some(from) => format!("{}..{to}", self.commit(from).await?),
             None => to.to_string(),
         };
-        // One more than returned shows that there are more.
+        // One commit more than the maximum is requested, because it shows that the answer would be
+        // incomplete.
         let count = format!("--max-count={}", limit.min(COMMITS_MAX + 1));
         let plain = ["log", "-z", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
         let arguments: Vec<&str> = plain.into_iter().chain([COMMIT, count.as_str(), range.as_str()]).collect();
@@ -210,7 +211,7 @@ impl Routine for Repository {
     }
 }
 
-/// A cut answer is none: the agent gets the full size, and advice for a smaller request.
+/// Refuses an incomplete output: the agent gets the full size and advice for a smaller request.
 fn whole(looked: &Looked, what: &'static str, advice: &'static str) -> Result<(), NoAnswer> {
     if looked.is_whole() { Ok(()) } else { Err(NoAnswer::TooLarge { what, bytes: looked.bytes_all, advice }) }
 }

@@ -1,6 +1,6 @@
-//! Email through a relay. SMTP has no key that a relay would recognise, so an attempt cannot be
-//! repeated safely, and this code serves one question: after an error, can the message have been
-//! accepted?
+//! Email through a relay. SMTP has no key by which a relay could recognise a second attempt, so an
+//! attempt cannot be repeated safely. This code is written so that one question can be answered
+//! after every error: can the relay have accepted the message?
 //!
 //! A relay that cannot take the message now (4xx), or that was unreachable before the message was
 //! sent, has certainly not taken it: the host tries again under the same clearance, as relays
@@ -10,8 +10,8 @@
 //! to the answer to `DATA` nothing has been sent. From the message's first byte on, only the
 //! relay's own refusal proves that it was not accepted; silence proves nothing.
 //!
-//! **Invariant:** a relay's words are repeated without the password, in every form in which it
-//! crossed the network, because some relays quote the refused command.
+//! **Invariant:** when a relay's words are repeated, the password is removed from them, in every
+//! form in which it crossed the network, because some relays quote the refused command.
 
 mod session;
 
@@ -257,8 +257,8 @@ impl Relay {
         builder.build().map(Some).map_err(|source| RelayError::Tls { host: self.host.clone(), source })
     }
 
-    /// Sends an email of the host. If it is unclear whether the relay took it, delivery counts as
-    /// unknown.
+    /// Sends an email of the host. If it is unclear whether the relay has accepted the email, the
+    /// delivery is unknown.
     pub(super) async fn post(&self, letter: &Letter) -> Result<String, String> {
         match session::hand_over(self, letter).await {
             Handed::Accepted(reply) => Ok(format!("accepted by the relay {self}: {reply}")),

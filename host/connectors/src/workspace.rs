@@ -66,7 +66,7 @@ pub struct NoFolder {
     source: io::Error,
 }
 
-/// There is no answer: an error for the agent, or a failure of the host.
+/// Why there is no answer: an error for the agent, or a failure of the host.
 #[derive(Debug, thiserror::Error)]
 enum NoAnswer {
     #[error("this agent has no workspace; ask the operator for one")]
@@ -87,7 +87,7 @@ enum NoAnswer {
     TooMuch,
     #[error("`{0}` is not a function of `workspace`, or its arguments do not fit the function")]
     NotOurs(String),
-    /// The host's failure, which the agent does not see.
+    /// A failure of the host. The agent does not see it.
     #[error("the workspace cannot be read: {0}")]
     Host(#[from] io::Error),
 }
@@ -98,7 +98,7 @@ impl From<Errno> for NoAnswer {
     }
 }
 
-/// The questions of an agent.
+/// What an agent can ask for.
 enum Question {
     List,
     Text(SpelledPath),
@@ -106,8 +106,8 @@ enum Question {
 }
 
 impl Workspace {
-    /// `folders` are the agents' folders by name. Each must exist now: with a misspelled folder a
-    /// run would wait, and nobody would know why.
+    /// `folders` are the agents' folders by name. Each folder must exist now: if one were
+    /// misspelled, a run would wait and nobody would know why.
     pub fn open(folders: BTreeMap<String, PathBuf>) -> Result<Self, NoFolder> {
         for (agent, path) in &folders {
             std::fs::read_dir(path).map_err(|source| NoFolder { agent: agent.clone(), path: path.clone(), source })?;
@@ -115,7 +115,7 @@ impl Workspace {
         Ok(Self { folders })
     }
 
-    /// Answers from the run's own agent's folder; another agent's cannot be named.
+    /// Answers from the folder of the run's own agent. A call cannot name another agent's folder.
     async fn result(&self, call: RoutineCall<'_>) -> Result<Value, NoAnswer> {
         let (action, folder) = (call.action, self.folders.get(call.agent).ok_or(NoAnswer::NoWorkspace)?.clone());
         let question = match (action.capability().function(), action.arguments().get("path").and_then(Value::as_str)) {
@@ -158,9 +158,9 @@ fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer
     let owned = || path.as_str().to_owned();
     let opened = match walk(top, path.names()) {
         Ok(opened) => opened,
-        // A name that no file can have belongs to no file.
+        // If no file can have this name, there is no such file.
         Err(Errno::NOENT | Errno::NAMETOOLONG) => return Err(NoAnswer::NoFile(owned())),
-        // A link on the path, a file in place of a folder, a socket.
+        // The path contains a link, or a file in place of a folder, or names a socket.
         Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(NoAnswer::NotAFile(owned())),
         Err(errno) => return Err(errno.into()),
     };
@@ -170,7 +170,7 @@ fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer
         return Err(NoAnswer::NotAFile(owned()));
     }
     let mut bytes = Vec::new();
-    // One byte more than permitted shows a file that grows meanwhile.
+    // One byte more than permitted is read, to notice a file that grows while it is read.
     file.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
         return Err(NoAnswer::TooLarge { path: owned(), bytes: metadata.len().max(bytes.len() as u64), max });
@@ -178,14 +178,14 @@ fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer
     Ok(bytes)
 }
 
-/// All files or none, because a partial list would be taken for the complete one. Files are sorted
-/// by path with their digests, so equal workspaces have equal lists. A limit stops the work on the
-/// way.
+/// Lists all files or none, because a partial list would be taken for the complete one. Files are
+/// sorted by path with their digests, so equal workspaces have equal lists. As soon as a limit is
+/// exceeded, the work stops.
 fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
     let (mut files, mut entries, mut bytes_left) = (BTreeMap::new(), 0, LISTED_BYTES_MAX);
     let mut answer_bytes = 0;
-    // By name and not opened, because a process can have fewer open files than a workspace has
-    // folders.
+    // Folders are kept by name and are not left open, because a process can have fewer open files
+    // than a workspace has folders.
     let mut folders: Vec<Vec<Vec<u8>>> = vec![Vec::new()];
     while let Some(at) = folders.pop() {
         let folder = match walk(top, at.iter().map(Vec::as_slice)) {
@@ -201,8 +201,8 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
             }
             let opened = match open(&folder, name) {
                 Ok(opened) => opened,
-                // A link, a socket, or removed since the folder was read: it does not exist for the
-                // agent.
+                // A link, a socket, or a file that was removed since the folder was read: it does
+                // not exist for the agent.
                 Err(Errno::LOOP | Errno::NXIO | Errno::NOENT) => continue,
                 Err(errno) => return Err(errno.into()),
             };

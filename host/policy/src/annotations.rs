@@ -1,8 +1,8 @@
 //! Reads the annotations of `review` policies: who must decide, how many, and until when.
 //!
-//! **Invariant:** demands add up. If several `review` policies match, each one's group must
-//! approve, and one reviewer may count for several demands of a stage. The reviewers whom all
-//! policies name would often be nobody.
+//! **Invariant:** demands add up. If several `review` policies match, the group of each policy must approve, and one
+//! reviewer may count for several demands of a stage. The alternative, that only reviewers named by all policies count,
+//! would often leave nobody.
 
 use std::collections::BTreeSet;
 
@@ -25,13 +25,13 @@ pub const REVIEW: [(&str, &str); 10] = [
     ("sign_in_within", "how recently an approver must have signed in, such as `15m`"),
     ("why", "for reviewers: why the call is held"),
 ];
-/// The annotations of every policy.
+/// The annotations that every policy may have.
 pub const ANY: [&str; 3] = ["id", "description", "why"];
-/// A further annotation, for `review` policies and for policies that clear calls. It names the facts
-/// that are compared again before the effect starts.
+/// An annotation that names the facts to compare again before the effect starts. Allowed on policies that clear a call
+/// or name its reviewers.
 pub const MATERIAL: &str = "material";
 
-/// The demand of one `review` policy. Durations begin when a call is held.
+/// The demand of one `review` policy. Its durations count from the time when a call is held.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Asks {
     reviewers: Reviewers,
@@ -83,7 +83,7 @@ impl Asks {
         Ok(asks)
     }
 
-    /// The requirement for a call held at `now`, in addition to `base`.
+    /// The requirement for a call held at `now` by this demand alone. Where the policy says nothing, `base` applies.
     pub(super) fn requirement(&self, base: &Requirement, now: Time) -> Requirement {
         let demand = Demand { reviewers: self.reviewers.clone(), quorum: self.quorum };
         let mut stages = vec![Vec::new(); self.stage];
@@ -101,8 +101,8 @@ impl Asks {
     }
 }
 
-/// The material facts of a policy. The host must know each of them for every type of call in the
-/// policy's scope.
+/// The material facts that a policy names. For every type of call in the policy's scope, the host must know each of
+/// these facts.
 pub(super) fn material(policy: &Policy, about: &[&BTreeSet<String>]) -> Result<Vec<String>, String> {
     let mut facts = about.first().map(|first| (*first).clone()).unwrap_or_default();
     about.iter().for_each(|known| facts.retain(|fact| known.contains(fact)));
@@ -130,7 +130,7 @@ fn duration(name: &str, text: &str) -> Result<u64, String> {
     holdshort_config::duration_ms(text).map_err(|why| format!("`@{name}`: {why}"))
 }
 
-/// `managers for 2h, board for 1d`.
+/// Reads a text such as `managers for 2h, board for 1d`.
 fn escalations(text: &str, people: &People) -> Result<Vec<Escalation>, String> {
     let one = |part: &str| {
         let (who, span) = part.split_once(" for ").ok_or_else(|| {

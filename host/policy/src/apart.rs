@@ -1,13 +1,14 @@
 //! Partitions policies by call type, so that a call is judged only by policies that can apply to
 //! it.
 //!
-//! This changes no verdict: the other policies could neither match nor fail, because Cedar checks a
-//! scope before any condition. Reviewers whom no policy can tell apart are judged once. A test
-//! compares the result with judging all policies for all reviewers.
+//! This changes no verdict: policies for other types could neither match nor fail, because Cedar
+//! checks a policy's scope before its conditions. If policies cannot distinguish some reviewers,
+//! these reviewers are judged once. A test compares the result with judging all policies for all
+//! reviewers.
 //!
-//! **Invariant:** reviewers in the same groups, whom no policy names, are judged once, except the
-//! person who started the run. Policies on `decide` without conditions are evaluated when they are
-//! read.
+//! **Invariant:** reviewers in the same groups that no policy names are judged once. The person who
+//! started the run is judged separately. Policies on `decide` without conditions are evaluated when
+//! they are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,8 +60,8 @@ impl Apart {
     }
 }
 
-/// Whether a policy's scope admits calls of this type. A call has no parents, so it is only in
-/// itself.
+/// Whether a policy's scope admits calls of this type. A call is a member of no other entity, so it
+/// can only be in itself.
 pub(super) fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
     match policy.resource_constraint() {
         ResourceConstraint::Any => true,
@@ -69,15 +70,16 @@ pub(super) fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
     }
 }
 
-/// A reviewer for whom policy decides whether they may decide.
+/// A reviewer, for the question whether this reviewer may decide.
 pub(super) struct Person {
     pub(super) name: String,
     pub(super) uid: EntityUid,
-    /// An equal number for reviewers whom no policy can tell apart, except by who started the run.
+    /// A number. Reviewers with the same number are the same for every policy, except that one of
+    /// them may have started the run.
     pub(super) alike: Option<usize>,
 }
 
-/// All reviewers, with equal numbers for those whom the policies on `decide` cannot tell apart.
+/// All reviewers. Reviewers that the policies on `decide` cannot distinguish get the same number.
 pub(super) fn everybody(people: &People, decide: &PolicySet, uids: Vec<EntityUid>) -> Vec<Person> {
     let named: BTreeSet<EntityUid> = decide.policies().flat_map(Policy::entity_literals).collect();
     let mut kinds = Vec::<Vec<&String>>::new();

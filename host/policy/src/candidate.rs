@@ -1,7 +1,7 @@
 //! Policies under test: a child process computes their verdicts.
 //!
-//! Their text may come over HTTP, and one pattern can take long on one text of a call. The child
-//! has a CPU limit and a low priority.
+//! The text of these policies may come over HTTP, and matching one pattern with one text of a call
+//! can take long. So the child has a CPU limit and a low priority.
 
 use std::num::NonZero;
 
@@ -14,7 +14,7 @@ use super::load::{Problems, Source};
 use super::schema::Types;
 use super::{CallQuestion, CedarPolicy, Judgement, Policy};
 
-/// The number of judging threads. A host has other work too.
+/// The number of threads that judge. There are few, because a host has other work too.
 const THREADS_MAX: usize = 2;
 
 /// A question to policy with all its data, so that it can be sent to another process.
@@ -29,7 +29,7 @@ pub struct Put {
     pub consequence: Consequence,
     /// The totals of calls cleared or approved before.
     pub totals: Vec<Counted>,
-    /// The time of the question.
+    /// The time for which policy is asked.
     pub now: Time,
 }
 
@@ -54,7 +54,7 @@ impl Candidate {
         Self { policy, sources, reader }
     }
 
-    /// Without a child, for tests.
+    /// Makes a candidate that is judged in this process, for tests.
     pub fn in_process(policy: CedarPolicy) -> Self {
         Self::new(policy, Vec::new(), Reader::in_process())
     }
@@ -64,13 +64,14 @@ impl Candidate {
         &self.policy
     }
 
-    /// The verdicts in order. It is an error if the child exceeds its limits.
+    /// The verdicts on the calls in their order. It is an error if the child exceeds its limits.
     pub fn judge(&self, types: &Types, puts: &[Put]) -> Result<Vec<Judgement>, Problems> {
         self.reader.judge(&self.sources, &self.policy, types, puts)
     }
 }
 
-/// The verdicts of trusted policies in order. Calls are independent, so several threads judge.
+/// The verdicts of trusted policies on the calls in their order. Calls are independent, so several
+/// threads judge.
 pub fn judge_all(policy: &CedarPolicy, types: &Types, puts: &[Put]) -> Vec<Judgement> {
     let one = |put: &Put| put.question(types).map(|question| policy.judge(&question));
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
@@ -81,7 +82,7 @@ pub fn judge_all(policy: &CedarPolicy, types: &Types, puts: &[Put]) -> Vec<Judge
     std::thread::scope(|scope| {
         let work: Vec<_> =
             parts.map(|part| (part, scope.spawn(|| part.iter().filter_map(one).collect::<Vec<_>>()))).collect();
-        // A failed thread has judged nothing, so its part is judged here.
+        // If a thread failed, its part of the calls is judged here.
         let done =
             work.into_iter().map(|(part, work)| work.join().unwrap_or_else(|_| part.iter().filter_map(one).collect()));
         done.flatten().collect()

@@ -29,11 +29,11 @@ pub struct Tried {
     pub name: String,
     /// `clear`, `hold` or `refuse`.
     pub verdict: &'static str,
-    /// The policies that determined it.
+    /// The policies that determined the verdict.
     pub by: Vec<String>,
     /// Policies that could not be evaluated.
     pub errors: Vec<String>,
-    /// Who must decide, if it is held.
+    /// Who must decide, if the call is held.
     pub needs: String,
     /// The reason for a refusal; otherwise empty.
     pub why: String,
@@ -87,13 +87,13 @@ impl Tried {
 pub struct Case {
     /// The case's name.
     pub name: String,
-    /// The capability, by its type in policies (`payments::TransferFunds`) or its full name
-    /// (`holdshort:agent/payments@0.1.0#transfer-funds`).
+    /// The capability, written as its type in policies (`payments::TransferFunds`) or as its full
+    /// name (`holdshort:agent/payments@0.1.0#transfer-funds`).
     pub call: String,
     /// The arguments in the JSON form of WIT values: a table, or JSON text, because TOML has no
     /// `null`.
     pub arguments: Value,
-    /// The facts: a table or JSON text too.
+    /// The facts, as a table or as JSON text.
     #[serde(default)]
     pub facts: Value,
     /// The value at stake; `high` by default.
@@ -105,8 +105,8 @@ pub struct Case {
     /// Who started the run; `nobody` by default.
     #[serde(default = "nobody")]
     pub started_by: String,
-    /// The time as RFC 3339, or without an offset in the configured time zone; noon of 2026-01-01
-    /// in UTC by default.
+    /// The time as RFC 3339. A time without an offset is in the configured time zone. The default
+    /// is noon of 2026-01-01 in UTC.
     pub now: Option<String>,
     /// The totals before the call; zero by default.
     #[serde(default)]
@@ -217,7 +217,8 @@ impl Case {
             .collect()
     }
 
-    /// The difference from the expectation; `None` without one. `needs` is the requirement as text.
+    /// The difference from the expectation, as text; `None` if there is no difference. `needs` is
+    /// the requirement as text.
     pub fn differs(&self, judgement: &Judgement, needs: &str) -> Option<String> {
         let found = verdict(judgement);
         if found != self.expect {
@@ -243,7 +244,7 @@ fn json(name: &'static str, value: &Value) -> Result<Value, BadCase> {
     once(text.as_bytes()).map_err(|error| BadCase::Json(name, error.to_string()))
 }
 
-/// TOML has no null, so an optional field that is missing becomes null.
+/// Adds null for each optional field that is missing, because TOML has no null.
 fn fill_fields(fields: &[(String, WitType)], found: &mut Map<String, Value>) {
     for (name, ty) in fields {
         if matches!(ty, WitType::Option(_)) {

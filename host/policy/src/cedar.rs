@@ -20,7 +20,7 @@ use super::schema::{Facts, Types, attribute, schema};
 use super::{CallQuestion, JudgedCall, Judgement, People, Policy, Verdict};
 use holdshort_config::Zone;
 
-/// The stack for reading policies.
+/// The size of the stack on which policies are read.
 pub(super) const STACK_BYTES: usize = 64 << 20;
 
 /// Policies that were read and checked against this host's capabilities.
@@ -45,11 +45,11 @@ pub(super) struct Right {
     action: EntityUid,
     pub(super) policies: Apart,
     everybody: Vec<Person>,
-    /// The reviewers with this right for a type of call, if it depends on nothing else.
+    /// For each type of call, the reviewers with this right, if the right depends on the type alone.
     pub(super) steady: HashMap<EntityTypeName, Vec<String>>,
 }
 
-/// The configuration beside the policies.
+/// The part of the configuration that applies to calls under any policies.
 #[derive(Clone)]
 pub struct Base {
     requirement: Arc<dyn Fn(Time) -> Requirement + Send + Sync>,
@@ -57,18 +57,18 @@ pub struct Base {
 }
 
 impl Base {
-    /// The requirement for a call held at a time. Clocks show UTC.
+    /// `requirement` gives the configured requirement for a call held at a time. The time zone is UTC.
     pub fn new(requirement: impl Fn(Time) -> Requirement + Send + Sync + 'static) -> Self {
         Self { requirement: Arc::new(requirement), zone: Zone::UTC }
     }
 
-    /// Uses the clock of another time zone.
+    /// Uses another time zone for calendar and clock.
     #[must_use]
     pub fn in_zone(self, zone: Zone) -> Self {
         Self { zone, ..self }
     }
 
-    /// The requirement for a call held now.
+    /// The configured requirement for a call held at `now`.
     pub(super) fn requirement(&self, now: Time) -> Requirement {
         (self.requirement)(now)
     }
@@ -128,7 +128,7 @@ impl CedarPolicy {
         Ok(read)
     }
 
-    /// The reviewers with a right for any call of a type, determined with an unknown call.
+    /// For each type of call, the reviewers with a right for every call of this type, whatever its content is.
     fn steady(&self, right: &Right) -> Result<HashMap<EntityTypeName, Vec<String>>, String> {
         let mut steady = HashMap::new();
         for ty in self.names.types.values().filter(|ty| right.policies.goes_by_scope(ty)) {
@@ -220,7 +220,7 @@ impl CedarPolicy {
         Ok(Authorizer::new().is_authorized(&request, policies.about(&asked.ty), &asked.entities))
     }
 
-    /// The requirement: all demands of matching policies and the configuration, limited to reviewers who may decide.
+    /// The configured requirement with the demands of all matching policies, limited to reviewers who may decide.
     fn requirement(
         &self,
         question: &CallQuestion<'_>,
@@ -231,7 +231,7 @@ impl CedarPolicy {
         let response = self.ask(&self.review, &self.names.review, &asked.agent, asked)?;
         let diagnostics = response.diagnostics();
         record.errors.extend(diagnostics.errors().map(ToString::to_string));
-        // A failed policy might have demanded more, so it counts as matching.
+        // A policy that could not be evaluated might have demanded more reviewers, so it counts as matching.
         let erred = diagnostics.errors().map(|error| {
             let AuthorizationError::PolicyEvaluationError(error) = error;
             error.policy_id()
@@ -248,8 +248,8 @@ impl CedarPolicy {
         Ok(requirement)
     }
 
-    /// The reviewers with this right for the call. If a policy fails for a reviewer, the reviewer has no right.
-    /// Reviewers whom no policy can tell apart, except by who started the run, are evaluated once.
+    /// The reviewers with this right for the call. If a policy cannot be evaluated for a reviewer, the reviewer has no
+    /// right. Reviewers that no policy can distinguish are evaluated once; the run's starter is evaluated separately.
     fn holders(
         &self,
         right: &Right,
@@ -303,7 +303,7 @@ impl Policy for CedarPolicy {
         call.overtaken(self, now)
     }
 
-    /// If the question itself is invalid, no reviewer can be found, so the call is refused.
+    /// If the question itself is invalid, no reviewer can be found. So the call is refused.
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
         let mut record = PolicyRecord::new(self.loaded.digest);
         record.totals = question.totals.to_vec();
@@ -321,7 +321,7 @@ impl Policy for CedarPolicy {
 }
 
 impl CedarPolicy {
-    /// The verdict, and the requirement in case the call is held now or later because of a changed fact.
+    /// The verdict, and the requirement that applies if the call is held now, or later after a changed fact.
     fn verdict(
         &self,
         question: &CallQuestion<'_>,
@@ -357,7 +357,7 @@ impl CedarPolicy {
         Ok((met.map_or_else(refuse, |()| Verdict::Hold), requirement))
     }
 
-    /// The operator's reason for a policy, or else its id.
+    /// The operator's reason for a policy or, if there is none, the policy's id.
     fn why(&self, id: &str) -> String {
         let id = cedar_policy::PolicyId::new(id);
         self.call.all().annotation(&id, "why").map_or_else(|| format!("`{id}`"), str::to_owned)
@@ -377,7 +377,8 @@ pub(super) fn asked_together(asks: &[&Asks], base: Requirement, deciders: &[Stri
     requirement
 }
 
-/// Adds the configured requirement. Its quorum is met by any demand for at least as many of the same reviewers.
+/// Adds the configured requirement. If a policy demands at least as many approvals of the same reviewers, the
+/// configured quorum is met.
 fn with_base(requirement: Option<Requirement>, base: Requirement) -> Requirement {
     let Some(asked) = requirement else { return base };
     let mut stages = asked.stages.clone();

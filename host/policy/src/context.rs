@@ -36,8 +36,8 @@ pub(super) fn context(
     pairs
 }
 
-/// The calendar and clock of a zone, with daylight saving time. If an hour occurs twice, both show
-/// the same.
+/// The calendar and clock of a zone, with daylight saving time. If an hour occurs twice in a day,
+/// the clock shows the same time in both.
 fn local(now: Time, zone: &Zone, errors: &mut Vec<String>) -> Option<Expression> {
     let Some(at) = zone.at(now) else {
         errors.push(format!("`local` is {} µs after 1970, more than policy can compare", now.0));
@@ -71,8 +71,8 @@ fn confidence(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Option<E
     values::single(claimed, "rationale.confidence", errors)
 }
 
-/// Counts and sums by scope. A call with several currencies has no sum, so a policy that uses the
-/// sum fails, and the call is held.
+/// The numbers of calls and their money, by scope. A call with several currencies has no sum. A
+/// policy that uses the missing sum fails, and the call is held.
 fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
     let money = holdshort_gate::totals::money(question.action);
     let currency = values::currency(question.action);
@@ -83,7 +83,8 @@ fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
             Scope::Agent(_) => "agent",
             Scope::AgentDay(..) => "agent_today",
             Scope::Day(_) => "today",
-            // A grant has limits of its own.
+            // A grant's own counters are no total for policies, because the gate enforces the
+            // grant's limits.
             Scope::Grant(_) => continue,
         };
         let sum = currency.as_ref().and_then(|currency| total.sums.get(currency)).copied().unwrap_or(0);

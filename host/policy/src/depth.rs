@@ -1,27 +1,28 @@
-//! Checks that a policy is not nested too deep: code that later evaluates, compares or drops it is
-//! recursive, on threads with normal stacks.
+//! Checks that a policy is not nested too deep. Code that later evaluates, compares or drops the
+//! policy is recursive and runs on threads with normal stacks.
 //!
-//! It measures Cedar's own representation and not the text.
+//! The check measures Cedar's own representation of the policy, and not its text.
 
 use cedar_policy::Policy;
 use serde_json::Value;
 
-/// The maximum nesting of operators. A chain of `&&`, of conditions or of attributes is as deep as
-/// it is long; a set of texts is flat.
+/// The maximum nesting of operators. A chain of `&&`, of conditions or of attributes nests as deep
+/// as the chain is long. A set of texts does not nest.
 const LEVELS_MAX: usize = 500;
-/// In Cedar's JSON, an operator is an object of its operands inside an object with its name.
+/// The levels of Cedar's JSON for one operator: an object with the operator's name, and inside it
+/// an object with the operands.
 const JSON_PER_LEVEL: usize = 2;
-/// The JSON lists that are flat in Cedar too: sets, text patterns, actions. Other lists become
+/// The JSON lists that do not nest in Cedar: sets, text patterns, actions. Other lists become
 /// chains of operators.
 const FLAT: [&str; 3] = ["Set", "pattern", "entities"];
 
-/// The error for a policy that is too deep.
+/// The error for a policy that is nested too deep; `None` for other policies.
 pub(super) fn too_deep(policy: &Policy) -> Option<String> {
     let json = match policy.to_json() {
         Ok(json) => json,
         Err(error) => return Some(format!("it cannot be written as JSON: {error}")),
     };
-    // Without recursion, because the policy is not yet known to be safe.
+    // This walk is not recursive, because the policy is not yet known to be safe.
     let mut left = vec![("", &json, 0)];
     while let Some((name, value, depth)) = left.pop() {
         if depth > LEVELS_MAX * JSON_PER_LEVEL {

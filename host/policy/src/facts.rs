@@ -7,8 +7,8 @@ use serde_json::{Value, json};
 
 use super::schema::attribute;
 
-/// The facts that differ, with both values as text; `None` if they are equal. A fact that the host
-/// does not know is an error.
+/// The facts that differ, each with both values, as text; `None` if they are equal. If the host
+/// does not know one of the facts, this is an error.
 pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<Sentence>, Sentence> {
     let of = |facts: &Value| -> BTreeMap<String, Value> {
         let facts = with_checks(facts);

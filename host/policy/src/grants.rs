@@ -15,9 +15,9 @@ use super::schema::{attribute, entity_type, is_money, optional};
 use super::values;
 use holdshort_common::money;
 
-/// The agent's claims differ in each call, so a grant does not compare them.
+/// The position of the agent's claims. A grant does not compare them, because they differ in each call.
 const CLAIMS: &str = "/rationale";
-/// The part of an invalid position that an error repeats.
+/// An error repeats at most this many characters of an invalid position.
 const POINTER_CHARS_MAX: usize = 100;
 
 /// A part of the arguments that a grant can compare.
@@ -39,7 +39,7 @@ pub fn places(ty: &FunctionType, arguments: &Value) -> Vec<Place> {
     found
 }
 
-/// Records are compared field by field, other values as a whole.
+/// Adds the positions in a value. Records are compared field by field, other values as a whole.
 fn collect(ty: &WitType, value: Option<&Value>, pointer: String, found: &mut Vec<Place>) {
     let (WitType::Record(fields), Some(value)) = (ty, value) else {
         return found.extend(value.map(|value| Place { pointer, value: value.clone() }));
@@ -50,7 +50,7 @@ fn collect(ty: &WitType, value: Option<&Value>, pointer: String, found: &mut Vec
     }
 }
 
-/// Whether a pointer leads to a position or into it.
+/// Whether a pointer leads to a position or to a part of it.
 fn within(pointer: &str, place: &str) -> bool {
     pointer.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
@@ -69,9 +69,9 @@ pub fn like(ty: &FunctionType, arguments: &Value, may_differ: &[String]) -> Resu
     Ok(all.into_iter().map(|Place { pointer, value }| (pointer, value)).collect())
 }
 
-/// A grant as a policy. `context.granted` is what it has cleared before; `context.moved` is the
-/// call's money by currency. A grant that cannot be expressed is an error, because reviewers must
-/// be able to read each grant.
+/// A grant as a policy. In it, `context.granted` is the total of the calls that the grant has cleared before, and
+/// `context.moved` is the call's money by currency. A grant that cannot be written as a policy is an error, because
+/// reviewers must be able to read each grant.
 pub fn text(made: Option<(&CallId, &str)>, grant: &Grant, ty: &FunctionType) -> Result<String, String> {
     let (space, name) = entity_type(&grant.capability);
     let mut errors = Vec::new();
@@ -108,7 +108,7 @@ pub fn text(made: Option<(&CallId, &str)>, grant: &Grant, ty: &FunctionType) -> 
     Ok(text)
 }
 
-/// The condition for a position in Cedar.
+/// The condition in Cedar that a position has this value.
 fn condition(ty: &FunctionType, pointer: &str, value: &Value, errors: &mut Vec<String>) -> Option<String> {
     let mut steps = pointer.split('/').skip(1);
     let first = steps.next()?;
@@ -262,7 +262,7 @@ permit (
     }
 
     proptest! {
-        /// The shown text means what the gate enforces.
+        /// The text that reviewers see permits exactly the calls that the gate permits.
         #[test]
         fn cedar_says_of_the_text_what_the_gate_says_of_the_grant(
             (payee, urgent, note) in (prop_oneof![3 => Just("AC\"ME\\"), 1 => Just("ACME")], any::<bool>(), any::<bool>()),

@@ -1,7 +1,7 @@
 //! Advice for syntax that other languages have and Cedar lacks.
 
-/// Advice for an error at a position of the text, if a number with a decimal point or a comparison
-/// of one caused it.
+/// Advice for an error at a position of the text, if the error comes from a number with a decimal
+/// point or from a comparison with such a number.
 pub(super) fn decimal_hint(text: &str, offset: usize, error: &str) -> Option<String> {
     if let Some((operator, number)) = number_at(text, offset) {
         let method = method(operator).unwrap_or("lessThan");
@@ -27,14 +27,14 @@ fn number_at(text: &str, offset: usize) -> Option<(&str, String)> {
     let rest = text.get(starts..)?;
     let mut ends = rest.find(|c: char| !of_number(c)).unwrap_or(rest.len());
     if rest.get(..ends)?.ends_with(['e', 'E']) {
-        // The sign of an exponent.
+        // The exponent may have a sign.
         let signed = rest.get(ends + 1..).unwrap_or_default();
         ends += 1 + signed.find(|c: char| !c.is_ascii_digit()).unwrap_or(signed.len());
     }
     let word = rest.get(..ends)?;
     let number: f64 = word.parse().ok()?;
     let is_float = word.contains(['.', 'e', 'E']) && word.contains(|c: char| c.is_ascii_digit());
-    // The range of a decimal.
+    // A number outside the range of decimals gets no advice.
     if !is_float || !(0.0..=900_000_000_000_000.0).contains(&number) {
         return None;
     }

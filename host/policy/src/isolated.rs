@@ -1,7 +1,7 @@
 //! Reads policies in a child process before the host reads them. Their text may come over HTTP, and
 //! Cedar's parser is recursive: a stack overflow ends its process.
 //!
-//! Candidates are judged in such a child too.
+//! Candidates are also judged in such a child.
 //!
 //! The child has a smaller stack than the host's reading thread, and limits of memory and CPU time,
 //! so text that passes the child passes the host. There is no second parser that could read
@@ -19,13 +19,14 @@ use super::schema::Types;
 use super::{Base, CedarPolicy, Judgement, People, Policy};
 use holdshort_common::isolate::{Input, Isolate, Limits};
 
-/// The stack for reading in a child. In a debug build it suffices for a hundred nested brackets.
+/// The size of the stack on which a child reads. In a debug build it suffices for a hundred nested
+/// brackets.
 const CHILD_STACK_BYTES: usize = super::cedar::STACK_BYTES / 2;
 
-/// The length of file names before an error in one of several files.
+/// The maximum length of the file names before an error that is in one of several files.
 const NAMES_CHARS_MAX: usize = 200;
 
-/// The stack for judging in a child, like that of the host's threads.
+/// The size of the stack on which a child judges. The host's threads have a stack of the same size.
 const JUDGING_STACK_BYTES: usize = 2 << 20;
 
 /// Tries policies in a child before they are read.
@@ -47,12 +48,12 @@ impl Order {
 }
 
 impl Reader {
-    /// With a child under these limits.
+    /// Makes a reader that uses children under these limits.
     pub fn isolated(isolate: Isolate, limits: Limits) -> Self {
         Self(Some((isolate, limits)))
     }
 
-    /// Without a child, for tests with their own policies.
+    /// Makes a reader without children, for tests with their own policies.
     pub fn in_process() -> Self {
         Self(None)
     }
@@ -80,13 +81,13 @@ impl Reader {
     }
 }
 
-/// The input for judging calls.
+/// The input of a child that judges calls.
 #[derive(Serialize, Deserialize)]
 struct Trial {
     order: Order,
     /// The name of the policies' time zone.
     zone: String,
-    /// The configured requirement at each time.
+    /// The configured requirement, for each time for which a call is judged.
     floor: Vec<(Time, Requirement)>,
     puts: Vec<Put>,
 }

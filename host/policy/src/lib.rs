@@ -1,16 +1,17 @@
-//! Policy: decides which calls are cleared, held or refused, and who must decide on held ones.
+//! Policy: decides which calls are cleared, held or refused, and who must decide on held calls.
 //!
-//! Judging is synchronous and uses an immutable snapshot: the same question gets the same verdict,
-//! and each revision of a call is judged once. Without policy files every consequential call is
-//! held, and nothing is cleared without a reviewer ([`HoldEverything`]). With policy files
-//! [`CedarPolicy`] judges: read [`schema`] (what policies can refer to), [`load`], [`annotations`]
-//! (who must decide), `cedar`.
+//! Judging is synchronous and uses an immutable snapshot of the policies: the same question gets
+//! the same verdict, and each revision of a call is judged once. Without policy files, every
+//! consequential call is held ([`HoldEverything`]). With policy files, [`CedarPolicy`] judges. Read
+//! in this order: [`schema`] (what policies can refer to), [`load`], [`annotations`] (who must
+//! decide), `cedar`.
 //!
-//! **Invariant:** a cleared call gets a requirement too: if its facts change, reviewers decide by
-//! this requirement, and policy is not asked twice.
+//! **Invariant:** a cleared call gets a requirement too. If its facts change, reviewers decide by
+//! this requirement, and policy is not asked again.
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
-// The tests of the analysis ask the same calls, and name them by this package.
+// The tests of the analysis contain the same module of calls, which names this package
+// `holdshort_policy`.
 #[cfg(test)]
 extern crate self as holdshort_policy;
 
@@ -66,7 +67,7 @@ pub struct CallQuestion<'a> {
     pub consequence: Consequence,
     /// The totals of calls cleared or approved before, if policy [uses](Policy::uses_totals) them.
     pub totals: &'a [Counted],
-    /// The time of the question.
+    /// The time for which policy is asked.
     pub now: Time,
 }
 
@@ -84,7 +85,7 @@ pub struct Judgement {
 /// A verdict.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
-    /// No reviewer is needed: a policy cleared the call and none failed.
+    /// A policy cleared the call, and no policy failed. So no reviewer is needed.
     Clear,
     /// The call waits for decisions.
     Hold,
@@ -110,8 +111,8 @@ pub trait Policy: Send + Sync {
         Vec::new()
     }
 
-    /// Whether policies use running totals. A verdict then counts only while the totals are
-    /// unchanged.
+    /// Whether policies use running totals. Then a verdict counts only as long as the totals do not
+    /// change.
     fn uses_totals(&self) -> bool {
         false
     }
@@ -127,8 +128,8 @@ pub trait Policy: Send + Sync {
         Zone::UTC
     }
 
-    /// Why the call must not happen now because time has passed since its verdict, if so; see
-    /// [`JudgedCall`].
+    /// Why the call must not happen now although policy allowed it earlier; `None` if it may
+    /// happen. Only the time counts for this; see [`JudgedCall`].
     fn overtaken(&self, _call: &JudgedCall<'_>, _now: Time) -> Option<Sentence> {
         None
     }

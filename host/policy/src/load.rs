@@ -1,8 +1,8 @@
 //! Loads policy files. A policy that could mean something else than it seems is refused here, with
 //! file and line.
 //!
-//! **Invariant:** a policy names its actions. `permit (principal, action, resource)` would clear
-//! everything and let everybody decide.
+//! **Invariant:** every policy names its actions. `permit (principal, action, resource)` would
+//! clear every call and let everybody decide.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -185,8 +185,8 @@ impl Loaded {
                 warning,
                 ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
             );
-            // A `forbid` that can never apply forbids nothing, and nobody would notice, so it is an
-            // error.
+            // A `forbid` that can never apply forbids nothing, and nobody would notice this. So it
+            // is an error and no warning.
             if never { &mut *problems } else { &mut self.warnings }.push(located(source, warning));
         }
         result.validation_passed().then_some(set)
@@ -236,7 +236,8 @@ impl Loaded {
                 "grant" => &mut self.grant,
                 _ => &mut self.decide,
             };
-            // In this form each name has one spelling, whatever the file's.
+            // In Cedar's JSON form each name has only one spelling, whatever the file's spelling
+            // is.
             let text = policy.to_json().map_err(|error| error.to_string())?.to_string();
             self.uses_totals |= text.contains("totals");
             for (name, is) in &mut self.speaks_of {
@@ -250,7 +251,7 @@ impl Loaded {
 }
 
 /// Checks that all reviewers and groups in a policy exist. A policy about an unknown name would
-/// have no effect, and nobody would notice.
+/// have no effect, and nobody would notice this.
 fn names_nobody_unknown(policy: &Policy, people: &People) -> Result<(), String> {
     for literal in policy.entity_literals() {
         let (ty, id) = (literal.type_name().to_string(), literal.id().unescaped());

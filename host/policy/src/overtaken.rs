@@ -1,10 +1,11 @@
 //! Finds verdicts that are outdated because time has passed.
 //!
 //! Policy judges a call when it is proposed, and this verdict stays even if policies change. If
-//! policies depend on the time, this is not enough: "no deployment on a Friday afternoon" is about
-//! the time of the effect. So the call is judged twice more, for the time of the proposal and for
-//! now, and only a difference between these two counts. This happens before an approval is recorded
-//! and before an effect starts, and it can only prevent something.
+//! policies depend on the time, this is not enough: a policy such as "no deployment on a Friday
+//! afternoon" is about the time of the effect. So the present policies judge the call twice more:
+//! for the time of the proposal and for the present time. Only a difference between these two
+//! verdicts counts. This happens before an approval is recorded and before an effect starts, and it
+//! can only prevent an effect.
 
 use holdshort_gate::{FunctionType, Proposal, RunId, Time};
 use holdshort_words::{Sentence, configured, say};
@@ -29,7 +30,8 @@ impl JudgedCall<'_> {
     pub(super) fn overtaken(&self, policy: &CedarPolicy, now: Time) -> Option<Sentence> {
         let proposal = self.proposal;
         let then = proposal.policy.judged_at.as_ref()?.at;
-        // A function that this host no longer offers is judged without its arguments, both times.
+        // If this host no longer offers the function, the call is judged without its arguments, for
+        // both times.
         let unknown = FunctionType { params: Vec::new(), result: None };
         let ty = policy.function(proposal.action.capability()).unwrap_or(&unknown);
         let verdict = |now| {
@@ -49,8 +51,8 @@ impl JudgedCall<'_> {
         let (before, after) = (verdict(then), verdict(now));
         let clock = configured(policy.zone().told(now));
         match (before, after) {
-            // If the present policies would have refused it even then, they were changed since,
-            // which does not affect a waiting call.
+            // The present policies would have refused the call at the time of the proposal too. So
+            // the policies have changed, and this does not affect a waiting call.
             (Verdict::Refuse(_), _) => None,
             (_, Verdict::Refuse(why)) => Some(say!("{} (it is {})", why, clock)),
             (Verdict::Clear, Verdict::Hold) if self.by_policy => {

@@ -15,7 +15,7 @@ pub struct People {
 }
 
 impl People {
-    /// From the names of all reviewers, and groups of them.
+    /// Makes this from the names of all reviewers and from the groups.
     pub fn new(everybody: Vec<String>, groups: BTreeMap<String, Vec<String>>) -> Self {
         Self { everybody, groups }
     }
@@ -44,7 +44,7 @@ impl People {
         Ok(Reviewers::Named(named))
     }
 
-    /// The error for an unknown name, with a similar one.
+    /// The error for an unknown name. It suggests a similar known name.
     pub(super) fn nobody(&self, name: &str) -> String {
         let known = || self.groups.keys().chain(&self.everybody).map(String::as_str);
         let near = nearest(name, known()).map(|near| format!("did you mean `{near}`? else ")).unwrap_or_default();

@@ -20,7 +20,7 @@ pub(super) struct Names {
     pub(super) person: EntityTypeName,
     /// The types of calls.
     pub(super) types: HashMap<Capability, EntityTypeName>,
-    /// The types of their facts.
+    /// The types of the facts of each capability.
     facts: HashMap<Capability, Facts>,
 }
 
@@ -96,7 +96,8 @@ pub(super) fn of_type(ty: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
 }
 
-/// Parses the type's name too, which costs as much as judging one or two policies.
+/// Makes an entity's id from a type's name that is not parsed yet. Parsing it costs as much as
+/// judging one or two policies.
 pub(super) fn uid(ty: &str, id: &str) -> Result<EntityUid, String> {
     Ok(of_type(&type_name(ty)?, id))
 }

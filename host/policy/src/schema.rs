@@ -1,14 +1,14 @@
 //! Writes this host's Cedar schema from the WIT types of its capabilities, so that a policy about
 //! something unknown is refused when it is loaded.
 //!
-//! A call is the `resource` of every question. Its type is named after its function:
-//! `payments::TransferFunds` for ours, `acme::crm::contacts::DeleteContact` for a foreign
-//! package's. WIT's `minor-units` is `minor_units` here. Versions of an interface share a name; if
-//! one of them lacks an attribute that a policy uses, evaluation fails, and the call is held.
+//! A call is the `resource` of every question. The type of a call is named after its function:
+//! `payments::TransferFunds` for a function of this project, `acme::crm::contacts::DeleteContact` for a function of
+//! another package. WIT's `minor-units` is `minor_units` here. All versions of an interface share one type name. If a
+//! version lacks an attribute that a policy uses, evaluation fails, and the call is held.
 //!
-//! **Invariant:** the call is the resource of every question, with a Cedar type for each
-//! capability, so arguments and facts are type-checked when policies are loaded, for clearing,
-//! reviewing and deciding alike.
+//! **Invariant:** each capability has a Cedar type of its own, and the call is the resource of every question. So
+//! arguments and facts are type-checked when policies are loaded, in policies on clearing, reviewing and deciding
+//! alike.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -90,8 +90,8 @@ impl Types {
         self.functions.iter()
     }
 
-    /// The facts of a capability. A fact can be missing for a call; a policy that uses it then
-    /// fails, and the call is held.
+    /// The facts of a capability. A fact can be missing for a call. Then a policy that uses the fact fails, and the
+    /// call is held.
     pub fn facts(&self, capability: &Capability) -> Facts {
         self.facts.get(capability).cloned().unwrap_or_default()
     }
@@ -139,7 +139,7 @@ pub fn schema(types: &Types) -> String {
     text
 }
 
-/// The name of a call's type: its namespace and its own name.
+/// The name of a call's type in two parts: the namespace, and the name within it.
 pub fn entity_type(capability: &Capability) -> (String, String) {
     let interface = capability.interface().split('@').next().unwrap_or_default();
     let ours = interface.strip_prefix("holdshort:agent/");
@@ -155,7 +155,7 @@ pub fn attribute(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// A word that is no Cedar keyword and begins with a letter.
+/// A name as a word that begins with a letter and is no Cedar keyword.
 pub fn word(name: &str) -> String {
     const RESERVED: [&str; 10] = ["true", "false", "if", "then", "else", "in", "is", "like", "has", "__cedar"];
     let plain = !RESERVED.contains(&name) && name.starts_with(|first: char| first.is_ascii_alphabetic());
@@ -193,7 +193,7 @@ fn cedar(ty: &WitType, depth: usize) -> String {
         WitType::F32 | WitType::F64 => "decimal".into(),
         WitType::Char | WitType::String | WitType::Enum(_) => "String".into(),
         WitType::Flags(_) => "Set<String>".into(),
-        // The bytes themselves cannot be compared.
+        // Cedar cannot compare bytes, so a policy gets only their number.
         WitType::List(item) if **item == WitType::U8 => "{ \"bytes\": Long }".into(),
         WitType::List(item) => format!("{{ \"items\": Set<{}>, \"count\": Long }}", cedar(item, depth)),
         WitType::Tuple(items) => {
@@ -214,7 +214,7 @@ fn cedar(ty: &WitType, depth: usize) -> String {
     }
 }
 
-/// A variant: its case's name, and the payload under that name.
+/// The type of a variant: a record with the name of the case, and with the payload under that name.
 fn choice(cases: &[(&str, Option<&WitType>)], depth: usize) -> String {
     let payload = |(name, ty): &(&str, Option<&WitType>)| {
         ty.map(|ty| ((*name).to_owned(), WitType::Option(Box::new(ty.clone()))))

@@ -1,5 +1,5 @@
-//! The context for reading policies: the host's calls and reviewers, the configured requirement,
-//! and the policies in force.
+//! Everything that is needed to read policies: the host's calls and reviewers, the configured
+//! requirement, and the policies in force.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub struct Setting {
     pub base: Base,
     /// Tries policies in a child first.
     pub reader: Reader,
-    /// The policies in force; `None` without policy files, when everything is held.
+    /// The policies in force. `None` without policy files; then every call is held.
     pub present: Option<Arc<CedarPolicy>>,
 }
 
@@ -44,8 +44,8 @@ impl Setting {
         Ok(setting)
     }
 
-    /// Reads exactly these files, of which `new` were not read before. A demand that nobody can
-    /// meet is an error, because it would refuse each call that it holds.
+    /// Reads exactly these files. The files in `new` were not read before. A demand that nobody can
+    /// meet is an error, because each call that its policy holds would be refused.
     fn read(&self, sources: &[Source], new: &[Source]) -> Result<CedarPolicy, Problems> {
         self.reader.check(sources, new, &self.types, &self.people)?;
         let read = CedarPolicy::load(sources, &self.types, self.people.clone(), self.base.clone())?;
@@ -53,8 +53,8 @@ impl Setting {
         if unmet.is_empty() { Ok(read) } else { Err(Problems(unmet)) }
     }
 
-    /// A candidate: these files alone, or together with the configured ones. Without configured
-    /// files everybody may decide, and this stays so.
+    /// Reads a candidate: these files alone or, with `add`, together with the configured files. On
+    /// a host without policy files everybody may decide. With `add`, everybody still may.
     pub fn candidate(&self, files: Vec<Source>, add: bool) -> Result<Candidate, Problems> {
         let mut present = if add { self.sources.clone() } else { Vec::new() };
         if add && present.is_empty() {

@@ -1,4 +1,4 @@
-//! The optimised judging gives the same verdicts as judging everything.
+//! The optimised judging gives the same verdicts as judging all policies for all reviewers.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -55,10 +55,10 @@ const CONDITIONS: [&str; 6] = [
     "when { context.totals.today.sum * 9223372036854775807 > 1 }",
 ];
 const AGENTS: [&str; 3] = ["principal", "principal == Agent::\"billing\"", "principal == Agent::\"other\""];
-/// Only their names distinguish dan and eve.
+/// The reviewers. Dan and eve differ only in their names.
 const PEOPLE: [&str; 4] =
     ["principal", "principal in Group::\"finance\"", "principal in Group::\"board\"", "principal == Person::\"dan\""];
-/// Policies on people.
+/// Policies on who may decide.
 const DECIDES: [&str; 3] = [
     "when { principal != context.run.started_by }",
     "when { principal == Person::\"cyd\" }",

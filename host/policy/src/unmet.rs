@@ -1,5 +1,4 @@
-//! Finds demands that nobody can meet when policies are read, before a call is refused because of
-//! them.
+//! Finds demands that nobody can meet. It finds them when policies are read, before a call is refused because of them.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +10,12 @@ use super::CedarPolicy;
 use super::cedar::asked_together;
 use super::load::Problem;
 
-/// Advice for such a demand.
+/// The advice for a demand that nobody can meet.
 const HINT: &str = "ask for fewer, or for other people, add people to the group, or let more of them `decide`";
 
 impl CedarPolicy {
-    /// The `review` policies whose demand nobody can meet whenever they match, together with the
-    /// configuration and the policies that always match. Combinations with further conditions are
-    /// not examined.
+    /// The `review` policies whose demand nobody can meet in any matching call, together with the configuration and
+    /// with the policies that always match. Combinations of policies with conditions are not examined.
     pub(super) fn unmet(&self) -> Vec<Problem> {
         let everybody = self.people().names();
         self.each_demand(|requirement| {
@@ -40,8 +38,8 @@ impl CedarPolicy {
         })
     }
 
-    /// Cases in which some calls will be refused, perhaps intentionally: nobody may decide on a
-    /// kind of call, or four-eyes leaves too few reviewers for runs that certain people start.
+    /// Cases in which some calls will be refused. The operator may want this. Either nobody may decide on a type of
+    /// call, or four-eyes leaves too few reviewers if certain people start a run.
     pub fn notes(&self) -> Vec<Problem> {
         let everybody = self.people().names();
         let mut found = self.each_demand(|requirement| {
@@ -55,7 +53,7 @@ impl CedarPolicy {
                 )
             })
         });
-        // A lack of any policy on deciding is reported separately.
+        // If there are no policies on `decide` at all, this is reported elsewhere.
         for ty in self.types_in_order().into_iter().filter(|_| !self.decide.policies.all().is_empty()) {
             if self.deciders(ty).is_some_and(<[String]>::is_empty) {
                 let what = format!(
@@ -71,8 +69,8 @@ impl CedarPolicy {
         found
     }
 
-    /// Checks the demand of each `review` policy, together with those that match every such call,
-    /// and reports each error once.
+    /// Checks the demand of each `review` policy, together with the policies that always match, and reports each error
+    /// once.
     fn each_demand(&self, wrong: impl Fn(&Requirement) -> Option<String>) -> Vec<Problem> {
         let mut found = BTreeMap::<(Option<usize>, String), Vec<String>>::new();
         for ty in self.types_in_order() {
@@ -89,7 +87,7 @@ impl CedarPolicy {
                 let first = names.next().and_then(|first| self.places().iter().position(|(name, _)| *name == first));
                 let with = names.map(|name| format!(" with `{name}`")).collect::<String>();
                 found.entry((first, format!("{with}: {what}"))).or_default().push(ty.to_string());
-                // All further sets contain the policies that always match, so they would repeat the error.
+                // Every further combination contains the policies that always match, so each would repeat this error.
                 if together.len() == always.len() {
                     break;
                 }
@@ -110,7 +108,7 @@ impl CedarPolicy {
         types
     }
 
-    /// The reviewers who may decide on a type of call, if that does not depend on the call.
+    /// The reviewers who may decide on a type of call; `None` if this depends on the call.
     fn deciders(&self, ty: &EntityTypeName) -> Option<&[String]> {
         self.decide.steady.get(ty).map(Vec::as_slice)
     }

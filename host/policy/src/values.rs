@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use super::schema::{attribute, is_money, optional};
 
-/// Errors of values with their positions.
+/// Errors about values. Each names the position of its value.
 pub(super) type Errors = Vec<String>;
 
-/// A record of these fields. An absent field, or null in an optional one, is left out.
+/// A record with these fields. A missing field, or an optional field with null, is left out.
 pub(super) fn record(fields: &[(&str, &WitType)], value: &Value, path: &str, errors: &mut Errors) -> Expression {
     let mut made = Vec::new();
     for (name, ty) in fields {
@@ -30,7 +30,7 @@ pub(super) fn record(fields: &[(&str, &WitType)], value: &Value, path: &str, err
     of(made)
 }
 
-/// A record of attributes with different names.
+/// A record. Each attribute has a name of its own.
 pub(super) fn of(attributes: Vec<(String, Expression)>) -> Expression {
     // `new_record` refuses only a repeated name, and a WIT record repeats none.
     Expression::new_record(attributes).unwrap_or_else(|_| Expression::new_bool(false))
@@ -103,7 +103,7 @@ fn list(item: &WitType, values: &[Value], path: &str, errors: &mut Errors) -> Ex
     of(vec![("items".into(), Expression::new_set(items)), ("count".into(), Expression::new_long(count))])
 }
 
-/// Small numbers are JSON numbers, 64-bit numbers are texts.
+/// An integer. In JSON, integers of 64 bits are strings and smaller integers are numbers.
 fn long(value: &Value, path: &str, errors: &mut Errors) -> Option<i64> {
     let number = value.as_i64().or_else(|| value.as_str().and_then(|digits| digits.parse().ok()));
     if number.is_none() {
@@ -112,15 +112,15 @@ fn long(value: &Value, path: &str, errors: &mut Errors) -> Option<i64> {
     number
 }
 
-/// A `f32` that was widened for JSON, as the shortest number with this `f32`: the number that the
-/// agent wrote.
+/// A `f32` that was converted to a `f64` for JSON. It becomes the shortest decimal number that
+/// gives this `f32`, which is the number that the agent wrote.
 #[allow(clippy::cast_possible_truncation, reason = "it comes from an `f32`")]
 pub(super) fn single(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
     decimal((number as f32).to_string().parse().ok()?, path, errors)
 }
 
-/// The number with four digits after the point. More digits are rounded down, so that a claim is
-/// never overstated.
+/// The number with four digits after the point. Further digits are rounded down, so that a policy
+/// never sees a larger claim than the agent's.
 fn decimal(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
     let text = format!("{number}");
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
@@ -135,8 +135,8 @@ fn decimal(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
     Some(Expression::new_decimal(format!("{sign}{}.{:04}", size / 10_000, size % 10_000)))
 }
 
-/// Minor units and currency unchanged, and the amount in the currency's main unit, if ISO 4217
-/// knows it.
+/// An amount of money as a record: the minor units and the currency unchanged, and the amount in
+/// the currency's main unit, if ISO 4217 has the currency.
 fn money(value: &Value, path: &str, errors: &mut Errors) -> Option<Expression> {
     let currency = value.get("currency")?.as_str()?.to_owned();
     let units = long(value.get("minor-units")?, &format!("{path}.minor-units"), errors)?;
@@ -151,7 +151,7 @@ fn money(value: &Value, path: &str, errors: &mut Errors) -> Option<Expression> {
     Some(of(made))
 }
 
-/// An amount with a decimal point, if it fits a decimal.
+/// An amount with a decimal point; `None` if it does not fit Cedar's decimals.
 fn main_unit(units: i64, digits: u16) -> Option<String> {
     let one = 10_i64.checked_pow(u32::from(digits)).filter(|_| digits <= 4)?;
     // The largest decimal is 922337203685477.5807.
@@ -160,8 +160,7 @@ fn main_unit(units: i64, digits: u16) -> Option<String> {
     Some(if width == 0 { format!("{whole}.0") } else { format!("{whole}.{:0width$}", units % one) })
 }
 
-/// The money of a call in its single currency, as far as a policy can compare it; `None` without
-/// money or with several currencies.
+/// The currency of a call's money. `None` without money, or with several currencies.
 pub fn currency(action: &holdshort_gate::Action) -> Option<String> {
     let money = totals::money(action);
     if money.len() == 1 { money.into_keys().next() } else { None }

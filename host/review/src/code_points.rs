@@ -1,10 +1,11 @@
-//! Adds a note with the code points of a text whose look does not identify it.
+//! Adds a note with the code points of a text if a reader cannot tell by the text's look which text
+//! it is.
 //!
-//! Two letters of one alphabet can look the same: Croatian `Đ`, Icelandic `Ð` and Ewe `Ɖ`; so can
-//! two signs, such as `-` and `‐`, and two spellings of a Thai or Bengali syllable. And a machine
-//! without a font for a script draws all its letters as one box. Each of these texts can be honest,
-//! so the host gives a note and no warning. A reviewer who compares a name with a known name can
-//! compare the code points too.
+//! Letters of one alphabet can look the same: Croatian `Đ`, Icelandic `Ð` and Ewe `Ɖ`. Two signs
+//! can look the same, such as `-` and `‐`, and so can two spellings of a Thai or Bengali syllable.
+//! And a machine without a font for a script draws all its letters as the same box. Each of these
+//! texts can be honest, so the host gives a note and no warning. A reviewer who compares a name
+//! with a known name can compare the code points too.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -17,12 +18,12 @@ use unicode_security::GeneralSecurityProfile;
 
 use super::{outline, visible};
 
-/// Longer texts and texts of several lines get no note: readers read them and do not recognise them
-/// by their look. Names, addresses, subjects and references are shorter.
+/// A longer text, or a text of several lines, gets no note: readers read such a text and do not
+/// recognise it by its look. Names, addresses, subjects and references are shorter.
 const CHARS_MAX: usize = 200;
 /// Characters that need no note: dashes that nobody confuses with `-`, common apostrophes, the
-/// Turkish `ı` whose missing dot is visible, and letters of large languages whose look-alikes
-/// belong to small ones. The look-alikes get the note.
+/// Turkish `ı` whose missing dot can be seen, and letters of large languages that look like letters
+/// of small languages. The letters of the small languages get the note.
 const PLAIN: [char; 9] = ['–', '—', '―', '’', 'ı', 'ß', 'ğ', 'Ğ', 'е'];
 
 /// The notes for the short texts in `value`.
@@ -67,8 +68,9 @@ fn is_of_another_script(c: char) -> bool {
     !c.is_ascii() && !at_home.contains(&ScriptWithExtensions::new().get_script_val(c))
 }
 
-/// The group in which a character can be confused: its own script; for Latin, script and ASCII
-/// digits; all signs together.
+/// The group of characters within which a character can be confused. For a Latin character, these
+/// are the Latin letters and the ASCII digits; for any other letter, its own script; for a sign,
+/// all signs.
 type Alphabet = Option<Script>;
 
 /// The common letters and signs, by alphabet and look.
@@ -102,8 +104,8 @@ fn alphabet(c: char) -> Option<Alphabet> {
     if is_sign { Some(None) } else { is_ours.then_some(Some(script)) }
 }
 
-/// Whether a common character has the same look, or the character itself is out of use and imitates
-/// one.
+/// Whether another common character has the same look, or the character itself is no longer in use
+/// and looks like a common one.
 fn has_a_double(c: char) -> bool {
     if c.is_ascii() || PLAIN.contains(&c) || visible::is_mark(c) {
         return false;

@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::visible;
 use holdshort_words::{Said, Sentence, quote, say};
 
-/// The number of commits or domains that a report names. The report counts the rest.
+/// A report names at most this many commits or domains, and counts the rest.
 const NAMED_MAX: usize = 5;
 /// The confidence above which the agent claims to be sure.
 const SURE: f64 = 0.5;
@@ -71,7 +71,8 @@ impl Claims {
             add("rationale.summary".into(), &text(rationale, "summary"));
             let exhibits = rationale.get("exhibits").and_then(Value::as_array);
             for (index, exhibit) in exhibits.into_iter().flatten().enumerate() {
-                // A title gives its text a subject: "tests", "12 passed".
+                // The title is put before the text, because it can be the subject of the text:
+                // "tests", "12 passed".
                 let whole = format!("{}: {}", text(exhibit, "title"), text(exhibit, "text"));
                 add(format!("rationale.exhibits[{index}]"), &whole);
             }
@@ -80,7 +81,7 @@ impl Claims {
         Self(sentences)
     }
 
-    /// The position of the first sentence with a phrase of `said` and without a phrase of `unless`.
+    /// The position of the first sentence that has a phrase of `said` and no phrase of `unless`.
     fn find(&self, said: &[&str], unless: &[&str]) -> Option<String> {
         let says = |sentence: &str| has(sentence, said) && !has(sentence, unless) && !has(sentence, NOT);
         self.0.iter().find(|(_, sentence)| says(sentence)).map(|(place, _)| place.clone())
@@ -129,7 +130,7 @@ const OWN_ACCOUNTS: &[&str] =
 const INSIDE: &[&str] =
     &["internal", "internally", "in house", "inhouse", "only colleagues", "within the company", "inside the company"];
 
-/// The agent claims that checks passed, and the host's own run failed or did not happen.
+/// The agent claims that checks passed, but a check that the host ran failed, or the host ran none.
 fn checks(claims: &Claims, facts: &Value) -> Option<Difference> {
     let checks = facts.get("checks")?.as_array()?;
     let failed = failed(checks);
@@ -180,8 +181,8 @@ fn confidence(arguments: &Value, facts: &Value) -> Option<Difference> {
     })
 }
 
-/// The release notes name some commits and omit others. Merge commits do not count. Notes without
-/// any commit are prose, and are not compared.
+/// The release notes name some commits and leave out others. Merge commits do not count. Notes that
+/// name no commit at all are prose, and are not compared.
 fn left_out(arguments: &Value, facts: &Value) -> Option<Difference> {
     let notes = notes(arguments)?;
     let (words, ids) = (plain(notes), ids(notes));
@@ -217,20 +218,20 @@ fn not_among(arguments: &Value, facts: &Value) -> Option<Difference> {
     (!odd.is_empty()).then(|| Difference { place: "release.notes".into(), text })
 }
 
-/// The agent claims that the payee is known, and no payment to the payee is on record.
+/// The agent claims that the payee is known, but no payment to the payee is on record.
 fn first_payment(claims: &Claims, facts: &Value) -> Option<Difference> {
     let is_first = is(facts, "first-payment", true) && is(facts, "own-account", false);
     let place = claims.find(PAID_BEFORE, &["new", "first", "unknown"]).filter(|_| is_first)?;
     Some(Difference { place, text: say!("says that the payee is known; the ledger has no payment to this payee") })
 }
 
-/// The agent claims that the account is the operator's own, and it is not.
+/// The agent claims that the account is the operator's own, but it is not.
 fn outside_account(claims: &Claims, facts: &Value) -> Option<Difference> {
     let place = claims.find(OWN_ACCOUNTS, &["outside", "external"]).filter(|_| is(facts, "own-account", false))?;
     Some(Difference { place, text: say!("says that the money stays in your own accounts; the payee is outside") })
 }
 
-/// The agent claims that the message stays inside the company, and a recipient is outside.
+/// The agent claims that the message stays inside the company, but a recipient is outside.
 fn outside_domains(claims: &Claims, facts: &Value) -> Option<Difference> {
     let domains = facts.get("outside-domains")?.as_array().filter(|domains| !domains.is_empty())?;
     let place = claims.find(INSIDE, &["outside", "external", "externally"])?;
@@ -252,8 +253,8 @@ fn commits(facts: &Value) -> Vec<(&str, &str)> {
     commits.filter_map(|commit| Some((commit.get("id")?.as_str()?, commit.get("subject")?.as_str()?))).collect()
 }
 
-/// The spellings of a commit's subject in release notes: complete, without the pull request's
-/// number, and without the prefix (`fix: `).
+/// The spellings in which release notes may name a commit's subject: complete, without the number
+/// of the pull request, and without the prefix (`fix: `).
 fn subjects(subject: &str) -> Vec<String> {
     let bare = subject.rfind(" (#").map_or(subject, |at| subject.get(..at).unwrap_or(subject));
     let kind = bare.split_once(": ").filter(|(kind, _)| !kind.contains(' ')).map(|(_, rest)| rest);

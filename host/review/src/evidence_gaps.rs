@@ -1,5 +1,5 @@
-//! Gaps in the host's own evidence: changes that a diff cannot show, and history that an incomplete
-//! repository lacks.
+//! Gaps in the host's own evidence: changes that a diff cannot show, and history that is missing in
+//! an incomplete repository.
 //!
 //! A gap is reported like a contradicted claim, because an approval would cover something that no
 //! reviewer saw.

@@ -1,5 +1,5 @@
 //! Turns an action into the text that a reviewer sees. **Invariant:** an agent's bytes reach a
-//! screen only through this room.
+//! screen only through this package.
 //!
 //! - [`visible`] escapes every character that a screen would hide, reorder or obey.
 //! - [`outline`] lays out typed values, so that two different values never look alike.
@@ -9,11 +9,11 @@
 //!   evidence, and last the agent's own words under their own heading. [`Sheet`] has the same order
 //!   for a page.
 //!
-//! Each output takes one type that only this room makes: a printer takes [`Shown`], a full screen
-//! takes a [`Screenful`], and a page's template takes [`Text`].
+//! Each output takes one type that only this package makes: a printer takes [`Shown`], a full
+//! screen takes a [`Screenful`], and a page's template takes [`Text`].
 //!
-//! A long line is wrapped and never cut. A page may omit long evidence: it then says so, and links
-//! to pages that show all of it ([`TextPage`]).
+//! A long line is wrapped and never cut. A page may leave out long evidence. Then it says this, and
+//! links to pages that show all of it ([`TextPage`]).
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod changes;

@@ -17,11 +17,12 @@ const SIGNS: &str = "/\\.:;,@?#&=%<>|";
 /// Apostrophes that are letters, in Hawaiian, Ukrainian and other languages.
 const OKINAS: [char; 2] = ['\u{2BB}', '\u{2BC}'];
 
-/// Warns of words that look like an ASCII word and are different, of foreign digits, and of
+/// Warns of words that look like an ASCII word and are another word, of foreign digits, and of
 /// characters that look like [`SIGNS`].
 ///
-/// A word is judged together with its text. If other words are clearly of the same script, its
-/// letters deceive nobody, and a warning would teach readers of that script to ignore warnings.
+/// A word is judged together with its text. If the other words are clearly of the same script, the
+/// letters of the word deceive nobody. A warning would then teach readers of this script to ignore
+/// warnings.
 pub(super) fn find(text: &str) -> Vec<Warning> {
     if text.is_ascii() {
         return Vec::new();
@@ -46,8 +47,8 @@ pub(super) fn find(text: &str) -> Vec<Warning> {
     found
 }
 
-/// The ASCII word that this word imitates. Accented letters and common Latin letters imitate
-/// nothing.
+/// The ASCII word that this word looks like. Accented letters and common Latin letters do not count
+/// as look-alikes.
 fn ascii_look(word: &str) -> Option<String> {
     let scripts = ScriptWithExtensions::new();
     let honest = |c: char| {
@@ -58,7 +59,7 @@ fn ascii_look(word: &str) -> Option<String> {
     if is_emoji {
         return None;
     }
-    // Digits have a warning of their own.
+    // Foreign digits have another warning.
     if word.chars().all(|c| honest(c) || OKINAS.contains(&c) || is_digit(c) || visible::is_mark(c)) {
         return None;
     }

@@ -14,7 +14,7 @@ use super::visible;
 pub struct Row {
     /// The depth of the row's indentation.
     pub depth: usize,
-    /// The field's name, or the item's number and a full stop. A single value has an empty label.
+    /// The field's name, or the item's number with a full stop. A single value has an empty label.
     pub label: String,
     pub content: Content,
 }
@@ -112,7 +112,7 @@ fn text(text: &str, ty: Option<&WitType>) -> Content {
     }
 }
 
-/// The type without surrounding options: a present value does not show them.
+/// The type without its options. A value that is present looks the same with and without them.
 fn plain(ty: Option<&WitType>) -> Option<&WitType> {
     match ty {
         Some(WitType::Option(inner)) => plain(Some(inner)),
@@ -136,7 +136,7 @@ fn field_types(ty: Option<&WitType>) -> Vec<(String, WitType)> {
         Some(WitType::Result { ok, err }) => {
             some("ok", ok.as_deref()).into_iter().chain(some("err", err.as_deref())).collect()
         }
-        // In JSON an option of an option is an object. Any other option is its value.
+        // In JSON, an option of an option is an object. Any other option is written as its value.
         Some(WitType::Option(inner)) if matches!(**inner, WitType::Option(_)) => {
             vec![("some".into(), (**inner).clone())]
         }

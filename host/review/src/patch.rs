@@ -112,8 +112,8 @@ impl Patch {
     }
 }
 
-/// The name in `a/NAME b/NAME`. The name can itself contain ` b/`, so only the length tells where
-/// it ends. If the file was renamed, the two names differ and a separate line has them; see
+/// The name in `a/NAME b/NAME`. The name can itself contain ` b/`, so only its length tells where
+/// it ends. If the file was renamed, the two names differ, and another line contains them; see
 /// [`renamed`].
 fn same(names: &[u8]) -> Vec<u8> {
     let halves = names.split_at_checked(names.len() / 2);
@@ -155,7 +155,7 @@ fn side(raw: &[u8], left: &mut (usize, usize)) -> Side {
 
 /// The number of old and new lines of a hunk, from its heading `@@ -1,2 +1,3 @@`.
 fn counts(raw: &[u8]) -> Option<(usize, usize)> {
-    // A heading can end with a line of the file, whose bytes may be no text.
+    // The heading can end with a part of a line of the file, and its bytes may be no text.
     let text = String::from_utf8_lossy(raw);
     let (old, new) = text.strip_prefix("@@ -")?.split(" @@").next()?.split_once(" +")?;
     let count = |range: &str| range.split_once(',').map_or(Some(1), |(_, count)| count.parse().ok());

@@ -1,9 +1,9 @@
 //! Warnings about texts that are likely to be misread: look-alike letters, hidden characters,
 //! misleading host names.
 //!
-//! A warning about ordinary text teaches reviewers to ignore warnings. Therefore a spelling that is
-//! honest in some language, and is escaped only to keep two texts apart, gets a *note*: it is
-//! shown, and needs no confirmation word.
+//! A warning about ordinary text teaches reviewers to ignore warnings. Some spellings are honest in
+//! some language and are escaped only so that two different texts look different. Such a spelling
+//! gets a *note*: the note is shown, and needs no confirmation word.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -122,7 +122,7 @@ pub fn of_text(place: &str, text: &str) -> Vec<Remark> {
     let parts = directions(text);
     warnings.extend((parts.len() > 1).then_some(Warning::RightToLeft { parts }));
     let mixed: Vec<Warning> = words(text).filter_map(mixed_scripts).collect();
-    // A word with mixed scripts gets no second warning about its look.
+    // A word that mixes scripts gets one warning, and no second one about its look.
     let named =
         |text: &str| mixed.iter().any(|warning| matches!(warning, Warning::MixedScripts { word, .. } if word == text));
     let looks = lookalikes::find(text).into_iter();
@@ -160,8 +160,8 @@ pub fn of_sentence(place: &str, sentence: &str) -> Vec<Remark> {
 }
 
 /// The parts of a text by direction, each in quotation marks; empty if nothing runs from right to
-/// left. A character without a direction belongs to the letters on both of its sides, or else to
-/// the left-to-right part.
+/// left. A character without a direction belongs to the part around it if the letters on both sides
+/// have the same direction. Otherwise it belongs to the left-to-right part.
 fn directions(text: &str) -> Vec<String> {
     let classes = CodePointMapData::<BidiClass>::new();
     let direction = |c: char| match classes.get(c) {
@@ -240,7 +240,7 @@ fn mixed_scripts(word: &str) -> Option<Warning> {
     Some(Warning::MixedScripts { word: visible::line(word), scripts: scripts.into_iter().collect() })
 }
 
-/// The characters that IDNA reads as a dot.
+/// The characters that IDNA treats as a dot.
 const DOTS: [char; 4] = ['.', '。', '．', '｡'];
 
 /// Finds host names: the text after `@` or `://`, and words with a dot between letters. Plain ASCII
@@ -263,8 +263,8 @@ fn hosts(text: &str) -> impl Iterator<Item = Warning> {
         // IDNA converts letters to ASCII, and leaves an escape sequence unchanged because it is
         // ASCII already.
         let ascii = idna::domain_to_ascii(candidate).ok().map(|ascii| visible::line(&ascii));
-        // Japanese and Chinese sentences end in a character that browsers read as a dot. It means a
-        // host name only before an ASCII ending.
+        // Japanese and Chinese sentences end in a character that browsers treat as a dot. It counts
+        // as the dot of a host name only before an ASCII ending.
         let end = candidate.rsplit(DOTS).next().unwrap_or_default();
         let like_one = end.chars().count() >= 2 && end.chars().all(char::is_alphabetic);
         (like_one && (candidate.contains('.') || end.is_ascii()))

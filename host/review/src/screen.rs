@@ -1,8 +1,9 @@
 //! Puts reviewed lines on a full screen.
 //!
-//! **Invariant:** a [`Screenful`] consists of [`Line`]s, so a cell holds only text that this room
-//! made visible. [`rows`] handles two differences from printed lines: a line wider than the screen
-//! would be cut, so it is wrapped again; a character without width has no cell, so it is escaped.
+//! **Invariant:** a [`Screenful`] consists of [`Line`]s, so a cell of the screen holds only text
+//! that this package made visible. A full screen differs from printed lines in two ways, and
+//! [`rows`] handles both: a line wider than the screen would be cut, so it is wrapped again; a
+//! character without width has no cell, so it is escaped.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;

@@ -9,10 +9,10 @@ use serde_json::Value;
 use holdshort_common::money;
 use holdshort_words::{beginning, quote_start};
 
-/// The part of a text that a sentence quotes. The event holds all of it.
+/// A sentence quotes at most this many characters of a text. The event has the whole text.
 const TEXT_CHARS_MAX: usize = 160;
 
-/// A time to the second.
+/// A time without fractions of a second.
 pub fn moment(at: &str) -> String {
     match at.split_once('.') {
         Some((second, fraction)) if fraction.ends_with('Z') => format!("{second}Z"),
@@ -32,7 +32,8 @@ pub fn sentence(event: &Event) -> String {
     if event.call().is_some() { of_call(event) } else { of_run(event) }
 }
 
-/// Both halves name every event, so a new event kind compiles only with a sentence.
+/// This function and `of_call` together name every event, so a new kind of event does not compile
+/// without a sentence.
 fn of_run(event: &Event) -> String {
     match event {
         Event::RunCreated { agent, task, started_by, .. } => {
@@ -95,13 +96,15 @@ fn of_call(event: &Event) -> String {
         Event::EffectPostponed { reason, until, attempt, .. } => {
             format!("did not happen in attempt {attempt}, and is tried again at {}: {reason}", at(*until))
         }
-        // Quoted completely: the approver may want to know each changed fact.
+        // The changed facts are quoted completely, because the approver may want to know each of
+        // them.
         Event::EffectSucceeded { evidence, changed, .. } => {
             let changed = changed.iter().map(|change| format!("; {change}"));
             format!("is done{}{}", because(evidence.as_deref()), changed.collect::<String>())
         }
         Event::EffectInDoubt { reason, .. } => format!("is in doubt: {reason}"),
-        // Quoted completely: the person who resolves the effect needs all of it.
+        // The evidence is quoted completely, because the reviewer who resolves the effect needs all
+        // of it.
         Event::EffectLookedUp { evidence, .. } => {
             format!("is still in doubt, for a reviewer to resolve; lookup: {evidence}")
         }
@@ -157,7 +160,7 @@ pub fn decided(decision: &Decision) -> String {
         Verdict::Approve => ("approved", decision.message.clone()),
         Verdict::Reject => ("rejected", decision.message.clone()),
         Verdict::Edit(_) => ("edited", decision.message.clone()),
-        // For an answer, the message is the value.
+        // The message of an answer is its value.
         Verdict::Respond(Value::String(answer)) => ("answered", Some(answer.clone())),
         Verdict::Respond(answer) => ("answered", Some(answer.to_string())),
     };
@@ -190,7 +193,8 @@ pub fn action(action: &Action) -> String {
     format!("{} of component {}", action.capability(), action.component())
 }
 
-/// The facts that the clearance digest covers. A decision on the digest is a decision on them too.
+/// The facts about a proposal that the clearance digest covers. A decision on the digest is also a
+/// decision on these facts.
 pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let requirement = &proposal.requirement;
     let needs = if proposal.class == EffectClass::Question {
@@ -266,12 +270,12 @@ fn summary(proposal: &Proposal) -> String {
     short(&proposal.summary)
 }
 
-/// A colon and the reason, or nothing.
+/// A colon and the reason; empty without a reason.
 fn because(text: Option<&str>) -> String {
     text.map(|text| format!(": {}", quoted(text))).unwrap_or_default()
 }
 
-/// A text as itself, any other value as JSON.
+/// A text unchanged, or any other value as JSON.
 fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -1,5 +1,5 @@
-//! An action as a page shows it. Content and order are those of [`terminal`](super::terminal); a
-//! template lays the parts out.
+//! An action as a page shows it. Content and order are the same as in
+//! [`terminal`](super::terminal). A template arranges the parts.
 
 use holdshort_gate::{RATIONALE, WitType};
 use serde_json::Value;
@@ -14,9 +14,10 @@ use super::text::Text;
 pub struct Sheet {
     /// The connector's summary in one line.
     pub summary: Text,
-    /// Texts likely to be misread, and claims that contradict the facts.
+    /// Warnings about texts that are likely to be misread, and about claims that contradict the
+    /// facts.
     pub warnings: Vec<Text>,
-    /// Texts whose spelling could be confused with another.
+    /// Notes about texts whose spelling could be confused with another spelling.
     pub notes: Vec<Text>,
     /// The action, without the agent's reasons.
     pub done: Vec<Item>,
@@ -28,7 +29,7 @@ pub struct Sheet {
 /// A label and its value.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// How deep it stands.
+    /// How many levels deep the item is.
     pub depth: usize,
     /// The field's name, or the item's number. A single value has an empty label.
     pub label: Text,
@@ -42,7 +43,7 @@ pub enum Shape {
     Inline(Text),
     /// A text of several lines, and its length in bytes.
     Block(Vec<Text>, usize),
-    /// A group: its entries follow, one level deeper. The text counts them.
+    /// A group. Its entries follow, one level deeper. The text says how many they are.
     Group(Text),
 }
 

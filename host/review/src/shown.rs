@@ -1,5 +1,5 @@
-//! Text that may be printed. The printing functions take only this type, so all output passes this
-//! room.
+//! Text that may be printed. The printing functions take only this type, so this package checks all
+//! output.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use super::visible;
 /// Whole lines of visible characters. The only control characters are line ends and, if requested,
 /// colours.
 ///
-/// Only this room makes one.
+/// Only this package makes values of this type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown(String);
 
@@ -31,8 +31,8 @@ impl Shown {
         Self(painted.collect())
     }
 
-    /// A text that is the complete output of a command, for programs. No text of the host is beside
-    /// it, so it cannot imitate the host.
+    /// A text that is the complete output of a command, for programs. There is no text of the host
+    /// beside it that it could imitate.
     pub fn text(text: &str) -> Self {
         let whole = text.strip_suffix('\n').unwrap_or(text);
         Self(visible::lines(whole).iter().flat_map(|line| [line.as_str(), "\n"]).collect())

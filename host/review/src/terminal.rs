@@ -112,7 +112,7 @@ impl<'a> CallContent<'a> {
         remarks.chain(super::code_points::of_value("", self.arguments)).collect()
     }
 
-    /// The likely misreadings in all texts of the call.
+    /// Warnings and notes about all texts of the call that are likely to be misread.
     pub fn remarks(&self) -> Vec<Remark> {
         let mut remarks = remarks::of_value("", self.arguments);
         // The connector builds the summary from the arguments, but it can add text of its own, such as a commit's
@@ -286,7 +286,7 @@ impl Page {
         self.safe(tone, depth, label, &visible::fixed(text));
     }
 
-    /// Adds one line of visible text, wrapped. A label too long for its line stands above the text.
+    /// Adds one line of visible text, wrapped. If the label is too long for the line, it stands above the text.
     fn safe(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
         let indent = "  ".repeat(depth);
         let (first, beside) = (format!("{indent}{label}"), 2 * depth + columns_of(label).max(GOES_ON_COLUMNS));
@@ -307,7 +307,7 @@ impl Page {
         self.columns.saturating_sub(2 * depth + GOES_ON_COLUMNS).max(TEXT_COLUMNS_MIN)
     }
 
-    /// The arguments without the agent's reasons.
+    /// Adds the arguments without the agent's reasons.
     fn done(&mut self, done: &Result<Map<String, Value>, &Value>, params: Option<&[(String, WitType)]>) {
         match done {
             Ok(fields) if fields.is_empty() => self.safe(Tone::Content, 1, "", "(without arguments)"),
@@ -316,7 +316,7 @@ impl Page {
         }
     }
 
-    /// The agent's reasons, last of all.
+    /// Adds the agent's reasons, after everything else.
     fn claims(&mut self, claimed: Option<&Value>, params: Option<&[(String, WitType)]>) {
         let Some(claimed) = claimed else { return };
         self.heading("The agent's rationale (its own words, not verified)");
@@ -356,7 +356,7 @@ impl Page {
     }
 }
 
-/// The maximum width of a text. Some terminals draw several characters as one, and then it is narrower.
+/// The maximum width of a text. The text is narrower on terminals that draw several characters as one.
 pub(super) fn columns_of(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }

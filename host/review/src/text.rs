@@ -9,27 +9,27 @@ use super::{remarks, visible};
 
 /// One line of visible characters, none of which controls the screen. The template escapes HTML.
 ///
-/// Only this room makes one.
+/// Only this package makes values of this type.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Text(String);
 
 impl Text {
-    /// Any text on one line.
+    /// Makes one line of any text.
     pub fn line(text: &str) -> Self {
         Self(visible::line(text))
     }
 
-    /// Any text, line by line.
+    /// Makes lines of any text.
     pub fn lines(text: &str) -> Vec<Self> {
         visible::lines(text).into_iter().map(Self).collect()
     }
 
-    /// Any bytes as lines. A byte that is no text is drawn by its value.
+    /// Makes lines of any bytes. A byte that is no text is drawn by its value.
     pub fn byte_lines(bytes: &[u8]) -> Vec<Self> {
         visible::byte_lines(bytes).into_iter().map(Self).collect()
     }
 
-    /// Any bytes, on one line.
+    /// Makes one line of any bytes.
     pub fn byte_line(bytes: &[u8]) -> Self {
         Self(visible::byte_line(bytes))
     }
@@ -67,7 +67,7 @@ impl Text {
         pieces.map(|piece| (matches!(piece, Piece::Quoted(_)), Self(piece.to_string()))).collect()
     }
 
-    /// Wraps text that this room has already made visible.
+    /// Wraps text that this package has already made visible.
     pub(super) fn seen(text: String) -> Self {
         Self(text)
     }

@@ -7,8 +7,8 @@ use super::text::Text;
 
 /// The maximum number of lines on a page.
 const LINES: usize = 1_000;
-/// The maximum number of bytes on a page, counted before characters are escaped. A longer line
-/// continues on the next page.
+/// The maximum number of bytes on a page, counted before characters are escaped. A line that does
+/// not fit continues on the next page.
 const BYTES: usize = 64 * 1024;
 
 /// One page of a long text.
@@ -32,8 +32,8 @@ pub struct NumberedLine {
 }
 
 impl TextPage {
-    /// Returns page `wanted`, counted from 1, or `None` after the last page. All pages together are
-    /// the text.
+    /// Returns page `wanted`, counted from 1; `None` after the last page. All pages together
+    /// contain the whole text.
     pub fn of(bytes: &[u8], wanted: usize) -> Option<Self> {
         let (mut picked, mut page, mut on_page, mut count) = (Vec::new(), 1, (0, 0), 0);
         for line in bytes.split(|byte| *byte == b'\n') {

@@ -6,14 +6,14 @@
 //! begins `<U+` in the text itself is written `<U+003C>`. So two different texts never look the
 //! same.
 //!
-//! Spaces count too. On one line, a space is drawn only between two other characters: nobody counts
-//! a run of spaces in a proportional font, and HTML draws one space for all. A block of lines uses
-//! a fixed font and keeps its spaces, as code and tables need; only a space at a line's end is
-//! escaped.
+//! Spaces are made visible too. On one line, a space is drawn only between two other characters:
+//! nobody can count several spaces in a proportional font, and HTML draws several spaces as one. A
+//! block of lines has a fixed font and keeps its spaces, as code and tables need. There, only a
+//! space at the end of a line is escaped.
 //!
-//! Evidence is bytes, and may be no text. A byte outside UTF-8 is written `<E9>`, and a `<` that
-//! would begin such an escape is written `<U+003C>`. So `caf<E9>` and `caf<E8>` are two different
-//! lines, and no file can contain text that looks like either.
+//! Evidence consists of bytes, and these may be no text. A byte outside UTF-8 is written `<E9>`,
+//! and a `<` that would begin such an escape is written `<U+003C>`. So `caf<E9>` and `caf<E8>` are
+//! two different lines, and no file can contain a text that looks like either.
 
 mod characters;
 
@@ -39,7 +39,8 @@ pub fn label(text: &str) -> String {
     drawn_as_it_stands(text)
 }
 
-/// A text on one line for a fixed font, as in a log. Spaces stay, except the last.
+/// A text on one line for a fixed font, as in a log. It keeps its spaces, except a space at the
+/// end.
 pub fn fixed(text: &str) -> String {
     match text.strip_suffix(' ') {
         Some(rest) if !rest.is_empty() => drawn_as_it_stands(rest) + "<U+0020>",
@@ -56,8 +57,8 @@ fn drawn_as_it_stands(text: &str) -> String {
 
 /// The lines of a text for a fixed font. Each line end is a newline of the text, except the last.
 ///
-/// A space at a line's end is escaped, unless it is the whole line: a diff writes an empty line so,
-/// very often.
+/// A space at the end of a line is escaped, unless the line is a single space: in a diff, empty
+/// lines are very often written in this way.
 pub fn lines(text: &str) -> Vec<String> {
     text.split('\n').map(fixed).collect()
 }
@@ -130,7 +131,7 @@ fn character(code: &str) -> Option<char> {
 }
 
 /// The invisible characters in a text that can deceive a reader, in order. They are escaped. Tabs
-/// and line ends deceive nobody and are left out.
+/// and line ends deceive nobody, so they are left out.
 pub fn hidden(text: &str) -> impl Iterator<Item = char> {
     walk(text).filter(|(c, drawn)| *drawn == Drawn::Suspect && !matches!(c, '\t' | '\r' | '\n')).map(|(c, _)| c)
 }
@@ -197,7 +198,7 @@ mod tests {
             ("\u{E000}\u{378}\u{2028}\u{3164}\u{2800}\u{115F}", "<U+E000><U+0378><U+2028><U+3164><U+2800><U+115F>"),
             ("<U+202E> < <u", "<U+003C>U+202E> < <u"),
             ("a\tb\r\nc", "a<U+0009>b<U+000D><U+000A>c"),
-            // An accent without a letter, and one that turns `=` into `≠`.
+            // An accent without a letter, and an accent that turns `=` into `≠`.
             ("\u{301}x =\u{338}", "<U+0301>x =<U+0338>"),
             ("e\u{301}", "e<U+0301>"),
         ];

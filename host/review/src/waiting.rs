@@ -1,5 +1,5 @@
-//! The reviewers still to decide on a held call, the deadline, and the reason for the hold, in
-//! sentences.
+//! Sentences about a held call: the reviewers who still have to decide, the deadline, and the
+//! reason for the hold.
 
 use holdshort_gate::approval::NotEligible;
 use holdshort_gate::clearance::PolicyRecord;
@@ -16,7 +16,7 @@ pub fn who(waiting: &[Waiting]) -> Vec<String> {
     waiting.iter().filter(|one| one.more > 0).map(sentence).collect()
 }
 
-/// The effect of the deadline on a held call, after `level` escalations.
+/// What the deadline of a held call will cause, after `level` escalations.
 pub fn then(requirement: &Requirement, level: usize) -> String {
     requirement.escalations.get(level).map_or_else(
         || "it expires then, and nothing is done".into(),
@@ -24,14 +24,14 @@ pub fn then(requirement: &Requirement, level: usize) -> String {
     )
 }
 
-/// The reviewers who rejected so far, if one rejection alone cannot stop the call.
+/// The reviewers who have rejected so far, if further rejections are needed to stop the call.
 pub fn rejected(by: &[String], more: u32) -> Option<String> {
     let plural = if more == 1 { "" } else { "s" };
     (!by.is_empty() && more > 0).then(|| format!("{}; {more} more rejection{plural} would stop it", by.join(", ")))
 }
 
-/// Why the call is held, as labels and texts: the operator's words, or else the matching policies;
-/// then the errors.
+/// Why the call is held, as labels and texts: first the operator's words or, if there are none, the
+/// matching policies; then the errors.
 pub fn because(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let PolicyRecord { determining, errors, reasons, .. } = &proposal.policy;
     let mut lines: Vec<_> = reasons.iter().map(|reason| ("held because", reason.clone())).collect();

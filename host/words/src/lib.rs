@@ -26,8 +26,8 @@ pub struct Sentence(String);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Quoted(String);
 
-/// A value that may appear unquoted in a sentence, because the host wrote or counted it. Its text has no quotation mark
-/// and no line end.
+/// A value that may appear in a sentence without quotation marks, because the host wrote or counted it. Its text has no
+/// quotation mark and no line end.
 pub trait Said {
     /// The text.
     fn said(&self) -> Cow<'_, str>;
@@ -38,7 +38,7 @@ pub trait Said {
 macro_rules! say {
     // `concat!` prevents variables inside the literal, which would be accepted with any type.
     ($text:literal $(, $value:expr)* $(,)?) => {{
-        // A separate statement, so that no borrow lasts over an `await`.
+        // This is a separate statement, so that no borrow lasts over an `await`.
         let made = $crate::Sentence::__made(::std::format_args!(::std::concat!($text), $($crate::Said::said(&$value)),*));
         made
     }};
@@ -64,7 +64,7 @@ macro_rules! error_said {
     };
 }
 
-/// Quotes foreign words completely: an agent's, a program's, a relay's or the system's.
+/// Quotes foreign words completely: words of an agent, a program, a relay or the system.
 pub fn quote(words: impl fmt::Display) -> Quoted {
     let words = words.to_string();
     let mut quoted = String::with_capacity(words.len() + 2);
@@ -101,8 +101,8 @@ pub fn quote_value(value: &Value) -> Sentence {
     }
 }
 
-/// A text of the operator or of the host's own tables, unchanged except for quotation marks and line ends. Never for
-/// foreign words.
+/// A text of the operator or of the host's own tables. It is unchanged, except for quotation marks and line ends. Never
+/// use this for foreign words.
 pub fn configured(text: impl fmt::Display) -> Sentence {
     Sentence(text.to_string().replace('"', "'").replace(char::is_control, " "))
 }
@@ -137,7 +137,7 @@ const DOUBLE: [char; 10] = [
     '\u{3003}',
     '\u{1145a}',
 ];
-/// The single ones.
+/// Single quotation marks, primes and commas that are in neither list.
 const SINGLE: [char; 7] = ['\u{201a}', '\u{275b}', '\u{275c}', '\u{275f}', '\u{2e32}', '\u{2e34}', '\u{2e41}'];
 /// Quotation marks that look like a bracket or an arrow, not like `"`.
 const BRACKETS: [char; 14] = [
@@ -293,7 +293,7 @@ macro_rules! said {
     )*};
 }
 
-// Their texts consist of digits, or of the few characters in ids and WIT names.
+// The texts of these types consist of digits, or of the few characters that ids and WIT names can have.
 said!(u8, u16, u32, u64, usize, i32, i64, Digest, CallId, RunId, Capability);
 
 /// A part of a sentence.
@@ -301,7 +301,7 @@ said!(u8, u16, u32, u64, usize, i32, i64, Digest, CallId, RunId, Capability);
 pub enum Piece<'a> {
     /// The host's own words.
     Host(&'a str),
-    /// Foreign words, as they stand between the quotation marks.
+    /// Foreign words with their escapes, as they stand between the quotation marks.
     Quoted(&'a str),
 }
 

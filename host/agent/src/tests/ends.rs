@@ -40,7 +40,7 @@ async fn endless_recursion_is_a_trap() {
     assert_eq!(end(&deep, start("")).await, Step::Trapped(Trap::StackOverflow));
 }
 
-/// On one thread: if the busy guest did not yield, the other task would never count.
+/// Both tasks share one thread: if the busy guest did not yield, the other task would never count.
 #[tokio::test(flavor = "current_thread")]
 async fn a_spinner_lets_others_run_and_is_stopped_at_its_limit() {
     let program = load(&engine(), &plain(SPIN)).unwrap();
@@ -115,8 +115,8 @@ async fn a_hoarder_ends_at_its_limit() {
     assert_eq!(end(&hoards, start).await, Step::Trapped(Trap::MemoryLimit { limit_bytes }));
 }
 
-/// A size that no memory can reach is refused normally, and is not taken for the machine's lack of
-/// memory.
+/// A size that no memory can have is refused in the ordinary way. It is not reported as a lack of
+/// memory of the machine.
 #[tokio::test]
 async fn growth_past_the_type_is_refused_by_the_engine() {
     let probes = plain(

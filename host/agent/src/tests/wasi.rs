@@ -68,8 +68,8 @@ fn reporter(core: &str) -> Vec<u8> {
     )
 }
 
-/// A guest's actions: the reported numbers and the ends of its sleeps. Calls are answered an hour
-/// after each other, and sleeps end on time.
+/// Runs a guest, and returns the numbers that it reported and the ends of its sleeps. Its calls are
+/// answered one hour after the other, and its sleeps end on time.
 async fn drive(bytes: &[u8], start: Start) -> (Vec<Value>, Step) {
     let mut guest = load(&engine(), bytes).unwrap().start(start);
     let (mut seen, mut now) = (Vec::new(), CREATED.0);
@@ -183,7 +183,7 @@ async fn a_guest_that_makes_resources_without_end_is_stopped() {
                  (br_if $more (i32.lt_u (local.get $a) (i32.const {count}))))"
         ))
     };
-    // A timer takes two places.
+    // A timer takes two handles.
     assert_eq!(run(&timers(4_000, "drop")).await, Step::Finished(Ok(String::new())));
     assert_eq!(run(&timers(6_000, "drop")).await, Step::Trapped(Trap::HostCall(too_many.into())));
     assert_eq!(run(&timers(20_000, "call $drop")).await, Step::Finished(Ok(String::new())), "dropped makes room");

@@ -1,9 +1,11 @@
-//! The review load, actual and under the candidate: the number of prompts, and the time for them.
+//! Computes the review load, as it was and as it would have been under the candidate policies: how
+//! many approvals were asked for, and how much time they took.
 //!
-//! A reviewer's time is from the prompt to their decision, but at most [`SECONDS_MAX`], because a
-//! night is no work. An additional approval counts with the median of decisions on the same
-//! capability. If fewer approvals were needed, a share of the time counts. Escalations are assumed
-//! to happen as they did. A delegate's time counts for the absent reviewer's group.
+//! A reviewer's time runs from the request to their decision, but counts at most [`SECONDS_MAX`],
+//! because a night is no work. If the candidate asks for an additional approval, this counts with
+//! the median time of decisions on the same capability. If it asks for fewer approvals, the same
+//! share of the time is left out. Escalations are assumed to happen as they did. The time of a
+//! delegate counts for the group of the absent reviewer.
 
 use std::collections::BTreeMap;
 
@@ -14,7 +16,7 @@ use utoipa::ToSchema;
 use super::People;
 use super::steps::Key;
 
-/// The maximum time that a decision counts for.
+/// A decision counts for at most this time.
 const SECONDS_MAX: usize = 900;
 
 /// The review load of a group, actual and under the candidate.
@@ -46,14 +48,14 @@ struct Group {
     prompts_then: u64,
     seconds: u64,
     seconds_then: u64,
-    /// Approvals that nobody was really asked for.
+    /// Approvals that only the candidate asks for.
     added: BTreeMap<Capability, u64>,
 }
 
-/// What was asked of reviewers, and what would have been.
+/// What was asked of reviewers, and what the candidate would have asked.
 #[derive(Clone, Copy)]
 pub(super) struct Asks<'a> {
-    /// `None` if it was not held.
+    /// The recorded requirement; `None` if the proposal was not held.
     pub(super) was: Option<&'a Requirement>,
     pub(super) then: Option<&'a Requirement>,
     /// The number of escalations.
@@ -80,7 +82,7 @@ impl Burden {
         Self { groups, spent: BTreeMap::new(), took: BTreeMap::new() }
     }
 
-    /// Adds a decision on an open proposal, made after this many seconds.
+    /// Adds a reviewer's decision on an open proposal, with the time that it took.
     pub(super) fn decided(&mut self, key: &Key, capability: &Capability, right_of: &str, micros: u64) {
         let seconds = usize::try_from(micros / 1_000_000).unwrap_or(SECONDS_MAX).min(SECONDS_MAX);
         self.spent.entry(key.clone()).or_default().push((right_of.to_owned(), seconds));
@@ -88,7 +90,8 @@ impl Burden {
         took.iter_mut().skip(seconds).take(1).for_each(|count| *count += 1);
     }
 
-    /// Closes a proposal: who had to decide, and who would have had to.
+    /// Closes a proposal, and counts the approvals that were asked for and the approvals that the
+    /// candidate would have asked for.
     pub(super) fn add(&mut self, key: &Key, capability: &Capability, asks: Asks<'_>) {
         let spent = self.spent.remove(key).unwrap_or_default();
         for group in &mut self.groups {
@@ -98,7 +101,7 @@ impl Burden {
         }
     }
 
-    /// Everybody, then each group.
+    /// The review load of everybody, and then of each group.
     pub(super) fn groups(self) -> Vec<GroupBurden> {
         let all = self.took.values().fold(vec![0; SECONDS_MAX + 1], |all: Vec<u32>, took| {
             all.iter().zip(took).map(|(one, other)| one + other).collect()
@@ -131,7 +134,8 @@ impl Group {
         self.prompts += u64::from(was > 0);
         self.prompts_then += u64::from(then > 0);
         self.seconds += seconds;
-        // A reviewer who decided without being required would have done so again.
+        // If a reviewer decided although nothing was required of the group, the group would also
+        // have decided under the candidate.
         let was = if was == 0 && seconds > 0 { then.min(1) } else { was };
         if asks.then.is_some() {
             self.seconds_then += if was > then { seconds * then / was } else { seconds };
@@ -141,8 +145,8 @@ impl Group {
         }
     }
 
-    /// How many approvals the group is asked for, alone or with others. After an escalation, the
-    /// added reviewers count for every demand.
+    /// How many approvals the group is asked for, alone or together with others. After an
+    /// escalation, the added reviewers may meet every demand.
     fn asked(&self, requirement: Option<&Requirement>, level: usize) -> u64 {
         let Some(requirement) = requirement else { return 0 };
         let of = |reviewers: &Reviewers| {

@@ -1,6 +1,6 @@
-//! The candidate's verdicts on earlier revisions of a call. After an edit or a changed fact, a call
-//! is held under any policy, and under the earlier requirement too. The backtest treats the
-//! candidate in the same way.
+//! The candidate's verdicts on earlier revisions of a call. After an edit or a changed fact, the
+//! host holds a call under any policies, and under the requirement of the earlier revision too. A
+//! backtest does the same with the candidate.
 
 use holdshort_gate::{Requirement, Time, WaitEnd};
 
@@ -8,15 +8,15 @@ use super::steps::{Asked, Came, End, Outcome, Said};
 use super::{Judged, Judgement, Verdict};
 use holdshort_policy::facts;
 
-/// The state of a call that may still be revised.
+/// The candidate's verdicts on a call that may still be revised.
 #[derive(Default)]
 pub(super) struct Earlier {
     /// The candidate's requirement; `None` if it refused the call.
     asks: Option<Requirement>,
-    /// Whether the candidate held it.
+    /// Whether the candidate held the last revision.
     held: bool,
-    /// The first revision that the candidate would have cleared, although reviewers then decided on
-    /// another.
+    /// The first revision that the candidate would have cleared. Reviewers then decided on a later
+    /// revision.
     pub(super) cleared: Option<Judged>,
     /// The last revision, if the candidate would have cleared it.
     last: Option<Judged>,
@@ -25,8 +25,8 @@ pub(super) struct Earlier {
 }
 
 impl Earlier {
-    /// Adjusts the candidate's verdict on the next revision. After a changed fact, policy is not
-    /// asked again.
+    /// Adjusts the candidate's verdict on the next revision. After a changed fact, the call is
+    /// held, and policy is not asked again.
     pub(super) fn bears_on(&mut self, asked: &Asked, judgement: &mut Judgement) {
         let last = self.last.take();
         let acted_on = |last: &Judged| match asked.came {
@@ -47,7 +47,8 @@ impl Earlier {
         judgement.verdict = Verdict::Hold;
     }
 
-    /// Adds a revision that was decided on and may be revised.
+    /// Adds a revision that was cleared, approved or edited, and that a further revision may
+    /// follow.
     pub(super) fn add(&mut self, judged: Judged, end: &End) {
         let Judgement { verdict, requirement, .. } = &judged.judgement;
         self.asks = (!matches!(verdict, Verdict::Refuse(_))).then(|| requirement.clone());
@@ -59,8 +60,9 @@ impl Earlier {
     }
 }
 
-/// Whether the call was held again because of facts that are material only under the recorded
-/// policies. A change that a connector finds itself stops a call under any policies.
+/// Whether the call was held again only because of facts that are material under the recorded
+/// policies and not under the candidate. If a connector itself finds a change, it stops the call
+/// under any policies.
 fn would_have_gone_on(cleared: &Judged, again: &Asked) -> bool {
     let moved = |names: &[String]| facts::changed(names, &cleared.asked.facts, &again.facts);
     matches!(moved(&cleared.asked.material), Ok(Some(_))) && moved(&cleared.judgement.record.material) == Ok(None)

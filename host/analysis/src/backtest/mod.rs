@@ -2,9 +2,10 @@
 //! happened.
 //!
 //! Each call is judged as first proposed, and again for each revision that reviewers decided on,
-//! with the recorded arguments, facts, time and starter. If the candidate uses totals, they are the
-//! totals of calls really cleared and approved before. So a backtest reports the candidate's
-//! verdict on each of these calls, and not what agents would have done after another verdict.
+//! with the recorded arguments, facts, time and starter of the run. If the candidate uses totals,
+//! the totals count the calls that were really cleared and approved before. So a backtest reports
+//! the candidate's verdict on each of these calls, and not what agents would have done after
+//! another verdict.
 //!
 //! One pass in commit order keeps only the open calls, the open runs and counters. [`burden`]
 //! computes the review load.
@@ -67,8 +68,8 @@ impl Backtest {
         Self { candidate, types, since, steps, open, earlier, burden, report }
     }
 
-    /// Adds events in commit order. Events without a known cause are skipped. The backtest ends if
-    /// judging takes too long.
+    /// Adds events in commit order. Events of a run or call whose beginning is unknown are skipped.
+    /// The backtest ends if judging takes too long.
     pub fn add(&mut self, events: impl IntoIterator<Item = (RunId, Recorded)>) -> Result<(), Problems> {
         let mut steps = Vec::new();
         for (run, recorded) in events {
@@ -102,7 +103,7 @@ impl Backtest {
         Ok(())
     }
 
-    /// Counts a call that cannot be judged by its reason.
+    /// Counts a call that cannot be judged, by its capability.
     fn passed_over(&mut self, asked: &Asked) {
         if asked.proposed_at >= self.since {
             let capability = asked.action.capability().to_string();
@@ -113,7 +114,8 @@ impl Backtest {
         }
     }
 
-    /// Compares the candidate's verdict with what really happened, now or once it is known.
+    /// Compares the candidate's verdict with what really happened. If this is not known yet, the
+    /// verdict is kept until it is.
     fn judged(&mut self, mut judged: Judged) {
         let Judged { asked, judgement } = &mut judged;
         if let Some(earlier) = self.earlier.get_mut(&asked.key) {
@@ -122,7 +124,8 @@ impl Backtest {
         if asked.class == Some(EffectClass::Question) && judgement.verdict == Verdict::Clear {
             judgement.verdict = Verdict::Hold;
         }
-        // Without facts, which are not recorded for refused calls, a hold says nothing.
+        // The facts of refused calls are not recorded. Without facts, the candidate may hold a call
+        // only because they are missing.
         if asked.class.is_none() && judgement.verdict == Verdict::Hold && !judgement.record.errors.is_empty() {
             self.report.without_facts += 1;
             return;
@@ -152,7 +155,7 @@ impl Backtest {
         let Judged { asked, judgement } = &judged;
         let table: &mut Table = if asked.revision == 1 { &mut self.report.calls } else { &mut self.report.revisions };
         table.count(end.outcome, &judgement.verdict);
-        // A grant would still clear the call.
+        // If the candidate holds the call, the grant would still clear it.
         let held = judgement.verdict == Verdict::Hold && end.outcome != Outcome::Granted;
         let (was, then) = (asked.requirement.as_ref(), held.then_some(&judgement.requirement));
         self.burden.add(key, asked.action.capability(), Asks { was, then, level: end.level });
@@ -174,8 +177,8 @@ impl Backtest {
         }
     }
 
-    /// Lists a call that was rejected in any revision and that the candidate would have cleared in
-    /// any.
+    /// Lists a call if a revision of it was rejected and the candidate would have cleared a
+    /// revision of it.
     fn came_to_nothing(&mut self, key: &Key, judged: &Judged, end: &End) {
         let earlier = self.earlier.get(key);
         let no = if end.no.by.is_empty() { earlier.map(|earlier| &earlier.no) } else { Some(&end.no) };

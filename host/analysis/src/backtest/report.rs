@@ -1,5 +1,5 @@
-//! The report of a backtest. An agent's texts are unescaped; the code that shows them makes them
-//! visible.
+//! The report of a backtest. An agent's texts are stored as they are; the code that shows them
+//! makes special characters visible.
 
 use holdshort_gate::{Digest, Time};
 use serde::{Deserialize, Serialize};
@@ -9,19 +9,19 @@ use super::burden::GroupBurden;
 use super::steps::{Asked, Outcome, Said};
 use super::{Judged, Verdict};
 
-/// The number of listed calls of a kind. All are counted.
+/// The maximum number of listed calls of each kind. All calls are counted.
 pub const LISTED_MAX: usize = 50;
 
-/// What came out.
+/// The result of a backtest.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Report {
     /// The digest of the candidate's files.
     pub digest: Digest,
-    /// Probable mistakes in them.
+    /// Probable mistakes in the candidate's files.
     pub warnings: Vec<String>,
     /// Calls proposed earlier are not judged.
     pub since: Time,
-    /// When the first and the last judged call were proposed; `None` without any.
+    /// When the first and the last judged call were proposed; `None` if no call was judged.
     pub between: Option<(Time, Time)>,
     /// Calls that the candidate would have cleared although a reviewer rejected them and they were
     /// not approved later.
@@ -62,7 +62,7 @@ pub struct NotJudged {
 pub struct Listed {
     /// The number of calls.
     pub count: u64,
-    /// The first of them.
+    /// The first of these calls.
     pub first: Vec<Found>,
 }
 

@@ -17,12 +17,11 @@ pub(super) type Key = (RunId, CallNumber);
 /// What really happened to a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outcome {
-    /// By policy, without a reviewer.
+    /// Policy cleared it without a reviewer.
     Cleared,
-    /// By a grant, without a reviewer.
+    /// A grant cleared it without a reviewer.
     Granted,
-    /// The edited action is a proposal of its own.
-    /// After reviewers were asked. An edited action is a proposal of its own.
+    /// Reviewers were asked, and the hold ended in this way. After an edit, the edited action is a proposal of its own.
     Ended(WaitEnd),
     /// The backtest ended before a decision.
     Waiting,
@@ -56,19 +55,19 @@ impl Outcome {
     }
 }
 
-/// The origin of a proposal.
+/// How a proposal came about.
 pub(super) enum Came {
     Proposed,
-    /// An edit, after a number of escalations with the time of the last.
+    /// By an edit, after this number of escalations, the last of them at this time.
     Edited {
         level: usize,
         waits_since: Time,
     },
-    /// A changed fact.
+    /// By a changed fact.
     Reheld,
 }
 
-/// The decision on a proposal, or its state in the meantime.
+/// How a proposal ended, or its present state if it has not ended.
 pub(super) struct End {
     pub(super) outcome: Outcome,
     pub(super) at: Time,
@@ -103,7 +102,7 @@ impl End {
     }
 }
 
-/// A proposal as it was judged then.
+/// A proposal that policy judged at the time.
 pub(super) struct Asked {
     pub(super) key: Key,
     pub(super) revision: u32,
@@ -113,16 +112,16 @@ pub(super) struct Asked {
     pub(super) action: Action,
     pub(super) facts: Value,
     pub(super) consequence: Consequence,
-    /// `None` if it was refused.
+    /// The effect class; `None` if the call was refused.
     pub(super) class: Option<EffectClass>,
     pub(super) summary: String,
     pub(super) totals: Vec<Counted>,
-    /// When the call was proposed. This may be a later revision of it.
+    /// When the call was first proposed, even if this is a later revision of it.
     pub(super) proposed_at: Time,
     pub(super) now: Time,
     /// The requirement, if it was held.
     pub(super) requirement: Option<Requirement>,
-    /// The outcome without a reviewer, if so.
+    /// The outcome, if it was reached without a reviewer.
     pub(super) at_once: Option<Outcome>,
     /// The grant that cleared it.
     pub(super) grant: Option<CallId>,
@@ -130,13 +129,13 @@ pub(super) struct Asked {
     pub(super) material: Vec<String>,
 }
 
-/// The effect of an event for the backtest.
+/// What an event means for the backtest.
 pub(super) enum Step {
     /// A proposal was judged.
     Asked(Box<Asked>),
     /// A reviewer decided, for themselves or for an absent reviewer.
     Decided { key: Key, right_of: String, at: Time },
-    /// The proposal was decided on.
+    /// A proposal ended.
     Ended { key: Key, end: Box<End> },
     /// The call ended.
     Over { key: Key },
@@ -277,7 +276,7 @@ impl Steps {
         self.open.get(key).map_or_else(|| End::at_once(Outcome::Waiting, at), waits)
     }
 
-    /// A revision as policy would judge it at this time.
+    /// The current revision of a call, as policy is asked about it at this time.
     fn asked(&self, key: &Key, Open { call, agent, started_by }: &Open, came: Came, at: Time) -> Option<Step> {
         let proposal = call.proposal()?;
         let held = call.phase == Phase::Held;
@@ -294,7 +293,7 @@ impl Steps {
             class: Some(proposal.class),
             summary: proposal.summary.clone(),
             proposed_at: call.proposed_at,
-            // Policy was not asked about changed facts.
+            // After a changed fact policy was not asked, so no time of a question is recorded.
             now: if matches!(came, Came::Reheld) { at } else { proposal.policy.asked_at(at) },
             requirement: held.then(|| proposal.requirement.clone()),
             at_once: (!held).then_some(cleared),
@@ -326,7 +325,7 @@ impl Steps {
         if before == after {
             return;
         }
-        // An ended run has no totals, and subtracting must not create any.
+        // An ended run has no totals, and subtracting a call must not create any.
         if let Some(Counts { counters, money, .. }) = &before {
             for Counter { scope, capability } in counters {
                 let totals = self.totals.get_mut(scope);
@@ -345,7 +344,8 @@ impl Steps {
         [before, after].into_iter().flatten().for_each(|Counts { at, .. }| self.forget(day(at)));
     }
 
-    /// Drops totals of past days, which nothing uses. One more day is kept for calls counted just before midnight.
+    /// Drops the totals of past days, because no policy can ask for them. Yesterday's are kept for calls counted just
+    /// before midnight.
     fn forget(&mut self, today: u32) {
         if today > self.today {
             self.today = today;

@@ -1,4 +1,5 @@
-//! Backtests of recorded calls: the policies in force save and cost nothing, and others what they should.
+//! Backtests of recorded calls: with the policies in force the review load does not change, and with other policies it
+//! changes as expected.
 
 mod moments;
 
@@ -54,7 +55,7 @@ fn policies(text: &str) -> CedarPolicy {
     Arc::into_inner(setting.present.unwrap()).unwrap()
 }
 
-/// Calls judged as they come, each in a run of its own.
+/// Calls that are judged one after the other, each in a run of its own.
 struct World {
     policy: CedarPolicy,
     now: Time,
@@ -121,7 +122,7 @@ impl World {
         self.subjects.len() - 1
     }
 
-    /// A call to a recipient in a run of its own; where policy holds, a grant may clear it.
+    /// Makes a call to a recipient in a run of its own. If policy holds it, a grant may clear it.
     fn call(&mut self, to: &str, granted: bool) -> usize {
         let at = self.run();
         let (mut proposal, judgement) = self.judged(&self.subjects[at].id.clone(), to);
@@ -249,7 +250,7 @@ fn a_single_rejection_of_what_came_to_nothing_is_listed() {
 fn what_was_edited_and_then_rejected_is_listed() {
     let only = "permit (principal, action == Action::\"decide\", resource);
         @id(\"veto\") permit (principal, action == Action::\"call\", resource) when { resource.arguments.to == \"veto\" };";
-    // Rejected after the edit, or before it.
+    // The call is rejected before the edit, or after it.
     for before in [false, true] {
         let mut world = World::new(PRESENT);
         let at = world.call("veto", false);

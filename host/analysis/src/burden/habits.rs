@@ -11,7 +11,7 @@ use super::open::{Open, Step};
 
 /// The minimum number of calls for a pattern.
 pub(super) const CALLS_MIN: u64 = 20;
-/// The maximum number of patterns that are counted. Later ones are not counted.
+/// The maximum number of patterns. When it is reached, no further pattern is counted.
 const HABITS_MAX: usize = 1_000;
 
 /// The calls of one agent and capability that the same policies held.
@@ -31,7 +31,8 @@ pub(super) struct Habit {
     pub(super) prompts: u64,
     /// The work for these decisions, in microseconds.
     pub(super) work_us: u64,
-    /// Approvals made faster than a person reads. They are weak evidence.
+    /// Approvals that were made faster than a person can read. They are no good reason for a
+    /// suggestion.
     pub(super) hasty: u64,
     /// The properties that all calls share; `None` if no policy can express them.
     like: Option<Like>,
@@ -41,14 +42,14 @@ pub(super) struct Habit {
 #[derive(Debug, Default)]
 pub(super) struct Habits {
     all: BTreeMap<Key, Habit>,
-    /// Agents and capabilities with at least one call that was edited, rejected or not approved by
-    /// every asked reviewer, under any policy. They get no suggestion, because a policy that clears
-    /// applies to all their calls.
+    /// Agents and capabilities with at least one call that was edited, rejected, or not approved by
+    /// every asked reviewer, under any policy. They get no suggestion: a suggested policy would
+    /// also have cleared this call.
     doubted: BTreeSet<(String, String)>,
-    /// The daily totals of each agent and capability. Policies compare totals over all calls,
-    /// whichever policy held them.
+    /// The daily totals of each agent and capability. A policy compares totals over all calls, so
+    /// calls count whichever policy held them.
     days: BTreeMap<(String, String), Days>,
-    /// The limit of patterns was reached, so the data about further ones is incomplete.
+    /// The limit of patterns was reached, so the data about further patterns is incomplete.
     full: bool,
 }
 
@@ -62,7 +63,7 @@ struct Days {
 
 impl Days {
     fn count<'a>(&mut self, money: impl Iterator<Item = (&'a String, &'a u64)>, at: Time) {
-        // Time never runs backwards in a journal, so a past day does not return.
+        // Time never goes backwards in a journal, so no event belongs to a past day.
         if totals::day(at) != self.day {
             (self.day, self.today) = (totals::day(at), Fullest::default());
         }
@@ -117,7 +118,7 @@ impl Habits {
         }
     }
 
-    /// The patterns with enough calls, all of which were approved.
+    /// The patterns with enough calls, if all their calls were approved.
     pub(super) fn always_approved(&self) -> impl Iterator<Item = (&Key, &Habit)> {
         let doubted = |key: &Key| self.full || self.doubted.contains(&(key.agent.clone(), key.capability.clone()));
         self.all.iter().filter(move |(key, habit)| habit.approved >= CALLS_MIN && !doubted(key))

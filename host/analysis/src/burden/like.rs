@@ -1,8 +1,8 @@
-//! Suggests a policy that would clear calls like those seen: with their texts if there were few, and below their
-//! largest numbers.
+//! Suggests a policy that would clear calls like those seen. It lists their texts, if these were few, and limits
+//! numbers to the largest that were seen.
 //!
-//! **Invariant:** a suggestion is no wider than the calls that were seen, and there is none where money could not be
-//! limited. It is a text that a person reads, tries and copies into a file; the host never writes policy.
+//! **Invariant:** a suggestion is no wider than the calls that were seen. If their money cannot be limited, nothing is
+//! suggested. A suggestion is a text that a person reads, tries and copies into a file; the host never writes policy.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,19 +11,19 @@ use holdshort_policy::facts;
 use holdshort_policy::schema::{Types, attribute, entity_type, is_money, optional, word};
 use serde_json::Value;
 
-/// The maximum number of different texts that a policy lists. With more, it accepts any text.
+/// A policy lists at most this many different texts. If there were more, it accepts any text.
 const FEW: usize = 5;
 /// A longer text is not listed in a policy.
 const TEXT_BYTES_MAX: usize = 100;
-/// The money of the agent's calls on one day, in the call's currency.
+/// In a policy: the money of the agent's calls today, in the call's currency.
 const SUM: &str = "context.totals.agent_today.sum";
 
-/// The properties that calls share.
+/// The properties that several calls share.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Like {
     arguments: BTreeMap<String, Field>,
     facts: BTreeMap<String, Field>,
-    /// The money of a single call by currency.
+    /// The money of one call by currency. Of several joined calls, only the currencies matter.
     money: BTreeMap<String, u64>,
 }
 
@@ -31,7 +31,7 @@ pub(super) struct Like {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Suggested {
     pub(super) text: String,
-    /// The unrestricted attributes.
+    /// The attributes that the policy does not restrict.
     pub(super) open: Vec<String>,
 }
 
@@ -40,7 +40,7 @@ pub(super) struct Suggested {
 pub(super) struct Fullest {
     /// The number of calls.
     pub(super) count: u64,
-    /// The money by currency, each on its own highest day.
+    /// The money by currency. Each currency may have had its highest total on another day.
     pub(super) sums: BTreeMap<String, u64>,
 }
 
@@ -61,9 +61,9 @@ enum Shape {
     Number(i64, i64),
     Text(BTreeSet<String>),
     Bytes(u64),
-    /// The longest length, the texts in any list, and the texts in all lists.
+    /// The length of the longest list, the texts that occur in any list, and the texts that occur in all lists.
     List(u64, Option<BTreeSet<String>>, BTreeSet<String>),
-    /// The maximum by currency.
+    /// The largest amount in each currency.
     Money(BTreeMap<String, i64>),
     Record(BTreeMap<String, Field>),
 }
@@ -155,7 +155,7 @@ impl Saying {
             if field.missing && self.conditions.len() > before {
                 let inner = self.conditions.split_off(before).join(" && ");
                 self.conditions.push(format!("(if {has} then {inner} else true)"));
-                // An amount that may be missing cannot be added up.
+                // An amount that may be missing cannot be added to a total.
                 self.amounts
                     .iter_mut()
                     .filter(|(amount, _)| amount.starts_with(&here))
@@ -203,8 +203,8 @@ impl Saying {
         }
     }
 
-    /// A fact restricts a policy if it was always the same. Otherwise it is left open, because many facts grow by
-    /// themselves.
+    /// A fact that was always the same restricts the policy. Any other fact is left open, because many facts, such as
+    /// totals, grow by themselves.
     fn fact(&mut self, name: &str, shape: Option<&Shape>, at: &str) {
         let Some(shape) = shape else { return };
         let same = match shape {
@@ -227,7 +227,7 @@ impl Saying {
     }
 }
 
-/// One of these texts.
+/// The condition that a value is one of these texts.
 fn one_of(texts: &BTreeSet<String>, at: &str) -> String {
     match texts.first() {
         Some(only) if texts.len() == 1 => format!("{at} == {}", quoted(only)),
@@ -235,7 +235,7 @@ fn one_of(texts: &BTreeSet<String>, at: &str) -> String {
     }
 }
 
-/// A set of texts.
+/// A set of texts in Cedar's notation.
 fn set(texts: &BTreeSet<String>) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
@@ -245,7 +245,7 @@ fn quoted(text: &str) -> String {
     format!("\"{}\"", text.escape_debug().to_string().replace("\\'", "'"))
 }
 
-/// The path of a field.
+/// The path of a field in Cedar's notation.
 fn place(at: &str, name: &str) -> String {
     let name = attribute(name);
     if word(&name) == name { format!("{at}.{name}") } else { format!("{at}[{}]", quoted(&name)) }
@@ -306,7 +306,7 @@ fn shape(ty: &WitType, value: &Value) -> Option<Shape> {
             Shape::Money([(value.get("currency")?.as_str()?.to_owned(), units)].into())
         }
         WitType::Record(types) => Shape::Record(fields(types.iter().map(|(name, ty)| (name.as_str(), ty)), value)?),
-        // Other types with money could hold any sum.
+        // Values of any other type that contains money could hold any sum.
         _ if moves_money(ty) => return None,
         WitType::F32
         | WitType::F64
@@ -364,7 +364,7 @@ fn join(ours: &mut BTreeMap<String, Field>, theirs: &BTreeMap<String, Field>) {
 }
 
 impl Shape {
-    /// The union of both.
+    /// The properties that cover the values of both.
     fn and(self, other: Self) -> Self {
         let few = |texts: &BTreeSet<String>| texts.len() <= FEW;
         match (self, other) {
@@ -377,7 +377,7 @@ impl Shape {
                 Self::List(most.max(more), texts, &all & &also)
             }
             (Self::Money(mut ours), Self::Money(theirs)) => {
-                // Empty after too many texts, and then it stays empty.
+                // The map becomes empty when there are too many currencies, and then stays empty.
                 if !ours.is_empty() {
                     for (currency, units) in theirs {
                         let most = ours.entry(currency).or_insert(units);

@@ -1,12 +1,13 @@
-//! Review load: how many decisions reviewers are asked for, how long they take, and which calls
-//! could go without them. The figures are a fold over the journal's events.
+//! Computes the review load: how many decisions reviewers are asked for, how long they take, and
+//! which calls could be made without a reviewer. The figures are a fold over the journal's events.
 //!
-//! [`Burden::follow`] takes every event of all runs in commit order, from the beginning of the
-//! journal, because a call that is decided today may have been held long ago. Events outside the
-//! [`Window`] are followed and not counted. Memory is bounded: it keeps the 256 most recently used
-//! open runs and calls (`open`), a [`tally`] for a limited number of names, and histograms of times
-//! ([`times`]). For an older call the fold reports that it [lacks](Burden::lacks) it, and the
-//! caller supplies it from the journal. The fold has no clock and does no IO.
+//! [`Burden::follow`] takes every event of all runs in commit order. It starts at the beginning of
+//! the journal, because a call that is decided today may have been held long ago. Events outside
+//! the [`Window`] are followed but not counted. The memory is limited: the fold keeps the 256 most
+//! recently used open runs and calls (`open`), a [`tally`] for a limited number of names, and
+//! histograms of times ([`times`]). If an event belongs to a call that was dropped, the fold
+//! reports that it [lacks](Burden::lacks) the call, and the caller supplies it from the journal.
+//! The fold has no clock and does no IO.
 //!
 //! Read in this order: [`report`] (the figures), `open` (the effect of an event on its call), the
 //! fold in this file, and `habits` (suggestions).
@@ -73,8 +74,8 @@ impl Window {
 }
 
 /// The maximum number of open runs, and of open calls, that are kept. Each takes two to three KiB
-/// with its requirement. A dropped one is read from the journal again at its next event. So ten
-/// thousand waiting calls take no more memory than these.
+/// with its requirement. If a run or call was dropped, it is read from the journal again at its
+/// next event. So ten thousand waiting calls take no more memory than this number of calls.
 const OPEN_MAX: usize = 256;
 
 /// A run that has not ended.
@@ -82,10 +83,10 @@ const OPEN_MAX: usize = 256;
 struct OpenRun {
     agent: String,
     held: u64,
-    /// The run was dropped and supplied again. Its total number of holds is then requested once
-    /// more when it ends.
+    /// The caller supplied this run after it was dropped. From then on its holds are not counted
+    /// here; their total is requested from the caller when the run ends.
     told: bool,
-    /// The number of the event that used it last.
+    /// The number of the last event that used the run.
     used: u64,
 }
 
@@ -223,7 +224,7 @@ impl Burden {
         self.let_go();
     }
 
-    /// Drops the less recently used half if too many are kept.
+    /// If too many runs or calls are kept, drops the less recently used half.
     fn let_go(&mut self) {
         if self.open.len() > self.open_max {
             let oldest = middle(self.open.values().map(|(_, used)| *used));

@@ -15,7 +15,7 @@ use super::like::Like;
 const WORDS_PER_MINUTE: u64 = 238;
 /// The bytes of an English word with its space. The texts are not loaded only to count their words.
 const BYTES_PER_WORD: u64 = 6;
-/// The maximum work that one decision counts for, so that a night in between is no work.
+/// A decision counts as at most this much work, because a night in between is no work.
 const WORK_US_MAX: u64 = 15 * 60 * 1_000_000;
 
 /// The name under which all grants are counted together.
@@ -44,7 +44,7 @@ pub(super) struct Step {
 pub(super) struct Made {
     pub(super) reviewer: String,
     pub(super) verdict: Verdict,
-    /// The approval was faster than reading the new content takes.
+    /// The approval came faster than the new content can be read.
     pub(super) hasty: bool,
     /// The time since the reviewer was first asked, if the decision ended the hold or a stage.
     pub(super) took_us: Option<u64>,
@@ -121,7 +121,7 @@ impl Open {
         let (stage, was_held) = (self.call.stage, self.call.phase == Phase::Held);
         let own_vote = self.call.is_editors_own(event, at);
         let asked = made_by(event).map(|(_, right_of, _)| self.asked(right_of));
-        // The journal contains only events that apply.
+        // The journal contains only events that can happen to the call, so this does not fail.
         let _ = self.call.apply(&slim(event), at);
         self.call.decisions.clear();
         let mut step = Step { end: WaitEnd::of(event, was_held && !own_vote, &self.call), ..Step::default() };
@@ -223,7 +223,7 @@ impl Open {
 
 /// The determining policies without repetition.
 fn determining(policy: &PolicyRecord) -> Vec<String> {
-    // Each grant has a different name, and there may be many.
+    // Each grant has a name of its own, and there may be many. They are counted under one name.
     let grant = policy.grant.as_ref().map(|grant| format!("grant {grant}"));
     let name = |name: &String| if Some(name) == grant.as_ref() { GRANTS.to_owned() } else { name.clone() };
     let mut each: Vec<String> = policy.determining.iter().map(name).collect();
@@ -237,14 +237,15 @@ fn length(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }
 
-/// The reviewer who decided, the reviewer whose vote it is, and the decision.
+/// The reviewer who made the decision, the reviewer whose vote it is, and the decision.
 fn made_by(event: &Event) -> Option<(&str, &str, &Verdict)> {
     let Event::DecisionMade { decision, .. } = event else { return None };
     let right_of = decision.stands_for.as_deref().unwrap_or(&decision.reviewer);
     Some((&decision.reviewer, right_of, &decision.verdict))
 }
 
-/// The event without the agent's texts and the evidence. The gate's state is the same for both.
+/// The event without the agent's texts and the evidence. The gate derives the same state from both
+/// forms.
 fn slim(event: &Event) -> Cow<'_, Event> {
     #[allow(clippy::wildcard_enum_match_arm, reason = "the others have no proposal")]
     let slim = match event {
@@ -273,7 +274,7 @@ fn slim(event: &Event) -> Cow<'_, Event> {
     Cow::Owned(slim)
 }
 
-/// A proposal with the same capability and requirement, and no content.
+/// A proposal with the same capability and requirement, but without content.
 fn light(proposal: &Proposal) -> Box<Proposal> {
     let Proposal { action, consequence, class, requirement, policy, .. } = proposal;
     let without = FunctionType { params: Vec::new(), result: None };

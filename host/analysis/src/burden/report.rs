@@ -260,8 +260,8 @@ fn rounded(number: f64, to: f64) -> f64 {
     (number * to).round() / to
 }
 
-/// Suggestions: calls that are always approved, those with the most work first; quorums that always
-/// agreed; policies that never matched.
+/// Makes the suggestions: policies for calls that are always approved, first those that caused the most work; smaller
+/// quorums where reviewers always agreed; and policies that never matched.
 fn suggestions(burden: &Burden) -> Vec<Suggestion> {
     let mut found: Vec<Suggestion> = Vec::new();
     let mut habits: Vec<_> = burden.habits.always_approved().collect();
@@ -295,7 +295,7 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
     }
     let Tally { cleared, held, refused, .. } = burden.all;
     let calls = cleared + held + refused;
-    // If some names were counted together, a missing policy may be among them.
+    // If policies beyond the limit were counted together as `other`, a policy without a row may have matched.
     if calls >= habits::CALLS_MIN && !burden.policies.has(&OTHER.to_owned()) {
         let unused = burden.known.policies.iter().filter(|policy| !burden.policies.has(policy));
         found.extend(

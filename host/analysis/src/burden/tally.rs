@@ -64,7 +64,7 @@ impl Tally {
 
 /// The key of a table.
 pub trait Label: Ord + Clone {
-    /// The key that is counted instead once the table is full.
+    /// The key under which a new name is counted once the table is full.
     fn other(self) -> Self;
 }
 
@@ -75,7 +75,8 @@ impl Label for String {
 }
 
 impl Label for (String, String) {
-    /// The first part comes from the configuration and has few values, so it stays.
+    /// Only the second part becomes `other`. The first part comes from the configuration and has
+    /// few values.
     fn other(self) -> Self {
         (self.0, OTHER.into())
     }

@@ -171,7 +171,7 @@ impl World {
     }
 
     fn step(&mut self) {
-        // Mostly seconds, sometimes hours, and often no time between two events.
+        // Time between two events: mostly seconds, sometimes hours, and often none.
         let ms = [0, 1_000, 30_000, 600_000, 40_000_000];
         self.now = self.now.plus_ms(self.dice.one(&ms) + self.dice.below(1_000));
         if self.subjects.is_empty() || self.dice.below(12) == 0 {
@@ -269,7 +269,8 @@ fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static
         let folds: Vec<Call> = (0..events.len()).map(|last| folded(&events[..=last])).collect();
         for (index, (at, event)) in events.iter().enumerate().filter(|(_, (at, _))| inside(window, *at)) {
             let (before, after) = (index.checked_sub(1).map(|before| &folds[before]), &folds[index]);
-            // An edit counts for the revision before it, and a repeated hold for the revision that it starts.
+            // An edit counts for the revision that was edited. A call that is held again counts for the revision that
+            // begins.
             let mut policies: Vec<String> = match event {
                 Event::CallRefused { policy, .. } => {
                     policy.as_ref().map(|policy| policy.determining.clone()).unwrap_or_default()
@@ -344,7 +345,7 @@ fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static
     found
 }
 
-/// The same rule written a second time.
+/// The same rule as [`Window`]'s, written a second time.
 fn inside(window: Window, at: Time) -> bool {
     (window.since.0..window.until.0).contains(&at.0)
 }
@@ -401,8 +402,8 @@ fn unread(events: &[(Time, &Event)], index: usize) -> u64 {
     new * 60_000_000 / (238 * 6)
 }
 
-/// The time at which a reviewer could first decide: the last change of the revision or the stage before the decision,
-/// or the escalation that added them.
+/// The time since when this reviewer could decide: the start of the revision or of the stage, or the escalation that
+/// added the reviewer, whichever is later.
 fn asked(events: &[(Time, &Event)], folds: &[Call], index: usize, person: &str) -> Time {
     let before = &folds[index - 1];
     let began = (0..index).rev().find(|at| {
@@ -465,7 +466,7 @@ fn the_fold_counts_what_a_plain_reckoning_counts() {
         for window in [Window::EVER, Window { since: middle(1), until: middle(2) }] {
             let mut fold = Burden::new(known.clone(), window);
             world.feed.iter().for_each(|(run, at, event)| fold.follow(run, *at, event));
-            // A fold that drops nearly everything and is supplied again gives the same figures.
+            // A fold that drops nearly everything, and gets it again from the journal, gives the same figures.
             let mut forgetful = Burden { open_max: 1, ..Burden::new(known.clone(), window) };
             for (index, (run, at, event)) in world.feed.iter().enumerate() {
                 tell(&mut forgetful, &world.feed, index);
@@ -570,7 +571,7 @@ when {
 };
 "#
     );
-    // 19 times half a minute, and one hour that counts as 15 minutes.
+    // 19 decisions took half a minute each, and one took an hour and counts as 15 minutes.
     assert_eq!((clear.decisions, clear.minutes, &clear.open[..]), (20, 24.5, &[][..]));
     assert_eq!(unused.text, "`never` determined no verdict on 20 calls: is it needed?");
 
@@ -589,8 +590,8 @@ when {
     let text = report(&busy).suggestions.remove(0).policy.unwrap();
     assert!(text.contains("amount.minor_units <= 1800") && text.contains("amount.minor_units <= 5005"), "{text}");
 
-    // After any other outcome of such a call, under any policy, nothing is suggested, because the policy would have
-    // cleared that call too.
+    // If such a call had any other outcome, under any policy, nothing is suggested, because a suggested policy would
+    // have cleared that call too.
     for other in 0..5 {
         let mut spoilt = copied(&world);
         let run = spoilt.create("clerk");

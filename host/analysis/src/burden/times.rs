@@ -1,10 +1,10 @@
-//! Durations in a histogram: each bucket is 10 % wider than the one before, so no single duration
-//! is kept.
+//! Durations in a histogram. Each bucket is 10 % wider than the bucket before it. Only the counts
+//! of the buckets are kept, not the single durations.
 
 use std::collections::BTreeMap;
 
-/// The growth of the buckets. A value read from the middle of a bucket is wrong by at most (γ − 1)
-/// / (γ + 1) = 4.8 %.
+/// The growth of the buckets, γ. The middle of a bucket differs from a value in it by at most (γ −
+/// 1) / (γ + 1) = 4.8 %.
 const GROWTH: f64 = 1.1;
 /// The upper end of the first bucket in microseconds. No person decides within a millisecond.
 const FIRST_US: f64 = 1_000.0;
@@ -61,7 +61,8 @@ impl Times {
         &self.coarse
     }
 
-    /// The quantile in seconds; `None` for an empty histogram.
+    /// The duration that this per cent of the durations do not exceed, in seconds; `None` for an
+    /// empty histogram.
     pub fn quantile_s(&self, per_cent: u64) -> Option<f64> {
         let rank = (self.count * per_cent).div_ceil(100).max(1);
         let mut seen = 0;
@@ -73,19 +74,19 @@ impl Times {
     }
 }
 
-/// The bucket that a time is in.
+/// The number of the bucket for a time.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "the longest time there is has bucket 354"
 )]
-/// The bucket of a duration.
+/// The number of the bucket for a duration.
 fn bucket(us: u64) -> u16 {
     ((us as f64 / FIRST_US).ln() / GROWTH.ln()).ceil().max(0.0) as u16
 }
 
-/// The representative of a bucket: the geometric mean of its bounds.
+/// The value that stands for all durations in a bucket: the geometric mean of its bounds.
 fn middle_us(bucket: u16) -> f64 {
     FIRST_US * GROWTH.powi(i32::from(bucket)) * 2.0 / (GROWTH + 1.0)
 }

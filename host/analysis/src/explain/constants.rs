@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use holdshort_policy::CedarPolicy;
 
-/// The constants of all policies.
+/// The constants with which a set of policies compares.
 #[derive(Default)]
 pub(super) struct Constants {
     pub(super) numbers: BTreeSet<i128>,
@@ -42,7 +42,7 @@ impl Constants {
                     match name.as_str() {
                         "decimal" => self.decimals.extend(argument(value).and_then(ten_thousandths)),
                         "datetime" => self.moments.extend(argument(value).and_then(moment)),
-                        // The text in a `like` pattern is tried as a value. It matches the pattern, at least if the
+                        // The text of a `like` pattern is tried as a value. It surely matches the pattern if the
                         // pattern has only one piece of text.
                         "Value" | "Literal" => self.value(value),
                         _ => self.add(value),

@@ -1,4 +1,5 @@
-//! The attributes of a call that an explanation varies, and their candidate values.
+//! The attributes of a call that an explanation changes, one by one, and the values that it tries
+//! for each.
 
 use std::collections::BTreeSet;
 
@@ -11,16 +12,17 @@ use super::{CallQuestion, Different, Variant};
 use holdshort_policy::schema::attribute;
 use holdshort_policy::{CedarPolicy, Policy, Zone, currency};
 
-/// The number of values of an attribute that are tried in pairs.
+/// If two attributes are changed together, at most this many values of each are tried.
 const FEW: usize = 6;
-/// The number of hours before and after that are tried; beyond them whole days.
+/// The number of hours before and after the call that are tried. Further away, only whole days are
+/// tried.
 const HOURS: i128 = 24;
-/// Milliseconds of an hour.
+/// The milliseconds of an hour.
 const HOUR: i128 = 3_600_000;
 /// A text that probably no policy contains.
 pub(super) const SOMETHING_ELSE: &str = "something else";
 
-/// The location of an attribute.
+/// Where an attribute is.
 pub(super) enum At {
     /// In the arguments, by JSON pointer.
     Arguments(String),
@@ -28,31 +30,31 @@ pub(super) enum At {
     Facts(String),
     /// In the total with this index: the count, or the sum in a currency.
     Total(usize, Option<String>),
-    /// The time at which policy is asked, with the time zone if policies use one.
+    /// The time for which policy is asked, with the time zone if policies use it.
     Now(Option<Zone>),
     StartedBy,
     /// The agent's configured name.
     Agent,
-    /// The value at stake, by the connector.
+    /// The value at stake, as the connector states it.
     Consequence,
 }
 
-/// The notation of a number.
+/// How a number is written.
 #[derive(Clone, Copy)]
 pub(super) enum Spelling {
     /// A JSON number.
     Plain,
-    /// A text of digits, which is the JSON form of 64-bit numbers.
+    /// A string of digits. This is the JSON form of 64-bit numbers.
     Digits,
-    /// Ten-thousandths.
+    /// A decimal. The number counts ten-thousandths.
     Decimal,
-    /// Milliseconds since 1970.
+    /// A time. The number counts milliseconds since 1970.
     Moment,
 }
 
-/// The candidate values of an attribute.
+/// The values that are tried for an attribute.
 pub(super) enum Kind {
-    /// A number, for which the search can bisect.
+    /// Numbers. Between two of them, the search can bisect.
     Number { now: i128, spelling: Spelling, tries: BTreeSet<i128> },
     /// Other values, which are tried one by one.
     Words { from: Value, tries: Vec<Value> },
@@ -90,7 +92,7 @@ impl Dial {
         Self { at, place, kind }
     }
 
-    /// The number, if the value is one.
+    /// The recorded number, if the attribute is a number.
     pub(super) fn number(&self) -> Option<i128> {
         match self.kind {
             Kind::Number { now, .. } => Some(now),
@@ -98,7 +100,8 @@ impl Dial {
         }
     }
 
-    /// The candidate values: smaller and larger numbers, each nearest first; or all other values.
+    /// The values to try, in lists that are each searched from the front: smaller numbers and
+    /// larger numbers, the nearest first; or all other values in one list.
     pub(super) fn sides(&self) -> Vec<Vec<Notch>> {
         match &self.kind {
             Kind::Number { now, tries, .. } => vec![
@@ -109,7 +112,7 @@ impl Dial {
         }
     }
 
-    /// A few candidate values; for numbers the nearest and the farthest.
+    /// A few of the values to try. Of numbers, these are the nearest and the farthest.
     pub(super) fn few(&self) -> Vec<Notch> {
         let some = |side: Vec<Notch>| {
             let (near, far) = (side.iter().take(FEW / 3), side.last().filter(|_| side.len() > FEW / 3));
@@ -121,7 +124,7 @@ impl Dial {
         }
     }
 
-    /// Sets the attribute in a variant; `None` if the call has no such attribute.
+    /// Sets the attribute of a variant to a value; `None` if the call has no such attribute.
     pub(super) fn turn(&self, variant: &mut Variant, notch: &Notch) -> Option<()> {
         let value = self.value(notch);
         match &self.at {
@@ -161,7 +164,7 @@ impl Dial {
         }
     }
 
-    /// The difference as text.
+    /// The change of the attribute to this value, as text.
     pub(super) fn different(&self, notch: &Notch) -> Different {
         let from = match &self.kind {
             Kind::Number { now, spelling, .. } => spelling.show(*now),
@@ -249,13 +252,13 @@ pub(super) fn dials(
     made
 }
 
-/// The candidates for a number: the policies' constants and their neighbours, the number plus and
-/// minus one, and the bounds of what a policy can compare.
+/// The values to try for a number: the constants of the policies and their neighbours, the number
+/// plus and minus one, and the smallest and a very large number.
 pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, least: i128) -> Kind {
     let mut around: BTreeSet<i128> = match spelling {
         Spelling::Decimal => constants.decimals.clone(),
         Spelling::Moment => constants.moments.clone(),
-        // Policies also compare money in its main unit.
+        // Policies also compare amounts of money in the currency's main unit, as decimals.
         Spelling::Plain | Spelling::Digits => {
             let minor = constants.decimals.iter().flat_map(|decimal| [decimal / 10_000, decimal / 100, decimal / 10]);
             constants.numbers.iter().copied().chain(minor).collect()
@@ -264,7 +267,8 @@ pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, leas
     around.extend([now, least, 0]);
     let mut tries: BTreeSet<i128> = around.iter().flat_map(|number| [number - 1, *number, number + 1]).collect();
     if matches!(spelling, Spelling::Plain | Spelling::Digits) {
-        // The numbers that reach a constant as a sum, and the largest that leaves room for a sum.
+        // The numbers whose sum with the recorded number is a constant, and a very large number
+        // that still leaves room for a sum.
         tries.extend(constants.numbers.iter().map(|number| number - now));
         tries.insert(i128::from(i64::MAX / 4));
     }
@@ -278,7 +282,8 @@ fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Dial
     let mut kind = numbers(now, Spelling::Moment, constants, 0);
     if let Kind::Number { tries, .. } = &mut kind {
         let hours = (1..=HOURS).chain((2..8).map(|day| day * HOURS)).flat_map(|hours| [-hours, hours]);
-        // Not the bounds of time, because every other distance would look small beside them.
+        // The earliest times are not tried. Beside their distance, every other distance would look
+        // small.
         tries.retain(|at| *at > HOUR);
         tries.extend(hours.map(|hours| now + hours * HOUR).filter(|at| *at > 0));
         // Days in policies begin and end at midnight in the zone.
@@ -306,7 +311,7 @@ fn totals(variant: &Variant, question: &CallQuestion<'_>, constants: &Constants)
     dials.collect()
 }
 
-/// The checks of a commit: each that a policy might require, as passed and as failed.
+/// The checks of a commit. Each check that a policy might require is tried as passed and as failed.
 fn checks(facts: &Value, constants: &Constants) -> Option<Dial> {
     let found = facts.get("checks")?.as_array()?;
     let name = |check: &Value| check.get("name").and_then(Value::as_str).map(str::to_owned);

@@ -18,7 +18,7 @@ pub(super) struct Leaves<'a> {
 }
 
 impl Leaves<'_> {
-    /// A text, with the policies' constants as candidates.
+    /// Adds an attribute with the other values to try.
     fn words(&mut self, from: &Value, tries: Vec<Value>, pointer: String, place: String) {
         let tries: Vec<Value> = tries.into_iter().filter(|tried| tried != from).collect();
         if !tries.is_empty() {
@@ -77,7 +77,7 @@ impl Leaves<'_> {
         }
     }
 
-    /// A number, with the policies' constants and their neighbours as candidates.
+    /// Adds a number, with the policies' constants and their neighbours as values to try.
     fn number(&mut self, ty: &WitType, value: &Value, pointer: String, place: String) {
         let decimal = matches!(ty, WitType::F32 | WitType::F64);
         let signed = matches!(ty, WitType::S8 | WitType::S16 | WitType::S32 | WitType::S64);
@@ -88,7 +88,8 @@ impl Leaves<'_> {
         }
     }
 
-    /// A list: with one item less, one more, or none; and its first items one by one.
+    /// Adds a list: with one item less, with one more, and without items; and then its first items
+    /// one by one.
     fn list(&mut self, item: &WitType, value: &Value, pointer: &str, place: &str) {
         let Some(items) = value.as_array() else { return };
         let without = |index: usize| {
@@ -106,7 +107,7 @@ impl Leaves<'_> {
         }
     }
 
-    /// The candidates for a value of this type.
+    /// The constants of the policies that are values of this type.
     fn constants_of(&self, ty: &WitType) -> Vec<Value> {
         match ty {
             WitType::Bool => vec![json!(true), json!(false)],
@@ -139,7 +140,7 @@ impl Leaves<'_> {
     }
 }
 
-/// A number in JSON, which facts may write in two ways.
+/// Reads a number in JSON. Facts may write it as a number or as a string.
 #[allow(clippy::cast_possible_truncation, reason = "ten-thousandths are what policies compare")]
 fn number(value: &Value, decimal: bool) -> Option<(i128, Spelling)> {
     if decimal {

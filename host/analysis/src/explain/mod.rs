@@ -1,13 +1,14 @@
 //! Explains policy's verdict on a call: the deciding policies, and the smallest change of the call
 //! that would alter the verdict.
 //!
-//! The policies judge variants of the call that differ in one attribute. The candidate values come
-//! from the policies: the numbers, texts and times that they compare with, and their neighbours.
-//! For a number, bisection finds the nearest value with another verdict. If no single attribute
-//! suffices, pairs are tried. So each reported change is real, but other changes may exist.
+//! The policies judge variants of the call. Each variant differs from the call in one attribute.
+//! The values to try come from the policies: the numbers, texts and times with which they compare,
+//! and the neighbours of these. For a number, bisection finds the nearest value with another
+//! verdict. If no single attribute is enough, two are changed together. So each reported change
+//! really gives another verdict, but there may be changes that are not found.
 //!
-//! Changed arguments have the function's type. Facts stay as recorded and are not derived from
-//! changed arguments.
+//! Changed arguments have the function's type. The facts of a variant are the recorded facts,
+//! although other arguments might have led to other facts.
 
 mod constants;
 mod dials;
@@ -54,14 +55,14 @@ pub struct Explanation {
     pub tried: usize,
 }
 
-/// A change of the call with its verdict.
+/// A change of the call, with the verdict on the changed call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     /// `clear`, `hold` or `refuse`.
     pub verdict: &'static str,
     /// One attribute, or two if no single one suffices.
     pub different: Vec<Different>,
-    /// The size of the change; for numbers relative.
+    /// The size of the change, by which changes are sorted. For numbers it is relative.
     distance: f64,
 }
 
@@ -76,8 +77,8 @@ pub struct Different {
     pub to: String,
 }
 
-/// Explains these policies' verdict on a call. If reviewers decide `in_any_case`, a verdict that
-/// clears counts like one that holds.
+/// Explains these policies' verdict on a call. If reviewers decide `in_any_case`, no difference is
+/// made between the verdicts that clear and that hold.
 pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: bool) -> Explanation {
     let judgement = judge(policy, question, in_any_case);
     let variant = Variant {
@@ -135,8 +136,8 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    /// The verdict with these attributes changed, if such a call is possible and the limit is not
-    /// reached.
+    /// The verdict on the call with these attributes changed; `None` if there is no such call, or
+    /// the limit is reached.
     fn verdict(&mut self, set: &[(&Dial, &Notch)]) -> Option<&'static str> {
         if self.tried >= TRIED_MAX {
             return None;
@@ -162,7 +163,7 @@ impl Search<'_> {
         Some(verdict(&judge(self.policy, &question, self.in_any_case)))
     }
 
-    /// The verdict, if it differs from the present one.
+    /// The verdict on the changed call, if it differs from the present one.
     fn other(&mut self, set: &[(&Dial, &Notch)]) -> Option<&'static str> {
         self.verdict(set).filter(|verdict| *verdict != self.present)
     }
@@ -172,8 +173,8 @@ impl Search<'_> {
         let mut found = Vec::new();
         for dial in dials {
             for side in dial.sides() {
-                // The first number with another verdict is the nearest on its side. Of other
-                // values, each counts.
+                // Of numbers, the first that gives another verdict is the nearest on its side, so
+                // the others are skipped. Other values have no order, and each is tried.
                 for notch in side {
                     if self.other(&[(dial, &notch)]).is_some() {
                         found.extend(self.change(&[], dial, notch.clone()));
@@ -187,7 +188,7 @@ impl Search<'_> {
         found
     }
 
-    /// Changes of two attributes, if one did not suffice.
+    /// Changes of two attributes together. They are tried if no single change was found.
     fn pairs(&mut self, dials: &[Dial]) -> Vec<Change> {
         let mut found = Vec::new();
         for (index, one) in dials.iter().enumerate() {
@@ -211,7 +212,8 @@ impl Search<'_> {
         found
     }
 
-    /// The nearest value of an attribute, with others fixed, that alters the verdict.
+    /// Makes a change from a value that gives another verdict, with the attributes in `beside`
+    /// changed too. Of numbers, it searches for the nearest.
     fn change(&mut self, beside: &[(&Dial, &Notch)], dial: &Dial, notch: Notch) -> Option<Change> {
         let notch = self.nearer(beside, dial, notch);
         let set: Vec<(&Dial, &Notch)> = beside.iter().copied().chain([(dial, &notch)]).collect();
@@ -221,7 +223,7 @@ impl Search<'_> {
         Some(Change { verdict, different, distance })
     }
 
-    /// Bisects between the recorded number and one that alters the verdict.
+    /// Bisects between the recorded number and a number that gives another verdict.
     fn nearer(&mut self, beside: &[(&Dial, &Notch)], dial: &Dial, notch: Notch) -> Notch {
         let (Some(now), Some(mut far)) = (dial.number(), notch.number()) else { return notch };
         let mut near = now;

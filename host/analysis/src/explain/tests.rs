@@ -1,4 +1,4 @@
-//! Explanations are true.
+//! The changes that an explanation reports really give another verdict.
 
 use holdshort_policy::cases::verdict;
 use serde_json::json;
@@ -35,7 +35,7 @@ fn the_nearest_number_is_found() {
         (verdict, &changes[..]),
         ("hold", &["clear: resource.arguments.amount.minor_units 60000 -> 50000".to_owned()][..])
     );
-    // No constant is the boundary itself.
+    // The boundary is not itself a constant of the policy.
     let sum = format!("{SMALL} {{ context.totals.agent.sum + resource.arguments.amount.minor_units <= 50000 }};");
     let (_, changes) = explained(&sum, &Asks::pay(60_000));
     assert_eq!(changes[0], "clear: resource.arguments.amount.minor_units 60000 -> 49700");

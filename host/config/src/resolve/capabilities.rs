@@ -1,5 +1,5 @@
-//! The section `[capabilities."…"]`: its keys, its meaning for the other rooms, and its resolution. It classifies foreign functions and names their
-//! connectors.
+//! The section `[capabilities."…"]`. It classifies foreign functions and names their connectors. This file has the
+//! section's keys, the types that other packages use, and the code that resolves the section.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -57,7 +57,7 @@ pub(crate) struct Section {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CapabilityPattern {
     Function(Capability),
-    /// Every function of an interface without a rule of its own, written
+    /// Every function of an interface, except functions with a rule of their own. Written
     /// `package:name/interface@version#*`.
     Interface(String),
 }
@@ -80,7 +80,7 @@ pub enum CapabilityRule {
     Routine(Command),
     /// The call is held, and after clearance the command performs it.
     Consequential(Perform),
-    /// People decide, then a file is put into a folder.
+    /// The call is held, and after clearance a file is put into a folder.
     #[serde(rename = "consequential")]
     FileDrop(FileDrop),
 }
@@ -100,7 +100,7 @@ pub struct Perform {
     pub lookup: Option<Vec<String>>,
     /// The command that finds the facts for policies. It must change nothing.
     pub facts: Option<Vec<String>>,
-    /// The value of the function's error type that tells the agent of a refusal, if that type is
+    /// The value of the function's error type that tells the agent of a refusal. It is needed if the error type is
     /// neither a `refusal` nor a string.
     #[serde(serialize_with = "as_json_text")]
     pub refusal: Option<Value>,
@@ -118,13 +118,13 @@ pub struct FileDrop {
     pub name_from: String,
     /// The parameter with the file's content.
     pub content_from: String,
-    /// As in [`Perform`].
+    /// The same as [`Perform::refusal`].
     #[serde(serialize_with = "as_json_text")]
     pub refusal: Option<Value>,
 }
 
 impl CapabilityRule {
-    /// The command lines that the host runs for it.
+    /// The command lines of all programs that the host runs for the capability.
     pub fn programs(&self) -> Vec<&[String]> {
         match self {
             Self::FileDrop(_) => Vec::new(),
@@ -137,7 +137,7 @@ impl CapabilityRule {
     }
 }
 
-/// TOML has no null, so the value is written as JSON text, as in the file.
+/// Writes a value as JSON text, as in the file, because TOML has no null.
 fn as_json_text<S: serde::Serializer>(value: &Option<Value>, serializer: S) -> Result<S::Ok, S::Error> {
     value.as_ref().map(Value::to_string).serialize(serializer)
 }
@@ -145,7 +145,7 @@ fn as_json_text<S: serde::Serializer>(value: &Option<Value>, serializer: S) -> R
 /// The package whose functions the host classifies itself.
 const OWN_PACKAGE: &str = "holdshort:agent/";
 
-/// Rules apply only to foreign interfaces. The host's own functions keep their class.
+/// Resolves all rules. They apply only to foreign interfaces; the host's own functions keep their class.
 pub(super) fn rules(
     authored: Option<authored::Named<Section>>,
     folder: &Folder,
@@ -179,9 +179,8 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
     }
 }
 
-/// Resolves one rule. The class has no default. For a consequential function the defaults assume
-/// the least: without `idempotent` the host offers no second attempt, and without `lookup` a
-/// reviewer resolves a lost reply.
+/// Resolves one rule. The class has no default. The defaults of a consequential function assume little: without
+/// `idempotent` the host offers no second attempt, and without `lookup` a reviewer resolves an effect in doubt.
 fn rule(name: &Spanned<String>, section: Section, folder: &Folder) -> Result<CapabilityRule, Wrong> {
     if let Some(at) = section.connector.as_ref().filter(|at| *at.get_ref() == CapabilityConnector::FileDrop) {
         return file_drop(name, at, &section, folder);
@@ -225,7 +224,7 @@ fn rule(name: &Spanned<String>, section: Section, folder: &Folder) -> Result<Cap
     })
 }
 
-/// A program for facts needs declared types, and declared types need a program.
+/// Checks that a program for facts has declared types, and that declared types have a program.
 fn both(facts: Option<&Spanned<Argv>>, types: Option<&Spanned<BTreeMap<FactName, FactType>>>) -> Result<(), Wrong> {
     match (facts, types) {
         (None, None) => Ok(()),
@@ -247,7 +246,7 @@ fn both(facts: Option<&Spanned<Argv>>, types: Option<&Spanned<BTreeMap<FactName,
     }
 }
 
-/// The connector runs no program, so the keys of programs are an error.
+/// Resolves the settings of a file drop. This connector runs no program, so the keys of programs are an error.
 fn file_drop(
     name: &Spanned<String>,
     at: &Spanned<CapabilityConnector>,

@@ -22,9 +22,10 @@ pub(super) fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result
     })
 }
 
-/// Without a section, email goes into a Maildir in the state folder, so it leaves the machine only
-/// if the operator configures it. Without configured domains, only the sender's domain counts as
-/// inside, so reviewers see all others marked as outside.
+/// Resolves the section for email. Without a section, email goes into a Maildir in the state
+/// folder, so it leaves the machine only if the operator configures this. Without configured
+/// domains, only the sender's domain counts as inside, and reviewers see all other domains marked
+/// as outside.
 pub(super) fn email(
     authored: Option<authored::Email>,
     folder: &Folder,
@@ -53,7 +54,8 @@ pub(super) fn email(
     })
 }
 
-/// A key of another connector is an error: its author expects an effect.
+/// Resolves the mail connector. A key of another connector is an error, because its author expects
+/// that it has an effect.
 fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> Result<Mail, Wrong> {
     match email.connector.clone().map(|connector| (*connector.get_ref(), connector)) {
         Some((authored::MailConnector::Smtp, at)) => {
@@ -74,9 +76,9 @@ fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> 
     }
 }
 
-/// A relay needs a host. User and password file belong together. The default is TLS from the start,
-/// and the default port follows from the TLS mode. Without TLS, a password is sent only to this
-/// machine.
+/// Resolves a relay. It needs a host. User and password file belong together. The default is TLS
+/// from the start, and the default port follows from the kind of TLS. Without TLS, a password is
+/// sent only to a relay on this machine.
 fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, folder: &Folder) -> Result<Smtp, Wrong> {
     let Some(host) = email.host else {
         return Err(Wrong::at(connector, "`host` is missing", "name the relay with `host = \"mail.example.org\"`"));
@@ -119,8 +121,9 @@ fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, fo
     })
 }
 
-/// `None` switches deployments off. A section switches them on, even before the repository exists.
-/// Without a section they are on only if the configuration is in a repository.
+/// Resolves the section for deployments; `None` if there are none. A section switches them on, even
+/// if the repository does not exist yet. Without a section, they are on only if the configuration
+/// is in a repository.
 pub(super) fn deployment(
     authored: Option<authored::Deployment>,
     folder: &Folder,
@@ -129,7 +132,8 @@ pub(super) fn deployment(
     let (name, branch) = defaults::DEPLOYMENT_TARGET;
     let usual_targets = || branch.parse().map(|branch| (name.to_owned(), branch)).into_iter().collect();
     let Some(authored) = authored else {
-        // No repository, and no section.
+        // There is no section. In a repository, deployments get the defaults; otherwise there are
+        // none.
         return Ok(is_repository.then(|| Deployment {
             repository: folder.path("."),
             targets: usual_targets(),
@@ -161,8 +165,9 @@ pub(super) fn deployment(
     Ok(Some(Deployment { repository, targets: targets.unwrap_or_else(usual_targets), connector }))
 }
 
-/// An empty table is an error, because it would remove the default target without a replacement. So
-/// are two branches where one name is a folder of the other, because git cannot store both.
+/// Resolves the targets. An empty table is an error, because it would remove the default target
+/// without a replacement. Two branches are an error if the name of one is a folder of the other,
+/// because git cannot store both.
 fn targets(targets: &Spanned<authored::Named<Branch>>) -> Result<BTreeMap<String, BranchName>, Wrong> {
     if targets.get_ref().is_empty() {
         return Err(Wrong::at(targets, "there are no targets", "name a target, such as `production = \"production\"`"));
@@ -177,13 +182,13 @@ fn targets(targets: &Spanned<authored::Named<Branch>>) -> Result<BTreeMap<String
     targets.get_ref().iter().map(|(name, branch)| Ok((plain_name(name)?, branch.0.clone()))).collect()
 }
 
-/// The environment variables for a program: only the named ones.
+/// The names of the environment variables that a program gets. It gets no others.
 pub(super) fn names(names: Option<Vec<Variable>>) -> Vec<String> {
     names.map(values).unwrap_or_default()
 }
 
-/// The exit codes that mean "nothing was done". By default there are none, so any failure leaves
-/// the effect in doubt. `ExitCode` has the range of exit codes, so every number fits.
+/// The exit codes that mean "nothing was done". By default there are none, so every failure leaves
+/// the effect in doubt. Every number fits, because `ExitCode` has the range of exit codes.
 pub(super) fn codes(codes: Option<Vec<authored::ExitCode>>) -> Vec<u8> {
     codes.into_iter().flatten().filter_map(|code| u8::try_from(code.0).ok()).collect()
 }
@@ -203,8 +208,8 @@ pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, st
     })
 }
 
-/// An account has at most one opening balance per currency. The ledger identifies an opening by
-/// account and currency, so a second one would change the first.
+/// Resolves an account. It has at most one opening balance for each currency. The ledger identifies
+/// an opening balance by account and currency, so a second one would change the first.
 fn account(account: authored::Account) -> Result<Account, Wrong> {
     let mut opening: Vec<Amount> = Vec::new();
     for at in account.opening.into_iter().flatten() {

@@ -18,8 +18,8 @@ pub(super) fn targets(
     targets.map(|(name, section)| Ok((plain_name(&name)?, target(&name, section, folder, expires_after_ms)?))).collect()
 }
 
-/// A webhook needs one address. For programs it needs a secret too, because anybody could send an
-/// unsigned message.
+/// Resolves a webhook. It needs one address. A webhook for programs needs a secret too, because
+/// anybody could send an unsigned message.
 fn target(
     name: &Spanned<String>,
     authored: authored::Notice,
@@ -63,7 +63,8 @@ fn target(
     })
 }
 
-/// A quarter of the period for deciding, and at least five minutes.
+/// The time between a reminder and the deadline: a quarter of the period for deciding, and at least
+/// five minutes.
 pub(super) fn remind_before(expires_after_ms: Option<u64>) -> u64 {
     expires_after_ms.map_or(0, |ms| ms / 4).max(defaults::NOTICE_REMIND_BEFORE_MIN_MS)
 }

@@ -10,8 +10,8 @@ use crate::error::nearest;
 use crate::resolved::{Approval, Delegation, Reviewer};
 use crate::value::Name;
 
-/// A token belongs to one reviewer. With two names for a token, the journal could not tell who
-/// decided.
+/// Resolves the reviewers. Each token belongs to one reviewer: if two names had the same token, the
+/// journal could not tell who decided.
 pub(super) fn reviewers(
     authored: Option<authored::Named<authored::Reviewer>>,
     operator: &str,
@@ -29,8 +29,8 @@ pub(super) fn reviewers(
     Ok(reviewers)
 }
 
-/// Checks that a name is plain and differs from others by more than upper case. Readers would
-/// confuse `Alice` and `alice`, but their votes would count as two.
+/// Checks that a name is plain, and that it differs from all other names even in lower case.
+/// Readers would confuse `Alice` and `alice`, but their votes would count as two.
 fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) -> Result<String, Wrong> {
     let plain = plain_name(name)?;
     match others.find(|other| *other != plain && other.eq_ignore_ascii_case(&plain)) {
@@ -42,8 +42,8 @@ fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) 
     }
 }
 
-/// Every named reviewer needs a token. The local operator's token is in the state folder and needs
-/// no section.
+/// Resolves the requirement. Every named reviewer needs a section with a token. Only the local
+/// operator needs no section, because their token is in the state folder.
 pub(super) fn approval(
     authored: Option<&authored::Approval>,
     reviewers: &[Reviewer],
@@ -87,7 +87,7 @@ fn everybody<'a>(reviewers: &'a [Reviewer], operator: &'a str) -> Vec<&'a str> {
         .collect()
 }
 
-/// Checks that each name is a reviewer's, and removes repetitions.
+/// Checks that each name is the name of a reviewer, and removes repeated names.
 fn known(names: &[Spanned<Name>], everyone: &[&str]) -> Result<Vec<String>, Wrong> {
     let mut found: Vec<String> = Vec::new();
     for name in names {
@@ -108,7 +108,8 @@ fn known(names: &[Spanned<Name>], everyone: &[&str]) -> Result<Vec<String>, Wron
     Ok(found)
 }
 
-/// A group needs a name of its own. If it had a reviewer's name, policies would be ambiguous.
+/// Resolves the groups. The name of a group must differ from all names of reviewers, because a
+/// policy could mean either.
 pub(super) fn groups(
     authored: Option<authored::Named<Vec<Spanned<Name>>>>,
     reviewers: &[Reviewer],
@@ -126,8 +127,8 @@ pub(super) fn groups(
     Ok(groups)
 }
 
-/// A reviewer has at most one delegate, and cannot be their own. The end is a moment, or a day,
-/// which ends when the next day begins in UTC.
+/// Resolves the delegations. A reviewer has at most one delegate, and cannot be their own delegate.
+/// A delegation ends at a moment or with a day. A day ends when the next day begins in UTC.
 pub(super) fn delegations(
     authored: Option<authored::Named<authored::Delegation>>,
     reviewers: &[Reviewer],
@@ -166,7 +167,8 @@ pub(super) fn delegations(
     Ok(delegations)
 }
 
-/// A quorum larger than the number of reviewers would hold every call for ever.
+/// Checks that there are as many reviewers as the quorum needs. Otherwise every call would be held
+/// for ever.
 fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -> Result<(), Wrong> {
     let may_decide = if named == 0 { everyone } else { named };
     let hint = "add people under `[reviewers.NAME]`, or ask for fewer";
@@ -178,8 +180,8 @@ fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -
     }
     if let Some(four_eyes) = authored.four_eyes.as_ref().filter(|four_eyes| *four_eyes.get_ref()) {
         let quorum = authored.quorum.as_ref().map_or(defaults::QUORUM, |quorum| quorum.get_ref().0);
-        // The person who starts a run has a token. If all reviewers must approve, four-eyes blocks
-        // all their runs.
+        // Everybody who can start a run has a token and is a reviewer. If all reviewers must
+        // approve, four-eyes therefore blocks every run.
         if named == 0 && usize::try_from(quorum).is_ok_and(|quorum| quorum >= everyone) {
             let what = format!(
                 "with four-eyes the person who started the run does not count for the quorum of {quorum}, and there are {everyone} people in all"

@@ -14,9 +14,10 @@ pub struct Check {
     pub argv: Vec<String>,
     /// The time limit.
     pub timeout_ms: u64,
-    /// The variables that it gets from the host's environment. All others are removed.
+    /// The variables that the check gets from the host's environment. It gets no others.
     pub environment: Vec<String>,
-    /// Patterns for the references whose git revisions it may run on.
+    /// The check runs only on git revisions that were found by a reference with one of these
+    /// patterns.
     pub revisions: Vec<RevisionPattern>,
     /// Whether it runs confined.
     pub confinement: Confinement,

@@ -43,6 +43,6 @@ pub struct Delegation {
     pub from: String,
     /// The delegate.
     pub to: String,
-    /// The end of the delegation, exclusive.
+    /// The time at which the delegation ends. At this time it is no longer valid.
     pub until: Time,
 }

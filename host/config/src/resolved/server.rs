@@ -37,9 +37,9 @@ impl Server {
         if listen.ip().is_loopback() || self.behind_proxy { Ok(self) } else { Err(ListenError(listen)) }
     }
 
-    /// The accepted values of `Host` for a socket bound to `bound`: the configured ones, or else
-    /// the address and, on loopback, its name. At another address of this machine, another program
-    /// may listen.
+    /// The accepted values of `Host` for a socket bound to `bound`. If the operator configured
+    /// none, these are the address and, on loopback, its name. The name is not accepted for another
+    /// address, because another program may listen on loopback.
     pub fn hosts(&self, bound: SocketAddr) -> Vec<String> {
         let port = bound.port();
         self.allowed_hosts.clone().unwrap_or_else(|| {
@@ -48,9 +48,9 @@ impl Server {
         })
     }
 
-    /// The second address to which a browser resolves names below `localhost`, if browser sessions
-    /// have such names. If another program listened there, it would receive requests meant for the
-    /// host.
+    /// The second loopback address, if browser sessions have names below `localhost`. A browser
+    /// resolves these names to both addresses. If another program listened at the second address,
+    /// it would receive requests meant for the host.
     pub fn twin(&self, bound: SocketAddr) -> Option<SocketAddr> {
         let (four, six) = (IpAddr::from(Ipv4Addr::LOCALHOST), IpAddr::from(Ipv6Addr::LOCALHOST));
         let other = [(four, six), (six, four)].into_iter().find(|(one, _)| *one == bound.ip());
@@ -59,8 +59,8 @@ impl Server {
             .map(|(_, other)| SocketAddr::new(other, bound.port()))
     }
 
-    /// The reason why links in notifications do not work or lead to a page without decisions;
-    /// `None` if they work or no notification is configured.
+    /// Why links in notifications do not work, or lead to a page on which nobody can decide; `None`
+    /// if they work or no notification is configured.
     pub fn broken_links(&self, bound: SocketAddr, anybody_is_told: bool) -> Option<String> {
         let Some(url) = &self.public_url else {
             let here = bound.ip().is_loopback() || bound.ip().is_unspecified();
@@ -82,8 +82,8 @@ impl Server {
         })
     }
 
-    /// The accepted values of `Origin`: the configured ones, or else those of the hosts, with
-    /// `https` behind a TLS proxy.
+    /// The accepted values of `Origin`. If the operator configured none, these are the origins of
+    /// the accepted hosts, with `https` behind a TLS proxy.
     pub fn origins(&self, bound: SocketAddr) -> Vec<String> {
         let scheme = if self.behind_proxy { "https" } else { "http" };
         let of_hosts = || self.hosts(bound).iter().map(|host| format!("{scheme}://{host}")).collect();

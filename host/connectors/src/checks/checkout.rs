@@ -18,24 +18,24 @@ use crate::git::revision::Resolved;
 use crate::git::{self, CommitId, Git, GitError};
 use holdshort_common::reference::ReferenceName;
 
-/// The time limit for a checkout: a large tree on a slow disk.
+/// The time limit for a checkout. It is enough for a large tree on a slow disk.
 const CHECKOUT_MAX: Duration = Duration::from_secs(300);
-/// Git's limits for a checkout: a history of ten million objects needs more than looking at a
-/// commit.
+/// Git's limits for a checkout. They are higher than the limits for looking at a commit, because a
+/// history can have ten million objects.
 const BOUNDS: Bounds = Bounds { memory_bytes: 4 << 30, cpu: Duration::from_secs(900) };
-/// The maximum number of files and folders. The largest honest trees have half of that.
+/// The maximum number of files and folders: twice as many as the largest honest trees have.
 const ENTRIES_MAX: usize = 1_000_000;
-/// The maximum total size of the files; less on a disk with less free space.
+/// The maximum total size of the files. If the disk has less free space, the maximum is lower.
 const FILES_BYTES_MAX: u64 = 8 << 30;
-/// The part of git's error output that a message repeats.
+/// A message repeats at most this many characters of git's error output.
 const COMPLAINT_CHARS_MAX: usize = 500;
 
-/// The checkout was not made.
+/// Why a checkout was not made.
 #[derive(Debug)]
 pub(super) enum NotMade {
-    /// The commit is too large, and always will be; with the limit as text.
+    /// The commit is too large, so every further try would fail too. The text names the limit.
     TooLarge(String),
-    /// The host could not make it this time.
+    /// The host could not make the checkout this time. A further try may succeed.
     Failed(io::Error),
 }
 
@@ -91,7 +91,8 @@ impl Checkout {
         Ok(checkout)
     }
 
-    /// A name unlike any other checkout's, of this host or an earlier one.
+    /// The name of this checkout. No other checkout of this host or of an earlier host has the same
+    /// name.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -101,16 +102,17 @@ impl Checkout {
         &self.folders
     }
 
-    /// Copies the commit, the objects it reaches, and the tags among them from the original. If the
-    /// original is incomplete (a shallow or partial clone), so is the copy.
+    /// Copies the commit, the objects that it reaches, and the tags of copied commits from the
+    /// original. If the original is incomplete (a shallow or partial clone), the copy is incomplete
+    /// too.
     async fn copy(&self, git: &Git, resolved: &Resolved, children: &Children) -> Result<(), NotMade> {
         let own = self.folders.tree().join(".git");
         let original = std::path::absolute(git.common_folder().await?)?;
         if original.join("shallow").exists() {
             std::fs::copy(original.join("shallow"), own.join("shallow"))?;
         }
-        // Tags, because builds derive their version from them (`git describe`), and the branch by
-        // which the commit was found.
+        // The copy gets the tags, because builds derive their version from tags (`git describe`).
+        // It also gets the branch by which the commit was found.
         let commit = resolved.commit();
         let mut references = git.tags(commit).await?;
         if let Some(name) = resolved.reference().filter(|name| name.branch().is_some()) {
@@ -129,7 +131,7 @@ impl Checkout {
         Ok(std::fs::remove_file(borrowed)?)
     }
 
-    /// Checks the size of the commit's files before one of them is written.
+    /// Checks the total size of the commit's files before any file is written.
     async fn measure(&self, git: &Git, commit: &CommitId) -> Result<(), NotMade> {
         let (bytes_free, files_free) = Reserve::half(self.folders.all())?.room()?;
         let (bytes_max, files_max) = (FILES_BYTES_MAX.min(bytes_free), files_free.min(ENTRIES_MAX as u64));
@@ -146,12 +148,13 @@ impl Checkout {
         }
     }
 
-    /// Runs git in the checkout. A limit that stopped it would stop it again.
+    /// Runs git in the checkout. If a limit stops git, the error is final, because a further try
+    /// would reach the same limit.
     async fn git(&self, children: &Children, arguments: &[&str], stdin: Vec<u8>) -> Result<(), NotMade> {
         let quiet =
             ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false"];
-        // The checkout has an index of its own, and its references are files, one of which is
-        // written directly.
+        // The checkout has an index of its own. Its references must be files, because one of them
+        // is written directly.
         let files = ("GIT_DEFAULT_REF_FORMAT".to_owned(), "files".to_owned());
         let environment =
             git::environment().into_iter().filter(|(name, _)| name != "GIT_INDEX_FILE").chain([files]).collect();
@@ -195,8 +198,8 @@ struct Removed(PathBuf);
 impl Drop for Removed {
     fn drop(&mut self) {
         let folder = self.0.clone();
-        // On a thread of its own, because a build can leave ten thousands of files and this may be
-        // a runtime thread.
+        // The removal has a thread of its own: a build can leave tens of thousands of files, and
+        // the present thread may be a runtime thread, which must not block.
         let removal = std::thread::Builder::new().spawn(move || remove(&folder));
         if let Err(error) = removal {
             tracing::warn!(path = %self.0.display(), %error, "a checkout could not be removed");
@@ -204,12 +207,13 @@ impl Drop for Removed {
     }
 }
 
-/// Creates `scratch` (0700) and removes its content.
+/// Creates `scratch` (0700) and removes the checkouts in it.
 pub(super) fn empty(scratch: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(scratch)?;
     for entry in std::fs::read_dir(scratch)? {
         let entry = entry?;
-        // Removes only checkouts, in case an operator configured a folder with other files.
+        // Other files stay, because an operator may have configured a folder that is also used for
+        // something else.
         if entry.file_name().to_string_lossy().starts_with("check-") {
             remove(&entry.path());
         }
@@ -217,15 +221,16 @@ pub(super) fn empty(scratch: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Removes everything a check has left. These programs walk a tree of any depth with a limited
-/// number of open files, where recursion in the host would overflow its stack; and folders without
-/// read permission do not stop them.
+/// Removes everything that a check has left, with the programs `chmod` and `rm`. They walk a tree
+/// of any depth with a limited number of open files; recursion in the host would overflow its
+/// stack. `chmod` first makes unreadable folders readable.
 fn remove(folder: &Path) {
     for argv in [["chmod", "-R", "u+rwX", "--"], ["rm", "-r", "-f", "--"]] {
         let [program, arguments @ ..] = argv;
         let mut command = Command::new(program);
         let started = command.args(arguments).arg(folder).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        // The amount to remove depends on the check.
+        // These programs get a low priority, because the check decides how much they have to
+        // remove.
         let ended = started.and_then(|mut child| {
             drop(lower(Some(child.id())));
             child.wait()

@@ -1,7 +1,7 @@
 //! Finds test counts in the last lines of common test runners.
 //!
-//! They are only the program's output, that is, a claim of the repository's own code. The exit
-//! status decides whether a check passed.
+//! The counts are only output of the program, that is, a claim of the repository's own code. The
+//! exit status decides whether a check passed.
 
 /// The counts of a test run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -69,8 +69,8 @@ fn list(line: &str) -> Option<Counts> {
     words(line.split(','))
 }
 
-/// `3 passed`, `1 failed` and so on. `None` if a part is not a number and a word, or no part is
-/// known.
+/// Reads parts such as `3 passed` and `1 failed`. `None` if a part is not a number and a word, or
+/// if no word is known.
 fn words<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Counts> {
     let (mut counts, mut is_known) = (Counts::default(), false);
     for part in parts.map(str::trim).filter(|part| !part.is_empty()) {
@@ -118,7 +118,7 @@ fn tap<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Counts> {
     has_plan.then_some(counts)
 }
 
-/// Removes colours.
+/// Removes the control sequences for colours from a text.
 fn plain(text: &str) -> String {
     let (mut plain, mut rest) = (String::with_capacity(text.len()), text);
     while let Some((before, after)) = rest.split_once("\x1b[") {

@@ -113,7 +113,7 @@ async fn a_checkout_has_the_tags_and_the_branch_that_was_asked_for() {
     ] {
         assert_eq!(run(&checks, "tests", revision).await["ok"]["output-tail"], expected, "{revision}");
     }
-    // The checkout's history ends where the repository's does.
+    // The checkout's history ends at the same commit as the repository's history.
     let shallow = scratch.folder.path().join("shallow");
     scratch.run(&[
         "clone",
@@ -129,7 +129,7 @@ async fn a_checkout_has_the_tags_and_the_branch_that_was_asked_for() {
 }
 
 /// A few objects can describe a tree of any size, and one content can occur any number of times.
-/// The answer is final, because a failure would be retried, and nothing was written.
+/// The agent gets a final answer, because a failure would be retried. No file is written.
 #[tokio::test]
 async fn a_commit_that_unfolds_without_end_is_answered_and_not_written() {
     let scratch = Scratch::new();
@@ -226,7 +226,8 @@ async fn checkouts_are_removed_also_those_of_an_earlier_host() {
     assert_eq!(run(&checks, "tests", "main").await["ok"]["passed"], true);
     let answer = run(&checks, "missing", "main").await;
     assert!(answer["err"].as_str().unwrap().contains("ask the operator to correct it"), "{answer}");
-    // The removal runs in the background. A folder that stays would stay for ever.
+    // The removal runs in the background, so the test waits for it. Nothing later would remove a
+    // leftover folder.
     let left = || (entries(&checkouts(&scratch)), entries(&scratch.folder.path().join("children")));
     for _ in 0..500 {
         if left() == (1, 0) {

@@ -12,7 +12,8 @@ pub struct Reserve {
 }
 
 impl Reserve {
-    /// Half of the present free space. A child that fills the disk would block the journal.
+    /// Reserves half of the present free space. If a child filled the disk, the host could not
+    /// write its journal.
     pub fn half(folder: &Path) -> io::Result<Self> {
         let free = rustix::fs::statvfs(folder)?;
         Ok(Self { folder: folder.to_owned(), blocks_min: free.f_bavail / 2, files_min: free.f_favail / 2 })

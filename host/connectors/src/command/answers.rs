@@ -21,7 +21,7 @@ pub struct Answers {
 }
 
 impl Answers {
-    /// Answers with `program`.
+    /// Makes a connector that answers calls with `program`.
     pub fn new(program: Program, around: Surroundings) -> Self {
         Self { program, around }
     }
@@ -60,7 +60,8 @@ impl Routine for Answers {
     }
 }
 
-/// Whether a function's error is a string, so that the error output can be one.
+/// Whether a function's error type is a string. Only then can a program's error output be the
+/// error.
 fn errs_with_text(ty: &FunctionType) -> bool {
     matches!(&ty.result, Some(WitType::Result { err: Some(err), .. }) if **err == WitType::String)
 }

@@ -20,8 +20,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// Reads the printed facts in the normal form of their types. Unknown facts are missing or
-    /// `null`.
+    /// Reads the printed facts in the normal form of their types. A fact that the program does not
+    /// know is missing or `null`.
     pub(super) fn read(&self, output: &Output) -> Result<Value, Sentence> {
         let Some(Value::Object(found)) = printed_json(output)? else {
             return Err("it printed no JSON object of facts, such as `{\"open-orders\": 3}`".into());

@@ -23,7 +23,7 @@ pub trait FunctionTypes: Send + Sync {
 pub struct Surroundings {
     pub(super) types: Arc<dyn FunctionTypes>,
     pub(super) children: Children,
-    /// The number of programs run for looking.
+    /// The number of programs that were started to look. It makes the names of their files.
     looks: Arc<AtomicU64>,
 }
 
@@ -34,7 +34,7 @@ impl Surroundings {
     }
 
     /// Runs `argv` within the limits of `program`. Processes that it leaves behind are killed,
-    /// because it was only to look.
+    /// because it should only look.
     pub(super) async fn look(
         &self,
         program: &Program,
@@ -45,8 +45,8 @@ impl Surroundings {
         let order = program.order(argv, action.canonical().into_bytes(), own);
         let order = Order { leftovers: Leftovers::Kill, ..order };
         loop {
-            // Numbers restart with each host, so that files of a killed one are overwritten and do
-            // not accumulate.
+            // The numbers begin again with each host. So the files of a killed host are overwritten
+            // and do not accumulate.
             let name = format!("look-{}", self.looks.fetch_add(1, Ordering::Relaxed));
             match self.children.run(&name, order.clone()).await {
                 Ok(ended) => {

@@ -6,9 +6,9 @@ use serde_json::Value;
 
 use crate::{Known, Sentence, quote_start, say};
 
-/// The part of one argument in a summary.
+/// A summary shows at most this many characters of one argument.
 const ARGUMENT_CHARS_MAX: usize = 60;
-/// The part of all arguments in a summary.
+/// A summary shows at most this many characters of all arguments.
 const ARGUMENTS_CHARS_MAX: usize = 240;
 
 /// The summary of an action. Reviewers see the complete arguments.

@@ -116,7 +116,7 @@ async fn a_program_reads_exactly_what_was_digested_and_nothing_of_the_hosts_envi
     );
     assert_eq!(Digest::tagged("holdshort/action", got.as_bytes()), action("7").digest());
     let mut environment: Vec<String> = scratch.read("environment").lines().map(str::to_owned).collect();
-    // A shell sets these itself.
+    // The shell sets these variables itself.
     environment.retain(|line| !["PATH=", "PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|name| line.starts_with(name)));
     environment.sort();
     let expected = [
@@ -135,7 +135,8 @@ async fn only_exit_0_with_a_fitting_value_is_done_and_only_a_named_code_is_not_d
     use Attempt::{Done, NotDone, Unknown};
     let cases = [
         ("echo '\"5\"'; echo noise >&2", Done(json!("5"))),
-        // The spelling for editors is accepted too; the agent gets the normal form.
+        // A 64-bit number may also be printed as a JSON number. The agent gets the normal form, a
+        // string.
         ("echo 5", Done(json!("5"))),
         ("echo no such contact >&2; exit 4", NotDone(sentence("exit status 4: \"no such contact\""))),
         ("exit 4", NotDone("exit status 4".into())),
@@ -391,7 +392,7 @@ async fn programs_that_look_do_not_wait_for_each_other() {
     let call = RoutineCall { agent: "clerk", run: &run, action: &action };
     let quick = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        // Numbers restart, as in the next host.
+        // The numbers begin again, as they do in the next host.
         scratch.answer(function(), "echo '{\"ok\": 6}'").await
     };
     let (slow, quick) = tokio::join!(earlier.answer(call), quick);

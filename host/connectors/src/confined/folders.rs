@@ -53,7 +53,7 @@ impl Folders {
         self.0.join("home")
     }
 
-    /// The folder for temporary files, removed with the rest.
+    /// The folder for temporary files. It is removed with the other folders.
     pub fn temporary(&self) -> PathBuf {
         self.0.join("tmp")
     }

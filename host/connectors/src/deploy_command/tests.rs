@@ -92,7 +92,7 @@ async fn the_program_gets_the_commit_that_was_shown_and_its_success_is_the_recei
         "key": "k1", "run": "r1", "call": 2, "attempt": 1,
     });
     assert_eq!(said(&heard), expected);
-    // None of the host's environment: the last word is missing.
+    // The program got none of the host's environment: the last word of the line is missing.
     assert_eq!(std::fs::read_to_string(plain).unwrap(), format!("production main refs/heads/main {new} {old} k1\n"));
     assert_eq!(connector.receipt(&inquiry(&action, &previewed.preconditions)), Some(receipt));
 }
@@ -127,7 +127,7 @@ async fn a_reviewer_sees_what_would_change() {
     });
     assert_eq!(preconditions, shown);
 
-    // Backwards: the lost commits come first.
+    // A move backwards: the lost commits come first in the evidence.
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let (summary, exhibits, _) = look("production", old.as_str()).await;
     let lacks = "NOT A FAST-FORWARD, it lacks 1 commit of refs/heads/production, which is at";
@@ -203,7 +203,7 @@ async fn a_target_is_deployed_to_by_one_at_a_time() {
     assert!(matches!(first, Attempt::Done(_)), "{first:?}");
     let why = "another deployment to `production` was under way";
     assert_eq!((second, started(&scratch)), (Attempt::FactsChanged(why.into()), 1));
-    // Then it is free again.
+    // After the first deployment the target is free again.
     assert!(matches!(perform(&connector, &action, &shown).await, Attempt::Done(_)));
 }
 
@@ -216,13 +216,13 @@ async fn what_has_moved_since_is_not_deployed() {
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("\"main\" was {old} when it was shown and is {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
-    // The target's branch: somebody else has deployed.
+    // The commit of the target's branch changes: somebody else has deployed.
     let shown = connector.preview("release", &action).await.unwrap().preconditions;
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("refs/heads/production was at {old} when it was shown and is at {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
-    // The repository, and the branch that shows the deployed commit.
+    // The configuration changes: it names another branch for the target, and then no such target.
     let shown = connector.preview("release", &action).await.unwrap().preconditions;
     let mut elsewhere = connector.clone();
     elsewhere.targets.insert("production".into(), "refs/heads/main".parse().unwrap());
@@ -268,8 +268,8 @@ async fn a_lookup_waits_for_the_program_and_claims_nothing() {
         other @ (Finding::Happened { .. } | Finding::DidNotHappen { .. }) => panic!("{other:?}"),
     };
     assert!(evidence().await.contains("has left no"), "it was never started");
-    // A killed host does not wait for its child. A dropped future with a released child stands for
-    // it.
+    // A killed host does not wait for its program. Here the program runs, no attempt waits for it,
+    // and the lookup comes while it still runs.
     let order = connector.order(
         &Release::of(&action).unwrap(),
         &Facts::read(&shown).unwrap(),

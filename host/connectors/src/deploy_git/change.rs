@@ -14,7 +14,7 @@ use crate::history::History;
 use crate::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Known, Previewed, Sentence, say};
 use holdshort_common::aside;
 
-/// The author of commits and diffs.
+/// The author that exhibits with commits and diffs name.
 pub(crate) const REPOSITORY: &str = "the repository";
 
 /// A commit's id, author, date and complete message. The message is indented, so that it cannot
@@ -50,7 +50,7 @@ pub(crate) struct Extent {
     commits: Vec<Value>,
 }
 
-/// The facts about a deployment. [`History::tell_checks`] finds those about checks.
+/// The facts about a deployment. [`History::tell_checks`] finds the facts about checks.
 pub(crate) const FACTS: &[Fact] = &[
     Fact::new(
         "old-commit",
@@ -127,10 +127,10 @@ pub(crate) const FACTS: &[Fact] = &[
     .only_for(Readers::Programs),
 ];
 
-/// The number of commits in the facts of a deployment, which are part of its proposal. The evidence
-/// lists all.
+/// The maximum number of commits in the facts of a deployment. Facts are a part of the proposal, so
+/// their size is limited. The evidence lists all commits.
 const COMMITS_MAX: usize = 100;
-/// The part of each subject in the facts.
+/// The maximum length of a commit's subject in the facts.
 const SUBJECT_CHARS_MAX: usize = 200;
 
 /// Adds the branches at exactly the deployed commit to the facts, or a note if they are too many.
@@ -151,8 +151,8 @@ pub(crate) async fn tell_branches(
     Ok(())
 }
 
-/// The facts of a deployment. Without an extent, the change is unknown. An unknown fact is missing,
-/// so a policy that uses it holds the call.
+/// The facts of a deployment. Without an extent, the change is unknown. An unknown fact is left
+/// out, and a policy that uses a missing fact holds the call.
 pub(crate) fn facts(standing: &Facts, extent: Option<&Extent>) -> Value {
     let mut facts = json!({
         "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str(),

@@ -24,7 +24,7 @@ pub(crate) struct Facts {
     pub(crate) reference: Option<ReferenceName>,
 }
 
-/// A connector for deployments.
+/// The descriptor of a connector for deployments.
 pub(crate) const fn deployment(effect: Effect) -> Descriptor {
     Descriptor {
         section: "[deployment]",
@@ -86,12 +86,13 @@ pub(super) fn marker(key: &EffectKey) -> String {
     format!("refs/holdshort/effects/{}", key::plain(key))
 }
 
-/// The present branch and marker.
+/// The present state of the branch and the marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct State {
     pub(super) branch: Option<Reference>,
     pub(super) marker: Option<Reference>,
-    /// Lock files of either. A running git holds them for milliseconds, a killed one forever.
+    /// The lock files of the branch and the marker. A running git holds them for milliseconds, a
+    /// killed git forever.
     pub(super) locks: Vec<PathBuf>,
 }
 
@@ -148,7 +149,7 @@ pub(super) fn place(id: Option<&CommitId>) -> Sentence {
     id.map_or("absent".into(), |id| say!("at {}", Known::label(id)))
 }
 
-/// The judgement on an attempt.
+/// What the repository's state says about an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Judged {
     Happened,
@@ -186,7 +187,7 @@ mod tests {
         check(Some("1"), Some("2"), 0, Judged::Happened);
         check(None, Some("2"), 0, Judged::Happened);
         check(Some("1"), None, 0, Judged::DidNotHappen);
-        // Killed before replacing the references, and in the middle.
+        // Git was killed before it replaced the references, or between the two.
         check(Some("1"), None, 2, Judged::Unclear);
         check(Some("2"), None, 1, Judged::Unclear);
         check(Some("1"), Some("2"), 1, Judged::Unclear);

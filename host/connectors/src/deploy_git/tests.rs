@@ -101,7 +101,7 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
     assert_eq!(scratch.tip("refs/holdshort/effects/k1"), new);
     assert!(scratch.run(&["reflog", "production"]).contains("holdshort: run r1, call 1"));
     assert_eq!(git.receipt(&inquiry(&action, &previewed.preconditions, "k1")), Some(receipt.clone()));
-    // The same key again, even after the branch moved on, reports the earlier success.
+    // If the key is used again, the earlier success is reported, even after the branch has moved on.
     scratch.run(&["update-ref", "refs/heads/production", old.as_str()]);
     assert_eq!(perform(&git, &action, &previewed.preconditions, "k1").await, Attempt::Done(receipt));
     assert_eq!(scratch.tip("production"), old, "and is not done again");
@@ -120,7 +120,7 @@ async fn a_branch_that_does_not_exist_yet_is_made() {
     assert!(text(&previewed, "diff nothing..").contains("+1\n"));
     assert_eq!((&previewed.facts["old-commit"], &previewed.facts["commit-count"]), (&Value::Null, &json!(1)));
     assert_eq!(previewed.preconditions["old"], Value::Null);
-    // Somebody else creates it meanwhile.
+    // Somebody else creates the branch meanwhile.
     scratch.run(&["branch", "env/staging"]);
     let attempt = perform(&git, &action, &previewed.preconditions, "k").await;
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if why.contains("was absent")), "{attempt:?}");
@@ -185,7 +185,7 @@ async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
         scratch.run(&["update-ref", made, "main"]);
         let why = refusal(&git, target, "main").await;
         assert!(why.contains(&format!("cannot be moved while there is \"{found}\":")), "{made}: {why}");
-        // Git itself says the same at the move.
+        // Git itself would refuse the move too.
         let facts = json!({
             "repository": scratch.path, "branch": git.targets[target].as_str(), "new": scratch.tip("main").as_str(),
             "old": if target == "production" { json!(scratch.tip("production").as_str()) } else { Value::Null },
@@ -253,7 +253,8 @@ async fn of_two_deployments_from_the_same_state_one_happens() {
     let shown = git.preview("release", &one).await.unwrap().preconditions;
     for round in 0..8 {
         let (first, second) = (format!("a{round}"), format!("b{round}"));
-        // After the first check, which would distinguish them: the move itself must not happen twice.
+        // These attempts begin after the first check, which would notice the earlier move. So the move itself must not
+        // happen twice.
         let facts = Facts::read(&shown).unwrap();
         let raced = async |action: &Action, key: &str| {
             let key = EffectKey(key.into());
@@ -305,7 +306,7 @@ async fn a_git_that_still_runs_is_waited_for() {
     let shown = git.preview("release", &action).await.unwrap().preconditions;
     let facts = Facts::read(&shown).unwrap();
     let key = EffectKey("slow".into());
-    // The same command, delayed before it reads its input.
+    // This is the same command, but it waits before it reads its input.
     let mut order = git.order(&facts, &key, "slow");
     order.argv.splice(0..0, ["sh", "-c", "sleep 1; exec \"$@\"", "sh"].map(str::to_owned));
     let name = child_name(&key);
@@ -324,7 +325,7 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     let shown = git.preview("release", &action).await.unwrap().preconditions;
     let facts = Facts::read(&shown).unwrap();
     let key = EffectKey("cut".into());
-    // Input that ends after `prepare`, and a git that is killed while it waits for more.
+    // The input ends after `prepare`, and git is killed while it waits for more.
     let mut order = git.order(&facts, &key, "cut");
     let orders = facts.transaction(&key).replace("commit\n", "");
     order.stdin = Vec::new();
@@ -343,7 +344,7 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     let attempt = perform(&git, &action, &shown, "next").await;
     assert!(matches!(&attempt, Attempt::NotDone(why) if why.contains("production.lock")), "{attempt:?}");
 
-    // Interrupted between the two references: the branch is replaced first.
+    // Git was interrupted between the two references. It replaces the branch first.
     let refs = scratch.path.join(".git/refs");
     std::fs::rename(refs.join("heads/production.lock"), refs.join("heads/production")).unwrap();
     assert_eq!(scratch.tip("production"), new);
@@ -470,7 +471,7 @@ async fn a_message_that_git_cuts_is_shown_as_it_is_stored() {
     assert!(stored.contains(&id) && stored.contains("NUL bytes") && stored.contains("fine\0and all else"), "{stored}");
 }
 
-/// For any target or revision name, the host's words in a refusal are the same.
+/// Whatever name a target or revision has, the host's own words in a refusal do not change.
 #[tokio::test]
 async fn a_refusal_is_in_the_hosts_words() {
     let scratch = Scratch::new();

@@ -118,7 +118,7 @@ async fn no_name_leads_out_of_the_folder_and_no_link_is_followed() {
         let previewed = drop.preview("a", &action(&text(), name, "x")).await;
         assert!(matches!(&previewed, Err(CannotPreview::Impossible(_))), "{name:?}: {previewed:?}");
     }
-    // Somebody puts a link where the file would be, dangling or not.
+    // Somebody puts a link at the file's name. Its target may or may not exist.
     for (name, target) in [("dangling", outside.path().join("new")), ("linked", outside.path().to_path_buf())] {
         std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
         assert!(matches!(attempt(&drop, &action(&text(), name, "x"), name), Attempt::FactsChanged(_)), "{name}");
@@ -146,7 +146,7 @@ async fn a_function_and_its_arguments_must_fit() {
     assert!(other.read(&action(&text(), "a", "x"), &text()).is_err(), "no such parameter");
     let large = "x".repeat(FILE_BYTES_MAX + 1);
     assert!(drop.settings.read(&action(&text(), "a", &large), &text()).is_err());
-    // Another folder than the one that was shown.
+    // The folder is not the folder that was shown.
     let file = drop.settings.read(&raw, &plain).unwrap();
     let elsewhere = json!({ "folder": "/elsewhere", "name": "free" });
     let attempted = drop.settings.attempt(&file, &elsewhere, &EffectKey("k".into()));

@@ -10,7 +10,7 @@ use super::{Git, GitError, Limit};
 
 /// The maximum size of a file for comparison: twice that of an exhibit.
 pub const FILE_BYTES_MAX: u64 = 32 << 20;
-/// Longer than any heading line of git.
+/// The maximum length of a heading line. Git's own heading lines are shorter.
 const HEADING_BYTES_MAX: u64 = 1024;
 
 /// A running `git cat-file`. It ends on drop.
@@ -57,7 +57,7 @@ impl Blobs {
         }
     }
 
-    /// Reads a file by its id. A missing file is an error except in a partial clone.
+    /// Reads a file by its id. A missing file is an error, except in a partial clone.
     pub async fn read(&mut self, id: &str) -> Result<Content, GitError> {
         self.read_kind(id, "blob").await
     }

@@ -1,9 +1,9 @@
-//! Compares the files of two commits. Every file is listed by name, and for each either all lines
-//! are shown or their gaps are named.
+//! Compares the files of two commits. Every file is listed by name. For each file, all changed
+//! lines are shown, or the diff says what they do not show.
 //!
 //! Git lists the files with modes, objects and names, and this module never parses a patch's
 //! headings. Contents are read as stored and compared here. So no attribute, driver or setting can
-//! remove a file from the diff. A thing that lines cannot show is a [`Gap`].
+//! remove a file from the diff. Something that lines cannot show is a [`Gap`].
 
 mod classify;
 mod hunks;
@@ -23,7 +23,8 @@ use holdshort_common::aside;
 
 /// Files count as renamed if they share half of their content.
 const RENAMES: &str = "-M50%";
-/// In a partial clone only with the same content, because other contents would have to be fetched.
+/// In a partial clone, only files with the same content count as renamed, because other contents
+/// would have to be fetched.
 const EXACT_RENAMES: &str = "-M100%";
 /// The maximum length of the list of files. A file takes about as much in the patch as in the list,
 /// so a longer list would have a too large patch.
@@ -52,12 +53,13 @@ pub struct FileChange {
     pub old: Option<Version>,
     /// The new version; `None` for a deleted file.
     pub new: Option<Version>,
-    /// For a renamed file, the equal part in per cent.
+    /// For a renamed file, how much of its content is the same, in per cent.
     pub similarity: Option<u8>,
     /// The numbers of added and removed lines, if known. The unchanged lines of a renamed file
     /// count on both sides, because they are at a new place.
     pub lines: Option<(u64, u64)>,
-    /// What the lines of the diff omit, each kind once with a sentence.
+    /// What the lines of the diff do not show. Each kind of gap occurs once, with a sentence about
+    /// it.
     pub gaps: Vec<(Gap, String)>,
 }
 
@@ -72,7 +74,7 @@ pub struct Version {
     pub path: Vec<u8>,
 }
 
-/// What the lines of a diff omit about a file.
+/// What the lines of a diff do not show about a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gap {
     /// The file is no text, by the rule of `classify`.
@@ -123,7 +125,7 @@ impl Gap {
 impl Diff {
     /// Compares two commits. `from` of `None` is the empty tree.
     pub async fn between(objects: &Objects, from: Option<&CommitId>, to: &CommitId) -> Result<Self, GitError> {
-        // The time limit begins with the turn.
+        // Waiting for other git processes happens here, before the time limit begins.
         let objects = objects.in_turn().await;
         let timed_out = |_| GitError::TimedOut { command: "diff".into() };
         timeout(LOOK_MAX, Self::compare(&objects, from, to)).await.map_err(timed_out)?
@@ -189,7 +191,8 @@ impl FileChange {
     }
 }
 
-/// Sets the stored modes of a file. If git saw no change in it, it is added to the list.
+/// Sets the stored modes of a file. If git saw no change in the file, the file is added to the
+/// list.
 fn tell(listed: &mut Vec<FileChange>, odd: OddMode) {
     let is_file = |mode: &str| u32::from_str_radix(mode, 8).is_ok_and(|mode| mode & 0o170_000 == 0o100_000);
     let OddMode { path, id, old, new } = odd;
@@ -213,7 +216,8 @@ fn tell(listed: &mut Vec<FileChange>, odd: OddMode) {
     }
 }
 
-/// The compared content; for a submodule its line.
+/// The content of a file for the comparison. For a submodule, it is a line with the id of its
+/// commit.
 async fn content(blobs: &mut Blobs, version: Option<&Version>) -> Result<Option<Content>, GitError> {
     let Some(version) = version else { return Ok(None) };
     if version.mode == SUBMODULE {

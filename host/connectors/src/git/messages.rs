@@ -1,7 +1,7 @@
 //! Finds commits whose messages git does not show as stored.
 //!
 //! Git ends a message at a NUL byte, and converts a message with a declared character set. In both
-//! cases readers see something else than what is stored.
+//! cases the shown text differs from the stored message.
 
 use super::objects::Objects;
 use super::{GitError, Limit};

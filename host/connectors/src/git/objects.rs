@@ -1,10 +1,10 @@
 //! Runs git on a repository's objects and on nothing else of it.
 //!
-//! **Invariant:** what is shown of two commits is a function of the commits. Git reads the objects
-//! from a folder of the host's own without configuration, references, attributes, replacements,
-//! grafts or index, so nothing that somebody wrote into the repository's folder or into a commit's
-//! `.gitattributes` changes a diff or a log. Only one thing is copied: the list of commits at which
-//! a shallow clone ends.
+//! **Invariant:** a diff or a log of two commits depends on the commits alone. Git reads the
+//! objects from a folder of the host's own without configuration, references, attributes,
+//! replacements, grafts or index, so nothing that somebody wrote into the repository's folder or
+//! into a commit's `.gitattributes` changes a diff or a log. Only one thing is copied: the list of
+//! commits at which a shallow clone ends.
 
 use std::fs;
 use std::io;
@@ -48,7 +48,7 @@ impl Objects {
         &self.git
     }
 
-    /// The same with one turn for all its commands.
+    /// The same objects with one turn for all commands, as [`Git::in_turn`] takes it.
     pub async fn in_turn(&self) -> Self {
         Self { git: self.git.in_turn().await, ..self.clone() }
     }
@@ -88,7 +88,8 @@ fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether a pack is marked as coming from the store of missing objects, as in a partial clone.
+/// Whether a pack is marked as coming from the repository with the missing objects, as in a partial
+/// clone.
 fn has_promises(objects: &Path) -> io::Result<bool> {
     let packs = match fs::read_dir(objects.join("pack")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

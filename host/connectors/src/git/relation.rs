@@ -1,10 +1,10 @@
 //! Relates the histories of two commits, as far as the repository knows them.
 //!
-//! A shallow clone treats the commits at its end as first ones: counting there finds too few
-//! ancestors, and counts commits as new that both sides have behind the end. So a number is
-//! reported only if no missing commit could change it. That is so if there is one best common
-//! ancestor, and all further commits on either side descend from it: then everything missing is
-//! below that ancestor, which both sides have.
+//! In a shallow clone, the history ends early, and git takes its last known commits for the first
+//! commits. So git may find too few ancestors, and may count a commit as new although both sides
+//! have it beyond the end. Therefore a number is reported only if no missing commit could change
+//! it. This holds if there is one best common ancestor, and all counted commits descend from it:
+//! then every missing commit is an ancestor of this common ancestor, and both sides have it.
 
 use super::objects::Objects;
 use super::{CommitId, GitError};
@@ -14,7 +14,7 @@ use super::{CommitId, GitError};
 pub struct Relation {
     /// The number of added commits, if known.
     pub added: Option<u64>,
-    /// The number of removed commits, if known. With zero it is a fast-forward.
+    /// The number of removed commits, if known. If it is zero, the move is a fast-forward.
     pub dropped: Option<u64>,
 }
 

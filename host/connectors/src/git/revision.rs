@@ -10,7 +10,7 @@ use super::{CommitId, Git, GitError, Reference};
 use crate::{Sentence, error_said, quote, quote_start, say};
 use holdshort_common::reference::{NotAName, ReferenceName, is_an_id, short};
 
-/// The part of a text that an error repeats.
+/// An error repeats at most this many characters of a text.
 const TOLD_CHARS_MAX: usize = 120;
 
 /// A commit, and the reference by which it was found.
@@ -32,10 +32,10 @@ impl Resolved {
     }
 }
 
-/// A text does not resolve, for its author to read; or git failed.
+/// Why a text does not resolve to a commit. The author of the text reads the reason.
 #[derive(Debug)]
 pub enum NotResolved {
-    /// The text can be no name.
+    /// The text cannot be a name.
     NotAName { text: Sentence, why: Sentence },
     /// The repository has no reference of this name.
     Unknown(Sentence),
@@ -101,7 +101,7 @@ impl From<GitError> for NotResolved {
 }
 
 impl Git {
-    /// The present meaning of a text.
+    /// Finds the commit that a text means at present.
     pub async fn resolve(&self, text: &str) -> Result<Resolved, NotResolved> {
         let not_a_name = |why: &NotAName| NotResolved::NotAName { text: told(text), why: why.why().into() };
         if text.starts_with("refs/") {
@@ -111,8 +111,8 @@ impl Git {
             return self.by_reference(name, &found).await;
         }
         short(text).map_err(|why| not_a_name(&why))?;
-        // The meanings that git itself would try, in this order. An operator's program could read
-        // the text so.
+        // Git itself would try these references for the text, in this order. An operator's program
+        // that passes the text to git could therefore get any of them.
         let spaces =
             [("refs", ""), ("refs/tags", ""), ("refs/heads", ""), ("refs/remotes", ""), ("refs/remotes", "/HEAD")];
         let names = spaces.map(|(space, end)| format!("{space}/{text}{end}"));

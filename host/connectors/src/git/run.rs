@@ -15,7 +15,8 @@ use crate::bounds::Bounds;
 /// The limits of each git process. A tree of a few small objects can unfold to any size, and git
 /// finds its size only at the end.
 pub const BOUNDS: Bounds = Bounds { memory_bytes: 1 << 30, cpu: Duration::from_secs(45) };
-/// The output that is read, beyond the kept part, to measure it.
+/// An output is read up to this size even if a smaller part is kept, so that its total size is
+/// known.
 const OUTPUT_BYTES_MAX: usize = 64 << 20;
 /// The part of git's error output that is kept.
 const COMPLAINT_BYTES_MAX: usize = 4 * 1024;
@@ -63,7 +64,7 @@ impl Git {
         self.look_at(arguments, Vec::new(), bytes_max).await
     }
 
-    /// The same for a command with input.
+    /// Like [`look`](Self::look), for a command with input.
     pub async fn look_at(&self, arguments: &[&str], input: Vec<u8>, bytes_max: usize) -> Result<Looked, GitError> {
         let named = || arguments.join(" ").chars().take(200).collect::<String>();
         let _turn = self.turns.take().await;
@@ -95,12 +96,12 @@ impl Git {
         Ok(Looked { status, bytes, bytes_all, complaint })
     }
 
-    /// The same for a command that must succeed.
+    /// Like [`look`](Self::look), for a command that must succeed.
     pub async fn read(&self, arguments: &[&str], bytes_max: usize) -> Result<Looked, GitError> {
         self.read_of(arguments, Vec::new(), bytes_max).await
     }
 
-    /// The same for a command with input that must succeed.
+    /// Like [`look_at`](Self::look_at), for a command that must succeed.
     pub async fn read_of(&self, arguments: &[&str], input: Vec<u8>, bytes_max: usize) -> Result<Looked, GitError> {
         let looked = self.look_at(arguments, input, bytes_max).await?;
         if looked.status != 0 {
@@ -128,7 +129,7 @@ impl Git {
     }
 }
 
-/// The output that is read if `bytes_max` of it are kept.
+/// The maximum number of bytes that are read of an output if `bytes_max` of them are kept.
 fn most(bytes_max: usize) -> u64 {
     bytes_max.max(OUTPUT_BYTES_MAX) as u64
 }
@@ -154,8 +155,8 @@ async fn feed(stdin: Option<ChildStdin>, input: Vec<u8>) -> std::io::Result<()> 
     Ok(())
 }
 
-/// Reads to the end or up to [`most`], keeps the first `bytes_max` bytes, and counts. A process
-/// whose output is no longer read ends by that.
+/// Reads to the end or up to [`most`], keeps the first `bytes_max` bytes, and counts all. If the
+/// host stops reading, the process ends because it can no longer write.
 async fn read_start(from: Option<impl AsyncRead + Unpin>, bytes_max: usize) -> std::io::Result<(Vec<u8>, u64)> {
     let (mut kept, mut count, mut buffer) = (Vec::new(), 0, vec![0; 64 * 1024]);
     let Some(mut from) = from else { return Ok((kept, count)) };

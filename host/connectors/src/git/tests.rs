@@ -19,7 +19,7 @@ pub(crate) struct Scratch {
 }
 
 impl Scratch {
-    /// With `main` checked out and one commit, and `refs/heads/production` at that commit.
+    /// Makes a repository with `main` checked out, one commit, and `refs/heads/production` at that commit.
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let scratch = Self { path: folder.path().join("repository"), folder };
@@ -68,8 +68,8 @@ impl Scratch {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    /// A commit whose tree names `leaf` (mode, kind and id) `names` times, in nested folders, each of which names the
-    /// next as often, `levels` deep.
+    /// A commit with `levels` nested folders. Each folder has `names` entries that all name the next folder; in the
+    /// last folder all entries name `leaf` (mode, kind and id).
     pub(crate) fn unfolding(&self, leaf: &str, names: usize, levels: usize) -> CommitId {
         let entry = (0..levels).fold(leaf.to_owned(), |entry, _| {
             let list = (0..names).map(|name| format!("{entry}\tn{name:03}\n")).collect::<String>();
@@ -102,7 +102,7 @@ impl Scratch {
         self.tip("refs/heads/deep")
     }
 
-    /// The `leaf` of a committed file.
+    /// The mode, kind and id of a committed file, for [`Self::unfolding`].
     pub(crate) fn leaf(&self, path: &str) -> String {
         format!("100644 blob {}", self.run(&["rev-parse", &format!("main:{path}")]))
     }
@@ -296,7 +296,7 @@ async fn an_output_without_end_is_not_read_to_its_end() {
     assert!(error.is_of_the_question() && error.to_string().contains("67108864 bytes of output"), "{error}");
 }
 
-/// A tree that programs read in different ways is never shown as one thing.
+/// A tree that programs read in different ways is refused, because only one of its meanings could be shown.
 #[tokio::test]
 async fn a_tree_that_can_be_read_in_two_ways_is_refused() {
     let scratch = Scratch::new();

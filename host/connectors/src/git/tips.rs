@@ -8,8 +8,8 @@ use holdshort_common::reference::ReferenceName;
 pub const BRANCHES_MAX: usize = 64;
 
 impl Git {
-    /// Their full names, sorted; `None` if there are more than [`BRANCHES_MAX`]. Symbolic
-    /// references do not count.
+    /// The full names of the branches at the commit, sorted; `None` if there are more than
+    /// [`BRANCHES_MAX`]. Symbolic references do not count.
     pub async fn branches_at(&self, commit: &CommitId) -> Result<Option<Vec<String>>, GitError> {
         let (at, count) = (format!("--points-at={commit}"), format!("--count={}", BRANCHES_MAX + 1));
         let format = "--format=%(objectname) %(refname) %(symref)";

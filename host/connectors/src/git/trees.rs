@@ -96,7 +96,7 @@ fn next(bytes: &[u8], id_bytes: usize) -> Option<(Named, &[u8])> {
     Some(((bytes.get(blank + 1..nul)?.to_owned(), Entry { mode: bytes.get(..blank)?.to_owned(), id }), after))
 }
 
-/// A repeated or unsorted name. A folder's name is compared as if it ended in a slash.
+/// Finds a repeated or unsorted name. A folder's name is compared as if it ended in a slash.
 fn unsound(entries: &[Named]) -> Option<&[u8]> {
     let place = |(name, entry): &Named| {
         if is_folder(&entry.mode) { [name, b"/".as_slice()].concat() } else { name.clone() }

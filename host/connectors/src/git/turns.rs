@@ -1,13 +1,14 @@
-//! Limits the number of concurrent git processes, because each has limits of its own.
+//! Limits the number of git processes that run at the same time, because each process may take the
+//! memory and CPU time of its own limits. A *turn* is the permission to run one process.
 
 use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The number of concurrent processes for one kind of work.
+/// The number of processes that run at the same time for one kind of work.
 const AT_A_TIME: usize = 4;
 
-/// The turns of one kind of work: each concurrent process takes one. `held` is the turn that this
+/// The turns of one kind of work. Each running process needs one. `held` is the turn that this
 /// value has taken, if any.
 #[derive(Clone, Debug)]
 pub(super) struct Turns {
@@ -16,13 +17,13 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// A new set of turns, which shares none with another kind of work.
+    /// Makes [`AT_A_TIME`] new turns for one kind of work.
     pub(super) fn new() -> Self {
         Self { all: Arc::new(Semaphore::new(AT_A_TIME)), held: None }
     }
 
-    /// Takes a turn, which lasts as long as the value and its copies. A holder takes no second
-    /// turn, so nobody waits for themselves.
+    /// Takes a turn, which lasts as long as the value and its copies. A value that already has a
+    /// turn keeps it and takes no second one, so that it does not wait for itself.
     pub(super) async fn take(&self) -> Self {
         let held = match &self.held {
             Some(held) => Some(Arc::clone(held)),

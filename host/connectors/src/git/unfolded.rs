@@ -9,7 +9,7 @@ use holdshort_common::aside;
 
 /// The minimum disk space of a file that is not empty.
 const BLOCK_BYTES: u64 = 4096;
-/// Longer than any answer about one object.
+/// The maximum length of git's answer about one object. The answers are shorter.
 const ABOUT_BYTES_MAX: usize = 96;
 
 /// The files and folders of a commit.
@@ -22,7 +22,7 @@ pub struct Unfolded {
 
 impl Git {
     /// Walks at most `entries_max` entries; `None` if there are more. Contents are not read: git is
-    /// asked for each one's size once.
+    /// asked once for the size of each object.
     pub async fn unfolded(&self, commit: &CommitId, entries_max: usize) -> Result<Option<Unfolded>, GitError> {
         let arguments = ["ls-tree", "-r", "-t", "--full-tree", "--format=%(objectname)", commit.as_str()];
         let list_bytes_max = entries_max.saturating_mul(commit.as_str().len() + 1);
@@ -50,9 +50,9 @@ fn count(listed: &[u8]) -> (Vec<u8>, Vec<u64>) {
     (ids, same().map(|group| group.len() as u64).collect())
 }
 
-/// The sum of sizes, each counted as often as it was named; `None` if answers are missing. A folder
-/// takes space too. An object that the repository lacks (a submodule, or an omission of a partial
-/// clone) takes none.
+/// The sum of the sizes. Each size counts as often as its object was named; `None` if answers are
+/// missing. A folder takes space too. An object that the repository lacks (a submodule, or an
+/// omission of a partial clone) takes none.
 fn sum(sizes: &str, times: &[u64]) -> Option<Unfolded> {
     let (mut unfolded, mut answers) = (Unfolded { entries: 0, bytes: 0 }, 0);
     for (answer, times) in sizes.lines().zip(times) {

@@ -95,7 +95,7 @@ pub(super) struct Entry<'a> {
     pub(super) amount: i64,
 }
 
-/// A booked transfer.
+/// A transfer that is in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Booked {
     pub(super) number: i64,
@@ -107,7 +107,7 @@ pub(super) struct Booked {
 /// An earlier payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Past {
-    /// Its number, as in receipts.
+    /// The transaction's number, as in receipts.
     pub(super) number: i64,
     /// Microseconds since 1970.
     pub(super) at: i64,
@@ -141,7 +141,7 @@ impl Books {
         Self::checked(path, connect(path, wait).map_err(|error| told(path, error))?)
     }
 
-    /// Checks whose file it is before a setting of it is changed.
+    /// Checks that the file is a ledger before any setting of the file is changed.
     fn checked(path: &Path, connection: Connection) -> Result<Self, BooksError> {
         check(path, &connection)?;
         tune(&connection).map_err(|error| told(path, error))?;
@@ -261,8 +261,8 @@ pub(super) fn balance(books: &Connection, account: Account, currency: &str) -> r
     Ok(last.unwrap_or(0))
 }
 
-/// Writes both postings, then the entry. Once both balances are known to fit, only a table's rule or the disk can stop
-/// it.
+/// Writes both postings, then the entry. Once both balances are known to fit, only a table's rule or the disk can make
+/// this fail.
 pub(super) fn book(books: &Connection, entry: &Entry<'_>) -> rusqlite::Result<i64> {
     let number: i64 = books.query_row("SELECT coalesce(max(number), 0) + 1 FROM entries", [], |row| row.get(0))?;
     for (account, amount) in [(entry.from, entry.amount.saturating_neg()), (entry.to, entry.amount)] {

@@ -1,11 +1,11 @@
 //! The facts that a transfer's clearance rests on: their form in the preconditions, and the
 //! comparison at the booking.
 //!
-//! A balance may change while it covers the amount, because the decision was about that. The ledger
-//! and the kind of payee must be equal. The payments to the payee must be those shown, except
-//! transfers that were shown to wait beside this one. A reviewer who saw six invoices of one payee
-//! and approves the first does not get the next five again; but a payment that was not shown
-//! requires a new decision.
+//! The source's balance may change as long as it covers the amount, because the decision did not
+//! depend on more. The ledger and the kind of payee must be the same. The payments to the payee
+//! must be those shown, except transfers that were shown to wait beside this one. So a reviewer who
+//! saw six invoices of one payee and approves the first does not get the next five again. A payment
+//! that was not shown requires a new decision.
 
 use std::collections::BTreeMap;
 
@@ -40,7 +40,7 @@ const BALANCE: &str = "source-balance";
 const PAYEE: &str = "payee";
 pub(super) const PAYMENTS: &str = "payments-to-payee";
 
-/// How each may differ.
+/// How far each fact may differ from its shown value.
 pub(super) const PRECONDITIONS: &[Precondition] = &[
     Precondition::same(LEDGER),
     Precondition { name: BALANCE, compares: Compares::AtLeast },

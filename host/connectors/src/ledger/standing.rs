@@ -21,7 +21,7 @@ const HISTORY_MAX: u32 = 20;
 /// The number of similar payee names that a reviewer is shown.
 const ALIKE_MAX: usize = 10;
 
-/// What is found out about a transfer.
+/// The facts that the ledger has about a transfer.
 pub(super) const FACTS: &[Fact] = &[
     Fact::new("amount", FactType::Amount, "the amount of the transfer"),
     Fact::new("currency", FactType::Text, "its ISO 4217 code"),
@@ -60,7 +60,7 @@ pub(super) struct Standing {
     pub(super) payee: Option<Account>,
     /// The source's balance in minor units.
     pub(super) source_balance: i64,
-    /// What the payee has received, in this ledger.
+    /// The payee's balance in minor units.
     pub(super) payee_balance: i64,
     /// The facts that a clearance rests on.
     pub(super) facts: Facts,
@@ -76,8 +76,8 @@ pub(super) struct Facts {
     pub(super) source_balance: String,
     /// `own account` or `outside`.
     pub(super) payee: String,
-    /// The number of transfers to the payee, from any source and in any currency: a reviewer who
-    /// saw none decides differently from one who saw the same bill paid.
+    /// The number of transfers to the payee, from any source and in any currency. A reviewer who
+    /// saw no transfer decides differently from a reviewer who saw that the same bill was paid.
     pub(super) payments: u64,
 }
 
@@ -139,7 +139,8 @@ impl Standing {
         Ok(Some(Self { source, payee, source_balance, payee_balance, facts }))
     }
 
-    /// The transfers to the payee since the preconditions were shown; empty if these permit none.
+    /// The transfers to the payee since the preconditions were shown; empty if the preconditions
+    /// permit none.
     pub(super) fn since(
         &self,
         books: &Connection,
@@ -309,8 +310,8 @@ fn looks_the_same(one: &str, other: &str) -> bool {
     look(one) == look(other)
 }
 
-/// Adds the run's history, with its other transfers first: a safe amount can be part of an unsafe
-/// one.
+/// Adds the run's history, with its other transfers first, because several safe amounts can add up
+/// to an unsafe one.
 pub(super) fn recall(action: &Action, history: &History, previewed: &mut Previewed) {
     let sums: Vec<(&str, u64, u64)> = history.done(action.capability()).collect();
     let fact =

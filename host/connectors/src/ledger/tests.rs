@@ -69,12 +69,12 @@ impl Shop {
         self.ledger.0.look_ahead(action).unwrap()
     }
 
-    /// With no waiting calls beside it.
+    /// Attempts a transfer that was shown with no waiting calls beside it.
     fn attempt(&self, action: &Action, shown: &Value, key: &str) -> Attempt {
         attempt(&self.ledger.0, action, shown, key, LATER)
     }
 
-    /// An approval without delay.
+    /// Previews a transfer and attempts it at once.
     fn pay(&self, action: &Action, key: &str) -> Attempt {
         self.attempt(action, &self.preview(action).preconditions, key)
     }
@@ -229,7 +229,7 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
             Err(CannotPreview::Impossible(why)) => assert!(why.contains(needle) && !why.contains('\n'), "{why}"),
             other => panic!("{needle}: {other:?}"),
         }
-        // If a clearance for it existed nevertheless.
+        // Even with a clearance, such a transfer is not booked.
         let shown = shop.preview(&transfer(json!({}))).preconditions;
         let attempt = shop.attempt(&action, &shown, "k");
         assert!(!matches!(attempt, Attempt::Done(_)), "{needle}");
@@ -255,7 +255,7 @@ fn an_own_account_is_paid_as_what_it_is() {
     assert_eq!(previewed.preconditions["payee"], "own account");
     assert_eq!((&previewed.facts["own-account"], previewed.consequence), (&json!(true), Consequence::Medium));
     assert!(matches!(shop.attempt(&action, &previewed.preconditions, "k"), Attempt::Done(_)));
-    // And it can pay in turn.
+    // The paid account can then pay from this money.
     assert!(matches!(shop.pay(&transfer(json!({ "source": "reserve" })), "k2"), Attempt::Done(_)));
     assert_eq!((shop.balance("reserve", "EUR"), shop.balance("ACME GmbH", "EUR")), (0, 250_000));
 }
@@ -279,7 +279,7 @@ fn the_same_key_books_once_and_another_transfer_never() {
     let shown = shop.preview(&action).preconditions;
     let done = shop.attempt(&action, &shown, "k1");
     assert!(matches!(done, Attempt::Done(_)));
-    // Although facts changed since, and the account is no longer configured.
+    // The key counts, although facts have changed since and the account is no longer configured.
     assert_eq!(shop.attempt(&action, &shown, "k1"), done, "the same receipt");
     shop.pay(&transfer(json!({ "reference": "other" })), "k2");
     assert_eq!(shop.attempt(&action, &shown, "k1"), done, "the balance of then, not of now");
@@ -308,7 +308,7 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
         assert_eq!(shop.attempt(action, shown, "k"), Attempt::FactsChanged(sentence(expected)));
         assert_eq!(shop.transfers(), before);
     };
-    // A balance that no longer covers it.
+    // The balance no longer covers the amount.
     let large = amount("800000", "EUR");
     let covered = shop.preview(&large).preconditions;
     shop.pay(&transfer(json!({ "payee": "Initech" })), "other");
@@ -323,7 +323,7 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
     shop.pay(&transfer(json!({ "source": "reserve" })), "meanwhile");
     let paid = "\"ACME GmbH\" had received 0 payments when it was shown and has received 1 payment now";
     check(&action, &shown, &format!("{paid}, not all of them by transfers that were shown as waiting with it"));
-    // Before facts had conditions, each had to be equal; such a clearance still requires that.
+    // In old journals, facts had no conditions and each had to be equal. Such a clearance still requires equal facts.
     let old = json!({
         "ledger": shop.ledger.0.id().unwrap(), "source-balance": "10,000.00 EUR", "payee": "outside", "payments-to-payee": 0,
     });
@@ -331,12 +331,12 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
     check(&action, &old, &format!("{paid}; {had}"));
     let unnamed = json!({ "ledger": shop.ledger.0.id().unwrap() });
     assert!(matches!(shop.attempt(&action, &unnamed, "k"), Attempt::NotDone(_)), "what was shown is not known");
-    // The ledger is another one.
+    // The transfer was shown from another ledger.
     let elsewhere = Shop::new();
     let other = elsewhere.preview(&action).preconditions;
     let Attempt::FactsChanged(why) = shop.attempt(&action, &other, "k") else { panic!() };
     assert!(why.starts_with(&format!("the ledger was {} when", other["ledger"].as_str().unwrap())), "{why}");
-    // What is shown now is performed.
+    // After a new preview, the transfer is booked.
     assert!(matches!(shop.pay(&action, "k"), Attempt::Done(_)));
 }
 
@@ -393,7 +393,7 @@ fn a_ledger_that_another_program_has_locked_books_nothing() {
     let found = shop.ledger.0.find(&inquiry(&action, &shown, "k"));
     assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("locked")), "{found:?}");
     drop(lock);
-    // Locked for readers too.
+    // The file is locked for readers too.
     other.pragma_update(None, "locking_mode", "EXCLUSIVE").unwrap();
     other.execute_batch("UPDATE meta SET value = 'x' WHERE key = 'settled'").unwrap();
     let previewed = shop.ledger.0.look_ahead(&action);
@@ -445,7 +445,7 @@ fn a_failed_commit_is_looked_into() {
     let after = |key: &str, code| inner.after_failed_commit(&transfer, &EffectKey(key.into()), failed(code));
     assert_eq!(after("k", rusqlite::ffi::SQLITE_IOERR_FSYNC), done);
     assert!(matches!(after("other", rusqlite::ffi::SQLITE_FULL), Attempt::NotDone(_)));
-    // Nothing can be written any more, so what is read is not final.
+    // Writing fails, so an entry that is read is not final.
     let stop = "CREATE TRIGGER full BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'no space'); END";
     shop.file().execute_batch(stop).unwrap();
     for (key, code, certain) in [
@@ -477,7 +477,7 @@ async fn a_lost_outcome_is_found_in_the_books() {
         "{found:?}"
     );
     assert!(matches!(shop.ledger.lookup(&inquiry(&action, &shown, "K")).await, Finding::DidNotHappen { .. }));
-    // Cases that no lookup can decide.
+    // In these cases no lookup can find the outcome.
     let unknown = async |action: &Action, shown: &Value, needle: &str| {
         let found = shop.ledger.lookup(&inquiry(action, shown, "k")).await;
         assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains(needle)), "{found:?}");
@@ -502,7 +502,7 @@ async fn an_attempt_that_still_runs_is_waited_for() {
     assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("may still arrive")), "{found:?}");
     drop(other);
     assert!(matches!(shop.ledger.lookup(&lost).await, Finding::Unknown { .. }), "one is left");
-    // It arrives while the lookup waits.
+    // The attempt arrives while the lookup waits.
     let patient = Ledger::open(&shop.path, &accounts(), clock(NOW)).unwrap();
     let (found, ()) = tokio::join!(patient.lookup(&lost), async {
         tokio::task::yield_now().await;
@@ -564,7 +564,7 @@ fn accounts_are_funded_once_however_often_the_host_starts() {
     let reopen = |accounts: &Accounts| open(&shop.path, accounts);
     reopen(&accounts()).unwrap();
     assert_eq!((shop.balance("operating", "EUR"), shop.balance("equity", "EUR")), (1_000_000, -1_000_000));
-    // More money, under a name of its own.
+    // The operator adds money under a new label.
     let mut more = accounts();
     more.get_mut("operating").unwrap().push(funding("deposit 2026-12", 5_000, "EUR"));
     more.insert("tokyo".into(), vec![funding("opening JPY", 7, "JPY")]);
@@ -751,7 +751,7 @@ fn decisions(payments: &[Action], mut pick: impl FnMut(usize) -> usize) -> usize
     decisions
 }
 
-/// `whom`: each payment's payee as a letter; the same letter is the same payee.
+/// Payments to the payees in `whom`: one payment for each letter, and the same letter is the same payee.
 fn to(whom: &str) -> Vec<Action> {
     let pay = |(number, whom): (usize, char)| {
         let money = json!({ "minor-units": "100", "currency": "EUR" });
@@ -832,7 +832,8 @@ proptest! {
     }
 }
 
-/// For any payee name and reference, the host's words are the same, in the preview and in later lists.
+/// Whatever the payee's name and the reference are, the host's own words do not change, in the preview and in later
+/// lists.
 #[test]
 fn somebody_elses_words_never_go_on_with_the_ledgers() {
     let said = |payee: &str, reference: &str| {
@@ -850,7 +851,7 @@ fn somebody_elses_words_never_go_on_with_the_ledgers() {
     for words in words() {
         for (payee, reference) in [(words.as_str(), "RE 117"), ("Globex", words.as_str())] {
             if let Some(found) = said(payee, reference) {
-                // The other name has no letters to resemble.
+                // A payee without letters or digits has no similar names, so the last preview may differ.
                 let same = if payee.chars().any(char::is_alphanumeric) { 4 } else { 3 };
                 assert_eq!(found[..same], plain[..same], "{words:?}");
                 tried += 1;
@@ -860,7 +861,7 @@ fn somebody_elses_words_never_go_on_with_the_ledgers() {
     assert!(tried > 200, "{tried}");
 }
 
-/// For any account or currency name, the host's words in a refusal are the same.
+/// Whatever name an account or currency has, the host's own words in a refusal do not change.
 #[test]
 fn a_refusal_is_in_the_hosts_words() {
     let shop = Shop::new();

@@ -82,8 +82,8 @@ impl From<NoCurrency> for NotATransfer {
 }
 
 impl Transfer {
-    /// Reads the arguments. The result is valid by itself; only the ledger can tell whether it is
-    /// covered.
+    /// Reads the arguments. The result is valid by itself; only the ledger can tell whether the
+    /// account covers the amount.
     pub(super) fn read(action: &Action) -> Result<Self, NotATransfer> {
         let record = action.arguments().get("transfer").ok_or(NotATransfer::Arguments)?;
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);

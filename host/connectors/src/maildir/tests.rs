@@ -103,8 +103,8 @@ async fn a_draft_that_an_attempt_left_behind_is_not_written_over() {
     let (_folder, maildir) = maildir();
     let action = email(json!({}));
     attempt(&maildir, &action, "key1");
-    // As if the host had died between `link` and `unlink`, and a mail reader had filed the message
-    // elsewhere.
+    // The folder is as if the host had died between `link` and `unlink`, and a mail reader had
+    // moved the message elsewhere.
     std::fs::hard_link(maildir.0.folder.join("new/key1"), maildir.0.folder.join("tmp/key1")).unwrap();
     std::fs::rename(maildir.0.folder.join("new/key1"), maildir.0.folder.join("filed")).unwrap();
     let filed = std::fs::read(maildir.0.folder.join("filed")).unwrap();
@@ -126,8 +126,8 @@ async fn what_cannot_be_delivered_is_not_done() {
     assert!(matches!(changed, Attempt::FactsChanged(_)));
 }
 
-/// An unreadable folder may contain the message. (Permissions would not do, because the tests may
-/// run as root.)
+/// An unreadable folder may contain the message. (The test may run as root, so it cannot use
+/// permissions.)
 #[tokio::test]
 async fn where_nobody_can_look_nothing_is_delivered_a_second_time() {
     let (_folder, maildir) = maildir();

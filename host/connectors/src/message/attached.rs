@@ -30,7 +30,8 @@ pub(super) fn content_type(path: &str, bytes: &[u8]) -> String {
     let plain = std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
     match is_text {
         true if agrees && plain => format!("{named}; charset=utf-8"),
-        // Mail readers would take an attached message, or its parts, apart.
+        // Mail readers would take an attached message, or a file with several parts, apart. So such
+        // a file gets the type for plain bytes.
         false if agrees && !named.starts_with("message/") && !named.starts_with("multipart/") => named.into(),
         true | false => UNKNOWN.into(),
     }
@@ -57,7 +58,7 @@ pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<V
         Err(Errno::NOENT | Errno::NAMETOOLONG) => {
             return Err(Unloaded::Impossible(say!("there is no attachment {}", quote(path))));
         }
-        // A link, a file in place of a folder, a socket.
+        // The path contains a link, or a file in place of a folder, or names a socket.
         Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(not_a_file()),
         Err(errno) => return Err(unavailable(errno.into())),
     };

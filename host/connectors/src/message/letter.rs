@@ -37,7 +37,7 @@ pub enum Bcc {
     Keep,
 }
 
-/// The message was not written, and nothing was sent.
+/// Why a message was not written. Nothing was sent.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotComposed {
     /// The message is impossible.
@@ -49,8 +49,7 @@ pub enum NotComposed {
 }
 
 impl Composer {
-    /// Writes the message of a cleared action. It reads the attachments; call it where blocking is
-    /// allowed.
+    /// Writes the message of a cleared action. It reads the attachments, so call it on a thread that may block.
     ///
     /// `Message-ID` and the MIME boundary follow from the key, so a second attempt writes the same
     /// message except for its `Date`, which is `now`.
@@ -132,15 +131,17 @@ impl Composer {
         if attachments.is_empty() {
             return builder.singlepart(body);
         }
-        // Derived from the key, which nobody outside knows beforehand, so no body can contain it.
+        // The boundary is derived from the key. Nobody outside knows the key beforehand, so no body can contain the
+        // boundary.
         let boundary = Digest::tagged("holdshort/boundary", key::plain(key).as_bytes()).to_string();
         let boundary: String = boundary.chars().skip("sha256:".len()).take(40).collect();
         let mut parts = MultiPart::mixed().boundary(boundary).singlepart(body);
         for Loaded { path, bytes, .. } in attachments {
             let name = path.rsplit('/').next().unwrap_or("attachment").to_owned();
-            // Never inline: an HTML page is opened deliberately, and not shown as a part of the message.
+            // An attachment is never inline: a reader opens an HTML page deliberately, and does not see it as a part of
+            // the message.
             let label = ContentType::parse(&content_type(&path, &bytes)).unwrap_or(ContentType::TEXT_PLAIN);
-            // Always base64, so that no relay or mail reader changes a line end: the hashed bytes arrive.
+            // Always base64, so that no relay or mail reader changes a line end: the bytes that were hashed arrive.
             let body = Body::new_with_encoding(bytes, ContentTransferEncoding::Base64);
             let body = body.unwrap_or_else(Body::new);
             parts = parts.singlepart(Attachment::new(name).body(body, label));

@@ -20,14 +20,14 @@ pub(crate) const FACTS: &[Fact] = &[
     Fact::new("attachment-bytes", FactType::Count, "bytes of all files before encoding"),
 ];
 
-/// The sender's settings.
+/// The sender's settings, which must be the same when the message is sent.
 pub(crate) const PRECONDITIONS: &[Precondition] = &[Precondition::same("from"), Precondition::same("reply-to")];
 
-/// The number of recipients in the summary. The exhibit lists all.
+/// The maximum number of recipients in the summary. The exhibit lists all recipients.
 const SUMMARY_RECIPIENTS_MAX: usize = 8;
 
 impl Composer {
-    /// Previews a message. It reads the attachments; call it where blocking is allowed.
+    /// Previews a message. It reads the attachments, so call it on a thread that may block.
     pub fn preview(&self, agent: &str, action: &Action) -> Result<Previewed, CannotPreview> {
         let draft = Draft::read(action).map_err(CannotPreview::Impossible)?;
         let attachments = self.load(agent, &draft).map_err(|unloaded| match unloaded {
@@ -57,7 +57,8 @@ impl Composer {
         Ok(Previewed {
             summary: self.summary(&draft, outside_count),
             exhibits,
-            // The sender is the operator's: it is not in the action, and a reviewer was shown it.
+            // The sender is a precondition: the operator configures it, so it is not in the action, and a reviewer was
+            // shown it.
             preconditions: self.senders(),
             facts: json!({
                 "recipients": draft.recipients().len(), "outside-recipients": outside_count, "outside-domains": domains,
@@ -80,7 +81,7 @@ impl Composer {
         Sentence::join(self.own_domains.iter().map(|domain| say!("{}", Known::configured(domain))), ", ")
     }
 
-    /// One recipient for each outside domain, with the number of its recipients.
+    /// One address for each outside domain, with the number of recipients in that domain.
     fn outside(&self, draft: &Draft) -> Vec<(Address, usize)> {
         let recipients = draft.recipients();
         let mut domains: BTreeMap<&str, (Address, usize)> = BTreeMap::new();
@@ -90,7 +91,8 @@ impl Composer {
         domains.into_values().collect()
     }
 
-    /// Who gets it stands before what it is called: the subject is in the agent's words, and a list shows the beginning of a line.
+    /// The summary names the recipients before the subject, because the subject is in the agent's words, and a list
+    /// shows only the beginning of a line.
     fn summary(&self, draft: &Draft, outside: usize) -> Sentence {
         let count = draft.recipients().len();
         let mut names: Vec<Sentence> = Vec::new();

@@ -332,7 +332,7 @@ fn an_attachment_is_sent_only_as_it_was_named() {
             both.compose(agent, action, &previewed.preconditions, &EffectKey("k".into()), Time(0), Bcc::Keep);
         assert!(matches!(composed, Err(NotComposed::Impossible(_))), "{agent}: {composed:?}");
     }
-    // Changed between the preview and the effect.
+    // The file changes between the preview and the effect.
     std::fs::write(folder.path().join("in/report.txt"), "forged").unwrap();
     let key = EffectKey("k".into());
     let refused = composer.compose("inbox", &action, &previewed.preconditions, &key, Time(0), Bcc::Remove).unwrap_err();
@@ -387,7 +387,7 @@ fn a_sender_that_changed_is_a_changed_fact() {
     assert!(Composer::new("a@b.c", &["not a domain".into()], BTreeMap::new()).is_err());
 }
 
-/// For any names of message and attachments, the host's words about them are the same.
+/// Whatever names a message and its attachments have, the host's own words about them do not change.
 #[test]
 fn somebody_elses_words_never_go_on_with_the_hosts() {
     let folder = tempfile::tempdir().unwrap();
@@ -415,7 +415,7 @@ fn somebody_elses_words_never_go_on_with_the_hosts() {
     assert!(tried > 150, "{tried}");
 }
 
-/// For any recipient, message id or attachment name, the host's words in a refusal are the same.
+/// Whatever a recipient, a message id or the name of an attachment is, the host's own words in a refusal do not change.
 #[test]
 fn a_refusal_is_in_the_hosts_words() {
     let folder = tempfile::tempdir().unwrap();

@@ -19,7 +19,7 @@ use crate::{Known, Sentence, quote, say};
 
 /// The time for the relay's reply to QUIT; nothing depends on it.
 const GOODBYE: Duration = Duration::from_millis(500);
-/// The part of a relay's answer that is repeated.
+/// At most this many characters of a relay's answer are repeated.
 const REPLY_CHARS_MAX: usize = 300;
 
 /// The outcome of a message.
@@ -27,9 +27,9 @@ const REPLY_CHARS_MAX: usize = 300;
 pub(super) enum Handed {
     /// The relay accepted it, in these words.
     Accepted(String),
-    /// It was not accepted and cannot be any more; a later attempt may succeed.
+    /// It was not accepted, and this attempt can no longer deliver it. A later attempt may succeed.
     PutOff(Sentence),
-    /// It was not accepted and cannot be any more.
+    /// It was not accepted, and this attempt can no longer deliver it.
     Refused(Sentence),
     /// It was sent completely or partly, and the relay's answer is lost.
     Unclear(Sentence),
@@ -153,8 +153,8 @@ async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Erro
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
             let answered = error.status().is_some();
-            // A relay with a wrong certificate, or without a required feature, will be the same
-            // next time. A closed connection may not.
+            // A wrong certificate, or a missing feature of the relay, will be the same at the next
+            // attempt. A closed connection may work at the next attempt.
             let unreachable = !error.is_tls() && !error.is_client() && !is_untrusted(&error);
             let passing = if answered { error.is_transient() } else { unreachable };
             Err(Failed { text: quote(clean(relay, &error.to_string())).into(), answered, passing })

@@ -94,9 +94,8 @@ async fn a_relay_that_never_took_the_message_leaves_no_doubt() {
         ),
         (with!("RCPT TO:<bob" => "450 greylisted"), "because the relay refused these recipients", AGAIN),
         (with!("RCPT TO:<bob" => "451 greylisted"), "because the relay refused these recipients", AGAIN),
-        // One of them will never be taken, so that nobody ever gets it.
+        // The relay defers one recipient and refuses the other for good. The message goes to all recipients or to none.
         (
-            // One of them is refused for good, so nobody gets the message.
             with!("RCPT TO:<ann" => "451 later", "RCPT TO:<bob" => "550 unknown"),
             "because the relay refused these recipients",
             FOR_GOOD,

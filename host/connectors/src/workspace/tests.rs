@@ -52,7 +52,7 @@ async fn files_are_listed_by_path_with_size_and_digest_and_read_as_text() {
     }
     let listed = listed(&workspace).await;
     let paths: Vec<&str> = listed["ok"].as_array().unwrap().iter().map(|file| file["path"].as_str().unwrap()).collect();
-    // Sorted by the bytes of the whole path: a point comes before a slash.
+    // The list is sorted by the bytes of the whole path: a point comes before a slash.
     assert_eq!(paths, [".hidden", "a b.txt", "b.txt", "b/deep/ü.txt"]);
     // Digests as `sha256sum` prints them.
     let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
@@ -64,7 +64,7 @@ async fn files_are_listed_by_path_with_size_and_digest_and_read_as_text() {
     assert_eq!(read(&workspace, "b.txt").await, json!({ "ok": "" }));
 }
 
-/// The same files by the same rules, whatever they contain.
+/// Reading bytes follows the same rules as reading text, whatever the files contain.
 #[tokio::test]
 async fn bytes_are_handed_over_as_they_are_and_up_to_a_limit() {
     let (scratch, files, workspace) = scratch();
@@ -135,8 +135,8 @@ async fn links_devices_and_pipes_are_not_there_for_the_agent() {
     symlink("..", files.join("up")).unwrap();
     symlink(".", files.join("round")).unwrap();
     symlink("nowhere", files.join("dangling")).unwrap();
-    // Even a link that stays inside, because its target can change between the check and the
-    // reading.
+    // A link is refused even if its target is inside, because the target can change between the
+    // check and the reading.
     symlink("own.txt", files.join("own-link")).unwrap();
     pipe(&files.join("pipe"));
     let _socket = std::os::unix::net::UnixListener::bind(files.join("socket")).unwrap();

@@ -137,8 +137,8 @@ fn different_values_never_look_alike() {
     assert!(different > 5_000, "only {different} different values were tried");
 }
 
-/// Pairs that random values rarely reach. Each looked alike once, with one line of the renderer
-/// removed.
+/// Pairs that random values rarely contain. Each pair looks alike if a certain line of the renderer
+/// is removed.
 #[test]
 fn known_disguises_do_not_look_alike() {
     let (long, b) = ("a".repeat(24), "b".repeat(24));

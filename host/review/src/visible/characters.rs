@@ -92,7 +92,7 @@ impl Cluster<'_> {
         let mut chars = self.piece.chars();
         let Some(base) = chars.next() else { return Vec::new() };
         let first = self.first(base);
-        // Of several spellings of one text, only the NFC spelling is drawn.
+        // If Unicode has several spellings of one text, only the NFC spelling is drawn unchanged.
         let is_nfc = ComposingNormalizerBorrowed::new_nfc().is_normalized(self.piece);
         let marks = chars.enumerate().map(|(number, mark)| {
             let drawn = self.mark(base, number, mark);
@@ -111,7 +111,7 @@ impl Cluster<'_> {
         let itself = ComposingNormalizerBorrowed::new_nfc().is_normalized(base.encode_utf8(&mut [0; 4]));
         match looks {
             true if itself => Drawn::Itself,
-            // Another spelling of a different character with exactly the same look.
+            // It is another spelling of a different character that looks exactly the same.
             true => Drawn::Apart,
             false if self.joins(base) || self.spaces(base) => Drawn::Apart,
             false => Drawn::Suspect,
@@ -232,8 +232,8 @@ const JOINED: [Script; 17] = [
 ];
 /// Scripts without spaces between words. Their texts may mark the places for line breaks.
 const WITHOUT_SPACES: [Script; 4] = [Script::Thai, Script::Lao, Script::Khmer, Script::Myanmar];
-/// The accents of languages in Latin, Greek and Cyrillic: above, below, horn, comma, cedilla,
-/// ogonek.
+/// The accents of languages in Latin, Greek and Cyrillic. They are above or below the letter, or are a horn, a comma, a
+/// cedilla or an ogonek.
 const ACCENTS: [char; 29] = [
     '\u{300}', '\u{301}', '\u{302}', '\u{303}', '\u{304}', '\u{306}', '\u{307}', '\u{308}', '\u{309}', '\u{30A}',
     '\u{30B}', '\u{30C}', '\u{30F}', '\u{311}', '\u{313}', '\u{314}', '\u{31B}', '\u{323}', '\u{324}', '\u{325}',
@@ -243,7 +243,7 @@ const ACCENTS: [char; 29] = [
 /// character: Yoruba `ẹ́`, Lithuanian `r̃`, Russian `а́`.
 const STEADY_ACCENTS: [char; 8] =
     ['\u{300}', '\u{301}', '\u{302}', '\u{303}', '\u{304}', '\u{308}', '\u{30C}', '\u{323}'];
-/// Letters without a dot: with an accent they look like the dotted letter with the accent.
+/// Letters without a dot. With an accent, they look like the dotted letter with the same accent.
 const UNDOTTED: [char; 2] = ['\u{131}', '\u{237}'];
 /// Blank characters whose Unicode category is not blank: the empty Braille pattern, the object
 /// replacement character, the null notehead, blank and rotating hieroglyph characters, the Khitan

@@ -31,7 +31,7 @@ fn what_was_written_late_is_judged_by_when_it_was_asked() {
             let counts = row(&world.tried(HALF_PAST), expected);
             let same = ["cleared", "waiting", "refused"].map(|word| u64::from(word == expected));
             assert_eq!(counts, same, "asked at {asked_ms} ms, written {late_ms} ms later: {expected}");
-            // The candidate's verdict is for that time too.
+            // The candidate judges the call for that time too.
             let other = HALF_PAST.replace("< 30", "< 15").replace(">= 45", ">= 59");
             let counts = row(&world.tried(&other), expected);
             assert_eq!(counts, if asked_ms < 900_000 { [1, 0, 0] } else { [0, 1, 0] }, "{asked_ms} {late_ms}");

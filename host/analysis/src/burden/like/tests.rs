@@ -1,5 +1,5 @@
-//! A suggested policy fits this host: it loads without a warning, clears the calls it is based on,
-//! and nothing above their money.
+//! A suggested policy fits this host: it loads without a warning, it clears the calls on which it
+//! is based, and it clears no call with more money.
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::totals::counters;
@@ -42,8 +42,8 @@ fn load(text: &str, types: &Types) -> CedarPolicy {
     loaded
 }
 
-/// Whether the policy clears a call, after the agent made this many calls with this much money on
-/// the same day.
+/// Whether the policy clears a call if the agent has already made this many calls with this much
+/// money on the same day.
 fn clears(
     policy: &CedarPolicy,
     agent: &str,
@@ -83,7 +83,7 @@ fn suggested(seen: &[(Action, Value)], types: &Types, fullest: &Fullest) -> Opti
     like?.policy("like", "the \"agent\"", seen[0].0.capability(), fullest)
 }
 
-/// The calls of the shipped cases by capability, as if all had been approved.
+/// All calls of the cases in `policies/cases.toml`, by capability, as if all had been approved.
 #[test]
 fn calls_of_ours_are_cleared_by_what_is_suggested_of_them() {
     let consequential = ["deployment", "email", "payments"].map(agent::interface);
@@ -94,7 +94,7 @@ fn calls_of_ours_are_cleared_by_what_is_suggested_of_them() {
     let mut seen = BTreeMap::<Capability, Vec<(Action, Value)>>::new();
     for case in &case {
         let Ok((action, _)) = case.action(&types) else { continue };
-        // One has an amount that no policy can compare. Nothing is suggested for such calls.
+        // One case has an amount that no policy can compare. Nothing is suggested for such a call.
         if Like::of(&proposal(&action, &case.facts), &types).is_some() {
             seen.entry(action.capability().clone()).or_default().push((action, case.facts.clone()));
         } else {

@@ -1,19 +1,21 @@
 //! Decides which contents are shown as lines, and how others are reported.
 //!
-//! **Invariant:** the decision depends on the bytes alone, and on all of them. A few odd bytes do
-//! not make a file binary, so that one NUL hides no script: up to [`ODD_BYTES`] of them, or one in
-//! [`ODD_SHARE`], are drawn among the lines. Compressed data has one in nine, and programs and
-//! UTF-16 have more, so they do not flood a diff. Bytes above 0x7F are never odd, because older
-//! encodings use them.
+//! **Invariant:** the decision depends on the bytes alone, and on all of them.
+//!
+//! Odd bytes are control characters that texts rarely contain. A few of them do not make a file
+//! binary; otherwise one NUL could hide a whole script. A file is shown as lines if it has at most
+//! [`ODD_BYTES`] odd bytes, or if at most one byte in [`ODD_SHARE`] is odd. In compressed data one
+//! byte in nine is odd, and in programs and UTF-16 even more, so such files are binary and do not
+//! flood a diff. Bytes above 0x7F are never odd, because older encodings use them.
 
 use sha2::{Digest, Sha256};
 
 use super::super::blobs::{Content, FILE_BYTES_MAX};
 use super::{FileChange, Gap, LINK, SUBMODULE, Version};
 
-/// The number of odd bytes that are shown in any file.
+/// A file with at most this many odd bytes is shown as lines.
 const ODD_BYTES: usize = 16;
-/// The share of odd bytes that is shown.
+/// A file is also shown as lines if at most one byte in this many is odd.
 const ODD_SHARE: usize = 32;
 /// The beginnings of pointer files of Git LFS and its earlier names. Git LFS ignores blanks before
 /// them.
@@ -21,7 +23,8 @@ const LFS: [&str; 3] =
     ["version https://git-lfs.github.com/", "version https://hawser.github.com/", "version http://git-media.io/"];
 /// Part of the first line of a git-annex pointer file.
 const ANNEX: &str = "/annex/objects/";
-/// The part of a file that these programs check: 32 KiB for git-annex, less for Git LFS.
+/// The size of the part of a file in which Git LFS and git-annex look for a pointer: 32 KiB for
+/// git-annex, less for Git LFS.
 const POINTER_BYTES_MAX: usize = 32 * 1024;
 
 /// The old and the new content of a file; `None` if it does not exist.
@@ -37,7 +40,7 @@ impl Sides {
         Some((shown(self.old.as_ref(), file.old.as_ref())?, shown(self.new.as_ref(), file.new.as_ref())?))
     }
 
-    /// What the lines of the diff omit, the most serious first.
+    /// What the lines of the diff do not show, the most serious first.
     pub(super) fn gaps(&self, file: &FileChange) -> Vec<(Gap, String)> {
         let before_and_after =
             || format!("before {}, after {}", described(self.old.as_ref()), described(self.new.as_ref()));

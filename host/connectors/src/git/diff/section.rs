@@ -10,7 +10,8 @@ pub(super) fn compare(mut file: FileChange, sides: &Sides) -> (FileChange, Vec<u
     let mut compared = Vec::new();
     file.lines = sides.text(&file).map(|(old, new)| {
         let found = hunks(old, new);
-        // The unchanged lines of a renamed file are at a new place.
+        // The unchanged lines of a renamed file count as added and removed, because they are at a
+        // new place.
         let kept = if file.similarity.is_some() { lines(new).count() as u64 - found.added } else { 0 };
         compared = found.text;
         (found.added + kept, found.removed + kept)
@@ -31,7 +32,7 @@ pub(super) fn compare(mut file: FileChange, sides: &Sides) -> (FileChange, Vec<u
     (file, section)
 }
 
-/// The lines about a file: as git writes them, and one for each thing that the file's lines omit.
+/// The lines above a file's changes: the heading as git writes it, and one line for each gap.
 fn heading(file: &FileChange) -> Vec<u8> {
     let (Some(old), Some(new)) = (file.old.as_ref().or(file.new.as_ref()), file.new.as_ref().or(file.old.as_ref()))
     else {
@@ -114,7 +115,8 @@ fn escaped(side: &str, path: &[u8]) -> Vec<u8> {
     if name == path { [side.as_bytes(), path].concat() } else { [b"\"", side.as_bytes(), &name, b"\""].concat() }
 }
 
-/// Escapes as in C. Bytes that are no text stay, and are drawn with the evidence.
+/// Escapes as in C. Bytes that are not valid text stay unchanged; the code that shows evidence
+/// makes them visible.
 fn escape(path: &[u8]) -> Vec<u8> {
     let escape = |byte: &u8| match byte {
         b'"' => b"\\\"".to_vec(),

@@ -22,7 +22,7 @@ use crate::{CannotPreview, Preview};
 #[allow(clippy::duplicate_mod, reason = "tests of several modules note what they tried")]
 mod evidence;
 
-/// `tests/data/revisions.toml`, which explains its own words.
+/// The content of `tests/data/revisions.toml`. Comments in that file explain its words.
 #[derive(Deserialize)]
 struct Table {
     references: BTreeMap<String, String>,
