@@ -34,14 +34,13 @@ use std::sync::{Mutex, PoisonError};
 
 use common::script::{Answer, Dice, Model, Step, same, shown, take};
 use common::{EPOCH, scratch};
-use evidence::Tries;
 use holdshort_gate::{Digest, JournalId, RunId, Time};
 use holdshort_journal::{Clock, Entry, Journal, Position};
 use holdshort_test_disk::{Disk, Op};
 use remains::{HANDS, Hand, Remains, Tree, lay_down, tree};
 
 /// How many times the power is cut.
-const CUTS: Tries = Tries { landing: 120, long: 240 };
+const CUTS: u64 = 240;
 /// The number of places in one history.
 const CUTS_OF_A_HISTORY: usize = 40;
 /// The number of steps in a history.
@@ -510,10 +509,10 @@ async fn cuts(count: usize, synchronous: Option<&'static str>) -> Tally {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_acknowledged_survives_a_power_loss() {
-    let count = number("HOLDSHORT_CUTS").unwrap_or(CUTS.now());
+    let count = number("HOLDSHORT_CUTS").unwrap_or(CUTS);
     let tally = cuts(count as usize, None).await;
     assert!(tally.wrong.is_empty(), "{}", tally.wrong.join("\n"));
-    if (tally.cuts as u64) < CUTS.now() {
+    if (tally.cuts as u64) < CUTS {
         // A single history does not contain every kind of operation.
         return;
     }
@@ -526,7 +525,7 @@ async fn what_was_acknowledged_survives_a_power_loss() {
         assert!(count >= 10, "{what}: {count}");
     }
     assert!(tally.states > tally.cuts);
-    evidence::scaled("T4", "cut points", tally.cuts as u64, CUTS);
+    evidence::figure("T4", "cut points", CUTS);
 }
 
 /// The same test without SQLite's flushes: then the test must notice that something is lost.

@@ -131,15 +131,13 @@ impl Composer {
         if attachments.is_empty() {
             return builder.singlepart(body);
         }
-        // The boundary is derived from the key. Nobody outside knows the key beforehand, so no body can contain the
-        // boundary.
+        // The boundary is derived from the key, which nobody outside knows beforehand: no body can contain it.
         let boundary = Digest::tagged("holdshort/boundary", key::plain(key).as_bytes()).to_string();
         let boundary: String = boundary.chars().skip("sha256:".len()).take(40).collect();
         let mut parts = MultiPart::mixed().boundary(boundary).singlepart(body);
         for Loaded { path, bytes, .. } in attachments {
             let name = path.rsplit('/').next().unwrap_or("attachment").to_owned();
-            // An attachment is never inline: a reader opens an HTML page deliberately, and does not see it as a part of
-            // the message.
+            // An attachment is never inline: a reader opens an HTML page deliberately.
             let label = ContentType::parse(&content_type(&path, &bytes)).unwrap_or(ContentType::TEXT_PLAIN);
             // Always base64, so that no relay or mail reader changes a line end: the bytes that were hashed arrive.
             let body = Body::new_with_encoding(bytes, ContentTransferEncoding::Base64);
