@@ -178,7 +178,7 @@ fn filled(text: &str, ids: &BTreeMap<String, String>) -> String {
 
 #[tokio::test]
 async fn a_text_is_the_same_commit_on_every_road_or_refused_on_each() {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/revisions.toml");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/data/revisions.toml");
     let table: Table = toml::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let world = World::new(&table);
     let git = world.scratch.git();
