@@ -47,6 +47,8 @@ fn composed(composer: &Composer, action: &Action, bcc: Bcc) -> Result<Letter, No
 
 use holdshort_gate::Time;
 
+mod attachments;
+
 fn impossible(fields: Value) -> String {
     match composer(None).preview("inbox", &email(fields.clone())) {
         Err(CannotPreview::Impossible(why)) => why.into_string(),
@@ -285,90 +287,6 @@ fn another_functions_arguments_are_impossible() {
     let action = Action::new(Digest::of(b"a"), "a:b/c#d".parse().unwrap(), &ty, &json!({ "n": 1 })).unwrap();
     let error = composer(None).preview("inbox", &action).unwrap_err();
     assert!(error.to_string().starts_with("`a:b/c#d` does not take the message"), "{error}");
-}
-
-#[test]
-fn an_attachment_is_sent_only_as_it_was_named() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::create_dir(folder.path().join("in")).unwrap();
-    std::fs::write(folder.path().join("in/report.txt"), "a\nb\r\nc\r").unwrap();
-    std::fs::write(folder.path().join("secret"), "s").unwrap();
-    std::os::unix::fs::symlink(folder.path().join("secret"), folder.path().join("in/link")).unwrap();
-    let composer = composer(Some(folder.path().join("in")));
-    let attach =
-        |path: &str, bytes: &[u8]| email(json!({ "attachments": [{ "path": path, "sha256": Digest::of(bytes) }] }));
-
-    let action = attach("report.txt", b"a\nb\r\nc\r");
-    let previewed = composer.preview("inbox", &action).unwrap();
-    assert!(
-        previewed.summary.contains("(1 recipient, none outside example.com, 1 attachment)"),
-        "{}",
-        previewed.summary
-    );
-    assert_eq!((&previewed.facts["attachment-bytes"], previewed.consequence), (&json!(7), Consequence::Low));
-    let listed = String::from_utf8(previewed.exhibits[1].bytes.clone()).unwrap();
-    assert_eq!(listed, format!("\"report.txt\": text/plain; charset=utf-8, 7 bytes, {}\n", Digest::of(b"a\nb\r\nc\r")));
-    let letter = String::from_utf8(composed(&composer, &action, Bcc::Remove).unwrap().bytes).unwrap();
-    assert!(letter.contains("filename=\"report.txt\"") && letter.contains("\r\n\r\nYQpiDQpjDQ==\r\n"), "{letter}");
-
-    for (path, bytes) in
-        [("../secret", "s"), ("/etc/hostname", ""), ("link", "s"), ("gone", ""), ("", ""), ("report.txt", "other")]
-    {
-        let refused = composer.preview("inbox", &attach(path, bytes.as_bytes()));
-        assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{path}: {refused:?}");
-    }
-    // Another agent's files are absent, whatever their names are.
-    std::fs::create_dir(folder.path().join("out")).unwrap();
-    std::fs::write(folder.path().join("out/plan.txt"), "p").unwrap();
-    let folders =
-        [("inbox", "in"), ("outbox", "out")].map(|(agent, name)| (agent.to_owned(), folder.path().join(name)));
-    let both = Composer::new("Agents <agent@example.com>", &[], folders.into()).unwrap();
-    let plan = attach("plan.txt", b"p");
-    assert!(both.preview("outbox", &plan).is_ok() && both.preview("inbox", &action).is_ok());
-    for (agent, action) in [("inbox", &plan), ("outbox", &action), ("nobody", &plan)] {
-        let refused = both.preview(agent, action);
-        assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{agent}: {refused:?}");
-        let composed =
-            both.compose(agent, action, &previewed.preconditions, &EffectKey("k".into()), Time(0), Bcc::Keep);
-        assert!(matches!(composed, Err(NotComposed::Impossible(_))), "{agent}: {composed:?}");
-    }
-    // The file changes between the preview and the effect.
-    std::fs::write(folder.path().join("in/report.txt"), "forged").unwrap();
-    let key = EffectKey("k".into());
-    let refused = composer.compose("inbox", &action, &previewed.preconditions, &key, Time(0), Bcc::Remove).unwrap_err();
-    assert!(matches!(&refused, NotComposed::FactsChanged(why) if why.contains("report.txt")), "{refused:?}");
-}
-
-/// Somebody with write access to the folder changes a name's target while it is read. A link's target is never sent.
-#[test]
-fn an_attachment_that_becomes_a_link_meanwhile_is_not_followed() {
-    let folder = tempfile::tempdir().unwrap();
-    let (inside, secret) = (folder.path().join("in"), folder.path().join("secret"));
-    std::fs::create_dir(&inside).unwrap();
-    std::fs::write(&secret, "s").unwrap();
-    std::fs::write(inside.join("a.txt"), "a").unwrap();
-    let composer = composer(Some(inside.clone()));
-    let read = |bytes: &str| {
-        composer.preview(
-            "inbox",
-            &email(json!({ "attachments": [{ "path": "a.txt", "sha256": Digest::of(bytes.as_bytes()) }] })),
-        )
-    };
-    assert!(read("a").is_ok());
-    let over = std::sync::atomic::AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !over.load(std::sync::atomic::Ordering::Relaxed) {
-                std::os::unix::fs::symlink(&secret, inside.join("next")).unwrap();
-                std::fs::rename(inside.join("next"), inside.join("a.txt")).unwrap();
-                std::fs::write(inside.join("next"), "a").unwrap();
-                std::fs::rename(inside.join("next"), inside.join("a.txt")).unwrap();
-            }
-        });
-        let sent = (0..5_000).filter(|_| read("s").is_ok()).count();
-        over.store(true, std::sync::atomic::Ordering::Relaxed);
-        assert_eq!(sent, 0, "the secret was read as an attachment");
-    });
 }
 
 #[test]
