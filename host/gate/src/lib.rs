@@ -27,7 +27,6 @@ pub mod ids;
 mod named;
 pub mod permit;
 pub mod phase;
-#[doc(hidden)]
 mod recorded;
 pub mod run;
 mod standing;
