@@ -4,8 +4,8 @@
 //! facts), the dispatcher and the clearance (the connector's name and class), and the tables in
 //! `host/CONFIGURATION.md`, which a test writes.
 //!
-//! **Invariant:** a connector declares every fact and every precondition of its proposals. A debug build panics on an
-//! undeclared one ([`Effect::undeclared`]), so the tests find it.
+//! **Invariant:** a connector declares every fact and every precondition of its proposals. A preview with an undeclared
+//! one ([`Effect::undeclared`]) is not shown; a debug build panics, so the tests find it.
 
 use std::collections::BTreeMap;
 

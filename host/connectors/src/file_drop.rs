@@ -4,15 +4,16 @@
 //! The name contains no folder and no link is followed, so no file outside the folder is reached. Nothing is
 //! overwritten: the complete file appears through `link(2)`, which fails if the name exists.
 //!
-//! The proof of an attempt is in the folder itself, below `.holdshort`. An attempt first writes the content to a draft
-//! there, which is named after the effect's key. Then it links the draft under the file's name, so the draft has two
-//! links. Last, it replaces the draft by an empty mark. So a lookup finds the mark or the second link, also if a
-//! program has renamed the file or moved it within the file system. One case leaves a doubt: the host dies after the
-//! link and before the mark, and somebody deletes the file.
+//! The proof of an attempt is in the folder itself, below `.holdshort-files`. An attempt first writes the content to a
+//! draft there, which is named after the effect's key. Then it links the draft under the file's name, and last it
+//! replaces the draft by an empty mark. So a lookup finds the mark, or the draft as the file of that name. One case
+//! leaves a doubt: the host dies after the link and before the mark, and a program renames or deletes the file.
+//!
+//! **Invariant:** "no mark and no draft" is said of the folder of proofs that the reviewer's clearance names, and of no
+//! other one. That folder has an id, drawn when it is made; a new folder in its place, such as after a rotation or
+//! without a mount, has another id, and the effect stays in doubt.
 
-use std::fs::File;
-use std::io::{self, Write};
-use std::os::fd::OwnedFd;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -22,17 +23,20 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, Consequence, Digest, EffectClass, EffectKey, FunctionType, WitType};
 use holdshort_journal::Authorized;
-use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat, statat, unlinkat};
-use rustix::io::Errno;
+use proofs::{Folders, State, create, draft, exists, fill, remove};
+use rustix::fs::{AtFlags, linkat};
 use serde_json::{Value, json};
 
 use super::command::FunctionTypes;
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Fact, FactType, Precondition};
-use super::relative::{RelativePath, open};
+use super::maildir::is_refusal;
+use super::relative::RelativePath;
 use super::{
     Attempt, CannotPreview, Exhibit, Finding, Inquiry, Known, Perform, Preview, Previewed, Sentence, key, quote,
     quote_start, quote_value, say,
 };
+
+mod proofs;
 
 /// The connector.
 pub const DESCRIPTOR: Descriptor =
@@ -41,21 +45,23 @@ pub const DESCRIPTOR: Descriptor =
 const EFFECT: Effect = Effect {
     connector: "file-drop",
     class: EffectClass::Reconcilable,
-    evidence: "the host looks for the call's mark and draft in the folder's `.holdshort`: a mark, or a draft with a second link, shows that the file was put there; neither, that it was not",
+    evidence: "the host looks for the call's mark and draft in the folder's `.holdshort-files`: a mark, or a draft that is the file itself, shows that the file was put there; neither, that it was not",
     facts: DeclaredFacts::Fixed(&[
         Fact::new("bytes", FactType::Count, "the size of the file"),
         Fact::new("sha256", FactType::Text, "the digest of its content, as `sha256:…`"),
     ]),
-    preconditions: &[Precondition::same("folder"), Precondition::same("name")],
+    preconditions: &[
+        Precondition::same("folder"),
+        Precondition::same("proofs"),
+        Precondition::same("name"),
+        Precondition::same("sha256"),
+    ],
 };
 
 /// The maximum size of a file, because a reviewer reads all of it. The arguments have a lower limit of their own.
 const FILE_BYTES_MAX: usize = 1 << 20;
 /// The maximum length of a name in bytes. It is below Linux's limit of 255.
 const NAME_BYTES_MAX: usize = 200;
-/// The folder for drafts and marks, in the operator's folder.
-const MARKS: &str = ".holdshort";
-
 /// The operator's settings.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -82,25 +88,10 @@ struct Proposed {
     receipt: Value,
 }
 
-/// The state of an effect, as the folder shows it.
-#[derive(Debug, PartialEq, Eq)]
-enum State {
-    NotBegun,
-    Done,
-    /// There is a draft with only one link.
-    Unclear,
-}
-
 impl FileDrop {
-    /// Fails if the folder cannot be read, or the folder for marks cannot be made in it.
+    /// Fails if the folder cannot be used, or the folder of proofs cannot be made in it.
     pub fn open(settings: Settings, types: Arc<dyn FunctionTypes>) -> io::Result<Self> {
-        let top: OwnedFd = File::open(&settings.folder)?.into();
-        match mkdirat(&top, MARKS, Mode::RWXU) {
-            Ok(()) => rustix::fs::fsync(&top)?,
-            Err(Errno::EXIST) => {}
-            Err(errno) => return Err(errno.into()),
-        }
-        settings.folders()?;
+        Folders::make(&settings.folder)?;
         Ok(Self { settings: Arc::new(settings), types })
     }
 
@@ -202,38 +193,29 @@ impl Settings {
         Ok(Proposed { name: name.to_owned(), content, receipt })
     }
 
-    /// Opens the operator's folder and the folder of marks in it. The path is the operator's; below it no link is
-    /// followed.
-    fn folders(&self) -> io::Result<(OwnedFd, OwnedFd)> {
-        let top: OwnedFd = File::open(&self.folder)?.into();
-        let marks = open(&top, MARKS)?;
-        if !rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&marks)?.st_mode).is_dir() {
-            return Err(io::ErrorKind::NotADirectory.into());
-        }
-        Ok((top, marks))
-    }
-
     fn unseen(&self, error: io::Error) -> Sentence {
         say!("the folder `{}` cannot be used: {}", Known::path(&self.folder), quote(error))
     }
 
-    fn preconditions(&self) -> Value {
-        json!({ "folder": self.folder.display().to_string(), "name": "free" })
+    fn preconditions(&self, id: &str, file: &Proposed) -> Value {
+        let (folder, digest) = (self.folder.display().to_string(), Digest::of(&file.content));
+        json!({ "folder": folder, "proofs": id, "name": file.name, "sha256": digest })
     }
 
     fn look_ahead(&self, file: Proposed) -> Result<Previewed, CannotPreview> {
         let unseen = |error| CannotPreview::Unavailable(self.unseen(error));
-        let (top, _) = self.folders().map_err(unseen)?;
+        let Folders { top, id, .. } = Folders::open(&self.folder).map_err(unseen)?;
         let (name, folder) = (quote(&file.name), Known::path(&self.folder));
         if exists(&top, &file.name).map_err(unseen)? {
             let why = say!("{} is in the folder already, and nothing is overwritten: choose another name", name);
             return Err(CannotPreview::Impossible(why));
         }
-        let (bytes, digest) = (file.content.len(), Digest::of(&file.content));
+        let (bytes, digest, preconditions) =
+            (file.content.len(), Digest::of(&file.content), self.preconditions(&id, &file));
         Ok(Previewed {
             summary: say!("put the file {} ({} bytes) into {}", name.clone(), bytes, folder),
             exhibits: vec![Exhibit::words("the file", say!("the file {}", name), "text/plain", file.content)],
-            preconditions: self.preconditions(),
+            preconditions,
             facts: json!({ "bytes": bytes, "sha256": digest }),
             consequence: Consequence::Medium,
         })
@@ -242,40 +224,46 @@ impl Settings {
     /// Writes and flushes a draft, links it by the file's name, flushes the folder, and replaces the draft by an empty
     /// mark. Before the link nothing has happened, so an error there is `NotDone`.
     fn attempt(&self, file: &Proposed, shown: &Value, key: &EffectKey) -> Attempt {
-        let not_done = |error| Attempt::NotDone(self.unseen(error));
-        if let Some(changed) = self.changed(shown) {
+        let folders = match Folders::open(&self.folder) {
+            Ok(folders) => folders,
+            Err(error) => return Attempt::NotDone(self.unseen(error)),
+        };
+        if let Some(changed) = self.changed(shown, &folders.id, file) {
             return Attempt::FactsChanged(changed);
         }
-        let (top, marks) = match self.folders() {
-            Ok(folders) => folders,
-            Err(error) => return not_done(error),
-        };
-        match state(&marks, key) {
+        match folders.state(&file.name, key) {
             Ok(State::NotBegun) => {}
             Ok(State::Done) => return Attempt::Done(file.receipt.clone()),
             Ok(State::Unclear) => return Attempt::Unknown("an earlier attempt left its draft".into()),
             Err(error) => return Attempt::Unknown(self.unseen(error)),
         }
-        if let Err(error) = write(&marks, &draft(key), &file.content) {
-            remove(&marks, key);
-            return not_done(error);
+        let draft_file = match create(&folders.proofs, &draft(key)) {
+            Ok(file) => file,
+            // Another attempt has the draft, perhaps that of another host: it stays.
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Attempt::Unknown(self.unseen(error)),
+            Err(error) => return Attempt::NotDone(self.unseen(error)),
+        };
+        if let Err(error) = fill(draft_file, &folders.proofs, &file.content) {
+            remove(&folders.proofs, key);
+            return Attempt::NotDone(self.unseen(error));
         }
-        let linked = linkat(&marks, draft(key), &top, &*file.name, AtFlags::empty());
-        match (linked, state(&marks, key)) {
-            (Ok(()), _) | (Err(_), Ok(State::Done)) => self.linked(&top, &marks, file, key),
-            (Err(errno), Ok(State::NotBegun | State::Unclear)) => self.not_linked(&marks, file, key, errno.into()),
+        let linked = linkat(&folders.proofs, draft(key), &folders.top, &*file.name, AtFlags::empty());
+        // A file system of another machine may have made the link and lost the answer.
+        match (linked, folders.state(&file.name, key)) {
+            (Ok(()), _) | (Err(_), Ok(State::Done)) => self.linked(&folders, file, key),
+            (Err(errno), Ok(State::NotBegun | State::Unclear)) => self.not_linked(&folders, file, key, errno.into()),
             (Err(_), Err(error)) => Attempt::Unknown(self.unseen(error)),
         }
     }
 
-    /// The outcome after the link: the file is there. If the mark cannot be made, the draft with two links is proof
-    /// enough.
-    fn linked(&self, top: &OwnedFd, marks: &OwnedFd, file: &Proposed, key: &EffectKey) -> Attempt {
-        if let Err(errno) = rustix::fs::fsync(top) {
+    /// The outcome after the link: the file is there. If the mark cannot be made, the draft is proof enough.
+    fn linked(&self, folders: &Folders, file: &Proposed, key: &EffectKey) -> Attempt {
+        if let Err(errno) = rustix::fs::fsync(&folders.top) {
             return Attempt::Unknown(say!("the file is there, but may not outlast a power cut: {}", quote(errno)));
         }
-        match write(marks, &key::plain(key), b"") {
-            Ok(()) => remove(marks, key),
+        let mark = create(&folders.proofs, &key::plain(key)).and_then(|mark| fill(mark, &folders.proofs, b""));
+        match mark {
+            Ok(()) => remove(&folders.proofs, key),
             Err(error) => tracing::warn!(%error, "the draft of a file could not be replaced by its mark"),
         }
         Attempt::Done(file.receipt.clone())
@@ -283,12 +271,12 @@ impl Settings {
 
     /// The outcome if the link failed. The file did not appear under the name, or somebody has already removed it. The
     /// second case is impossible if the name was taken or the system refused to begin.
-    fn not_linked(&self, marks: &OwnedFd, file: &Proposed, key: &EffectKey, error: io::Error) -> Attempt {
+    fn not_linked(&self, folders: &Folders, file: &Proposed, key: &EffectKey, error: io::Error) -> Attempt {
         let is_taken = error.kind() == io::ErrorKind::AlreadyExists;
         if !is_taken && !is_refusal(&error) {
             return Attempt::Unknown(self.unseen(error));
         }
-        remove(marks, key);
+        remove(&folders.proofs, key);
         if is_taken {
             let name = quote(&file.name);
             return Attempt::FactsChanged(say!("the name {} was free when it was shown and is taken now", name));
@@ -296,90 +284,43 @@ impl Settings {
         Attempt::NotDone(self.unseen(error))
     }
 
-    /// Whether the operator has configured another folder since the call was shown.
-    fn changed(&self, shown: &Value) -> Option<Sentence> {
-        let (was, is) = (shown.get("folder").unwrap_or(&Value::Null), json!(self.folder.display().to_string()));
-        let changed = || say!("the folder was {} when it was shown and is {} now", quote_value(was), quote_value(&is));
-        (*was != is).then(changed)
+    /// The first value that is not as it was shown: another folder, another folder of proofs, or, by other settings of
+    /// the operator, another name or content.
+    fn changed(&self, shown: &Value, id: &str, file: &Proposed) -> Option<Sentence> {
+        let now = self.preconditions(id, file);
+        let differs = |name: &&str| shown.get(*name) != now.get(*name);
+        let name = ["folder", "proofs", "name", "sha256"].into_iter().find(differs)?;
+        let (was, is) = (shown.get(name).unwrap_or(&Value::Null), now.get(name).unwrap_or(&Value::Null));
+        Some(say!("`{}` was {} when it was shown and is {} now", name, quote_value(was), quote_value(is)))
     }
 
     /// Looks up a lost attempt. The folders are flushed, because an attempt that was killed after its link did not
     /// flush them.
     fn find(&self, file: Proposed, shown: &Value, key: &EffectKey) -> Finding {
-        if let Some(evidence) = self.changed(shown) {
-            return Finding::Unknown { evidence };
-        }
-        let looked = self.folders().and_then(|(top, marks)| {
-            let state = state(&marks, key)?;
-            rustix::fs::fsync(&top)?;
-            rustix::fs::fsync(&marks)?;
-            Ok(state)
+        let looked = Folders::open(&self.folder).and_then(|folders| {
+            let state = folders.state(&file.name, key)?;
+            rustix::fs::fsync(&folders.top)?;
+            rustix::fs::fsync(&folders.proofs)?;
+            Ok((state, self.changed(shown, &folders.id, &file)))
         });
         let (folder, name) = (Known::path(&self.folder), quote(&file.name));
         match looked {
-            Ok(State::Done) => {
+            Ok((_, Some(evidence))) => Finding::Unknown { evidence },
+            Ok((State::Done, None)) => {
                 Finding::Happened { receipt: file.receipt, evidence: say!("{} was put into `{}`", name, folder) }
             }
-            Ok(State::NotBegun) => {
+            Ok((State::NotBegun, None)) => {
                 Finding::DidNotHappen { evidence: say!("`{}` has neither mark nor draft of this call", folder) }
             }
-            Ok(State::Unclear) => Finding::Unknown {
+            Ok((State::Unclear, None)) => Finding::Unknown {
                 evidence: say!(
-                    "the draft of {} in `{}` has one link: the file was not put there, or was removed",
+                    "the draft of {} in `{}` is not the file of that name: the file was not put there, or was moved or removed",
                     name,
                     folder
                 ),
             },
             Err(error) => Finding::Unknown { evidence: self.unseen(error) },
         }
-    }
-}
-
-/// Whether this error means that the system did not begin to make a link.
-fn is_refusal(error: &io::Error) -> bool {
-    use io::ErrorKind::{NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, Unsupported};
-    let refusals = [NotFound, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull, Unsupported];
-    refusals.contains(&error.kind())
-}
-
-fn draft(key: &EffectKey) -> String {
-    format!("{}.draft", key::plain(key))
-}
-
-fn exists(folder: &OwnedFd, name: &str) -> io::Result<bool> {
-    match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW) {
-        Ok(_) => Ok(true),
-        Err(Errno::NOENT) => Ok(false),
-        Err(errno) => Err(errno.into()),
-    }
-}
-
-fn state(marks: &OwnedFd, key: &EffectKey) -> io::Result<State> {
-    // An attempt makes the mark before it removes the draft. So the draft is looked for first, and then the mark: an
-    // attempt that ends between the two looks is found.
-    let draft = statat(marks, draft(key), AtFlags::SYMLINK_NOFOLLOW);
-    match (draft, exists(marks, &key::plain(key))?) {
-        (_, true) => Ok(State::Done),
-        (Ok(draft), false) => Ok(if draft.st_nlink >= 2 { State::Done } else { State::Unclear }),
-        (Err(Errno::NOENT), false) => Ok(State::NotBegun),
-        (Err(errno), false) => Err(errno.into()),
-    }
-}
-
-/// Writes a new file whose content and name are on disk when this returns.
-fn write(folder: &OwnedFd, name: &str, content: &[u8]) -> io::Result<()> {
-    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(openat(folder, name, flags, Mode::from_raw_mode(0o644))?);
-    file.write_all(content)?;
-    file.sync_all()?;
-    Ok(rustix::fs::fsync(folder)?)
-}
-
-/// Removes a draft.
-fn remove(marks: &OwnedFd, key: &EffectKey) {
-    match unlinkat(marks, draft(key), AtFlags::empty()) {
-        Ok(()) | Err(Errno::NOENT) => {}
-        Err(errno) => tracing::warn!(%errno, "the draft of a file could not be removed"),
     }
 }
 

@@ -105,11 +105,20 @@ pub async fn look(
 ) -> Result<Previewed, CannotPreview> {
     let mut previewed = preview.preview(agent, action).await?;
     preview.recall(action, before, &mut previewed);
-    if cfg!(debug_assertions) {
-        let (effect, undeclared) = (preview.effect(), preview.effect().undeclared(&previewed));
-        assert!(undeclared.is_empty(), "the descriptor of `{}` does not declare {undeclared:?}", effect.connector);
+    let (effect, undeclared) = (preview.effect(), preview.effect().undeclared(&previewed));
+    if undeclared.is_empty() {
+        return Ok(previewed);
     }
-    Ok(previewed)
+    // A policy would miss such a fact or read it as absent, and could clear a call that it should hold.
+    tracing::error!(
+        connector = effect.connector,
+        ?undeclared,
+        "a connector found what its descriptor does not declare"
+    );
+    debug_assert!(false, "the descriptor of `{}` does not declare {undeclared:?}", effect.connector);
+    Err(CannotPreview::Unavailable(
+        "the connector found a fact that its descriptor does not declare; see the host's log".into(),
+    ))
 }
 
 /// The result of a preview.

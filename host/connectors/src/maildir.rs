@@ -253,7 +253,7 @@ impl Inner {
 
 /// Whether this error means that the system did not begin to make a link. Other errors (a failing
 /// disk, a silent file server, an existing name) may occur after the link was made.
-fn is_refusal(error: &io::Error) -> bool {
+pub(super) fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     let refusals = [
         Kind::NotFound,

@@ -32,19 +32,30 @@ fn action(ty: &FunctionType, name: &str, content: &str) -> Action {
     Action::new(Digest::of(b""), capability, ty, &json!({ "name": name, "content": content })).unwrap()
 }
 
+/// The preconditions of a preview at this moment.
+fn shown(drop: &FileDrop, action: &Action) -> Value {
+    let id = Folders::open(&drop.settings.folder).map_or_else(|_| String::new(), |folders| folders.id);
+    drop.settings.preconditions(&id, &drop.settings.read(action, &text()).unwrap())
+}
+
 fn attempt(drop: &FileDrop, action: &Action, key: &str) -> Attempt {
     let file = drop.settings.read(action, &text()).unwrap();
-    drop.settings.attempt(&file, &drop.settings.preconditions(), &EffectKey(key.into()))
+    drop.settings.attempt(&file, &shown(drop, action), &EffectKey(key.into()))
 }
 
 async fn found(drop: &FileDrop, action: &Action, key: &str) -> Finding {
+    found_of(drop, action, shown(drop, action), key).await
+}
+
+/// The finding about an attempt with preconditions that were shown earlier.
+async fn found_of(drop: &FileDrop, action: &Action, preconditions: Value, key: &str) -> Finding {
     let inquiry = Inquiry {
         run: RunId("r1".into()),
         call: 1,
         attempt: 1,
         started_at: Time(0),
         action: action.clone(),
-        preconditions: drop.settings.preconditions(),
+        preconditions,
         key: EffectKey(key.into()),
     };
     drop.lookup(&inquiry).await
@@ -67,12 +78,12 @@ async fn a_file_is_shown_and_put_there_once() {
     assert_eq!(previewed.exhibits[0].bytes(), b"All is well.\n");
     assert_eq!(previewed.facts, json!({ "bytes": 13, "sha256": Digest::of(b"All is well.\n") }));
     assert_eq!(EFFECT.undeclared(&previewed), Vec::<String>::new());
-    assert_eq!(names(folder.path()), [MARKS], "a preview changes nothing");
+    assert_eq!(names(folder.path()), [PROOFS], "a preview changes nothing");
 
     assert!(matches!(found(&drop, &report, "k1").await, Finding::DidNotHappen { .. }));
     assert_eq!(attempt(&drop, &report, "k1"), Attempt::Done(json!("report.txt")));
     assert_eq!(std::fs::read_to_string(folder.path().join("report.txt")).unwrap(), "All is well.\n");
-    assert_eq!(names(&folder.path().join(MARKS)), ["k1"], "the draft is gone, and the mark is there");
+    assert_eq!(names(&folder.path().join(PROOFS)), ["id", "k1"], "the draft is gone, and the mark is there");
     assert_eq!(attempt(&drop, &report, "k1"), Attempt::Done(json!("report.txt")), "the same key once");
 
     // Nothing is overwritten, and the mark outlives the file.
@@ -85,27 +96,103 @@ async fn a_file_is_shown_and_put_there_once() {
     assert!(matches!(&found, Finding::Happened { receipt, .. } if *receipt == json!("report.txt")), "{found:?}");
 }
 
-/// A host that dies in the middle of an attempt leaves a draft. If the draft has two links, the file was put there. If
-/// it has one link, the outcome is unknown.
+/// A host that dies in the middle of an attempt leaves a draft. If the file is the draft, it was put there. Otherwise the
+/// outcome is unknown: the file was not put there, or was renamed, or another program has linked the draft.
 #[tokio::test]
 async fn a_lost_attempt_is_told_by_its_draft() {
     let folder = tempfile::tempdir().unwrap();
     let drop = drop_in(folder.path(), text());
     let report = action(&text(), "report.txt", "All is well.\n");
-    let draft = folder.path().join(MARKS).join("k1.draft");
+    let draft = folder.path().join(PROOFS).join("k1.draft");
     std::fs::write(&draft, "All is well.\n").unwrap();
     assert!(matches!(found(&drop, &report, "k1").await, Finding::Unknown { .. }));
     assert!(matches!(attempt(&drop, &report, "k1"), Attempt::Unknown(_)));
-    std::fs::hard_link(&draft, folder.path().join("report.txt")).unwrap();
-    // A program has renamed the file within the same file system.
-    std::fs::rename(folder.path().join("report.txt"), folder.path().join("taken")).unwrap();
+    assert!(draft.exists(), "the draft of another attempt stays");
+    std::fs::hard_link(&draft, folder.path().join("elsewhere")).unwrap();
+    assert!(matches!(found(&drop, &report, "k1").await, Finding::Unknown { .. }), "a link that the host did not make");
+    std::fs::rename(folder.path().join("elsewhere"), folder.path().join("report.txt")).unwrap();
+    let before = shown(&drop, &report);
     assert!(matches!(found(&drop, &report, "k1").await, Finding::Happened { .. }));
+    assert_eq!(attempt(&drop, &report, "k1"), Attempt::Done(json!("report.txt")), "the file is there");
 
     // If the marks cannot be read, the outcome is unknown. An attempt that cannot begin did not happen.
-    std::fs::remove_dir_all(folder.path().join(MARKS)).unwrap();
-    std::fs::write(folder.path().join(MARKS), "").unwrap();
-    assert!(matches!(found(&drop, &report, "k1").await, Finding::Unknown { .. }));
+    std::fs::remove_dir_all(folder.path().join(PROOFS)).unwrap();
+    std::fs::write(folder.path().join(PROOFS), "").unwrap();
+    assert!(matches!(found_of(&drop, &report, before, "k1").await, Finding::Unknown { .. }));
     assert!(matches!(attempt(&drop, &report, "k3"), Attempt::NotDone(_)));
+}
+
+/// "Did not happen" is said of the folder of proofs that was shown. A folder in its place knows nothing of earlier effects.
+#[tokio::test]
+async fn another_folder_in_its_place_leaves_a_doubt() {
+    let parent = tempfile::tempdir().unwrap();
+    let folder = parent.path().join("reports");
+    let report = action(&text(), "report.txt", "All is well.\n");
+    let swaps: [(&str, fn(&Path)); 3] = [
+        ("rotated", |folder| {
+            std::fs::rename(folder, folder.with_extension("old")).unwrap();
+            std::fs::create_dir(folder).unwrap();
+        }),
+        ("without its proofs", |folder| std::fs::remove_dir_all(folder.join(PROOFS)).unwrap()),
+        ("without its id", |folder| std::fs::remove_file(folder.join(PROOFS).join("id")).unwrap()),
+    ];
+    for (what, swap) in swaps {
+        std::fs::create_dir(&folder).unwrap();
+        let drop = drop_in(&folder, text());
+        let before = shown(&drop, &report);
+        let file = drop.settings.read(&report, &text()).unwrap();
+        assert_eq!(drop.settings.attempt(&file, &before, &EffectKey("k".into())), Attempt::Done(json!("report.txt")));
+        swap(&folder);
+        let gone = found_of(&drop, &report, before.clone(), "k").await;
+        assert!(matches!(gone, Finding::Unknown { .. }), "{what}, before a restart: {gone:?}");
+        let again = drop_in(&folder, text());
+        let found = found_of(&again, &report, before.clone(), "k").await;
+        assert!(
+            matches!(&found, Finding::Unknown { evidence } if evidence.contains("`proofs` was")),
+            "{what}: {found:?}"
+        );
+        let attempt = again.settings.attempt(&file, &before, &EffectKey("k".into()));
+        assert!(matches!(attempt, Attempt::FactsChanged(_)), "{what}: {attempt:?}");
+        std::fs::remove_dir_all(parent.path()).unwrap();
+        std::fs::create_dir(parent.path()).unwrap();
+    }
+}
+
+/// With other settings the same arguments are another file, which nobody was shown.
+#[tokio::test]
+async fn other_settings_put_nothing_there_that_was_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let drop = drop_in(folder.path(), text());
+    let report = action(&text(), "report.txt", "All is well.\n");
+    let before = shown(&drop, &report);
+    for (name_from, content_from) in [("name", "name"), ("content", "content"), ("content", "name")] {
+        let settings =
+            Settings { name_from: name_from.into(), content_from: content_from.into(), ..(*drop.settings).clone() };
+        let Ok(file) = settings.read(&report, &text()) else { continue };
+        let attempt = settings.attempt(&file, &before, &EffectKey("k".into()));
+        assert!(matches!(attempt, Attempt::FactsChanged(_)), "{name_from}, {content_from}: {attempt:?}");
+        let found = settings.find(file, &before, &EffectKey("k".into()));
+        assert!(matches!(found, Finding::Unknown { .. }), "{name_from}, {content_from}: {found:?}");
+    }
+    assert_eq!(names(folder.path()), [PROOFS]);
+}
+
+#[tokio::test]
+async fn proofs_that_others_can_change_prove_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let drop = drop_in(folder.path(), text());
+    let report = action(&text(), "report.txt", "All is well.\n");
+    let before = shown(&drop, &report);
+    for mode in [0o770, 0o702, 0o755] {
+        std::fs::set_permissions(folder.path().join(PROOFS), std::fs::Permissions::from_mode(mode)).unwrap();
+        let found = found_of(&drop, &report, before.clone(), "k").await;
+        assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("mode 0700")), "{found:?}");
+        assert!(matches!(attempt(&drop, &report, "k"), Attempt::NotDone(_)), "{mode:o}");
+        assert!(matches!(drop.preview("a", &report).await, Err(CannotPreview::Unavailable(_))), "{mode:o}");
+    }
+    std::fs::set_permissions(folder.path().join(PROOFS), std::fs::Permissions::from_mode(0o700)).unwrap();
+    assert_eq!(attempt(&drop, &report, "k"), Attempt::Done(json!("report.txt")));
 }
 
 #[tokio::test]
@@ -113,7 +200,8 @@ async fn no_name_leads_out_of_the_folder_and_no_link_is_followed() {
     let (folder, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let drop = drop_in(folder.path(), text());
     let long = "x".repeat(NAME_BYTES_MAX + 1);
-    for name in ["", ".", "..", "a/b", "../a", "/a", ".holdshort", ".hidden", "-x", ":x", "a\nb", "a\0b", "a\\b", &long]
+    for name in
+        ["", ".", "..", "a/b", "../a", "/a", ".holdshort-files", ".hidden", "-x", ":x", "a\nb", "a\0b", "a\\b", &long]
     {
         let previewed = drop.preview("a", &action(&text(), name, "x")).await;
         assert!(matches!(&previewed, Err(CannotPreview::Impossible(_))), "{name:?}: {previewed:?}");
@@ -124,8 +212,8 @@ async fn no_name_leads_out_of_the_folder_and_no_link_is_followed() {
         assert!(matches!(attempt(&drop, &action(&text(), name, "x"), name), Attempt::FactsChanged(_)), "{name}");
     }
     assert_eq!(names(outside.path()), Vec::<String>::new());
-    std::fs::remove_dir_all(folder.path().join(MARKS)).unwrap();
-    std::os::unix::fs::symlink(outside.path(), folder.path().join(MARKS)).unwrap();
+    std::fs::remove_dir_all(folder.path().join(PROOFS)).unwrap();
+    std::os::unix::fs::symlink(outside.path(), folder.path().join(PROOFS)).unwrap();
     assert!(matches!(attempt(&drop, &action(&text(), "a", "x"), "k"), Attempt::NotDone(_)), "the marks are elsewhere");
     assert_eq!(names(outside.path()), Vec::<String>::new());
 }
@@ -148,7 +236,8 @@ async fn a_function_and_its_arguments_must_fit() {
     assert!(drop.settings.read(&action(&text(), "a", &large), &text()).is_err());
     // The folder is not the folder that was shown.
     let file = drop.settings.read(&raw, &plain).unwrap();
-    let elsewhere = json!({ "folder": "/elsewhere", "name": "free" });
+    let mut elsewhere = shown(&drop, &raw);
+    elsewhere["folder"] = json!("/elsewhere");
     let attempted = drop.settings.attempt(&file, &elsewhere, &EffectKey("k".into()));
     assert!(matches!(attempted, Attempt::FactsChanged(_)), "{attempted:?}");
 }

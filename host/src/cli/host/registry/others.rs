@@ -1,6 +1,7 @@
 //! Foreign functions: the configured rules for functions and interfaces, and the programs that serve them.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use holdshort_gate::WitType;
@@ -26,6 +27,11 @@ pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served
                     name_from: rule.name_from.clone(),
                     content_from: rule.content_from.clone(),
                 };
+                if is_within(&rule.folder, &config.state) {
+                    return Err(wrong(&format!(
+                        "the folder `{folder}` is the host's state folder or in it: choose another one"
+                    )));
+                }
                 let drop = FileDrop::open(settings, around.types());
                 Ok(Opened::acts(
                     drop.map_err(|error| wrong(&format!("the folder `{folder}` cannot be used: {error}")))?,
@@ -59,4 +65,9 @@ pub(in crate::cli) fn facts(rule: &CapabilityRule) -> Option<BTreeMap<String, Wi
 
 fn types(rule: &crate::config::Perform) -> BTreeMap<String, WitType> {
     rule.fact_types.iter().map(|(name, ty)| (name.clone(), ty.wit())).collect()
+}
+
+/// Whether a folder is another one or in it. A folder that is not there is in no other.
+fn is_within(folder: &Path, outer: &Path) -> bool {
+    folder.canonicalize().is_ok_and(|folder| outer.canonicalize().is_ok_and(|outer| folder.starts_with(outer)))
 }
