@@ -50,7 +50,7 @@ pub struct Size {
     pub approvals: u32,
     pub entries: u32,
     pub waiting: u32,
-    /// Recorded calls that a trial of policies judges.
+    /// Recorded calls that a backtest judges.
     pub recorded: u32,
     pub flushes: u32,
 }

@@ -247,7 +247,7 @@ fn ctrl_c_beside_a_host_ends_the_watching_alone() {
 #[test]
 fn progress_leaves_nothing_behind() {
     let folder = post_office("");
-    let steps = [("To send it back:", "\u{3}")];
+    let steps = [("To reject it:", "\u{3}")];
     let seen = crate::terminal::on_terminal(
         &folder,
         100,

@@ -93,7 +93,7 @@ question = held("ask Which?", "question")
 asked(decide, question.id, body=m.AnswerRequest(type_=m.AnswerRequestType.RESPOND, digest=question.digest, answer="yes"))
 assert "yes" in over(question.run).result.to_dict()["ok"]
 
-# A standing grant: drafted, made with an approval, used, listed, taken back.
+# A grant: drafted, made with an approval, used, listed, revoked.
 fifth = held("email ann@example.org Same\nemail ann@example.org Same", "grant")
 draft = asked(draft_grant, fifth.id, body=m.Terms(calls=3, lasts_ms=3_600_000))
 body = m.ApproveRequest(type_=m.ApproveRequestType.APPROVE, digest=fifth.digest, grant=draft.grant)

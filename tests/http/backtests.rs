@@ -65,7 +65,7 @@ async fn what_people_rejected_comes_first() {
         (&json!(0), &json!(6))
     );
     assert_eq!(row(&answer, "approved"), [0, 0, 6]);
-    assert!(world.written().await == before, "a trial writes nothing");
+    assert!(world.written().await == before, "a backtest writes nothing");
     world.stop().await;
 }
 

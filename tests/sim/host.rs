@@ -128,7 +128,7 @@ impl Policy for Rules {
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
         let weather = &self.0.weather;
         weather.saw("policy asked");
-        // A replay does not ask the policy: a proposed call that is on disk is never judged again.
+        // A replay does not ask the policy: a proposed call that is on disk is never evaluated again.
         self.0.read();
         // Only the other agent asks the same question twice.
         if question.agent == AGENTS[0] && lock(&self.0.book).actions.contains(&question.action.digest()) {

@@ -2,8 +2,8 @@
 //!
 //! All imports outside WASI, including the host's own interfaces, take one dynamic path
 //! ([`imports`]): the handler hands the call to the run's task, which answers it through [`Guest`].
-//! So one piece of code holds, records, shows and replays all calls, and a foreign interface needs
-//! only configuration.
+//! So one piece of code holds, records, shows and replays all calls, and a third-party interface
+//! needs only configuration.
 //!
 //! Read in this order: [`manifest`] (the imports, without compiling), [`load`] (reasons to refuse),
 //! [`reader`] (both in a child process, which runs [`isolated`] and stores its code in the folder

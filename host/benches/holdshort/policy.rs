@@ -1,4 +1,4 @@
-//! What policy costs: judging a call by a hundred policies, and a trial of changed policies on the recorded calls.
+//! What policy costs: judging a call by a hundred policies, and a backtest of changed policies on the recorded calls.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -184,7 +184,7 @@ const CALLS: u32 = 100;
 /// Runs that write at the same time.
 const WRITERS: u32 = 128;
 
-/// The whole way of a trial: a journal in SQLite is read from beginning to end, and each of its calls is judged by a hundred policies, with running totals.
+/// The whole way of a backtest: a journal in SQLite is read from beginning to end, and each of its calls is judged by a hundred policies, with running totals.
 /// A third of the calls were cleared, a third approved, a third rejected.
 fn backtest(table: &Table) {
     let folder = table.folder.join("backtest");

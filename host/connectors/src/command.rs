@@ -51,8 +51,8 @@ pub struct Acts {
 /// The configured options of a program that acts, and the programs beside it.
 #[derive(Clone, Debug, Default)]
 pub struct Beside {
-    /// Whether the far end recognises the idempotency key, so that a reviewer may send the call
-    /// again.
+    /// Whether the remote system recognises the idempotency key, so that a reviewer may send the
+    /// call again.
     pub idempotent: bool,
     /// The program for previews.
     pub preview: Option<Vec<String>>,

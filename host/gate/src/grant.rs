@@ -71,7 +71,7 @@ pub enum NotGranted {
     #[error("the amount is more than the grant has left in {0}")]
     TooMuch(String),
     #[error(
-        "you cannot make a grant here: this call needs more than your approval, or you may not make grants for calls like it"
+        "you cannot make a grant here: this call needs more than your approval, or you may not make grants for calls like it (list yourself in `[approval] grantors`, or permit the action `grant` in a policy)"
     )]
     NotAlone,
     #[error("this call has a grant already: approve it without another one")]

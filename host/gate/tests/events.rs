@@ -1,5 +1,5 @@
 //! Every kind of event has a golden file: what is on disk today must be readable for ever.
-//! `BLESS=1 cargo test -p holdshort-gate --test events` writes the files of new kinds; a file that exists is never
+//! `HOLDSHORT_BLESS=1 cargo test -p holdshort-gate --test events` writes the files of new kinds; a file that exists is never
 //! rewritten.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -156,7 +156,7 @@ fn every_kind_reads_and_writes_as_its_golden_file() {
         assert_eq!(value["type"], event.name());
         let name = format!("{}.json", event.name());
         let path = folder.join(&name);
-        if std::env::var_os("BLESS").is_some() && !path.exists() {
+        if std::env::var_os("HOLDSHORT_BLESS").is_some() && !path.exists() {
             std::fs::write(&path, serde_json::to_string_pretty(&value).unwrap() + "\n").unwrap();
         }
         let golden: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();

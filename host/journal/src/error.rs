@@ -9,7 +9,7 @@ use holdshort_gate::Refused;
 pub enum OpenError {
     /// Another host has the journal open.
     #[error(
-        "the journal `{}` is in use by another host{}; stop that one first, or give this one a journal of its own",
+        "the journal `{}` is in use by another host{}; stop that one first, or start this one in another folder",
         path.display(),
         holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default()
     )]

@@ -251,7 +251,7 @@ async fn around_midnight(judged_at: u64, later_ms: u64) {
         }
         let [first, second] = [0, 1].map(|at| written[at].starts_with("Ok"));
         assert_eq!((first, second), (!is_over, false), "a verdict of yesterday is written: {written:?}");
-        // A verdict that was not written is judged again by the present totals, and is then written.
+        // A verdict that was not written is evaluated again by the present totals, and is then written.
         for (run, done) in runs.iter().zip([first, second]) {
             let totals = world.totals(of_today(now)).await.unwrap();
             if !done {

@@ -135,7 +135,9 @@ impl Loaded {
                 };
                 let problem = |what| Problem { path: source.path.clone(), line, what };
                 if let Some(other) = seen.insert(name.clone(), line) {
-                    problems.push(problem(format!("two policies are called `{name}`; the other is on line {other}")));
+                    problems.push(problem(format!(
+                        "two policies are called `{name}`; the other is on line {other}; give each its own `@id`"
+                    )));
                     continue;
                 }
                 match loaded.add(policy, &name, people, facts) {

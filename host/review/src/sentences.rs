@@ -88,8 +88,10 @@ fn of_call(event: &Event) -> String {
         Event::CallRevised { revision, proposal, .. } => format!("is revision {revision} now: {}", summary(proposal)),
         Event::CallReheld { reason, revision, .. } => format!("is held again as revision {revision}: {reason}"),
         Event::CallEscalated { level, .. } => format!("is escalated (level {level}): no decision in time"),
-        Event::GrantMade { by, grant, .. } => format!("{by} makes a grant for more like it: {}", granted(grant)),
-        Event::GrantRevoked { by, .. } => format!("{by} revokes the grant that was made with it"),
+        Event::GrantMade { by, grant, .. } => {
+            format!("gets a grant for more like it, made by {by}: {}", granted(grant))
+        }
+        Event::GrantRevoked { by, .. } => format!("has its grant revoked by {by}"),
         Event::CallAnswered { answer, .. } => format!("is answered: {}", quoted(&text_of(answer))),
         Event::CallCancelled { .. } => "is withdrawn: its run was cancelled".into(),
         Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),

@@ -8,6 +8,7 @@ mod connect;
 mod local;
 mod verify;
 
+use std::borrow::Cow;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::time::Duration;
@@ -96,7 +97,7 @@ impl Client {
         let pairs = query.iter().map(|(name, value)| (*name, value.as_str()));
         let request = self.agent.get(self.url(path)).query_pairs(pairs).header("Authorization", self.authorization());
         let mut response = request.call().map_err(|error| self.unreachable(&error))?;
-        self.refused(&mut response)?;
+        self.refused(path, &mut response)?;
         self.json(&mut response)
     }
 
@@ -104,7 +105,7 @@ impl Client {
     pub fn bytes(&self, path: &str) -> Result<Vec<u8>, Failure> {
         let request = self.agent.get(self.url(path)).header("Authorization", self.authorization());
         let mut response = request.call().map_err(|error| self.unreachable(&error))?;
-        self.refused(&mut response)?;
+        self.refused(path, &mut response)?;
         let body = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_vec();
         body.map_err(|error| self.unreachable(&error))
     }
@@ -115,7 +116,7 @@ impl Client {
         let request = self.agent.get(self.url("/events")).header("Authorization", self.authorization());
         let request = request.config().timeout_global(Some(STREAM_TIME_MAX)).build();
         let mut response = request.call().map_err(|error| self.unreachable(&error))?;
-        self.refused(&mut response)?;
+        self.refused("/events", &mut response)?;
         heard(None);
         let body = response.into_body().into_with_config().limit(ANSWER_BYTES_MAX).reader();
         for line in BufReader::new(body).lines().map_while(Result::ok) {
@@ -129,7 +130,7 @@ impl Client {
     pub fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
         let request = self.agent.post(self.url(path)).header("Authorization", self.authorization());
         let mut response = request.send_json(body).map_err(|error| self.unreachable(&error))?;
-        self.refused(&mut response)?;
+        self.refused(path, &mut response)?;
         self.json(&mut response)
     }
 
@@ -156,7 +157,7 @@ impl Client {
                 continue;
             }
             let response = answer.as_mut().map_err(|error| self.unreachable(error))?;
-            self.refused(response)?;
+            self.refused(path, response)?;
             return self.json(response);
         }
     }
@@ -166,7 +167,7 @@ impl Client {
         let request = self.agent.post(self.url("/backtests")).header("Authorization", self.authorization());
         let request = request.config().timeout_global(Some(TRIAL_TIME_MAX)).build();
         let mut response = request.send_json(candidate).map_err(|error| self.unreachable(&error))?;
-        self.refused(&mut response)?;
+        self.refused("/backtests", &mut response)?;
         self.json(&mut response)
     }
 
@@ -209,8 +210,8 @@ impl Client {
             .hint("start it with `holdshort serve`, or name another one with `--url`; a decision that was being sent can safely be sent again")
     }
 
-    /// Converts an error answer to a failure, in the host's words.
-    fn refused(&self, response: &mut Response<Body>) -> Result<(), Failure> {
+    /// Converts an error answer to a request of `path` to a failure, in the host's words.
+    fn refused(&self, path: &str, response: &mut Response<Body>) -> Result<(), Failure> {
         let status = response.status();
         if status.is_success() {
             return Ok(());
@@ -219,7 +220,7 @@ impl Client {
         let said =
             serde_json::from_str::<ProblemDetails>(&text).ok().map(|problem| problem.detail.unwrap_or(problem.title));
         let said = said.filter(|said| !said.is_empty()).unwrap_or_else(|| format!("the host answers {status}"));
-        let (exit, hint) = meaning(status);
+        let (exit, hint) = meaning(status, path);
         let failure = Failure::new(exit, said);
         Err(match hint {
             Some(hint) => failure.hint(hint),
@@ -228,28 +229,42 @@ impl Client {
     }
 }
 
-/// The exit code for an error answer, and the advice.
-fn meaning(status: StatusCode) -> (Exit, Option<&'static str>) {
+/// The exit code for an error answer to a request of `path`, and the advice.
+fn meaning(status: StatusCode, path: &str) -> (Exit, Option<Cow<'static, str>>) {
+    let advice = |text: &'static str| Some(Cow::Borrowed(text));
     match status.as_u16() {
         400 | 415 => (Exit::Usage, None),
         401 => (
             Exit::Refused,
-            Some(
+            advice(
                 "name your token's file with `--token-file`; the local operator's is `.holdshort/token` in the host's folder",
             ),
         ),
         403 => (Exit::Refused, None),
+        404 if path.starts_with("/grants/") => (Exit::Refused, advice("`holdshort grants --all` lists all grants")),
         404 => {
-            (Exit::Refused, Some("`holdshort approvals --state all` lists all approvals, `holdshort runs` all runs"))
+            (Exit::Refused, advice("`holdshort approvals --state all` lists all approvals, `holdshort runs` all runs"))
         }
-        409 => (Exit::Refused, Some("look again with `holdshort approvals show`")),
+        409 => (Exit::Refused, Some(look_again(path).into())),
         410 | 413 | 422 => (Exit::Refused, None),
-        429 => (Exit::Failed, Some("try again in a moment")),
+        429 => (Exit::Failed, advice("try again in a moment")),
         300..=399 => (
             Exit::Failed,
-            Some("name the host itself with `--url`; this program follows no redirects, because it carries your token"),
+            advice(
+                "name the host itself with `--url`; this program follows no redirects, because it carries your token",
+            ),
         ),
-        _ => (Exit::Failed, Some("the host's log has details")),
+        _ => (Exit::Failed, advice("the host's log has details")),
+    }
+}
+
+/// The advice to look again at the subject of a request of `path`.
+fn look_again(path: &str) -> String {
+    match path.split('/').collect::<Vec<_>>().as_slice() {
+        ["", "runs", run, "calls", call, ..] => format!("look again with `holdshort approvals show {run}.{call}`"),
+        ["", "runs", run, ..] => format!("look again with `holdshort runs show {run}`"),
+        ["", "approvals", id, ..] => format!("look again with `holdshort approvals show {id}`"),
+        _ => "look again".into(),
     }
 }
 

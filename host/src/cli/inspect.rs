@@ -63,8 +63,10 @@ fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
         return Err(wrong(format!("`{path}` is a folder")).hint("give the `.wasm` file that the agent's build wrote"));
     }
     let unread = |error: std::io::Error| {
-        let missing = error.kind() == ErrorKind::NotFound;
-        wrong(if missing { format!("there is no file `{path}`") } else { format!("cannot read `{path}`: {error}") })
+        if error.kind() == ErrorKind::NotFound {
+            return wrong(format!("there is no file `{path}`")).hint("give the path of a component");
+        }
+        wrong(format!("cannot read `{path}`: {error}"))
     };
     let refused = |error: LoadError| wrong(format!("`{path}`: {error}"));
     let reader = forgetful_reader(config)?;

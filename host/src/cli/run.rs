@@ -14,7 +14,7 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::session::{self, Session};
 use super::watch::{self, Watch};
-use super::{host, inspect, logging, sign_in};
+use super::{host, inspect, logging, sign_in, socket};
 use crate::config::{self, Config};
 
 /// Starts a run and watches it. Its own host is a complete one with journal and endpoint, so holds
@@ -150,8 +150,10 @@ impl Holds<'_> {
         let question = page.verified.proposal.class == EffectClass::Question;
         let (kind, more) = if question { ("respond", ",\"message\":\"your answer\"") } else { ("approve", "") };
         let digest = page.verified.digest;
+        let socket = socket::beside(self.token_file, self.client.base());
+        let socket = socket.map(|path| format!(" --unix-socket {}", word(&path))).unwrap_or_default();
         let curl = format!(
-            "curl -sS -H \"Authorization: Bearer $(cat {})\" -H 'Content-Type: application/json' {}/v1/approvals/{id}/decisions -d '{{\"type\":\"{kind}\",\"digest\":\"{digest}\"{more}}}'",
+            "curl -sS{socket} -H \"Authorization: Bearer $(cat {})\" -H 'Content-Type: application/json' {}/v1/approvals/{id}/decisions -d '{{\"type\":\"{kind}\",\"digest\":\"{digest}\"{more}}}'",
             word(self.token_file),
             self.client.base()
         );
@@ -172,7 +174,7 @@ impl Holds<'_> {
             &format!("  {curl}"),
         ]);
         if !question {
-            self.output.notes(&["To send it back:", &format!("  {ours} approvals reject {id} -m \"what to change\"")]);
+            self.output.notes(&["To reject it:", &format!("  {ours} approvals reject {id} -m \"what to change\"")]);
         }
         self.output.note("");
         Ok(())

@@ -49,6 +49,14 @@ pub(super) fn connect(state: &Path) -> io::Result<UnixStream> {
     at(state, |path| UnixStream::connect(path))
 }
 
+/// The socket beside a token's file, for the reader who copies a line of `curl`. `None` for a host
+/// under TLS, without such a socket, or if the path is too long for `curl`.
+pub(super) fn beside(token_file: &Path, base: &str) -> Option<PathBuf> {
+    let path = token_file.with_file_name(FILE);
+    let usable = base.starts_with("http://") && path.as_os_str().len() <= PATH_BYTES_MAX && path.exists();
+    usable.then_some(path)
+}
+
 /// Uses the folder through its file descriptor, because the folder's path may be longer than a
 /// socket's path may be.
 fn at<T>(state: &Path, act: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<T> {

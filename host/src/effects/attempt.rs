@@ -111,7 +111,7 @@ impl Effects {
             Ok(Attempt::Unknown(reason)) => unknown(reason),
             Err(_) => unknown(say!("the connector failed in the middle of the attempt")),
         };
-        // The far end is done. A full disk or a slow lookup must not delay other attempts.
+        // The remote system is done. A full disk or a slow lookup must not delay other attempts.
         drop(turn);
         let is_unknown = matches!(outcome, Outcome::Unknown(_));
         self.finish(place, attempt, outcome, None).await;

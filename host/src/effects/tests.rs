@@ -55,7 +55,7 @@ impl Door {
     }
 }
 
-/// A far end that acts and answers lookups only when the barrier is open.
+/// A remote system that acts and answers lookups only when the barrier is open.
 struct FarEnd {
     attempts: Door,
     lookups: Door,
@@ -123,7 +123,7 @@ impl World {
         Self(journal, now)
     }
 
-    /// Starts to perform, `slow` by one far end and `quick` by another.
+    /// Starts to perform, `slow` by one remote system and `quick` by another.
     fn serve(&self, slow: &Arc<FarEnd>, quick: &Arc<FarEnd>) {
         let mut performers = Performers::default();
         performers.insert(Capability::new("a:b/c", "slow").unwrap(), slow.clone());

@@ -35,7 +35,7 @@ pub enum Offer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
 #[derive(Clone)]
 pub struct Offered<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
     pub offer: Offer<R, C>,
-    /// The required type; `None` for foreign interfaces, whose type comes from the agent.
+    /// The required type; `None` for third-party interfaces, whose type comes from the agent.
     pub ty: Option<FunctionType>,
 }
 

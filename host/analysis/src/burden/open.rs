@@ -19,7 +19,7 @@ const BYTES_PER_WORD: u64 = 6;
 const WORK_US_MAX: u64 = 15 * 60 * 1_000_000;
 
 /// The name under which all grants are counted together.
-const GRANTS: &str = "standing grants";
+const GRANTS: &str = "grants";
 
 /// The reading time for a number of bytes, in microseconds.
 pub(super) fn reading_us(bytes: u64) -> u64 {

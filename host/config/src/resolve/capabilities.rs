@@ -24,7 +24,7 @@ pub(crate) enum Class {
     Routine,
 }
 
-/// The connectors for foreign interfaces.
+/// The connectors for third-party interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", expecting = "`command` or `file-drop`")]
 pub(crate) enum CapabilityConnector {
@@ -91,8 +91,8 @@ pub enum CapabilityRule {
 pub struct Perform {
     /// The command that performs the effect.
     pub command: Command,
-    /// Whether the far end recognises the idempotency key, so that a reviewer may send the call
-    /// again.
+    /// Whether the remote system recognises the idempotency key, so that a reviewer may send the
+    /// call again.
     pub idempotent: bool,
     /// The command that shows the expected effect beforehand. It must change nothing.
     pub preview: Option<Vec<String>>,
@@ -145,7 +145,7 @@ fn as_json_text<S: serde::Serializer>(value: &Option<Value>, serializer: S) -> R
 /// The package whose functions the host classifies itself.
 const OWN_PACKAGE: &str = "holdshort:agent/";
 
-/// Resolves all rules. They apply only to foreign interfaces; the host's own functions keep their class.
+/// Resolves all rules. They apply only to third-party interfaces; the host's own functions keep their class.
 pub(super) fn rules(
     authored: Option<authored::Named<Section>>,
     folder: &Folder,

@@ -93,19 +93,19 @@ fn known(names: &[Spanned<Name>], everyone: &[&str]) -> Result<Vec<String>, Wron
     for name in names {
         let text = &name.get_ref().0;
         if !everyone.contains(&text.as_str()) {
-            let near = nearest(text, everyone.iter().copied()).map(|near| format!("did you mean `{near}`? else "));
-            let hint = format!(
-                "{}add a section `[reviewers.{text}]`; known: {}",
-                near.unwrap_or_default(),
-                everyone.join(", ")
-            );
-            return Err(Wrong::at(name, format!("there is no reviewer `{text}`"), hint));
+            return Err(Wrong::at(name, format!("there is no reviewer `{text}`"), to_add(text, everyone)));
         }
         if !found.contains(text) {
             found.push(text.clone());
         }
     }
     Ok(found)
+}
+
+/// The advice for the name of no reviewer.
+fn to_add(name: &str, everyone: &[&str]) -> String {
+    let near = nearest(name, everyone.iter().copied()).map(|near| format!("did you mean `{near}`? else "));
+    format!("{}add a section `[reviewers.{name}]`; known: {}", near.unwrap_or_default(), everyone.join(", "))
 }
 
 /// Resolves the groups. The name of a group must differ from all names of reviewers, because a
@@ -139,8 +139,7 @@ pub(super) fn delegations(
     for (name, authored::Delegation { to, until }) in authored.into_iter().flatten() {
         let from = plain_name(&name)?;
         if !everyone.contains(&from.as_str()) {
-            let hint = format!("known: {}", everyone.join(", "));
-            return Err(Wrong::at(&name, format!("there is no reviewer `{from}`"), hint));
+            return Err(Wrong::at(&name, format!("there is no reviewer `{from}`"), to_add(&from, &everyone)));
         }
         let to_whom = known(std::slice::from_ref(&to), &everyone)?.swap_remove(0);
         if to_whom == from {

@@ -20,7 +20,7 @@ pub(crate) struct Facts {
     pub(crate) old: Option<CommitId>,
     pub(crate) new: CommitId,
     /// The reference by which `new` was found. Policies can clear by it, so a commit found by
-    /// another reference is judged again.
+    /// another reference is evaluated again.
     pub(crate) reference: Option<ReferenceName>,
 }
 

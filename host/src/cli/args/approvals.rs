@@ -41,7 +41,7 @@ pub enum ApprovalsAction {
 /// What to list.
 #[derive(Clone, Debug, Args)]
 pub struct ListApprovals {
-    /// The state; `waiting` means held or in doubt
+    /// The state; `waiting` means held or in doubt. A call whose effect has started is listed under the effect's state, such as `succeeded`, and no longer under `approved`
     #[arg(long, default_value = "waiting", value_parser = states())]
     pub state: CallStateFilter,
     /// Only approvals that wait for you
@@ -53,7 +53,7 @@ pub struct ListApprovals {
     /// Only approvals of this capability, as `package:name/interface@version#function`
     #[arg(long, allow_hyphen_values = true)]
     pub capability: Option<String>,
-    /// The order: `rank` by importance, `waiting` by age, oldest first. By default `rank`, and `waiting` for finished states
+    /// The order: `rank` by stakes, `waiting` by age, oldest first. By default `rank`, and `waiting` for finished states
     #[arg(long, value_parser = ["rank", "waiting"])]
     pub order: Option<String>,
     /// The number of rows at most

@@ -48,7 +48,7 @@ pub struct ListGrants {
     /// The number of rows at most
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: u32,
-    /// Continue after this cursor, printed by the previous list
+    /// Continue before this cursor, printed by the previous list
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub before: Option<String>,
 }

@@ -50,7 +50,8 @@ pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>, reader: &Re
 
 /// Reads the configured policy files.
 pub(in crate::cli) fn sources(config: &Config) -> Result<Vec<Source>, Failure> {
-    config.policies.iter().map(|path| read(path)).collect()
+    let advised = |failure: Failure| failure.hint("correct `files` under `[policy]`");
+    config.policies.iter().map(|path| read(path).map_err(advised)).collect()
 }
 
 /// Reads one policy file.

@@ -1,4 +1,4 @@
-//! A call is judged again for the time that policy saw, not for the time when its verdict was
+//! A call is evaluated again for the time that policy saw, not for the time when its verdict was
 //! recorded.
 
 use super::*;
