@@ -63,6 +63,15 @@ const LIBRARIES: &[(&str, &[&str])] = &[
     ("wit-parser", &["agent"]),
 ];
 
+/// For each module of the package `common`, the folders below the host that use it.
+const COMMON: &[(&str, &[&str])] = &[
+    ("aside", &["connectors", "src/page", "src/runs"]),
+    ("isolate", &["agent", "policy", "src/cli", "src/lib.rs"]),
+    ("money", &["config", "connectors", "policy", "review", "src/cli", "src/page"]),
+    ("once", &["config", "connectors", "policy", "src/api", "src/cli", "src/page"]),
+    ("reference", &["config", "connectors", "src/lib.rs"]),
+];
+
 /// Words that a room must not contain, each with the reason.
 const BANNED: &[(&str, &str, &str)] = &[
     ("host/src/runs", "Perform", "the driver never holds what can act"),
@@ -188,6 +197,31 @@ fn rooms_import_only_what_they_may() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The folder below the host that a file belongs to: a package, or a room of the host package.
+fn folder_of(path: &str) -> String {
+    let below: Vec<_> = path.split('/').skip(1).collect();
+    let parts = if below.first() == Some(&"src") { 2 } else { 1 };
+    below.iter().take(parts).copied().collect::<Vec<_>>().join("/")
+}
+
+#[test]
+fn modules_of_common_are_used_where_they_belong() {
+    let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (path, text) in sources("host") {
+        for after in text.split("holdshort_common::").skip(1) {
+            let list = after.strip_prefix('{').and_then(|rest| rest.split('}').next());
+            for module in list.map_or(vec![after], |list| list.split(", ").collect()) {
+                let end = |c: char| !c.is_ascii_lowercase() && c != '_';
+                used.entry(module.split(end).next().unwrap().to_owned()).or_default().insert(folder_of(&path));
+            }
+        }
+    }
+    let may = COMMON
+        .iter()
+        .map(|(module, folders)| ((*module).to_owned(), folders.iter().map(|folder| (*folder).to_owned()).collect()));
+    assert_eq!(used, may.collect());
 }
 
 /// The table in `host/ARCHITECTURE.md` must have a row for each package and room, whose last column names exactly what
@@ -435,7 +469,9 @@ fn undocumented(path: &str, text: &str) -> Vec<String> {
 /// Whether a line begins a type or a trait that another module can name, or a function that another package can.
 fn is_public(line: &str) -> bool {
     let words = || line.split([' ', '(', '<', '{']).take_while(|word| *word != "=");
-    let is_type = ["struct", "enum", "trait", "type", "union"].iter().any(|kind| words().any(|word| word == *kind));
+    let is_type = ["struct", "enum", "trait", "type", "union", "const", "static"]
+        .iter()
+        .any(|kind| words().any(|word| word == *kind));
     let is_macro = line.contains('$');
     let is_function = line.starts_with("pub ") && words().any(|word| word == "fn");
     line.starts_with("pub") && !is_macro && (is_function || is_type)

@@ -327,7 +327,9 @@ async fn calls_that_nobody_made_are_judged_on_a_page() {
     assert_eq!(reply.status, 422);
     assert!(reply.text().contains("your policies:1: ") && reply.text().contains("permit nonsense</textarea>"));
     let unknown = cases.replace("#send", "#nothing");
-    for (bad, said) in [("[[case]]", "your cases: "), (unknown.as_str(), "unknown call `")] {
+    for (bad, said) in
+        [("[[case]]", "your cases: "), (unknown.as_str(), "unknown call `acme:mail/send@1.0.0#nothing`; known: ")]
+    {
         let reply = send(&seal, bad, "", "add").await;
         assert_eq!(reply.status, 400);
         assert!(reply.text().contains(said), "{}", reply.text());

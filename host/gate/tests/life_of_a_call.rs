@@ -603,4 +603,6 @@ fn the_open_states_of_a_run_are_those_that_are_not_over() {
     for state in RunState::ALL {
         assert_eq!(RunState::OPEN.contains(&state), !state.is_over(), "{state}");
     }
+    let over: Vec<_> = RunState::ALL.into_iter().filter(|state| state.is_over()).map(RunState::as_str).collect();
+    assert_eq!(over, ["finished", "failed", "trapped", "cancelled", "diverged"]);
 }

@@ -144,7 +144,7 @@ async fn a_commit_that_unfolds_without_end_is_answered_and_not_written() {
         ("a million names", scratch.unfolding(&small, 32, 4), "more than 1000000 files and folders"),
         ("33 million names", scratch.unfolding(&small, 32, 5), "more than 1000000 files and folders"),
         ("names without end", scratch.unfolding(&small, 32, 30), "more than 1000000 files and folders"),
-        ("folders in folders", scratch.deep(2_100), "the depth of folders"),
+        ("folders in folders", scratch.deep(2_100), "the depth of folders that git supports"),
     ];
     evidence::figure("T41", "commits without end that are to be checked out", bombs.len() as u64);
     for (what, bomb, needle) in bombs {

@@ -2,7 +2,10 @@ use std::path::Path;
 
 use holdshort_gate::{RunId, Time};
 
+use super::proofs::PROOFS;
 use super::*;
+
+type Swap = fn(&Path);
 
 struct Typed(Arc<FunctionType>);
 
@@ -128,7 +131,7 @@ async fn another_folder_in_its_place_leaves_a_doubt() {
     let parent = tempfile::tempdir().unwrap();
     let folder = parent.path().join("reports");
     let report = action(&text(), "report.txt", "All is well.\n");
-    let swaps: [(&str, fn(&Path)); 3] = [
+    let swaps: [(&str, Swap); 3] = [
         ("rotated", |folder| {
             std::fs::rename(folder, folder.with_extension("old")).unwrap();
             std::fs::create_dir(folder).unwrap();

@@ -38,6 +38,7 @@ impl From<rusqlite::Error> for Stopped {
 const LEDGER: &str = "ledger";
 const BALANCE: &str = "source-balance";
 const PAYEE: &str = "payee";
+/// The payments that the payee has had: their number and the latest.
 pub(super) const PAYMENTS: &str = "payments-to-payee";
 
 /// How far each fact may differ from its shown value.

@@ -92,12 +92,12 @@ async fn a_relay_that_never_took_the_message_leaves_no_doubt() {
             "not sent, because the relay refused these recipients: bob@example.com: \"permanent error (550): unknown\"",
             FOR_GOOD,
         ),
-        (with!("RCPT TO:<bob" => "450 greylisted"), "because the relay refused these recipients", AGAIN),
-        (with!("RCPT TO:<bob" => "451 greylisted"), "because the relay refused these recipients", AGAIN),
+        (with!("RCPT TO:<bob" => "450 greylisted"), "not sent, because the relay refused these recipients", AGAIN),
+        (with!("RCPT TO:<bob" => "451 greylisted"), "not sent, because the relay refused these recipients", AGAIN),
         // The relay defers one recipient and refuses the other for good. The message goes to all recipients or to none.
         (
             with!("RCPT TO:<ann" => "451 later", "RCPT TO:<bob" => "550 unknown"),
-            "because the relay refused these recipients",
+            "not sent, because the relay refused these recipients",
             FOR_GOOD,
         ),
         (with!("RCPT TO:<bob" => ""), "bob@example.com", AGAIN),

@@ -333,7 +333,10 @@ fn a_failed_commit_is_looked_into() {
         assert_eq!(matches!(&attempt, Attempt::Unknown(why) if why.contains("no space")), !certain, "{attempt:?}");
     }
     let found = inner.find(&inquiry(&action, &shown, "k"));
-    assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("but a power cut may ")), "{found:?}");
+    assert!(
+        matches!(&found, Finding::Unknown { evidence } if evidence.contains("but a power cut may undo this: ")),
+        "{found:?}"
+    );
     std::fs::remove_file(&shop.path).unwrap();
     assert!(matches!(after("k", rusqlite::ffi::SQLITE_FULL), Attempt::Unknown(_)));
 }
