@@ -72,6 +72,23 @@ fn program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
+/// A running chromedriver and its port. It ends at once if another program takes the free port that it has found, so it
+/// is started again.
+fn chromedriver_on_a_port(chromedriver: &Path) -> (Child, String) {
+    for _ in 0..5 {
+        let mut driver =
+            Command::new(chromedriver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let port =
+            lines.find_map(|line| Some(line.split_once("successfully on port ")?.1.trim_end_matches('.').to_owned()));
+        match port {
+            Some(port) => return (driver, port),
+            None => drop(driver.wait()),
+        }
+    }
+    panic!("chromedriver ended five times before it said its port")
+}
+
 impl Person {
     /// Opens a browser. Without Chromium or chromedriver it returns `None` and notes that the test was skipped.
     pub fn at(host: &Host) -> Option<Self> {
@@ -89,12 +106,8 @@ impl Person {
             return None;
         };
         let profile = tempfile::tempdir().unwrap();
-        let mut driver =
-            Command::new(chromedriver).arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
-        let mut said = BufReader::new(driver.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let port =
-            said.find_map(|line| Some(line.split_once("successfully on port ")?.1.trim_end_matches('.').to_owned()));
-        let at = format!("http://127.0.0.1:{}", port.expect("chromedriver says its port"));
+        let (mut driver, port) = chromedriver_on_a_port(&chromedriver);
+        let at = format!("http://127.0.0.1:{port}");
         let mut arguments: Vec<String> = FLAGS.map(str::to_owned).into();
         arguments.push(format!("--user-data-dir={}", profile.path().display()));
         let script = if how.without_script { 2 } else { 1 };
