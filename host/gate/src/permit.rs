@@ -20,6 +20,7 @@ pub struct Permit {
     pub(crate) action: Action,
     pub(crate) connector: String,
     pub(crate) preconditions: Value,
+    pub(crate) material: bool,
     pub(crate) beside: Vec<Mark>,
     pub(crate) key: EffectKey,
     pub(crate) perform_by: Time,
@@ -64,6 +65,11 @@ impl Permit {
     /// The facts that must still hold, as the connector's preview stated them.
     pub fn preconditions(&self) -> &Value {
         &self.preconditions
+    }
+
+    /// Whether facts of the call are material: the dispatcher compares those again before the connector acts.
+    pub fn has_material_facts(&self) -> bool {
+        self.material
     }
 
     /// The marks of the calls that were shown as waiting beside this call. A connector recognises their effects by the

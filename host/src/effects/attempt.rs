@@ -88,7 +88,10 @@ impl Effects {
                 return self.finish(place, attempt, outcome, None).await;
             }
         };
-        if let Some(outcome) = self.moved(place).await {
+        // Where neither can have changed, the journal is not read between a start and its effect.
+        if (authorized.has_material_facts() || self.0.refresh.goes_by_time())
+            && let Some(outcome) = self.moved(place).await
+        {
             return self.finish(place, attempt, outcome, None).await;
         }
         if self.0.journal.now() > perform_by {

@@ -69,6 +69,9 @@ pub trait Refresh: Send + Sync {
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Option<(Sentence, Proposal)>, Sentence>>;
 
+    /// Whether policy depends on the time, so that it may forbid a call that it permitted before.
+    fn goes_by_time(&self) -> bool;
+
     /// Why policy forbids a call at this time that it permitted before; `None` if it does not. If
     /// no policy depends on the time, it is always `None`.
     fn overtaken(&self, run: &Run, place: &Place, call: &Call) -> Option<Sentence>;

@@ -107,8 +107,12 @@ impl Refresh for Unchanged {
         Box::pin(async { Ok(None) })
     }
 
+    fn goes_by_time(&self) -> bool {
+        false
+    }
+
     fn overtaken(&self, _: &Run, _: &Place, _: &Call) -> Option<Sentence> {
-        None
+        panic!("nothing is read between a start and its effect where nothing can have changed")
     }
 }
 

@@ -38,6 +38,10 @@ impl Refresh for Refresher {
         self.policy.overtaken(&judged, self.journal.now())
     }
 
+    fn goes_by_time(&self) -> bool {
+        self.policy.goes_by_time()
+    }
+
     fn connector(&self, capability: &Capability) -> Option<String> {
         Some(self.catalogue.preview(capability)?.effect().connector.into())
     }

@@ -74,6 +74,7 @@ impl Command for Start {
             action: proposal.action.clone(),
             connector: proposal.connector.clone(),
             preconditions: proposal.preconditions.clone(),
+            material: !proposal.policy.material.is_empty(),
             beside: subject.marks(proposal),
             key: subject.key.clone(),
             perform_by: now.plus_ms(self.perform_within_ms),

@@ -11,6 +11,7 @@ fn make(action: Action, clearance: Digest) -> Permit {
         action,
         connector: "maildir".into(),
         preconditions: serde_json::Value::Null,
+        material: false,
         beside: Vec::new(),
         key: EffectKey("key".into()),
         perform_by: Time(0),
