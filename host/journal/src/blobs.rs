@@ -5,18 +5,19 @@
 //! back. A run therefore diverges only if somebody changed the journal by hand, or if this host runs agents differently
 //! from the host that began the run.
 
-use holdshort_gate::Digest;
+use holdshort_gate::{CallNumber, Command, Digest, RunId};
 
 use crate::error::{ReadError, SubmitError};
+use crate::fence::Fence;
 use crate::flushed::Flushed;
 use crate::journal::Journal;
-use crate::submit::{Submitted, Task};
+use crate::submit::{Submitted, Task, Typed};
 
 /// Bytes with their digest. The caller chooses the thread on which the digest is computed.
 #[derive(Clone, Debug)]
 pub struct Blob {
-    digest: Digest,
-    bytes: Vec<u8>,
+    pub(crate) digest: Digest,
+    pub(crate) bytes: Vec<u8>,
 }
 
 impl Blob {
@@ -24,9 +25,30 @@ impl Blob {
     pub fn of(bytes: Vec<u8>) -> Self {
         Self { digest: Digest::of(&bytes), bytes }
     }
+
+    /// The name that the bytes are kept by.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
 }
 
 impl Journal {
+    /// Submits a command as [`submit`](Self::submit) does. `evidence` is written in the same transaction, so that the
+    /// command's events never name bytes that are not stored. A command without events writes no evidence.
+    pub fn submit_with<C: Command>(
+        &self,
+        run: &RunId,
+        call: Option<CallNumber>,
+        fence: Fence,
+        command: C,
+        evidence: Vec<Blob>,
+    ) -> Submitted<C::Out> {
+        let (reply, submitted) = Submitted::new();
+        let work = Box::new(Typed::new(command, reply));
+        self.send(Task::Command { run: run.clone(), call, fence, work, evidence });
+        submitted
+    }
+
     /// Stores bytes under their digest. They are on disk when the method returns; storing them again changes nothing.
     pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<Flushed<Digest>, SubmitError> {
         // A component may have up to 128 MiB, and tasks that serve people must not wait for its digest.

@@ -24,7 +24,7 @@ use crate::secret::Identity;
 use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
 use crate::store::{Head, Reader, Readers, Store};
-use crate::submit::{Submitted, Task, Typed, Waiting};
+use crate::submit::{Submitted, Task, Waiting};
 use crate::told::Note;
 use crate::watch::{Clock, Watch};
 use crate::writer::Writer;
@@ -165,9 +165,7 @@ impl Journal {
         fence: Fence,
         command: C,
     ) -> Submitted<C::Out> {
-        let (reply, submitted) = Submitted::new();
-        self.send(Task::Command { run: run.clone(), call, fence, work: Box::new(Typed::new(command, reply)) });
-        submitted
+        self.submit_with(run, call, fence, command, Vec::new())
     }
 
     /// The right to drive `run`. The right of an earlier lease of the run ends.

@@ -10,6 +10,7 @@ use holdshort_gate::command::{RestsOn, Subject};
 use holdshort_gate::{CallNumber, Command, Digest, Event, Refused, RunId, Time};
 use tokio::sync::oneshot;
 
+use crate::blobs::Blob;
 use crate::error::SubmitError;
 use crate::fence::Fence;
 use crate::flushed::Flushed;
@@ -41,8 +42,8 @@ impl<T> Future for Submitted<T> {
 
 /// What the writer is asked to do.
 pub(crate) enum Task {
-    /// Judge a command and write its events.
-    Command { run: RunId, call: Option<CallNumber>, fence: Fence, work: Box<dyn Work> },
+    /// Judge a command, and write its events together with the evidence that they name.
+    Command { run: RunId, call: Option<CallNumber>, fence: Fence, work: Box<dyn Work>, evidence: Vec<Blob> },
     /// Store bytes under their digest.
     Blob { digest: Digest, bytes: Vec<u8>, reply: oneshot::Sender<Result<Flushed<Digest>, SubmitError>> },
     /// Store a notification cursor or a reminder.

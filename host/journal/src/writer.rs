@@ -97,8 +97,13 @@ impl Writer {
         let more = tasks.try_iter().take(BATCH_TASKS_MAX);
         for task in std::iter::once(first).chain(more) {
             match task {
-                Task::Command { run, call, fence, work } => {
+                Task::Command { run, call, fence, work, evidence } => {
+                    let staged = hints.len();
                     self.judge(&run, call, fence, work, &mut answers, &mut hints);
+                    if hints.len() > staged {
+                        blob_bytes += evidence.iter().map(|blob| blob.bytes.len()).sum::<usize>();
+                        self.staged.batch().blobs.extend(evidence.into_iter().map(|blob| (blob.digest, blob.bytes)));
+                    }
                 }
                 Task::Blob { digest, bytes, reply } => {
                     blob_bytes += bytes.len();
@@ -299,7 +304,7 @@ mod tests {
         for run in runs {
             let work = Box::new(Typed::new(command(), Submitted::new().0));
             let run = RunId(format!("{kind}-{run}"));
-            tasks.send(Task::Command { run, call: None, fence: Fence::None, work }).unwrap();
+            tasks.send(Task::Command { run, call: None, fence: Fence::None, work, evidence: Vec::new() }).unwrap();
         }
         let first = queue.recv().unwrap();
         writer.batch(first, &queue);

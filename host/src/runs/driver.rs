@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use holdshort_gate::command::{End, EndRun, Propose, Proposed, RecordRoutine};
 use holdshort_gate::{Action, CallNumber, Phase, RefusalReason, Refused, Run, RunId};
-use holdshort_journal::{Lease, LogLine, SubmitError, Submitted};
+use holdshort_journal::{Blob, Lease, LogLine, SubmitError, Submitted};
 
 use super::Inner;
 use super::agents::{AgentError, Loaded};
@@ -216,14 +216,14 @@ impl<'a> Drive<'a> {
         self.flush(0).await?;
         let mut tries = 0;
         let written = loop {
-            let mut proposed = self.proposed(call, &action, full.as_ref()).await?;
+            let (mut proposed, blobs) = self.proposed(call, &action, full.as_ref()).await?;
             if tries >= TOTALS_TRIES {
                 // The totals keep changing, so a reviewer decides.
                 proposed = proposed.at_last();
             }
             let evidence = evidence_bytes(&proposed);
             let command = Propose { call, proposed };
-            match self.host.journal.submit(self.id, None, (&self.lease).into(), command).await {
+            match self.host.journal.submit_with(self.id, None, (&self.lease).into(), command, blobs).await {
                 Err(SubmitError::Refused(Refused::TotalsChanged)) => tries += 1,
                 written => break written.map(|phase| (phase, evidence)),
             }
@@ -244,13 +244,13 @@ impl<'a> Drive<'a> {
         self.wait_for_answer(call).await
     }
 
-    /// Gets policy's verdict on a call.
+    /// Gets policy's verdict on a call, and the evidence to write with it.
     async fn proposed(
         &mut self,
         call: CallNumber,
         action: &Action,
         full: Option<&RefusalReason>,
-    ) -> Result<Proposed, Failure> {
+    ) -> Result<(Proposed, Vec<Blob>), Failure> {
         let Bound { ty, offer: BoundOffer::Consequential(preview, _) } = self.bound(action)? else {
             return Err(Failure::Reclassified(action.capability().clone()));
         };

@@ -40,11 +40,17 @@ pub(super) async fn weigh(exhibits: Vec<Exhibit>) -> Result<Vec<Weighed>, Cannot
     aside::for_agents(all).await?
 }
 
+/// The references to exhibits that a proposal holds, and the bytes that the references name.
+pub(super) fn named(evidence: Vec<Weighed>) -> (Vec<ExhibitRef>, Vec<Blob>) {
+    let named = evidence.into_iter().map(|Weighed { title, media, bytes, whose, blob }| {
+        (ExhibitRef { title, media, digest: blob.digest(), bytes, whose }, blob)
+    });
+    named.unzip()
+}
+
 /// Writes exhibits to disk by digest, before a proposal refers to them.
 pub(super) async fn freeze(journal: &Journal, evidence: Vec<Weighed>) -> Result<Vec<ExhibitRef>, SubmitError> {
-    let frozen = evidence.into_iter().map(async |Weighed { title, media, bytes, whose, blob }| {
-        let digest = *journal.keep(blob).await?;
-        Ok(ExhibitRef { title, media, digest, bytes, whose })
-    });
-    try_join_all(frozen).await
+    let (references, blobs) = named(evidence);
+    try_join_all(blobs.into_iter().map(|blob| journal.keep(blob))).await?;
+    Ok(references)
 }

@@ -7,14 +7,14 @@ use holdshort_gate::call::Inconsistent;
 use holdshort_gate::command::{Proposed, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Call, CallNumber, Counted, Counter, EffectClass, FunctionType, LIMIT, Mismatch, Proposal, RefusalReason,
-    Requirement, Reviewers, RunId, Seq,
+    Action, Call, CallNumber, Counted, Counter, EffectClass, ExhibitRef, FunctionType, LIMIT, Mismatch, Proposal,
+    RefusalReason, Requirement, Reviewers, RunId, Seq,
 };
-use holdshort_journal::{Events, GrantFilter, GrantRow, Journal, ReadError, SubmitError};
+use holdshort_journal::{Blob, Events, GrantFilter, GrantRow, Journal, ReadError};
 use holdshort_words::{Sentence, configured, say};
 use serde_json::Value;
 
-use super::exhibits::{Weighed, freeze, weigh};
+use super::exhibits::{freeze, named, weigh};
 use crate::agent::is_ours;
 use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, Preview, Previewed, look};
@@ -58,9 +58,6 @@ pub enum CannotPropose {
     /// The connector cannot look now.
     #[error("the preview is not possible just now: {0}")]
     Connector(Sentence),
-    /// The evidence could not be written.
-    #[error(transparent)]
-    Journal(#[from] SubmitError),
     /// The run's history could not be read.
     #[error(transparent)]
     History(#[from] NoHistory),
@@ -107,8 +104,9 @@ impl From<CannotPreview> for ReviseError {
 }
 
 impl Proposer {
-    /// Judges a new call. `full` is the reason why it cannot be held, if there is one. The display limit comes first,
-    /// because an oversized call needs no preview; policy comes last, because it uses the facts.
+    /// Judges a new call, and returns the evidence to write with it. `full` is the reason why it cannot be held, if there
+    /// is one. The display limit comes first, because an oversized call needs no preview; policy comes last, because it
+    /// uses the facts.
     pub(super) async fn propose(
         &self,
         asker: Asker<'_>,
@@ -116,8 +114,8 @@ impl Proposer {
         ty: &FunctionType,
         action: Action,
         full: Option<&RefusalReason>,
-    ) -> Result<Proposed, CannotPropose> {
-        let refuse = |action, reason, record| Ok(Proposed::Refuse(Box::new(action), reason, record));
+    ) -> Result<(Proposed, Vec<Blob>), CannotPropose> {
+        let refuse = |action, reason, record| Ok((Proposed::Refuse(Box::new(action), reason, record), Vec::new()));
         if let Err(reason) = self.budget.admits(&action) {
             return refuse(action, forbidden(reason), None);
         }
@@ -147,8 +145,9 @@ impl Proposer {
             (Verdict::Hold, None) => true,
             (Verdict::Clear, _) => false,
         };
-        let proposal = Box::new(self.proposal(preview, action, (previewed, evidence), judgement).await?);
-        Ok(if holds { Proposed::Hold(proposal) } else { Proposed::Clear(proposal) })
+        let (exhibits, blobs) = named(evidence);
+        let proposal = Box::new(proposal(preview, action, (previewed, exhibits), judgement));
+        Ok((if holds { Proposed::Hold(proposal) } else { Proposed::Clear(proposal) }, blobs))
     }
 
     /// The proposal that an edit makes of a held call, with the steps of a new call. A verdict that clears counts like
@@ -181,8 +180,9 @@ impl Proposer {
         // Reviewers decide on it, so it depends on no total that would have to stay unchanged.
         judgement.record.totals.clear();
         somebody_is_left(asker, call, editor, &judgement.requirement)?;
-        let proposal = self.proposal(preview, action, (previewed, evidence), judgement).await;
-        Ok(Revision { proposal: proposal.map_err(|error| ReviseError::Unavailable(error.to_string()))? })
+        let exhibits = freeze(&self.journal, evidence).await;
+        let exhibits = exhibits.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
+        Ok(Revision { proposal: proposal(preview, action, (previewed, exhibits), judgement) })
     }
 
     /// Asks policy: once for a new call, once for an edit.
@@ -233,28 +233,26 @@ impl Proposer {
         }
         Ok(())
     }
+}
 
-    /// Writes the evidence to disk before a proposal refers to it.
-    async fn proposal(
-        &self,
-        preview: &dyn Preview,
-        action: Action,
-        (previewed, evidence): (Previewed, Vec<Weighed>),
-        judgement: Judgement,
-    ) -> Result<Proposal, SubmitError> {
-        Ok(Proposal {
-            action,
-            summary: previewed.summary.into_string(),
-            exhibits: freeze(&self.journal, evidence).await?,
-            preconditions: previewed.preconditions,
-            facts: previewed.facts,
-            consequence: Some(previewed.consequence),
-            connector: preview.effect().connector.into(),
-            class: preview.effect().class,
-            requirement: judgement.requirement,
-            policy: judgement.record,
-            beside: Vec::new(),
-        })
+fn proposal(
+    preview: &dyn Preview,
+    action: Action,
+    (previewed, exhibits): (Previewed, Vec<ExhibitRef>),
+    judgement: Judgement,
+) -> Proposal {
+    Proposal {
+        action,
+        summary: previewed.summary.into_string(),
+        exhibits,
+        preconditions: previewed.preconditions,
+        facts: previewed.facts,
+        consequence: Some(previewed.consequence),
+        connector: preview.effect().connector.into(),
+        class: preview.effect().class,
+        requirement: judgement.requirement,
+        policy: judgement.record,
+        beside: Vec::new(),
     }
 }
 
