@@ -25,7 +25,6 @@ use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
 use crate::store::{Head, Reader, Readers, Store};
 use crate::submit::{Submitted, Task, Waiting};
-use crate::told::Note;
 use crate::watch::{Clock, Watch};
 use crate::writer::Writer;
 
@@ -297,31 +296,6 @@ impl Journal {
             Ok(Some((state.run, call.flatten())))
         })
         .await
-    }
-
-    /// Stores a note about notifications. The note is on disk when the answer comes.
-    pub fn note(&self, note: Note) -> Submitted<()> {
-        let (reply, submitted) = Submitted::new();
-        self.send(Task::Note(note, reply));
-        submitted
-    }
-
-    /// The position up to which a target was notified; `None` for a new target.
-    pub async fn told(&self, target: &str) -> Result<Option<Position>, ReadError> {
-        let target = target.to_owned();
-        self.read(move |reader| reader.told(&target)).await
-    }
-
-    /// Held calls whose deadline is after the first of two times and not after the second, and of whose present
-    /// revision the target was not reminded; the earliest deadline first.
-    pub async fn to_remind(
-        &self,
-        target: &str,
-        between: (Time, Time),
-        limit: usize,
-    ) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
-        let target = target.to_owned();
-        self.read(move |reader| reader.to_remind(&target, between, limit)).await
     }
 
     /// Queues a line of a run's log. Log lines are hints for people: if too many bytes wait for the disk, the line is

@@ -5,9 +5,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdshort_gate::{Call, CallNumber, Phase, RunId};
+use holdshort_gate::{Call, CallNumber, Phase, RunId, Time};
 
+use crate::error::ReadError;
+use crate::journal::Journal;
 use crate::rows::Position;
+use crate::submit::{Submitted, Task};
 
 /// A fact about notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,33 @@ pub enum Note {
         /// The revision of which the target was reminded.
         revision: u32,
     },
+}
+
+impl Journal {
+    /// Stores a note about notifications. The note is on disk when the answer comes.
+    pub fn note(&self, note: Note) -> Submitted<()> {
+        let (reply, submitted) = Submitted::new();
+        self.send(Task::Note(note, reply));
+        submitted
+    }
+
+    /// The position up to which a target was notified; `None` for a new target.
+    pub async fn told(&self, target: &str) -> Result<Option<Position>, ReadError> {
+        let target = target.to_owned();
+        self.read(move |reader| reader.told(&target)).await
+    }
+
+    /// Held calls whose deadline is after the first of two times and not after the second, and of whose present
+    /// revision the target was not reminded; the earliest deadline first.
+    pub async fn to_remind(
+        &self,
+        target: &str,
+        between: (Time, Time),
+        limit: usize,
+    ) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
+        let target = target.to_owned();
+        self.read(move |reader| reader.to_remind(&target, between, limit)).await
+    }
 }
 
 /// Whether a reminder of `revision` still fits the call: the call is held and has this revision.
