@@ -1,5 +1,6 @@
 //! The writer's broadcasts: hints about its commits, and whether it can commit.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use holdshort_gate::Time;
@@ -14,11 +15,12 @@ const HINTS_KEPT: usize = 8_192;
 pub(crate) struct Hub {
     hints: broadcast::Sender<Hint>,
     health: Mutex<Health>,
+    commits: AtomicU64,
 }
 
 impl Hub {
     pub(crate) fn new() -> Self {
-        Self { hints: broadcast::Sender::new(HINTS_KEPT), health: Mutex::new(Health::Ok) }
+        Self { hints: broadcast::Sender::new(HINTS_KEPT), health: Mutex::new(Health::Ok), commits: AtomicU64::new(0) }
     }
 
     pub(crate) fn hints(&self) -> broadcast::Receiver<Hint> {
@@ -36,6 +38,16 @@ impl Hub {
 
     pub(crate) fn is_failing(&self) -> bool {
         matches!(*self.lock(), Health::Failing { .. })
+    }
+
+    pub(crate) fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// A batch is on disk.
+    pub(crate) fn committed(&self) {
+        self.commits.fetch_add(1, Ordering::Relaxed);
+        self.works();
     }
 
     pub(crate) fn works(&self) {

@@ -317,6 +317,11 @@ impl Journal {
         self.0.hub.hints()
     }
 
+    /// How many transactions were committed since the journal was opened. Each has one flush.
+    pub fn commits(&self) -> u64 {
+        self.0.hub.commits()
+    }
+
     /// Whether the journal can be written.
     pub fn health(&self) -> Health {
         self.0.hub.health()

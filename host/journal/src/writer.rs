@@ -186,7 +186,7 @@ impl Writer {
         match self.store.write(self.staged.batch()) {
             Ok(()) => {
                 self.may_die("after");
-                self.hub.works();
+                self.hub.committed();
                 self.staged.committed(&self.leases.released());
                 answers.into_iter().for_each(|answer| answer.give(Ok(())));
                 hints.into_iter().for_each(|hint| self.hub.hint(hint));

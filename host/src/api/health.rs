@@ -54,12 +54,9 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
     api.0.metrics.write(api.0.secrets.failures(), &mut text);
     let streams = api.limits().streams_max.saturating_sub(api.0.streams.available_permits());
     let Figures { live_runs, instances_started, events_replayed, events_recalled } = api.driver().figures();
+    let up = usize::from(matches!(api.journal().health(), Health::Ok));
     let gauges = [
-        (
-            "holdshort_journal_up",
-            "Whether the journal can be written.",
-            usize::from(matches!(api.journal().health(), Health::Ok)),
-        ),
+        ("holdshort_journal_up", "Whether the journal can be written.", up),
         ("holdshort_http_connections", "Open connections.", api.0.connections.load(Ordering::Relaxed)),
         ("holdshort_http_event_streams", "Open event streams.", streams),
         ("holdshort_live_runs", "Runs that are in memory; one that is parked is not.", live_runs),
@@ -69,6 +66,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         let _ = writeln!(text, "{name} {value}");
     }
     let counters = [
+        ("holdshort_journal_commits_total", "Commits of the journal, each with one flush.", api.journal().commits()),
         ("holdshort_instances_started_total", "Runs brought into memory, to begin or to go on.", instances_started),
         ("holdshort_events_replayed_total", "Events read to bring runs back to where they were.", events_replayed),
         ("holdshort_events_recalled_total", "Events read to tell what a run did before a call.", events_recalled),
