@@ -1,7 +1,6 @@
 //! Cases of `policy test` can be written for functions of any type, although TOML has no null (T40 in the table of
 //! `tests/README.md`).
 
-use holdshort::policy::cases::verdict;
 use holdshort::policy::schema::Types;
 use holdshort::policy::{Base, CedarPolicy};
 use holdshort_gate::{FunctionType, Requirement, Reviewers, WitType};
@@ -77,7 +76,7 @@ fn what_may_be_nothing_can_be_left_out_of_a_case() {
         );
         let judgement = cases(&case)[0].judge(&policy, &types);
         let judgement = judgement.unwrap_or_else(|why| panic!("{arguments}: {why}"));
-        assert_eq!(verdict(&judgement), "clear", "{arguments} {condition}: {judgement:?}");
+        assert_eq!(judgement.verdict.word().as_str(), "clear", "{arguments} {condition}: {judgement:?}");
     }
     evidence::figure("T40", "ways to leave out of a case what may be nothing", table.len() as u64);
 }

@@ -2,7 +2,6 @@
 
 use std::process::Command;
 
-use holdshort::policy::cases::verdict;
 use holdshort::policy::load::Source;
 use holdshort::policy::{Base, CallQuestion, CedarPolicy, JudgedCall, Policy, Verdict, Zone};
 use holdshort_gate::clearance::JudgedAt;
@@ -79,7 +78,7 @@ fn at(policy: &CedarPolicy, now: &str) -> &'static str {
     let case = TRANSFER.replace("expect", &format!("now = \"{now}\"\nexpect"));
     let judgement = cases(&case)[0].judge(policy, &types()).unwrap();
     assert!(judgement.record.errors.is_empty(), "{judgement:?}");
-    verdict(&judgement)
+    judgement.verdict.word().as_str()
 }
 
 fn call(effect: &str, when: &str) -> String {

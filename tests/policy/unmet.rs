@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use holdshort::policy::cases::verdict;
 use holdshort::policy::isolated::Reader;
 use holdshort::policy::{Base, CedarPolicy, People, Setting};
 use holdshort_gate::{Demand, Requirement, Reviewers};
@@ -263,6 +262,10 @@ fn a_confidence_outside_of_its_range_clears_nothing() {
         let case = &cases(&TRANSFER.replace("rationale = { summary = \"\", exhibits", &rationale))[0];
         let judgement = case.judge(&policy, &types()).unwrap();
         let outside = !(0.0..=1.0).contains(&claimed.parse::<f64>().unwrap());
-        assert_eq!((verdict(&judgement), !judgement.record.errors.is_empty()), (expected, outside), "{claimed}");
+        assert_eq!(
+            (judgement.verdict.word().as_str(), !judgement.record.errors.is_empty()),
+            (expected, outside),
+            "{claimed}"
+        );
     }
 }

@@ -65,6 +65,18 @@ pub struct ExhibitRef {
     pub whose: Option<String>,
 }
 
+crate::named! {
+    /// Policy's answer on a consequential call, in one word.
+    pub enum PolicyVerdict {
+        /// No reviewer is needed.
+        Clear = "clear",
+        /// Reviewers must decide.
+        Hold = "hold",
+        /// The call is forbidden.
+        Refuse = "refuse",
+    }
+}
+
 /// The time of a verdict that may depend on the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct JudgedAt {

@@ -40,7 +40,7 @@ pub use action::{Action, Capability, RATIONALE};
 pub use approval::{Demand, Escalation, Requirement, Reviewers, Vote};
 pub use beside::Likeness;
 pub use call::Call;
-pub use clearance::{Beside, Clearance, Consequence, EffectClass, ExhibitRef, Proposal};
+pub use clearance::{Beside, Clearance, Consequence, EffectClass, ExhibitRef, PolicyVerdict, Proposal};
 pub use command::{Command, Refused, Subject};
 pub use condition::Mark;
 pub use decision::{Decision, LIMIT, RefusalReason, Resolution, Verdict};

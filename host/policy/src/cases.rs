@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Capability, Consequence, Counted, Digest, FunctionType, Mismatch, Requirement, RunId, Time, Total, WitType,
+    Action, Capability, Consequence, Counted, Digest, FunctionType, Mismatch, PolicyVerdict, Requirement, RunId, Time,
+    Total, WitType,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -27,8 +28,7 @@ pub struct Cases {
 #[derive(Debug, Serialize)]
 pub struct Tried {
     pub name: String,
-    /// `clear`, `hold` or `refuse`.
-    pub verdict: &'static str,
+    pub verdict: PolicyVerdict,
     /// The policies that determined the verdict.
     pub by: Vec<String>,
     /// Policies that could not be evaluated.
@@ -53,7 +53,7 @@ impl Cases {
         let tried = |(case, judgement): (&Case, Judgement)| {
             let needs = needs(&judgement.requirement);
             let differs = case.differs(&judgement, &needs);
-            let verdict = verdict(&judgement);
+            let verdict = judgement.verdict.word();
             let why = match judgement.verdict {
                 Verdict::Refuse(why) => why.into_string(),
                 Verdict::Clear | Verdict::Hold => String::new(),
@@ -68,14 +68,14 @@ impl Cases {
 impl Tried {
     /// The verdict, the determining policies and the consequences in one line.
     pub fn told(&self) -> String {
-        let mut line = self.verdict.to_owned();
+        let mut line = self.verdict.to_string();
         if !self.by.is_empty() {
             line += &format!(", by {}", self.by.join(", "));
         }
         match self.verdict {
-            "hold" => line += &format!("; needs {}", self.needs),
-            "refuse" => line += &format!("; {}", self.why),
-            _ => {}
+            PolicyVerdict::Hold => line += &format!("; needs {}", self.needs),
+            PolicyVerdict::Refuse => line += &format!("; {}", self.why),
+            PolicyVerdict::Clear => {}
         }
         line
     }
@@ -111,8 +111,8 @@ pub struct Case {
     /// The totals before the call; zero by default.
     #[serde(default)]
     pub totals: Totals,
-    /// The expected verdict: `clear`, `hold` or `refuse`.
-    pub expect: String,
+    /// The expected verdict.
+    pub expect: PolicyVerdict,
     /// The expected determining policies in any order.
     pub by: Option<Vec<String>>,
     /// The expected requirement, as `holdshort policy test` prints it.
@@ -220,7 +220,7 @@ impl Case {
     /// The difference from the expectation, as text; `None` if there is no difference. `needs` is
     /// the requirement as text.
     pub fn differs(&self, judgement: &Judgement, needs: &str) -> Option<String> {
-        let found = verdict(judgement);
+        let found = judgement.verdict.word();
         if found != self.expect {
             return Some(format!("expected `{}`, and it is `{found}`", self.expect));
         }
@@ -284,14 +284,5 @@ fn fill(ty: &WitType, value: &mut Value) {
             _ => fill(inner, value),
         },
         _ => {}
-    }
-}
-
-/// The verdict in one word.
-pub fn verdict(judgement: &Judgement) -> &'static str {
-    match judgement.verdict {
-        Verdict::Clear => "clear",
-        Verdict::Hold => "hold",
-        Verdict::Refuse(_) => "refuse",
     }
 }

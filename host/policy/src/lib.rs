@@ -38,7 +38,7 @@ mod unmet;
 mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Action, Consequence, Counted, Digest, FunctionType, Requirement, RunId, Time};
+use holdshort_gate::{Action, Consequence, Counted, Digest, FunctionType, PolicyVerdict, Requirement, RunId, Time};
 use holdshort_words::Sentence;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -91,6 +91,17 @@ pub enum Verdict {
     Hold,
     /// The call is forbidden, for this reason.
     Refuse(#[serde(serialize_with = "written", deserialize_with = "reread")] Sentence),
+}
+
+impl Verdict {
+    /// The verdict in one word, without the reason of a refusal.
+    pub fn word(&self) -> PolicyVerdict {
+        match self {
+            Self::Clear => PolicyVerdict::Clear,
+            Self::Hold => PolicyVerdict::Hold,
+            Self::Refuse(_) => PolicyVerdict::Refuse,
+        }
+    }
 }
 
 fn written<S: Serializer>(sentence: &Sentence, serializer: S) -> Result<S::Ok, S::Error> {

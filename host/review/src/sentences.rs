@@ -1,8 +1,8 @@
 //! Events and grants as sentences for readers. Programs read the events themselves (`--json`).
 
 use holdshort_gate::{
-    Action, Decision, Delayed, Demand, EffectClass, Event, Grant, Proposal, RefusalReason, Requirement, Resolution,
-    Reviewers, Time, Total, Verdict,
+    Action, Decision, Delayed, Demand, EffectClass, Event, Grant, PolicyVerdict, Proposal, RefusalReason, Requirement,
+    Resolution, Reviewers, Time, Total, Verdict,
 };
 use serde_json::Value;
 
@@ -131,12 +131,11 @@ fn of_call(event: &Event) -> String {
 }
 
 /// Policy's verdict as a verb in the past.
-pub fn judged(verdict: &str) -> &str {
+pub fn judged(verdict: PolicyVerdict) -> &'static str {
     match verdict {
-        "clear" => "cleared",
-        "hold" => "held",
-        "refuse" => "refused",
-        other => other,
+        PolicyVerdict::Clear => "cleared",
+        PolicyVerdict::Hold => "held",
+        PolicyVerdict::Refuse => "refused",
     }
 }
 

@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::clearance::{JudgedAt, PolicyRecord};
 use holdshort_gate::{
-    Action, CallNumber, Consequence, Counted, Digest, EffectClass, Event, RunId, Scope, Seq, Time, Total,
+    Action, CallNumber, Consequence, Counted, Digest, EffectClass, Event, PolicyVerdict, RunId, Scope, Seq, Time, Total,
 };
 use serde::Serialize;
 use serde_json::Value;
@@ -24,7 +24,7 @@ use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, DigestShape, TotalShape};
 use super::{Answer, Api, approvals, ids};
 use crate::analysis::explain::{Change, Different, explain};
-use crate::policy::cases::verdict;
+use crate::review::sentences::judged;
 use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict, Zone};
 
 /// The explanation of policy's verdict on a call.
@@ -49,7 +49,8 @@ pub(crate) struct PolicyExplanation {
 #[serde(deny_unknown_fields)]
 pub(crate) struct RecordedVerdict {
     /// `clear`, `hold` or `refuse`.
-    pub(crate) verdict: &'static str,
+    #[schema(value_type = String)]
+    pub(crate) verdict: PolicyVerdict,
     /// The digest of the policies.
     #[schema(value_type = DigestShape)]
     pub(crate) digest: Digest,
@@ -68,7 +69,8 @@ pub(crate) struct RecordedVerdict {
 #[serde(deny_unknown_fields)]
 pub(crate) struct PresentVerdict {
     /// `clear`, `hold` or `refuse`.
-    pub(crate) verdict: &'static str,
+    #[schema(value_type = String)]
+    pub(crate) verdict: PolicyVerdict,
     #[schema(value_type = DigestShape)]
     pub(crate) digest: Digest,
     /// Whether they are the recorded policies.
@@ -115,7 +117,8 @@ pub(crate) struct RestedOn {
 #[derive(Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct VerdictChange {
-    pub(crate) verdict: &'static str,
+    #[schema(value_type = String)]
+    pub(crate) verdict: PolicyVerdict,
     /// One attribute, or two if no single one suffices.
     pub(crate) different: Vec<DifferentAttribute>,
     /// The change as a sentence.
@@ -142,7 +145,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
 
 /// A call as policy last judged it, with the verdict.
 struct Put {
-    verdict: &'static str,
+    verdict: PolicyVerdict,
     at: Time,
     record: Option<PolicyRecord>,
     action: Action,
@@ -204,7 +207,7 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
 
 /// Adds remarks about the recorded question.
 fn say(put: &Put, policies: &CedarPolicy, notes: &mut Vec<String>) {
-    if put.verdict == "refuse" {
+    if put.verdict == PolicyVerdict::Refuse {
         notes.push("facts and consequence of a refused call are not recorded: policies that read facts err here, and the consequence is taken as high".into());
     } else {
         notes.push("facts stay as recorded, even where an argument is changed".into());
@@ -236,17 +239,17 @@ async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, 
         let at = recorded.at;
         #[allow(clippy::wildcard_enum_match_arm, reason = "the others put nothing to policy")]
         let (verdict, proposal, again) = match recorded.event {
-            Event::CallCleared { proposal, .. } => ("clear", proposal, None),
-            Event::CallHeld { proposal, .. } => ("hold", proposal, None),
-            Event::CallRevised { proposal, .. } => ("hold", proposal, Some(Again::Edited)),
+            Event::CallCleared { proposal, .. } => (PolicyVerdict::Clear, proposal, None),
+            Event::CallHeld { proposal, .. } => (PolicyVerdict::Hold, proposal, None),
+            Event::CallRevised { proposal, .. } => (PolicyVerdict::Hold, proposal, Some(Again::Edited)),
             Event::CallReheld { proposal, .. } => {
-                (found.as_ref().map_or("hold", |found| found.verdict), proposal, Some(Again::Reheld))
+                (found.as_ref().map_or(PolicyVerdict::Hold, |found| found.verdict), proposal, Some(Again::Reheld))
             }
             Event::CallRefused { action, policy, .. } => {
                 let (facts, consequence) = (Value::Null, Consequence::default());
                 let (record, action) = (policy.map(|record| *record), *action);
                 let at = record.as_ref().map_or(at, |record| record.asked_at(at));
-                let verdict = "refuse";
+                let verdict = PolicyVerdict::Refuse;
                 found = Some(Put { verdict, at, record, action, facts, consequence, question: false, again: None });
                 continue;
             }
@@ -267,7 +270,7 @@ async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, 
 }
 
 /// The recorded verdict, with the present text of each policy that still exists.
-fn recorded(verdict: &'static str, record: &PolicyRecord, policies: Option<&CedarPolicy>) -> RecordedVerdict {
+fn recorded(verdict: PolicyVerdict, record: &PolicyRecord, policies: Option<&CedarPolicy>) -> RecordedVerdict {
     let PolicyRecord { digest, determining, errors, totals, reasons, grant: _, material: _, judged_at: _ } =
         record.clone();
     RecordedVerdict {
@@ -309,7 +312,7 @@ fn present(
     };
     let record = &explained.judgement.record;
     PresentVerdict {
-        verdict: verdict(&explained.judgement),
+        verdict: explained.judgement.verdict.word(),
         digest: record.digest,
         same_policies: put.record.as_ref().is_some_and(|recorded| recorded.digest == record.digest),
         determining: record.determining.iter().map(|name| named(name.clone(), Some(policies))).collect(),
@@ -360,17 +363,13 @@ impl From<Counted> for RestedOn {
 
 impl From<Change> for VerdictChange {
     fn from(change: Change) -> Self {
-        let would = match change.verdict {
-            "clear" => "would be cleared",
-            "hold" => "would be held",
-            _ => "would be refused",
-        };
+        let would = judged(change.verdict);
         let one = |Different { place, from, to }: &Different| format!("{place} were {to} (is {from})");
         let all: Vec<String> = change.different.iter().map(one).collect();
         let different = |Different { place, from, to }| DifferentAttribute { attribute: place, is: from, would_be: to };
         Self {
             verdict: change.verdict,
-            sentence: format!("{would} if {}", all.join(" and ")),
+            sentence: format!("would be {would} if {}", all.join(" and ")),
             different: change.different.into_iter().map(different).collect(),
         }
     }

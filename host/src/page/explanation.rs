@@ -4,6 +4,8 @@
 use askama::Template;
 use axum::extract::State;
 
+use holdshort_gate::PolicyVerdict;
+
 use super::frame::{Answer, Frame, Signed, page};
 use super::policy::ShownPolicy;
 use crate::api::explanations::{PresentVerdict, RecordedVerdict, explanation};
@@ -71,7 +73,7 @@ fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>
 }
 
 /// The present verdict, and the changes that would alter it.
-fn present(verdict: PresentVerdict, then: Option<&'static str>) -> Present {
+fn present(verdict: PresentVerdict, then: Option<PolicyVerdict>) -> Present {
     let why = verdict.why.as_ref().map(|why| ("why", Text::line(why)));
     Present {
         same: verdict.same_policies && then == Some(verdict.verdict),

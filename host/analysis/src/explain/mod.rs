@@ -16,10 +16,9 @@ mod leaves;
 #[cfg(test)]
 mod tests;
 
-use holdshort_gate::{Action, Consequence, Counted, FunctionType, RunId, Time};
+use holdshort_gate::{Action, Consequence, Counted, FunctionType, PolicyVerdict, RunId, Time};
 use serde_json::Value;
 
-use holdshort_policy::cases::verdict;
 use holdshort_policy::{CallQuestion, CedarPolicy, Judgement, Policy, Verdict};
 
 use constants::Constants;
@@ -58,8 +57,8 @@ pub struct Explanation {
 /// A change of the call, with the verdict on the changed call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
-    /// `clear`, `hold` or `refuse`.
-    pub verdict: &'static str,
+    /// The verdict on the changed call.
+    pub verdict: PolicyVerdict,
     /// One attribute, or two if no single one suffices.
     pub different: Vec<Different>,
     /// The size of the change, by which changes are sorted. For numbers it is relative.
@@ -92,8 +91,16 @@ pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: b
     };
     let dials = dials(&variant, question, &Constants::of(policy), policy);
     let (action, ty, run) = (question.action, question.ty, question.run);
-    let mut search =
-        Search { policy, action, ty, run, recorded: &variant, present: verdict(&judgement), in_any_case, tried: 0 };
+    let mut search = Search {
+        policy,
+        action,
+        ty,
+        run,
+        recorded: &variant,
+        present: judgement.verdict.word(),
+        in_any_case,
+        tried: 0,
+    };
     let mut changes = search.singles(&dials);
     if changes.is_empty() {
         changes = search.pairs(&dials);
@@ -130,7 +137,7 @@ struct Search<'a> {
     run: &'a RunId,
     recorded: &'a Variant,
     /// The verdict on the recorded call.
-    present: &'static str,
+    present: PolicyVerdict,
     in_any_case: bool,
     tried: usize,
 }
@@ -138,7 +145,7 @@ struct Search<'a> {
 impl Search<'_> {
     /// The verdict on the call with these attributes changed; `None` if there is no such call, or
     /// the limit is reached.
-    fn verdict(&mut self, set: &[(&Dial, &Notch)]) -> Option<&'static str> {
+    fn verdict(&mut self, set: &[(&Dial, &Notch)]) -> Option<PolicyVerdict> {
         if self.tried >= TRIED_MAX {
             return None;
         }
@@ -160,11 +167,11 @@ impl Search<'_> {
             totals: &variant.totals,
             now: variant.now,
         };
-        Some(verdict(&judge(self.policy, &question, self.in_any_case)))
+        Some(judge(self.policy, &question, self.in_any_case).verdict.word())
     }
 
     /// The verdict on the changed call, if it differs from the present one.
-    fn other(&mut self, set: &[(&Dial, &Notch)]) -> Option<&'static str> {
+    fn other(&mut self, set: &[(&Dial, &Notch)]) -> Option<PolicyVerdict> {
         self.verdict(set).filter(|verdict| *verdict != self.present)
     }
 

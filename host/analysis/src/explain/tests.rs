@@ -1,6 +1,5 @@
 //! The changes that an explanation reports really give another verdict.
 
-use holdshort_policy::cases::verdict;
 use serde_json::json;
 
 use super::{Change, Explanation, explain};
@@ -22,7 +21,7 @@ fn changes(explanation: &Explanation) -> Vec<String> {
 fn explained(text: &str, asks: &Asks) -> (&'static str, Vec<String>) {
     let policies = policies(&format!("{text}\npermit (principal, action == Action::\"decide\", resource);"));
     let explanation = explain(&policies, &asks.question(), false);
-    (verdict(&explanation.judgement), changes(&explanation))
+    (explanation.judgement.verdict.word().as_str(), changes(&explanation))
 }
 
 const SMALL: &str = "permit (principal, action == Action::\"call\", resource is acme::bank::pay::Pay) when";

@@ -1,7 +1,7 @@
 //! `holdshort policy explain`: prints the deciding policies, the reason, and the smallest change of
 //! the call that would alter the verdict.
 
-use holdshort_gate::Total;
+use holdshort_gate::{PolicyVerdict, Total};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ struct Answer {
 /// The recorded verdict.
 #[derive(Deserialize)]
 struct Recorded {
-    verdict: String,
+    verdict: PolicyVerdict,
     determining: Vec<Policy>,
     errors: Vec<String>,
     reasons: Vec<String>,
@@ -32,7 +32,7 @@ struct Recorded {
 /// The verdict of the policies in force.
 #[derive(Deserialize)]
 struct Present {
-    verdict: String,
+    verdict: PolicyVerdict,
     same_policies: bool,
     determining: Vec<Policy>,
     errors: Vec<String>,
@@ -79,7 +79,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     match &answer.recorded {
         None => output.text("policy was not evaluated for this call")?,
         Some(recorded) => {
-            output.text(&format!("recorded: {}", sentences::judged(&recorded.verdict)))?;
+            output.text(&format!("recorded: {}", sentences::judged(recorded.verdict)))?;
             recorded.reasons.iter().try_for_each(|why| output.row("  why: ", why))?;
             decided(&recorded.determining, &recorded.errors, output)?;
             for one in &recorded.totals {
@@ -88,9 +88,9 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
         }
     }
     if let Some(present) = &answer.present {
-        let then = answer.recorded.as_ref().map(|recorded| &recorded.verdict);
-        if !present.same_policies || then != Some(&present.verdict) {
-            output.text(&format!("the policies in force: {}", sentences::judged(&present.verdict)))?;
+        let then = answer.recorded.as_ref().map(|recorded| recorded.verdict);
+        if !present.same_policies || then != Some(present.verdict) {
+            output.text(&format!("the policies in force: {}", sentences::judged(present.verdict)))?;
             decided(&present.determining, &present.errors, output)?;
         }
         present.why.iter().try_for_each(|why| output.row("  why: ", why))?;
