@@ -10,11 +10,8 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::clearance::{JudgedAt, PolicyRecord};
-use holdshort_gate::{
-    Action, CallNumber, Consequence, Counted, Digest, EffectClass, Event, PolicyVerdict, RunId, Scope, Seq, Time, Total,
-};
+use holdshort_gate::{Counted, Digest, PolicyVerdict, RunId, Scope, Seq, Total};
 use serde::Serialize;
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::json::Json;
@@ -24,8 +21,9 @@ use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, DigestShape, TotalShape};
 use super::{Answer, Api, approvals, ids};
 use crate::analysis::explain::{Change, Different, explain};
-use crate::review::sentences::judged;
+use crate::analysis::life::{Came, Life};
 use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict, Zone};
+use crate::review::sentences::judged;
 
 /// The explanation of policy's verdict on a call.
 #[derive(Serialize, ToSchema)]
@@ -143,38 +141,17 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
     Ok(Json(explanation(&api, &id).await?).into_response())
 }
 
-/// A call as policy last judged it, with the verdict.
-struct Put {
-    verdict: PolicyVerdict,
-    at: Time,
-    record: Option<PolicyRecord>,
-    action: Action,
-    facts: Value,
-    consequence: Consequence,
-    /// The call is a question, which is always held.
-    question: bool,
-    /// The origin of a later revision.
-    again: Option<Again>,
-}
-
-/// The origins of later revisions.
-#[derive(Clone, Copy, PartialEq)]
-enum Again {
-    Edited,
-    /// A material fact changed. Policy was not asked again.
-    Reheld,
-}
-
 /// The complete explanation.
 pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation, Problem> {
     let (run, number) = ids::approval(id)?;
     let (subject, call) = approvals::load(api, &run, number).await?;
-    let put = put(api, &run, number).await?.ok_or_else(|| Problem::not_found(format_args!("approval `{id}`")))?;
+    let events = api.journal().call_events(&run, number, Seq::MAX).await?;
+    let life = Life::of(&events).ok_or_else(|| Problem::not_found(format_args!("approval `{id}`")))?;
     let asker = subject.run.map(|run| (run.agent, run.started_by)).unwrap_or_default();
     let policies = api.setting().present.clone();
     let mut notes = Vec::new();
-    let recorded = put.record.as_ref().map(|record| recorded(put.verdict, record, policies.as_deref()));
-    let present = match (policies, api.setting().types.get(put.action.capability()).cloned()) {
+    let recorded = life.record().map(|record| recorded(life.verdict, record, policies.as_deref()));
+    let present = match (policies, api.setting().types.get(life.call.action().capability()).cloned()) {
         (None, _) => {
             notes.push("no policies are in force: every consequential call is held".into());
             None
@@ -185,8 +162,8 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
             None
         }
         (Some(policies), Some(ty)) => {
-            say(&put, &policies, &mut notes);
-            let digest = put.record.as_ref().map(|record| record.digest);
+            say(&life, &policies, &mut notes);
+            let digest = life.record().map(|record| record.digest);
             if digest.is_some_and(|digest| digest != policies.digest()) {
                 notes.push("the policies have changed since: the recorded verdict is that of earlier policies".into());
             }
@@ -195,7 +172,7 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
                 Problem::new(Kind::NotNow, "another explanation is being made; try again in a moment").retry_after_s(1)
             })?;
             let work = move || {
-                let present = present(&policies, &put, &run, asker, &ty);
+                let present = present(&policies, &life, &run, asker, &ty);
                 drop(turn);
                 present
             };
@@ -206,67 +183,30 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
 }
 
 /// Adds remarks about the recorded question.
-fn say(put: &Put, policies: &CedarPolicy, notes: &mut Vec<String>) {
-    if put.verdict == PolicyVerdict::Refuse {
+fn say(life: &Life, policies: &CedarPolicy, notes: &mut Vec<String>) {
+    if life.verdict == PolicyVerdict::Refuse {
         notes.push("facts and consequence of a refused call are not recorded: policies that read facts err here, and the consequence is taken as high".into());
     } else {
         notes.push("facts stay as recorded, even where an argument is changed".into());
     }
-    if policies.uses_totals() && put.record.as_ref().is_none_or(|record| record.totals.is_empty()) {
+    if policies.uses_totals() && life.record().is_none_or(|record| record.totals.is_empty()) {
         notes.push("its totals were not recorded, so it is judged as the first of its kind".into());
     }
-    if let Some(JudgedAt { at, zone }) = put.record.as_ref().and_then(|record| record.judged_at.as_ref()) {
+    if let Some(JudgedAt { at, zone }) = life.record().and_then(|record| record.judged_at.as_ref()) {
         let now = zone.parse::<Zone>().unwrap_or(Zone::UTC).told(*at);
         notes.push(format!("policies speak of the time; when it was judged it was {now}"));
     }
-    if let Some(grant) = put.record.as_ref().and_then(|record| record.grant.as_ref()) {
+    if let Some(grant) = life.record().and_then(|record| record.grant.as_ref()) {
         notes.push(format!("the grant {grant} cleared it; policies alone would hold it"));
     }
-    if put.question {
+    if life.call.is_question() {
         notes.push("it is a question, and questions are always held".into());
     }
-    match put.again {
-        None => {}
-        Some(Again::Edited) => notes.push("it was edited, and an edited call is always held, even by a policy that clears it".into()),
-        Some(Again::Reheld) => notes.push("facts changed after the call was cleared; policy was not evaluated again, so the verdict is the earlier one".into()),
+    match life.came {
+        Came::Proposed => {}
+        Came::Edited { .. } => notes.push("it was edited, and an edited call is always held, even by a policy that clears it".into()),
+        Came::Reheld => notes.push("facts changed after the call was cleared; policy was not evaluated again, so the verdict is the earlier one".into()),
     }
-}
-
-/// The call as policy last judged it.
-async fn put(api: &Api, run: &RunId, number: CallNumber) -> Result<Option<Put>, Problem> {
-    let mut found = None::<Put>;
-    for recorded in api.journal().call_events(run, number, Seq::MAX).await? {
-        let at = recorded.at;
-        #[allow(clippy::wildcard_enum_match_arm, reason = "the others put nothing to policy")]
-        let (verdict, proposal, again) = match recorded.event {
-            Event::CallCleared { proposal, .. } => (PolicyVerdict::Clear, proposal, None),
-            Event::CallHeld { proposal, .. } => (PolicyVerdict::Hold, proposal, None),
-            Event::CallRevised { proposal, .. } => (PolicyVerdict::Hold, proposal, Some(Again::Edited)),
-            Event::CallReheld { proposal, .. } => {
-                (found.as_ref().map_or(PolicyVerdict::Hold, |found| found.verdict), proposal, Some(Again::Reheld))
-            }
-            Event::CallRefused { action, policy, .. } => {
-                let (facts, consequence) = (Value::Null, Consequence::default());
-                let (record, action) = (policy.map(|record| *record), *action);
-                let at = record.as_ref().map_or(at, |record| record.asked_at(at));
-                let verdict = PolicyVerdict::Refuse;
-                found = Some(Put { verdict, at, record, action, facts, consequence, question: false, again: None });
-                continue;
-            }
-            _ => continue,
-        };
-        found = Some(Put {
-            verdict,
-            at: proposal.policy.asked_at(at),
-            consequence: proposal.consequence.unwrap_or_default(),
-            question: proposal.class == EffectClass::Question,
-            record: Some(proposal.policy),
-            action: proposal.action,
-            facts: proposal.facts,
-            again,
-        });
-    }
-    Ok(found)
 }
 
 /// The recorded verdict, with the present text of each policy that still exists.
@@ -286,7 +226,7 @@ fn recorded(verdict: PolicyVerdict, record: &PolicyRecord, policies: Option<&Ced
 /// Computes the present verdict and the changes, with the recorded totals where there are any.
 fn present(
     policies: &Arc<CedarPolicy>,
-    put: &Put,
+    life: &Life,
     run: &RunId,
     (agent, started_by): (String, String),
     ty: &holdshort_gate::FunctionType,
@@ -297,14 +237,14 @@ fn present(
             started_by: &started_by,
             agent: &agent,
             run,
-            action: &put.action,
+            action: life.call.action(),
             ty,
-            facts: &put.facts,
-            consequence: put.consequence,
-            totals: put.record.as_ref().map(|record| &record.totals[..]).unwrap_or_default(),
-            now: put.at,
+            facts: life.facts(),
+            consequence: life.consequence(),
+            totals: life.record().map(|record| &record.totals[..]).unwrap_or_default(),
+            now: life.asked_at(),
         },
-        put.question || put.again == Some(Again::Edited),
+        life.call.is_question() || matches!(life.came, Came::Edited { .. }),
     );
     let why = match &explained.judgement.verdict {
         Verdict::Refuse(why) => Some(why.to_string()),
@@ -314,7 +254,7 @@ fn present(
     PresentVerdict {
         verdict: explained.judgement.verdict.word(),
         digest: record.digest,
-        same_policies: put.record.as_ref().is_some_and(|recorded| recorded.digest == record.digest),
+        same_policies: life.record().is_some_and(|recorded| recorded.digest == record.digest),
         determining: record.determining.iter().map(|name| named(name.clone(), Some(policies))).collect(),
         errors: record.errors.clone(),
         why,

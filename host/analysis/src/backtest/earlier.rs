@@ -4,8 +4,9 @@
 
 use holdshort_gate::{Requirement, Time, WaitEnd};
 
-use super::steps::{Asked, Came, End, Outcome, Said};
+use super::steps::{Asked, End, Outcome, Said};
 use super::{Judged, Judgement, Verdict};
+use crate::life::Came;
 use holdshort_policy::facts;
 
 /// The candidate's verdicts on a call that may still be revised.
@@ -29,14 +30,14 @@ impl Earlier {
     /// held, and policy is not asked again.
     pub(super) fn bears_on(&mut self, asked: &Asked, judgement: &mut Judgement) {
         let last = self.last.take();
-        let acted_on = |last: &Judged| match asked.came {
+        let acted_on = |last: &Judged| match asked.life.came {
             Came::Edited { .. } => true,
             Came::Reheld => would_have_gone_on(last, asked),
             Came::Proposed => false,
         };
         self.cleared = self.cleared.take().or(last.filter(acted_on));
         let Some(asks) = &self.asks else { return };
-        match asked.came {
+        match asked.life.came {
             Came::Edited { level, waits_since } if self.held && !matches!(judgement.verdict, Verdict::Refuse(_)) => {
                 judgement.requirement =
                     asks.for_an_edit(&judgement.requirement, level, deadline(asks, level, waits_since));
@@ -64,8 +65,9 @@ impl Earlier {
 /// policies and not under the candidate. If a connector itself finds a change, it stops the call
 /// under any policies.
 fn would_have_gone_on(cleared: &Judged, again: &Asked) -> bool {
-    let moved = |names: &[String]| facts::changed(names, &cleared.asked.facts, &again.facts);
-    matches!(moved(&cleared.asked.material), Ok(Some(_))) && moved(&cleared.judgement.record.material) == Ok(None)
+    let moved = |names: &[String]| facts::changed(names, cleared.asked.life.facts(), again.life.facts());
+    let recorded = cleared.asked.life.record().map_or(&[][..], |record| &record.material);
+    matches!(moved(recorded), Ok(Some(_))) && moved(&cleared.judgement.record.material) == Ok(None)
 }
 
 /// The deadline of a call held under a requirement, as the gate computes it.

@@ -19,7 +19,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{EffectClass, Recorded, RunId, Time, WaitEnd};
+use holdshort_gate::{PolicyVerdict, Recorded, RunId, Time, WaitEnd};
 
 use holdshort_policy::candidate::{Candidate, Put};
 use holdshort_policy::load::Problems;
@@ -89,7 +89,7 @@ impl Backtest {
                 Step::Decided { key, right_of, at } => {
                     if let Some(open) = self.open.get(&key) {
                         let micros = at.0 - open.asked.now.0.min(at.0);
-                        self.burden.decided(&key, open.asked.action.capability(), &right_of, micros);
+                        self.burden.decided(&key, open.asked.life.call.action().capability(), &right_of, micros);
                     }
                 }
                 Step::Ended { key, end } => {
@@ -105,8 +105,8 @@ impl Backtest {
 
     /// Counts a call that cannot be judged, by its capability.
     fn passed_over(&mut self, asked: &Asked) {
-        if asked.proposed_at >= self.since {
-            let capability = asked.action.capability().to_string();
+        if asked.life.call.proposed_at >= self.since {
+            let capability = asked.life.call.action().capability().to_string();
             match self.report.not_judged.iter_mut().find(|one| one.capability == capability) {
                 Some(one) => one.calls += 1,
                 None => self.report.not_judged.push(NotJudged { capability, calls: 1 }),
@@ -121,12 +121,13 @@ impl Backtest {
         if let Some(earlier) = self.earlier.get_mut(&asked.key) {
             earlier.bears_on(asked, judgement);
         }
-        if asked.class == Some(EffectClass::Question) && judgement.verdict == Verdict::Clear {
+        if asked.life.call.is_question() && judgement.verdict == Verdict::Clear {
             judgement.verdict = Verdict::Hold;
         }
         // The facts of refused calls are not recorded. Without facts, the candidate may hold a call
         // only because they are missing.
-        if asked.class.is_none() && judgement.verdict == Verdict::Hold && !judgement.record.errors.is_empty() {
+        let refused = asked.life.verdict == PolicyVerdict::Refuse;
+        if refused && judgement.verdict == Verdict::Hold && !judgement.record.errors.is_empty() {
             self.report.without_facts += 1;
             return;
         }
@@ -140,10 +141,10 @@ impl Backtest {
             }
         }
         let key = asked.key.clone();
-        match asked.at_once {
+        match asked.at_once() {
             Some(outcome) => {
                 let mut end = End::at_once(outcome, asked.now);
-                end.yes.by.extend(asked.grant.as_ref().map(|grant| format!("the grant {grant}")));
+                end.yes.by.extend(asked.grant().map(|grant| format!("the grant {grant}")));
                 self.ended(&key, judged, &end);
             }
             None => drop(self.open.insert(key, judged)),
@@ -153,12 +154,14 @@ impl Backtest {
     /// Reviewers or a deadline decided on a proposal.
     fn ended(&mut self, key: &Key, judged: Judged, end: &End) {
         let Judged { asked, judgement } = &judged;
-        let table: &mut Table = if asked.revision == 1 { &mut self.report.calls } else { &mut self.report.revisions };
+        let call = &asked.life.call;
+        let table: &mut Table = if call.revision == 1 { &mut self.report.calls } else { &mut self.report.revisions };
         table.count(end.outcome, &judgement.verdict);
         // If the candidate holds the call, the grant would still clear it.
         let held = judgement.verdict == Verdict::Hold && end.outcome != Outcome::Granted;
-        let (was, then) = (asked.requirement.as_ref(), held.then_some(&judgement.requirement));
-        self.burden.add(key, asked.action.capability(), Asks { was, then, level: end.level });
+        let was = call.requirement().filter(|_| asked.is_held());
+        let then = held.then_some(&judgement.requirement);
+        self.burden.add(key, call.action().capability(), Asks { was, then, level: end.level });
         if matches!(
             (end.outcome, &judgement.verdict),
             (Outcome::Ended(WaitEnd::Approved) | Outcome::Granted, Verdict::Refuse(_))
@@ -204,12 +207,12 @@ impl Backtest {
 /// The recorded question to policy.
 fn put(asked: &Asked) -> Put {
     Put {
-        started_by: asked.started_by.clone(),
-        agent: asked.agent.clone(),
+        started_by: asked.by.started_by.clone(),
+        agent: asked.by.agent.clone(),
         run: asked.key.0.clone(),
-        action: asked.action.clone(),
-        facts: asked.facts.clone(),
-        consequence: asked.consequence,
+        action: asked.life.call.action().clone(),
+        facts: asked.life.facts().clone(),
+        consequence: asked.life.consequence(),
         totals: asked.totals.clone(),
         now: asked.now,
     }

@@ -180,9 +180,9 @@ impl Found {
         };
         Self {
             id: format!("{}.{}", asked.key.0, asked.key.1),
-            revision: asked.revision,
-            summary: asked.summary.clone(),
-            agent: asked.agent.clone(),
+            revision: asked.life.call.revision,
+            summary: asked.life.call.proposal().map(|proposal| proposal.summary.clone()).unwrap_or_default(),
+            agent: asked.by.agent.clone(),
             at,
             by: said.by.clone(),
             said: said.words.clone(),

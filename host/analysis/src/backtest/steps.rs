@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use holdshort_gate::totals::{counters, day, money};
 use holdshort_gate::{
-    Action, Call, CallId, CallNumber, Capability, Consequence, Counted, Counter, EffectClass, Event, Phase, Recorded,
-    Requirement, RunId, Scope, Time, Total, Verdict, Vote, WaitEnd,
+    Action, Call, CallId, CallNumber, Capability, Counted, Counter, Event, Phase, PolicyVerdict, Recorded, RunId,
+    Scope, Time, Total, Verdict, Vote, WaitEnd,
 };
-use serde_json::Value;
 
 use super::Types;
+use crate::life::{Came, Life};
 
 /// A call of a run.
 pub(super) type Key = (RunId, CallNumber);
@@ -55,18 +55,6 @@ impl Outcome {
     }
 }
 
-/// How a proposal came about.
-pub(super) enum Came {
-    Proposed,
-    /// By an edit, after this number of escalations, the last of them at this time.
-    Edited {
-        level: usize,
-        waits_since: Time,
-    },
-    /// By a changed fact.
-    Reheld,
-}
-
 /// How a proposal ended, or its present state if it has not ended.
 pub(super) struct End {
     pub(super) outcome: Outcome,
@@ -105,28 +93,34 @@ impl End {
 /// A proposal that policy judged at the time.
 pub(super) struct Asked {
     pub(super) key: Key,
-    pub(super) revision: u32,
-    pub(super) came: Came,
-    pub(super) agent: String,
-    pub(super) started_by: String,
-    pub(super) action: Action,
-    pub(super) facts: Value,
-    pub(super) consequence: Consequence,
-    /// The effect class; `None` if the call was refused.
-    pub(super) class: Option<EffectClass>,
-    pub(super) summary: String,
+    pub(super) by: Run,
+    /// The call just after the proposal.
+    pub(super) life: Life,
     pub(super) totals: Vec<Counted>,
-    /// When the call was first proposed, even if this is a later revision of it.
-    pub(super) proposed_at: Time,
     pub(super) now: Time,
-    /// The requirement, if it was held.
-    pub(super) requirement: Option<Requirement>,
-    /// The outcome, if it was reached without a reviewer.
-    pub(super) at_once: Option<Outcome>,
+}
+
+impl Asked {
+    /// Whether this is a revision that the reviewers decided on.
+    pub(super) fn is_held(&self) -> bool {
+        self.life.call.phase == Phase::Held
+    }
+
     /// The grant that cleared it.
-    pub(super) grant: Option<CallId>,
-    /// The material facts.
-    pub(super) material: Vec<String>,
+    pub(super) fn grant(&self) -> Option<&CallId> {
+        self.life.record()?.grant.as_ref()
+    }
+
+    /// The outcome, if it was reached without a reviewer.
+    pub(super) fn at_once(&self) -> Option<Outcome> {
+        match self.life.verdict {
+            _ if self.is_held() => None,
+            PolicyVerdict::Refuse => Some(Outcome::Refused),
+            PolicyVerdict::Clear | PolicyVerdict::Hold => {
+                Some(if self.grant().is_some() { Outcome::Granted } else { Outcome::Cleared })
+            }
+        }
+    }
 }
 
 /// What an event means for the backtest.
@@ -145,7 +139,10 @@ impl Step {
     /// The proposal in this step, if it is to be judged.
     pub(super) fn asked(&self, since: Time, types: &Types) -> Option<&Asked> {
         match self {
-            Self::Asked(asked) if asked.proposed_at >= since && types.get(asked.action.capability()).is_some() => {
+            Self::Asked(asked)
+                if asked.life.call.proposed_at >= since
+                    && types.get(asked.life.call.action().capability()).is_some() =>
+            {
                 Some(asked)
             }
             Self::Asked(_) | Self::Decided { .. } | Self::Ended { .. } | Self::Over { .. } => None,
@@ -153,17 +150,17 @@ impl Step {
     }
 }
 
-/// A run that has not ended.
-struct Run {
-    agent: String,
-    started_by: String,
+/// The agent of a run, and who started it.
+#[derive(Clone)]
+pub(super) struct Run {
+    pub(super) agent: String,
+    pub(super) started_by: String,
 }
 
 /// A call that has not ended.
 struct Open {
-    call: Call,
-    agent: String,
-    started_by: String,
+    life: Life,
+    by: Run,
 }
 
 /// Follows the events. It keeps open runs, open calls, and totals.
@@ -200,38 +197,28 @@ impl Steps {
                 self.runs.remove(&run);
                 self.totals.remove(&Scope::Run(run));
             }
-            Event::CallRefused { call, action, policy, .. } => match (policy, self.runs.get(&run)) {
-                (Some(policy), Some(by)) => steps.push(Step::Asked(Box::new(Asked {
-                    totals: self.totals_of(&run, &by.agent, &action, at),
-                    agent: by.agent.clone(),
-                    started_by: by.started_by.clone(),
-                    key: (run, call),
-                    revision: 1,
-                    came: Came::Proposed,
-                    action: *action,
-                    facts: Value::Null,
-                    consequence: Consequence::default(),
-                    class: None,
-                    summary: String::new(),
-                    proposed_at: at,
-                    now: policy.asked_at(at),
-                    requirement: None,
-                    at_once: Some(Outcome::Refused),
-                    grant: None,
-                    material: Vec::new(),
-                }))),
-                _ => self.without_policy += u64::from(at >= self.since),
-            },
-            Event::CallCleared { .. } | Event::CallHeld { .. } => {
-                let (Some(by), Some(call)) = (self.runs.get(&run), Call::open(&event, at)) else { return };
-                let open = Open { agent: by.agent.clone(), started_by: by.started_by.clone(), call };
-                let key = (run, open.call.number);
-                steps.extend(self.asked(&key, &open, Came::Proposed, at));
-                self.recount(&key, None, Some(&open));
-                self.open.insert(key, open);
+            Event::CallRefused { .. } | Event::CallCleared { .. } | Event::CallHeld { .. } => {
+                let Some(life) = Life::open(&event, at) else { return };
+                let (Some(by), Some(_)) = (self.runs.get(&run).cloned(), life.record()) else {
+                    self.without_policy += u64::from(life.verdict == PolicyVerdict::Refuse && at >= self.since);
+                    return;
+                };
+                let (key, open) = ((run, life.call.number), Open { life, by });
+                steps.push(self.asked(&key, &open, at));
+                self.recount(&key, None, &open);
+                self.keep(key, open);
             }
             _ => self.of_a_call(run, &event, at, steps),
         }
+    }
+
+    /// Keeps a call that is not over, and returns whether it is over.
+    fn keep(&mut self, key: Key, open: Open) -> Option<Key> {
+        if open.life.call.answer().is_some() {
+            return Some(key);
+        }
+        self.open.insert(key, open);
+        None
     }
 
     /// Follows an event of an open call.
@@ -240,67 +227,38 @@ impl Steps {
         let key = (run, number);
         let Some(mut open) = self.open.remove(&key) else { return };
         let before = self.uses_totals.then(|| Counts::of(&key, &open)).flatten();
-        let held = open.call.phase == Phase::Held;
-        let own_vote = open.call.is_editors_own(event, at);
-        let (level, waits_since) = (open.call.level, open.call.waits_since);
         // A damaged journal is reported by its host.
-        if open.call.apply(event, at).is_err() {
-            return;
+        let Some(step) = open.life.follow(event, at) else { return };
+        if let Some(decided) = step.decided {
+            steps.push(Step::Decided { key: key.clone(), right_of: decided.right_of.to_owned(), at });
         }
-        if let Event::DecisionMade { decision, .. } = event
-            && !own_vote
-        {
-            let right_of = decision.stands_for.as_ref().unwrap_or(&decision.reviewer).clone();
-            steps.push(Step::Decided { key: key.clone(), right_of, at });
+        if let Some(end) = step.end {
+            let end = End::of(&open.life.call, Outcome::Ended(end), at);
+            steps.push(Step::Ended { key: key.clone(), end: Box::new(end) });
         }
-        if held && let Some(end) = WaitEnd::of(event, held, &open.call) {
-            steps.push(Step::Ended { key: key.clone(), end: Box::new(End::of(&open.call, Outcome::Ended(end), at)) });
+        self.recount(&key, before, &open);
+        if step.revised.is_some() {
+            steps.push(self.asked(&key, &open, at));
         }
-        self.recount(&key, before, Some(&open));
-        #[allow(clippy::wildcard_enum_match_arm, reason = "only these make a revision")]
-        match event {
-            Event::CallRevised { .. } => steps.extend(self.asked(&key, &open, Came::Edited { level, waits_since }, at)),
-            Event::CallReheld { .. } => steps.extend(self.asked(&key, &open, Came::Reheld, at)),
-            _ => {}
-        }
-        if open.call.answer().is_none() {
-            self.open.insert(key, open);
-        } else {
-            steps.push(Step::Over { key });
-        }
+        steps.extend(self.keep(key, open).map(|key| Step::Over { key }));
     }
 
     /// The state of a proposal without a decision.
     pub(super) fn waiting(&self, key: &Key, at: Time) -> End {
-        let waits = |open: &Open| End::of(&open.call, Outcome::Waiting, at);
+        let waits = |open: &Open| End::of(&open.life.call, Outcome::Waiting, at);
         self.open.get(key).map_or_else(|| End::at_once(Outcome::Waiting, at), waits)
     }
 
     /// The current revision of a call, as policy is asked about it at this time.
-    fn asked(&self, key: &Key, Open { call, agent, started_by }: &Open, came: Came, at: Time) -> Option<Step> {
-        let proposal = call.proposal()?;
-        let held = call.phase == Phase::Held;
-        let cleared = if proposal.policy.grant.is_some() { Outcome::Granted } else { Outcome::Cleared };
-        Some(Step::Asked(Box::new(Asked {
+    fn asked(&self, key: &Key, Open { life, by }: &Open, at: Time) -> Step {
+        Step::Asked(Box::new(Asked {
             key: key.clone(),
-            revision: call.revision,
-            agent: agent.clone(),
-            started_by: started_by.clone(),
-            totals: self.totals_of(&key.0, agent, &proposal.action, at),
-            action: proposal.action.clone(),
-            facts: proposal.facts.clone(),
-            consequence: proposal.consequence.unwrap_or_default(),
-            class: Some(proposal.class),
-            summary: proposal.summary.clone(),
-            proposed_at: call.proposed_at,
+            by: by.clone(),
+            totals: self.totals_of(&key.0, &by.agent, life.call.action(), at),
             // After a changed fact policy was not asked, so no time of a question is recorded.
-            now: if matches!(came, Came::Reheld) { at } else { proposal.policy.asked_at(at) },
-            requirement: held.then(|| proposal.requirement.clone()),
-            at_once: (!held).then_some(cleared),
-            grant: proposal.policy.grant.clone(),
-            material: proposal.policy.material.clone(),
-            came,
-        })))
+            now: if life.came == Came::Reheld { at } else { life.asked_at() },
+            life: life.clone(),
+        }))
     }
 
     /// The number of runs with totals.
@@ -320,8 +278,8 @@ impl Steps {
     }
 
     /// Updates the totals after an event changed a call.
-    fn recount(&mut self, key: &Key, before: Option<Counts>, open: Option<&Open>) {
-        let after = open.filter(|_| self.uses_totals).and_then(|open| Counts::of(key, open));
+    fn recount(&mut self, key: &Key, before: Option<Counts>, open: &Open) {
+        let after = self.uses_totals.then(|| Counts::of(key, open)).flatten();
         if before == after {
             return;
         }
@@ -366,8 +324,8 @@ struct Counts {
 }
 
 impl Counts {
-    fn of((run, _): &Key, Open { call, agent, .. }: &Open) -> Option<Self> {
-        let at = call.counted_at?;
-        Some(Self { counters: counters(run, agent, call.action().capability(), at), money: money(call.action()), at })
+    fn of((run, _): &Key, Open { life, by }: &Open) -> Option<Self> {
+        let (at, action) = (life.call.counted_at?, life.call.action());
+        Some(Self { counters: counters(run, &by.agent, action.capability(), at), money: money(action), at })
     }
 }

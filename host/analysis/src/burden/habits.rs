@@ -7,7 +7,8 @@ use holdshort_gate::{Capability, Time, WaitEnd, totals};
 
 use super::Known;
 use super::like::{Fullest, Like, Suggested};
-use super::open::{Open, Step};
+use super::open::Open;
+use crate::life::{Came, Step};
 
 /// The minimum number of calls for a pattern.
 pub(super) const CALLS_MIN: u64 = 20;
@@ -80,9 +81,9 @@ impl Days {
 
 impl Habits {
     /// Records what an event did to a call.
-    pub(super) fn follow(&mut self, open: &Open, step: &Step, at: Time) {
+    pub(super) fn follow(&mut self, open: &Open, step: &Step<'_>, at: Time) {
         let ended = step.end.is_some_and(|end| end != WaitEnd::NotStarted);
-        if open.is_question() || !(ended || step.reheld) {
+        if open.is_question() || !(ended || step.revised == Some(Came::Reheld)) {
             return;
         }
         let (agent, capability) = (open.agent().to_owned(), open.capability());

@@ -25,9 +25,10 @@ use std::sync::Arc;
 
 use holdshort_gate::{CallNumber, Event, Recorded, RunId, Time, Verdict, WaitEnd, totals};
 
+use crate::life::{Came, Decided, Step};
 use habits::Habits;
 use holdshort_policy::schema::Types;
-use open::{Made, Open, Step};
+use open::Open;
 use tally::{Table, Tally};
 
 pub use report::Report;
@@ -191,7 +192,9 @@ impl Burden {
         let Some((first, rest)) = events.split_first() else { return };
         let Some(mut open) = Open::new(&first.event, first.at, agent, &self.known) else { return };
         for Recorded { event, at, .. } in rest {
-            open.follow(event, *at, &self.known);
+            if open.follow(event, *at, &self.known).is_none() {
+                return;
+            }
         }
         self.keep((run, open.number()), open);
     }
@@ -272,7 +275,8 @@ impl Burden {
     fn go_on(&mut self, run: &RunId, at: Time, event: &Event) {
         let Some(key) = event.call().map(|call| (run.clone(), call)) else { return };
         let Some((mut open, _)) = self.open.remove(&key) else { return };
-        let step = open.follow(event, at, &self.known);
+        // A damaged journal is reported by its host.
+        let Some(step) = open.follow(event, at, &self.known) else { return };
         if self.window.includes(at) {
             self.count(&open, &step, at);
         }
@@ -280,19 +284,20 @@ impl Burden {
     }
 
     /// Counts a step of a call in each table that has a row for it.
-    fn count(&mut self, open: &Open, step: &Step, at: Time) {
-        if let Some(made) = &step.made {
-            self.each(open, |tally| tally.decided(made));
-            self.reviewers.get(made.reviewer.clone()).decided(made);
-            for group in self.known.groups_of(&made.reviewer) {
-                self.groups.get((group.to_owned(), open.capability())).decided(made);
+    fn count(&mut self, open: &Open, step: &Step<'_>, at: Time) {
+        if let Some(made) = &step.decided {
+            let hasty = open.is_hasty(made, at);
+            self.each(open, |tally| tally.decided(made, hasty));
+            self.reviewers.get(made.reviewer.to_owned()).decided(made, hasty);
+            for group in self.known.groups_of(made.reviewer) {
+                self.groups.get((group.to_owned(), open.capability())).decided(made, hasty);
             }
         }
         if let Some(end) = step.end {
             self.each(open, |tally| tally.ended(end, open.several(), open.split()));
         }
         self.each(open, |tally| {
-            tally.reheld += u64::from(step.reheld);
+            tally.reheld += u64::from(step.revised == Some(Came::Reheld));
             tally.escalated += u64::from(step.escalated);
         });
         self.habits.follow(open, step, at);
@@ -327,16 +332,16 @@ impl Tally {
     }
 
     /// Counts a decision.
-    fn decided(&mut self, made: &Made) {
+    fn decided(&mut self, made: &Decided<'_>, hasty: bool) {
         match made.verdict {
             Verdict::Approve => self.approvals += 1,
             Verdict::Reject => self.rejections += 1,
             Verdict::Respond(_) => self.answers += 1,
             Verdict::Edit(_) => self.edits += 1,
         }
-        self.hasty += u64::from(made.hasty);
-        if let Some(us) = made.took_us {
-            self.times.add(us);
+        self.hasty += u64::from(hasty);
+        if made.ends {
+            self.times.add(made.took_us);
         }
     }
 
