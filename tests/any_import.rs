@@ -16,6 +16,8 @@ mod crm;
 mod doubt;
 #[path = "any_import/facts.rs"]
 mod facts;
+#[path = "any_import/file_drop.rs"]
+mod file_drop;
 #[path = "any_import/gated.rs"]
 mod gated;
 #[path = "any_import/page.rs"]

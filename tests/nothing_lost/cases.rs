@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use crate::kept::is_counted;
 use crate::operator::{Operator, in_order};
-use crate::outside::{self, Books, Branch, Mailbox, Maildir, Outside};
+use crate::outside::{self, Books, Branch, Files, Mailbox, Maildir, Outside};
 use crate::support::{Folder, until};
 
 /// What a run is doing when its host reaches a kill point.
@@ -88,6 +88,11 @@ pub trait Place: Outside {
     /// cannot ask.
     fn reluctant(&self) -> Option<String> {
         None
+    }
+
+    /// The beginning of the agent's error for a refused call. `case` is the case of the type `refusal`.
+    fn refusal(&self, case: &str) -> String {
+        format!("err Refusal::{case}")
     }
 
     /// Makes the next attempt fail. At this time no host runs.
@@ -194,6 +199,40 @@ impl Place for Books {
     }
 }
 
+/// The folder of proofs tells a lookup what happened, unless it is another one than the clearance names.
+impl Place for Files {
+    fn fates(&self) -> Fates {
+        Fates { before: Fate::DidNotHappen, after: Fate::Happened }
+    }
+
+    fn cannot_tell(&self) -> Option<&'static str> {
+        Some("before-perform")
+    }
+
+    /// The next host makes a new folder of proofs.
+    fn blur(&self) {
+        fs::remove_dir_all(self.0.join(".holdshort-files")).unwrap();
+    }
+
+    /// The configuration names another folder.
+    fn held_under(&self) -> String {
+        let path = self.0.display().to_string();
+        fs::create_dir_all(format!("{path}.other")).unwrap();
+        self.section().replace(&path, &format!("{path}.other"))
+    }
+
+    /// An error of the function is a string.
+    fn refusal(&self, case: &str) -> String {
+        case.to_lowercase().replace('(', ": ")
+    }
+
+    /// A host that runs does not make a folder of proofs again.
+    fn refuse(&self, _: &Folder, operator: &mut Operator<'_>) {
+        operator.get("/v1/runs");
+        self.blur();
+    }
+}
+
 fn another_sender(section: &str) -> String {
     format!("{section}from = \"another@localhost\"\n")
 }
@@ -214,10 +253,13 @@ impl Way {
         }
     }
 
-    /// The points at which hosts die; `None` if the connector can always tell, so that no reviewer has to resolve the
-    /// effect.
+    /// The points at which hosts die; `None` if the agent makes no routine call, or if the connector can always tell, so
+    /// that no reviewer has to resolve the effect.
     fn kills(self, point: &str, place: &dyn Place) -> Option<Vec<String>> {
         let point = point.to_owned();
+        if place.before().is_empty() && point.ends_with("-routine-returned") {
+            return None;
+        }
         match self {
             Self::Doubt => Some(vec!["after-perform".to_owned(), point]),
             Self::Starting => Some(Vec::new()),
@@ -294,7 +336,7 @@ pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
     println!("{context}");
     let folder = outside::folder(place, way.settings());
     let list = if matches!(way, Way::Effect | Way::Starting | Way::Evidence | Way::Doubt | Way::Settled) {
-        "list\n"
+        place.before()
     } else {
         ""
     };
@@ -313,7 +355,7 @@ pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
         assert_eq!(ended.signal(), Some(9), "{context}");
     }
     let mut operator = Operator::new(&folder, if later { &[] } else { &kills }).watching(place);
-    let run = operator.start("scripted", &format!("{list}{}", place.line()));
+    let run = operator.start(place.agent(), &format!("{list}{}", place.line()));
     let id = format!("{run}.{}", if list.is_empty() { 1 } else { 2 });
     match way {
         Way::Refused | Way::Expires => {}
@@ -373,7 +415,7 @@ pub fn case(place: &dyn Place, way: Way, point: &str) -> bool {
 /// Edits a text that every capability has. If the reply is lost, the operator sends the same edit again.
 fn edit(operator: &mut Operator<'_>, approval: &Value) {
     let mut arguments = approval["proposal"]["action"]["arguments"].clone();
-    let texts = ["/message/body", "/release/notes", "/transfer/reference"];
+    let texts = ["/message/body", "/release/notes", "/transfer/reference", "/reason"];
     let text = texts.iter().find(|text| arguments.pointer(text).is_some()).unwrap();
     *arguments.pointer_mut(text).unwrap() = json!("A person says so.");
     let edit = json!({ "type": "edit", "digest": approval["digest"], "arguments": arguments });
@@ -389,7 +431,7 @@ fn ended(operator: &mut Operator<'_>, id: &str, place: &dyn Place, way: Way) -> 
     until("end of the run", || {
         let row = operator.run(run);
         if way == Way::Refused || way == Way::Expires || way == Way::Cancelled {
-            return ["finished", "cancelled"].contains(&row["state"].as_str().unwrap()).then_some(row);
+            return ["finished", "failed", "cancelled"].contains(&row["state"].as_str().unwrap()).then_some(row);
         }
         let approval = operator.approval(id);
         if matches!(way, Way::Moved | Way::Edited) && approval["state"] == "held" {
@@ -406,7 +448,7 @@ fn ended(operator: &mut Operator<'_>, id: &str, place: &dyn Place, way: Way) -> 
             };
             operator.resolve(id, how, effect["attempts"].as_u64().unwrap());
         }
-        (row["state"] == "finished").then_some(row)
+        (row["state"] == "finished" || row["state"] == "failed").then_some(row)
     })
 }
 
@@ -452,12 +494,14 @@ fn told(place: &dyn Place, row: &Value, approval: &Value, context: &str) {
     if row["state"] == "cancelled" {
         return;
     }
-    let told = row["result"]["ok"].as_str().unwrap_or_else(|| panic!("{context}: {row}"));
+    // The agent `scripted` returns an error of its call as text.
+    let result = if succeeded || place.agent() == "scripted" { "ok" } else { "err" };
+    let told = row["result"][result].as_str().unwrap_or_else(|| panic!("{context}: {row}"));
     let expected = match approval["state"].as_str().unwrap() {
-        "refused" => "err Refusal::Forbidden(".to_owned(),
-        "expired" => "err Refusal::Expired".to_owned(),
+        "refused" => place.refusal("Forbidden("),
+        "expired" => place.refusal("Expired"),
         _ if succeeded => place.receipt(),
-        _ => "err Refusal::Failed(".to_owned(),
+        _ => place.refusal("Failed("),
     };
     assert!(told.contains(&expected), "{context}: {told}");
 }

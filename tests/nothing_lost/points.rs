@@ -27,7 +27,7 @@ use crate::cases::{Place, Way, case};
 use crate::evidence::{Tries, figure, scaled};
 use crate::kept::is_counted;
 use crate::operator::{AFTER_REPLY, Operator};
-use crate::outside::{Books, Branch, Maildir, Outside, Relay};
+use crate::outside::{Books, Branch, Files, Maildir, Outside, Relay};
 use crate::support::{Folder, top, until};
 
 /// How a run reaches a point.
@@ -174,6 +174,8 @@ const CASES: u64 = 51;
 const ALIKE: u64 = 25;
 /// Additional cases of a connector whose effects a reviewer may have to resolve.
 const SETTLED: u64 = 6;
+/// The cases of a routine call, which connectors have alike.
+const ROUTINE: u64 = 2;
 /// Additional cases of a relay, because a relay may ask for a later attempt.
 const PUT_OFF: u64 = 2;
 
@@ -208,6 +210,15 @@ fn deployments() {
 #[test]
 fn payments() {
     effects("a ledger", differing(CASES), |folder, _| Books(folder.join("books.db")));
+}
+
+/// The agent that puts files there makes no routine call.
+#[test]
+fn files_for_a_folder() {
+    let cases = differing(CASES + SETTLED);
+    effects("a folder for files", Tries { long: cases.long - ROUTINE, ..cases }, |folder, _| {
+        Files::new(&folder.join("reports"))
+    });
 }
 
 #[test]

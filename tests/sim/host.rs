@@ -10,7 +10,7 @@ use holdshort::agent::{Engine, Import, functions};
 use holdshort::connectors::guidance::Guidance;
 use holdshort::effects::{Effects, Performers};
 use holdshort::policy::{CallQuestion, Judgement, Policy, Verdict};
-use holdshort::runs::{Catalogue, DisplayBudget, Offer, Offered, Runs, Settings};
+use holdshort::runs::{Catalogue, DisplayBudget, Offer, Offered, RequiredType, Runs, Settings};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{Action, Digest, Requirement, Reviewers, RunLimits};
 use holdshort_journal::{Journal, ManualWriter};
@@ -72,7 +72,7 @@ impl Host {
                 (None, "log") if import.capability.interface().contains("/log@") => Offer::Log,
                 (None, _) => Offer::Routine(Arc::new(EmptyFolder(world.clone()))),
             };
-            catalogue.offer(import.capability, Offered { offer, ty: Some(import.ty) });
+            catalogue.offer(import.capability, Offered { offer, required: RequiredType::Exactly(import.ty) });
         }
         let runs = Runs::new(journal.clone(), engine(), catalogue, Arc::new(Rules(world.clone())), settings());
         for agent in world.agents {

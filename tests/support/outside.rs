@@ -22,8 +22,18 @@ pub trait Outside {
     /// The configuration section of the host's connector for this capability.
     fn section(&self) -> String;
 
-    /// The call that the `scripted` agent makes, as a line of its task.
+    /// The call that the agent makes, as a line of its task.
     fn line(&self) -> String;
+
+    /// The built component of the agent.
+    fn agent(&self) -> &'static str {
+        "scripted"
+    }
+
+    /// A routine call that the agent can make before, as a line of its task; empty if it can make none.
+    fn before(&self) -> &'static str {
+        "list\n"
+    }
 
     /// A part of the receipt that the agent gets after the effect.
     fn receipt(&self) -> String;
@@ -32,7 +42,7 @@ pub trait Outside {
     fn count(&self) -> usize;
 }
 
-/// An operator's folder whose `scripted` agent acts on `outside`. The configuration `more` stands before the section of
+/// An operator's folder whose agent acts on `outside`. The configuration `more` stands before the section of
 /// `outside`.
 ///
 /// The `scripted` agent imports every capability, and a deployment needs a repository. If the section names none, the
@@ -44,7 +54,7 @@ pub fn folder(outside: &dyn Outside, more: &str) -> Folder {
         let repository = Repository::bare(&folder.path().join("unused.git"));
         section += &format!("[deployment]\nrepository = \"{}\"\n", repository.0.display());
     }
-    folder.configure(&format!("{section}\n{}", agent("scripted")));
+    folder.configure(&format!("{section}\n{}", agent(outside.agent())));
     folder
 }
 
@@ -149,6 +159,53 @@ impl Outside for Books {
         let paid = one(&format!("SELECT coalesce(sum(amount), 0) {to_acme}"));
         assert_eq!(paid, transfers * 5_000, "what was paid is what was booked");
         transfers.try_into().unwrap()
+    }
+}
+
+/// A folder for files. The agent `third-party` calls a function of another company, which the connector `file-drop`
+/// serves.
+pub struct Files(pub PathBuf);
+
+impl Files {
+    /// Makes the folder: the connector uses only a folder that exists.
+    pub fn new(path: &Path) -> Self {
+        fs::create_dir(path).unwrap();
+        Self(path.to_owned())
+    }
+}
+
+impl Outside for Files {
+    fn section(&self) -> String {
+        format!(
+            "[capabilities.\"acme:crm/contacts@1.0.0#delete-contact\"]\nclass = \"consequential\"\n\
+             connector = \"file-drop\"\nfolder = \"{}\"\nname-from = \"id\"\ncontent-from = \"reason\"\n\
+             [capabilities.\"acme:crm/contacts@1.0.0#*\"]\nclass = \"routine\"\ncommand = [\"false\"]\n",
+            self.0.display()
+        )
+    }
+
+    fn line(&self) -> String {
+        "delete report.txt All is well.".into()
+    }
+
+    fn agent(&self) -> &'static str {
+        "third-party"
+    }
+
+    fn before(&self) -> &'static str {
+        ""
+    }
+
+    fn receipt(&self) -> String {
+        "report.txt".into()
+    }
+
+    /// A file that has a name in the folder is complete.
+    fn count(&self) -> usize {
+        let entries = fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().path());
+        let files = entries.filter(|path| path.is_file()).map(|path| fs::read_to_string(path).unwrap());
+        let complete = |text: &String| ["All is well.", "A person says so."].contains(&text.as_str());
+        files.inspect(|text| assert!(complete(text), "a file without its content: {text}")).count()
     }
 }
 

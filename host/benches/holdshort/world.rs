@@ -21,7 +21,7 @@ use holdshort::connectors::{
 use holdshort::effects::{Effects, Performers};
 use holdshort::isolate::{self, Isolate};
 use holdshort::policy::HoldEverything;
-use holdshort::runs::{Catalogue, DisplayBudget, Figures, Offer, Offered, Runs, Settings};
+use holdshort::runs::{Catalogue, DisplayBudget, Figures, Offer, Offered, RequiredType, Runs, Settings};
 use holdshort_gate::command::Revision;
 use holdshort_gate::{
     Action, Call, Capability, Consequence, Digest, EffectClass, FunctionType, RunId, RunLimits, Time,
@@ -164,7 +164,7 @@ fn offers(connector: &Arc<LineConnector>) -> (Catalogue, Performers) {
             "log" if import.capability.interface().contains("/log@") => Offer::Log,
             _ => Offer::Routine(Arc::new(EmptyFolder)),
         };
-        catalogue.offer(import.capability, Offered { offer, ty: Some(import.ty) });
+        catalogue.offer(import.capability, Offered { offer, required: RequiredType::Exactly(import.ty) });
     }
     (catalogue, performers)
 }

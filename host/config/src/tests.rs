@@ -230,10 +230,13 @@ fn loopback_answers_to_its_own_names_and_to_nothing_else() {
 #[test]
 fn it_can_be_printed() {
     let config = parse(
-        "[capabilities.'a:b/c#d']\nclass = 'consequential'\ncommand = ['x']\nrefusal = 'null'\n[approval]\nreviewers = ['olga']\n",
+        "[capabilities.'a:b/c#d']\nclass = 'consequential'\ncommand = ['x']\nrefusal = 'null'\n[approval]\nreviewers = ['olga']\n\
+         [capabilities.'a:b/c#e']\nclass = 'consequential'\nconnector = 'file-drop'\nfolder = 'reports'\n",
     )
     .unwrap();
     let printed = toml::to_string(&config).unwrap();
+    let sections = |connector| format!("class = \"consequential\"\nconnector = \"{connector}\"\n");
+    assert!(["command", "file-drop"].iter().all(|name| printed.contains(&sections(name))), "{printed}");
     let accounts = "[payments.accounts.a]\nopening = [\"10.05 EUR\", \"7 JPY\"]\n\n[payments.accounts.a.deposits]\nmay = \"0.500 BHD\"\n";
     let config = parse(accounts).unwrap();
     let amount = &config.payments.accounts["a"].opening[0];

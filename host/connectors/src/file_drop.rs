@@ -160,36 +160,42 @@ impl Perform for FileDrop {
 }
 
 impl Settings {
-    /// Reads the file from an action's arguments. An error says why the function or the arguments do not fit this
-    /// connector.
+    /// Why this connector cannot serve functions of a type, if it cannot.
+    pub fn check(&self, ty: &FunctionType) -> Result<(), Sentence> {
+        let parameter = |name: &str| ty.params.iter().find(|(known, _)| known == name).map(|(_, ty)| ty);
+        if parameter(&self.name_from) != Some(&WitType::String) {
+            let name = Known::configured(&self.name_from);
+            return Err(say!("the function has no string `{}`: set `name-from` to the parameter with the name", name));
+        }
+        if !matches!(parameter(&self.content_from), Some(ty) if *ty == WitType::String || is_bytes(ty)) {
+            let (name, hint) =
+                (Known::configured(&self.content_from), "set `content-from` to the parameter with the content");
+            return Err(say!("the function has no string and no bytes `{}`: {}", name, hint));
+        }
+        match &ty.result {
+            Some(WitType::Result { ok: None, .. }) => Ok(()),
+            Some(WitType::Result { ok: Some(ok), .. }) if **ok == WitType::String => Ok(()),
+            _ => Err(say!("the function must return a string or nothing when the file is there")),
+        }
+    }
+
+    /// Reads the file from an action's arguments.
     fn read(&self, action: &Action, ty: &FunctionType) -> Result<Proposed, Sentence> {
-        let parameter = |name: &str| {
-            let ty = ty.params.iter().find(|(known, _)| known == name).map(|(_, ty)| ty);
-            let value = action.arguments().get(name).and_then(Value::as_str);
-            ty.zip(value).ok_or_else(|| say!("the function takes no string `{}`", Known::configured(name)))
-        };
-        let (name_ty, name) = parameter(&self.name_from)?;
-        let (content_ty, content) = parameter(&self.content_from)?;
-        let content = if *content_ty == WitType::String {
-            content.as_bytes().to_vec()
-        } else if *content_ty == WitType::List(Box::new(WitType::U8)) {
-            STANDARD.decode(content).map_err(quote)?
-        } else {
-            return Err(say!("`{}` is neither a string nor bytes", Known::configured(&self.content_from)));
-        };
+        self.check(ty)?;
+        let value = |name: &String| action.arguments().get(name).and_then(Value::as_str).unwrap_or_default();
+        let (name, content) = (value(&self.name_from), value(&self.content_from));
+        let has_bytes = ty.params.iter().any(|(known, ty)| *known == self.content_from && is_bytes(ty));
+        let content = if has_bytes { STANDARD.decode(content).map_err(quote)? } else { content.as_bytes().to_vec() };
         let is_plain = name.parse::<RelativePath>().is_ok_and(|path| path.names().count() == 1);
-        if *name_ty != WitType::String || !is_plain || name.starts_with('.') || name.len() > NAME_BYTES_MAX {
+        if !is_plain || name.starts_with('.') || name.len() > NAME_BYTES_MAX {
             let why = "is not a file's name; write one name of at most 200 bytes without `/`, which does not begin with `.`, `-` or `:`";
             return Err(say!("{} {}", quote_start(name, NAME_BYTES_MAX), why));
         }
         if content.len() > FILE_BYTES_MAX {
             return Err(say!("the file has {} bytes; at most {} are possible", content.len(), FILE_BYTES_MAX));
         }
-        let receipt = match &ty.result {
-            Some(WitType::Result { ok: None, .. }) => Value::Null,
-            Some(WitType::Result { ok: Some(ok), .. }) if **ok == WitType::String => json!(name),
-            _ => return Err(say!("the function must return a string or nothing when the file is there")),
-        };
+        let returns_the_name = matches!(&ty.result, Some(WitType::Result { ok: Some(_), .. }));
+        let receipt = if returns_the_name { json!(name) } else { Value::Null };
         Ok(Proposed { name: name.to_owned(), content, receipt })
     }
 
@@ -322,6 +328,10 @@ impl Settings {
             Err(error) => Finding::Unknown { evidence: self.unseen(error) },
         }
     }
+}
+
+fn is_bytes(ty: &WitType) -> bool {
+    *ty == WitType::List(Box::new(WitType::U8))
 }
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ pub struct Types {
 pub type Facts = BTreeMap<String, WitType>;
 
 impl Types {
-    /// Adds the facts of some functions.
+    /// The same functions with these facts, in place of any facts before.
     #[must_use]
     pub fn with_facts(self, facts: BTreeMap<Capability, Facts>) -> Self {
         Self { facts, ..self }

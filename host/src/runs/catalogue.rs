@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use holdshort_gate::{Capability, FunctionType};
+use holdshort_words::Sentence;
 use serde_json::Value;
 
 use super::refusal::{CannotRefuse, RefusalForm};
@@ -35,9 +36,20 @@ pub enum Offer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
 #[derive(Clone)]
 pub struct Offered<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
     pub offer: Offer<R, C>,
-    /// The required type; `None` for third-party interfaces, whose type comes from the agent.
-    pub ty: Option<FunctionType>,
+    pub required: RequiredType,
 }
+
+/// The type that an agent's import must have.
+#[derive(Clone)]
+pub enum RequiredType {
+    /// The type of a published function.
+    Exactly(FunctionType),
+    /// Any type of a third-party function that its connector can serve.
+    Servable(Servable),
+}
+
+/// Why a connector cannot serve third-party functions of a type, if it cannot.
+pub type Servable = Arc<dyn Fn(&FunctionType) -> Result<(), Sentence> + Send + Sync>;
 
 /// All offered capabilities.
 #[derive(Clone)]
@@ -89,6 +101,9 @@ pub enum BindError {
         "the import `{0}` has another type than the one this host offers: build the agent against the WIT package in `wit/`"
     )]
     OtherType(Capability),
+    /// The connector of the import's section cannot serve a function of this type.
+    #[error("the import `{0}` cannot be served as its section says: {1}")]
+    NotServable(Capability, Sentence),
     /// The agent could not be told of a refusal.
     #[error("the import `{0}` is consequential, but cannot report a refusal: {1}")]
     CannotRefuse(Capability, CannotRefuse),
@@ -123,8 +138,12 @@ impl<R: Clone, C: Clone> Catalogue<R, C> {
             None => BindError::Unclassified(capability.clone()),
         };
         let offered = self.find(capability).ok_or_else(missing)?;
-        if offered.ty.as_ref().is_some_and(|ours| ours != ty) {
-            return Err(BindError::OtherType(capability.clone()));
+        match &offered.required {
+            RequiredType::Exactly(ours) if ours == ty => {}
+            RequiredType::Exactly(_) => return Err(BindError::OtherType(capability.clone())),
+            RequiredType::Servable(check) => {
+                check(ty).map_err(|why| BindError::NotServable(capability.clone(), why))?;
+            }
         }
         match &offered.offer {
             Offer::Log => Ok(BoundOffer::Log),

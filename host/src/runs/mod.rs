@@ -32,7 +32,7 @@ use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
 pub use agents::{AgentError, AgentInfo, AgentState, Loaded, manifest};
-pub use catalogue::{BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, Offered};
+pub use catalogue::{BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, Offered, RequiredType, Servable};
 pub use propose::{CannotPropose, DisplayBudget, NoHistory, ReviseError};
 pub use refusal::{CannotRefuse, RefusalForm};
 

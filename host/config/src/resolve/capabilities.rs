@@ -87,7 +87,7 @@ pub enum CapabilityRule {
 
 /// How a cleared call of a foreign function is performed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", tag = "connector", rename = "command")]
 pub struct Perform {
     /// The command that performs the effect.
     pub command: Command,
@@ -110,7 +110,7 @@ pub struct Perform {
 
 /// The settings of a connector that puts files into a folder.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "kebab-case", tag = "connector", rename = "file-drop")]
 pub struct FileDrop {
     /// The folder.
     pub folder: PathBuf,

@@ -235,6 +235,10 @@ async fn a_function_and_its_arguments_must_fit() {
     assert!(drop.settings.read(&action(&number, "a", "x"), &number).is_err(), "no receipt could be made");
     let other = Settings { name_from: "title".into(), ..(*drop.settings).clone() };
     assert!(other.read(&action(&text(), "a", "x"), &text()).is_err(), "no such parameter");
+    // The same is found when an agent is loaded.
+    let list = ty(WitType::List(Box::new(WitType::String)), None);
+    let checked = [&plain, &text(), &number, &list].map(|ty| drop.settings.check(ty).is_ok());
+    assert_eq!((checked, other.check(&text()).is_ok()), ([true, true, false, false], false));
     let large = "x".repeat(FILE_BYTES_MAX + 1);
     assert!(drop.settings.read(&action(&text(), "a", &large), &text()).is_err());
     // The folder is not the folder that was shown.

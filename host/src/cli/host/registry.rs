@@ -31,7 +31,7 @@ use crate::connectors::repository::{self, Repository};
 use crate::connectors::smtp::{self, Smtp};
 use crate::connectors::workspace::{self, Workspace};
 use crate::connectors::{LOG, Perform, Preview, Routine};
-use crate::runs::{Catalogue, Offer, Offered};
+use crate::runs::{Catalogue, Offer, Offered, RequiredType, Servable};
 
 pub(in crate::cli) use self::others::facts;
 
@@ -48,6 +48,8 @@ pub(in crate::cli) struct Served<'a> {
     pub(in crate::cli) by: String,
     /// The configured value for a function whose error type is neither a `refusal` nor a string.
     pub(in crate::cli) refusal: Option<Value>,
+    /// The types of third-party functions that it can serve.
+    servable: Servable,
     open: Open<'a>,
 }
 
@@ -73,7 +75,7 @@ impl<'a> Served<'a> {
         by: impl Into<String>,
         open: impl FnOnce(&Around<'_>) -> Result<Opened, Failure> + 'a,
     ) -> Self {
-        Self { descriptor, by: by.into(), refusal: None, open: Box::new(open) }
+        Self { descriptor, by: by.into(), refusal: None, servable: Arc::new(|_| Ok(())), open: Box::new(open) }
     }
 
     /// Opens the connector. Its class must be the descriptor's.
@@ -113,8 +115,9 @@ pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
                 let offer = offer(&patterns, served)?;
                 for function in functions {
                     // An agent that brings another type for one of our functions is refused.
-                    let ty = types.get(&function).cloned();
-                    catalogue.offer(function, Offered { offer: offer.clone(), ty });
+                    let ours = types.get(&function).cloned();
+                    let ours = ours.ok_or_else(|| failed(&format!("`{function}` is in no published interface")))?;
+                    catalogue.offer(function, Offered { offer: offer.clone(), required: RequiredType::Exactly(ours) });
                 }
             }
             Entry::Withheld(descriptor, why) => {
@@ -123,8 +126,9 @@ pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
         }
     }
     for (pattern, rule) in &config.capabilities {
-        // The calling component supplies the type.
-        let offered = Offered { offer: offer(std::slice::from_ref(pattern), others::served(rule, config))?, ty: None };
+        let served = others::served(rule, config);
+        let required = RequiredType::Servable(served.servable.clone());
+        let offered = Offered { offer: offer(std::slice::from_ref(pattern), served)?, required };
         match pattern {
             CapabilityPattern::Function(capability) => catalogue.offer(capability.clone(), offered),
             CapabilityPattern::Interface(interface) => catalogue.offer_interface(interface.clone(), offered),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use holdshort_gate::WitType;
+use holdshort_gate::{FunctionType, WitType};
 
 use super::settings::program;
 use super::{Opened, Served, by_command, wrong};
@@ -21,23 +21,25 @@ pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served
         }),
         CapabilityRule::FileDrop(rule) => {
             let folder = rule.folder.display();
+            let settings = file_drop::Settings {
+                folder: rule.folder.clone(),
+                name_from: rule.name_from.clone(),
+                content_from: rule.content_from.clone(),
+            };
+            let opened = settings.clone();
             let served = Served::new(file_drop::DESCRIPTOR, format!("putting a file into {folder}"), move |around| {
-                let settings = file_drop::Settings {
-                    folder: rule.folder.clone(),
-                    name_from: rule.name_from.clone(),
-                    content_from: rule.content_from.clone(),
-                };
                 if is_within(&rule.folder, &config.state) {
                     return Err(wrong(&format!(
                         "the folder `{folder}` is the host's state folder or in it: choose another one"
                     )));
                 }
-                let drop = FileDrop::open(settings, around.types());
+                let drop = FileDrop::open(opened, around.types());
                 Ok(Opened::acts(
                     drop.map_err(|error| wrong(&format!("the folder `{folder}` cannot be used: {error}")))?,
                 ))
             });
-            Served { refusal: rule.refusal.clone(), ..served }
+            let servable = Arc::new(move |ty: &FunctionType| settings.check(ty));
+            Served { refusal: rule.refusal.clone(), servable, ..served }
         }
         CapabilityRule::Consequential(rule) => {
             let beside = Beside {
