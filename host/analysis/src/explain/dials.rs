@@ -1,219 +1,22 @@
-//! The attributes of a call that an explanation changes, one by one, and the values that it tries
-//! for each.
+//! All attributes of a call that an explanation changes, one by one.
 
 use std::collections::BTreeSet;
 
-use holdshort_gate::{Consequence, Time};
+use holdshort_gate::Consequence;
 use serde_json::{Value, json};
 
 use super::constants::Constants;
+use super::dial::{At, Dial, Kind, SOMETHING_ELSE, Spelling, numbers};
 use super::leaves::Leaves;
-use super::{CallQuestion, Different, Variant};
+use super::{CallQuestion, Variant};
 use holdshort_policy::schema::attribute;
 use holdshort_policy::{CedarPolicy, Policy, Zone, currency};
 
-/// If two attributes are changed together, at most this many values of each are tried.
-const FEW: usize = 6;
 /// The number of hours before and after the call that are tried. Further away, only whole days are
 /// tried.
 const HOURS: i128 = 24;
 /// The milliseconds of an hour.
 const HOUR: i128 = 3_600_000;
-/// A text that probably no policy contains.
-pub(super) const SOMETHING_ELSE: &str = "something else";
-
-/// Where an attribute is.
-pub(super) enum At {
-    /// In the arguments, by JSON pointer.
-    Arguments(String),
-    /// In the facts, by JSON pointer.
-    Facts(String),
-    /// In the total with this index: the count, or the sum in a currency.
-    Total(usize, Option<String>),
-    /// The time for which policy is asked, with the time zone if policies use it.
-    Now(Option<Zone>),
-    StartedBy,
-    /// The agent's configured name.
-    Agent,
-    /// The value at stake, as the connector states it.
-    Consequence,
-}
-
-/// How a number is written.
-#[derive(Clone, Copy)]
-pub(super) enum Spelling {
-    /// A JSON number.
-    Plain,
-    /// A string of digits. This is the JSON form of 64-bit numbers.
-    Digits,
-    /// A decimal. The number counts ten-thousandths.
-    Decimal,
-    /// A time. The number counts milliseconds since 1970.
-    Moment,
-}
-
-/// The values that are tried for an attribute.
-pub(super) enum Kind {
-    /// Numbers. Between two of them, the search can bisect.
-    Number { now: i128, spelling: Spelling, tries: BTreeSet<i128> },
-    /// Other values, which are tried one by one.
-    Words { from: Value, tries: Vec<Value> },
-}
-
-/// An attribute of the call.
-pub(super) struct Dial {
-    at: At,
-    place: String,
-    kind: Kind,
-}
-
-/// A value of an attribute.
-#[derive(Clone)]
-pub(super) enum Notch {
-    Number(i128),
-    Word(Value),
-}
-
-impl Notch {
-    pub(super) fn of(number: i128) -> Self {
-        Self::Number(number)
-    }
-
-    pub(super) fn number(&self) -> Option<i128> {
-        match self {
-            Self::Number(number) => Some(*number),
-            Self::Word(_) => None,
-        }
-    }
-}
-
-impl Dial {
-    pub(super) fn new(at: At, place: String, kind: Kind) -> Self {
-        Self { at, place, kind }
-    }
-
-    /// The recorded number, if the attribute is a number.
-    pub(super) fn number(&self) -> Option<i128> {
-        match self.kind {
-            Kind::Number { now, .. } => Some(now),
-            Kind::Words { .. } => None,
-        }
-    }
-
-    /// The values to try, in lists that are each searched from the front: smaller numbers and
-    /// larger numbers, the nearest first; or all other values in one list.
-    pub(super) fn sides(&self) -> Vec<Vec<Notch>> {
-        match &self.kind {
-            Kind::Number { now, tries, .. } => vec![
-                tries.range(..now).rev().copied().map(Notch::of).collect(),
-                tries.range(now + 1..).copied().map(Notch::of).collect(),
-            ],
-            Kind::Words { tries, .. } => vec![tries.iter().cloned().map(Notch::Word).collect()],
-        }
-    }
-
-    /// A few of the values to try. Of numbers, these are the nearest and the farthest.
-    pub(super) fn few(&self) -> Vec<Notch> {
-        let some = |side: Vec<Notch>| {
-            let (near, far) = (side.iter().take(FEW / 3), side.last().filter(|_| side.len() > FEW / 3));
-            near.chain(far).cloned().collect::<Vec<_>>()
-        };
-        match self.kind {
-            Kind::Number { .. } => self.sides().into_iter().flat_map(some).collect(),
-            Kind::Words { .. } => self.sides().into_iter().flatten().take(FEW).collect(),
-        }
-    }
-
-    /// Sets the attribute of a variant to a value; `None` if the call has no such attribute.
-    pub(super) fn turn(&self, variant: &mut Variant, notch: &Notch) -> Option<()> {
-        let value = self.value(notch);
-        match &self.at {
-            At::Arguments(pointer) => *variant.arguments.pointer_mut(pointer)? = value,
-            At::Facts(pointer) => *variant.facts.pointer_mut(pointer)? = value,
-            At::Total(index, currency) => {
-                let (total, number) =
-                    (&mut variant.totals.get_mut(*index)?.total, u64::try_from(notch.number()?).ok()?);
-                match currency {
-                    None => total.count = number,
-                    Some(currency) => drop(total.sums.insert(currency.clone(), number)),
-                }
-            }
-            At::Now(_) => variant.now = Time(u64::try_from(notch.number()?).ok()?.checked_mul(1_000)?),
-            At::StartedBy => variant.started_by = value.as_str()?.to_owned(),
-            At::Agent => variant.agent = value.as_str()?.to_owned(),
-            At::Consequence => variant.consequence = serde_json::from_value(value).ok()?,
-        }
-        Some(())
-    }
-
-    /// The JSON value.
-    fn value(&self, notch: &Notch) -> Value {
-        match (notch, &self.kind) {
-            (Notch::Word(value), _) => value.clone(),
-            (Notch::Number(number), Kind::Number { spelling, .. }) => spelling.write(*number),
-            (Notch::Number(number), Kind::Words { .. }) => Spelling::Plain.write(*number),
-        }
-    }
-
-    /// The distance of a value from the recorded one.
-    #[allow(clippy::cast_precision_loss, reason = "it only puts them in an order")]
-    pub(super) fn distance(&self, notch: &Notch) -> f64 {
-        match (self.number(), notch.number()) {
-            (Some(now), Some(to)) => to.abs_diff(now) as f64 / now.unsigned_abs().max(1) as f64,
-            _ => 1.0,
-        }
-    }
-
-    /// The change of the attribute to this value, as text.
-    pub(super) fn different(&self, notch: &Notch) -> Different {
-        let from = match &self.kind {
-            Kind::Number { now, spelling, .. } => spelling.show(*now),
-            Kind::Words { from, .. } => shown(from),
-        };
-        let to = match (notch, &self.kind) {
-            (Notch::Number(number), Kind::Number { spelling, .. }) => spelling.show(*number),
-            _ => shown(&self.value(notch)),
-        };
-        let told = |text: String, number: Option<i128>| match (&self.at, number) {
-            (At::Now(Some(zone)), Some(ms)) => {
-                u64::try_from(ms * 1_000).map_or(text.clone(), |micros| format!("{text} ({})", zone.told(Time(micros))))
-            }
-            _ => text,
-        };
-        let (from, to) = (told(from, self.number()), told(to, notch.number()));
-        Different { place: self.place.clone(), from, to }
-    }
-}
-
-/// A value as text.
-fn shown(value: &Value) -> String {
-    if value.as_str() == Some(SOMETHING_ELSE) { SOMETHING_ELSE.into() } else { value.to_string() }
-}
-
-impl Spelling {
-    #[allow(clippy::cast_precision_loss, reason = "decimals that policies compare are small")]
-    pub(super) fn write(self, number: i128) -> Value {
-        match self {
-            Self::Plain | Self::Moment => {
-                i64::try_from(number).map_or_else(|_| json!(u64::try_from(number).ok()), |number| json!(number))
-            }
-            Self::Digits => json!(number.to_string()),
-            Self::Decimal => json!(number as f64 / 10_000.0),
-        }
-    }
-
-    /// A number in readable notation.
-    fn show(self, number: i128) -> String {
-        match self {
-            Self::Plain | Self::Digits => number.to_string(),
-            Self::Decimal => self.write(number).to_string(),
-            Self::Moment => {
-                let at = i64::try_from(number).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-                at.map_or_else(|| number.to_string(), |at| at.to_string())
-            }
-        }
-    }
-}
 
 /// All attributes of a call.
 pub(super) fn dials(
@@ -250,30 +53,6 @@ pub(super) fn dials(
     let all = [Consequence::Low, Consequence::Medium, Consequence::High].map(Consequence::name).to_vec();
     made.push(Dial::new(At::Consequence, "context.consequence".into(), others(question.consequence.name(), all)));
     made
-}
-
-/// The values to try for a number: the constants of the policies and their neighbours, the number
-/// plus and minus one, and the smallest and a very large number.
-pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, least: i128) -> Kind {
-    let mut around: BTreeSet<i128> = match spelling {
-        Spelling::Decimal => constants.decimals.clone(),
-        Spelling::Moment => constants.moments.clone(),
-        // Policies also compare amounts of money in the currency's main unit, as decimals.
-        Spelling::Plain | Spelling::Digits => {
-            let minor = constants.decimals.iter().flat_map(|decimal| [decimal / 10_000, decimal / 100, decimal / 10]);
-            constants.numbers.iter().copied().chain(minor).collect()
-        }
-    };
-    around.extend([now, least, 0]);
-    let mut tries: BTreeSet<i128> = around.iter().flat_map(|number| [number - 1, *number, number + 1]).collect();
-    if matches!(spelling, Spelling::Plain | Spelling::Digits) {
-        // The numbers whose sum with the recorded number is a constant, and a very large number
-        // that still leaves room for a sum.
-        tries.extend(constants.numbers.iter().map(|number| number - now));
-        tries.insert(i128::from(i64::MAX / 4));
-    }
-    tries.retain(|number| *number >= least && *number != now);
-    Kind::Number { now, spelling, tries }
 }
 
 /// The time of the call, with the policies' constants as candidates.

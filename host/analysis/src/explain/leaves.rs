@@ -4,7 +4,7 @@ use holdshort_gate::WitType;
 use serde_json::{Value, json};
 
 use super::constants::Constants;
-use super::dials::{At, Dial, Kind, SOMETHING_ELSE, Spelling, numbers};
+use super::dial::{At, Dial, Kind, SOMETHING_ELSE, Spelling, numbers};
 use holdshort_policy::schema::attribute;
 
 /// The number of list items that are inspected.

@@ -11,6 +11,7 @@
 //! although other arguments might have led to other facts.
 
 mod constants;
+mod dial;
 mod dials;
 mod leaves;
 #[cfg(test)]
@@ -22,7 +23,8 @@ use serde_json::Value;
 use holdshort_policy::{CallQuestion, CedarPolicy, Judgement, Policy, Verdict};
 
 use constants::Constants;
-use dials::{Dial, Notch, dials};
+use dial::{Dial, Notch};
+use dials::dials;
 
 /// The maximum number of judgements for one explanation: one or two seconds of work.
 const TRIED_MAX: usize = 20_000;
