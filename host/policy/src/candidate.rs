@@ -3,44 +3,11 @@
 //! The text of these policies may come over HTTP, and matching one pattern with one text of a call
 //! can take long. So the child has a CPU limit and a low priority.
 
-use std::num::NonZero;
-
-use holdshort_gate::{Action, Consequence, Counted, RunId, Time};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
-
+use super::batch::Put;
 use super::isolated::Reader;
 use super::load::{Problems, Source};
 use super::schema::Types;
-use super::{CallQuestion, CedarPolicy, Judgement, Policy};
-
-/// The number of threads that judge. There are few, because a host has other work too.
-const THREADS_MAX: usize = 2;
-
-/// A question to policy with all its data, so that it can be sent to another process.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Put {
-    /// Who started the run.
-    pub started_by: String,
-    pub agent: String,
-    pub run: RunId,
-    pub action: Action,
-    pub facts: Value,
-    pub consequence: Consequence,
-    /// The totals of calls cleared or approved before.
-    pub totals: Vec<Counted>,
-    /// The time for which policy is asked.
-    pub now: Time,
-}
-
-impl Put {
-    /// The question for policy; `None` for a function of unknown type.
-    pub fn question<'a>(&'a self, types: &'a Types) -> Option<CallQuestion<'a>> {
-        let Self { started_by, agent, run, action, facts, consequence, totals, now } = self;
-        let ty = types.get(action.capability())?;
-        Some(CallQuestion { started_by, agent, run, action, ty, facts, consequence: *consequence, totals, now: *now })
-    }
-}
+use super::{CedarPolicy, Judgement};
 
 /// Policies under test.
 pub struct Candidate {
@@ -68,23 +35,4 @@ impl Candidate {
     pub fn judge(&self, types: &Types, puts: &[Put]) -> Result<Vec<Judgement>, Problems> {
         self.reader.judge(&self.sources, &self.policy, types, puts)
     }
-}
-
-/// The verdicts of trusted policies on the calls in their order. Calls are independent, so several
-/// threads judge.
-pub fn judge_all(policy: &CedarPolicy, types: &Types, puts: &[Put]) -> Vec<Judgement> {
-    let one = |put: &Put| put.question(types).map(|question| policy.judge(&question));
-    let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
-    if puts.len() < 2 * threads {
-        return puts.iter().filter_map(one).collect();
-    }
-    let parts = puts.chunks(puts.len().div_ceil(threads));
-    std::thread::scope(|scope| {
-        let work: Vec<_> =
-            parts.map(|part| (part, scope.spawn(|| part.iter().filter_map(one).collect::<Vec<_>>()))).collect();
-        // If a thread failed, its part of the calls is judged here.
-        let done =
-            work.into_iter().map(|(part, work)| work.join().unwrap_or_else(|_| part.iter().filter_map(one).collect()));
-        done.flatten().collect()
-    })
 }

@@ -10,7 +10,7 @@ use holdshort_gate::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::candidate::Put;
+use super::batch::Put;
 use super::schema::{Types, entity_type};
 use super::{Judgement, Policy, Verdict, values};
 use holdshort_common::once::once;

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use holdshort_gate::{Requirement, Reviewers, Time};
 use serde::{Deserialize, Serialize};
 
-use super::candidate::{Put, judge_all};
+use super::batch::{Put, judge_all};
 use super::load::{Problem, Problems, Source};
 use super::schema::Types;
 use super::{Base, CedarPolicy, Judgement, People, Policy};

@@ -17,6 +17,7 @@ extern crate self as holdshort_policy;
 
 pub mod annotations;
 mod apart;
+pub mod batch;
 pub mod candidate;
 pub mod cases;
 mod cedar;

@@ -15,7 +15,7 @@ use super::exit::{Exit, Failure};
 use super::host::{forgetful_reader, policy_setup};
 use super::output::Output;
 use crate::config::Config;
-use crate::policy::candidate::judge_all;
+use crate::policy::batch::judge_all;
 use crate::policy::cases::Cases;
 use crate::policy::load::{Problem, Source};
 use crate::policy::schema::schema;

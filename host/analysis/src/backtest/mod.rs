@@ -21,7 +21,8 @@ use std::collections::BTreeMap;
 
 use holdshort_gate::{PolicyVerdict, Recorded, RunId, Time, WaitEnd};
 
-use holdshort_policy::candidate::{Candidate, Put};
+use holdshort_policy::batch::Put;
+use holdshort_policy::candidate::Candidate;
 use holdshort_policy::load::Problems;
 use holdshort_policy::schema::Types;
 use holdshort_policy::{Judgement, People, Policy, Verdict};
