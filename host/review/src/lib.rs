@@ -33,6 +33,7 @@ mod text;
 mod text_page;
 pub mod visible;
 pub mod waiting;
+mod warning;
 
 pub use changes::{Change, changes};
 pub use differences::{Difference, differences};
@@ -44,3 +45,4 @@ pub use shown::Shown;
 pub use terminal::{CallContent, Line, ShownExhibit, Tone};
 pub use text::Text;
 pub use text_page::{NumberedLine, TextPage};
+pub use warning::Warning;

@@ -7,8 +7,8 @@ use icu_properties::script::ScriptWithExtensions;
 use unicode_security::GeneralSecurityProfile;
 use unicode_security::confusable_detection::skeleton;
 
-use super::remarks::Warning;
 use super::visible;
+use super::warning::Warning;
 
 /// Signs with a meaning in an address or an amount. A character that looks like `/` can make one
 /// long host name look like `example.com/a`.

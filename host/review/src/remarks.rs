@@ -13,6 +13,7 @@ use icu_properties::script::ScriptWithExtensions;
 use icu_properties::{CodePointMapData, PropertyNamesLong};
 use serde_json::Value;
 
+use super::warning::Warning;
 use super::{lookalikes, outline, visible};
 
 /// One warning at one position. Its text is safe to show.
@@ -21,49 +22,6 @@ pub struct Remark {
     /// The position, as in `message.to[2]`.
     pub place: String,
     pub warning: Warning,
-}
-
-/// The reason for a warning or a note.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Warning {
-    /// The text contains invisible characters. They are shown as `<U+…>`.
-    Hidden { count: usize },
-    /// The text contains invisible characters at positions where honest text has them, such as the
-    /// joiner in an emoji. They are shown as `<U+…>`.
-    Apart { count: usize },
-    /// One word mixes letters of different scripts, as look-alikes do.
-    MixedScripts {
-        /// The word, in its visible form.
-        word: String,
-        /// The Unicode names of the scripts.
-        scripts: Vec<&'static str>,
-    },
-    /// A word or an address looks like an ASCII text and consists of other characters.
-    LooksLike {
-        /// The word, in its visible form.
-        text: String,
-        /// The text that it looks like, by the confusables of UTS #39.
-        ascii: String,
-    },
-    /// The text contains digits of a script to which its letters do not belong. Some such digits
-    /// look like an ASCII digit of another value: the Bengali four looks like 8.
-    Digits {
-        /// The digits, in their visible form.
-        digits: String,
-    },
-    /// The text mixes right-to-left letters with left-to-right letters or digits, so its parts can
-    /// appear in another order.
-    RightToLeft {
-        /// The parts in the order in which they are stored, in their visible form.
-        parts: Vec<String>,
-    },
-    /// A host name differs from the name that a network lookup would use.
-    Host {
-        /// The name as written, in its visible form.
-        shown: String,
-        /// The name in ASCII; `None` if no host can have the name.
-        ascii: Option<String>,
-    },
 }
 
 impl Remark {
