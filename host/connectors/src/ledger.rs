@@ -30,8 +30,8 @@ use serde_json::Value;
 
 use self::attempts::Attempts;
 use self::books::{Booked, Books, BooksError, Entry, Kind};
-use self::facts::Stopped;
-use self::standing::{Facts, Shown, Standing, micros};
+use self::facts::{Facts, Shown, Stopped};
+use self::standing::{Standing, micros};
 use self::transfer::Transfer;
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
 use super::history::History;

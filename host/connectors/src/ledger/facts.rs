@@ -13,7 +13,6 @@ use holdshort_gate::Mark;
 use holdshort_gate::condition::{Change, Condition, Found, changes};
 use serde_json::{Value, json};
 
-use super::standing::{Facts, Shown};
 use super::transfer::Transfer;
 use crate::descriptor::{Compares, Precondition};
 use crate::{Known, Sentence, quote, say};
@@ -48,6 +47,29 @@ pub(super) const PRECONDITIONS: &[Precondition] = &[
     Precondition::same(PAYEE),
     Precondition { name: PAYMENTS, compares: Compares::NothingNew },
 ];
+
+/// The facts that a clearance rests on, in the words that a reviewer reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// The ledger's own id, so that another file in its place is noticed.
+    pub(super) ledger: String,
+    /// The source's balance with its currency.
+    pub(super) source_balance: String,
+    /// `own account` or `outside`.
+    pub(super) payee: String,
+    /// The number of transfers to the payee, from any source and in any currency. A reviewer who
+    /// saw no transfer decides differently from a reviewer who saw that the same bill was paid.
+    pub(super) payments: u64,
+}
+
+/// The parts of the shown content that a transfer rests on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shown<'a> {
+    /// The facts, each with its permitted change.
+    pub(super) preconditions: &'a Value,
+    /// The calls that were shown to wait beside it.
+    pub(super) beside: &'a [Mark],
+}
 
 impl Facts {
     /// The facts as preconditions, each with its permitted change.

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use serde_json::{Value, json};
 
 use super::books::{self, Account, Kind, Past};
-use super::facts::PAYMENTS;
+use super::facts::{Facts, PAYMENTS};
 use super::transfer::Transfer;
 use crate::descriptor::{Fact, FactType, Readers};
 use crate::history::History;
@@ -64,30 +64,6 @@ pub(super) struct Standing {
     pub(super) payee_balance: i64,
     /// The facts that a clearance rests on.
     pub(super) facts: Facts,
-}
-
-/// The facts that a clearance rests on, in the words that a reviewer reads. `facts.rs` has the
-/// permitted changes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
-    /// The ledger's own id, so that another file in its place is noticed.
-    pub(super) ledger: String,
-    /// The source's balance with its currency.
-    pub(super) source_balance: String,
-    /// `own account` or `outside`.
-    pub(super) payee: String,
-    /// The number of transfers to the payee, from any source and in any currency. A reviewer who
-    /// saw no transfer decides differently from a reviewer who saw that the same bill was paid.
-    pub(super) payments: u64,
-}
-
-/// The parts of the shown content that a transfer rests on.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Shown<'a> {
-    /// The facts, each with its permitted change.
-    pub(super) preconditions: &'a Value,
-    /// The calls that were shown to wait beside it.
-    pub(super) beside: &'a [Mark],
 }
 
 /// The balances do not permit a transfer.
