@@ -11,17 +11,18 @@ use holdshort_gate::{Capability, Digest, FunctionType};
 use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::guest::{Guest, Start};
-use super::instance::State;
+use super::guest::Guest;
 use super::limits::TABLE_ELEMENTS_MAX;
 use super::load::{EngineError, LoadError};
 use super::manifest::{Entry, Manifest};
 use super::problem::cause;
 use super::reader::Reader;
 use super::source::Source;
+use super::state::State;
+use super::step::Start;
 use super::threads::Threads;
 use super::ticker::Ticker;
-use super::{imports, wasi};
+use super::{imports, wasi_link};
 
 /// The size of the stack for a guest and the host functions that it calls, and the guest's part of
 /// it. Python needs this much. Other agents do not touch most of it, so it costs nothing for them.
@@ -135,7 +136,7 @@ impl Engine {
         let run = entry(&component, manifest.entry).ok_or_else(no_run)?;
         let cause = |error: wasmtime::Error| LoadError::Link { cause: cause(&error) };
         let mut linker = Linker::new(&self.0.engine);
-        wasi::link(&mut linker).map_err(cause)?;
+        wasi_link::link(&mut linker).map_err(cause)?;
         imports::link(&mut linker, &manifest.imports).map_err(cause)?;
         let instance = linker.instantiate_pre(&component).map_err(cause)?;
         let shared =

@@ -3,8 +3,8 @@
 use wasmtime::component::Linker;
 
 use super::handover::{Reply, Request};
-use super::instance::State;
 use super::manifest::Import;
+use super::state::State;
 
 /// Registers every import under its name and version. The handlers do not know what the functions
 /// mean; the run's task does.

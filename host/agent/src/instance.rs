@@ -6,48 +6,16 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime_wasi::I32Exit;
 
-use super::clock::Clock;
 use super::engine::Compiled;
-use super::guest::{Start, Step};
-use super::handover::Handover;
-use super::limits::{Limiter, Meter};
+use super::limits::Limiter;
 use super::manifest::Entry;
-use super::output::Output;
+use super::state::{Shared, State};
+use super::step::{Start, Step};
 use super::trap::{Circumstances, Trap};
 use super::wasi::{RESOURCES_MAX, Wasi};
 
 /// The first argument of a WASI program, which is usually the program's name.
 const PROGRAM_NAME: &str = "agent";
-
-/// The state that a guest shares with its task.
-#[derive(Clone)]
-pub(super) struct Shared {
-    pub(super) handover: Handover,
-    pub(super) clock: Clock,
-    pub(super) output: Output,
-    pub(super) meter: Meter,
-}
-
-impl Shared {
-    /// The state before the start.
-    pub(super) fn new(start: &Start) -> Self {
-        Self {
-            handover: Handover::default(),
-            clock: Clock::starting(start.created_at),
-            output: Output::default(),
-            meter: Meter::new(start.limits.cpu_ms),
-        }
-    }
-}
-
-/// The state of a guest's host functions.
-pub(super) struct State {
-    pub(super) shared: Shared,
-    pub(super) wasi: Wasi,
-    limiter: Limiter,
-    /// Whether the guest's own code has started.
-    started: bool,
-}
 
 /// Runs a guest from start to end.
 pub(super) async fn run(program: Arc<Compiled>, start: Start, shared: Shared) -> Step {

@@ -4,29 +4,13 @@
 use std::io::{Error, ErrorKind};
 use std::path::Path;
 
-use serde::{Deserialize, Serialize};
-
 use super::compiled::rename_entry;
 use super::engine::{self, Engine};
-use super::load::LoadError;
+use super::load::{LoadError, Refusal};
 use super::manifest::Manifest;
 use super::problem::cause;
 use super::source::Source;
 use holdshort_common::isolate;
-
-/// Why the child has no manifest.
-#[derive(Debug, Serialize, Deserialize)]
-pub struct Refusal {
-    pub(super) text: String,
-    /// Whether the same bytes would be refused again.
-    pub(super) of_the_bytes: bool,
-}
-
-impl From<LoadError> for Refusal {
-    fn from(error: LoadError) -> Self {
-        Self { text: error.to_string(), of_the_bytes: error.is_of_the_bytes() }
-    }
-}
 
 /// Reads the manifest of a component.
 pub fn manifest(bytes: &[u8]) -> Result<Manifest, Refusal> {

@@ -30,18 +30,21 @@ mod package;
 mod problem;
 mod reader;
 mod source;
+mod state;
+mod step;
 mod threads;
 mod ticker;
 mod trap;
 mod value;
 mod wasi;
+mod wasi_link;
 mod wit;
 
 #[cfg(test)]
 mod tests;
 
 pub use engine::{Engine, Program};
-pub use guest::{Guest, HostCall, Start, Step};
+pub use guest::Guest;
 pub use limits::Meter;
 pub use load::{EngineError, LoadError};
 pub use manifest::{Entry, Import, Manifest};
@@ -50,5 +53,6 @@ pub use package::{BadPackage, functions, interface, is_ours};
 pub use problem::{Problem, ProblemKind};
 pub use reader::{ReadLimits, Reader};
 pub use source::Source;
+pub use step::{HostCall, Start, Step};
 pub use threads::{Failed, Kept, Threads};
 pub use trap::Trap;

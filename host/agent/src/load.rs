@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::problem::Problem;
 use holdshort_common::isolate::Fault;
 
@@ -203,5 +205,19 @@ fn text(bytes: &[u8]) -> &'static str {
         "WebAssembly in its text form, which `wasm-tools parse` turns into the binary one"
     } else {
         "text"
+    }
+}
+
+/// Why the child has no manifest.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Refusal {
+    pub(super) text: String,
+    /// Whether the same bytes would be refused again.
+    pub(super) of_the_bytes: bool,
+}
+
+impl From<LoadError> for Refusal {
+    fn from(error: LoadError) -> Self {
+        Self { text: error.to_string(), of_the_bytes: error.is_of_the_bytes() }
     }
 }

@@ -8,8 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use holdshort_gate::Digest;
 
 use super::compiled::{Compiled, entry_name};
-use super::isolated::Refusal;
-use super::load::{EngineError, LoadError};
+use super::load::{EngineError, LoadError, Refusal};
 use super::manifest::Manifest;
 use super::source::Source;
 use holdshort_common::isolate::{Fault, Input, Isolate, Limits};
