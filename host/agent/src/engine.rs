@@ -7,19 +7,17 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use holdshort_gate::{Capability, Digest, FunctionType};
-use wasmtime::component::{Component, ComponentExportIndex, InstancePre, Linker};
+use holdshort_gate::Digest;
+use wasmtime::component::{Component, ComponentExportIndex, Linker};
 use wasmtime::{Cache, CacheConfig, Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
-use super::guest::Guest;
 use super::limits::TABLE_ELEMENTS_MAX;
 use super::load::{EngineError, LoadError};
 use super::manifest::{Entry, Manifest};
 use super::problem::cause;
+use super::program::{Compiled, Program};
 use super::reader::Reader;
 use super::source::Source;
-use super::state::State;
-use super::step::Start;
 use super::threads::Threads;
 use super::ticker::Ticker;
 use super::{imports, wasi_link};
@@ -53,7 +51,7 @@ pub struct Engine(Arc<Inner>);
 struct Inner {
     engine: wasmtime::Engine,
     reader: Reader,
-    ticker: Option<Ticker>,
+    ticker: Option<Arc<Ticker>>,
     threads: Threads,
     /// The programs that were compiled for a simulation.
     kept: Option<Mutex<HashMap<Digest, Program>>>,
@@ -69,7 +67,7 @@ impl Engine {
             None => pooled(&mut config(), guests_max),
         };
         let engine = engine.map_err(failed)?;
-        let ticker = Some(Ticker::start(&engine).map_err(EngineError::Ticker)?);
+        let ticker = Some(Arc::new(Ticker::start(&engine).map_err(EngineError::Ticker)?));
         let threads = Threads::new(threads_max);
         Ok(Self(Arc::new(Inner { engine, reader, ticker, threads, kept: None })))
     }
@@ -144,7 +142,14 @@ impl Engine {
         let imports = manifest.imports.iter().map(shared).collect();
         let image = component.image_range();
         let bytes = (image.end as usize).saturating_sub(image.start as usize);
-        Ok(Program(Arc::new(Compiled { engine: self.clone(), instance, run, entry: manifest.entry, imports, bytes })))
+        Ok(Program(Arc::new(Compiled {
+            ticker: self.0.ticker.clone(),
+            instance,
+            run,
+            entry: manifest.entry,
+            imports,
+            bytes,
+        })))
     }
 
     /// Loads the code from the cache, if this engine has no compiler.
@@ -167,43 +172,8 @@ impl Engine {
         &self.0.threads
     }
 
-    pub(super) fn ticker(&self) -> Option<&Ticker> {
-        self.0.ticker.as_ref()
-    }
-
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
         &self.0.engine
-    }
-}
-
-/// A compiled component, which can be started any number of times. Cheap to clone.
-#[derive(Clone)]
-pub struct Program(Arc<Compiled>);
-
-/// Compiled code, with the parts of it that the host has looked up once for all runs.
-pub(super) struct Compiled {
-    pub(super) engine: Engine,
-    pub(super) instance: InstancePre<State>,
-    pub(super) run: ComponentExportIndex,
-    pub(super) entry: Entry,
-    pub(super) imports: Vec<(Arc<Capability>, Arc<FunctionType>)>,
-    bytes: usize,
-}
-
-impl Program {
-    /// The memory that the program's code takes.
-    pub fn bytes(&self) -> usize {
-        self.0.bytes
-    }
-
-    /// Whether a guest uses the program, or is about to use it.
-    pub fn is_running(&self) -> bool {
-        Arc::strong_count(&self.0) > 1
-    }
-
-    /// A guest before its first instruction. It runs only in [`Guest::next`].
-    pub fn start(&self, start: Start) -> Guest {
-        Guest::new(self.0.clone(), start)
     }
 }
 

@@ -9,10 +9,10 @@ use holdshort_gate::{FunctionType, Mismatch, Time};
 use serde_json::{Map, Value};
 use wasmtime::component::Val;
 
-use super::engine::Compiled;
 use super::handover::{Reply, Request};
 use super::instance;
 use super::limits::Meter;
+use super::program::{Compiled, Program};
 use super::state::Shared;
 use super::step::{HostCall, Start, Step};
 use super::ticker::Ticker;
@@ -37,8 +37,15 @@ enum Waiting {
     Sleep,
 }
 
+impl Program {
+    /// A guest before its first instruction. It runs only in [`Guest::next`].
+    pub fn start(&self, start: Start) -> Guest {
+        Guest::new(self.0.clone(), start)
+    }
+}
+
 impl Guest {
-    pub(super) fn new(program: Arc<Compiled>, start: Start) -> Self {
+    fn new(program: Arc<Compiled>, start: Start) -> Self {
         let shared = Shared::new(&start);
         let running = Box::pin(instance::run(program.clone(), start, shared.clone()));
         Self { program, shared, running: Some(running), ready: None, waiting: None }
@@ -106,7 +113,7 @@ impl Guest {
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(running) = &mut self.running else { return Poll::Ready(()) };
-        let ticking = self.program.engine.ticker().map(Ticker::running);
+        let ticking = self.program.ticker.as_deref().map(Ticker::running);
         let meter = self.shared.meter.clone();
         let _running = meter.running();
         let polled = running.as_mut().poll(cx);

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use wasmtime::Store;
 use wasmtime_wasi::I32Exit;
 
-use super::engine::Compiled;
 use super::limits::Limiter;
 use super::manifest::Entry;
+use super::program::Compiled;
 use super::state::{Shared, State};
 use super::step::{Start, Step};
 use super::trap::{Circumstances, Trap};
@@ -26,7 +26,7 @@ pub(super) async fn run(program: Arc<Compiled>, start: Start, shared: Shared) ->
     let wasi = Wasi::new(start.seed, &shared.clock, &shared.output, arguments);
     let limiter = Limiter::new(start.limits.memory_bytes);
     let state = State { shared, wasi, limiter, started: false };
-    let mut store = match Store::try_new(program.engine.wasmtime(), state) {
+    let mut store = match Store::try_new(program.instance.engine(), state) {
         Ok(store) => store,
         Err(error) => return Step::Trapped(Trap::Host(format!("{error:#}"))),
     };

@@ -7,9 +7,9 @@
 //!
 //! Read in this order: [`manifest`] (the imports, without compiling), [`load`] (reasons to refuse),
 //! [`reader`] (both in a child process, which runs [`isolated`] and stores its code in the folder
-//! of [`compiled`]), [`engine`] (ready to run), [`guest`] (one run, step by step), [`instance`]
-//! (the engine's side of it), [`handover`] and [`imports`] (from the guest's stack to the task),
-//! [`value`] (WIT values as JSON), [`wasi`], [`clock`] and [`output`] (the deterministic subset of
+//! of [`compiled`]), [`engine`] and [`program`] (ready to run), [`guest`] (one run, [`step`] by step),
+//! [`instance`] (the engine's side of it, with its [`state`]), [`handover`] and [`imports`] (from the guest's stack to the task),
+//! [`value`] (WIT values as JSON), [`wasi`], [`wasi_link`], [`clock`] and [`output`] (the deterministic subset of
 //! WASI), [`limits`] and [`ticker`] (limits on memory and CPU time), [`threads`] (where guests
 //! run), [`trap`] (how they can end).
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
@@ -28,6 +28,7 @@ mod manifest;
 mod output;
 mod package;
 mod problem;
+mod program;
 mod reader;
 mod source;
 mod state;
@@ -43,7 +44,7 @@ mod wit;
 #[cfg(test)]
 mod tests;
 
-pub use engine::{Engine, Program};
+pub use engine::Engine;
 pub use guest::Guest;
 pub use limits::Meter;
 pub use load::{EngineError, LoadError};
@@ -51,6 +52,7 @@ pub use manifest::{Entry, Import, Manifest};
 pub use output::log_line;
 pub use package::{BadPackage, functions, interface, is_ours};
 pub use problem::{Problem, ProblemKind};
+pub use program::Program;
 pub use reader::{ReadLimits, Reader};
 pub use source::Source;
 pub use step::{HostCall, Start, Step};
