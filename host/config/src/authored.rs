@@ -3,7 +3,6 @@
 //! A key is [`Spanned`] if a rule about several keys may report an error at it. All other errors
 //! are found while a single value is parsed.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Deserialize;
@@ -15,10 +14,10 @@ use super::defaults::{
 };
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
 use super::resolve::capabilities::Section;
-use super::resolved::Confinement;
+use super::resolved::checks::Confinement;
 use super::value::{
-    Address, Argv, Authority, Between, Branch, Host, Mailbox, Name, Origin, Revisions, Sender, Span, Text, TokenHash,
-    Variable,
+    Address, Argv, Authority, Between, Branch, ExitCode, Host, Mailbox, Name, Named, Origin, Revisions, Sender, Span,
+    Text, TokenHash, Variable,
 };
 use super::zone::Zone;
 
@@ -28,8 +27,6 @@ pub(super) type Count = Between<1, { u32::MAX as u64 }>;
 pub(super) type ReadableBytes = Between<1, ARGUMENTS_BYTES_LIMIT>;
 /// Milliseconds, up to one day.
 pub(super) type DayMs = Between<0, 86_400_000>;
-/// Sections whose names the operator chooses.
-pub(super) type Named<T> = BTreeMap<Spanned<String>, T>;
 
 /// The whole configuration file.
 #[derive(Debug, Deserialize)]
@@ -184,9 +181,6 @@ pub(super) struct Deployment {
     pub(super) timeout: Option<Spanned<Span>>,
     pub(super) environment: Option<Spanned<Vec<Variable>>>,
 }
-
-/// An exit code other than success.
-pub(super) type ExitCode = Between<1, 255>;
 
 /// The connectors for payments.
 #[derive(Clone, Copy, Debug, Deserialize)]

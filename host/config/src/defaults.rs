@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 
-use super::resolved::Confinement;
+use super::resolved::checks::Confinement;
 use super::zone::Zone;
 use holdshort_common::reference::RevisionPattern;
 

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::nearest::nearest;
+
 /// The configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -60,18 +62,6 @@ impl Wrong {
     pub(super) fn at<T>(at: &Spanned<T>, what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { span: at.span(), what: what.into(), hint: Some(hint.into()) }
     }
-}
-
-/// The known name most similar to `name`, if it is similar enough for a suggestion.
-pub fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.replace('_', "-");
-    let (begun, known): (Vec<&str>, Vec<&str>) = known.partition(|known| known.starts_with(&name));
-    if let [one] = begun.as_slice() {
-        return Some(one);
-    }
-    let near = known.into_iter().map(|known| (strsim::damerau_levenshtein(&name, known), known));
-    let (distance, known) = near.min_by_key(|(distance, _)| *distance)?;
-    (distance <= 2.max(name.len() / 3)).then_some(known)
 }
 
 pub(super) fn from_wrong(wrong: Wrong, text: &str, file: &Path) -> ConfigError {

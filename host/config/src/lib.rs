@@ -11,9 +11,11 @@
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 mod authored;
+mod command;
 pub mod defaults;
 pub mod error;
 mod fact;
+mod nearest;
 pub mod notices;
 mod resolve;
 pub mod resolved;
@@ -23,14 +25,15 @@ mod zone;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-pub use error::nearest;
+pub use command::Command;
 pub use error::{ConfigError, Problem};
 pub use fact::FactType;
+pub use nearest::nearest;
 pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 pub use resolve::capabilities::*;
 pub use resolved::{
-    Account, Agent, Amount, Approval, Check, Command, Config, Confinement, Delegation, Deploy, Deployment, Email,
-    ListenError, Mail, Payments, Reviewer, Server, Smtp, Tls,
+    Account, Agent, Amount, Approval, Check, Config, Confinement, Delegation, Deploy, Deployment, Email, ListenError,
+    Mail, Payments, Reviewer, Server, Smtp, Tls,
 };
 pub use zone::Zone;
 

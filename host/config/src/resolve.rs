@@ -2,6 +2,7 @@
 
 pub(super) mod capabilities;
 mod connectors;
+mod keys;
 mod notices;
 mod people;
 
@@ -12,7 +13,7 @@ use toml::Spanned;
 
 use super::error::Wrong;
 use super::resolved::{Agent, Check, Config, Limits, ListenError, Server};
-use super::value::Name;
+use super::value::{Name, Named};
 use super::{ConfigContext, authored, defaults};
 
 /// Resolves the file and the context to the values that the host uses. This is the only place for
@@ -81,7 +82,7 @@ impl Folder {
 
 /// Resolves sections with names that the operator chose, and checks each name.
 fn named<T, R>(
-    sections: Option<authored::Named<T>>,
+    sections: Option<Named<T>>,
     resolve: impl Fn(T) -> Result<R, Wrong>,
 ) -> Result<BTreeMap<String, R>, Wrong> {
     let sections = sections.into_iter().flatten();
@@ -104,7 +105,7 @@ fn check(check: authored::Check, folder: &Folder) -> Check {
     Check {
         argv: folder.argv(check.command.0),
         timeout_ms: check.timeout.map_or(defaults::CHECK_TIMEOUT_MS, |span| span.0),
-        environment: connectors::names(check.environment),
+        environment: keys::names(check.environment),
         revisions: revisions.unwrap_or_else(|| vec![defaults::CHECK_REVISIONS]),
         confinement: check.confinement.unwrap_or(defaults::CHECK_CONFINEMENT),
         paths: check.paths.into_iter().flatten().map(|path| folder.path(path)).collect(),

@@ -3,7 +3,7 @@
 //!
 //! It contains no secrets, only the names of their files, so `holdshort config` can print it.
 
-mod checks;
+pub(super) mod checks;
 mod people;
 mod server;
 
@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use holdshort_gate::{Capability, Digest};
 use serde::Serialize;
 
+use super::command::Command;
 use super::notices::{NoticeEvent, NoticeTarget};
 use super::resolve::capabilities::{CapabilityPattern, CapabilityRule};
 use super::zone::Zone;
@@ -198,20 +199,6 @@ pub enum Deploy {
     Git,
     /// Runs the operator's program.
     Command(Command),
-}
-
-/// An operator's program, run without a shell.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub struct Command {
-    /// The program and its arguments. A program with a `/` is an absolute path.
-    pub argv: Vec<String>,
-    /// The time limit.
-    pub timeout_ms: u64,
-    /// The variables that the program gets from the host's environment. It gets no others.
-    pub environment: Vec<String>,
-    /// The exit codes that mean: nothing was done, and nothing will be done.
-    pub not_done_codes: Vec<u8>,
 }
 
 /// The payments connector: a ledger of the host's own.

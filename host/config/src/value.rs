@@ -1,5 +1,6 @@
 //! Types that check themselves while they are parsed, so that an error is reported at the value's position.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
@@ -7,6 +8,7 @@ use std::str::FromStr;
 use holdshort_gate::Digest;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, Unexpected, Visitor};
+use toml::Spanned;
 
 use super::defaults::{DURATION_MS_MAX, NAME_CHARS_MAX};
 use super::fact::FactName;
@@ -45,6 +47,11 @@ impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Between<MIN, MAX>
         deserializer.deserialize_i64(Bounded::<MIN, MAX>).map(Self)
     }
 }
+
+/// An exit code other than success.
+pub(super) type ExitCode = Between<1, 255>;
+/// Sections whose names the operator chooses.
+pub(super) type Named<T> = BTreeMap<Spanned<String>, T>;
 
 /// Makes a type parse itself from a string with its `FromStr`.
 macro_rules! from_text {

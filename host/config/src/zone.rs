@@ -11,7 +11,7 @@ use jiff::tz::{TimeZone, TimeZoneDatabase};
 use jiff::{Timestamp, Zoned};
 use serde::{Serialize, Serializer};
 
-use super::error::nearest;
+use super::nearest::nearest;
 
 /// A time zone.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use toml::Spanned;
 
-use super::connectors::{codes, misplaced, names};
-use super::{Folder, Wrong, authored, defaults};
+use super::keys::{codes, misplaced, names};
+use super::{Folder, Wrong, defaults};
+use crate::command::Command;
 use crate::fact::{FACTS_MAX, FactName, FactType};
-use crate::resolved::Command;
-use crate::value::{Argv, Span, Text, Variable};
+use crate::value::{Argv, ExitCode, Named, Span, Text, Variable};
 use holdshort_common::once::once;
 
 /// A capability's class.
@@ -41,7 +41,7 @@ pub(crate) struct Section {
     pub(crate) command: Option<Spanned<Argv>>,
     pub(crate) timeout: Option<Spanned<Span>>,
     pub(crate) environment: Option<Spanned<Vec<Variable>>>,
-    pub(crate) not_done_codes: Option<Spanned<Vec<authored::ExitCode>>>,
+    pub(crate) not_done_codes: Option<Spanned<Vec<ExitCode>>>,
     pub(crate) idempotent: Option<Spanned<bool>>,
     pub(crate) preview: Option<Spanned<Argv>>,
     pub(crate) lookup: Option<Spanned<Argv>>,
@@ -147,7 +147,7 @@ const OWN_PACKAGE: &str = "holdshort:agent/";
 
 /// Resolves all rules. They apply only to third-party interfaces; the host's own functions keep their class.
 pub(super) fn rules(
-    authored: Option<authored::Named<Section>>,
+    authored: Option<Named<Section>>,
     folder: &Folder,
 ) -> Result<BTreeMap<CapabilityPattern, CapabilityRule>, Wrong> {
     authored.into_iter().flatten().map(|(name, section)| Ok((pattern(&name)?, rule(&name, section, folder)?))).collect()

@@ -6,21 +6,14 @@ use std::path::Path;
 
 use toml::Spanned;
 
+use super::keys::{codes, misplaced, names};
 use super::notices::remind_before;
-use super::{Folder, Wrong, authored, defaults, named, plain_name, values};
+use super::{Folder, Wrong, authored, defaults, named, plain_name};
+use crate::command::Command;
 use crate::notices::NoticeEvent;
-use crate::resolved::{Account, Amount, Command, Deploy, Deployment, Email, Mail, Payments, Smtp, Tls};
-use crate::value::{Branch, Mailbox, Variable};
+use crate::resolved::{Account, Amount, Deploy, Deployment, Email, Mail, Payments, Smtp, Tls};
+use crate::value::{Branch, Mailbox, Named};
 use holdshort_common::reference::BranchName;
-
-/// Reports a key that belongs to a connector other than the chosen one.
-pub(super) fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
-    key.map_or(Ok(()), |key| {
-        let what =
-            format!("this setting belongs to `connector = \"{belongs_to}\"`, and this section has another connector");
-        Err(Wrong::at(key, what, format!("remove it, or write `connector = \"{belongs_to}\"`")))
-    })
-}
 
 /// Resolves the section for email. Without a section, email goes into a Maildir in the state
 /// folder, so it leaves the machine only if the operator configures this. Without configured
@@ -168,7 +161,7 @@ pub(super) fn deployment(
 /// Resolves the targets. An empty table is an error, because it would remove the default target
 /// without a replacement. Two branches are an error if the name of one is a folder of the other,
 /// because git cannot store both.
-fn targets(targets: &Spanned<authored::Named<Branch>>) -> Result<BTreeMap<String, BranchName>, Wrong> {
+fn targets(targets: &Spanned<Named<Branch>>) -> Result<BTreeMap<String, BranchName>, Wrong> {
     if targets.get_ref().is_empty() {
         return Err(Wrong::at(targets, "there are no targets", "name a target, such as `production = \"production\"`"));
     }
@@ -180,17 +173,6 @@ fn targets(targets: &Spanned<authored::Named<Branch>>) -> Result<BTreeMap<String
         }
     }
     targets.get_ref().iter().map(|(name, branch)| Ok((plain_name(name)?, branch.0.clone()))).collect()
-}
-
-/// The names of the environment variables that a program gets. It gets no others.
-pub(super) fn names(names: Option<Vec<Variable>>) -> Vec<String> {
-    names.map(values).unwrap_or_default()
-}
-
-/// The exit codes that mean "nothing was done". By default there are none, so every failure leaves
-/// the effect in doubt. Every number fits, because `ExitCode` has the range of exit codes.
-pub(super) fn codes(codes: Option<Vec<authored::ExitCode>>) -> Vec<u8> {
-    codes.into_iter().flatten().filter_map(|code| u8::try_from(code.0).ok()).collect()
 }
 
 /// The ledger's file and the accounts that may pay. Without accounts nobody can pay.

@@ -7,10 +7,11 @@ use toml::Spanned;
 
 use super::{Folder, Wrong, authored, defaults, plain_name};
 use crate::notices::{NoticeEvent, NoticeFormat, NoticeTarget};
+use crate::value::Named;
 
 /// All webhooks by name.
 pub(super) fn targets(
-    authored: Option<authored::Named<authored::Notice>>,
+    authored: Option<Named<authored::Notice>>,
     folder: &Folder,
     expires_after_ms: Option<u64>,
 ) -> Result<BTreeMap<String, NoticeTarget>, Wrong> {

@@ -6,16 +6,13 @@ use holdshort_gate::{Reviewers, Time};
 use toml::Spanned;
 
 use super::{Wrong, authored, defaults, plain_name};
-use crate::error::nearest;
+use crate::nearest::nearest;
 use crate::resolved::{Approval, Delegation, Reviewer};
-use crate::value::Name;
+use crate::value::{Name, Named};
 
 /// Resolves the reviewers. Each token belongs to one reviewer: if two names had the same token, the
 /// journal could not tell who decided.
-pub(super) fn reviewers(
-    authored: Option<authored::Named<authored::Reviewer>>,
-    operator: &str,
-) -> Result<Vec<Reviewer>, Wrong> {
+pub(super) fn reviewers(authored: Option<Named<authored::Reviewer>>, operator: &str) -> Result<Vec<Reviewer>, Wrong> {
     let (mut reviewers, mut owners) = (Vec::new(), BTreeMap::new());
     for (name, reviewer) in authored.into_iter().flatten() {
         let others = reviewers.iter().map(|other: &Reviewer| &*other.name).chain([operator]);
@@ -111,7 +108,7 @@ fn to_add(name: &str, everyone: &[&str]) -> String {
 /// Resolves the groups. The name of a group must differ from all names of reviewers, because a
 /// policy could mean either.
 pub(super) fn groups(
-    authored: Option<authored::Named<Vec<Spanned<Name>>>>,
+    authored: Option<Named<Vec<Spanned<Name>>>>,
     reviewers: &[Reviewer],
     operator: &str,
 ) -> Result<BTreeMap<String, Vec<String>>, Wrong> {
@@ -130,7 +127,7 @@ pub(super) fn groups(
 /// Resolves the delegations. A reviewer has at most one delegate, and cannot be their own delegate.
 /// A delegation ends at a moment or with a day. A day ends when the next day begins in UTC.
 pub(super) fn delegations(
-    authored: Option<authored::Named<authored::Delegation>>,
+    authored: Option<Named<authored::Delegation>>,
     reviewers: &[Reviewer],
     operator: &str,
 ) -> Result<Vec<Delegation>, Wrong> {
