@@ -3,18 +3,16 @@
 
 use askama::Template;
 use axum::extract::State;
-use holdshort_gate::{
-    Call, CallId, Consequence, Digest, EffectClass, ExhibitRef, Phase, Proposal, RunId, Subject, Time,
-};
+use holdshort_gate::{Call, CallId, Consequence, Digest, EffectClass, Phase, RunId, Subject, Time};
 use holdshort_journal::ReadError;
 use serde::Deserialize;
 
-use super::confirmation::caution;
+use super::confirmation::{caution, titles};
 use super::evidence::{self, Body, Evidence};
 use super::frame::{Answer, Frame, Seal, Signed, When, long_page, page};
 use super::grant::may_grant;
 use super::resolve::{Resolving, resolving};
-use super::status::{Status, barred};
+use super::status::{Before, Status, barred, before};
 use crate::api::limits::{Path, Query};
 use crate::api::{Api, approvals, ids, runs};
 use crate::review::sentences;
@@ -90,14 +88,6 @@ struct Deciding {
     caution: Option<&'static str>,
 }
 
-/// The decision made just before.
-#[derive(Debug)]
-pub(super) struct Before {
-    pub(super) id: Text,
-    pub(super) summary: Text,
-    pub(super) status: Status,
-}
-
 /// Shows an approval in any state. The address is permanent.
 pub(super) async fn show(
     State(api): State<Api>,
@@ -126,7 +116,10 @@ pub(super) async fn show(
         task: Text::line(&task),
         started_by: Text::line(started_by),
         asked: When::new(call.proposed_at, now),
-        consequence: consequence(call.proposal().map_or(Some(Consequence::Low), |proposal| proposal.consequence)),
+        consequence: call
+            .proposal()
+            .map_or(Consequence::Low, |proposal| proposal.consequence.unwrap_or_default())
+            .name(),
         status: Status::of(&call, &id, started_by, now),
         sheet: Sheet::of(&content),
         facts: facts(&api, &call),
@@ -151,24 +144,6 @@ async fn same(api: &Api, run: &RunId, call: &Call) -> Result<Vec<Text>, ReadErro
     Ok(same.iter().filter(|id| !shown(id)).map(|id| Text::line(&id.to_string())).collect())
 }
 
-/// Reports the decision made just before, if `id` names an approval.
-pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<Before> {
-    let (run, number) = ids::approval(id?).ok()?;
-    let (subject, call) = approvals::load(api, &run, number).await.ok()?;
-    let started_by = subject.run.map(|run| run.started_by).unwrap_or_default();
-    let summary = Text::line(&call.proposal()?.summary);
-    Some(Before { id: Text::line(id?), summary, status: Status::of(&call, id?, &started_by, api.journal().now()) })
-}
-
-/// The value at stake as a label.
-pub(super) fn consequence(consequence: Option<Consequence>) -> &'static str {
-    match consequence.unwrap_or_default() {
-        Consequence::Low => "low",
-        Consequence::Medium => "medium",
-        Consequence::High => "high",
-    }
-}
-
 fn content<'a>(
     call: &'a Call,
     function: Option<&'a holdshort_gate::FunctionType>,
@@ -187,12 +162,6 @@ fn content<'a>(
             differences: Vec::new(),
         },
     }
-}
-
-/// The titles of the exhibits. They are checked for misleading text too.
-pub(super) fn titles(proposal: &Proposal) -> Vec<ShownExhibit> {
-    let title = |one: &ExhibitRef| ShownExhibit { title: one.title.clone(), kind: one.media.clone(), bytes: None };
-    proposal.exhibits.iter().map(title).collect()
 }
 
 fn facts(api: &Api, call: &Call) -> Vec<(&'static str, Text)> {

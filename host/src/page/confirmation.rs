@@ -3,9 +3,8 @@
 //! **Invariant:** one function decides whether a vote needs the word, and every form that casts a
 //! vote asks it: approve, edit, and approve with a grant.
 
-use holdshort_gate::Proposal;
+use holdshort_gate::{ExhibitRef, Proposal};
 
-use super::approval::titles;
 use super::evidence;
 use crate::api::limits::Form;
 use crate::api::problem::{Kind, Problem};
@@ -27,6 +26,12 @@ pub(super) fn caution<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Cl
     }
     let long = proposals.into_iter().any(|proposal| evidence::is_long(&proposal.exhibits));
     long.then_some("Some evidence is too long for this page: open and read it first.")
+}
+
+/// The titles of the exhibits. They are checked for misleading text too.
+pub(super) fn titles(proposal: &Proposal) -> Vec<ShownExhibit> {
+    let title = |one: &ExhibitRef| ShownExhibit { title: one.title.clone(), kind: one.media.clone(), bytes: None };
+    proposal.exhibits.iter().map(title).collect()
 }
 
 /// Refuses a form without the required confirmation word.

@@ -13,7 +13,6 @@ use holdshort_gate::command::{DecisionOutcome, Revision};
 use holdshort_gate::{Call, CallNumber, Digest, FunctionType, RATIONALE, RunId, WitType};
 use serde_json::Value;
 
-use super::approval::consequence;
 use super::confirmation::{caution, typed};
 use super::evidence::{self, Body, Evidence};
 use super::form::{Draft, Kind, Name, Part, Sent, Wrong, parts};
@@ -157,7 +156,7 @@ impl<'a> Editing<'a> {
             arguments,
             before: self.summary(),
             sheet: Sheet::of(&CallContent::of(&new, &[], &[])),
-            consequence: consequence(new.consequence),
+            consequence: new.consequence.unwrap_or_default().name(),
             changes: Item::changes(&changes(old.action.arguments(), new.action.arguments())),
             facts: Item::changes(&changes(&old.facts, &new.facts)),
             holds: Item::changes(&changes(&old.preconditions, &new.preconditions)),

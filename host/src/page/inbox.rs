@@ -10,9 +10,9 @@ use holdshort_gate::{CallState, Reviewers, RunState, Time, Waiting};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed, Position, Rank};
 use serde::Deserialize;
 
-use super::approval::{Before, before, consequence};
 use super::frame::{Answer, ErrorPage, Frame, Signed, When, page};
 use super::history;
+use super::status::{Before, before};
 use crate::api::Api;
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
@@ -178,7 +178,7 @@ impl Row {
             capability: Text::line(&row.capability.to_string()),
             summary: Text::line(&row.summary),
             state: row.state,
-            consequence: consequence(row.consequence),
+            consequence: row.consequence.unwrap_or_default().name(),
             approved_by: row.approved_by.iter().map(|name| Text::line(name)).collect(),
             still_needed: row.still_needed,
             waits_for: waits_for(row),

@@ -3,6 +3,7 @@
 use holdshort_gate::{Call, CallState, EffectClass, Phase, Requirement, Subject, Time};
 
 use super::frame::When;
+use crate::api::{Api, approvals, ids};
 use crate::review::Text;
 use crate::review::{sentences, waiting};
 
@@ -34,6 +35,14 @@ pub(super) struct Status {
     pub(super) because: Vec<(&'static str, Text)>,
     /// The result of the lookup of an effect in doubt.
     pub(super) looked_up: Option<Text>,
+}
+
+/// The decision made just before.
+#[derive(Debug)]
+pub(super) struct Before {
+    pub(super) id: Text,
+    pub(super) summary: Text,
+    pub(super) status: Status,
 }
 
 impl Status {
@@ -118,4 +127,13 @@ pub(super) fn barred(subject: &Subject, call: &Call, name: &str) -> Option<Text>
     };
     let why = may.err()?;
     Some(Text::line(&why.to_string()))
+}
+
+/// Reports the decision made just before, if `id` names an approval.
+pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<Before> {
+    let (run, number) = ids::approval(id?).ok()?;
+    let (subject, call) = approvals::load(api, &run, number).await.ok()?;
+    let started_by = subject.run.map(|run| run.started_by).unwrap_or_default();
+    let summary = Text::line(&call.proposal()?.summary);
+    Some(Before { id: Text::line(id?), summary, status: Status::of(&call, id?, &started_by, api.journal().now()) })
 }
