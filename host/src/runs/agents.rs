@@ -15,7 +15,6 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::catalogue::{BindError, Bindings, BoundOffer, Catalogue};
-use super::live::LiveAgent;
 use crate::agent::{Engine, Kept, LoadError, Manifest, Problem, Program, Reader, Source};
 
 pub use error::AgentError;
@@ -97,8 +96,8 @@ impl Agents {
         Self(Arc::new(Inner { engine, catalogue, configured, cache: Mutex::default(), reading }))
     }
 
-    /// Moves an agent to the agents' threads, where it stays.
-    pub(super) fn take_to_threads(&self, agent: LiveAgent) -> Kept<LiveAgent> {
+    /// Moves a running agent to the agents' threads, where it stays.
+    pub(super) fn take_to_threads<T: Send + 'static>(&self, agent: T) -> Kept<T> {
         self.0.engine.threads().keep(agent)
     }
 
