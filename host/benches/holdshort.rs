@@ -2,10 +2,12 @@
 //!
 //! `cargo bench -p holdshort` measures, `cargo bench -p holdshort -- cycles-32` only what is called so, on the disk under `target/` unless
 //! `HOLDSHORT_BENCH_FOLDER` names a folder elsewhere.
+//! Each part that was measured as a whole is written to `benches/FIGURES.md` too.
 //! `cargo bench -p holdshort -- --quick`, and `cargo test`, go the same ways a few times and time nothing worth reading.
 //!
 //! The host is the real one, in this process: sandbox, driver, journal in SQLite, dispatcher, HTTP over loopback. Only the connector is the
-//! bench's own: it performs by appending a line to a file and flushing it. Every figure that waits for the disk stands next to what an `fdatasync`
+//! bench's own: it performs by appending a line to a file and flushing it. The part `shipped` has nothing of its own: it starts the program as it is
+//! built and delivers into a Maildir. Every figure that waits for the disk stands next to what an `fdatasync`
 //! took on the same disk, just before and after.
 #![allow(
     clippy::unwrap_used,
@@ -29,6 +31,8 @@ mod latency;
 mod policy;
 #[path = "holdshort/sandbox.rs"]
 mod sandbox;
+#[path = "holdshort/shipped.rs"]
+mod shipped;
 #[path = "holdshort/table.rs"]
 mod table;
 #[path = "holdshort/waiting.rs"]
@@ -43,6 +47,8 @@ use table::Table;
 /// How often each thing is done.
 #[derive(Clone, Copy)]
 pub struct Size {
+    /// Whether there is enough of everything for figures worth keeping.
+    pub is_full: bool,
     pub instances: u32,
     pub calls: u32,
     pub latencies: u32,
@@ -56,6 +62,7 @@ pub struct Size {
 }
 
 const MEASURE: Size = Size {
+    is_full: true,
     instances: 2_000,
     calls: 20_000,
     latencies: 300,
@@ -66,8 +73,17 @@ const MEASURE: Size = Size {
     flushes: 200,
 };
 
-const QUICK: Size =
-    Size { instances: 5, calls: 50, latencies: 3, approvals: 20, entries: 700, waiting: 20, recorded: 200, flushes: 3 };
+const QUICK: Size = Size {
+    is_full: false,
+    instances: 5,
+    calls: 50,
+    latencies: 3,
+    approvals: 20,
+    entries: 700,
+    waiting: 20,
+    recorded: 200,
+    flushes: 3,
+};
 
 /// A part of the bench: its name and what measures it.
 type Part = (&'static str, fn(&Table));
@@ -78,6 +94,7 @@ const PARTS: &[Part] = &[
     ("policy", policy::measure),
     ("latency", latency::measure),
     ("cycles", cycles::measure),
+    ("shipped", shipped::measure),
     ("replay", waiting::replay),
     ("waiting", waiting::measure),
 ];
@@ -105,9 +122,6 @@ fn main() {
     let folder = tempfile::Builder::new().prefix("bench-").tempdir_in(folder).unwrap();
     let table = Table::new(folder.path(), size, parts);
     for (name, measure) in PARTS {
-        if table.wants(name) {
-            measure(&table);
-        }
+        table.part(name, *measure);
     }
-    println!();
 }

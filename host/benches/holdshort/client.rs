@@ -12,22 +12,29 @@ use crate::world::TOKEN;
 /// One kept connection.
 pub struct Connection {
     at: SocketAddr,
+    token: String,
     stream: BufReader<TcpStream>,
     line: String,
 }
 
 impl Connection {
     pub async fn open(at: SocketAddr) -> Self {
+        Self::open_with(at, TOKEN).await
+    }
+
+    /// The connection of the person whose token this is.
+    pub async fn open_with(at: SocketAddr, token: &str) -> Self {
         let stream = TcpStream::connect(at).await.unwrap();
         stream.set_nodelay(true).unwrap();
-        Self { at, stream: BufReader::with_capacity(16 << 10, stream), line: String::new() }
+        Self { at, token: token.to_owned(), stream: BufReader::with_capacity(16 << 10, stream), line: String::new() }
     }
 
     async fn send(&mut self, method: &str, target: &str, body: &str) -> u16 {
         let typed = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
         let request = format!(
-            "{method} {target} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {TOKEN}\r\n{typed}Content-Length: {}\r\n\r\n{body}",
+            "{method} {target} HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {}\r\n{typed}Content-Length: {}\r\n\r\n{body}",
             self.at,
+            self.token,
             body.len()
         );
         self.stream.get_mut().write_all(request.as_bytes()).await.unwrap();

@@ -1,15 +1,20 @@
-//! The figures as they are printed: each as soon as it is known, beside the disk's own and the aim.
+//! The figures as they are printed: each as soon as it is known, beside the disk's own and the aim. A part that was
+//! measured as a whole becomes a section of `FIGURES.md`.
 
+use std::cell::RefCell;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::Size;
 use crate::disk::flushes;
+use crate::world::clock;
 
 pub struct Table {
     pub folder: PathBuf,
     pub size: Size,
     parts: Vec<String>,
+    /// What was printed of the present part.
+    text: RefCell<String>,
 }
 
 /// Many times of one thing.
@@ -33,37 +38,76 @@ impl Times {
 
 impl Table {
     pub fn new(folder: &Path, size: Size, parts: Vec<String>) -> Self {
+        Self { folder: folder.into(), size, parts, text: RefCell::default() }
+    }
+
+    /// Measures a part, if it is asked for.
+    pub fn part(&self, name: &str, measure: fn(&Self)) {
+        if !self.wants(name) {
+            return;
+        }
+        self.text.take();
+        self.head(name);
+        measure(self);
+        self.line("");
+        let whole = self.parts.is_empty() || self.parts.iter().any(|part| part == name);
+        if whole && self.size.is_full {
+            self.write(name);
+        }
+    }
+
+    fn head(&self, name: &str) {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let kernel = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
         let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
         let load = load.split(' ').next().unwrap_or_default();
         let processor = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
         let processor = processor.lines().find_map(|line| line.strip_prefix("model name")).unwrap_or_default();
-        println!(
-            "{cores} cores of {}, Linux {}, load {load} before",
-            processor.trim_start_matches(['\t', ':', ' ']),
-            kernel.trim()
-        );
-        println!();
-        println!("| figure | p50 | p99 | fdatasync p50 | aim |");
-        println!("|---|---|---|---|---|");
-        Self { folder: folder.into(), size, parts }
+        let processor = processor.trim_start_matches(['\t', ':', ' ']);
+        let now = i64::try_from(clock()().0).unwrap();
+        let day = jiff::Timestamp::from_microsecond(now).unwrap().strftime("%F");
+        self.line(&format!("## {}", title(name)));
+        self.line("");
+        self.line(&format!("{day}, {cores} cores of {processor}, Linux {}, load {load} before", kernel.trim()));
+        self.line("");
+        self.line("| figure | p50 | p99 | fdatasync p50 | aim |");
+        self.line("|---|---|---|---|---|");
+    }
+
+    fn line(&self, line: &str) {
+        println!("{line}");
+        let mut text = self.text.borrow_mut();
+        text.push_str(line);
+        text.push('\n');
+    }
+
+    /// Puts what was printed in the place of this part's section.
+    fn write(&self, name: &str) {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/FIGURES.md");
+        let (before, text, title) = (std::fs::read_to_string(path).unwrap(), self.text.borrow(), title(name));
+        let others = before.split("\n## ").filter(|section| !section.starts_with(&title));
+        let sections: Vec<&str> = others.chain(text.strip_prefix("## ")).map(str::trim_end).collect();
+        std::fs::write(path, sections.join("\n\n## ") + "\n").unwrap();
     }
 
     /// Times that do not wait for the disk.
     pub fn times(&self, what: &str, times: &Times, aim: &str) {
-        println!("| {what} | {} | {} | | {aim} |", micros(times.percentile(50)), micros(times.percentile(99)));
+        self.line(&format!(
+            "| {what} | {} | {} | | {aim} |",
+            micros(times.percentile(50)),
+            micros(times.percentile(99))
+        ));
     }
 
     /// Times that do.
     pub fn durable_times(&self, what: &str, times: &Times, flush: &Times, aim: &str) {
         let (p50, p99) = (millis(times.percentile(50)), millis(times.percentile(99)));
-        println!("| {what} | {p50} | {p99} | {} | {aim} |", millis(flush.percentile(50)));
+        self.line(&format!("| {what} | {p50} | {p99} | {} | {aim} |", millis(flush.percentile(50))));
     }
 
     pub fn number(&self, what: &str, number: &str, flush: Option<&Times>, aim: &str) {
         let flush = flush.map(|flush| millis(flush.percentile(50))).unwrap_or_default();
-        println!("| {what} | {number} | | {flush} | {aim} |");
+        self.line(&format!("| {what} | {number} | | {flush} | {aim} |"));
     }
 
     /// Does something between two looks at the disk.
@@ -79,6 +123,10 @@ impl Table {
         let below = |whole: &str, part: &str| whole == part || whole.starts_with(&format!("{part}-"));
         self.parts.is_empty() || self.parts.iter().any(|part| below(name, part) || below(part, name))
     }
+}
+
+fn title(part: &str) -> String {
+    format!("The part `{part}`")
 }
 
 fn micros(time: Duration) -> String {
