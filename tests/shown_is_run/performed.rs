@@ -67,7 +67,7 @@ async fn what_is_performed_has_the_digest_that_was_shown() {
         let shown = get(&format!("/v1/approvals/{id}")).send(world.at).await.json();
         assert_eq!(shown["action_digest"], action_digest(&shown), "{again}");
         assert_eq!(shown["digest"], clearance_digest(&shown), "{again}");
-        let verified = verify(&id.parse().unwrap(), &shown).unwrap();
+        let verified = verify(&id.parse().unwrap(), &mut serde_json::from_value(shown.clone()).unwrap()).unwrap();
         let facts = [("digest", verified.digest.to_string())];
         let page = plain(&action(&CallContent::of(&verified.proposal, &facts, &[]), 100));
         let digest = page.lines().find_map(|line| line.strip_prefix("  digest: ")).expect("the page shows its digest");

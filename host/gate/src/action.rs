@@ -85,9 +85,12 @@ impl fmt::Display for Capability {
 /// A capability, its normalised arguments and the component that makes the call. This one value is shown, digested,
 /// decided on and executed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Action {
     component: Digest,
     capability: Capability,
+    /// An object keyed by parameter name, in the normal JSON form of WIT values.
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
     arguments: Value,
 }
 

@@ -9,6 +9,7 @@ use crate::ids::Time;
 /// A set of the reviewers that the host knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = WhoDecides))]
 pub enum Reviewers {
     /// Every reviewer that the host knows.
     Any,
@@ -53,6 +54,7 @@ impl Reviewers {
 
 /// A group of reviewers, and how many of them must approve.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Demand {
     /// The reviewers whose approval counts for the demand.
     pub reviewers: Reviewers,
@@ -69,6 +71,7 @@ impl Demand {
 
 /// Further reviewers who may decide if a deadline passes without a decision, and the time that they get.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Escalation {
     /// The reviewers whose approval counts for every demand after the escalation.
     pub reviewers: Reviewers,
@@ -140,13 +143,10 @@ pub enum NotEligible {
     /// The absent reviewer has decided the opposite in their own name.
     #[error("the reviewer you act for has decided otherwise: a delegate cannot overrule them")]
     SaidOtherwise,
-    /// Four-eyes: the reviewer started the run.
     #[error("the person who started the run cannot approve its calls (four-eyes)")]
     StartedTheRun,
-    /// Four-eyes: the reviewer edited the action.
     #[error("the person who edited the action cannot approve it (four-eyes)")]
     EditedIt,
-    /// The reviewer signed in too long ago.
     #[error("you signed in too long ago to approve this: sign in again")]
     SignInAgain,
 }

@@ -14,6 +14,7 @@ use crate::totals::Counted;
 /// How the host can find out about an effect whose outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum EffectClass {
     /// The remote system recognises the key: a second attempt with the same key has no second effect.
     Idempotent,
@@ -28,6 +29,7 @@ pub enum EffectClass {
 /// How much is at stake, by the connector's rules. The inbox is ordered by it; by itself it decides nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Consequence {
     /// Little is at stake: a question, or a message inside the organisation.
     Low,
@@ -51,6 +53,7 @@ impl Consequence {
 
 /// One piece of the evidence that the host found. Its bytes are stored under their digest.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Exhibit))]
 pub struct ExhibitRef {
     /// The heading of the evidence, such as `diff main..3f2a1b`.
     pub title: String,
@@ -79,6 +82,7 @@ crate::named! {
 
 /// The time of a verdict that may depend on the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct JudgedAt {
     /// The time that the policies saw, shortly before the verdict was written.
     pub at: Time,
@@ -88,6 +92,7 @@ pub struct JudgedAt {
 
 /// Policy's reasons for its verdict. The record is written once and never evaluated again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Policy))]
 pub struct PolicyRecord {
     /// The digest of the policy set.
     pub digest: Digest,
@@ -101,6 +106,7 @@ pub struct PolicyRecord {
     pub totals: Vec<Counted>,
     /// The grant that clears the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub grant: Option<CallId>,
     /// The facts that the operator marked as material. They are compared again when the effect starts; if one of them
     /// has changed, the call is held again.
@@ -112,6 +118,7 @@ pub struct PolicyRecord {
     /// When policy judged the call, if its policies use the time. A later judgement of the same call uses the same
     /// time. Records of older journals have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub judged_at: Option<JudgedAt>,
 }
 
@@ -144,9 +151,11 @@ impl PolicyRecord {
 
 /// A call that was waiting when a proposal was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Beside {
     /// The call.
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schema(schema_with = <CallId as utoipa::PartialSchema>::schema))]
     pub id: CallId,
     /// The digest of the call's effect. After an edit the call has another effect, which was not shown.
     pub deed: Digest,
@@ -156,22 +165,25 @@ pub struct Beside {
 
 /// An action as policy and reviewers judge it, with the host's findings and the requirement.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Proposal {
     /// The action that would be performed.
     pub action: Action,
     /// One line that says what would happen, made by the host from the action.
     pub summary: String,
-    /// The host's evidence, frozen.
+    /// The host's evidence, frozen; the bytes of each exhibit are stored under its digest.
     pub exhibits: Vec<ExhibitRef>,
     /// The facts that must still hold when the effect starts, as the connector states them; `null` if there are none. A
-    /// fact may also state how its value may differ: see [`condition`](crate::condition).
+    /// fact is a value that must be the same, or an object: `{shown, at-least}` must not fall below the bound, and to
+    /// `{shown, nothing-new-about}` nothing may have been added except by the calls in `beside`.
     pub preconditions: Value,
     /// The host's facts for policies and for the differences that reviewers see: an object with the connector's names;
-    /// `null` if there are none.
+    /// `null` if there are none, and then not written.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub facts: Value,
     /// How much is at stake. Proposals of older journals have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub consequence: Option<Consequence>,
     /// The connector that would perform the action.
     pub connector: String,

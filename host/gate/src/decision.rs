@@ -12,6 +12,7 @@ pub const LIMIT: &str = "over a limit of this host";
 /// Why a call was refused without asking a reviewer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum RefusalReason {
     /// Policy, a limit or the display limit forbids the call.
     Forbidden(String),
@@ -21,23 +22,27 @@ pub enum RefusalReason {
 
 /// One reviewer's decision, as written down.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Decision {
     /// Who decided.
     pub reviewer: String,
     /// The absent reviewer, if the decision is by delegation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub stands_for: Option<String>,
     /// The clearance digest that the reviewer named.
     pub clearance: Digest,
     /// What the reviewer decided.
     pub verdict: Verdict,
     /// The reviewer's message. If the call is rejected, the agent gets the message as guidance.
+    #[cfg_attr(feature = "schema", schema(required = true))]
     pub message: Option<String>,
 }
 
 /// What a reviewer decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Verdict {
     /// Perform the action.
     Approve,
@@ -52,6 +57,7 @@ pub enum Verdict {
 /// How a reviewer resolved an effect in doubt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Settled))]
 pub enum Resolution {
     /// The effect happened. The value is the receipt for the agent.
     Done(Value),

@@ -26,6 +26,7 @@ pub const EVENT_FORMAT: u32 = 5;
 /// Something that happened to a run or to one of its calls.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", content = "data", rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Event {
     /// A run was created.
     RunCreated {
@@ -43,6 +44,7 @@ pub enum Event {
         seed: Digest,
         /// The request that created the run, if the sender gave the request a key.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         request: Option<Request>,
     },
     /// A routine call was answered.
@@ -52,6 +54,7 @@ pub enum Event {
         /// The function that the agent called.
         capability: Capability,
         /// The arguments, in normal form.
+        #[cfg_attr(feature = "schema", schema(value_type = Object))]
         arguments: Value,
         /// The action's digest, which replay compares.
         action: Digest,
@@ -88,6 +91,7 @@ pub enum Event {
         refusal: RefusalReason,
         /// Policy's reasons, if policy refused the call.
         #[serde(default, skip_serializing_if = "Option::is_none")]
+        #[cfg_attr(feature = "schema", schema(nullable = false))]
         policy: Option<Box<PolicyRecord>>,
     },
     /// A reviewer decided.
@@ -173,8 +177,7 @@ pub enum Event {
         /// The clearance that the attempt rests on.
         clearance: Digest,
     },
-    /// The attempt certainly did not happen. Another attempt may be made under the same clearance until the time to
-    /// start is over.
+    /// The attempt certainly did not happen. The same clearance allows another one until the time to start is over.
     EffectPostponed {
         /// The call.
         call: CallNumber,
@@ -194,9 +197,9 @@ pub enum Event {
         /// The receipt, of the function's `ok` type.
         receipt: Value,
         /// How the host knows the outcome, if not from the attempt's own reply.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         evidence: Option<String>,
-        /// The facts that had changed since they were shown, as far as the clearance allows; each in words, with both
-        /// values.
+        /// The facts that had changed since they were shown, within the clearance: each in words, with both values.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         changed: Vec<String>,
     },
@@ -209,6 +212,7 @@ pub enum Event {
         /// Why the effect did not happen, for the agent and the reviewer.
         reason: String,
         /// How the host knows the outcome, if not from the attempt's own reply.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         evidence: Option<String>,
     },
     /// The attempt started and its outcome is unknown.
@@ -220,8 +224,7 @@ pub enum Event {
         /// What the host saw.
         reason: String,
     },
-    /// A lookup could not tell the outcome of an attempt in doubt. A reviewer who resolves the doubt starts from this
-    /// finding.
+    /// A lookup could not tell the outcome of an attempt in doubt. A reviewer's resolution starts from this finding.
     EffectLookedUp {
         /// The call.
         call: CallNumber,
@@ -241,6 +244,7 @@ pub enum Event {
         /// The resolution.
         resolution: Resolution,
         /// The reviewer's message.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         message: Option<String>,
     },
     /// The run sleeps.
@@ -260,6 +264,7 @@ pub enum Event {
     RunDelayed {
         /// Since when, and why.
         #[serde(flatten)]
+        #[cfg_attr(feature = "schema", schema(schema_with = <Delayed as utoipa::PartialSchema>::schema))]
         delayed: Delayed,
         /// Whether people get a notification. They get one for each delay.
         told: bool,
@@ -267,6 +272,7 @@ pub enum Event {
     /// The agent returned.
     RunFinished {
         /// Its result.
+        #[cfg_attr(feature = "schema", schema(value_type = crate::schema::Returned))]
         result: Result<String, String>,
     },
     /// The agent trapped or exceeded a limit.
@@ -279,6 +285,7 @@ pub enum Event {
         /// Who cancelled the run.
         by: String,
         /// The reason, if the reviewer gave one.
+        #[cfg_attr(feature = "schema", schema(required = true))]
         reason: Option<String>,
     },
     /// The agent does something other than the journal recorded.

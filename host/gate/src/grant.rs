@@ -21,6 +21,7 @@ pub const CALLS_MAX: u64 = 1_000;
 /// could clear alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Grant {
     /// The agent, by its configured name.
     pub agent: String,
@@ -29,10 +30,13 @@ pub struct Grant {
     /// The capability of the calls.
     pub capability: Capability,
     /// The values that the arguments must have, by JSON pointer.
+    #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub like: BTreeMap<String, Value>,
     /// The largest number of calls that the grant clears, without the call that it was made with.
+    #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1000))]
     pub calls: u64,
     /// The largest sum of money of these calls, in minor units by currency. Calls in another currency are not cleared.
+    #[cfg_attr(feature = "schema", schema(value_type = crate::schema::Sums))]
     pub sums: BTreeMap<String, u64>,
     /// When the grant ends.
     pub until: Time,

@@ -8,6 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 /// A SHA-256 digest, written `sha256:` and 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(value_type = String, pattern = "^sha256:[0-9a-f]{64}$"))]
 pub struct Digest([u8; 32]);
 
 impl Digest {
@@ -99,10 +100,12 @@ impl<'de> Deserialize<'de> for Digest {
 
 /// Identifies one journal for ever. It is part of every clearance, so that a decision is not valid in another journal.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct JournalId(pub String);
 
 /// Identifies a run. Run ids sort by the time at which the runs were created.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(pattern = "^[A-Za-z0-9-]{1,64}$"))]
 pub struct RunId(pub String);
 
 impl fmt::Display for RunId {
@@ -116,6 +119,7 @@ pub type CallNumber = u32;
 
 /// Identifies a consequential call, written `RUN.CALL`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CallId {
     /// The run.
     pub run: RunId,
@@ -134,6 +138,7 @@ pub type Seq = u64;
 
 /// A point in time: microseconds since 1970-01-01T00:00:00Z.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Time(pub u64);
 
 impl Time {

@@ -29,6 +29,8 @@ pub mod permit;
 pub mod phase;
 mod recorded;
 pub mod run;
+#[cfg(feature = "schema")]
+pub mod schema;
 mod standing;
 pub mod totals;
 mod votes;

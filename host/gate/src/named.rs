@@ -9,8 +9,8 @@ pub struct UnknownName;
 /// and on pages.
 #[macro_export]
 macro_rules! named {
-    ($(#[$meta:meta])* pub enum $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }) => {
-        $(#[$meta])*
+    ($(#[doc = $about:literal])* pub enum $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }) => {
+        $(#[doc = $about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         pub enum $enum {
             $($(#[$doc])* #[serde(rename = $name)] $variant,)+
@@ -41,5 +41,31 @@ macro_rules! named {
                 Self::ALL.into_iter().find(|one| one.as_str() == text).ok_or($crate::UnknownName)
             }
         }
+
+        $crate::named_schema!($enum, $($about)*);
     };
+}
+
+/// The schema of an enum that [`named`](crate::named) defines.
+#[cfg(feature = "schema")]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! named_schema {
+    ($enum:ident, $($about:literal)*) => {
+        impl $crate::schema::utoipa::PartialSchema for $enum {
+            fn schema() -> $crate::schema::utoipa::openapi::RefOr<$crate::schema::utoipa::openapi::schema::Schema> {
+                $crate::schema::names(&Self::ALL.map(Self::as_str), &[$($about),*])
+            }
+        }
+
+        impl $crate::schema::utoipa::ToSchema for $enum {}
+    };
+}
+
+/// Nothing: the types carry no schema.
+#[cfg(not(feature = "schema"))]
+#[doc(hidden)]
+#[macro_export]
+macro_rules! named_schema {
+    ($($any:tt)*) => {};
 }

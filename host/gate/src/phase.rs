@@ -61,7 +61,7 @@ pub enum Phase {
 }
 
 crate::named! {
-    /// The state of a call: its phase without the values.
+    /// The state of a call in one word: its phase without the values.
     pub enum CallState {
         /// The call was refused without asking a reviewer.
         Refused = "refused",

@@ -70,7 +70,7 @@ impl RunPhase {
 }
 
 crate::named! {
-    /// The state of a run: its phase without the values.
+    /// The state of a run in one word: its phase without the values.
     pub enum RunState {
         /// The run goes on as soon as the host drives it.
         Running = "running",

@@ -12,6 +12,7 @@ use crate::totals::{Counter, counters};
 
 /// One demand of the current stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Waiting {
     /// The number of the stage, from 1.
     pub stage: usize,

@@ -15,13 +15,15 @@ const DAY: u64 = 86_400_000_000;
 /// The calls that a total counts. Days are days in UTC, by the time at which a call was cleared or approved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum Scope {
     /// Calls of one run.
     Run(RunId),
     /// Calls of all runs of an agent, by its configured name.
     Agent(String),
-    /// Calls of an agent on one day; days are counted from 1970-01-01.
-    AgentDay(String, u32),
+    /// Calls of an agent on one day: the agent's name, and the day counted from 1970-01-01.
+    #[cfg_attr(feature = "schema", schema(value_type = Vec<Value>))]
+    AgentDay((String, u32)),
     /// Calls of all agents on one day.
     Day(u32),
     /// Calls that a grant cleared. The id is that of the call with which the grant was made.
@@ -32,7 +34,7 @@ impl Scope {
     /// The day of a total that counts one day.
     pub fn day(&self) -> Option<u32> {
         match self {
-            Self::AgentDay(_, day) | Self::Day(day) => Some(*day),
+            Self::AgentDay((_, day)) | Self::Day(day) => Some(*day),
             Self::Run(_) | Self::Agent(_) | Self::Grant(_) => None,
         }
     }
@@ -40,6 +42,7 @@ impl Scope {
 
 /// Names a total.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Counter {
     /// The calls that the total counts.
     pub scope: Scope,
@@ -50,6 +53,7 @@ pub struct Counter {
 /// A total of the cleared and approved calls that may happen, have happened, or may have happened. A call that
 /// certainly did not happen is subtracted again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Total {
     /// How many calls.
     pub count: u64,
@@ -59,6 +63,7 @@ pub struct Total {
 
 /// A total with the value that a verdict used. The verdict is written only if the total still has this value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Counted {
     /// The total.
     pub counter: Counter,
@@ -110,7 +115,7 @@ pub fn day(at: Time) -> u32 {
 pub fn counters(run: &RunId, agent: &str, capability: &Capability, at: Time) -> [Counter; 4] {
     let day = day(at);
     let scopes =
-        [Scope::Run(run.clone()), Scope::Agent(agent.into()), Scope::AgentDay(agent.into(), day), Scope::Day(day)];
+        [Scope::Run(run.clone()), Scope::Agent(agent.into()), Scope::AgentDay((agent.into(), day)), Scope::Day(day)];
     scopes.map(|scope| Counter { scope, capability: capability.clone() })
 }
 

@@ -7,25 +7,41 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::approval::{self, Demand, Escalation, Reviewers};
 use crate::ids::Time;
 
-/// A requirement as JSON in an event: either the older form or the form with stages.
+/// Who must approve a held call, how many, and until when.
+// In an event: either the older form or the form with stages.
 #[derive(Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub(crate) struct Requirement {
+    /// The reviewers, if the requirement is one demand; otherwise see `stages`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     reviewers: Option<Reviewers>,
+    /// How many different reviewers must approve, with `reviewers`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     quorum: Option<u32>,
+    /// The stages in order. All demands of a stage must be met before the next stage begins.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     stages: Vec<Vec<Demand>>,
+    /// Whether a person may not approve calls of runs that they started, or actions that they edited.
     four_eyes: bool,
+    /// How many different reviewers must reject the call to stop it; omitted if one suffices.
     #[serde(default = "veto", skip_serializing_if = "is_veto")]
     rejections: u32,
+    /// When the call expires or is first escalated; null if never.
+    #[cfg_attr(feature = "schema", schema(required = true))]
     expires_at: Option<Time>,
+    /// The escalations in order. After the last one the call expires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     escalations: Vec<Escalation>,
+    /// The reviewers who may make a grant if their approval alone clears the call; omitted if none may.
     #[serde(default = "nobody", skip_serializing_if = "is_nobody")]
     grantors: Reviewers,
+    /// The largest time between an approver's sign-in and the approval, in milliseconds; omitted if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schema(nullable = false))]
     sign_in_within_ms: Option<u64>,
+    /// How long after the clearance the effect may still start, in milliseconds.
     start_within_ms: u64,
 }
 

@@ -13,18 +13,10 @@ use holdshort_words::{beginning, quote_start};
 const TEXT_CHARS_MAX: usize = 160;
 
 /// A time without fractions of a second.
-pub fn moment(at: &str) -> String {
-    match at.split_once('.') {
-        Some((second, fraction)) if fraction.ends_with('Z') => format!("{second}Z"),
-        Some(_) | None => at.to_owned(),
-    }
-}
-
-/// A time in the gate's format.
 pub fn at(time: Time) -> String {
     let micros = i64::try_from(time.0).ok();
     let stamp = micros.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok());
-    stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| moment(&stamp.to_string()))
+    stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| format!("{stamp:.0}"))
 }
 
 /// The sentence for an event. For a call's event it continues the call's name: `holds short: …`.
@@ -321,8 +313,8 @@ mod tests {
             let event = serde_json::from_value(json!({ "type": kind, "data": data })).unwrap();
             assert_eq!(sentence(&event), expected);
         }
-        assert_eq!(moment("2026-11-25T10:09:47.216492Z"), "2026-11-25T10:09:47Z");
-        assert_eq!(moment("2026-11-25T10:09:47Z"), "2026-11-25T10:09:47Z");
+        assert_eq!(at(Time(1_795_601_387_216_492)), "2026-11-25T10:09:47Z");
+        assert_eq!(at(Time(1_795_601_387_000_000)), "2026-11-25T10:09:47Z");
         assert!(short(&"long ".repeat(100)).ends_with(" …"));
     }
 }

@@ -2,26 +2,23 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::Digest;
+use holdshort_gate::{Capability, Digest};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::driver::{AgentInfo, AgentState, OfferedCapability};
 use super::json::Json;
 use super::openapi::Refusals;
-use super::shapes::DigestShape;
 use super::{Answer, Api};
 
 /// The configured agents.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct AgentList {
     agents: Vec<Agent>,
 }
 
 /// A configured agent.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Agent {
     name: String,
     state: AgentStateName,
@@ -29,7 +26,7 @@ pub(super) struct Agent {
     #[schema(required = true)]
     problem: Option<String>,
     /// The component that a new run would execute; null unless the state is `ready`.
-    #[schema(required = true, value_type = Option<DigestShape>)]
+    #[schema(required = true)]
     component: Option<Digest>,
     /// The capabilities that it imports; empty while unknown.
     capabilities: Vec<AgentCapability>,
@@ -49,10 +46,8 @@ pub(super) enum AgentStateName {
 
 /// A function that an agent imports.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct AgentCapability {
-    /// `package:name/interface@version#function`.
-    capability: String,
+    capability: Capability,
     class: CapabilityClass,
 }
 
@@ -71,7 +66,7 @@ pub(super) enum CapabilityClass {
 pub(super) async fn list(State(api): State<Api>) -> Answer {
     let class = |consequential| if consequential { CapabilityClass::Consequential } else { CapabilityClass::Routine };
     let offered = |offered: &OfferedCapability| AgentCapability {
-        capability: offered.capability.to_string(),
+        capability: offered.capability.clone(),
         class: class(offered.consequential),
     };
     let agent = |agent: AgentInfo| {

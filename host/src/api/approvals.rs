@@ -4,7 +4,8 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::call::CallContent;
 use holdshort_gate::{
-    Action, Call, CallId, CallState, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote, Waiting,
+    Action, Call, CallId, CallState, Decision, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote,
+    Waiting,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,10 +15,7 @@ use super::json::Json;
 use super::limits::{Path, Query};
 use super::openapi::Refusals;
 use super::problem::{Details, Problem};
-use super::shapes::{
-    ActionShape, ApprovalIdShape, DecisionShape, DecisionStateShape, DigestShape, EffectStateShape, Moment,
-    ProposalShape, RefusalShape, RunIdShape, WaitingShape,
-};
+use super::shapes::{ApprovalIdShape, DecisionStateShape, EffectStateShape, Lenient, Moment};
 use super::views::{AgUiEvent, LangchainRequest, View};
 use super::{Answer, Api, ids};
 
@@ -39,146 +37,152 @@ const _: () =
     assert!(DECISION_STATES.len() + EFFECT_STATES.len() == CallState::ALL.len(), "every state is on one side");
 
 /// An approval: the action, the decisions, and the effect.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Approval {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub struct Approval {
     #[schema(value_type = ApprovalIdShape)]
-    id: String,
-    journal: String,
-    #[schema(value_type = RunIdShape)]
-    run: String,
-    call: u32,
-    agent: String,
+    pub(crate) id: String,
+    pub(crate) journal: JournalId,
+    pub(crate) run: RunId,
+    pub(crate) call: u32,
+    pub(crate) agent: String,
     /// The task of the run.
-    task: String,
+    pub(crate) task: String,
     /// Who started the run.
-    started_by: String,
+    pub(crate) started_by: String,
     #[schema(value_type = DecisionStateShape)]
-    state: CallState,
+    pub(crate) state: Lenient<CallState>,
     /// The state of the effect; null before the first attempt.
     #[schema(required = true)]
-    effect: Option<Effect>,
+    pub(crate) effect: Option<Effect>,
     /// The number of attempts so far.
-    attempts: u32,
+    #[serde(default)]
+    #[schema(required = true)]
+    pub(crate) attempts: u32,
     /// The last attempt, if it certainly did not happen and will be repeated under the same
     /// clearance.
     #[schema(required = true)]
-    put_off: Option<PutOff>,
+    pub(crate) put_off: Option<PutOff>,
     /// The ids of other waiting calls with the same action; at most the oldest 33.
-    same_waiting: Vec<String>,
+    #[serde(default)]
+    #[schema(required = true)]
+    pub(crate) same_waiting: Vec<String>,
     /// The revision, from 1. Each edit and each change of a material fact adds one.
-    revision: u32,
+    pub(crate) revision: u32,
     /// The digest that a decision must name; null if the call was refused without a reviewer.
-    #[schema(required = true, value_type = Option<DigestShape>)]
-    digest: Option<Digest>,
-    #[schema(value_type = DigestShape)]
-    action_digest: Digest,
+    #[schema(required = true)]
+    pub(crate) digest: Option<Digest>,
+    pub(crate) action_digest: Digest,
     /// The content that `digest` covers, together with journal, run, call and revision; null if the
-    /// call was refused without a reviewer.
-    #[schema(required = true, value_type = Option<ProposalShape>)]
-    proposal: Option<Box<Proposal>>,
+    /// call was refused without a reviewer. The bytes of its exhibits are under
+    /// `/v1/approvals/{id}/exhibits/{digest}`.
+    #[schema(required = true, value_type = Option<Proposal>)]
+    pub(crate) proposal: Option<Lenient<Box<Proposal>>>,
     /// One sentence on what the host would check if the outcome of the effect were unknown
     /// (`proposal.class` says how it could be resolved); null if no connector of this host would
     /// perform it.
     #[schema(required = true)]
-    if_lost: Option<String>,
+    pub(crate) if_lost: Option<String>,
     /// The refused action and the reason, if the call was refused without a reviewer.
     #[schema(required = true)]
-    refused: Option<RefusedCall>,
+    pub(crate) refused: Option<RefusedCall>,
     /// The approvals of the current digest.
-    votes: Vec<CastVote>,
+    pub(crate) votes: Vec<CastVote>,
     /// The rejections of the current digest.
-    rejections: Vec<CastVote>,
+    #[serde(default)]
+    #[schema(required = true)]
+    pub(crate) rejections: Vec<CastVote>,
     /// How many more reviewers must reject it to stop it; 0 if it is not held.
-    rejections_needed: u32,
+    #[serde(default)]
+    #[schema(required = true)]
+    pub(crate) rejections_needed: u32,
     /// The reviewers still to decide: the open demands of the current stage; empty if it is not
     /// held.
-    #[schema(value_type = Vec<WaitingShape>)]
-    waiting_for: Vec<Waiting>,
+    #[serde(default)]
+    #[schema(required = true)]
+    pub(crate) waiting_for: Vec<Waiting>,
     /// The number of escalations so far.
-    level: usize,
+    #[serde(default)]
+    #[schema(required = true)]
+    pub(crate) level: usize,
     /// Why it is held, in the operator's words.
-    reasons: Vec<String>,
+    #[serde(default)]
+    #[schema(required = true)]
+    pub(crate) reasons: Vec<String>,
     /// All decisions on it, oldest first.
-    decisions: Vec<PastDecision>,
+    pub(crate) decisions: Vec<PastDecision>,
     /// The changed facts, if it was held again because of them.
     #[schema(required = true)]
-    reheld: Option<String>,
+    pub(crate) reheld: Option<String>,
     /// The reviewer who edited the current revision.
     #[schema(required = true)]
-    edited_by: Option<String>,
+    pub(crate) edited_by: Option<String>,
     /// How many more reviewers must approve.
-    still_needed: u32,
-    proposed_at: Moment,
+    pub(crate) still_needed: u32,
+    pub(crate) proposed_at: Moment,
     /// When it expires; null if never.
     #[schema(required = true)]
-    deadline: Option<Moment>,
+    pub(crate) deadline: Option<Moment>,
 }
 
 /// An attempt that certainly did not happen.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PutOff {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct PutOff {
     /// The reason.
-    reason: String,
+    pub(crate) reason: String,
     /// The earliest time of the next attempt.
-    until: Moment,
+    pub(crate) until: Moment,
 }
 
 /// The state of the effect.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Effect {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct Effect {
     #[schema(value_type = EffectStateShape)]
-    state: CallState,
+    pub(crate) state: Lenient<CallState>,
     /// The number of attempts so far.
-    attempts: u32,
+    pub(crate) attempts: u32,
     /// The start of the last attempt.
     #[schema(required = true)]
-    started_at: Option<Moment>,
+    pub(crate) started_at: Option<Moment>,
     /// Why it failed, what was observed when its outcome was lost, or how a reviewer resolved it.
     #[schema(required = true)]
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// The receipt, of the function's `ok` type.
     #[schema(required = true)]
-    receipt: Option<Value>,
+    pub(crate) receipt: Option<Value>,
     /// The result of the lookup of the current attempt; null if there was none. A reviewer who
     /// resolves an effect in doubt begins here.
     #[schema(required = true)]
-    evidence: Option<Evidence>,
+    pub(crate) evidence: Option<Evidence>,
 }
 
 /// The result of a lookup.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Evidence {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct Evidence {
     /// When it was recorded. A later lookup with the same result is not recorded.
-    at: Moment,
+    pub(crate) at: Moment,
     /// What was checked and what it showed, or why a check was not possible.
-    text: String,
+    pub(crate) text: String,
 }
 
 /// A call that was refused without a reviewer.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RefusedCall {
-    #[schema(value_type = ActionShape)]
-    action: Box<Action>,
-    #[schema(value_type = RefusalShape)]
-    reason: RefusalReason,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct RefusedCall {
+    pub(crate) action: Box<Action>,
+    pub(crate) reason: RefusalReason,
 }
 
 /// One reviewer's approval or rejection.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CastVote {
-    reviewer: String,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct CastVote {
+    pub(crate) reviewer: String,
     /// The absent reviewer for whom it was made, if any.
     #[schema(required = true)]
-    stands_for: Option<String>,
-    at: Moment,
+    pub(crate) stands_for: Option<String>,
+    pub(crate) at: Moment,
     /// The stage that it counts for, from 1.
-    stage: usize,
+    #[serde(default)]
+    #[schema(required = true)]
+    pub(crate) stage: usize,
 }
 
 impl From<Vote> for CastVote {
@@ -188,12 +192,10 @@ impl From<Vote> for CastVote {
 }
 
 /// A recorded decision.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct PastDecision {
-    at: Moment,
-    #[schema(value_type = DecisionShape)]
-    decision: holdshort_gate::Decision,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct PastDecision {
+    pub(crate) at: Moment,
+    pub(crate) decision: Decision,
 }
 
 /// The form of an approval.
@@ -260,19 +262,19 @@ fn approval(journal: JournalId, run: RunId, agent: String, task: String, started
     let action_digest = call.action().digest();
     let reasons = call.proposal().map(|proposal| proposal.policy.reasons.clone()).unwrap_or_default();
     let (proposal, refused) = match (call.matter, call.phase) {
-        (CallContent::Proposed(proposal), _) => (Some(proposal), None),
+        (CallContent::Proposed(proposal), _) => (Some(proposal.into()), None),
         (CallContent::Refused(action), Phase::Refused(reason)) => (None, Some(RefusedCall { action, reason })),
         (CallContent::Refused(_), _) => (None, None),
     };
     Approval {
         id: format!("{run}.{}", call.number),
-        journal: journal.0,
-        run: run.0,
+        journal,
+        run,
         call: call.number,
         agent,
         task,
         started_by,
-        state,
+        state: state.into(),
         effect,
         attempts: call.attempts,
         put_off: call.put_off.map(|put_off| PutOff { reason: put_off.reason, until: Moment(put_off.until) }),
@@ -348,5 +350,5 @@ fn effect(call: &Call) -> Option<Effect> {
     let (attempts, started_at) = (call.attempts, call.started_at.map(Moment));
     let evidence = call.looked_up.as_ref();
     let evidence = evidence.map(|found| Evidence { at: Moment(found.at), text: found.evidence.clone() });
-    Some(Effect { state: call.phase.state(), attempts, started_at, reason, receipt, evidence })
+    Some(Effect { state: call.phase.state().into(), attempts, started_at, reason, receipt, evidence })
 }

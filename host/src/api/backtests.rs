@@ -18,7 +18,7 @@ use super::json::{Json, Object};
 use super::limits::Input;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{ApprovalIdShape, DigestShape, InstantShape, Moment};
+use super::shapes::{ApprovalIdShape, InstantShape, Moment};
 use super::{Answer, Api};
 use crate::analysis::backtest::{Backtest, Found, GroupBurden, Listed, NotJudged, Report, Row};
 use crate::policy::batch::judge_all;
@@ -68,78 +68,74 @@ pub(super) struct PolicyFile {
 }
 
 /// The verdicts of the tried policies, compared with what really happened.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BacktestResult {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct BacktestResult {
     /// The digest of the candidate's files.
-    #[schema(value_type = DigestShape)]
-    digest: Digest,
+    pub(crate) digest: Digest,
     /// Probable mistakes in them.
-    warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
     /// When the first judged call was proposed; null if there is none.
     #[schema(required = true)]
-    first: Option<Moment>,
+    pub(crate) first: Option<Moment>,
     /// When the last judged call was proposed.
     #[schema(required = true)]
-    last: Option<Moment>,
+    pub(crate) last: Option<Moment>,
     /// Calls that the candidate would have cleared although a reviewer rejected them and they were
     /// not approved later.
-    rejected_but_cleared: FoundCalls,
+    pub(crate) rejected_but_cleared: FoundCalls,
     /// Calls that the candidate would have refused although they were approved, by reviewers or by
     /// a grant.
-    approved_but_refused: FoundCalls,
+    pub(crate) approved_but_refused: FoundCalls,
     /// Verdicts on calls as first proposed.
-    calls: Vec<Row>,
+    pub(crate) calls: Vec<Row>,
     /// Verdicts on later revisions that reviewers decided on: after an edit or a change of a
     /// material fact.
-    revisions: Vec<Row>,
+    pub(crate) revisions: Vec<Row>,
     /// The reviewers' decisions, actual and under the candidate: for everybody, then for each
     /// group.
-    burden: Vec<GroupBurden>,
+    pub(crate) burden: Vec<GroupBurden>,
     /// The number of calls for which a policy of the candidate failed to evaluate. Such calls are
     /// held.
-    errors: u64,
+    pub(crate) errors: u64,
     /// The first of these errors, each once.
-    first_errors: Vec<String>,
+    pub(crate) first_errors: Vec<String>,
     /// Calls that policy refused. They cannot be judged, because their facts and consequence are
     /// not recorded.
-    without_facts: u64,
+    pub(crate) without_facts: u64,
     /// Calls that were not judged because this host does not offer their capability now.
-    not_judged: Vec<NotJudged>,
+    pub(crate) not_judged: Vec<NotJudged>,
     /// Calls that were refused without asking policy, for example at the run's limit.
-    without_policy: u64,
+    pub(crate) without_policy: u64,
 }
 
 /// A number of calls, and the first of them.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct FoundCalls {
-    count: u64,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct FoundCalls {
+    pub(crate) count: u64,
     /// At most 50.
-    first: Vec<FoundCall>,
+    pub(crate) first: Vec<FoundCall>,
 }
 
 /// One of these calls.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-struct FoundCall {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct FoundCall {
     #[schema(value_type = ApprovalIdShape)]
-    id: String,
-    revision: u32,
-    summary: String,
-    agent: String,
+    pub(crate) id: String,
+    pub(crate) revision: u32,
+    pub(crate) summary: String,
+    pub(crate) agent: String,
     /// The time of the decision.
-    at: Moment,
+    pub(crate) at: Moment,
     /// The reviewers who decided.
-    by: Vec<String>,
+    pub(crate) by: Vec<String>,
     /// Their message.
     #[schema(required = true)]
-    message: Option<String>,
+    pub(crate) message: Option<String>,
     /// The policies of the candidate that determined its verdict.
-    determining: Vec<String>,
+    pub(crate) determining: Vec<String>,
     /// The candidate's reason for refusing.
     #[schema(required = true)]
-    why: Option<String>,
+    pub(crate) why: Option<String>,
 }
 
 /// Backtests policies on the recorded calls.

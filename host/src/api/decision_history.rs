@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::{Digest, ExhibitRef, Time};
+use holdshort_gate::{Digest, ExhibitRef, RunId, Time};
 use holdshort_journal::{DecisionFilter, DecisionKind, DecisionRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -12,9 +12,7 @@ use super::json::Json;
 use super::limits::{Query, asked, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{
-    CallStateWordShape, DecisionKindShape, DigestShape, ExhibitShape, InstantShape, Moment, PlaceShape, RunIdShape,
-};
+use super::shapes::{CallStateWordShape, InstantShape, Moment, PlaceShape};
 use super::{Answer, Api, ids};
 
 /// The filter of the list.
@@ -25,7 +23,7 @@ pub(super) struct ListQuery {
     /// Only decisions of this reviewer.
     by: Option<String>,
     /// Only decisions of this kind; all by default.
-    #[param(value_type = Option<DecisionKindShape>)]
+    #[param(value_type = Option<DecisionKind>)]
     kind: Option<String>,
     /// Only about calls in this state now, as for approvals; `all` by default.
     #[param(value_type = Option<CallStateWordShape>)]
@@ -35,7 +33,7 @@ pub(super) struct ListQuery {
     /// Only about calls of this capability, written `package:name/interface@version#function`.
     capability: Option<String>,
     /// Only about calls of this run.
-    #[param(value_type = Option<RunIdShape>)]
+    #[param(value_type = Option<RunId>)]
     run: Option<String>,
     /// Only decisions at this time (RFC 3339) or later.
     #[param(value_type = Option<InstantShape>)]
@@ -57,7 +55,6 @@ pub(super) struct ListQuery {
 
 /// A page of decisions, newest first.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct DecisionPage {
     decisions: Vec<PastDecision>,
     /// The cursor of the next page; null on the last one.
@@ -67,27 +64,24 @@ pub(super) struct DecisionPage {
 
 /// A decision on a call.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 #[schema(as = ListedDecision)]
 pub(super) struct PastDecision {
     at: Moment,
     /// The reviewer; null if policy, a deadline or the end of the run decided.
     #[schema(required = true)]
     by: Option<String>,
-    #[schema(value_type = DecisionKindShape)]
     kind: DecisionKind,
     /// The reviewer's message.
     #[schema(required = true)]
     message: Option<String>,
     /// The digest that it was about; null if the call was refused without a reviewer.
-    #[schema(required = true, value_type = Option<DigestShape>)]
+    #[schema(required = true)]
     digest: Option<Digest>,
     /// The revision that it was about.
     revision: u32,
     /// The summary of the action at that time.
     summary: String,
     /// The evidence at that time.
-    #[schema(value_type = Vec<ExhibitShape>)]
     exhibits: Vec<ExhibitRef>,
     /// The present state of the approval.
     approval: ApprovalRow,

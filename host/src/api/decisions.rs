@@ -8,7 +8,7 @@ use holdshort_gate::call::Decided;
 use holdshort_gate::command::{Choice, Command, Decide, DecisionOutcome, Revision};
 use holdshort_gate::{Call, CallNumber, CallState, Digest, Grant, Phase, Refused, RunId, Subject, Time, Verdict};
 use holdshort_journal::{Fence, Flushed};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
@@ -19,7 +19,7 @@ use super::limits::{Input, Path, parse};
 use super::message::Message;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{ApprovalIdShape, CallStateShape, DigestShape};
+use super::shapes::{ApprovalIdShape, Lenient};
 use super::{Answer, Api, approvals, grants, ids};
 use crate::policy::{JudgedCall, Policy};
 
@@ -67,19 +67,17 @@ pub(crate) enum DecisionType {
 const NO_REASON: &str = "no reason was given";
 
 /// The result of a decision.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct DecisionAnswer {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct DecisionAnswer {
     /// The state of the call now.
-    #[schema(value_type = CallStateShape)]
-    state: CallState,
+    #[schema(value_type = CallState)]
+    pub(crate) state: Lenient<CallState>,
     /// The current digest. An edit changes it.
-    #[schema(value_type = DigestShape)]
-    digest: Digest,
+    pub(crate) digest: Digest,
     /// How many more reviewers must approve.
-    still_needed: u32,
+    pub(crate) still_needed: u32,
     /// Whether the same decision was recorded before. It counts once.
-    repeated: bool,
+    pub(crate) repeated: bool,
 }
 
 /// Records a decision.
@@ -206,7 +204,7 @@ pub fn check(id: &str, body: &[u8]) -> Result<(), Problem> {
 fn answered(outcome: &Flushed<DecisionOutcome>) -> Response {
     let DecisionOutcome { state, still_needed, clearance, repeated } = **outcome;
     let status = if state == CallState::Held { StatusCode::ACCEPTED } else { StatusCode::OK };
-    (status, Json(DecisionAnswer { state, digest: clearance, still_needed, repeated })).into_response()
+    (status, Json(DecisionAnswer { state: state.into(), digest: clearance, still_needed, repeated })).into_response()
 }
 
 /// A decision without its choice.

@@ -15,6 +15,7 @@ use axum::http::HeaderMap;
 use axum::response::IntoResponse;
 use axum::response::sse::{self, KeepAlive, Sse};
 use futures_util::{StreamExt, stream};
+use holdshort_gate::RunId;
 use holdshort_journal::{Entry, Hint, Journal, Position, ReadError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -54,7 +55,7 @@ pub(super) struct StreamQuery {
 pub(super) struct FeedEvent {
     /// The position among the events of all runs; also the event's `id`.
     position: u64,
-    run: String,
+    run: RunId,
     /// The number within the run, from 1.
     seq: u64,
     at: Moment,
@@ -183,6 +184,6 @@ impl Feed {
 fn event(Entry { position, run, recorded }: Entry) -> Result<sse::Event, Problem> {
     let RunEvent { seq, at, kind, data } = RunEvent::new(&recorded)?;
     let named = sse::Event::default().id(position.0.to_string()).event(&kind);
-    let data = FeedEvent { position: position.0, run: run.0, seq, at, kind, data };
+    let data = FeedEvent { position: position.0, run, seq, at, kind, data };
     Ok(named.data(json::text(&data).map_err(unwritable)?))
 }

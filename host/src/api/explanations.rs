@@ -11,14 +11,14 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::clearance::{JudgedAt, PolicyRecord};
 use holdshort_gate::{Counted, Digest, PolicyVerdict, RunId, Scope, Seq, Total};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::json::Json;
 use super::limits::Path;
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{ApprovalIdShape, DigestShape, TotalShape};
+use super::shapes::ApprovalIdShape;
 use super::{Answer, Api, approvals, ids};
 use crate::analysis::explain::{Change, Different, explain};
 use crate::analysis::life::{Came, Life};
@@ -26,8 +26,7 @@ use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict, Zone};
 use crate::review::sentences::judged;
 
 /// The explanation of policy's verdict on a call.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct PolicyExplanation {
     #[schema(value_type = ApprovalIdShape)]
     pub(crate) id: String,
@@ -43,14 +42,10 @@ pub(crate) struct PolicyExplanation {
 }
 
 /// A recorded verdict.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct RecordedVerdict {
-    /// `clear`, `hold` or `refuse`.
-    #[schema(value_type = String)]
     pub(crate) verdict: PolicyVerdict,
     /// The digest of the policies.
-    #[schema(value_type = DigestShape)]
     pub(crate) digest: Digest,
     /// The policies that determined it.
     pub(crate) determining: Vec<DeterminingPolicy>,
@@ -63,13 +58,9 @@ pub(crate) struct RecordedVerdict {
 }
 
 /// The verdict of the policies in force.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct PresentVerdict {
-    /// `clear`, `hold` or `refuse`.
-    #[schema(value_type = String)]
     pub(crate) verdict: PolicyVerdict,
-    #[schema(value_type = DigestShape)]
     pub(crate) digest: Digest,
     /// Whether they are the recorded policies.
     pub(crate) same_policies: bool,
@@ -85,8 +76,7 @@ pub(crate) struct PresentVerdict {
 }
 
 /// A policy by its id, with its present text.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct DeterminingPolicy {
     pub(crate) name: String,
     /// The name of its file; null if no policy in force has this id.
@@ -102,20 +92,16 @@ pub(crate) struct DeterminingPolicy {
 }
 
 /// A running total before the call.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct RestedOn {
     /// `run`, `agent`, `agent_today` or `today`.
-    pub(crate) of: &'static str,
-    #[schema(value_type = TotalShape)]
+    pub(crate) of: String,
     pub(crate) total: Total,
 }
 
 /// A change of the call that alters the verdict.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct VerdictChange {
-    #[schema(value_type = String)]
     pub(crate) verdict: PolicyVerdict,
     /// One attribute, or two if no single one suffices.
     pub(crate) different: Vec<DifferentAttribute>,
@@ -124,8 +110,7 @@ pub(crate) struct VerdictChange {
 }
 
 /// An attribute of the call by its name in policies.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct DifferentAttribute {
     pub(crate) attribute: String,
     pub(crate) is: String,
@@ -297,7 +282,7 @@ impl From<Counted> for RestedOn {
             Scope::Day(_) => "today",
             Scope::Grant(_) => "grant",
         };
-        Self { of, total }
+        Self { of: of.to_owned(), total }
     }
 }
 

@@ -6,18 +6,17 @@
 
 mod others;
 
-use holdshort_gate::Digest;
+use holdshort_gate::{Digest, Grant};
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::decisions::{DecisionRequest, DecisionType};
-use super::grants::GrantShape;
+use super::grants::SentGrant;
 use super::json::{Object, typed};
 use super::message::Message;
 use super::problem::{Kind, Problem};
-use super::shapes::DigestShape;
 use others::{LangchainDecisions, ResumeRequest};
 
 /// A decision as received, and the approval that its body names, in forms that name one.
@@ -107,7 +106,6 @@ pub(super) struct ApproveRequest {
     #[schema(inline)]
     kind: ApproveWord,
     /// The digest of the shown content. If it is outdated, nothing happens.
-    #[schema(value_type = DigestShape)]
     digest: Digest,
     /// A note for the journal.
     message: Option<Message>,
@@ -116,8 +114,8 @@ pub(super) struct ApproveRequest {
     /// absent reviewer that you act for.
     stands_for: Option<String>,
     /// A grant for more calls like this one. `POST /v1/approvals/{id}/grant` drafts and shows one.
-    #[schema(value_type = Option<GrantShape>)]
-    grant: Option<Object<GrantShape>>,
+    #[schema(value_type = Option<Grant>)]
+    grant: Option<Object<SentGrant>>,
 }
 
 /// Replaces the arguments.
@@ -128,7 +126,6 @@ pub(super) struct EditRequest {
     #[schema(inline)]
     kind: EditWord,
     /// As in `ApproveRequest`.
-    #[schema(value_type = DigestShape)]
     digest: Digest,
     /// The complete new arguments in the JSON form of WIT values, except `rationale`. `rationale`
     /// is the agent's own text: it may be omitted and must not be changed.
@@ -148,7 +145,6 @@ pub(super) struct RejectRequest {
     #[schema(inline)]
     kind: RejectWord,
     /// As in `ApproveRequest`.
-    #[schema(value_type = DigestShape)]
     digest: Digest,
     /// Guidance for the agent. Without it the agent is told that no reason was given.
     message: Option<Message>,
@@ -164,7 +160,6 @@ pub(super) struct RespondRequest {
     #[schema(inline)]
     kind: RespondWord,
     /// As in `ApproveRequest`.
-    #[schema(value_type = DigestShape)]
     digest: Digest,
     /// The answer.
     message: Message,
@@ -180,7 +175,6 @@ pub(super) struct AnswerRequest {
     #[schema(inline)]
     kind: RespondWord,
     /// As in `ApproveRequest`.
-    #[schema(value_type = DigestShape)]
     digest: Digest,
     /// The answer, of the function's `ok` type.
     answer: Value,
@@ -192,7 +186,7 @@ pub(super) struct AnswerRequest {
 
 impl From<ApproveRequest> for DecisionRequest {
     fn from(ApproveRequest { kind: ApproveWord::Approve, digest, message, stands_for, grant }: ApproveRequest) -> Self {
-        let grant = grant.map(|Object(grant)| Box::new(grant.into()));
+        let grant = grant.map(|Object(SentGrant(grant))| Box::new(grant));
         Self { message, stands_for, grant, ..Self::new(DecisionType::Approve, digest) }
     }
 }

@@ -6,9 +6,10 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::command::Revoke;
 use holdshort_gate::grant::NotGranted;
+use holdshort_gate::schema::Sums;
 use holdshort_gate::{Call, CallId, CallNumber, Capability, Digest, Grant, Phase, Refused, RunId, Time, Total};
 use holdshort_journal::{Fence, GrantFilter, GrantRow};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
@@ -17,7 +18,7 @@ use super::json::{Json, whole, whole_by_name};
 use super::limits::{Input, Path, Query, asked, page};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{ApprovalIdShape, CapabilityShape, DigestShape, Moment, PlaceShape, SumsShape, TotalShape};
+use super::shapes::{ApprovalIdShape, Lenient, Moment, PlaceShape};
 use super::{Answer, Api, approvals, ids, place};
 use crate::policy::grants;
 
@@ -35,7 +36,7 @@ pub(crate) struct Terms {
     pub(crate) lasts_ms: u64,
     /// The total money in minor units by currency; required for calls that move money.
     #[serde(default, deserialize_with = "whole_by_name")]
-    #[schema(value_type = SumsShape)]
+    #[schema(value_type = Sums)]
     pub(crate) sums: BTreeMap<String, u64>,
     /// The arguments that may vary, as JSON pointers. All others must equal this call's, except the
     /// agent's claims and the amount of money, which `sums` limits.
@@ -44,48 +45,39 @@ pub(crate) struct Terms {
 }
 
 /// A grant that could be created.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct GrantDraft {
     /// The exact value for the decision's `grant`.
-    #[schema(value_type = GrantShape)]
-    pub(crate) grant: Grant,
+    #[schema(value_type = Grant)]
+    pub(crate) grant: Lenient<Grant>,
     /// The same grant as a Cedar policy, to be read before it is confirmed.
     pub(crate) policy: String,
 }
 
-/// The scope of a grant.
-#[derive(Debug, Deserialize, ToSchema)]
-#[schema(as = Grant)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GrantShape {
-    /// The agent.
+/// A grant in a request.
+#[derive(Deserialize)]
+#[serde(transparent)]
+pub(super) struct SentGrant(#[serde(with = "GrantInput")] pub(super) Grant);
+
+/// How a request may write a grant: JSON allows a decimal point in a whole number. The members are those of the gate's
+/// type, or this does not compile.
+#[derive(Deserialize)]
+#[serde(remote = "Grant", deny_unknown_fields)]
+struct GrantInput {
     agent: String,
-    /// The exact component of the agent.
-    #[schema(value_type = DigestShape)]
     component: Digest,
-    #[schema(value_type = CapabilityShape)]
     capability: Capability,
-    /// The required arguments: JSON pointers with values.
-    #[schema(value_type = Object)]
     like: BTreeMap<String, Value>,
-    /// The maximum number of calls.
     #[serde(deserialize_with = "whole")]
-    #[schema(minimum = 1, maximum = 1000)]
     calls: u64,
-    /// The maximum total of money in minor units by currency.
     #[serde(deserialize_with = "whole_by_name")]
-    #[schema(value_type = SumsShape)]
     sums: BTreeMap<String, u64>,
-    /// The end, in microseconds since 1970.
-    #[serde(deserialize_with = "whole")]
-    until: u64,
+    #[serde(deserialize_with = "whole_time")]
+    until: Time,
 }
 
-impl From<GrantShape> for Grant {
-    fn from(GrantShape { agent, component, capability, like, calls, sums, until }: GrantShape) -> Self {
-        Self { agent, component, capability, like, calls, sums, until: Time(until) }
-    }
+fn whole_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Error> {
+    whole(deserializer).map(Time)
 }
 
 /// Drafts a grant without creating it.
@@ -128,7 +120,7 @@ pub(crate) async fn drafted(api: &Api, id: &str, reviewer: &Reviewer, terms: &Te
     grant.may_be_made(who, maker, proposal, now).map_err(Refused::from)?;
     currencies(&grant)?;
     let policy = grants::text(None, &grant, &function).map_err(wrong)?;
-    Ok(GrantDraft { grant, policy })
+    Ok(GrantDraft { grant: grant.into(), policy })
 }
 
 /// Checks that a submitted grant can be shown as a policy, so that the other reviewers can read it.
@@ -174,35 +166,31 @@ pub(super) struct ListQuery {
 }
 
 /// A page of grants, newest first.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GrantPage {
-    grants: Vec<GrantView>,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct GrantPage {
+    pub(crate) grants: Vec<GrantView>,
     /// The cursor of the next page; null on the last one.
     #[schema(required = true, value_type = Option<PlaceShape>)]
-    next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// A grant.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[schema(as = StandingGrant)]
-pub(super) struct GrantView {
+pub(crate) struct GrantView {
     /// The approval that it was created with, which is its id.
     #[schema(value_type = ApprovalIdShape)]
-    id: String,
-    by: String,
-    at: Moment,
+    pub(crate) id: String,
+    pub(crate) by: String,
+    pub(crate) at: Moment,
     /// Whether it can clear calls: it is not expired, not revoked, and not used up.
-    standing: bool,
+    pub(crate) standing: bool,
     /// Who revoked it; null if nobody did.
     #[schema(required = true)]
-    revoked_by: Option<String>,
-    #[schema(value_type = GrantShape)]
-    grant: Grant,
+    pub(crate) revoked_by: Option<String>,
+    pub(crate) grant: Grant,
     /// What it has cleared so far, except effects that certainly did not happen.
-    #[schema(value_type = TotalShape)]
-    used: Total,
+    pub(crate) used: Total,
 }
 
 impl GrantView {
@@ -241,14 +229,13 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
 }
 
 /// A grant as it was shown at its creation.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct GrantDetails {
-    by: String,
-    #[schema(value_type = GrantShape)]
-    grant: Grant,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct GrantDetails {
+    pub(crate) by: String,
+    #[schema(value_type = Grant)]
+    pub(crate) grant: Lenient<Grant>,
     /// The grant as a Cedar policy.
-    policy: String,
+    pub(crate) policy: String,
 }
 
 /// Shows a grant.
@@ -260,7 +247,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
     let (id, call) = load(&api, &id).await?;
     let policy = policy(&api, &id, &call).await?;
     let granted = call.granted.ok_or(NotGranted::NoSuchGrant).map_err(Refused::from)?;
-    Ok(Json(GrantDetails { by: granted.by, grant: granted.grant, policy }).into_response())
+    Ok(Json(GrantDetails { by: granted.by, grant: granted.grant.into(), policy }).into_response())
 }
 
 /// Loads the call of an id.
@@ -301,7 +288,6 @@ pub(super) struct NoTerms {}
 
 /// A revoked grant.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct Revoked {
     #[schema(value_type = ApprovalIdShape)]
     id: String,

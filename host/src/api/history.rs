@@ -3,16 +3,16 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use holdshort_gate::{Recorded, RunId};
+use holdshort_gate::{Event, Recorded, RunId};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::json::{self, Json};
 use super::limits::{Path, Query, asked, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{Moment, RunIdShape};
+use super::shapes::Moment;
 use super::{Answer, Api, ids};
 
 /// A page ends after this many bytes, because one event can carry a megabyte.
@@ -36,26 +36,24 @@ pub(super) struct HistoryQuery {
 }
 
 /// A page of a run's events, in order.
-#[derive(ToSchema)]
-#[serde(deny_unknown_fields)]
-#[allow(dead_code, reason = "describes what `events` writes piece by piece")]
-pub(super) struct EventPage {
-    events: Vec<RunEvent>,
+#[derive(Deserialize, ToSchema)]
+pub(crate) struct EventPage {
+    pub(crate) events: Vec<RunEvent>,
     /// The value of `after` for the next page; null if there is no more yet.
     #[schema(required = true)]
-    next: Option<u64>,
+    pub(crate) next: Option<u64>,
 }
 
 /// A recorded event; [`journaled`](super::journaled) describes it.
-#[derive(Serialize)]
-pub(super) struct RunEvent {
+#[derive(Deserialize, Serialize)]
+pub(crate) struct RunEvent {
     /// The number within the run, from 1.
-    pub(super) seq: u64,
-    pub(super) at: Moment,
+    pub(crate) seq: u64,
+    pub(crate) at: Moment,
     /// The kind, such as `call-held`.
     #[serde(rename = "type")]
-    pub(super) kind: String,
-    pub(super) data: Value,
+    pub(crate) kind: String,
+    pub(crate) data: Value,
 }
 
 impl RunEvent {
@@ -66,10 +64,16 @@ impl RunEvent {
         let data = event.get_mut("data").map(Value::take).unwrap_or_default();
         Ok(Self { seq: recorded.seq, at: Moment(recorded.at), kind, data })
     }
+
+    /// The event in the gate's types; `None` if a host that is newer than this program sent a kind that this program
+    /// does not know.
+    pub(crate) fn known(&self) -> Option<Event> {
+        serde_json::from_value(json!({ "type": self.kind, "data": self.data })).ok()
+    }
 }
 
 /// Lists the events of a run.
-#[utoipa::path(get, path = "/v1/runs/{id}/events", operation_id = "list-run-events", tag = "runs", params(("id" = RunIdShape, Path), HistoryQuery), responses(Refusals,
+#[utoipa::path(get, path = "/v1/runs/{id}/events", operation_id = "list-run-events", tag = "runs", params(("id" = RunId, Path), HistoryQuery), responses(Refusals,
     (status = 200, body = EventPage),
     (status = 400, body = Details, content_type = "application/problem+json"),
     (status = 404, body = Details, content_type = "application/problem+json")))]
@@ -119,27 +123,25 @@ async fn must_exist(api: &Api, run: &RunId) -> Result<(), Problem> {
 
 /// A page of an agent's log, in order. Lines may be lost when the host is killed, and the oldest
 /// are removed if there are many.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LogPage {
-    lines: Vec<Line>,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct LogPage {
+    pub(crate) lines: Vec<Line>,
     /// The value of `after` for the next page; null if there is no more yet.
     #[schema(required = true)]
-    next: Option<u64>,
+    pub(crate) next: Option<u64>,
 }
 
 /// A line in the agent's own words; show it as such.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Line {
-    number: u64,
-    at: Moment,
-    level: String,
-    message: String,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct Line {
+    pub(crate) number: u64,
+    pub(crate) at: Moment,
+    pub(crate) level: String,
+    pub(crate) message: String,
 }
 
 /// Lists the agent's log lines.
-#[utoipa::path(get, path = "/v1/runs/{id}/logs", operation_id = "list-run-logs", tag = "runs", params(("id" = RunIdShape, Path), HistoryQuery), responses(Refusals,
+#[utoipa::path(get, path = "/v1/runs/{id}/logs", operation_id = "list-run-logs", tag = "runs", params(("id" = RunId, Path), HistoryQuery), responses(Refusals,
     (status = 200, body = LogPage),
     (status = 400, body = Details, content_type = "application/problem+json"),
     (status = 404, body = Details, content_type = "application/problem+json")))]

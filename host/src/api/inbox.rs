@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::{CallState, Consequence, Digest, UnknownName, Waiting};
+use holdshort_gate::{CallState, Capability, Consequence, Digest, RunId, UnknownName, Waiting};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Position, Rank};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -15,10 +15,7 @@ use super::json::Json;
 use super::limits::{Query, asked, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{
-    ApprovalIdShape, CallStateShape, CallStateWordShape, CapabilityShape, ConsequenceShape, DigestShape, Moment,
-    RankedPlaceShape, RunIdShape, WaitingShape,
-};
+use super::shapes::{ApprovalIdShape, CallStateWordShape, Lenient, Moment, RankedPlaceShape};
 use super::{Answer, Api, ids, number};
 
 holdshort_gate::named! {
@@ -104,7 +101,7 @@ pub(super) struct ListQuery {
     /// Only calls of this capability, written `package:name/interface@version#function`.
     capability: Option<String>,
     /// Only calls of this run.
-    #[param(value_type = Option<RunIdShape>)]
+    #[param(value_type = Option<RunId>)]
     run: Option<String>,
     /// The maximum number; 50 by default.
     #[param(minimum = 1, maximum = 200)]
@@ -127,56 +124,51 @@ pub(super) enum Order {
 }
 
 /// A page of approvals in the requested order.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ApprovalPage {
-    approvals: Vec<ApprovalRow>,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct ApprovalPage {
+    pub(crate) approvals: Vec<ApprovalRow>,
     /// The cursor of the next page; null on the last one.
     #[schema(required = true, value_type = Option<RankedPlaceShape>)]
-    next: Option<String>,
+    pub(crate) next: Option<String>,
 }
 
 /// An approval in a list.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ApprovalRow {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct ApprovalRow {
     #[schema(value_type = ApprovalIdShape)]
-    id: String,
-    #[schema(value_type = RunIdShape)]
-    run: String,
-    call: u32,
-    agent: String,
+    pub(crate) id: String,
+    pub(crate) run: RunId,
+    pub(crate) call: u32,
+    pub(crate) agent: String,
     /// Who started the run.
-    started_by: String,
-    #[schema(value_type = CapabilityShape)]
-    capability: String,
+    pub(crate) started_by: String,
+    pub(crate) capability: Capability,
     /// One line that describes the action, written by the host.
-    summary: String,
+    pub(crate) summary: String,
     /// The value at stake; null if the connector did not say, which counts as `high`.
-    #[schema(required = true, value_type = Option<ConsequenceShape>)]
-    consequence: Option<Consequence>,
+    #[schema(required = true, value_type = Option<Consequence>)]
+    pub(crate) consequence: Option<Lenient<Consequence>>,
     /// The state in one word. The approval itself shows decision and effect separately.
-    #[schema(value_type = CallStateShape)]
-    state: CallState,
-    proposed_at: Moment,
+    #[schema(value_type = CallState)]
+    pub(crate) state: Lenient<CallState>,
+    pub(crate) proposed_at: Moment,
     /// When it expires; null if never.
     #[schema(required = true)]
-    deadline: Option<Moment>,
+    pub(crate) deadline: Option<Moment>,
     /// The digest that a decision must name; null if the call was refused without a reviewer.
-    #[schema(required = true, value_type = Option<DigestShape>)]
-    digest: Option<Digest>,
+    #[schema(required = true)]
+    pub(crate) digest: Option<Digest>,
     /// The reviewers who approved the content that the digest covers.
-    approved_by: Vec<String>,
+    pub(crate) approved_by: Vec<String>,
     /// The reviewers still to decide: the open demands of the current stage; empty if it is not
     /// held.
-    #[schema(value_type = Vec<WaitingShape>)]
-    waiting_for: Vec<Waiting>,
+    pub(crate) waiting_for: Vec<Waiting>,
     /// How many more reviewers must approve; 0 if it is not held.
-    still_needed: u32,
+    pub(crate) still_needed: u32,
     /// The number of attempts so far.
-    attempts: u32,
+    pub(crate) attempts: u32,
     /// The revision, from 1. Each edit and each change of a material fact adds one.
-    revision: u32,
+    pub(crate) revision: u32,
 }
 
 /// Lists approvals.
@@ -239,14 +231,14 @@ impl From<CallRow> for ApprovalRow {
     fn from(row: CallRow) -> Self {
         Self {
             id: format!("{}.{}", row.run, row.call),
-            run: row.run.0,
+            run: row.run,
             call: row.call,
             agent: row.agent,
             started_by: row.started_by,
-            capability: row.capability.to_string(),
+            capability: row.capability,
             summary: row.summary,
-            consequence: row.consequence,
-            state: row.state,
+            consequence: row.consequence.map(Lenient::Known),
+            state: row.state.into(),
             proposed_at: Moment(row.proposed_at),
             deadline: row.deadline.map(Moment),
             digest: row.clearance,

@@ -6,6 +6,10 @@
 //!
 //! **Invariant:** a request that changes something is answered only with a `Flushed` value, so
 //! everything acknowledged is on disk.
+//!
+//! **Invariant:** the command line reads an answer into the type that wrote it, and the host may be newer. So a type of
+//! an answer ignores members that it does not know, and a word of which there may be more later is
+//! [`Lenient`](shapes::Lenient). A member that is added later is an `Option` or has a default.
 
 mod admission;
 pub mod agents;
@@ -24,7 +28,7 @@ pub mod health;
 pub mod history;
 mod idempotency;
 pub(crate) mod ids;
-mod inbox;
+pub(crate) mod inbox;
 mod journaled;
 pub(crate) mod json;
 pub mod limits;
@@ -42,7 +46,7 @@ pub mod shapes;
 mod shares;
 pub mod sign_in;
 mod starting;
-mod stats;
+pub(crate) mod stats;
 mod views;
 mod wit_schema;
 mod write_timeout;

@@ -1,12 +1,15 @@
 //! The routes and their schema, from one list: [`routes()`].
 
 mod complete;
+mod objects;
 
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use axum::http::header;
 use axum::response::IntoResponse;
+use holdshort_gate::{Digest, RunId};
+use holdshort_journal::DecisionKind;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
 use utoipa::{IntoResponses, Modify, OpenApi};
@@ -15,8 +18,8 @@ use utoipa_axum::routes;
 
 use super::problem::{Details, MEDIA};
 use super::shapes::{
-    ApprovalIdShape, CallStateWordShape, DecisionKindShape, DigestShape, IdempotencyKeyShape, InstantShape, PlaceShape,
-    RankedPlaceShape, RunIdShape, RunStateWordShape,
+    ApprovalIdShape, CallStateWordShape, IdempotencyKeyShape, InstantShape, PlaceShape, RankedPlaceShape,
+    RunStateWordShape,
 };
 use super::{
     Answer, Api, agents, approvals, backtests, decision_history, decisions, events, exhibits, explanations, grants,
@@ -30,7 +33,7 @@ use super::{
         A request that is not HTTP is answered with 400, and one with too large a head with 431, both without a body, on every path."),
     // Parameter schemas are not collected automatically.
     components(schemas(
-        Details, CallStateWordShape, RunStateWordShape, DecisionKindShape, IdempotencyKeyShape, ApprovalIdShape, RunIdShape, DigestShape,
+        Details, CallStateWordShape, RunStateWordShape, DecisionKind, IdempotencyKeyShape, ApprovalIdShape, RunId, Digest,
         InstantShape, PlaceShape, RankedPlaceShape
     )),
     modifiers(&Token),
@@ -89,6 +92,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
 static SCHEMA: LazyLock<String> = LazyLock::new(|| {
     let mut openapi = routes().into_openapi();
     complete::complete(&mut openapi);
+    openapi.components.iter_mut().for_each(objects::plain);
     openapi.to_json().unwrap_or_default()
 });
 

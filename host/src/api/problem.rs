@@ -13,7 +13,6 @@ use utoipa::ToSchema;
 pub use kind::Kind;
 
 use super::json::Json;
-use super::shapes::{DecisionShape, DigestShape};
 
 /// The media type of error answers.
 pub const MEDIA: &str = "application/problem+json";
@@ -29,7 +28,6 @@ pub struct Problem {
 /// An error with its remedy.
 #[derive(Clone, Debug, Default, Serialize, ToSchema)]
 #[schema(as = Problem)]
-#[serde(deny_unknown_fields)]
 pub struct Details {
     /// The kind of problem, for programs; its meaning never changes.
     #[serde(rename = "type")]
@@ -43,11 +41,9 @@ pub struct Details {
     detail: String,
     /// The current digest, if the given one is outdated.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<DigestShape>)]
     current_digest: Option<Digest>,
     /// The earlier decision, if a reviewer's was first.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<DecisionShape>)]
     winner: Option<Box<Decision>>,
     /// The state of the call or run.
     #[serde(skip_serializing_if = "Option::is_none")]

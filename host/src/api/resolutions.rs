@@ -16,7 +16,7 @@ use super::limits::{Input, Path};
 use super::message::Message;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{ApprovalIdShape, CallStateShape, RunIdShape};
+use super::shapes::{ApprovalIdShape, Lenient};
 use super::{Answer, Api, approvals, ids};
 
 /// A resolution from any form.
@@ -128,19 +128,18 @@ impl<'de> Deserialize<'de> for ResolutionRequest {
 }
 
 /// The result of a resolution.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ResolutionAnswer {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct ResolutionAnswer {
     #[schema(value_type = ApprovalIdShape)]
-    id: String,
+    pub(crate) id: String,
     /// The state of the call now.
-    #[schema(value_type = CallStateShape)]
-    state: CallState,
+    #[schema(value_type = CallState)]
+    pub(crate) state: Lenient<CallState>,
 }
 
 /// Resolves an effect in doubt. The reviewer must be one who may decide on the call.
 #[utoipa::path(post, path = "/v1/runs/{id}/calls/{n}/resolution", operation_id = "resolve-call", tag = "runs", request_body = ResolutionShape,
-    params(("id" = RunIdShape, Path), ("n" = u32, Path, description = "The call's number", minimum = 1, maximum = 4_294_967_295_i64)), responses(Refusals, Posted,
+    params(("id" = RunId, Path), ("n" = u32, Path, description = "The call's number", minimum = 1, maximum = 4_294_967_295_i64)), responses(Refusals, Posted,
     (status = 200, body = ResolutionAnswer),
     (status = 404, body = Details, content_type = "application/problem+json"),
     (status = 409, body = Details, content_type = "application/problem+json", description = "It is not in doubt, or another attempt is current."),
@@ -154,7 +153,7 @@ pub(super) async fn create(
     let run = ids::run(&id)?;
     let number = ids::call(&run, &number)?;
     let state = resolve(&api, &run, number, &reviewer, request).await?;
-    Ok(Json(ResolutionAnswer { id: format!("{run}.{number}"), state: *state }).into_response())
+    Ok(Json(ResolutionAnswer { id: format!("{run}.{number}"), state: (*state).into() }).into_response())
 }
 
 /// Records a resolution from any form.

@@ -15,7 +15,7 @@ use super::limits::{Input, Path, Query, asked, page};
 use super::message::Message;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
-use super::shapes::{DigestShape, IdempotencyKeyShape, Moment, RunIdShape, RunStateShape, RunStateWordShape};
+use super::shapes::{IdempotencyKeyShape, Lenient, Moment, RunStateWordShape};
 use super::{Answer, Api, ids};
 
 /// The filter of the list.
@@ -31,86 +31,88 @@ pub(super) struct ListQuery {
     #[serde(default, deserialize_with = "asked")]
     limit: Option<u32>,
     /// Only runs older than this one; the `next` of the page before.
-    #[param(value_type = Option<RunIdShape>)]
+    #[param(value_type = Option<RunId>)]
     before: Option<String>,
 }
 
 /// A page of runs, newest first.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RunPage {
-    runs: Vec<Run>,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct RunPage {
+    pub(crate) runs: Vec<Run>,
     /// The cursor of the next page; null on the last one.
-    #[schema(required = true, value_type = Option<RunIdShape>)]
-    next: Option<String>,
+    #[schema(required = true)]
+    pub(crate) next: Option<RunId>,
 }
 
 /// A run.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Run {
-    #[schema(value_type = RunIdShape)]
-    id: String,
-    agent: String,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct Run {
+    pub(crate) id: RunId,
+    pub(crate) agent: String,
     /// The task of the run.
-    task: String,
+    pub(crate) task: String,
     /// Who started it.
-    started_by: String,
+    pub(crate) started_by: String,
     /// The component that runs.
-    #[schema(value_type = DigestShape)]
-    component: Digest,
-    #[schema(value_type = RunStateShape)]
-    state: RunState,
+    pub(crate) component: Digest,
+    #[schema(value_type = RunState)]
+    pub(crate) state: Lenient<RunState>,
     /// The call that it waits for.
     #[schema(required = true)]
-    waiting_for: Option<u32>,
+    pub(crate) waiting_for: Option<u32>,
     /// The number of its host calls so far.
-    calls: u32,
-    created_at: Moment,
-    updated_at: Moment,
+    pub(crate) calls: u32,
+    pub(crate) created_at: Moment,
+    pub(crate) updated_at: Moment,
     /// The agent's result.
     #[schema(required = true)]
-    result: Option<AgentResult>,
+    pub(crate) result: Option<AgentResult>,
     /// Why it trapped or diverged, or why the host cannot continue it.
     #[schema(required = true)]
-    reason: Option<String>,
+    pub(crate) reason: Option<String>,
     /// For the state `delayed`: the host cannot bring the run forward. It tries again by itself;
     /// `reason` says what to fix.
     #[schema(required = true)]
-    delayed: Option<Delayed>,
+    pub(crate) delayed: Option<Delayed>,
     /// The number of its last event.
-    last_event: u64,
+    pub(crate) last_event: u64,
 }
 
 /// Since when the host cannot bring the run forward.
-#[derive(Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[schema(as = RunDelay)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Delayed {
-    since: Moment,
+pub(crate) struct Delayed {
+    pub(crate) since: Moment,
     /// The number of failed tries in a row at the last record.
-    tries: u32,
+    pub(crate) tries: u32,
 }
 
 /// An agent's result, in the JSON form of a WIT result.
-#[derive(Serialize, ToSchema)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum AgentResult {
+pub(crate) enum AgentResult {
     /// The agent completed its task.
     Ok(String),
     /// The agent reports that it failed.
     Err(String),
 }
 
+impl Run {
+    /// Whether the run has ended.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.state, Lenient::Known(state) if state.is_over())
+    }
+}
+
 impl From<RunRow> for Run {
     fn from(row: RunRow) -> Self {
         Self {
-            id: row.id.0,
+            id: row.id,
             agent: row.agent,
             task: row.task,
             started_by: row.started_by,
             component: row.component,
-            state: row.state,
+            state: row.state.into(),
             waiting_for: row.waiting_for,
             calls: row.calls,
             created_at: Moment(row.created_at),
@@ -134,13 +136,11 @@ pub(super) struct RunRequest {
 }
 
 /// A started run.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RunStarted {
-    #[schema(value_type = RunIdShape)]
-    id: String,
-    agent: String,
-    started_by: String,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct RunStarted {
+    pub(crate) id: RunId,
+    pub(crate) agent: String,
+    pub(crate) started_by: String,
 }
 
 /// Starts a run. It is on disk when the answer comes.
@@ -162,7 +162,7 @@ pub(super) async fn create(
     let request = key.of_run(reviewer.name(), &agent, &task);
     let id: Flushed<RunId> = api.driver().start(&agent, &task, reviewer.name(), request).await?;
     let location = [(header::LOCATION, format!("/v1/runs/{}", *id))];
-    let started = RunStarted { id: id.0.clone(), agent, started_by: reviewer.name().into() };
+    let started = RunStarted { id: id.clone(), agent, started_by: reviewer.name().into() };
     Ok((StatusCode::CREATED, location, Json(started)).into_response())
 }
 
@@ -179,7 +179,7 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
         None => None,
     };
     let rows = api.journal().runs(RunFilter { states: state_filter(query.state.as_deref())?, before, limit }).await?;
-    let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.id.0.clone());
+    let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.id.clone());
     Ok(Json(RunPage { runs: rows.into_iter().map(Run::from).collect(), next }).into_response())
 }
 
@@ -202,7 +202,7 @@ fn state_filter(state: Option<&str>) -> Result<Vec<RunState>, Problem> {
 }
 
 /// Shows a run.
-#[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "show-run", tag = "runs", params(("id" = RunIdShape, Path)), responses(Refusals,
+#[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "show-run", tag = "runs", params(("id" = RunId, Path)), responses(Refusals,
     (status = 200, body = Run),
     (status = 404, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
@@ -227,19 +227,16 @@ pub(super) struct CancelRequest {
 }
 
 /// A cancelled run.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RunCancelled {
-    #[schema(value_type = RunIdShape)]
-    id: String,
-    #[schema(value_type = RunStateShape)]
-    state: RunState,
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct RunCancelled {
+    pub(crate) id: RunId,
+    pub(crate) state: RunState,
 }
 
 /// Cancels a run. A started effect is not stopped, and its outcome is still recorded. Repeating it
 /// is no error.
 #[utoipa::path(post, path = "/v1/runs/{id}/cancel", operation_id = "cancel-run", tag = "runs", request_body = CancelRequest,
-    params(("id" = RunIdShape, Path)), responses(Refusals, Posted,
+    params(("id" = RunId, Path)), responses(Refusals, Posted,
     (status = 200, body = RunCancelled),
     (status = 404, body = Details, content_type = "application/problem+json"),
     (status = 409, body = Details, content_type = "application/problem+json", description = "It is over already.")))]
@@ -251,5 +248,5 @@ pub(super) async fn cancel(
 ) -> Answer {
     let id = ids::run(&id)?;
     let _written: Flushed<()> = api.driver().cancel(&id, reviewer.name(), request.reason.map(String::from)).await?;
-    Ok(Json(RunCancelled { id: id.0, state: RunState::Cancelled }).into_response())
+    Ok(Json(RunCancelled { id, state: RunState::Cancelled }).into_response())
 }

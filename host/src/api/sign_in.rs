@@ -25,15 +25,14 @@ pub(super) struct LinkRequest {
 }
 
 /// A link for one browser.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct LinkMade {
+#[derive(Deserialize, Serialize, ToSchema)]
+pub(crate) struct LinkMade {
     /// Opening it shows a form; sending the form signs in, once. Anybody with the link can sign in,
     /// so it is as secret as a token. Without TLS its host is a new name below `localhost`, which
     /// browsers resolve to this machine.
-    url: String,
+    pub(crate) url: String,
     /// How long the link is valid, in seconds.
-    expires_in_s: u64,
+    pub(crate) expires_in_s: u64,
 }
 
 /// Makes a link that signs the token's owner in to the review page.

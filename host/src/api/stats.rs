@@ -86,13 +86,12 @@ pub(super) struct StatsQuery {
 }
 
 /// The figures of a period.
-#[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+#[derive(Deserialize, Serialize, ToSchema)]
 #[schema(as = StatsOfTime)]
-pub(super) struct StatsAnswer {
-    since: Moment,
-    until: Moment,
-    stats: Report,
+pub(crate) struct StatsAnswer {
+    pub(crate) since: Moment,
+    pub(crate) until: Moment,
+    pub(crate) stats: Report,
 }
 
 /// Figures on the review load: decisions, their durations, and suggestions that would reduce it.

@@ -7,13 +7,13 @@
 //! evidence, so their message says how much evidence there is and that all of it is at
 //! `/v1/approvals/{id}`.
 
-use holdshort_gate::{Call, Digest, EffectClass, FunctionType, Phase, Proposal, RunId};
+use holdshort_gate::{Call, Capability, Digest, EffectClass, FunctionType, Phase, Proposal, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::problem::{Kind, Problem};
-use super::shapes::{ApprovalIdShape, CapabilityShape, DigestShape, Moment, RunIdShape};
+use super::shapes::{ApprovalIdShape, Moment};
 use super::wit_schema;
 use crate::review::visible;
 
@@ -36,7 +36,7 @@ impl View {
             return Err(Problem::new(Kind::NotNow, detail).state(call.phase.state()));
         };
         let id = format!("{run}.{}", call.number);
-        let (name, args) = (proposal.action.capability().to_string(), proposal.action.arguments().clone());
+        let (name, args) = (proposal.action.capability().clone(), proposal.action.arguments().clone());
         let message = message(agent, &id, proposal);
         let asks = proposal.class == EffectClass::Question;
         Ok(match self {
@@ -64,8 +64,7 @@ impl View {
                     id,
                 };
                 let outcome = Outcome { kind: "interrupt", interrupts: vec![interrupt] };
-                let run = run.to_string();
-                Shown::AgUi(AgUiEvent { kind: "RUN_FINISHED", thread_id: run.clone(), run_id: run, outcome })
+                Shown::AgUi(AgUiEvent { kind: "RUN_FINISHED", thread_id: run.clone(), run_id: run.clone(), outcome })
             }
         })
     }
@@ -83,7 +82,6 @@ pub(super) enum Shown {
 
 /// The request of LangChain's middleware to a person, with the digest that the answer must name.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct LangchainRequest {
     #[schema(min_items = 1, max_items = 1)]
     action_requests: Vec<ActionRequest>,
@@ -91,16 +89,13 @@ pub(super) struct LangchainRequest {
     review_configs: Vec<ReviewConfig>,
     #[schema(value_type = ApprovalIdShape)]
     id: String,
-    #[schema(value_type = DigestShape)]
     digest: Digest,
 }
 
 /// The call.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct ActionRequest {
-    #[schema(value_type = CapabilityShape)]
-    name: String,
+    name: Capability,
     /// The arguments in the JSON form of WIT values.
     args: Value,
     /// One line for a person.
@@ -109,29 +104,24 @@ pub(super) struct ActionRequest {
 
 /// The allowed decisions.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub(super) struct ReviewConfig {
-    #[schema(value_type = CapabilityShape)]
-    action_name: String,
+    action_name: Capability,
     allowed_decisions: &'static [&'static str],
 }
 
 /// The protocol's event for a run that ends because it waits for a person.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 pub(super) struct AgUiEvent {
     #[serde(rename = "type")]
     kind: &'static str,
-    #[schema(value_type = RunIdShape)]
-    thread_id: String,
-    #[schema(value_type = RunIdShape)]
-    run_id: String,
+    thread_id: RunId,
+    run_id: RunId,
     outcome: Outcome,
 }
 
 /// How the run ends.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 #[schema(as = AgUiOutcome)]
 pub(super) struct Outcome {
     #[serde(rename = "type")]
@@ -142,7 +132,7 @@ pub(super) struct Outcome {
 
 /// The question.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields, rename_all = "camelCase")]
+#[serde(rename_all = "camelCase")]
 #[schema(as = AgUiInterrupt)]
 pub(super) struct Interrupt {
     #[schema(value_type = ApprovalIdShape)]
@@ -165,7 +155,6 @@ pub(super) struct Interrupt {
 
 /// Holdshort's own members.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 #[schema(as = AgUiMetadata)]
 pub(super) struct Metadata {
     holdshort: About,
@@ -173,14 +162,11 @@ pub(super) struct Metadata {
 
 /// The call, and the digest that a decision must name.
 #[derive(Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 #[schema(as = AgUiCall)]
 pub(super) struct About {
-    #[schema(value_type = CapabilityShape)]
-    name: String,
+    name: Capability,
     /// The arguments in the JSON form of WIT values.
     args: Value,
-    #[schema(value_type = DigestShape)]
     digest: Digest,
 }
 

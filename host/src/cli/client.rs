@@ -3,7 +3,6 @@
 //! The client checks what it can: it computes digests again ([`verify()`]) before it sends a
 //! decision.
 
-mod answers;
 mod connect;
 mod local;
 mod verify;
@@ -19,10 +18,6 @@ use ureq::http::{Response, StatusCode};
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::{Agent, Body};
 
-pub use answers::{
-    ApprovalDetail, ApprovalPage, ApprovalRow, Decided, Delayed, Effect, Event, EventPage, Lenient, LogLine, LogPage,
-    PastDecision, PutOff, RefusedCall, RunPage, RunRow, SignInLink,
-};
 pub use connect::{connect, token};
 pub use verify::{Disagrees, Verified, verify};
 

@@ -1,41 +1,13 @@
 //! `holdshort grants`: lists and revokes grants. `holdshort approvals approve` creates them.
 
-use holdshort_gate::{Grant, Total};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::args::{CallId, GrantTerms, GrantsAction, GrantsArgs, ListGrants};
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use crate::api::grants::{GrantDetails, GrantDraft, GrantPage, GrantView};
 use crate::review::sentences;
-
-/// `GET /v1/grants`
-#[derive(Debug, Deserialize)]
-struct Page {
-    grants: Vec<Row>,
-    #[serde(default)]
-    next: Option<String>,
-}
-
-/// A grant in the list.
-#[derive(Debug, Deserialize)]
-struct Row {
-    id: String,
-    by: String,
-    standing: bool,
-    #[serde(default)]
-    revoked_by: Option<String>,
-    grant: Grant,
-    used: Total,
-}
-
-/// `GET /v1/grants/{id}`, and the preview of `POST /v1/approvals/{id}/grant`.
-#[derive(Debug, Deserialize)]
-pub(super) struct Shown {
-    pub(super) policy: String,
-    pub(super) grant: Value,
-}
 
 /// Runs the subcommand; without one, the list.
 pub(super) fn run(args: GrantsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -57,11 +29,11 @@ fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Fai
         output.json(&answer)?;
         return Ok(Exit::Done);
     }
-    let page = client::read::<Page>(&answer)?;
+    let page = client::read::<GrantPage>(&answer)?;
     if page.grants.is_empty() {
         output.note(if args.all { "there are no grants" } else { "no grant is in force; `--all` lists earlier ones" });
     }
-    for Row { id, by, standing, revoked_by, grant, used } in &page.grants {
+    for GrantView { id, by, at: _, standing, revoked_by, grant, used } in &page.grants {
         let over = match (standing, revoked_by) {
             (_, Some(who)) => format!("revoked by {who}  "),
             (true, None) => String::new(),
@@ -85,7 +57,7 @@ fn show(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> 
     if output.json {
         output.json(&answer)?;
     } else {
-        output.text(&client::read::<Shown>(&answer)?.policy)?;
+        output.text(&client::read::<GrantDetails>(&answer)?.policy)?;
     }
     Ok(Exit::Done)
 }
@@ -102,7 +74,7 @@ fn revoke(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure
 }
 
 /// Previews a grant with these terms, without creating it.
-pub(super) fn draft(id: &CallId, terms: &GrantTerms, client: &Client) -> Result<Option<Shown>, Failure> {
+pub(super) fn draft(id: &CallId, terms: &GrantTerms, client: &Client) -> Result<Option<GrantDraft>, Failure> {
     let (Some(calls), Some(lasts_ms)) = (terms.calls, terms.lasts_ms) else { return Ok(None) };
     let mut sums = std::collections::BTreeMap::new();
     for amount in &terms.up_to {

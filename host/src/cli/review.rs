@@ -20,9 +20,10 @@ use serde_json::Value;
 
 use super::approvals::{edit, show::Page};
 use super::args::CallId;
-use super::client::{self, Client, Decided};
+use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use crate::api::decisions::DecisionAnswer;
 use crate::review::changes;
 use desk::{Desk, Fetched, Order};
 use inbox::Inbox;
@@ -111,7 +112,7 @@ impl Review {
         let client = self.client.clone();
         let sent = self
             .screen
-            .during(|| Ok(client.decide(&id, decision).and_then(|answer| client::read::<Decided>(&answer))))?;
+            .during(|| Ok(client.decide(&id, decision).and_then(|answer| client::read::<DecisionAnswer>(&answer))))?;
         // Keys typed so far were meant for this approval, not for the next.
         self.screen.forget_typed();
         match sent {

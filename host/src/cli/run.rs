@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use holdshort_gate::EffectClass;
 use holdshort_journal::OpenError;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::approvals::show::Page;
 use super::args::{CallId, Global, RunArgs, RunName};
@@ -15,6 +15,7 @@ use super::output::Output;
 use super::session::{self, Session};
 use super::watch::{self, Watch};
 use super::{host, inspect, logging, sign_in, socket};
+use crate::api::runs::RunStarted;
 use crate::config::{self, Config};
 
 /// Starts a run and watches it. Its own host is a complete one with journal and endpoint, so holds
@@ -127,9 +128,8 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
 /// Asks the host to start a run. The id in the answer is validated, because it is used in addresses
 /// and in commands for copying.
 pub(super) fn start(client: &Client, agent: &str, task: &str) -> Result<RunName, Failure> {
-    let answer: Value = client.post_once("/runs", &json!({ "agent": agent, "task": task }))?;
-    let id = answer.get("id").and_then(Value::as_str).unwrap_or_default();
-    id.parse().map_err(|why| Failure::new(Exit::Failed, format!("the host answers with the run `{id}`: {why}")))
+    let RunStarted { id, .. } = client.post_once("/runs", &json!({ "agent": agent, "task": task }))?;
+    id.0.parse().map_err(|why| Failure::new(Exit::Failed, format!("the host answers with the run `{id}`: {why}")))
 }
 
 /// Shows held calls. Their page goes to stderr, because stdout is for the agent's result.

@@ -6,10 +6,10 @@ mod resolve;
 use serde_json::{Value, json};
 
 use super::args::{ListRuns, RunName, RunsAction, RunsArgs};
-use super::client::{self, Client, Delayed, RunPage, RunRow};
+use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use crate::review::sentences::moment;
+use crate::api::runs::{Delayed, Run, RunPage};
 use crate::review::terminal;
 
 /// Runs the subcommand; without one, the list.
@@ -41,7 +41,7 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
         output.note("there are none");
     }
     for row in &page.runs {
-        let label = format!("{}  {}  ", row.id, moment(&row.created_at));
+        let label = format!("{}  {}  ", row.id, row.created_at);
         output.row(&label, &format!("{}  {}: {}", state(row), row.agent, row.task))?;
     }
     if let Some(next) = page.next {
@@ -51,12 +51,12 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
 }
 
 /// The state, with the call that the run waits for, because a reviewer can act on that call.
-fn state(row: &RunRow) -> String {
+fn state(row: &Run) -> String {
     match (row.waiting_for, &row.delayed) {
         (Some(call), _) => format!("{} for {}.{call}", row.state, row.id),
         (None, Some(Delayed { since, tries })) => {
             let why = row.reason.as_deref().unwrap_or("for an unknown reason");
-            format!("{} since {} ({tries} tries): {why}", row.state, moment(since))
+            format!("{} since {since} ({tries} tries): {why}", row.state)
         }
         (None, None) => row.state.to_string(),
     }
@@ -70,22 +70,22 @@ fn show(id: &RunName, client: &Client, output: &Output) -> Result<Exit, Failure>
         output.json(&answer)?;
         return Ok(Exit::Done);
     }
-    let row = client::read::<RunRow>(&answer)?;
+    let row = client::read::<Run>(&answer)?;
     let facts = [
-        ("run", row.id.clone()),
+        ("run", row.id.to_string()),
         ("state", state(&row)),
         ("agent", format!("{} ({})", row.agent, row.component)),
         ("task", row.task.clone()),
-        ("started by", format!("{} at {}", row.started_by, moment(&row.created_at))),
-        ("calls", format!("{}, the last change at {}", row.calls, moment(&row.updated_at))),
+        ("started by", format!("{} at {}", row.started_by, row.created_at)),
+        ("calls", format!("{}, the last change at {}", row.calls, row.updated_at)),
     ];
     let reason = row.reason.clone().filter(|_| row.delayed.is_none()).map(|reason| ("reason", reason));
     for (label, text) in facts.into_iter().chain(reason) {
         output.row(&format!("{label}: "), &text)?;
     }
-    if let Some(result) = row.result.as_ref().filter(|result| !result.is_null()) {
+    if let Some(result) = &row.result {
         output.row("result, as the agent returned it:", "")?;
-        output.lines(&terminal::value(result, output.columns()))?;
+        output.lines(&terminal::value(&json!(result), output.columns()))?;
     }
     Ok(Exit::Done)
 }

@@ -3,9 +3,10 @@
 use serde_json::{Value, json};
 
 use super::args::{CallId, SignInArgs};
-use super::client::{Client, SignInLink, read};
+use super::client::{Client, read};
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use crate::api::sign_in::LinkMade;
 
 /// The address of an approval's page. On a terminal it is a sign-in link; where the output is
 /// stored, it needs a session.
@@ -14,7 +15,7 @@ pub(super) fn shown_link(client: &Client, id: &CallId, output: &Output) -> Resul
         return Ok(format!("{}/approvals/{id}", client.base()));
     }
     let answer: Value = client.post("/sign-in-links", &json!({ "next": format!("/approvals/{id}") }))?;
-    Ok(read::<SignInLink>(&answer)?.url)
+    Ok(read::<LinkMade>(&answer)?.url)
 }
 
 /// Prints a link that signs in the token's owner. It works once.
@@ -25,7 +26,7 @@ pub(super) fn run(args: &SignInArgs, client: &Client, output: &Output) -> Result
         output.json(&answer)?;
         return Ok(Exit::Done);
     }
-    let link: SignInLink = read(&answer)?;
+    let link: LinkMade = read(&answer)?;
     output.text(&link.url)?;
     output.note(&format!(
         "the link signs in once, within {} minutes; anyone who has it can use it",

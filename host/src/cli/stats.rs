@@ -8,16 +8,9 @@ use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::host::system_clock;
 use super::output::Output;
-use crate::analysis::burden::{Report, words};
+use crate::analysis::burden::words;
+use crate::api::stats::StatsAnswer;
 use crate::review::sentences;
-
-/// `GET /v1/stats`
-#[derive(serde::Deserialize)]
-struct Stats {
-    since: String,
-    until: String,
-    stats: Report,
-}
 
 /// Prints the figures and the suggested policies.
 pub(super) fn run(args: &StatsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -30,8 +23,8 @@ pub(super) fn run(args: &StatsArgs, client: &Client, output: &Output) -> Result<
         output.json(&answer)?;
         return Ok(Exit::Done);
     }
-    let Stats { since, until, stats } = client::read(&answer)?;
-    output.row("from ", &format!("{} to {}", sentences::moment(&since), sentences::moment(&until)))?;
+    let StatsAnswer { since, until, stats } = client::read(&answer)?;
+    output.row("from ", &format!("{since} to {until}"))?;
     for (heading, rows) in stats.rows().iter().filter(|(_, rows)| !rows.is_empty()) {
         output.row(&format!("{heading}:"), "")?;
         for (name, text) in rows {

@@ -5,13 +5,16 @@ use std::thread;
 use std::time::Duration;
 
 use holdshort_gate::{CallState, Event, RunState};
-use jiff::Timestamp;
 use serde_json::Value;
 
 use super::args::{CallId, RunName};
-use super::client::{self, ApprovalDetail, Client, EventPage, LogLine, LogPage, RunRow};
+use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use crate::api::approvals::Approval;
+use crate::api::history::{EventPage, Line, LogPage, RunEvent};
+use crate::api::runs::{AgentResult, Run};
+use crate::api::shapes::Moment;
 use crate::review::sentences;
 use crate::review::terminal;
 
@@ -43,7 +46,7 @@ impl Watch<'_> {
             // The state is read first, so that the events after it contain everything that an ended
             // run wrote.
             let answer = self.client.run(&self.run)?;
-            let row = client::read::<RunRow>(&answer)?;
+            let row = client::read::<Run>(&answer)?;
             loop {
                 let news = self.news(&seen)?;
                 if news.is_empty() {
@@ -76,7 +79,7 @@ impl Watch<'_> {
 
     /// The next events and log lines; there may be more. Events are read first, because the log
     /// lines before them exist by then.
-    fn news(&self, seen: &Seen) -> Result<Vec<(Timestamp, New)>, Failure> {
+    fn news(&self, seen: &Seen) -> Result<Vec<(Moment, New)>, Failure> {
         let page = |what: &str, after: u64| {
             let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
             self.client.get::<Value>(&format!("/runs/{}/{what}", self.run), &query)
@@ -85,29 +88,25 @@ impl Watch<'_> {
         let lines = client::read::<LogPage>(&page("logs", seen.line)?)?;
         // If one page ends early, later entries of the other page may belong after entries that are
         // not loaded yet. They are requested again.
-        let last_event = events.next.and(events.events.last()).map(|event| at(&event.at));
-        let last_line = lines.next.and(lines.lines.last()).map(|line| at(&line.at));
+        let last_event = events.next.and(events.events.last()).map(|event| event.at);
+        let last_line = lines.next.and(lines.lines.last()).map(|line| line.at);
         let until = last_event.into_iter().chain(last_line).min();
-        let events = events.events.into_iter().map(|event| (at(&event.at), New::Event(event)));
-        let lines = lines.lines.into_iter().map(|line| (at(&line.at), New::Line(line)));
+        let events = events.events.into_iter().map(|event| (event.at, New::Event(event)));
+        let lines = lines.lines.into_iter().map(|line| (line.at, New::Line(line)));
         let mut news: Vec<_> = events.chain(lines).filter(|(at, _)| until.is_none_or(|until| *at <= until)).collect();
         news.sort_by_key(|(at, _)| *at);
         Ok(news)
     }
 
     /// Prints a log line as the agent's words.
-    fn repeat(&self, line: &LogLine) {
+    fn repeat(&self, line: &Line) {
         let label = format!("{} says ({}): ", self.run, line.level);
         self.output.aside(&terminal::said(&label, &line.message, self.output.columns()));
     }
 
     /// Prints an event, or hands a hold to `on_hold`. Events of the run itself, uninteresting
     /// events and unknown kinds are skipped.
-    fn tell(
-        &self,
-        event: &client::Event,
-        on_hold: &mut impl FnMut(&CallId) -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
+    fn tell(&self, event: &RunEvent, on_hold: &mut impl FnMut(&CallId) -> Result<(), Failure>) -> Result<(), Failure> {
         if let Some(delayed @ Event::RunDelayed { .. }) = event.known() {
             let (label, columns) = (format!("{} ", self.run), self.output.columns());
             self.output.aside(&terminal::row(&label, &sentences::sentence(&delayed), columns));
@@ -118,7 +117,7 @@ impl Watch<'_> {
         let id = CallId { run: self.run.clone(), call };
         if matches!(event.kind.as_str(), "call-held" | "call-reheld" | "call-revised") {
             // The call may have been decided since.
-            let detail = client::read::<ApprovalDetail>(&self.client.approval(&id)?)?;
+            let detail = client::read::<Approval>(&self.client.approval(&id)?)?;
             return if detail.state == CallState::Held { on_hold(&id) } else { Ok(()) };
         }
         let known = event.known().filter(is_news);
@@ -146,13 +145,8 @@ struct Seen {
 
 /// A new entry of a run.
 enum New {
-    Event(client::Event),
-    Line(LogLine),
-}
-
-/// A time for sorting. An unreadable time is the earliest, so that it delays nothing.
-fn at(text: &str) -> Timestamp {
-    text.parse().unwrap_or(Timestamp::MIN)
+    Event(RunEvent),
+    Line(Line),
 }
 
 /// Whether an event is printed. Held calls are shown with their content instead.
@@ -172,7 +166,7 @@ fn is_news(event: &Event) -> bool {
 }
 
 /// The text of the progress animation.
-fn doing(row: &RunRow) -> String {
+fn doing(row: &Run) -> String {
     match row.waiting_for {
         Some(call) => format!("{}.{call} holds short", row.id),
         None => format!("{} is {}", row.id, row.state),
@@ -181,18 +175,16 @@ fn doing(row: &RunRow) -> String {
 
 /// Prints the result of an ended run, alone on stdout, and returns the exit code.
 pub(super) fn finish(answer: &Value, output: &Output) -> Result<Exit, Failure> {
-    let row = client::read::<RunRow>(answer)?;
+    let row = client::read::<Run>(answer)?;
     let exit = if row.state == RunState::Finished { Exit::Done } else { Exit::RunEnded };
     if output.json {
         output.json(answer)?;
         return Ok(exit);
     }
-    let result = row.result.as_ref();
-    let said = |arm: &str| result.and_then(|result| result.get(arm)).and_then(Value::as_str);
-    match (said("ok"), said("err")) {
-        (Some(text), _) => output.returned(text)?,
-        (None, Some(text)) => output.note(&format!("{} failed, as its agent reports: {text}", row.id)),
-        (None, None) => {
+    match row.result {
+        Some(AgentResult::Ok(text)) => output.returned(&text)?,
+        Some(AgentResult::Err(text)) => output.note(&format!("{} failed, as its agent reports: {text}", row.id)),
+        None => {
             let why = row.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
             output.note(&format!("{} is {}{why}", row.id, row.state));
         }

@@ -21,7 +21,6 @@ const SECONDS_MAX: usize = 900;
 
 /// The review load of a group, actual and under the candidate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 #[schema(as = BacktestBurden)]
 pub struct GroupBurden {
     /// The group's name; null for everybody.

@@ -49,7 +49,6 @@ pub struct Report {
 
 /// Calls that were not judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct NotJudged {
     /// The capability.
     pub capability: String,
@@ -95,7 +94,6 @@ pub struct Table(pub Vec<Row>);
 
 /// Calls with the same outcome, and the candidate's verdicts on them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 #[schema(as = BacktestRow)]
 pub struct Row {
     /// What really happened: `cleared`, `cleared by a grant`, `approved`, `edited`, `rejected`,

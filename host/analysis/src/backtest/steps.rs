@@ -308,7 +308,7 @@ impl Steps {
         if today > self.today {
             self.today = today;
             self.totals.retain(|scope, _| match scope {
-                Scope::AgentDay(_, of) | Scope::Day(of) => *of + 1 >= today,
+                Scope::AgentDay((_, of)) | Scope::Day(of) => *of + 1 >= today,
                 Scope::Run(_) | Scope::Agent(_) | Scope::Grant(_) => true,
             });
         }

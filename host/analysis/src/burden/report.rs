@@ -12,7 +12,6 @@ use super::{Burden, habits};
 
 /// What became of calls, who decided how fast, and what of it could go without people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 #[schema(as = Stats)]
 pub struct Report {
     /// All runs that ended.
@@ -37,7 +36,6 @@ pub struct Report {
 
 /// Runs that ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct RunFigures {
     /// How many.
     pub ended: u64,
@@ -52,7 +50,6 @@ pub struct RunFigures {
 
 /// What became of calls.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct CallFigures {
     /// Cleared by policy.
     pub cleared: u64,
@@ -96,7 +93,6 @@ pub struct CallFigures {
 
 /// What people decided.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct DecisionFigures {
     /// Approvals; the vote that comes with an edit is none.
     pub approvals: u64,
@@ -120,7 +116,6 @@ pub struct DecisionFigures {
 
 /// What became of the calls of one name.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct CallRow {
     /// The name; `other` for all beyond the first 200.
     pub name: String,
@@ -130,7 +125,6 @@ pub struct CallRow {
 
 /// What people of one name decided.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct PeopleRow {
     /// A person, a group, or `nobody's group`.
     pub name: String,
@@ -143,7 +137,6 @@ pub struct PeopleRow {
 
 /// Suggestions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Suggestion {
     /// What was seen, and what to consider, in a sentence.
     pub text: String,

@@ -7,6 +7,7 @@ use crate::ids::{Digest, Time};
 
 /// The limits of a run. They are written with the run, so that a changed default does not change existing runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RunLimits {
     /// The agent's CPU time in the whole run, in milliseconds; the time of waiting is not counted.
     pub cpu_ms: u64,
@@ -19,6 +20,7 @@ pub struct RunLimits {
     /// About how many bytes the arguments and results of all host calls may take in the journal. A run of an older
     /// journal has no such limit.
     #[serde(default = "unlimited")]
+    #[cfg_attr(feature = "schema", schema(required = true))]
     pub journal_bytes: u64,
 }
 
@@ -42,6 +44,7 @@ impl RunLimits {
 /// recognises the request by the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = RequestMark))]
 pub struct Request {
     /// The digest of the key, its sender and the kind of thing that the request creates.
     pub key: Digest,
@@ -51,6 +54,7 @@ pub struct Request {
 
 /// Since when and why the host cannot bring a run forward.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Delayed {
     /// When the delay was first written.
     pub since: Time,

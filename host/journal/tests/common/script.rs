@@ -418,7 +418,7 @@ pub fn counters_of(runs: &[RunId]) -> Vec<Counter> {
     let mut scopes: Vec<Scope> = runs.iter().cloned().map(Scope::Run).collect();
     scopes.extend([Scope::Agent("agent".into()), Scope::Agent("nobody".into())]);
     for day in [day - 1, day, day + 1] {
-        scopes.extend([Scope::AgentDay("agent".into(), day), Scope::Day(day)]);
+        scopes.extend([Scope::AgentDay(("agent".into(), day)), Scope::Day(day)]);
     }
     let capabilities = [super::paying(1), proposal("")].map(|proposal| proposal.action.capability().clone());
     let of = |scope: Scope| capabilities.clone().map(|capability| Counter { scope: scope.clone(), capability });
@@ -652,7 +652,7 @@ impl Model {
             let meant = match scope {
                 Scope::Run(run) => run == id,
                 Scope::Agent(agent) => *agent == kept.run.agent,
-                Scope::AgentDay(agent, day) => *agent == kept.run.agent && today(*day),
+                Scope::AgentDay((agent, day)) => *agent == kept.run.agent && today(*day),
                 Scope::Day(day) => today(*day),
                 Scope::Grant(grant) => call.proposal().unwrap().policy.grant.as_ref() == Some(grant),
             };

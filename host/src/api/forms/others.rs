@@ -12,7 +12,7 @@ use super::{AnyForm, ApproveWord, EditWord, RejectWord, RespondWord, TYPES};
 use crate::api::decisions::{DecisionRequest, DecisionType};
 use crate::api::json::{Object, typed};
 use crate::api::message::Message;
-use crate::api::shapes::{ApprovalIdShape, DigestShape};
+use crate::api::shapes::ApprovalIdShape;
 
 /// The status of an answered interrupt; there is only one.
 #[derive(Clone, Copy, Deserialize, ToSchema)]
@@ -29,7 +29,6 @@ pub(in crate::api) struct LangchainDecisions {
     #[schema(min_items = 1, max_items = 1)]
     decisions: Vec<LangchainDecision>,
     /// As in `ApproveRequest`.
-    #[schema(value_type = DigestShape)]
     digest: Digest,
     /// As in `ApproveRequest`.
     stands_for: Option<String>,
@@ -187,7 +186,6 @@ enum Payload {
 #[schema(as = AgUiApproval)]
 struct ApprovalPayload {
     approved: bool,
-    #[schema(value_type = DigestShape)]
     digest: Digest,
     /// With `approved: false`, guidance for the agent; otherwise a note for the journal.
     message: Option<Message>,
@@ -199,7 +197,6 @@ struct ApprovalPayload {
 #[schema(as = AgUiEdit)]
 struct EditPayload {
     approved: True,
-    #[schema(value_type = DigestShape)]
     digest: Digest,
     /// As `arguments` in `EditRequest`.
     #[schema(value_type = Object)]
@@ -240,7 +237,6 @@ impl ToSchema for True {
 struct AnswerPayload {
     /// A value of the function's `ok` type.
     answer: Value,
-    #[schema(value_type = DigestShape)]
     digest: Digest,
 }
 

@@ -4,8 +4,9 @@ use holdshort_gate::{CallState, Digest};
 use serde_json::{Value, json};
 
 use super::show::Page;
+use crate::api::decisions::DecisionAnswer;
 use crate::cli::args::{Approve, CallId, Confirm, Reject, Respond};
-use crate::cli::client::{self, Client, Decided};
+use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::grants;
 use crate::cli::output::Output;
@@ -33,7 +34,7 @@ pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Resul
     };
     confirm(&args.confirm, question, caution, output)?;
     if let Some(grant) = grant {
-        add(&mut decision, "grant", grant.grant);
+        add(&mut decision, "grant", json!(grant.grant));
     }
     send(&args.id, decision, client, output)
 }
@@ -104,7 +105,7 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
         output.json(&answer)?;
         return Ok(Exit::Done);
     }
-    let decided = client::read::<Decided>(&answer)?;
+    let decided = client::read::<DecisionAnswer>(&answer)?;
     output.row(&format!("{id} "), &outcome(&decided))?;
     if decision.get("type").is_some_and(|kind| kind == "edit") {
         output.row("its digest is now ", &decided.digest.to_string())?;
@@ -120,7 +121,7 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
 }
 
 /// The result of a decision, as the continuation of the call's name.
-pub(in crate::cli) fn outcome(decided: &Decided) -> String {
+pub(in crate::cli) fn outcome(decided: &DecisionAnswer) -> String {
     let again = if decided.repeated { " (it was recorded before)" } else { "" };
     let more = match decided.still_needed {
         _ if decided.state != CallState::Held => String::new(),

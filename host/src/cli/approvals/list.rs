@@ -3,12 +3,12 @@
 use holdshort_gate::{CallState, Reviewers, Waiting};
 use serde_json::Value;
 
+use crate::api::inbox::{ApprovalPage, ApprovalRow};
 use crate::api::{CallStateFilter, CallStateGroup};
 use crate::cli::args::ListApprovals;
-use crate::cli::client::{self, ApprovalPage, ApprovalRow, Client};
+use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::review::sentences::moment;
 use crate::review::waiting;
 
 /// Prints the approvals in a state. By default it prints the waiting ones, those in doubt first.
@@ -33,7 +33,7 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
             CallStateFilter::Group(CallStateGroup::Open | CallStateGroup::All) => false,
         };
         let state = if plain { String::new() } else { format!("{}  ", row.state) };
-        let label = format!("{}  {}  ", row.id, moment(&row.proposed_at));
+        let label = format!("{}  {}  ", row.id, row.proposed_at);
         output.row(&label, &format!("{state}{}: {}{}", row.agent, row.summary, waits_for(row)))?;
     }
     if let Some(next) = page.next {

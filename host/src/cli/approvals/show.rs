@@ -4,11 +4,12 @@ use holdshort_gate::{CallState, Digest, EffectClass, ExhibitRef};
 
 use super::decide::MARKED;
 use crate::agent;
+use crate::api::approvals::{Approval, Effect, PutOff, RefusedCall};
 use crate::cli::args::{CallId, ShowApproval};
-use crate::cli::client::{self, ApprovalDetail, Client, Effect, PutOff, RefusedCall, Verified, verify};
+use crate::cli::client::{self, Client, Verified, verify};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
-use crate::review::sentences::{self, moment};
+use crate::review::sentences;
 use crate::review::terminal::{self, Line};
 use crate::review::waiting;
 use crate::review::{CallContent, ShownExhibit};
@@ -25,7 +26,7 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
         output.json(&answer)?;
         return Ok(Exit::Done);
     }
-    let detail = client::read::<ApprovalDetail>(&answer)?;
+    let mut detail = client::read::<Approval>(&answer)?;
     // A call refused without a reviewer has no proposal, only a refusal.
     if let Some(refused) = &detail.refused {
         let mut facts = facts(&detail, None);
@@ -33,7 +34,8 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
         output.lines(&terminal::refused(&facts, refused.action.arguments(), output.columns()))?;
         return Ok(Exit::Done);
     }
-    let page = Page { id: args.id.clone(), detail, verified: verify(&args.id, &answer)?, full: args.full };
+    let verified = verify(&args.id, &mut detail)?;
+    let page = Page { id: args.id.clone(), detail, verified, full: args.full };
     output.lines(&page.lines(client, output.columns())?)?;
     Ok(Exit::Done)
 }
@@ -43,7 +45,7 @@ pub(super) fn show(args: &ShowApproval, client: &Client, output: &Output) -> Res
 // that same proposal.
 pub(in crate::cli) struct Page {
     pub(in crate::cli) id: CallId,
-    pub(in crate::cli) detail: ApprovalDetail,
+    pub(in crate::cli) detail: Approval,
     pub(in crate::cli) verified: Verified,
     /// Whether long exhibits are shown completely.
     pub(in crate::cli) full: bool,
@@ -58,14 +60,13 @@ impl Page {
         full: bool,
         client: &Client,
     ) -> Result<Self, Failure> {
-        let answer = client.approval(id)?;
-        let detail = client::read::<ApprovalDetail>(&answer)?;
+        let mut detail = client::read::<Approval>(&client.approval(id)?)?;
         if detail.state != CallState::Held {
             let last = detail.decisions.last().map(|last| format!("it was {}", sentences::decided(&last.decision)));
             let how = last.unwrap_or_else(|| format!("it is {}", detail.state));
             return Err(Failure::new(Exit::Refused, format!("`{id}` waits for no decision: {how}")));
         }
-        let verified = verify(id, &answer)?;
+        let verified = verify(id, &mut detail)?;
         if let Some(expected) = expected.filter(|expected| *expected != verified.digest) {
             let message = format!("`{id}` has changed since {expected}; the current digest is {}", verified.digest);
             return Err(
@@ -77,8 +78,9 @@ impl Page {
 
     /// Fetches an approval in any state and verifies its digests.
     pub(in crate::cli) fn load(id: &CallId, client: &Client) -> Result<Self, Failure> {
-        let answer = client.approval(id)?;
-        Ok(Self { id: id.clone(), detail: client::read(&answer)?, verified: verify(id, &answer)?, full: false })
+        let mut detail = client::read(&client.approval(id)?)?;
+        let verified = verify(id, &mut detail)?;
+        Ok(Self { id: id.clone(), detail, verified, full: false })
     }
 
     /// All lines of the page.
@@ -161,7 +163,7 @@ fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<Vec<u8>, Failur
 }
 
 /// The host's facts about the approval as label and text. Those about this reviewer come first.
-fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
+fn facts(detail: &Approval, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
     let mut facts = vec![("approval", detail.id.clone())];
     let question = verified.is_some_and(|verified| verified.proposal.class == EffectClass::Question);
     let needed = match detail.still_needed {
@@ -177,24 +179,19 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
         // A vote for an earlier revision, or from before a material fact changed, no longer counts.
         let fell = detail.digest.is_some_and(|digest| digest != made.decision.clearance);
         let of = if fell { " (an earlier revision)" } else { "" };
-        ("decided", format!("{}{of}: {}", moment(&made.at), sentences::decided(&made.decision)))
+        ("decided", format!("{}{of}: {}", made.at, sentences::decided(&made.decision)))
     }));
     if let Some(effect) = &detail.effect {
         facts.extend(of_effect(&detail.id, effect, verified.map(|verified| verified.proposal.class)));
     }
-    let again = |put_off: &PutOff| format!("at {}; the last attempt: {}", moment(&put_off.until), put_off.reason);
+    let again = |put_off: &PutOff| format!("at {}; the last attempt: {}", put_off.until, put_off.reason);
     facts.extend(detail.put_off.iter().map(|put_off| ("is tried again", again(put_off))));
     facts.extend(detail.same_waiting.iter().map(|id| ("the same call waits", id.clone())));
     facts.extend(detail.reheld.iter().map(|reason| ("held again because", reason.clone())));
     facts.extend(detail.edited_by.iter().map(|editor| ("edited by", editor.clone())));
     facts.push((
         "agent",
-        format!(
-            "{}, in a run started by {}; proposed at {}",
-            detail.agent,
-            detail.started_by,
-            moment(&detail.proposed_at)
-        ),
+        format!("{}, in a run started by {}; proposed at {}", detail.agent, detail.started_by, detail.proposed_at),
     ));
     facts.push(("its task", detail.task.clone()));
     if let Some(Verified { proposal, digest, revision }) = verified {
@@ -207,13 +204,13 @@ fn facts(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static 
     // While the call is held, the deadline is the expiry above. Afterwards it is the last moment
     // for a start.
     let start_by = detail.deadline.iter().filter(|_| detail.state != CallState::Held);
-    facts.extend(start_by.map(|deadline| ("must start by", moment(deadline))));
+    facts.extend(start_by.map(|deadline| ("must start by", deadline.to_string())));
     facts
 }
 
 /// The reviewers still to decide, the effect of the deadline, and the reasons for the hold.
 /// Digested parts come from the verified proposal.
-fn of_waiting(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
+fn of_waiting(detail: &Approval, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
     let Some(Verified { proposal, .. }) = verified.filter(|_| detail.state == CallState::Held) else {
         return Vec::new();
     };
@@ -222,7 +219,7 @@ fn of_waiting(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'st
     facts.extend(waiting::rejected(&said, detail.rejections_needed).map(|said| ("rejected so far by", said)));
     if let Some(deadline) = &detail.deadline {
         let then = waiting::then(&proposal.requirement, detail.level);
-        facts.push(("deadline", format!("{}; {then}", moment(deadline))));
+        facts.push(("deadline", format!("{deadline}; {then}")));
     }
     facts.extend(waiting::because(proposal));
     facts
@@ -233,7 +230,7 @@ fn of_waiting(detail: &ApprovalDetail, verified: Option<&Verified>) -> Vec<(&'st
 fn of_effect(id: &str, effect: &Effect, class: Option<EffectClass>) -> Vec<(&'static str, String)> {
     let why = effect.reason.as_ref().map(|text| format!("; {text}")).unwrap_or_default();
     let mut facts = vec![("effect", format!("{}, attempt {}{why}", effect.state, effect.attempts))];
-    let found = effect.evidence.as_ref().map(|found| format!("{}: {}", moment(&found.at), found.text));
+    let found = effect.evidence.as_ref().map(|found| format!("{}: {}", found.at, found.text));
     facts.extend(found.map(|found| ("lookup", found)));
     if effect.state == CallState::InDoubt {
         let again = if class == Some(EffectClass::Idempotent) { "|send-again" } else { "" };
@@ -259,9 +256,10 @@ mod tests {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/review/approval.json");
         let answer: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();
         let id = "0k3v9m2e8q1c4z7d.5".parse().unwrap();
-        let mut verified = verify(&id, &answer).unwrap();
+        let mut detail = client::read(&answer).unwrap();
+        let mut verified = verify(&id, &mut detail).unwrap();
         change(&mut verified.proposal);
-        Page { id, detail: client::read(&answer).unwrap(), verified, full }.caution()
+        Page { id, detail, verified, full }.caution()
     }
 
     #[test]

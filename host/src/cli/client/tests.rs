@@ -8,6 +8,11 @@ use holdshort_gate::Digest;
 use serde_json::json;
 
 use super::*;
+use crate::api::approvals::Approval;
+use crate::api::history::EventPage;
+use crate::api::inbox::ApprovalPage;
+use crate::api::runs::RunPage;
+use crate::api::shapes::Lenient;
 use crate::cli::args::{Cli, Command};
 use crate::cli::output::Output;
 use clap::Parser;
@@ -192,6 +197,58 @@ fn a_host_that_is_not_there_has_its_own_code() {
     let failure = Client::new(&format!("http://{free}"), "s3cret").run(&"r".parse().unwrap()).unwrap_err();
     assert_eq!(failure.exit, Exit::Unreachable);
     assert!(!format!("{failure:?}").contains("s3cret"));
+}
+
+/// Adds a member to every object below `value`.
+fn grown(value: &mut Value) {
+    match value {
+        Value::Object(members) => {
+            members.values_mut().for_each(grown);
+            members.insert("of-a-newer-host".into(), json!({"a": [1]}));
+        }
+        Value::Array(items) => items.iter_mut().for_each(grown),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
+    }
+}
+
+/// A newer host has more members, states and kinds. This program shows what it does not know as the host wrote it, and
+/// decides on no proposal that it does not understand.
+#[test]
+fn answers_of_a_newer_host_are_shown() {
+    let mut changed = approval();
+    grown(&mut changed);
+    changed["state"] = json!("on-fire");
+    changed["proposal"]["class"] = json!("free");
+    let mut detail = read::<Approval>(&changed).unwrap();
+    assert_eq!(detail.state.to_string(), "on-fire");
+    assert!(verify(&ID.parse().unwrap(), &mut detail).is_err());
+
+    let mut page = json!({"approvals": [{
+        "id": ID, "run": "0k3v9m2e8q1c4z7d", "call": 5, "agent": "release", "started_by": "bob", "capability": "a:b/c#d",
+        "summary": "pays", "consequence": "dire", "state": "on-fire", "proposed_at": approval()["proposed_at"],
+        "deadline": null, "digest": null, "approved_by": [], "waiting_for": [], "still_needed": 1, "attempts": 0, "revision": 1
+    }], "next": null});
+    grown(&mut page);
+    let row = read::<ApprovalPage>(&page).unwrap().approvals.remove(0);
+    assert_eq!((row.state.to_string(), row.consequence), ("on-fire".into(), Some(Lenient::Unknown(json!("dire")))));
+
+    let mut page = json!({"runs": [{
+        "id": "0k3v9m2e8q1c4z7d", "agent": "release", "task": "", "started_by": "bob", "component": Digest::of(b""),
+        "state": "frozen", "waiting_for": null, "calls": 0, "created_at": approval()["proposed_at"],
+        "updated_at": approval()["proposed_at"], "result": null, "reason": null, "delayed": null, "last_event": 1
+    }], "next": null});
+    grown(&mut page);
+    let row = read::<RunPage>(&page).unwrap().runs.remove(0);
+    assert_eq!((row.state.to_string(), row.is_over()), ("frozen".into(), false));
+
+    let mut page = json!({"events": [
+        {"seq": 1, "at": approval()["proposed_at"], "type": "call-frozen", "data": {"call": 5}},
+        {"seq": 2, "at": approval()["proposed_at"], "type": "call-expired", "data": {"call": 5}},
+    ], "next": null});
+    grown(&mut page);
+    let known: Vec<bool> =
+        read::<EventPage>(&page).unwrap().events.iter().map(|event| event.known().is_some()).collect();
+    assert_eq!(known, [false, true]);
 }
 
 /// The host loses the first answers, and the client sends the same request with the same key until

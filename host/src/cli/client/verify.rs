@@ -1,9 +1,10 @@
 //! Verifies an approval before a decision: computes the digests again from the shown content.
 
-use holdshort_gate::{Clearance, Digest, JournalId, Proposal, RunId};
+use holdshort_gate::{Clearance, Digest, Proposal};
 use serde::Deserialize;
-use serde_json::Value;
 
+use crate::api::approvals::Approval;
+use crate::api::shapes::Lenient;
 use crate::cli::args::CallId;
 use crate::cli::exit::{Exit, Failure};
 
@@ -56,40 +57,35 @@ impl From<Disagrees> for Failure {
     }
 }
 
-/// The part of an approval that the digest covers or that is needed to check it.
-#[derive(Deserialize)]
-struct Covered {
-    journal: JournalId,
-    run: RunId,
-    call: u32,
-    revision: u32,
-    digest: Digest,
-    action_digest: Digest,
-    proposal: Proposal,
-}
-
-/// Computes the digests of the approval `asked` and compares them with the host's.
-pub fn verify(asked: &CallId, approval: &Value) -> Result<Verified, Disagrees> {
-    let covered = Covered::deserialize(approval).map_err(|error| Disagrees::NotUnderstood(error.to_string()))?;
-    let Covered { journal, run, call, revision, digest, action_digest, proposal } = covered;
+/// Computes the digests of the approval `asked` and compares them with the host's. The proposal is taken out of the
+/// approval, so that it can be shown only after this.
+pub fn verify(asked: &CallId, approval: &mut Approval) -> Result<Verified, Disagrees> {
+    let proposal = match approval.proposal.take() {
+        Some(Lenient::Known(proposal)) => Ok(*proposal),
+        Some(Lenient::Unknown(part)) => Proposal::deserialize(part).map_err(|error| error.to_string()),
+        None => Err("it has no proposal".into()),
+    };
+    let proposal = proposal.map_err(Disagrees::NotUnderstood)?;
+    let claimed = approval.digest.ok_or_else(|| Disagrees::NotUnderstood("it has no digest".into()))?;
+    let Approval { journal, run, call, revision, action_digest, .. } = &*approval;
     let found = format!("{run}.{call}");
     if found != asked.to_string() {
         return Err(Disagrees::AnotherCall { asked: asked.to_string(), found });
     }
     let action = proposal.action.digest();
-    if action != action_digest {
-        return Err(Disagrees::Action { computed: action, claimed: action_digest });
+    if action != *action_digest {
+        return Err(Disagrees::Action { computed: action, claimed: *action_digest });
     }
-    let computed = Clearance { journal: &journal, run: &run, call, revision, proposal: &proposal }.digest();
-    if computed != digest {
-        return Err(Disagrees::Clearance { computed, claimed: digest });
+    let computed = Clearance { journal, run, call: *call, revision: *revision, proposal: &proposal }.digest();
+    if computed != claimed {
+        return Err(Disagrees::Clearance { computed, claimed });
     }
-    Ok(Verified { proposal, digest, revision })
+    Ok(Verified { proposal, digest: claimed, revision: *revision })
 }
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
 
@@ -103,9 +99,13 @@ mod tests {
         "0k3v9m2e8q1c4z7d.5".parse().unwrap()
     }
 
+    fn verified(asked: &CallId, answer: &Value) -> Result<Verified, Disagrees> {
+        verify(asked, &mut Approval::deserialize(answer).unwrap())
+    }
+
     #[test]
     fn an_honest_answer_is_accepted() {
-        let verified = verify(&id(), &approval()).unwrap();
+        let verified = verified(&id(), &approval()).unwrap();
         assert_eq!(verified.digest.to_string(), approval()["digest"].as_str().unwrap());
         assert_eq!(verified.proposal.action.arguments()["confidence"], json!(0.9239575072598933));
     }
@@ -133,10 +133,16 @@ mod tests {
             let place = changed.pointer_mut(pointer).unwrap();
             assert_ne!(*place, value, "{pointer} is not changed");
             *place = value;
-            assert!(verify(&id(), &changed).is_err(), "{pointer}");
+            assert!(verified(&id(), &changed).is_err(), "{pointer}");
         }
         let other = "0k3v9m2e8q1c4z7d.6".parse().unwrap();
-        assert!(matches!(verify(&other, &approval()), Err(Disagrees::AnotherCall { .. })));
-        assert!(matches!(verify(&id(), &json!({"proposal": null})), Err(Disagrees::NotUnderstood(_))));
+        assert!(matches!(verified(&other, &approval()), Err(Disagrees::AnotherCall { .. })));
+        for (pointer, value) in
+            [("/proposal", json!(null)), ("/digest", json!(null)), ("/proposal/class", json!("free"))]
+        {
+            let mut changed = approval();
+            *changed.pointer_mut(pointer).unwrap() = value;
+            assert!(matches!(verified(&id(), &changed), Err(Disagrees::NotUnderstood(_))), "{pointer}");
+        }
     }
 }

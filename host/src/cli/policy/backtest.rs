@@ -2,54 +2,17 @@
 //! the worst first.
 
 use holdshort_gate::Time;
-use serde::Deserialize;
 use serde_json::json;
 
-use crate::analysis::backtest::{GroupBurden, NotJudged, Row};
+use crate::analysis::backtest::Row;
+use crate::api::backtests::{BacktestResult, FoundCalls};
 use crate::api::shapes::Moment;
 use crate::cli::args::Backtest;
 use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::host::{policy_setup, system_clock};
 use crate::cli::output::Output;
-use crate::review::{sentences, terminal};
-
-/// The used part of the host's answer.
-#[derive(Deserialize)]
-struct Answer {
-    warnings: Vec<String>,
-    first: Option<String>,
-    last: Option<String>,
-    rejected_but_cleared: Calls,
-    approved_but_refused: Calls,
-    calls: Vec<Row>,
-    revisions: Vec<Row>,
-    burden: Vec<GroupBurden>,
-    errors: u64,
-    first_errors: Vec<String>,
-    without_facts: u64,
-    not_judged: Vec<NotJudged>,
-    without_policy: u64,
-}
-
-/// Calls of one kind: their number and the first of them.
-#[derive(Deserialize)]
-struct Calls {
-    count: u64,
-    first: Vec<Found>,
-}
-
-/// A call in a list.
-#[derive(Deserialize)]
-struct Found {
-    id: String,
-    revision: u32,
-    summary: String,
-    by: Vec<String>,
-    message: Option<String>,
-    determining: Vec<String>,
-    why: Option<String>,
-}
+use crate::review::terminal;
 
 /// Runs the backtest at the host and prints the result.
 pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -61,7 +24,7 @@ pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<E
         request.insert("since".into(), json!(Moment(Time(since))));
     }
     let told = client.backtest(&request)?;
-    let answer = client::read::<Answer>(&told)?;
+    let answer = client::read::<BacktestResult>(&told)?;
     if output.json {
         output.json(&told)?;
     } else {
@@ -72,7 +35,7 @@ pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<E
 }
 
 /// Prints rejected calls first, because a change of policies must not clear them.
-fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
+fn print(answer: &BacktestResult, output: &Output) -> Result<(), Failure> {
     answer.warnings.iter().try_for_each(|text| output.lines(&terminal::warning(text, output.columns())))?;
     let (Some(first), Some(last)) = (&answer.first, &answer.last) else {
         output.text("there are no recorded calls to judge")?;
@@ -89,8 +52,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
     if refused.count > 0 {
         listed(&format!("{} that people approved would have been refused", calls(refused.count)), refused, output)?;
     }
-    let between = format!("{} to {}", sentences::moment(first), sentences::moment(last));
-    table(&format!("calls, {between}"), &answer.calls, output)?;
+    table(&format!("calls, {first} to {last}"), &answer.calls, output)?;
     table("revisions that people were asked about", &answer.revisions, output)?;
     output.lines(&terminal::heading("what people are asked: recorded → with the candidate", output.columns()))?;
     for one in &answer.burden {
@@ -105,7 +67,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
 }
 
 /// Prints the calls without a verdict, and the policies' errors.
-fn not_judged(answer: &Answer, output: &Output) -> Result<(), Failure> {
+fn not_judged(answer: &BacktestResult, output: &Output) -> Result<(), Failure> {
     if answer.errors > 0 {
         let text = format!("{}: a policy could not be evaluated, which holds", calls(answer.errors));
         output.lines(&terminal::warning(&text, output.columns()))?;
@@ -126,7 +88,7 @@ fn not_judged(answer: &Answer, output: &Output) -> Result<(), Failure> {
 }
 
 /// Prints a list under a heading, or nothing if it is empty.
-fn listed(what: &str, all: &Calls, output: &Output) -> Result<(), Failure> {
+fn listed(what: &str, all: &FoundCalls, output: &Output) -> Result<(), Failure> {
     output.lines(&terminal::warning(what, output.columns()))?;
     for one in &all.first {
         let revision = if one.revision > 1 { format!(", revision {}", one.revision) } else { String::new() };

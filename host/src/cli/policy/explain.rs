@@ -1,67 +1,14 @@
 //! `holdshort policy explain`: prints the deciding policies, the reason, and the smallest change of
 //! the call that would alter the verdict.
 
-use holdshort_gate::{PolicyVerdict, Total};
-use serde::Deserialize;
 use serde_json::Value;
 
+use crate::api::explanations::{DeterminingPolicy, PolicyExplanation};
 use crate::cli::args::CallId;
 use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::review::{sentences, terminal};
-
-/// The used part of the host's answer.
-#[derive(Deserialize)]
-struct Answer {
-    recorded: Option<Recorded>,
-    present: Option<Present>,
-    notes: Vec<String>,
-}
-
-/// The recorded verdict.
-#[derive(Deserialize)]
-struct Recorded {
-    verdict: PolicyVerdict,
-    determining: Vec<Policy>,
-    errors: Vec<String>,
-    reasons: Vec<String>,
-    totals: Vec<RestedOn>,
-}
-
-/// The verdict of the policies in force.
-#[derive(Deserialize)]
-struct Present {
-    verdict: PolicyVerdict,
-    same_policies: bool,
-    determining: Vec<Policy>,
-    errors: Vec<String>,
-    why: Option<String>,
-    changes: Vec<Change>,
-    tried: u64,
-}
-
-/// A policy that determined a verdict.
-#[derive(Deserialize)]
-struct Policy {
-    name: String,
-    file: Option<String>,
-    line: Option<u64>,
-    text: Option<String>,
-}
-
-/// A running total that policies used.
-#[derive(Deserialize)]
-struct RestedOn {
-    of: String,
-    total: Total,
-}
-
-/// A change that would alter the verdict.
-#[derive(Deserialize)]
-struct Change {
-    sentence: String,
-}
 
 /// Requests the explanation and prints it.
 pub(super) fn run(id: &CallId, client: &Client, output: &Output) -> Result<Exit, Failure> {
@@ -69,13 +16,13 @@ pub(super) fn run(id: &CallId, client: &Client, output: &Output) -> Result<Exit,
     if output.json {
         output.json(&told)?;
     } else {
-        print(&client::read::<Answer>(&told)?, output)?;
+        print(&client::read::<PolicyExplanation>(&told)?, output)?;
     }
     Ok(Exit::Done)
 }
 
 /// Prints the recorded verdict, then the present one, then the changes.
-fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
+fn print(answer: &PolicyExplanation, output: &Output) -> Result<(), Failure> {
     match &answer.recorded {
         None => output.text("policy was not evaluated for this call")?,
         Some(recorded) => {
@@ -105,7 +52,7 @@ fn print(answer: &Answer, output: &Output) -> Result<(), Failure> {
 }
 
 /// Prints the policies behind a verdict with file, line and reason.
-fn decided(policies: &[Policy], errors: &[String], output: &Output) -> Result<(), Failure> {
+fn decided(policies: &[DeterminingPolicy], errors: &[String], output: &Output) -> Result<(), Failure> {
     for one in policies {
         let place = one.file.as_ref().zip(one.line).map(|(file, line)| format!(" ({file}:{line})")).unwrap_or_default();
         output.row("  by ", &format!("{}{place}", one.name))?;

@@ -13,10 +13,11 @@ use super::inbox::Inbox;
 use super::news::{Looking, News};
 use super::reading::Reading;
 use super::screen::Input;
+use crate::api::decisions::DecisionAnswer;
+use crate::api::shapes::Lenient;
 use crate::cli::approvals::decide::{MARKED, add, decision, outcome};
 use crate::cli::approvals::show::Page;
 use crate::cli::args::CallId;
-use crate::cli::client::{Decided, Lenient};
 use crate::cli::exit::{Exit, Failure};
 use crate::review::sentences;
 use crate::review::terminal;
@@ -284,7 +285,7 @@ impl Desk {
     }
 
     /// Takes the result of a decision and opens the next approval. After an edit, the new revision is opened.
-    pub(super) fn decided(&mut self, id: &CallId, edit: bool, decided: &Decided) -> Order {
+    pub(super) fn decided(&mut self, id: &CallId, edit: bool, decided: &DecisionAnswer) -> Order {
         self.edit = None;
         self.status = format!("{id} {}", outcome(decided));
         if edit && decided.state == CallState::Held {

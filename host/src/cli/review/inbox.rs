@@ -4,11 +4,11 @@ use holdshort_gate::CallState;
 use std::ops::Range;
 use std::time::Instant;
 
+use crate::api::inbox::{ApprovalPage, ApprovalRow};
 use crate::cli::approvals::list;
 use crate::cli::args::{CallId, ListApprovals};
-use crate::cli::client::{self, ApprovalPage, ApprovalRow, Client};
+use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
-use crate::review::sentences::moment;
 use crate::review::terminal::{self, Line};
 
 /// Approvals per request, the host's maximum.
@@ -101,9 +101,9 @@ impl Inbox {
                 lines.extend(terminal::row("", "", columns));
             }
             let start = lines.len();
-            let until = row.deadline.iter().map(|deadline| format!(", until {}", moment(deadline))).collect::<String>();
+            let until = row.deadline.iter().map(|deadline| format!(", until {deadline}")).collect::<String>();
             let sign = if place == self.chosen { ">" } else { " " };
-            let text = format!("{}: {} (since {}{until})", row.agent, row.summary, moment(&row.proposed_at));
+            let text = format!("{}: {} (since {}{until})", row.agent, row.summary, row.proposed_at);
             lines.extend(terminal::row(&format!("{sign} {id}  "), &text, columns));
             if place == self.chosen {
                 chosen = start..lines.len();

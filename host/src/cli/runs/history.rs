@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::api::history::{EventPage, LogPage};
+use crate::api::runs::Run;
 use crate::cli::args::{History, RunName};
-use crate::cli::client::{self, Client, EventPage, LogPage, RunRow};
+use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use crate::review::sentences;
@@ -38,7 +40,7 @@ fn follow(
     loop {
         // The state is read first, so that the pages after it contain everything that an ended run
         // wrote.
-        let run = if args.follow { Some(client::read::<RunRow>(&client.run(&args.id)?)?) } else { None };
+        let run = if args.follow { Some(client::read::<Run>(&client.run(&args.id)?)?) } else { None };
         while let Some(last) = page(after)? {
             after = last;
         }
@@ -59,7 +61,7 @@ fn event_page(run: &RunName, after: u64, client: &Client, output: &Output) -> Re
         documents(&answer, "events", output)?;
     } else {
         for event in &page.events {
-            let label = format!("{:>4}  {}  ", event.seq, sentences::moment(&event.at));
+            let label = format!("{:>4}  {}  ", event.seq, event.at);
             // An unknown event is shown as received.
             let text = match event.known() {
                 Some(known) => match known.call() {
@@ -81,8 +83,7 @@ fn log_page(run: &RunName, after: u64, client: &Client, output: &Output) -> Resu
         documents(&answer, "lines", output)?;
     } else {
         for line in &page.lines {
-            let (at, level) = (sentences::moment(&line.at), &line.level);
-            output.said(&format!("{:>4}  {at}  {level:<5}  ", line.number), &line.message)?;
+            output.said(&format!("{:>4}  {}  {:<5}  ", line.number, line.at, line.level), &line.message)?;
         }
     }
     Ok(page.lines.last().map(|line| line.number))

@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
+use crate::api::approvals::Approval;
+use crate::api::resolutions::ResolutionAnswer;
 use crate::cli::args::{FindingWord, Resolve};
-use crate::cli::client::{self, ApprovalDetail, Client};
+use crate::cli::client::{self, Client};
 use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use holdshort_common::once::once;
@@ -32,7 +34,7 @@ pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Resul
     if output.json {
         output.json(&answer)?;
     } else {
-        let state = answer.get("state").and_then(Value::as_str).unwrap_or_default();
+        let state = client::read::<ResolutionAnswer>(&answer)?.state;
         output.row(&format!("{} ", args.id), &format!("is resolved as {}: {state}", args.finding.word()))?;
     }
     Ok(Exit::Done)
@@ -40,7 +42,7 @@ pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Resul
 
 /// The attempt in doubt now. The host refuses the resolution if another attempt has begun since.
 fn last_attempt(args: &Resolve, client: &Client) -> Result<u32, Failure> {
-    let detail = client::read::<ApprovalDetail>(&client.approval(&args.id)?)?;
+    let detail = client::read::<Approval>(&client.approval(&args.id)?)?;
     detail.effect.map(|effect| effect.attempts).ok_or_else(|| {
         Failure::new(Exit::Refused, format!("`{}` has no effect to resolve: it is {}", args.id, detail.state))
     })
