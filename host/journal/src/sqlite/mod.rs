@@ -4,8 +4,10 @@
 //! events when it is requested, so a waiting run costs little more than the bytes that a reviewer has to review.
 
 mod codec;
+mod connect;
 mod insert;
 mod lists;
+mod load;
 mod open;
 mod presence;
 mod project;

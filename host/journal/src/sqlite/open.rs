@@ -8,12 +8,11 @@ use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::time::Duration;
 
 use holdshort_gate::JournalId;
-use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
+use super::connect::{bare, make_durable};
 use super::presence::beside;
 use super::project::rebuild;
 use super::read::SqliteReaders;
@@ -24,9 +23,6 @@ use crate::secret::Identity;
 
 /// Older versions can corrupt a database in WAL mode: <https://www.sqlite.org/wal.html#walresetbug>.
 const SQLITE_MIN: i32 = 3_051_003;
-
-/// How long a connection waits for another connection of this host, for example during a checkpoint.
-const BUSY_WAIT: Duration = Duration::from_secs(10);
 
 /// An open journal, in its parts.
 pub(crate) struct Opened {
@@ -51,31 +47,6 @@ pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
     let identity = identity(&connection).map_err(|error| OpenError::unreadable(path, error))?;
     let readers = SqliteReaders::new(path.into());
     Ok(Opened { identity, store: Sqlite::new(path.into(), connection), readers })
-}
-
-/// A connection with the settings that every connection of this host has.
-pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = bare(path, access)?;
-    if access.contains(OpenFlags::SQLITE_OPEN_READ_WRITE) {
-        make_durable(&connection)?;
-    }
-    Ok(connection)
-}
-
-fn bare(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
-    let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
-    connection.busy_timeout(BUSY_WAIT)?;
-    // Without this setting, a plan may depend on the values that were bound first, and SQLite plans the statement again
-    // for other values.
-    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
-    connection.set_prepared_statement_cache_capacity(64);
-    Ok(connection)
-}
-
-/// A commit returns once the log is flushed.
-fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
-    connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
-    connection.pragma_update(None, "synchronous", "FULL")
 }
 
 /// Creates the file if there is none. Afterwards the file's contents and name and the folders above it are on disk.

@@ -12,7 +12,7 @@ use rusqlite::{Connection, Transaction};
 use super::codec::{EVENT_COLUMNS, integer, json, natural, recorded};
 use super::insert::Insert;
 use super::lists::{key, kind_number};
-use super::read;
+use super::load;
 use super::schema::{DROPPED, PROJECTED, PROJECTION};
 use super::told;
 use crate::error::ReadError;
@@ -117,7 +117,7 @@ impl Insert<'_> {
     /// Writes the words by which a finished call is found; a finished call no longer changes. The words are not written
     /// earlier, so that no effect waits for them.
     fn words(&self, position: i64, id: &RunId, run: &Run, call: &Call) -> Result<(), ReadError> {
-        let task = read::run(self.connection(), id)?.map(|(_, task)| task).unwrap_or_default();
+        let task = load::run(self.connection(), id)?.map(|(_, task)| task).unwrap_or_default();
         let words: Vec<String> = words_of(call, run, &task).into_iter().collect();
         Ok(self.execute("INSERT INTO words (rowid, text) VALUES (?1, ?2)", (position, words.join(" ")))?)
     }
@@ -189,7 +189,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     for call in calls.values().filter(|call| call.counted_at.is_some()) {
         let money = money(call.action());
         for counter in call.counters(&id, &state.run) {
-            let total = read::total(transaction, &counter)?.with(&money);
+            let total = load::total(transaction, &counter)?.with(&money);
             insert.total(&counter, &total)?;
         }
     }

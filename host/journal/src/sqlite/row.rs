@@ -5,7 +5,7 @@ use holdshort_gate::{Call, CallId, CallNumber, Counter, Event, Granted, Recorded
 use rusqlite::{Connection, Row};
 
 use super::codec::{EVENT_COLUMNS, integer, natural, recorded};
-use super::read::{call, events_of, run, total};
+use super::load::{call, events_of, run, total};
 use crate::error::ReadError;
 use crate::history::deed;
 use crate::lists::{CallRow, DecisionRow, GrantRow};

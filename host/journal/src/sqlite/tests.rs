@@ -4,7 +4,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, StatementStatus};
 
-use super::open::{connect, open};
+use super::connect::connect;
+use super::open::open;
 
 fn pragma(connection: &Connection, name: &str) -> String {
     let text = |value: rusqlite::types::Value| format!("{value:?}");

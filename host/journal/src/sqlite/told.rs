@@ -4,7 +4,7 @@ use holdshort_gate::{Call, CallNumber, CallState, RunId, Time};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::codec::{integer, limit, natural};
-use super::read;
+use super::load as read;
 use crate::error::ReadError;
 use crate::rows::Position;
 use crate::told::{Note, stands};

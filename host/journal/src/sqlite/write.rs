@@ -6,9 +6,9 @@ use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Made, RunId, Tim
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
 
 use super::codec::natural;
+use super::connect::connect;
 use super::insert::Insert;
-use super::open::connect;
-use super::{lists, read};
+use super::{lists, load};
 use crate::error::ReadError;
 use crate::rows::StoredRun;
 use crate::store::{Batch, Head, Load, Store, WriteError};
@@ -89,20 +89,20 @@ impl Sqlite {
 impl Load for Sqlite {
     /// Reads on the writer's own connection, which sees the last commit and no unfinished transaction.
     fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError> {
-        Ok(read::run(&self.connection, run)?.map(|(state, _)| state))
+        Ok(load::run(&self.connection, run)?.map(|(state, _)| state))
     }
 
     /// By index: only the events of this call are read.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
-        read::call(&self.connection, run, call)
+        load::call(&self.connection, run, call)
     }
 
     fn total(&mut self, counter: &Counter) -> Result<Total, ReadError> {
-        read::total(&self.connection, counter)
+        load::total(&self.connection, counter)
     }
 
     fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
-        read::made(&self.connection, key)
+        load::made(&self.connection, key)
     }
 
     fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
