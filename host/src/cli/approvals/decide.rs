@@ -72,9 +72,6 @@ pub(in crate::cli) fn add(decision: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// The reason for a confirmation word if texts have warnings or claims contradict the facts.
-pub(in crate::cli) const MARKED: &str = "Read the warnings (marked with `!`) first.";
-
 /// Asks for confirmation on the terminal. With a reason for care, the reviewer must type the
 /// confirmation word instead of `y`.
 pub(super) fn confirm(

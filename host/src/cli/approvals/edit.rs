@@ -9,8 +9,8 @@ use std::process::Command;
 use holdshort_gate::{Action, RATIONALE};
 use serde_json::Value;
 
-use super::decide::{MARKED, add, confirm, decision, send};
-use super::show::Page;
+use super::decide::{add, confirm, decision, send};
+use super::show::{MARKED, Page};
 use crate::cli::args::Edit;
 use crate::cli::client::Client;
 use crate::cli::exit::{Exit, Failure};

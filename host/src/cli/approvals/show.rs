@@ -2,7 +2,6 @@
 
 use holdshort_gate::{CallState, Digest, EffectClass, ExhibitRef};
 
-use super::decide::MARKED;
 use crate::agent;
 use crate::api::approvals::{Approval, Effect, PutOff, RefusedCall};
 use crate::cli::args::{CallId, ShowApproval};
@@ -17,6 +16,9 @@ use crate::review::{CallContent, ShownExhibit};
 /// Longer exhibits are left out. The page then names the command that shows them; it never cuts
 /// one.
 const EXHIBIT_BYTES_AT_ONCE: u64 = 32 * 1024;
+
+/// The reason for a confirmation word if texts have warnings or claims contradict the facts.
+pub(in crate::cli) const MARKED: &str = "Read the warnings (marked with `!`) first.";
 
 /// Prints one approval. `--json` prints the host's answer unchanged. Without it, a proposal with
 /// wrong digests is not shown.
