@@ -27,7 +27,7 @@ use holdshort::policy::cases::{Case, Cases};
 use holdshort::policy::load::Source;
 use holdshort::policy::schema::Types;
 use holdshort::policy::{Base, CallQuestion, CedarPolicy, People, Policy, Verdict};
-use holdshort_gate::{Action, Consequence, Digest, FunctionType, Requirement, Reviewers, RunId, Time};
+use holdshort_gate::{Action, Consequence, Digest, FunctionType, Requirement, ReviewerName, Reviewers, RunId, Time};
 use serde_json::{Value, json};
 
 fn root(path: &str) -> PathBuf {
@@ -42,7 +42,7 @@ fn types() -> Types {
 }
 
 fn people() -> People {
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let names = |names: &[&'static str]| names.iter().map(|name| ReviewerName::from(*name)).collect::<Vec<_>>();
     let groups = [
         ("finance", &["alice", "bob"][..]),
         ("managers", &["carol"]),
@@ -293,8 +293,8 @@ fn what_policy_cannot_be_asked_about_is_refused() {
     let judge = |capability: &str| {
         let action = Action::new(Digest::of(b""), capability.parse().unwrap(), &ty, &json!({})).unwrap();
         let question = CallQuestion {
-            started_by: "olga",
-            agent: "agent",
+            started_by: &"olga".into(),
+            agent: &"agent".into(),
             run: &RunId("r".into()),
             action: &action,
             ty: &ty,

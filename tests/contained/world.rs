@@ -205,8 +205,10 @@ pub async fn ended(checks: &Checks) -> Ended {
         functions().unwrap().into_iter().find(|import| import.capability.interface().contains("/checks@")).unwrap();
     let arguments = json!({ "name": "tests", "revision": "main" });
     let action = Action::new(Digest::of(b"component"), import.capability, &import.ty, &arguments).unwrap();
-    let answer =
-        checks.answer(RoutineCall { agent: "tester", run: &RunId("r1".into()), action: &action }).await.unwrap();
+    let answer = checks
+        .answer(RoutineCall { agent: &"tester".into(), run: &RunId("r1".into()), action: &action })
+        .await
+        .unwrap();
     let report = answer.get("ok").unwrap_or_else(|| panic!("{answer}"));
     Ended {
         passed: report["passed"] == Value::Bool(true),

@@ -58,8 +58,8 @@ async fn a_quorum_of_two() {
 #[tokio::test(flavor = "multi_thread")]
 async fn stages_are_told_one_after_the_other() {
     let world = World::new().await;
-    let named = |names: &[&str]| Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
-    let demand = |names: &[&str]| Demand { reviewers: named(names), quorum: 1 };
+    let named = |names: &[&'static str]| Reviewers::Named(names.iter().map(|name| (*name).into()).collect());
+    let demand = |names: &[&'static str]| Demand { reviewers: named(names), quorum: 1 };
     let mut staged = proposal("hello", &How::PLAIN);
     staged.requirement.stages = vec![vec![demand(&["alice", "bob"]), demand(&["bob"])], vec![demand(&["carol"])]];
     staged.requirement.rejections = 2;

@@ -19,7 +19,7 @@ fn pass(world: &World, us: u64) {
     world.clock.fetch_add(us, Ordering::Relaxed);
 }
 
-async fn says(world: &World, held: &Held, after_us: u64, who: &str, choice: Choice) {
+async fn says(world: &World, held: &Held, after_us: u64, who: &'static str, choice: Choice) {
     pass(world, after_us);
     let _ = world.submit(&held.run, Some(1), decide(who, held.digest, choice)).await.unwrap();
 }

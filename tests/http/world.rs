@@ -21,8 +21,9 @@ use holdshort_gate::command::{
     Start,
 };
 use holdshort_gate::{
-    Action, Call, Command, Consequence, Digest, EffectClass, Event, ExhibitRef, FunctionType, Mismatch, Phase,
-    Proposal, RefusalReason, Requirement, Resolution, Reviewers as Who, RunId, RunLimits, Time, WitType,
+    Action, AgentName, Call, Command, Consequence, Digest, EffectClass, Event, ExhibitRef, FunctionType, Mismatch,
+    Phase, Proposal, RefusalReason, Requirement, Resolution, ReviewerName, Reviewers as Who, RunId, RunLimits, Time,
+    WitType,
 };
 use holdshort_journal::{Fence, Flushed, Journal, Position, SubmitError};
 use serde_json::{Value, json};
@@ -69,7 +70,7 @@ impl How {
 }
 
 /// A decision without a message, by a reviewer who has just signed in.
-pub fn decide(reviewer: &str, clearance: Digest, choice: Choice) -> Decide {
+pub fn decide(reviewer: &'static str, clearance: Digest, choice: Choice) -> Decide {
     let signed_in_at = Time(u64::MAX);
     Decide { reviewer: reviewer.into(), stands_for: None, signed_in_at, clearance, choice, message: None }
 }
@@ -126,12 +127,12 @@ struct Typist {
     started: AtomicU32,
 }
 
-fn create(agent: &str, task: &str, started_by: &str) -> CreateRun {
+fn create(agent: &AgentName, task: &str, started_by: &ReviewerName) -> CreateRun {
     CreateRun {
-        agent: agent.into(),
+        agent: agent.clone(),
         component: Digest::of(b"component"),
         task: task.into(),
-        started_by: started_by.into(),
+        started_by: started_by.clone(),
         limits: RunLimits { cpu_ms: 1_000, memory_bytes: 1 << 20, held_calls: 5, calls: 10, journal_bytes: 1 << 20 },
         seed: Digest::of(b"seed"),
     }
@@ -140,13 +141,13 @@ fn create(agent: &str, task: &str, started_by: &str) -> CreateRun {
 impl Driver for Typist {
     fn start<'a>(
         &'a self,
-        agent: &'a str,
+        agent: &'a AgentName,
         task: &'a str,
-        by: &'a str,
+        by: &'a ReviewerName,
         request: Option<holdshort_gate::Request>,
     ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>> {
         async move {
-            match agent {
+            match agent.as_str() {
                 "release" => {
                     let id = RunId(format!("z-started-{}", self.started.fetch_add(1, Ordering::Relaxed)));
                     let create = create(agent, task, by);
@@ -160,26 +161,17 @@ impl Driver for Typist {
                 "broken" => Err(StartError::CannotLoad("`broken.wasm` is not a component".into())),
                 "wordy" => Err(StartError::TaskTooLong { bytes: task.len(), bytes_max: 1 }),
                 "late" => Err(StartError::Busy("no more runs just now".into())),
-                name => Err(StartError::UnknownAgent { name: name.into(), known: vec!["release".into()] }),
+                _ => Err(StartError::UnknownAgent { name: agent.clone(), known: vec!["release".into()] }),
             }
         }
         .boxed()
-    }
-
-    fn cancel<'a>(
-        &'a self,
-        run: &'a RunId,
-        by: &'a str,
-        reason: Option<String>,
-    ) -> BoxFuture<'a, Result<Flushed<()>, SubmitError>> {
-        async move { self.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await }.boxed()
     }
 
     fn revise<'a>(
         &'a self,
         _: &'a RunId,
         call: &'a Call,
-        _: &'a str,
+        _: &'a ReviewerName,
         arguments: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
         async move {
@@ -253,7 +245,7 @@ when { resource.arguments.text == \"short\" };
 /// What policies can refer to here: the one function and the four people.
 fn setting(cpu_seconds: u64) -> Setting {
     let capability = "acme:mail/send@1.0.0#send".parse().unwrap();
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let names = |names: &[&'static str]| names.iter().map(|name| ReviewerName::from(*name)).collect::<Vec<_>>();
     let groups = [("team".to_owned(), names(&["alice", "bob"]))].into();
     let people = People::new(names(&["alice", "bob", "carol", "olga"]), groups);
     let base = Base::new(|_| Requirement::plain(Who::Any, 1, 60_000));
@@ -287,11 +279,11 @@ impl World {
         let now = clock.clone();
         let journal = Journal::in_memory(Arc::new(move || Time(now.fetch_add(1, Ordering::Relaxed)))).unwrap();
         let _ = journal.put_blob(EXHIBIT.to_vec()).await.unwrap();
-        let hash = |name: &str| (name.to_owned(), Digest::of(format!("token-of-{name}").as_bytes()));
+        let hash = |name: &'static str| (name.into(), Digest::of(format!("token-of-{name}").as_bytes()));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let at = listener.local_addr().unwrap();
         let api = Api::new(ApiParts {
-            journal: journal.clone(),
+            desk: journal.roles().desk,
             driver: Arc::new(Typist { journal: journal.clone(), started: AtomicU32::new(0) }),
             reviewers: Reviewers::new(["alice", "bob", "carol", "olga"].map(hash)).unwrap(),
             allowed_hosts: vec!["holdshort.test".into(), at.to_string()],
@@ -302,7 +294,7 @@ impl World {
             limits,
             targets_gone: Arc::default(),
             known: Known {
-                groups: [("finance".to_owned(), vec!["alice".to_owned()])].into(),
+                groups: [("finance".to_owned(), vec!["alice".into()])].into(),
                 types: [("acme:mail/send@1.0.0#send".parse().unwrap(), function())].into_iter().collect(),
                 policies: vec!["never-\"needed\"".into()],
             },
@@ -342,7 +334,7 @@ impl World {
     /// A run that Olga started.
     pub async fn run(&self) -> RunId {
         let run = RunId(format!("run-{:04}", self.runs.fetch_add(1, Ordering::Relaxed)));
-        let _ = self.submit(&run, None, create("release", "write to them", "olga")).await.unwrap();
+        let _ = self.submit(&run, None, create(&"release".into(), "write to them", &"olga".into())).await.unwrap();
         run
     }
 
@@ -361,7 +353,7 @@ impl World {
         self.proposed(Proposed::Hold(Box::new(proposal("hello", how)))).await
     }
 
-    pub async fn decided(&self, how: &How, reviewer: &str, choice: Choice) -> Held {
+    pub async fn decided(&self, how: &How, reviewer: &'static str, choice: Choice) -> Held {
         let held = self.held(how).await;
         let decide = decide(reviewer, held.digest, choice);
         let _ = self.submit(&held.run, Some(1), decide).await.unwrap();

@@ -58,8 +58,8 @@ fn judged() -> impl Fn(&CedarPolicy, Time) -> Verdict {
     let (action, ty) = case.action(&types).map(|(action, ty)| (action, ty.clone())).unwrap();
     move |policy, now| {
         let judgement = policy.judge(&CallQuestion {
-            started_by: "olga",
-            agent: "agent",
+            started_by: &"olga".into(),
+            agent: &"agent".into(),
             run: &RunId("run".into()),
             action: &action,
             ty: &ty,
@@ -280,7 +280,8 @@ fn only_the_time_overtakes_a_verdict() {
             beside: Vec::new(),
         };
         let run = RunId("run".into());
-        let judged = JudgedCall { started_by: "olga", agent: "agent", run: &run, proposal: &proposal, by_policy };
+        let (started_by, agent) = (&"olga".into(), &"agent".into());
+        let judged = JudgedCall { started_by, agent, run: &run, proposal: &proposal, by_policy };
         assert_eq!(policy.overtaken(&judged, moment(now)).as_deref(), expected, "{text} {then} {now} {by_policy}");
     }
 }

@@ -6,12 +6,12 @@ use std::fmt::Write as _;
 
 use holdshort::policy::isolated::Reader;
 use holdshort::policy::{Base, CedarPolicy, People, Setting};
-use holdshort_gate::{Demand, Requirement, Reviewers};
+use holdshort_gate::{Demand, Requirement, ReviewerName, Reviewers};
 
 use super::{DECIDE, TRANSFER, cases, evidence, golden, inline, types};
 
 fn people() -> People {
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let names = |names: &[&'static str]| names.iter().map(|name| ReviewerName::from(*name)).collect::<Vec<_>>();
     let groups =
         [("finance", &["alice", "bob"][..]), ("board", &["carol", "bob"]), ("managers", &["carol"]), ("empty", &[])];
     let groups: BTreeMap<_, _> = groups.into_iter().map(|(name, members)| (name.to_owned(), names(members))).collect();

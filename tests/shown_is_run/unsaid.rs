@@ -30,7 +30,7 @@ pub async fn preview(repository: &Path, old: &str, new: &str) -> Result<Previewe
     let children = tempfile::tempdir().unwrap();
     let targets = BTreeMap::from([("target".to_owned(), format!("refs/heads/{old}").parse().unwrap())]);
     let connector = DeployGit::new(Git::at(repository), targets, Children::open(children.path()).unwrap());
-    connector.preview("release", &deploy("target", new)).await
+    connector.preview(&"release".into(), &deploy("target", new)).await
 }
 
 /// The lines of an exhibit as a page draws them.

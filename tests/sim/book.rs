@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdshort_gate::{
     Call, CallNumber, CallState, Decision, Demand, Digest, Event, Phase, RefusalReason, Requirement, Resolution,
-    Reviewers, Run, RunId, Time, Verdict,
+    ReviewerName, Reviewers, Run, RunId, Time, Verdict,
 };
 use holdshort_journal::{Entry, Position};
 
@@ -28,7 +28,7 @@ pub struct Book {
     /// Each attempt, with the clearance and the digest of the action that it was started for.
     pub started: BTreeMap<(RunId, CallNumber, u32), (Digest, Digest)>,
     pub decisions: Vec<(Place, Decision)>,
-    pub resolutions: Vec<(Place, u32, String, Resolution)>,
+    pub resolutions: Vec<(Place, u32, ReviewerName, Resolution)>,
     pub sent_again: BTreeMap<Place, u32>,
     /// Effects with the resolution send-again that have not been started since.
     to_send_again: BTreeSet<Place>,
@@ -139,8 +139,8 @@ impl Book {
         match event {
             Event::DecisionMade { decision, .. } => {
                 self.decisions.push((place.clone(), decision.clone()));
-                let edited = call.edited_by.as_deref();
-                let who = decision.reviewer.as_str();
+                let edited = call.edited_by.as_ref();
+                let who = &decision.reviewer;
                 let Some(requirement) = call.requirement() else { return wrong("a decision on what was refused") };
                 if call.phase != Phase::Held || call.clearance != Some(decision.clearance) {
                     return wrong("a decision on something else");
@@ -148,10 +148,10 @@ impl Book {
                 if requirement.expires_at.is_some_and(|expires| at >= expires) {
                     return wrong("a decision that is too late");
                 }
-                if !requirement.stages.iter().flatten().any(|demand| named(&demand.reviewers, who)) {
+                if !requirement.stages.iter().flatten().any(|demand| named(&demand.reviewers, who.as_str())) {
                     return wrong("a decision by somebody else");
                 }
-                let barred = requirement.four_eyes && (who == run.started_by || edited == Some(who));
+                let barred = requirement.four_eyes && (*who == run.started_by || edited == Some(who));
                 if decision.verdict == Verdict::Approve && barred {
                     return wrong("an approval against four-eyes");
                 }
@@ -203,8 +203,9 @@ impl Book {
             .decisions
             .iter()
             .filter(|(of, made)| of == place && made.clearance == clearance && made.verdict == Verdict::Approve)
-            .map(|(_, made)| made.reviewer.as_str())
-            .filter(|who| !requirement.four_eyes || *who != run.started_by)
+            .map(|(_, made)| &made.reviewer)
+            .filter(|who| !requirement.four_eyes || **who != run.started_by)
+            .map(ReviewerName::as_str)
             .collect();
         matches!(call.phase, Phase::Approved { .. }) && enough(requirement, &votes)
     }
@@ -222,7 +223,7 @@ pub fn enough(requirement: &Requirement, votes: &BTreeSet<&str>) -> bool {
 fn named(reviewers: &Reviewers, who: &str) -> bool {
     match reviewers {
         Reviewers::Any => true,
-        Reviewers::Named(names) => names.iter().any(|name| name == who),
+        Reviewers::Named(names) => names.iter().any(|name| name.as_str() == who),
     }
 }
 

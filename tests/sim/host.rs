@@ -74,14 +74,14 @@ impl Host {
             };
             catalogue.offer(import.capability, Offered { offer, required: RequiredType::Exactly(import.ty) });
         }
-        let runs = Runs::new(journal.clone(), engine(), catalogue, Arc::new(Rules(world.clone())), settings());
+        let runs = Runs::new(journal.roles().driver, engine(), catalogue, Arc::new(Rules(world.clone())), settings());
         for agent in world.agents {
             // The disk may be full. Then no agent can be loaded yet.
-            while runs.load(agent).await.is_err() {
+            while runs.load(&(*agent).into()).await.is_err() {
                 sleep(Duration::from_secs(1)).await;
             }
         }
-        let effects = Effects::new(journal.clone(), performers, runs.refresher());
+        let effects = Effects::new(journal.roles().dispatcher, performers, runs.refresher());
         tokio::spawn(effects.clone().run());
         tokio::spawn(runs.clone().run());
         Self { world, life, journal, runs, effects }
@@ -117,7 +117,7 @@ fn settings() -> Settings {
         task_bytes_max: 64 << 10,
         arguments_max_bytes: 256 << 10,
         budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },
-        agents: AGENTS.map(|name| (name.to_owned(), component(name))).into_iter().collect::<BTreeMap<_, _>>(),
+        agents: AGENTS.map(|name| (name.into(), component(name))).into_iter().collect::<BTreeMap<_, _>>(),
     }
 }
 
@@ -131,7 +131,7 @@ impl Policy for Rules {
         // A replay does not ask the policy: a proposed call that is on disk is never evaluated again.
         self.0.read();
         // Only the other agent asks the same question twice.
-        if question.agent == AGENTS[0] && lock(&self.0.book).actions.contains(&question.action.digest()) {
+        if *question.agent == AGENTS[0] && lock(&self.0.book).actions.contains(&question.action.digest()) {
             weather.wrong(format!("policy is asked again about {}", question.action.canonical_arguments()));
         }
         let draw = lots(question.action);

@@ -13,7 +13,7 @@ use holdshort::connectors::{
     Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Unavailable,
 };
 use holdshort_gate::command::{Finish, Outcome};
-use holdshort_gate::{Action, CallNumber, Consequence, Digest, EffectClass, EffectKey, RunId};
+use holdshort_gate::{Action, AgentName, CallNumber, Consequence, Digest, EffectClass, EffectKey, RunId};
 use holdshort_journal::{Authorized, Fence, Journal, SubmitError};
 use holdshort_words::{quote_value, say};
 use serde_json::{Value, json};
@@ -144,7 +144,7 @@ impl Preview for Connector {
         }
     }
 
-    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         async move {
             self.life.goes_on().await;
             let weather = &self.world.weather;

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use holdshort_gate::command::{Choice, Decide, Resolve, Revision};
+use holdshort_gate::command::{CancelRun, Choice, Decide, Resolve, Revision};
 use holdshort_gate::{Call, CallNumber, Command, Digest, EffectClass, Phase, Refused, Resolution, RunId, Verdict};
 use holdshort_journal::{Fence, Flushed, SubmitError};
 use serde_json::{Value, json};
@@ -44,7 +44,15 @@ impl Host {
 
     /// A reviewer decides with a clearance that they noted earlier. It may be the clearance of another call or of an
     /// earlier revision.
-    pub async fn decide_on(&self, place: Place, call: &Call, clearance: Digest, who: &str, mind: Mind, twice: bool) {
+    pub async fn decide_on(
+        &self,
+        place: Place,
+        call: &Call,
+        clearance: Digest,
+        who: &'static str,
+        mind: Mind,
+        twice: bool,
+    ) {
         let (run, number) = place.clone();
         let weather = &self.world.weather;
         let choice = match mind {
@@ -59,7 +67,7 @@ impl Host {
             }
             Mind::Edit => {
                 let edited = edited(call, weather.below(1_000_000));
-                match self.runs.revise(&run, call, who, &edited).await {
+                match self.runs.revise(&run, call, &who.into(), &edited).await {
                     Ok(revision) => Choice::Edit(Box::new(revision)),
                     Err(_) => return weather.saw("edits refused by the host"),
                 }
@@ -100,9 +108,9 @@ impl Host {
     }
 
     /// A call as a reviewer sees it now.
-    async fn look(&self, run: &RunId, number: CallNumber, who: &str) -> Option<Call> {
+    async fn look(&self, run: &RunId, number: CallNumber, who: &'static str) -> Option<Call> {
         let call = self.journal.subject(run, Some(number)).await.ok()??.call?;
-        let shown = (who.to_owned(), call.clearance?);
+        let shown = (who.into(), call.clearance?);
         lock(&self.world.told).shown.insert(shown, call.action().digest());
         Some(call)
     }
@@ -170,7 +178,7 @@ impl Host {
             }
             _ => (AGENTS[0], (0..6).map(|line| self.line(number, line) + "\n").collect()),
         };
-        match self.runs.start(agent, &task, who, None).await {
+        match self.runs.start(&agent.into(), &task, &who.into(), None).await {
             Ok(run) => {
                 weather.saw("runs started");
                 lock(&self.world.told).runs.push(run.clone());
@@ -192,7 +200,8 @@ impl Host {
 
     /// A person cancels a run.
     pub async fn end(self, run: RunId) {
-        match self.runs.cancel(&run, "olga", Some("enough".into())).await {
+        let cancel = CancelRun { by: "olga".into(), reason: Some("enough".into()) };
+        match self.journal.submit(&run, None, Fence::None, cancel).await {
             Ok(_) => {
                 self.world.weather.saw("runs cancelled");
                 // Cancelling a cancelled run succeeds too: the person is told that the run is cancelled.

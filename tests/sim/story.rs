@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use holdshort_gate::{CallState, Phase, Requirement, RunPhase};
+use holdshort_gate::{CallState, Phase, Requirement, ReviewerName, RunPhase};
 use holdshort_journal::Position;
 use tokio::time::sleep;
 
@@ -192,7 +192,7 @@ fn somebody_is_late(host: &Host, steps: &Steps) {
     let (host, who) = (host.clone(), weather.one_of(&PEOPLE));
     let mind = if call.is_question() { Mind::Respond } else { Mind::Approve };
     // The reviewer saw this action with this clearance.
-    lock(&host.world.told).shown.insert((who.to_owned(), clearance), call.action().digest());
+    lock(&host.world.told).shown.insert((who.into(), clearance), call.action().digest());
     tokio::spawn(async move { host.decide_on(place, &call, clearance, who, mind, false).await });
 }
 
@@ -214,7 +214,7 @@ async fn calm_step(host: &Host, steps: &mut Steps) -> Result<(), String> {
             (book.calls[&place].clone(), book.runs[&place.0].clone())
         };
         let requirement = call.requirement().cloned();
-        let voters = requirement.map(|needed| voters(&needed, &run.started_by, call.edited_by.as_deref()));
+        let voters = requirement.map(|needed| voters(&needed, &run.started_by, call.edited_by.as_ref()));
         let mind = if call.is_question() { Mind::Respond } else { Mind::Approve };
         match voters {
             Some(voters)
@@ -237,10 +237,13 @@ async fn calm_step(host: &Host, steps: &mut Steps) -> Result<(), String> {
     Ok(())
 }
 
-fn voters(needed: &Requirement, started_by: &str, edited_by: Option<&str>) -> Vec<&'static str> {
+fn voters(needed: &Requirement, started_by: &ReviewerName, edited_by: Option<&ReviewerName>) -> Vec<&'static str> {
     PEOPLE
         .into_iter()
-        .filter(|who| needed.admits_in(who, 0, 0) && needed.bars(who, started_by, edited_by).is_ok())
+        .filter(|who| {
+            let who = ReviewerName::from(*who);
+            needed.admits_in(&who, 0, 0) && needed.bars(&who, started_by, edited_by).is_ok()
+        })
         .collect()
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use holdshort_gate::{CallState, Digest, Phase, Resolution, RunId, Verdict};
+use holdshort_gate::{CallState, Digest, Phase, Resolution, ReviewerName, RunId, Verdict};
 use holdshort_journal::{Authorized, CallFilter, Disk, Journal, Position, RunFilter};
 
 use crate::book::{Book, Place};
@@ -29,10 +29,10 @@ pub struct World {
 #[derive(Default)]
 pub struct Told {
     /// The clearances that each person was shown, with the action of each.
-    pub shown: BTreeMap<(String, Digest), Digest>,
+    pub shown: BTreeMap<(ReviewerName, Digest), Digest>,
     pub runs: Vec<RunId>,
-    pub decisions: Vec<(Place, String, Digest, Verdict)>,
-    pub resolutions: Vec<(Place, u32, String, Resolution)>,
+    pub decisions: Vec<(Place, ReviewerName, Digest, Verdict)>,
+    pub resolutions: Vec<(Place, u32, ReviewerName, Resolution)>,
     pub cancelled: Vec<RunId>,
 }
 

@@ -2,7 +2,7 @@
 //! suggestions and explanations read.
 
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Call, Consequence, Event, Phase, PolicyVerdict, Recorded, Time, Verdict, WaitEnd};
+use holdshort_gate::{Call, Consequence, Event, Phase, PolicyVerdict, Recorded, ReviewerName, Time, Verdict, WaitEnd};
 use serde_json::Value;
 
 /// How the present revision of a call came about.
@@ -49,9 +49,9 @@ pub struct Step<'e> {
 /// The decision of a reviewer.
 #[derive(Debug)]
 pub struct Decided<'e> {
-    pub reviewer: &'e str,
+    pub reviewer: &'e ReviewerName,
     /// The reviewer whose vote it is; the absent reviewer if a delegate decided.
-    pub right_of: &'e str,
+    pub right_of: &'e ReviewerName,
     pub verdict: &'e Verdict,
     /// The time since `right_of` was first asked: since the start of the stage, or since the escalation that added them.
     pub took_us: u64,
@@ -113,13 +113,13 @@ impl Life {
     /// The decision in an event, before it is applied.
     fn decided<'e>(&self, event: &'e Event, at: Time) -> Option<Decided<'e>> {
         let Event::DecisionMade { decision, .. } = event else { return None };
-        let right_of = decision.stands_for.as_deref().unwrap_or(&decision.reviewer);
+        let right_of = decision.stands_for.as_ref().unwrap_or(&decision.reviewer);
         let took_us = at.0.saturating_sub(self.asked(right_of).0);
         Some(Decided { reviewer: &decision.reviewer, right_of, verdict: &decision.verdict, took_us, ends: false })
     }
 
     /// When this reviewer was first asked about the present stage.
-    fn asked(&self, right_of: &str) -> Time {
+    fn asked(&self, right_of: &ReviewerName) -> Time {
         let Some(requirement) = self.call.requirement() else { return self.began };
         let level = (0..=self.call.level).find(|level| requirement.admits_in(right_of, self.call.stage, *level));
         let called_in = level.and_then(|level| self.escalated.get(level.checked_sub(1)?));

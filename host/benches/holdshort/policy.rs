@@ -15,7 +15,8 @@ use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{Choice, CreateRun, Decide, Finish, Outcome, Propose, Proposed, Start};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Consequence, Counted, Digest, EffectClass, Proposal, Requirement, Reviewers, RunId, Time, Total,
+    Action, AgentName, Consequence, Counted, Digest, EffectClass, Proposal, Requirement, ReviewerName, Reviewers,
+    RunId, Time, Total,
 };
 use holdshort_journal::{Fence, Journal};
 use serde_json::{Value, json};
@@ -110,7 +111,7 @@ pub fn types() -> Types {
 
 /// Ten people in three groups, and these policies in force.
 pub fn setting(text: &str) -> Setting {
-    let people: Vec<String> = (0..10).map(|number| format!("person-{number}")).collect();
+    let people: Vec<ReviewerName> = (0..10).map(|number| ReviewerName::new(format!("person-{number}"))).collect();
     let groups = [("finance", 0..4), ("managers", 4..7), ("board", 7..10)];
     let groups: BTreeMap<_, _> =
         groups.into_iter().map(|(name, members)| (name.to_owned(), people[members].to_vec())).collect();
@@ -131,6 +132,8 @@ struct Asks {
     facts: Value,
     run: RunId,
     totals: Vec<Counted>,
+    agent: AgentName,
+    started_by: ReviewerName,
 }
 
 impl Asks {
@@ -138,16 +141,17 @@ impl Asks {
         let types = types();
         let action = transfer(&types, minor_units);
         let run = RunId("0k3v9m2e8q1c4z7d".into());
-        let counters = counters(&run, "billing", action.capability(), Time(0));
+        let (agent, started_by) = ("billing".into(), "person-9".into());
+        let counters = counters(&run, &agent, action.capability(), Time(0));
         let total = Total { count: 3, sums: [("EUR".to_owned(), 700)].into() };
         let totals = counters.map(|counter| Counted { counter, total: total.clone() }).into();
-        Self { types, action, facts: facts(), run, totals }
+        Self { types, action, facts: facts(), run, totals, agent, started_by }
     }
 
     fn question(&self) -> CallQuestion<'_> {
         CallQuestion {
-            started_by: "person-9",
-            agent: "billing",
+            started_by: &self.started_by,
+            agent: &self.agent,
             run: &self.run,
             action: &self.action,
             ty: self.types.get(self.action.capability()).unwrap(),

@@ -24,9 +24,10 @@ use holdshort::policy::HoldEverything;
 use holdshort::runs::{Catalogue, DisplayBudget, Figures, Offer, Offered, RequiredType, Runs, Settings};
 use holdshort_gate::command::Revision;
 use holdshort_gate::{
-    Action, Call, Capability, Consequence, Digest, EffectClass, FunctionType, RunId, RunLimits, Time,
+    Action, AgentName, Call, Capability, Consequence, Digest, EffectClass, FunctionType, ReviewerName, RunId,
+    RunLimits, Time,
 };
-use holdshort_journal::{Authorized, Clock, Flushed, Journal, SubmitError};
+use holdshort_journal::{Authorized, Clock, Flushed, Opened};
 use holdshort_words::say;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -91,7 +92,7 @@ async fn host(
     linger: Duration,
     connector: &Arc<LineConnector>,
 ) -> (SocketAddr, Runs, oneshot::Sender<()>) {
-    let journal = Journal::open(&folder.join("journal.db"), clock()).unwrap();
+    let roles = Opened::at(&folder.join("journal.db"), clock()).unwrap();
     let child =
         isolate::Limits { settings: "load", memory_mib: 2_048, cpu_seconds: 180, seconds: 600, file_mib: 1_024 };
     let read_limits = ReadLimits { component_mib: 128, child };
@@ -107,7 +108,7 @@ async fn host(
         expires_after_ms: None,
         start_within_ms: 600_000,
     });
-    let agents = ["many-calls", "scripted"].map(|name| (name.to_owned(), component(name)));
+    let agents = ["many-calls", "scripted"].map(|name| (name.into(), component(name)));
     let settings = Settings {
         limits: limits(),
         linger,
@@ -118,14 +119,14 @@ async fn host(
         budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },
         agents: BTreeMap::from(agents),
     };
-    let runs = Runs::new(journal.clone(), engine, catalogue, Arc::new(policy), settings);
-    let effects = Effects::new(journal.clone(), performers, runs.refresher());
+    let runs = Runs::new(roles.driver, engine, catalogue, Arc::new(policy), settings);
+    let effects = Effects::new(roles.dispatcher, performers, runs.refresher());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let at = listener.local_addr().unwrap();
     let api = Api::new(ApiParts {
-        journal,
+        desk: roles.desk,
         driver: Arc::new(BenchDriver(runs.clone())),
-        reviewers: Reviewers::new([("bench".to_owned(), Digest::of(TOKEN.as_bytes()))]).unwrap(),
+        reviewers: Reviewers::new([("bench".into(), Digest::of(TOKEN.as_bytes()))]).unwrap(),
         allowed_hosts: vec![at.to_string()],
         allowed_origins: Vec::new(),
         setting: crate::policy::setting(""),
@@ -228,7 +229,7 @@ impl Preview for LineConnector {
         }
     }
 
-    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         *self.previewed.lock().unwrap() = Instant::now();
         *self.arguments.lock().unwrap() = action.canonical_arguments().len();
         async {
@@ -277,29 +278,20 @@ struct BenchDriver(Runs);
 impl Driver for BenchDriver {
     fn start<'a>(
         &'a self,
-        agent: &'a str,
+        agent: &'a AgentName,
         task: &'a str,
-        by: &'a str,
+        by: &'a ReviewerName,
         request: Option<holdshort_gate::Request>,
     ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>> {
         let failed = |error: holdshort::runs::StartError| StartError::Busy(error.to_string());
         async move { self.0.start(agent, task, by, request).await.map_err(failed) }.boxed()
     }
 
-    fn cancel<'a>(
-        &'a self,
-        run: &'a RunId,
-        by: &'a str,
-        reason: Option<String>,
-    ) -> BoxFuture<'a, Result<Flushed<()>, SubmitError>> {
-        self.0.cancel(run, by, reason).boxed()
-    }
-
     fn revise<'a>(
         &'a self,
         run: &'a RunId,
         call: &'a Call,
-        editor: &'a str,
+        editor: &'a ReviewerName,
         to: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
         self.0.revise(run, call, editor, to).boxed()

@@ -25,6 +25,8 @@ mod zone;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use holdshort_gate::ReviewerName;
+
 pub use command::Command;
 pub use error::{ConfigError, Problem};
 pub use fact::FactType;
@@ -46,7 +48,7 @@ pub struct ConfigContext {
     /// Whether the base folder is in a git repository.
     pub is_repository: bool,
     /// The local operator's name; see [`user`].
-    pub operator: String,
+    pub operator: ReviewerName,
 }
 
 impl Config {
@@ -89,7 +91,7 @@ impl ConfigContext {
         let kept = kept.ok().map(|name| name.trim().to_owned()).filter(|name| value::is_name(name));
         Self {
             is_repository: folder.join(".git").exists(),
-            operator: kept.or_else(user).unwrap_or_else(|| defaults::OPERATOR.into()),
+            operator: kept.or_else(user).map_or(defaults::OPERATOR.into(), ReviewerName::new),
             folder,
         }
     }

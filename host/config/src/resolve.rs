@@ -9,6 +9,7 @@ mod people;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use holdshort_gate::AgentName;
 use toml::Spanned;
 
 use super::error::Wrong;
@@ -31,6 +32,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, context: &Con
     let approval = people::approval(file.approval.as_ref(), &reviewers, &context.operator, file.policy.is_some())?;
     let groups = people::groups(file.groups, &reviewers, &context.operator)?;
     let delegations = people::delegations(file.delegations, &reviewers, &context.operator)?;
+    let agents = named(file.agents, |agent| Ok(self::agent(agent, &folder)))?;
     let (files, time_zone) = file.policy.map(|policy| (policy.files, policy.time_zone)).unwrap_or_default();
     let policies = files.into_iter().map(|path| folder.path(path)).collect();
     Ok(Config {
@@ -46,7 +48,7 @@ pub(super) fn resolve(file: authored::File, source: Option<&Path>, context: &Con
         approval,
         payments: connectors::payments(file.payments, &folder, &state)?,
         checks: named(file.checks, |check| Ok(self::check(check, &folder)))?,
-        agents: named(file.agents, |agent| Ok(self::agent(agent, &folder)))?,
+        agents: agents.into_iter().map(|(name, agent)| (AgentName::new(name), agent)).collect(),
         capabilities: capabilities::rules(file.capabilities, &folder)?,
         deployment,
         repository,

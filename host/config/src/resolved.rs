@@ -10,7 +10,7 @@ mod server;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use holdshort_gate::{Capability, Digest};
+use holdshort_gate::{AgentName, Capability, Digest, ReviewerName};
 use serde::Serialize;
 
 use super::command::Command;
@@ -41,7 +41,7 @@ pub struct Config {
     pub operator_file: PathBuf,
     /// The local operator's name: the saved name or, before the first start, `$USER` if this is a
     /// plain name, or else `operator`.
-    pub operator: String,
+    pub operator: ReviewerName,
     /// The webhooks by name.
     pub notify: BTreeMap<String, NoticeTarget>,
     pub server: Server,
@@ -59,7 +59,7 @@ pub struct Config {
     /// The checks by name.
     pub checks: BTreeMap<String, Check>,
     /// The agents by name.
-    pub agents: BTreeMap<String, Agent>,
+    pub agents: BTreeMap<AgentName, Agent>,
     /// The rules for foreign functions.
     pub capabilities: BTreeMap<CapabilityPattern, CapabilityRule>,
     /// The reviewers with configured tokens, by name. The local operator is a reviewer too;
@@ -67,7 +67,7 @@ pub struct Config {
     #[serde(skip)]
     pub reviewers: Vec<Reviewer>,
     /// The groups of reviewers by name.
-    pub groups: BTreeMap<String, Vec<String>>,
+    pub groups: BTreeMap<String, Vec<ReviewerName>>,
     pub delegations: Vec<Delegation>,
     /// The policy files. Without any, every consequential call is held.
     pub policies: Vec<PathBuf>,
@@ -246,7 +246,7 @@ impl Serialize for Amount {
 #[serde(rename_all = "kebab-case")]
 pub struct Reviewer {
     /// The name in decisions.
-    pub name: String,
+    pub name: ReviewerName,
     /// The SHA-256 of the token.
     pub token_sha256: Digest,
     /// The address for notifications.

@@ -27,7 +27,7 @@ pub use look::{FunctionTypes, Surroundings};
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, Consequence, EffectClass, FunctionType, LIMIT, WitType};
+use holdshort_gate::{Action, AgentName, Consequence, EffectClass, FunctionType, LIMIT, WitType};
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
@@ -230,7 +230,7 @@ impl Preview for Acts {
         self.beside.effect()
     }
 
-    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
     }
 }

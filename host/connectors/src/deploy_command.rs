@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, Consequence, EffectClass};
+use holdshort_gate::{Action, AgentName, Consequence, EffectClass};
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
@@ -215,7 +215,7 @@ impl Preview for DeployCommand {
         EFFECT
     }
 
-    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
     }
 

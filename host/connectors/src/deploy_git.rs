@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, Consequence, EffectClass, EffectKey};
+use holdshort_gate::{Action, AgentName, Consequence, EffectClass, EffectKey};
 use holdshort_journal::Authorized;
 use serde_json::Value;
 
@@ -341,7 +341,7 @@ impl Preview for DeployGit {
         EFFECT
     }
 
-    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.look_ahead(action).boxed()
     }
 

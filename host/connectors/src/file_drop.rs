@@ -21,7 +21,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, Consequence, Digest, EffectClass, EffectKey, FunctionType, WitType};
+use holdshort_gate::{Action, AgentName, Consequence, Digest, EffectClass, EffectKey, FunctionType, WitType};
 use holdshort_journal::Authorized;
 use proofs::{Folders, State, create, draft, exists, fill, remove};
 use rustix::fs::{AtFlags, linkat};
@@ -112,7 +112,7 @@ impl Preview for FileDrop {
         EFFECT
     }
 
-    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         async move {
             let look = |settings: &Settings, read: Result<Proposed, Sentence>| {
                 settings.look_ahead(read.map_err(CannotPreview::Impossible)?)

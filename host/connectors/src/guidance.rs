@@ -3,7 +3,7 @@
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, Consequence, EffectClass};
+use holdshort_gate::{Action, AgentName, Consequence, EffectClass};
 use serde_json::Value;
 
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
@@ -38,7 +38,7 @@ impl Preview for Guidance {
         EFFECT
     }
 
-    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         async move {
             let question = action.arguments().get("question").and_then(|question| question.get("text"));
             let text = question.and_then(Value::as_str).map(str::trim).unwrap_or_default();
@@ -69,7 +69,7 @@ mod tests {
         let arguments = json!({"question": {"text": text}});
         let capability = "holdshort:agent/guidance@0.1.0#ask".parse().unwrap();
         let action = Action::new(Digest::of(b""), capability, &ty, &arguments).unwrap();
-        Guidance.preview("inbox", &action).now_or_never().unwrap()
+        Guidance.preview(&"inbox".into(), &action).now_or_never().unwrap()
     }
 
     #[test]

@@ -23,7 +23,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, Consequence, EffectClass, EffectKey, Time};
+use holdshort_gate::{Action, AgentName, Consequence, EffectClass, EffectKey, Time};
 use holdshort_journal::Authorized;
 use rusqlite::{Connection, ErrorCode};
 use serde_json::Value;
@@ -124,7 +124,7 @@ impl Preview for Ledger {
         EFFECT
     }
 
-    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         let action = action.clone();
         let unavailable = |error| Err(CannotPreview::Unavailable(say!("the ledger was not read: {}", quote(error))));
         self.blocking(move |inner| inner.look_ahead(&action), unavailable).boxed()

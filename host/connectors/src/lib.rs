@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, CallNumber, Capability, Consequence, EffectKey, LIMIT, RunId, Time, WitType};
+use holdshort_gate::{Action, AgentName, CallNumber, Capability, Consequence, EffectKey, LIMIT, RunId, Time, WitType};
 use holdshort_journal::Authorized;
 use serde_json::{Map, Value};
 
@@ -85,9 +85,12 @@ pub trait Preview: Send + Sync {
     /// The connector's effect: name, class, facts and preconditions.
     fn effect(&self) -> Effect;
 
-    /// Looks and changes nothing. `agent` is the calling agent's configured name: files in the action are files of this
-    /// agent.
-    fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
+    /// Looks and changes nothing. Files in the action are files of the calling agent.
+    fn preview<'a>(
+        &'a self,
+        agent: &'a AgentName,
+        action: &'a Action,
+    ) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
 
     /// Adds the parts of the run's history that matter for a decision. They come from the journal,
     /// without a lookup.
@@ -99,7 +102,7 @@ pub trait Preview: Send + Sync {
 /// The whole preview of a call: the connector's, with the history of the run.
 pub async fn look(
     preview: &dyn Preview,
-    agent: &str,
+    agent: &AgentName,
     action: &Action,
     before: &History,
 ) -> Result<Previewed, CannotPreview> {
@@ -190,7 +193,7 @@ impl From<aside::Failed> for CannotPreview {
 /// A routine call.
 #[derive(Clone, Copy, Debug)]
 pub struct RoutineCall<'a> {
-    pub agent: &'a str,
+    pub agent: &'a AgentName,
     pub run: &'a RunId,
     /// The action with arguments in normal form.
     pub action: &'a Action,

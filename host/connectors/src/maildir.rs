@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, EffectClass, EffectKey};
+use holdshort_gate::{Action, AgentName, EffectClass, EffectKey};
 use holdshort_journal::Authorized;
 use serde_json::Value;
 
@@ -79,8 +79,12 @@ impl Preview for Maildir {
         EFFECT
     }
 
-    fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
-        let (agent, action) = (agent.to_owned(), action.clone());
+    fn preview<'a>(
+        &'a self,
+        agent: &'a AgentName,
+        action: &'a Action,
+    ) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        let (agent, action) = (agent.clone(), action.clone());
         self.blocking(
             move |inner| inner.composer.preview(&agent, &action),
             |error| Err(CannotPreview::Unavailable(error)),
@@ -120,7 +124,7 @@ impl Inner {
     /// folder. An existing name is the same message: the link succeeds once. Before the link
     /// nothing can have been delivered, so every failure is `NotDone`. After it any mail reader
     /// sees the message, and only a folder that could not be flushed leaves a doubt.
-    fn attempt(&self, agent: &str, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
+    fn attempt(&self, agent: &AgentName, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
         // The message is looked up before the facts are compared: if it exists, it has been
         // delivered, even if a fact has changed since.
         match self.whereabouts(key) {

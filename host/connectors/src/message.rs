@@ -12,7 +12,7 @@ mod shown;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use holdshort_gate::{Action, Digest, EffectKey};
+use holdshort_gate::{Action, AgentName, Digest, EffectKey};
 use lettre::Address;
 use lettre::message::Mailbox;
 use serde::Deserialize;
@@ -43,7 +43,7 @@ pub struct Composer {
     /// The inside domains. They are in ASCII, as recipients' domains are when the two are compared.
     own_domains: BTreeSet<String>,
     /// The folders for attachments by agent. Each agent attaches only from its own.
-    workspaces: BTreeMap<String, PathBuf>,
+    workspaces: BTreeMap<AgentName, PathBuf>,
 }
 
 /// The operator's settings are invalid.
@@ -64,7 +64,7 @@ impl Composer {
     pub fn new(
         from: &str,
         own_domains: &[String],
-        workspaces: BTreeMap<String, PathBuf>,
+        workspaces: BTreeMap<AgentName, PathBuf>,
     ) -> Result<Self, ComposerError> {
         let from = mailbox(from)?;
         let mut own = BTreeSet::new();
@@ -99,7 +99,7 @@ impl Composer {
     }
 
     /// Reads every attachment once and compares digests, so that the hashed bytes are the sent bytes.
-    fn load(&self, agent: &str, draft: &Draft) -> Result<Vec<Loaded>, Unloaded> {
+    fn load(&self, agent: &AgentName, draft: &Draft) -> Result<Vec<Loaded>, Unloaded> {
         if draft.attachments.is_empty() {
             return Ok(Vec::new());
         }

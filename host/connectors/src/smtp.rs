@@ -22,7 +22,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Action, EffectClass};
+use holdshort_gate::{Action, AgentName, EffectClass};
 use holdshort_journal::Authorized;
 use lettre::transport::smtp::client::{Certificate, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
@@ -209,8 +209,12 @@ impl Preview for Smtp {
         EFFECT
     }
 
-    fn preview<'a>(&'a self, agent: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
-        let (composer, agent, action) = (self.composer.clone(), agent.to_owned(), action.clone());
+    fn preview<'a>(
+        &'a self,
+        agent: &'a AgentName,
+        action: &'a Action,
+    ) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        let (composer, agent, action) = (self.composer.clone(), agent.clone(), action.clone());
         async move {
             let preview = tokio::task::spawn_blocking(move || composer.preview(&agent, &action));
             preview

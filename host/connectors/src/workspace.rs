@@ -17,6 +17,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use holdshort_gate::AgentName;
 use rustix::fs::Dir;
 use rustix::io::Errno;
 use serde_json::{Value, json};
@@ -54,14 +55,14 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 /// The folders of all agents.
 #[derive(Clone, Debug)]
 pub struct Workspace {
-    folders: BTreeMap<String, PathBuf>,
+    folders: BTreeMap<AgentName, PathBuf>,
 }
 
 /// An agent's configured folder cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("[agents.{agent}]: the workspace `{}` cannot be read: {source}", .path.display())]
 pub struct NoFolder {
-    agent: String,
+    agent: AgentName,
     path: PathBuf,
     source: io::Error,
 }
@@ -106,9 +107,9 @@ enum Question {
 }
 
 impl Workspace {
-    /// `folders` are the agents' folders by name. Each folder must exist now: if one were
+    /// `folders` are the agents' folders. Each folder must exist now: if one were
     /// misspelled, a run would wait and nobody would know why.
-    pub fn open(folders: BTreeMap<String, PathBuf>) -> Result<Self, NoFolder> {
+    pub fn open(folders: BTreeMap<AgentName, PathBuf>) -> Result<Self, NoFolder> {
         for (agent, path) in &folders {
             std::fs::read_dir(path).map_err(|source| NoFolder { agent: agent.clone(), path: path.clone(), source })?;
         }

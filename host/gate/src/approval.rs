@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Time;
+use crate::name::ReviewerName;
+use crate::votes::Vote;
 
 /// A set of the reviewers that the host knows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -13,16 +15,15 @@ use crate::ids::Time;
 pub enum Reviewers {
     /// Every reviewer that the host knows.
     Any,
-    /// These reviewers, by name.
-    Named(Vec<String>),
+    Named(Vec<ReviewerName>),
 }
 
 impl Reviewers {
     /// Whether the set includes the reviewer with this name.
-    pub fn include(&self, name: &str) -> bool {
+    pub fn include(&self, name: &ReviewerName) -> bool {
         match self {
             Self::Any => true,
-            Self::Named(names) => names.iter().any(|named| named == name),
+            Self::Named(names) => names.contains(name),
         }
     }
 
@@ -100,31 +101,6 @@ pub struct Requirement {
     pub start_within_ms: u64,
 }
 
-/// One reviewer's approval or rejection of one clearance.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Vote {
-    /// Who decided.
-    pub reviewer: String,
-    /// The absent reviewer, if the vote was by delegation.
-    pub stands_for: Option<String>,
-    /// When the decision was made.
-    pub at: Time,
-    /// The stage for which the vote counts, from 0.
-    pub stage: usize,
-}
-
-impl Vote {
-    /// The reviewer whose right to decide is used: the absent reviewer of a delegation, or else the reviewer who voted.
-    pub fn right_of(&self) -> &str {
-        self.stands_for.as_deref().unwrap_or(&self.reviewer)
-    }
-
-    /// Whether this reviewer voted or was represented by a delegate. In both cases the reviewer may not vote again.
-    pub fn is_of(&self, name: &str) -> bool {
-        self.reviewer == name || self.stands_for.as_deref() == Some(name)
-    }
-}
-
 /// Why a reviewer may not decide on a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotEligible {
@@ -167,13 +143,13 @@ impl Requirement {
     }
 
     /// Whether a stage or one of the first `level` escalations names `reviewer`.
-    pub fn admits(&self, reviewer: &str, level: usize) -> Result<(), NotEligible> {
+    pub fn admits(&self, reviewer: &ReviewerName, level: usize) -> Result<(), NotEligible> {
         let named = (0..self.stages.len()).any(|stage| self.admits_in(reviewer, stage, level));
         if named { Ok(()) } else { Err(NotEligible::NotNamed) }
     }
 
     /// Whether this stage or one of the first `level` escalations names `reviewer`.
-    pub fn admits_in(&self, reviewer: &str, stage: usize, level: usize) -> bool {
+    pub fn admits_in(&self, reviewer: &ReviewerName, stage: usize, level: usize) -> bool {
         let demands = self.stages.get(stage).into_iter().flatten();
         demands.map(|demand| &demand.reviewers).chain(self.escalated(level)).any(|of| of.include(reviewer))
     }
@@ -184,7 +160,12 @@ impl Requirement {
     }
 
     /// Whether four-eyes bars `reviewer` from approving.
-    pub fn bars(&self, reviewer: &str, started_by: &str, edited_by: Option<&str>) -> Result<(), NotEligible> {
+    pub fn bars(
+        &self,
+        reviewer: &ReviewerName,
+        started_by: &ReviewerName,
+        edited_by: Option<&ReviewerName>,
+    ) -> Result<(), NotEligible> {
         if self.four_eyes && reviewer == started_by {
             return Err(NotEligible::StartedTheRun);
         }
@@ -195,7 +176,12 @@ impl Requirement {
     }
 
     /// Whether `by` may make a grant: `by` alone could clear the call, and is one of the grantors.
-    pub fn may_be_granted_by(&self, by: &str, started_by: &str, edited_by: Option<&str>) -> bool {
+    pub fn may_be_granted_by(
+        &self,
+        by: &ReviewerName,
+        started_by: &ReviewerName,
+        edited_by: Option<&ReviewerName>,
+    ) -> bool {
         let alone = |demand: &Demand| demand.quorum <= 1 && demand.reviewers.include(by);
         self.stages.len() == 1
             && self.stages.iter().flatten().all(alone)
@@ -205,7 +191,7 @@ impl Requirement {
     }
 
     /// Whether a later stage names `reviewer`, and so lacks their vote if they approve now as a delegate.
-    pub fn asks_later(&self, reviewer: &str, stage: usize) -> bool {
+    pub fn asks_later(&self, reviewer: &ReviewerName, stage: usize) -> bool {
         (stage + 1..self.stages.len()).any(|later| self.admits_in(reviewer, later, 0))
     }
 
@@ -295,6 +281,6 @@ fn distinct(demands: Vec<Demand>) -> Vec<Demand> {
 }
 
 /// The reviewers whose right was used, each counted once.
-pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a str> {
+pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a ReviewerName> {
     votes.map(Vote::right_of).collect()
 }

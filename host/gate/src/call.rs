@@ -1,13 +1,15 @@
 //! The life of one consequential call: one state, changed by one function, `apply`. Recovery uses the same function.
 
 use crate::action::Action;
-use crate::approval::{Requirement, Vote};
+use crate::approval::Requirement;
 use crate::clearance::{EffectClass, Proposal};
 use crate::decision::Decision;
 use crate::event::Event;
-use crate::grant::Granted;
+use crate::grant::{Granted, RevokedBy};
 use crate::ids::{CallNumber, Digest, Time};
+use crate::name::ReviewerName;
 use crate::phase::{Answer, Phase};
+use crate::votes::Vote;
 
 /// A decision and the time at which it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,7 +61,7 @@ pub struct Call {
     /// The digest that a decision must name now.
     pub clearance: Option<Digest>,
     /// Who edited the current revision.
-    pub edited_by: Option<String>,
+    pub edited_by: Option<ReviewerName>,
     /// Approvals of the current clearance.
     pub votes: Vec<Vote>,
     /// Rejections of the current clearance. They are counted separately from the approvals.
@@ -98,9 +100,6 @@ pub struct Call {
     /// The phase of the call.
     pub phase: Phase,
 }
-
-/// Stands in place of a revoker's name if changed facts ended the grant. A reviewer's name has no space.
-const FACTS: &str = "changed facts";
 
 /// An event that cannot follow the events before it: the journal was damaged or written by another program.
 #[derive(Debug, thiserror::Error)]
@@ -184,7 +183,9 @@ impl Call {
             Event::CallEscalated { level, .. } => self.escalate(*level, at),
             Event::GrantMade { by, grant, .. } => self.granted = Some(Granted::new(grant, by, at)),
             Event::GrantRevoked { by, .. } => {
-                self.granted.iter_mut().for_each(|granted| granted.revoked = Some((by.clone(), at)));
+                self.granted
+                    .iter_mut()
+                    .for_each(|granted| granted.revoked = Some((RevokedBy::Reviewer(by.clone()), at)));
             }
             Event::CallAnswered { answer, .. } => self.phase = Phase::Answered { answer: answer.clone() },
             Event::CallExpired { .. } => self.phase = Phase::Expired,
@@ -237,7 +238,7 @@ impl Call {
         self.started_from = None;
         // The approval that made the grant no longer counts, so the grant ends too.
         if let Some(granted) = self.granted.as_mut().filter(|granted| granted.revoked.is_none()) {
-            granted.revoked = Some((FACTS.into(), at));
+            granted.revoked = Some((RevokedBy::ChangedFacts, at));
         }
         self.votes.clear();
         self.rejections.clear();

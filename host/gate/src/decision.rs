@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::Digest;
+use crate::name::ReviewerName;
 
 /// The beginning of the reason when a limit refuses a call. It tells the agent that a limit refused and not policy, so
 /// a shorter call may pass.
@@ -25,11 +26,11 @@ pub enum RefusalReason {
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Decision {
     /// Who decided.
-    pub reviewer: String,
+    pub reviewer: ReviewerName,
     /// The absent reviewer, if the decision is by delegation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
-    pub stands_for: Option<String>,
+    pub stands_for: Option<ReviewerName>,
     /// The clearance digest that the reviewer named.
     pub clearance: Digest,
     /// What the reviewer decided.

@@ -14,6 +14,7 @@ use crate::clearance::{PolicyRecord, Proposal};
 use crate::decision::{Decision, RefusalReason, Resolution};
 use crate::grant::Grant;
 use crate::ids::{CallNumber, Digest, Time};
+use crate::name::{AgentName, ReviewerName};
 
 mod names;
 mod run;
@@ -31,13 +32,13 @@ pub enum Event {
     /// A run was created.
     RunCreated {
         /// The agent's configured name.
-        agent: String,
+        agent: AgentName,
         /// The component that runs. Its bytes are stored under this digest.
         component: Digest,
         /// The run's task.
         task: String,
         /// Who started the run.
-        started_by: String,
+        started_by: ReviewerName,
         /// The limits of the run.
         limits: RunLimits,
         /// SHA-256 of the secret seed of the run's randomness.
@@ -108,7 +109,7 @@ pub enum Event {
         /// The new revision.
         revision: u32,
         /// The editor.
-        by: String,
+        by: ReviewerName,
         /// The new action with its evidence and requirement.
         proposal: Box<Proposal>,
         /// The digest that a decision must now name.
@@ -140,7 +141,7 @@ pub enum Event {
         /// The call.
         call: CallNumber,
         /// The grantor.
-        by: String,
+        by: ReviewerName,
         /// The grant.
         grant: Box<Grant>,
     },
@@ -149,7 +150,7 @@ pub enum Event {
         /// The call.
         call: CallNumber,
         /// Who revoked the grant.
-        by: String,
+        by: ReviewerName,
     },
     /// A question was answered.
     CallAnswered {
@@ -240,7 +241,7 @@ pub enum Event {
         /// The attempt.
         attempt: u32,
         /// The reviewer.
-        by: String,
+        by: ReviewerName,
         /// The resolution.
         resolution: Resolution,
         /// The reviewer's message.
@@ -282,8 +283,7 @@ pub enum Event {
     },
     /// A reviewer cancelled the run.
     RunCancelled {
-        /// Who cancelled the run.
-        by: String,
+        by: ReviewerName,
         /// The reason, if the reviewer gave one.
         #[cfg_attr(feature = "schema", schema(required = true))]
         reason: Option<String>,

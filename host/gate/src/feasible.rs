@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::approval::{Requirement, Reviewers};
+use crate::name::ReviewerName;
 
 /// A stage that has too few reviewers.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +22,7 @@ type Kinds = BTreeMap<Vec<Vec<bool>>, usize>;
 
 impl Requirement {
     /// Every reviewer that the requirement names; `None` if a demand or an escalation admits any reviewer.
-    pub fn names(&self) -> Option<Vec<String>> {
+    pub fn names(&self) -> Option<Vec<ReviewerName>> {
         let asked = self.stages.iter().flatten().map(|demand| &demand.reviewers);
         let nobody = Reviewers::Named(Vec::new());
         match asked.chain(self.escalated(self.escalations.len())).fold(nobody, |all, more| all.and(more)) {
@@ -34,11 +35,11 @@ impl Requirement {
     /// for one stage, and a person barred by four-eyes for none.
     pub fn can_be_met(
         &self,
-        everybody: &[String],
-        started_by: &str,
-        edited_by: Option<&str>,
+        everybody: &[ReviewerName],
+        started_by: &ReviewerName,
+        edited_by: Option<&ReviewerName>,
     ) -> Result<(), CannotBeMet> {
-        let may = |name: &&String| self.bars(name, started_by, edited_by).is_ok();
+        let may = |name: &&ReviewerName| self.bars(name, started_by, edited_by).is_ok();
         let mut kinds = Kinds::new();
         for name in everybody.iter().filter(may) {
             let called_in = self.escalated(self.escalations.len()).any(|of| of.include(name));

@@ -2,6 +2,7 @@
 //! one call, and has a bound on everything: calls, money and time.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -10,6 +11,7 @@ use crate::action::{Action, Capability};
 use crate::approval::Requirement;
 use crate::clearance::Proposal;
 use crate::ids::{Digest, Time};
+use crate::name::{AgentName, ReviewerName};
 use crate::totals::{Total, money};
 
 /// The longest time that a grant may last, in milliseconds: 30 days.
@@ -24,7 +26,7 @@ pub const CALLS_MAX: u64 = 1_000;
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Grant {
     /// The agent, by its configured name.
-    pub agent: String,
+    pub agent: AgentName,
     /// The digest of the agent's component: the grant holds for exactly this code.
     pub component: Digest,
     /// The capability of the calls.
@@ -48,11 +50,44 @@ pub struct Granted {
     /// What it clears.
     pub grant: Grant,
     /// The grantor.
-    pub by: String,
+    pub by: ReviewerName,
     /// When the grant was made.
     pub at: Time,
-    /// Who revoked the grant, and when.
-    pub revoked: Option<(String, Time)>,
+    /// Who or what revoked the grant, and when.
+    pub revoked: Option<(RevokedBy, Time)>,
+}
+
+/// What ended a grant before its time. As text it is the reviewer's name, or `changed facts`, which is no name because
+/// of its space.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "String", into = "String")]
+pub enum RevokedBy {
+    Reviewer(ReviewerName),
+    /// The facts changed on which the approval with the grant rested.
+    ChangedFacts,
+}
+
+const CHANGED_FACTS: &str = "changed facts";
+
+impl From<String> for RevokedBy {
+    fn from(text: String) -> Self {
+        if text == CHANGED_FACTS { Self::ChangedFacts } else { Self::Reviewer(ReviewerName::new(text)) }
+    }
+}
+
+impl From<RevokedBy> for String {
+    fn from(revoked_by: RevokedBy) -> Self {
+        revoked_by.to_string()
+    }
+}
+
+impl fmt::Display for RevokedBy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Reviewer(name) => name.as_str(),
+            Self::ChangedFacts => CHANGED_FACTS,
+        })
+    }
 }
 
 /// Why a grant does not clear a call, or cannot be made.
@@ -90,15 +125,15 @@ pub enum NotGranted {
 
 impl Granted {
     /// A grant that was just made.
-    pub(crate) fn new(grant: &Grant, by: &str, at: Time) -> Self {
-        Self { grant: grant.clone(), by: by.into(), at, revoked: None }
+    pub(crate) fn new(grant: &Grant, by: &ReviewerName, at: Time) -> Self {
+        Self { grant: grant.clone(), by: by.clone(), at, revoked: None }
     }
 
     /// Whether the grant clears an action of `agent` in a run that `started_by` started. `requirement` is the
     /// requirement under which the call would be held, and `used` is the total of what the grant has cleared before.
     pub fn clears(
         &self,
-        (agent, started_by): (&str, &str),
+        (agent, started_by): (&AgentName, &ReviewerName),
         action: &Action,
         requirement: &Requirement,
         used: &Total,
@@ -128,8 +163,8 @@ impl Granted {
 
 impl Grant {
     /// Whether an action of `agent` is like the action that the grant was made with.
-    pub fn is_like(&self, agent: &str, action: &Action) -> Result<(), NotGranted> {
-        if agent != self.agent || action.component() != self.component {
+    pub fn is_like(&self, agent: &AgentName, action: &Action) -> Result<(), NotGranted> {
+        if *agent != self.agent || action.component() != self.component {
             return Err(NotGranted::OtherAgent);
         }
         if *action.capability() != self.capability {
@@ -143,8 +178,8 @@ impl Grant {
     /// `by` alone can clear the call.
     pub fn may_be_made(
         &self,
-        (agent, started_by): (&str, &str),
-        (by, edited_by): (&str, Option<&str>),
+        (agent, started_by): (&AgentName, &ReviewerName),
+        (by, edited_by): (&ReviewerName, Option<&ReviewerName>),
         proposal: &Proposal,
         now: Time,
     ) -> Result<(), NotGranted> {

@@ -5,6 +5,7 @@ use serde_json::Value;
 use crate::action::Action;
 use crate::condition::Mark;
 use crate::ids::{CallNumber, Digest, EffectKey, RunId, Time};
+use crate::name::AgentName;
 
 /// The permission to attempt one effect once.
 ///
@@ -13,7 +14,7 @@ use crate::ids::{CallNumber, Digest, EffectKey, RunId, Time};
 #[derive(Debug)]
 pub struct Permit {
     pub(crate) run: RunId,
-    pub(crate) agent: String,
+    pub(crate) agent: AgentName,
     pub(crate) call: CallNumber,
     pub(crate) attempt: u32,
     pub(crate) clearance: Digest,
@@ -32,8 +33,8 @@ impl Permit {
         &self.run
     }
 
-    /// The agent that made the call, by its configured name.
-    pub fn agent(&self) -> &str {
+    /// The agent that made the call.
+    pub fn agent(&self) -> &AgentName {
         &self.agent
     }
 

@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::call::{Call, Inconsistent};
 use crate::event::{Delayed, Event, RunLimits};
 use crate::ids::{CallNumber, Digest, RunId, Time};
+use crate::name::{AgentName, ReviewerName};
 
 /// The run that a request created.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,12 +112,11 @@ impl RunState {
 /// One run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
-    /// The agent's configured name.
-    pub agent: String,
+    pub agent: AgentName,
     /// The component that runs.
     pub component: Digest,
     /// Who started the run.
-    pub started_by: String,
+    pub started_by: ReviewerName,
     /// When the run was created.
     pub created_at: Time,
     /// The limits of the run.

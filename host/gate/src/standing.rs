@@ -6,6 +6,7 @@ use crate::approval::people;
 use crate::approval::{Demand, NotEligible, Reviewers};
 use crate::call::Call;
 use crate::ids::{RunId, Time};
+use crate::name::ReviewerName;
 use crate::phase::Phase;
 use crate::run::Run;
 use crate::totals::{Counter, counters};
@@ -26,12 +27,12 @@ pub struct Waiting {
 
 impl Call {
     /// The demands of the current stage; empty if the call is not held.
-    pub fn waiting_for(&self, started_by: &str) -> Vec<Waiting> {
+    pub fn waiting_for(&self, started_by: &ReviewerName) -> Vec<Waiting> {
         let (Phase::Held, Some(requirement)) = (&self.phase, self.requirement()) else { return Vec::new() };
         let missing = requirement.missing(self.stage, self.level, &self.votes);
         let demands = requirement.stages.get(self.stage).into_iter().flatten();
-        let open = |name: &String| {
-            !self.has_vote_of(name) && requirement.bars(name, started_by, self.edited_by.as_deref()).is_ok()
+        let open = |name: &ReviewerName| {
+            !self.has_vote_of(name) && requirement.bars(name, started_by, self.edited_by.as_ref()).is_ok()
         };
         let waiting = |(demand, more): (&Demand, u32)| {
             let all = requirement.escalated(self.level).fold(demand.reviewers.clone(), |all, more| all.and(more));
@@ -75,15 +76,15 @@ impl Call {
     }
 
     /// Whether the requirement or a past escalation names `reviewer`.
-    pub fn admits(&self, reviewer: &str) -> Result<(), NotEligible> {
+    pub fn admits(&self, reviewer: &ReviewerName) -> Result<(), NotEligible> {
         self.requirement().ok_or(NotEligible::NotNamed)?.admits(reviewer, self.level)
     }
 
     /// Whether `reviewer` may approve now: admitted in this stage, and not barred by four-eyes.
-    pub fn admits_approval(&self, reviewer: &str, started_by: &str) -> Result<(), NotEligible> {
+    pub fn admits_approval(&self, reviewer: &ReviewerName, started_by: &ReviewerName) -> Result<(), NotEligible> {
         self.admits(reviewer)?;
         let requirement = self.requirement().ok_or(NotEligible::NotNamed)?;
-        requirement.bars(reviewer, started_by, self.edited_by.as_deref())?;
+        requirement.bars(reviewer, started_by, self.edited_by.as_ref())?;
         if requirement.admits_in(reviewer, self.stage, self.level) {
             return Ok(());
         }
@@ -92,7 +93,7 @@ impl Call {
     }
 
     /// Whether this reviewer has approved the current clearance, personally or through a delegate.
-    pub fn has_vote_of(&self, name: &str) -> bool {
+    pub fn has_vote_of(&self, name: &ReviewerName) -> bool {
         self.votes.iter().any(|vote| vote.is_of(name))
     }
 

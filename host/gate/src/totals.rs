@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::action::{Action, Capability};
 use crate::ids::{CallId, RunId, Time};
+use crate::name::AgentName;
 
 /// Microseconds of a day.
 const DAY: u64 = 86_400_000_000;
@@ -19,11 +20,11 @@ const DAY: u64 = 86_400_000_000;
 pub enum Scope {
     /// Calls of one run.
     Run(RunId),
-    /// Calls of all runs of an agent, by its configured name.
-    Agent(String),
+    /// Calls of all runs of an agent.
+    Agent(AgentName),
     /// Calls of an agent on one day: the agent's name, and the day counted from 1970-01-01.
     #[cfg_attr(feature = "schema", schema(value_type = Vec<Value>))]
-    AgentDay((String, u32)),
+    AgentDay((AgentName, u32)),
     /// Calls of all agents on one day.
     Day(u32),
     /// Calls that a grant cleared. The id is that of the call with which the grant was made.
@@ -112,10 +113,10 @@ pub fn day(at: Time) -> u32 {
 }
 
 /// The counters of a call of `agent`'s `run` that is counted at `at`, without the counter of a grant.
-pub fn counters(run: &RunId, agent: &str, capability: &Capability, at: Time) -> [Counter; 4] {
+pub fn counters(run: &RunId, agent: &AgentName, capability: &Capability, at: Time) -> [Counter; 4] {
     let day = day(at);
     let scopes =
-        [Scope::Run(run.clone()), Scope::Agent(agent.into()), Scope::AgentDay((agent.into(), day)), Scope::Day(day)];
+        [Scope::Run(run.clone()), Scope::Agent(agent.clone()), Scope::AgentDay((agent.clone(), day)), Scope::Day(day)];
     scopes.map(|scope| Counter { scope, capability: capability.clone() })
 }
 

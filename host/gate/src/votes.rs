@@ -1,13 +1,38 @@
 //! How decisions change a call. Approvals count in the stage in which they were made; rejections are counted
 //! separately, over all stages.
 
-use crate::approval::Vote;
 use crate::call::{Call, Decided};
 use crate::command::Choice;
 use crate::decision::{Decision, Verdict};
 use crate::event::Event;
 use crate::ids::Time;
+use crate::name::ReviewerName;
 use crate::phase::Phase;
+
+/// One reviewer's approval or rejection of one clearance.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Vote {
+    /// Who decided.
+    pub reviewer: ReviewerName,
+    /// The absent reviewer, if the vote was by delegation.
+    pub stands_for: Option<ReviewerName>,
+    /// When the decision was made.
+    pub at: Time,
+    /// The stage for which the vote counts, from 0.
+    pub stage: usize,
+}
+
+impl Vote {
+    /// The reviewer whose right to decide is used: the absent reviewer of a delegation, or else the reviewer who voted.
+    pub fn right_of(&self) -> &ReviewerName {
+        self.stands_for.as_ref().unwrap_or(&self.reviewer)
+    }
+
+    /// Whether this reviewer voted or was represented by a delegate. In both cases the reviewer may not vote again.
+    pub fn is_of(&self, name: &ReviewerName) -> bool {
+        self.reviewer == *name || self.stands_for.as_ref() == Some(name)
+    }
+}
 
 impl Call {
     /// Whether an event is the editor's own vote, which the host writes with an edit.
@@ -19,13 +44,13 @@ impl Call {
     }
 
     /// Whether this reviewer has rejected the call in their own name.
-    pub fn is_rejected_by(&self, name: &str) -> bool {
+    pub fn is_rejected_by(&self, name: &ReviewerName) -> bool {
         self.rejections.iter().any(|said| is_own(said, name))
     }
 
     /// Whether this reviewer has decided the opposite in their own name. Only the reviewer can change that decision; a
     /// delegate cannot.
-    pub(crate) fn has_said_otherwise(&self, name: &str, choice: &Choice) -> bool {
+    pub(crate) fn has_said_otherwise(&self, name: &ReviewerName, choice: &Choice) -> bool {
         match choice {
             Choice::Approve | Choice::Grant(_) | Choice::Edit(_) => self.is_rejected_by(name),
             Choice::Reject => self.votes.iter().any(|said| is_own(said, name) && said.stage == self.stage),
@@ -87,6 +112,6 @@ impl Call {
     }
 }
 
-fn is_own(said: &Vote, name: &str) -> bool {
-    said.reviewer == name && said.right_of() == name
+fn is_own(said: &Vote, name: &ReviewerName) -> bool {
+    said.reviewer == *name && said.right_of() == name
 }

@@ -11,16 +11,16 @@ use holdshort_gate::approval::NotEligible;
 use holdshort_gate::command::{Choice, Decide, DecisionOutcome, Expire, Outcome, Propose, Proposed, Resolve, Revision};
 use holdshort_gate::totals::{counters, day, money};
 use holdshort_gate::{
-    CallState, Counted, Demand, Escalation, Proposal, RefusalReason, Refused, Requirement, Resolution, Reviewers,
-    RunId, Time, Total,
+    CallState, Counted, Demand, Escalation, Proposal, RefusalReason, Refused, Requirement, Resolution, ReviewerName,
+    Reviewers, RunId, Time, Total,
 };
 use proptest::prelude::*;
 
-fn named(names: &[&str]) -> Reviewers {
-    Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect())
+fn named(names: &[&'static str]) -> Reviewers {
+    Reviewers::Named(names.iter().map(|name| (*name).into()).collect())
 }
 
-fn demand(names: &[&str], quorum: u32) -> Demand {
+fn demand(names: &[&'static str], quorum: u32) -> Demand {
     Demand { reviewers: named(names), quorum }
 }
 
@@ -43,18 +43,23 @@ fn escalated(requirement: &mut Requirement) {
     requirement.escalations = vec![Escalation { reviewers: named(&["sam"]), within_ms: 3_600_000 }];
 }
 
-fn approve(world: &mut World, who: &str) -> Result<(CallState, u32), Refused> {
+fn approve(world: &mut World, who: &'static str) -> Result<(CallState, u32), Refused> {
     world.decide(who, Choice::Approve).map(|outcome| (outcome.state, outcome.still_needed))
 }
 
 /// A decision by delegation; the delegate has just signed in.
-fn for_another(world: &mut World, who: &str, whom: &str, choice: Choice) -> Result<DecisionOutcome, Refused> {
+fn for_another(
+    world: &mut World,
+    who: &'static str,
+    whom: &'static str,
+    choice: Choice,
+) -> Result<DecisionOutcome, Refused> {
     let (clearance, signed_in_at) = (world.clearance(), world.now);
     let (reviewer, stands_for) = (who.into(), Some(whom.into()));
     world.submit(Decide { reviewer, stands_for, signed_in_at, clearance, choice, message: None })
 }
 
-fn signed_in(world: &mut World, who: &str, ms_ago: u64) -> Result<DecisionOutcome, Refused> {
+fn signed_in(world: &mut World, who: &'static str, ms_ago: u64) -> Result<DecisionOutcome, Refused> {
     let signed_in_at = Time(world.now.0 - ms_ago * 1_000);
     let (reviewer, clearance) = (who.into(), world.clearance());
     world.submit(Decide { reviewer, stands_for: None, signed_in_at, clearance, choice: Choice::Approve, message: None })
@@ -108,7 +113,7 @@ fn four_eyes_bars_who_acts_and_who_is_stood_for() {
     let mut world = team_then_chief(|r| (r.four_eyes, r.rejections) = (true, 2));
     let started = Err(NotEligible::StartedTheRun.into());
     assert_eq!(approve(&mut world, "olga"), started);
-    let acts = |world: &mut World, who: &str, whom: &str| {
+    let acts = |world: &mut World, who: &'static str, whom: &'static str| {
         for_another(world, who, whom, Choice::Approve).map(|outcome| (outcome.state, outcome.still_needed))
     };
     assert_eq!(acts(&mut world, "olga", "rita"), started);
@@ -208,7 +213,8 @@ fn facts_that_changed_give_the_time_again() {
 #[test]
 fn a_verdict_counts_while_its_totals_are_so() {
     let mut world = World::new();
-    let counter = counters(&RunId("r".into()), "agent", proposal("a").action.capability(), world.now)[1].clone();
+    let counter =
+        counters(&RunId("r".into()), &"agent".into(), proposal("a").action.capability(), world.now)[1].clone();
     let counted = Counted { counter, total: Total::default() };
     let policy = || common::with_totals(vec![counted.clone()]);
     let of = |policy| Proposal { policy, ..proposal("a") };
@@ -267,10 +273,10 @@ fn some() -> impl Strategy<Value = Reviewers> {
 /// lack him, and nobody could replace him.
 #[test]
 fn who_is_asked_later_stands_for_nobody_before() {
-    let named = |name: &str| Demand { reviewers: Reviewers::Named(vec![name.into()]), quorum: 1 };
+    let named = |name: &'static str| Demand { reviewers: Reviewers::Named(vec![name.into()]), quorum: 1 };
     let mut world = World::held(staged(vec![vec![named("ann")], vec![named("bob")]]));
     let (signed_in_at, clearance) = (world.now, world.clearance());
-    let decide = |reviewer: &str, stands_for: &str| Decide {
+    let decide = |reviewer: &'static str, stands_for: &'static str| Decide {
         reviewer: reviewer.into(),
         stands_for: Some(stands_for.into()),
         signed_in_at,
@@ -369,7 +375,7 @@ impl Reference {
     }
 
     fn is_of(of: &Reviewers, name: &str) -> bool {
-        *of == Reviewers::Any || matches!(of, Reviewers::Named(names) if names.contains(&name.to_owned()))
+        *of == Reviewers::Any || matches!(of, Reviewers::Named(names) if names.contains(&ReviewerName::new(name)))
     }
 
     /// Whether a demand of a stage names this person, after so many escalations.
@@ -434,7 +440,7 @@ impl Reference {
         let barred =
             |name: &str| self.requirement.four_eyes && (name == "olga" || self.edited_by.as_deref() == Some(name));
         // A person who is named for a later stage is needed there, also if an escalation called the person in.
-        let named = |demand: &Demand| demand.reviewers.include(who);
+        let named = |demand: &Demand| demand.reviewers.include(&ReviewerName::new(who));
         let needed_later = who != right && self.requirement.stages[stages.len()..].iter().flatten().any(named);
         barred(who)
             || needed_later
@@ -575,11 +581,11 @@ impl Reference {
 }
 
 fn play(world: &mut World, deed: &Deed, count: usize) -> bool {
-    let name = |at: &usize| PEOPLE.get(*at).map(|name| (*name).to_owned());
+    let name = |at: &usize| PEOPLE.get(*at).map(|name| ReviewerName::from(*name));
     let clearance = world.clearance();
     let decide = |who: &usize, whom: &usize, fresh: bool, choice| Decide {
         reviewer: PEOPLE[*who].into(),
-        stands_for: name(whom).filter(|name| name != PEOPLE[*who]),
+        stands_for: name(whom).filter(|name| *name != PEOPLE[*who]),
         signed_in_at: Time(if fresh { 1_000_000_000_000 } else { 0 }),
         clearance,
         choice,
@@ -629,7 +635,7 @@ proptest! {
                 for name in PEOPLE {
                     let has_voted = stages.iter().flatten().any(|(who, right)| *who == name || *right == name);
                     let may = !reference.refuses(name, name, true) && reference.is_asked_at_all(name) && !has_voted;
-                    let found = call.admits_approval(name, "olga").is_ok() && !call.has_vote_of(name);
+                    let found = call.admits_approval(&name.into(), &"olga".into()).is_ok() && !call.has_vote_of(&name.into());
                     prop_assert_eq!(may, found, "may {} approve, after {:?}", name, &deeds[..=count]);
                 }
             }
@@ -642,8 +648,9 @@ proptest! {
         there in proptest::sample::subsequence(&PEOPLE[..], 0..=5),
         edited_by in prop::option::of(proptest::sample::select(&PEOPLE[..])),
     ) {
-        let everybody: Vec<String> = there.iter().map(|name| (*name).to_owned()).collect();
-        let found = requirement.can_be_met(&everybody, "olga", edited_by).is_ok();
+        let everybody: Vec<ReviewerName> = there.iter().map(|name| (*name).into()).collect();
+        let editor = edited_by.map(ReviewerName::from);
+        let found = requirement.can_be_met(&everybody, &"olga".into(), editor.as_ref()).is_ok();
         let reference = Reference { edited_by: edited_by.map(str::to_owned), ..Reference::of(requirement.clone()) };
         let may = |name: &&&str| !requirement.four_eyes || (**name != "olga" && edited_by != Some(**name));
         let may: Vec<&str> = there.iter().filter(may).copied().collect();

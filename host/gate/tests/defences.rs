@@ -85,8 +85,8 @@ fn events_that_do_not_follow_are_named() {
 
 #[test]
 fn what_each_of_two_asks_for_is_asked_under_the_stricter_of_them() {
-    let named = |names: &[&str], quorum| {
-        Requirement::plain(Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect()), quorum, 60_000)
+    let named = |names: &[&'static str], quorum| {
+        Requirement::plain(Reviewers::Named(names.iter().map(|name| (*name).into()).collect()), quorum, 60_000)
     };
     let both = || named(&["rita", "rolf"], 1).strictest(&named(&["rolf", "sam"], 1));
     for (who, left) in [("rolf", 0), ("rita", 1), ("sam", 1)] {

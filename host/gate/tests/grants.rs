@@ -21,14 +21,15 @@ use holdshort_gate::grant::NotGranted;
 use holdshort_gate::totals::money;
 use holdshort_gate::{
     Action, CallId, CallState, Command, Counted, Counter, Demand, Digest, EffectClass, EffectKey, FunctionType, Grant,
-    Granted, JournalId, Phase, Proposal, Refused, Requirement, Reviewers, RunId, Subject, Time, Total, WitType,
+    Granted, JournalId, Phase, Proposal, Refused, Requirement, Reviewers, RevokedBy, RunId, Subject, Time, Total,
+    WitType,
 };
 use proptest::prelude::*;
 use serde_json::json;
 use stateright::{Checker, HasDiscoveries, Model, Property};
 
-fn names(names: &[&str]) -> Reviewers {
-    Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect())
+fn names(names: &[&'static str]) -> Reviewers {
+    Reviewers::Named(names.iter().map(|name| (*name).into()).collect())
 }
 
 fn transfer(component: &[u8], payee: &str, units: u64, currency: &str) -> Action {
@@ -58,7 +59,7 @@ fn grant(until: Time) -> Grant {
     }
 }
 
-fn made(world: &mut World, by: &str, grant: Grant) -> Result<(), Refused> {
+fn made(world: &mut World, by: &'static str, grant: Grant) -> Result<(), Refused> {
     world.decide(by, Choice::Grant(Box::new(grant))).map(drop)
 }
 
@@ -83,7 +84,7 @@ fn a_grant_is_made_with_an_approval_and_stands_with_its_call() {
     world.submit(Revoke { by: "eve".into() }).unwrap();
     world.submit(Revoke { by: "bob".into() }).unwrap();
     let call = world.subject.call.clone().unwrap();
-    assert_eq!(call.granted.unwrap().revoked, Some(("eve".into(), world.now)));
+    assert_eq!(call.granted.unwrap().revoked, Some((RevokedBy::Reviewer("eve".into()), world.now)));
     assert_eq!((call.phase, call.changed_at), (before.phase, before.changed_at));
 }
 
@@ -124,7 +125,7 @@ fn a_grant_falls_with_its_approval() {
     let outcome = Outcome::FactsChanged { reason: "the balance".into(), proposal: Box::new(proposal) };
     assert_eq!(world.finish(1, outcome).unwrap(), CallState::Held);
     let granted = world.subject.call.clone().unwrap().granted.unwrap();
-    assert_eq!(granted.revoked, Some(("changed facts".into(), world.now)));
+    assert_eq!(granted.revoked, Some((RevokedBy::ChangedFacts, world.now)));
     // The grant has the call's name, and what it cleared is counted under this name. So a call can have only one grant.
     assert_eq!(made(&mut world, "ann", wanted), Err(NotGranted::Another.into()));
     assert_eq!(world.phase(), "held");
@@ -136,11 +137,11 @@ fn a_grant_falls_with_its_approval() {
 #[test]
 fn a_vote_that_does_not_count_makes_no_grant() {
     let mut proposal = paying(transfer(b"component", "ACME", 100, "EUR"));
-    let both = |one: &str| Demand { reviewers: names(&["ann", one]), quorum: 1 };
+    let both = |one: &'static str| Demand { reviewers: names(&["ann", one]), quorum: 1 };
     proposal.requirement.stages = vec![vec![both("bob"), Demand { reviewers: names(&["eve", "ann"]), quorum: 1 }]];
     let mut world = World::held(proposal);
     let (signed_in_at, clearance) = (world.now, world.clearance());
-    let stands_for = Some("eve".to_owned());
+    let stands_for = Some("eve".into());
     let decide =
         Decide { reviewer: "ann".into(), stands_for, signed_in_at, clearance, choice: Choice::Approve, message: None };
     world.submit(decide).unwrap();
@@ -203,7 +204,7 @@ fn a_grant_is_made_by_who_may_of_what_is_up_to_them_alone() {
     let mut world = World::held(open.clone());
     let (signed_in_at, clearance) = (world.now, world.clearance());
     let choice = Choice::Grant(Box::new(grant(until)));
-    let stands_for = Some("ann".to_owned());
+    let stands_for = Some("ann".into());
     let decide = Decide { reviewer: "bob".into(), stands_for, signed_in_at, clearance, choice, message: None };
     assert_eq!(world.submit(decide).unwrap_err(), NotGranted::NotAlone.into());
     let mut question = World::held(Proposal { class: EffectClass::Question, ..open });
@@ -322,7 +323,7 @@ proptest! {
         for (number, wish) in wishes.iter().enumerate() {
             now = now.plus_ms(wish.after_ms);
             if wish.revokes {
-                journal.granted.revoked = Some(("bob".into(), now));
+                journal.granted.revoked = Some((RevokedBy::Reviewer("bob".into()), now));
                 revoked = true;
             }
             let room = paid.iter().sum::<u64>() + wish.units <= 300 && paid.len() < 3;
@@ -476,7 +477,7 @@ impl Model for Runs {
             }
             Step::Revoke => {
                 journal.granted.revoked.is_none().then_some(())?;
-                journal.granted.revoked = Some(("bob".into(), now));
+                journal.granted.revoked = Some((RevokedBy::Reviewer("bob".into()), now));
             }
             Step::Pass => {
                 state.now += 1;

@@ -287,7 +287,7 @@ fn facts_that_changed_hold_nothing_that_nobody_could_clear() {
     for (names, becomes) in
         [(vec![], CallState::Failed), (vec!["olga"], CallState::Failed), (vec!["olga", "ann"], CallState::Held)]
     {
-        let reviewers = Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
+        let reviewers = Reviewers::Named(names.iter().map(|name| (*name).into()).collect());
         let requirement = Requirement { four_eyes: true, ..Requirement::plain(reviewers, 1, 60_000) };
         let cleared = Proposal { requirement, ..proposal("a") };
         let mut world = World::new();

@@ -971,7 +971,7 @@ impl State {
 
     fn votes_are_fair(&self) -> bool {
         let Some(call) = &self.subject.call else { return true };
-        let people: BTreeSet<&str> = call.votes.iter().map(|vote| &*vote.reviewer).collect();
+        let people: BTreeSet<&str> = call.votes.iter().map(|vote| vote.reviewer.as_str()).collect();
         let fair = |name: &&str| {
             let who = PEOPLE.iter().position(|person| person == name).unwrap();
             call.clearance.is_some_and(|clearance| {

@@ -120,7 +120,7 @@ fn what_is_not_certain_is_never_put_off() {
     world.start().unwrap();
     world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
     let (attempt, resolution) = (1, Resolution::SendAgain);
-    let by = "rita".to_owned();
+    let by = "rita".into();
     world.submit(holdshort_gate::command::Resolve { attempt, by, resolution, message: None }).unwrap();
     world.start().unwrap();
     assert_eq!(world.finish(2, busy(MINUTE_MS)).unwrap(), CallState::InDoubt);

@@ -5,13 +5,10 @@
 //! back. A run therefore diverges only if somebody changed the journal by hand, or if this host runs agents differently
 //! from the host that began the run.
 
-use holdshort_gate::{CallNumber, Command, Digest, RunId};
+use holdshort_gate::Digest;
 
-use crate::error::{ReadError, SubmitError};
-use crate::fence::Fence;
-use crate::flushed::Flushed;
+use crate::error::ReadError;
 use crate::journal::Journal;
-use crate::submit::{Submitted, Task, Typed};
 
 /// Bytes with their digest. The caller chooses the thread on which the digest is computed.
 #[derive(Clone, Debug)]
@@ -33,37 +30,6 @@ impl Blob {
 }
 
 impl Journal {
-    /// Submits a command as [`submit`](Self::submit) does. `evidence` is written in the same transaction, so that the
-    /// command's events never name bytes that are not stored. A command without events writes no evidence.
-    pub fn submit_with<C: Command>(
-        &self,
-        run: &RunId,
-        call: Option<CallNumber>,
-        fence: Fence,
-        command: C,
-        evidence: Vec<Blob>,
-    ) -> Submitted<C::Out> {
-        let (reply, submitted) = Submitted::new();
-        let work = Box::new(Typed::new(command, reply));
-        self.send(Task::Command { run: run.clone(), call, fence, work, evidence });
-        submitted
-    }
-
-    /// Stores bytes under their digest. They are on disk when the method returns; storing them again changes nothing.
-    pub async fn put_blob(&self, bytes: Vec<u8>) -> Result<Flushed<Digest>, SubmitError> {
-        // A component may have up to 128 MiB, and tasks that serve people must not wait for its digest.
-        let digested = self.blocking(move || Blob::of(bytes)).await;
-        let blob = digested.map_err(|stopped| SubmitError::NotWritten(stopped.to_string()))?;
-        self.keep(blob).await
-    }
-
-    /// Stores bytes whose digest is already computed.
-    pub async fn keep(&self, Blob { digest, bytes }: Blob) -> Result<Flushed<Digest>, SubmitError> {
-        let (reply, submitted) = Submitted::new();
-        self.send(Task::Blob { digest, bytes, reply });
-        submitted.await
-    }
-
     /// The bytes with this digest, if they are stored. If other bytes are stored in their place, the result is an
     /// error: such bytes must be neither run nor shown.
     pub async fn blob(&self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {

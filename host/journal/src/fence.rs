@@ -1,12 +1,18 @@
 //! Leases: if two tasks drive the same run, only the task with the later lease can write.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use holdshort_gate::RunId;
+use holdshort_gate::command::RunCommand;
+
+use crate::blobs::Blob;
+use crate::journal::Journal;
+use crate::submit::Submitted;
 
 /// The lease that must still be valid when the command is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(not(feature = "simulated"), expect(unreachable_pub, reason = "only tests name it"))]
 pub enum Fence {
     /// No lease: decisions, cancellations, deadlines and effects are judged on the journaled state alone.
     None,
@@ -25,16 +31,33 @@ impl From<&Lease> for Fence {
 ///
 /// Only one host has the journal open at a time (a lock of the operating system keeps other hosts out), so epochs need
 /// not outlive the process.
-#[derive(Debug)]
 pub struct Lease {
-    leases: Arc<Leases>,
+    journal: Journal,
     run: RunId,
     epoch: u64,
 }
 
+impl Lease {
+    pub(crate) fn new(journal: &Journal, run: &RunId) -> Self {
+        Self { journal: journal.clone(), run: run.clone(), epoch: journal.0.leases.take(run) }
+    }
+
+    /// Judges a command of the task that drives the run, and writes its events. The commands are judged in the order of
+    /// the calls.
+    pub fn submit<C: RunCommand>(&self, command: C) -> Submitted<C::Out> {
+        self.submit_with(command, Vec::new())
+    }
+
+    /// Submits a command as [`submit`](Self::submit) does. `evidence` is written in the same transaction, so that the
+    /// command's events never name bytes that are not stored. A command without events writes no evidence.
+    pub fn submit_with<C: RunCommand>(&self, command: C, evidence: Vec<Blob>) -> Submitted<C::Out> {
+        self.journal.queue((&self.run, None), self.into(), command, evidence)
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
-        self.leases.release(&self.run, self.epoch);
+        self.journal.0.leases.release(&self.run, self.epoch);
     }
 }
 
@@ -51,12 +74,13 @@ struct Epochs {
 pub(crate) struct Leases(Mutex<Epochs>);
 
 impl Leases {
-    pub(crate) fn take(self: &Arc<Self>, run: &RunId) -> Lease {
+    /// The epoch of a new lease of `run`.
+    fn take(&self, run: &RunId) -> u64 {
         let mut epochs = self.lock();
         epochs.last += 1;
         let epoch = epochs.last;
         epochs.current.insert(run.clone(), epoch);
-        Lease { leases: self.clone(), run: run.clone(), epoch }
+        epoch
     }
 
     pub(crate) fn permits(&self, run: &RunId, fence: Fence) -> bool {

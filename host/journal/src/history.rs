@@ -10,7 +10,7 @@
 
 use std::collections::BTreeSet;
 
-use holdshort_gate::{Call, Event, Resolution, Run, Verdict};
+use holdshort_gate::{Call, Event, Resolution, ReviewerName, Run, Verdict};
 
 /// How many words of a call are used at most; a task may be as long as a book.
 const WORDS_MAX: usize = 400;
@@ -65,7 +65,7 @@ impl DecisionKind {
 /// The decision that an event records.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deed<'a> {
-    pub(crate) by: Option<&'a str>,
+    pub(crate) by: Option<&'a ReviewerName>,
     pub(crate) kind: DecisionKind,
     pub(crate) message: Option<&'a str>,
 }
@@ -83,7 +83,7 @@ pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<De
                 Verdict::Reject => DecisionKind::Reject,
                 Verdict::Respond(_) => DecisionKind::Respond,
             };
-            Some(deed(Some(decision.reviewer.as_str()), kind, &decision.message))
+            Some(deed(Some(&decision.reviewer), kind, &decision.message))
         }
         Event::EffectResolved { by, resolution, message, .. } => {
             let kind = match resolution {
@@ -92,10 +92,10 @@ pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<De
                 Resolution::Abandon => DecisionKind::Abandon,
                 Resolution::SendAgain => DecisionKind::SendAgain,
             };
-            Some(deed(Some(by.as_str()), kind, message))
+            Some(deed(Some(by), kind, message))
         }
         Event::CallCancelled { .. } => match before {
-            Some(Event::RunCancelled { by, reason }) => Some(deed(Some(by.as_str()), DecisionKind::Cancel, reason)),
+            Some(Event::RunCancelled { by, reason }) => Some(deed(Some(by), DecisionKind::Cancel, reason)),
             _ => Some(deed(None, DecisionKind::Cancel, &None)),
         },
         Event::CallExpired { .. } => Some(deed(None, DecisionKind::Expire, &None)),
@@ -115,6 +115,7 @@ pub(crate) fn words_of(call: &Call, run: &Run, task: &str) -> BTreeSet<String> {
     let people = call.decisions.iter().map(|made| made.decision.reviewer.as_str());
     let summary = call.proposal().map_or("", |proposal| &proposal.summary);
     let capability = call.action().capability().to_string();
-    let texts = [summary, &run.agent, &capability, &run.started_by].into_iter().chain(people).chain([task]);
+    let texts =
+        [summary, run.agent.as_str(), &capability, run.started_by.as_str()].into_iter().chain(people).chain([task]);
     texts.flat_map(words).take(WORDS_MAX).collect()
 }

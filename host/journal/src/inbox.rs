@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use holdshort_gate::{Call, Consequence, Phase, Reviewers, Time, Vote};
+use holdshort_gate::{Call, Consequence, Phase, ReviewerName, Reviewers, Time, Vote};
 
 /// The number of bits of a rank that hold the deadline; the urgency is above them.
 const DEADLINE_BITS: u32 = 61;
@@ -40,13 +40,13 @@ pub(crate) fn rank(call: &Call) -> Rank {
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct WaitsFor<'a> {
     pub(crate) everybody: bool,
-    pub(crate) but: BTreeSet<&'a str>,
+    pub(crate) but: BTreeSet<&'a ReviewerName>,
 }
 
 impl<'a> WaitsFor<'a> {
     /// A call that is neither held nor in doubt waits for nobody. A held call does not wait for a reviewer who has
     /// voted; a call in doubt does, because that reviewer may still resolve the doubt.
-    pub(crate) fn of(call: &'a Call, started_by: &'a str) -> Self {
+    pub(crate) fn of(call: &'a Call, started_by: &'a ReviewerName) -> Self {
         let voted = match call.phase {
             Phase::Held => &call.votes[..],
             Phase::InDoubt { .. } => &[],
@@ -63,16 +63,16 @@ impl<'a> WaitsFor<'a> {
             | Phase::Cancelled => return Self::default(),
         };
         let Some(requirement) = call.requirement() else { return Self::default() };
-        let voters = |vote: &'a Vote| [Some(vote.reviewer.as_str()), vote.stands_for.as_deref()];
-        let voted: BTreeSet<&str> = voted.iter().flat_map(voters).flatten().collect();
-        let edited_by = call.edited_by.as_deref();
+        let voters = |vote: &'a Vote| [Some(&vote.reviewer), vote.stands_for.as_ref()];
+        let voted: BTreeSet<&ReviewerName> = voted.iter().flat_map(voters).flatten().collect();
+        let edited_by = call.edited_by.as_ref();
         // A reviewer of any stage may resolve a doubt.
         let stage = |stage: usize| stage == call.stage || call.phase != Phase::Held;
         let asked = requirement.stages.iter().enumerate().filter(|(index, _)| stage(*index));
         let asked = asked.flat_map(|(_, demands)| demands).map(|demand| &demand.reviewers);
         let asked: Vec<&Reviewers> = asked.chain(requirement.escalated(call.level)).collect();
         let everybody = asked.iter().any(|reviewers| **reviewers == Reviewers::Any);
-        let may = |name: &str| {
+        let may = |name: &ReviewerName| {
             !voted.contains(name)
                 && requirement.bars(name, started_by, edited_by).is_ok()
                 && asked.iter().any(|reviewers| reviewers.include(name))
@@ -81,12 +81,11 @@ impl<'a> WaitsFor<'a> {
             Reviewers::Any => None,
             Reviewers::Named(names) => Some(names),
         });
-        let named = named.flatten().map(String::as_str);
-        let mentioned = named.chain([started_by]).chain(edited_by).chain(voted.iter().copied());
+        let mentioned = named.flatten().chain([started_by]).chain(edited_by).chain(voted.iter().copied());
         Self { everybody, but: mentioned.filter(|name| may(name) != everybody).collect() }
     }
 
-    pub(crate) fn includes(&self, reviewer: &str) -> bool {
+    pub(crate) fn includes(&self, reviewer: &ReviewerName) -> bool {
         self.everybody != self.but.contains(reviewer)
     }
 }

@@ -14,8 +14,9 @@ use holdshort_gate::{
 };
 use tokio::sync::{Notify, Semaphore, broadcast};
 
+use crate::blobs::Blob;
 use crate::error::{OpenError, ReadError};
-use crate::fence::{Fence, Lease, Leases};
+use crate::fence::{Fence, Leases};
 use crate::hub::Hub;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::memory::Memory;
@@ -24,14 +25,15 @@ use crate::secret::Identity;
 use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
 use crate::store::{Head, Reader, Readers, Store};
-use crate::submit::{Submitted, Task, Waiting};
+use crate::submit::{Submitted, Task, Typed};
 use crate::watch::{Clock, Watch};
 use crate::writer::Writer;
 
 /// How many reads run at the same time, and how many idle readers are kept for later reads.
 const READS_MAX: usize = 8;
 
-/// A journal. Handles are cheap to clone; dropping the last one closes the journal.
+/// A journal, to read it. What writes are the handles of the roles, see [`Opened`](crate::Opened). Handles are cheap to
+/// clone; dropping the last one closes the journal.
 #[derive(Clone)]
 pub struct Journal(pub(crate) Arc<Inner>);
 
@@ -40,11 +42,11 @@ pub(crate) struct Inner {
     identity: Identity,
     watch: Arc<Watch>,
     /// Bytes of log lines that are not on disk yet.
-    logs_waiting: Arc<AtomicUsize>,
+    pub(crate) logs_waiting: Arc<AtomicUsize>,
     /// `None` once the journal closes.
     tasks: Option<Sender<Task>>,
     writer: Option<JoinHandle<()>>,
-    leases: Arc<Leases>,
+    pub(crate) leases: Arc<Leases>,
     hub: Arc<Hub>,
     readers: Box<dyn Readers>,
     idle: Mutex<Vec<Box<dyn Reader>>>,
@@ -151,25 +153,6 @@ impl Journal {
     /// when the journal closes.
     pub fn announce(&self, address: &str) -> Result<(), OpenError> {
         self.0.presence.as_ref().map_or(Ok(()), |presence| presence.announce(address))
-    }
-
-    /// Judges `command` on the journaled state of `run` and `call`, and writes its events.
-    ///
-    /// This call queues the command; awaiting the answer does not. The commands of one task are therefore judged in the
-    /// order of its calls.
-    pub fn submit<C: Command>(
-        &self,
-        run: &RunId,
-        call: Option<CallNumber>,
-        fence: Fence,
-        command: C,
-    ) -> Submitted<C::Out> {
-        self.submit_with(run, call, fence, command, Vec::new())
-    }
-
-    /// The right to drive `run`. The right of an earlier lease of the run ends.
-    pub fn lease(&self, run: &RunId) -> Lease {
-        self.0.leases.take(run)
     }
 
     /// The secret seed of a run's randomness.
@@ -298,14 +281,6 @@ impl Journal {
         .await
     }
 
-    /// Queues a line of a run's log. Log lines are hints for people: if too many bytes wait for the disk, the line is
-    /// dropped.
-    pub fn log(&self, run: &RunId, line: LogLine) {
-        if let Some(waiting) = Waiting::take(&line, &self.0.logs_waiting) {
-            self.send(Task::Log(run.clone(), line, waiting));
-        }
-    }
-
     /// A chunk of a run's log with the lines' numbers, oldest first.
     pub async fn log_lines(&self, run: &RunId, after: u64, limit: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
         let run = run.clone();
@@ -325,6 +300,20 @@ impl Journal {
     /// Whether the journal can be written.
     pub fn health(&self) -> Health {
         self.0.hub.health()
+    }
+
+    /// Queues a command. `evidence` is written in the same transaction.
+    pub(crate) fn queue<C: Command>(
+        &self,
+        (run, call): (&RunId, Option<CallNumber>),
+        fence: Fence,
+        command: C,
+        evidence: Vec<Blob>,
+    ) -> Submitted<C::Out> {
+        let (reply, submitted) = Submitted::new();
+        let work = Box::new(Typed::new(command, reply));
+        self.send(Task::Command { run: run.clone(), call, fence, work, evidence });
+        submitted
     }
 
     pub(crate) fn send(&self, task: Task) {

@@ -6,13 +6,15 @@
 //! that people and the host read is a projection of the events, written in the same transaction. Two stores implement
 //! the one port: SQLite, and memory for tests.
 //!
-//! Read in this order: [`Journal`] (the port), [`Flushed`] (the proof), `writer` and `staged` (a batch), `watch` (the
-//! journal's time), `store` (what a store must do), `sqlite`, `memory`, `simulated`.
+//! Read in this order: [`Journal`] (the port, to read), `role` (who writes what), [`Flushed`] (the proof), `writer` and
+//! `staged` (a batch), `watch` (the journal's time), `store` (what a store must do), `sqlite`, `memory`, `simulated`.
 
 mod blobs;
 mod error;
 mod fence;
 mod flushed;
+#[cfg(feature = "simulated")]
+mod for_tests;
 mod history;
 mod hub;
 mod inbox;
@@ -20,6 +22,7 @@ mod journal;
 pub mod kill;
 mod lists;
 mod memory;
+mod role;
 mod rows;
 mod secret;
 #[cfg(feature = "simulated")]
@@ -34,12 +37,15 @@ mod writer;
 
 pub use blobs::Blob;
 pub use error::{OpenError, ReadError, SubmitError};
-pub use fence::{Fence, Lease};
+#[cfg(feature = "simulated")]
+pub use fence::Fence;
+pub use fence::Lease;
 pub use flushed::{Authorized, Flushed};
 pub use history::DecisionKind;
 pub use inbox::Rank;
 pub use journal::Journal;
 pub use lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
+pub use role::{Desk, Dispatcher, Driver, Notifier, Opened};
 pub use rows::{CallHint, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
 #[cfg(feature = "simulated")]
 pub use simulated::{Disk, Fault, ManualWriter};

@@ -1,8 +1,8 @@
 //! Lists of calls and of decisions: their filters and their rows.
 
 use holdshort_gate::{
-    Call, CallId, CallNumber, CallState, Capability, Consequence, Digest, EffectClass, Event, ExhibitRef, Granted, Run,
-    RunId, Time, Total, Waiting,
+    AgentName, Call, CallId, CallNumber, CallState, Capability, Consequence, Digest, EffectClass, Event, ExhibitRef,
+    Granted, ReviewerName, Run, RunId, Time, Total, Waiting,
 };
 
 use crate::history::{DecisionKind, Deed};
@@ -16,13 +16,13 @@ pub struct CallFilter {
     pub states: Vec<CallState>,
     /// Only calls of this run.
     pub run: Option<RunId>,
-    /// Only calls of the agent with this configured name.
-    pub agent: Option<String>,
+    /// Only calls of this agent.
+    pub agent: Option<AgentName>,
     /// Only calls of this capability, written `package:name/interface@version#function`.
     pub capability: Option<String>,
     /// Only calls that wait for one of these reviewers: held calls that the reviewer could approve and has not
     /// approved, and calls in doubt that the reviewer could resolve. Empty: all.
-    pub waiting_for: Vec<String>,
+    pub waiting_for: Vec<ReviewerName>,
     /// The order, and the row after which the list begins.
     pub order: CallOrder,
     /// The largest number of rows.
@@ -70,10 +70,10 @@ pub struct CallRow {
     pub position: Position,
     /// The place of the call when calls are ranked.
     pub rank: Rank,
-    /// The agent's configured name.
-    pub agent: String,
+    /// The agent.
+    pub agent: AgentName,
     /// Who started the run.
-    pub started_by: String,
+    pub started_by: ReviewerName,
     /// What the agent requested.
     pub capability: Capability,
     /// The state of the call.
@@ -91,7 +91,7 @@ pub struct CallRow {
     /// The digest that a decision must name now.
     pub clearance: Option<Digest>,
     /// The reviewers who approved the current clearance, in the order of their votes.
-    pub approved_by: Vec<String>,
+    pub approved_by: Vec<ReviewerName>,
     /// How many more reviewers must approve the call; 0 if it is not held.
     pub still_needed: u32,
     /// The demands that wait for reviewers; empty if the call is not held.
@@ -135,15 +135,15 @@ impl CallRow {
 #[derive(Clone, Debug)]
 pub struct DecisionFilter {
     /// Only decisions of this reviewer.
-    pub by: Option<String>,
+    pub by: Option<ReviewerName>,
     /// Only decisions of these kinds; empty: all.
     pub kinds: Vec<DecisionKind>,
     /// Only decisions about calls that are in these states now; empty: all.
     pub states: Vec<CallState>,
     /// Only decisions about calls of this run.
     pub run: Option<RunId>,
-    /// Only decisions about calls of the agent with this configured name.
-    pub agent: Option<String>,
+    /// Only decisions about calls of this agent.
+    pub agent: Option<AgentName>,
     /// Only decisions about calls of this capability, written `package:name/interface@version#function`.
     pub capability: Option<String>,
     /// Only decisions made at this time or later.
@@ -202,7 +202,7 @@ pub struct DecisionRow {
     /// When the decision was made.
     pub at: Time,
     /// Who decided. `None` if policy or a deadline decided, or the run ended by itself.
-    pub by: Option<String>,
+    pub by: Option<ReviewerName>,
     /// The kind of decision.
     pub kind: DecisionKind,
     /// The reviewer's message.
@@ -235,7 +235,7 @@ impl DecisionRow {
         Some(Self {
             position,
             at,
-            by: deed.by.map(str::to_owned),
+            by: deed.by.cloned(),
             kind: deed.kind,
             message: deed.message.map(str::to_owned),
             clearance,
@@ -252,8 +252,8 @@ impl DecisionRow {
 pub struct GrantFilter {
     /// Only grants that at this time have neither ended nor been revoked.
     pub standing_at: Option<Time>,
-    /// Only grants for the agent with this configured name.
-    pub agent: Option<String>,
+    /// Only grants for this agent.
+    pub agent: Option<AgentName>,
     /// Only grants for this capability, written `package:name/interface@version#function`.
     pub capability: Option<String>,
     /// Only grants made with a call that was proposed before this position.

@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use holdshort_gate::{
-    Call, CallId, CallNumber, Counter, Digest, Event, Made, Recorded, Run, RunId, RunState, Seq, Time, Total,
+    Call, CallId, CallNumber, Counter, Digest, Event, Made, Recorded, ReviewerName, Run, RunId, RunState, Seq, Time,
+    Total,
 };
 
 use self::like::Like;
@@ -113,7 +114,7 @@ impl Store for Memory {
         for note in &batch.notes {
             let call = match note {
                 told::Note::Told { .. } | told::Note::Only { .. } => None,
-                told::Note::Reminded { run, call, .. } => kept.runs.get(run).and_then(|run| run.call(*call)),
+                told::Note::Reminded { call, .. } => kept.runs.get(&call.run).and_then(|run| run.call(call.call)),
             };
             kept.notes.note(note, call);
         }
@@ -270,26 +271,22 @@ impl Reader for Memory {
         Ok(self.kept().notes.told(target))
     }
 
-    fn to_remind(
-        &mut self,
-        target: &str,
-        (now, until): (Time, Time),
-        most: usize,
-    ) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
+    fn to_remind(&mut self, target: &str, (now, until): (Time, Time), most: usize) -> Result<Vec<CallId>, ReadError> {
         let mut due = self.deadlines();
         let kept = self.kept();
         due.retain(|(at, due)| match due {
             Due::Timer { .. } => false,
-            Due::Call { run, call } => {
-                let call = kept.runs.get(run).and_then(|run| run.call(*call));
-                let waits =
-                    |call: &Call| told::stands(call, call.revision) && !kept.notes.was_reminded(target, run, call);
+            Due::Call(id) => {
+                let call = kept.runs.get(&id.run).and_then(|run| run.call(id.call));
+                let waits = |call: &Call| {
+                    told::stands(call, call.revision) && !kept.notes.was_reminded(target, id, call.revision)
+                };
                 *at > now && *at <= until && call.is_some_and(waits)
             }
         });
         due.sort_by_key(|(at, _)| *at);
         let calls = due.into_iter().filter_map(|(_, due)| match due {
-            Due::Call { run, call } => Some((run, call)),
+            Due::Call(id) => Some(id),
             Due::Timer { .. } => None,
         });
         Ok(calls.take(most).collect())
@@ -350,7 +347,8 @@ impl Memory {
         let kept = self.kept();
         let wanted = kept.calls().filter(|(id, run, _, call)| {
             let Run { agent, started_by, .. } = &run.state.run;
-            let waits = |of: &[String]| of.iter().any(|reviewer| WaitsFor::of(call, started_by).includes(reviewer));
+            let waits =
+                |of: &[ReviewerName]| of.iter().any(|reviewer| WaitsFor::of(call, started_by).includes(reviewer));
             (filter.states.is_empty() || filter.states.contains(&call.phase.state()))
                 && filter.run.as_ref().is_none_or(|run| run == *id)
                 && filter.agent.as_ref().is_none_or(|wanted| wanted == agent)
@@ -367,8 +365,8 @@ impl Memory {
         for (id, run) in &kept.runs {
             let timer = timer(&run.state.run).map(|(timer, at)| (at, Due::Timer { run: id.clone(), timer }));
             let calls = run.calls.values().filter_map(|(_, call)| call.as_ref());
-            let calls =
-                calls.filter_map(|call| Some((call.deadline()?, Due::Call { run: id.clone(), call: call.number })));
+            let id_of = |call: &Call| CallId { run: id.clone(), call: call.number };
+            let calls = calls.filter_map(|call| Some((call.deadline()?, Due::Call(id_of(call)))));
             found.extend(calls.chain(timer));
         }
         found

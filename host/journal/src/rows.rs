@@ -1,7 +1,8 @@
 //! The results of reading a journal: rows of its projections, entries of its events, and hints.
 
 use holdshort_gate::{
-    Call, CallNumber, CallState, Capability, Digest, Recorded, Run, RunId, RunPhase, RunState, Seq, Time,
+    AgentName, Call, CallId, CallNumber, CallState, Capability, Digest, Recorded, ReviewerName, Run, RunId, RunPhase,
+    RunState, Seq, Time,
 };
 
 /// The place of an event among all events of all runs, from 1, in the order of commits.
@@ -44,12 +45,12 @@ pub(crate) struct StoredRun {
 pub struct RunRow {
     /// The run's id.
     pub id: RunId,
-    /// The agent's configured name.
-    pub agent: String,
+    /// The agent.
+    pub agent: AgentName,
     /// The run's task.
     pub task: String,
     /// Who started the run.
-    pub started_by: String,
+    pub started_by: ReviewerName,
     /// The component that runs.
     pub component: Digest,
     /// When the run was created.
@@ -108,12 +109,7 @@ impl RunRow {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Due {
     /// A call expires or escalates.
-    Call {
-        /// The call's run.
-        run: RunId,
-        /// The call.
-        call: CallNumber,
-    },
+    Call(CallId),
     /// A run wakes.
     Timer {
         /// The run.

@@ -106,12 +106,7 @@ pub(crate) trait Reader: Load + Send {
     /// The state of a call after its events up to the position `at`.
     fn call_as_of(&mut self, run: &RunId, call: CallNumber, at: Position) -> Result<Option<Call>, ReadError>;
     fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError>;
-    fn to_remind(
-        &mut self,
-        target: &str,
-        between: (Time, Time),
-        most: usize,
-    ) -> Result<Vec<(RunId, CallNumber)>, ReadError>;
+    fn to_remind(&mut self, target: &str, between: (Time, Time), most: usize) -> Result<Vec<CallId>, ReadError>;
     fn log_lines(&mut self, run: &RunId, after: u64, limit: usize) -> Result<Vec<(u64, LogLine)>, ReadError>;
 }
 

@@ -5,12 +5,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdshort_gate::{Call, CallNumber, Phase, RunId, Time};
+use holdshort_gate::{Call, CallId, Phase, RunId, Time};
 
 use crate::error::ReadError;
 use crate::journal::Journal;
 use crate::rows::Position;
-use crate::submit::{Submitted, Task};
 
 /// A fact about notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,23 +32,14 @@ pub enum Note {
     Reminded {
         /// The target.
         target: String,
-        /// The call's run.
-        run: RunId,
         /// The call.
-        call: CallNumber,
+        call: CallId,
         /// The revision of which the target was reminded.
         revision: u32,
     },
 }
 
 impl Journal {
-    /// Stores a note about notifications. The note is on disk when the answer comes.
-    pub fn note(&self, note: Note) -> Submitted<()> {
-        let (reply, submitted) = Submitted::new();
-        self.send(Task::Note(note, reply));
-        submitted
-    }
-
     /// The position up to which a target was notified; `None` for a new target.
     pub async fn told(&self, target: &str) -> Result<Option<Position>, ReadError> {
         let target = target.to_owned();
@@ -58,12 +48,7 @@ impl Journal {
 
     /// Held calls whose deadline is after the first of two times and not after the second, and of whose present
     /// revision the target was not reminded; the earliest deadline first.
-    pub async fn to_remind(
-        &self,
-        target: &str,
-        between: (Time, Time),
-        limit: usize,
-    ) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
+    pub async fn to_remind(&self, target: &str, between: (Time, Time), limit: usize) -> Result<Vec<CallId>, ReadError> {
         let target = target.to_owned();
         self.read(move |reader| reader.to_remind(&target, between, limit)).await
     }
@@ -78,7 +63,7 @@ pub(crate) fn stands(call: &Call, revision: u32) -> bool {
 #[derive(Default)]
 pub(crate) struct Kept {
     told: BTreeMap<String, Position>,
-    reminded: BTreeSet<(String, RunId, CallNumber, u32)>,
+    reminded: BTreeSet<(String, CallId, u32)>,
 }
 
 impl Kept {
@@ -90,9 +75,9 @@ impl Kept {
                 self.told.retain(|target, _| targets.contains(target));
                 self.reminded.retain(|(target, ..)| targets.contains(target));
             }
-            Note::Reminded { target, run, call: number, revision } => {
+            Note::Reminded { target, call: id, revision } => {
                 if call.is_some_and(|call| stands(call, *revision)) {
-                    self.reminded.insert((target.clone(), run.clone(), *number, *revision));
+                    self.reminded.insert((target.clone(), id.clone(), *revision));
                 }
             }
         }
@@ -100,15 +85,15 @@ impl Kept {
 
     /// Removes reminders that no longer fit a call that has changed.
     pub(crate) fn changed(&mut self, run: &RunId, call: &Call) {
-        self.reminded
-            .retain(|(_, of, number, revision)| of != run || *number != call.number || stands(call, *revision));
+        let same = |id: &CallId| id.run == *run && id.call == call.number;
+        self.reminded.retain(|(_, id, revision)| !same(id) || stands(call, *revision));
     }
 
     pub(crate) fn told(&self, target: &str) -> Option<Position> {
         self.told.get(target).copied()
     }
 
-    pub(crate) fn was_reminded(&self, target: &str, run: &RunId, call: &Call) -> bool {
-        self.reminded.contains(&(target.to_owned(), run.clone(), call.number, call.revision))
+    pub(crate) fn was_reminded(&self, target: &str, id: &CallId, revision: u32) -> bool {
+        self.reminded.contains(&(target.to_owned(), id.clone(), revision))
     }
 }

@@ -18,8 +18,8 @@ use holdshort_gate::command::{
     Choice, CreateRunOnce, DecisionOutcome, Expire, FindRun, Finish, Outcome, Propose, Proposed, Resolve, Revision,
 };
 use holdshort_gate::{
-    CallState, Consequence, Decision, Digest, Event, Proposal, Refused, Request, Resolution, Reviewers, RunId,
-    RunState, Time, Verdict,
+    CallId, CallState, Consequence, Decision, Digest, Event, Proposal, Refused, Request, Resolution, ReviewerName,
+    Reviewers, RunId, RunState, Time, Verdict,
 };
 use holdshort_journal::{
     CallFilter, CallHint, CallOrder, DecisionFilter, Due, Fence, Flushed, Health, Hint, LogLine, Note, Position,
@@ -142,7 +142,7 @@ async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
     // The deadline comes somewhat later than a day, because the journal's time goes slower until the clock has caught
     // up.
     world.clock.set(EPOCH + 28 * HOUR);
-    assert_eq!(world.due(world.now(), 10).await.unwrap(), [Due::Call { run: lapsing.clone(), call: 1 }]);
+    assert_eq!(world.due(world.now(), 10).await.unwrap(), [Due::Call(CallId { run: lapsing.clone(), call: 1 })]);
     let _ = world.submit(&lapsing, Some(1), Expire).await.unwrap();
     assert_eq!(world.phase(&lapsing, 1).await, "expired");
     let times: Vec<Time> =
@@ -364,9 +364,9 @@ async fn many_reviewers_at_once_have_one_winner(world: World) {
     let reviewers = (0..32).map(|n| {
         let (world, run) = (world.clone(), run.clone());
         tokio::spawn(async move {
-            let name = format!("reviewer-{n}");
+            let name = ReviewerName::new(format!("reviewer-{n}"));
             let choice = if n % 3 == 0 { Choice::Reject } else { Choice::Approve };
-            (name.clone(), world.submit(&run, Some(1), decision(&name, clearance, choice)).await)
+            (name.clone(), world.submit(&run, Some(1), decision(name, clearance, choice)).await)
         })
     });
     let (mut winners, mut told) = (Vec::new(), BTreeSet::new());
@@ -695,7 +695,7 @@ async fn a_call_waits_for_whoever_can_still_do_something_about_it(world: World) 
     let named = |names: &[&str], quorum, four_eyes| {
         let mut proposal = requiring(quorum, None);
         proposal.requirement.stages[0][0].reviewers =
-            Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
+            Reviewers::Named(names.iter().map(|name| ReviewerName::new(*name)).collect());
         proposal.requirement.four_eyes = four_eyes;
         proposal
     };
@@ -707,7 +707,7 @@ async fn a_call_waits_for_whoever_can_still_do_something_about_it(world: World) 
     let _ = world.held("3 alice or olga", named(&["alice", "olga"], 1, false)).await;
     let _ = world.held("4 alice or olga, another than who started it", named(&["alice", "olga"], 1, true)).await;
     let _ = world.held("5 nobody", named(&[], 1, false)).await;
-    let mine = async |name: &str| {
+    let mine = async |name: &'static str| {
         let found = ranked(&world, CallFilter { waiting_for: vec![name.into()], ..all_calls() }).await;
         let counted = CallFilter {
             waiting_for: vec![name.into()],
@@ -792,7 +792,7 @@ async fn what_is_due_comes_earliest_first(world: World) {
         let run = RunId(format!("run-{n:02}"));
         if n % 2 == 0 {
             let run = world.held(&run.0, requiring(1, Some(at))).await;
-            wanted.push((at, Due::Call { run, call: 1 }));
+            wanted.push((at, Due::Call(CallId { run, call: 1 })));
         } else {
             let run = world.create(&run.0).await;
             let timer = holdshort_gate::command::SetTimer { timer: 1, until: at };
@@ -810,7 +810,7 @@ async fn what_is_due_comes_earliest_first(world: World) {
     world.clock.set(EPOCH + 10_000_000);
     for (n, due) in all.iter().take(10).enumerate() {
         match due {
-            Due::Call { run, call } => drop(world.submit(run, Some(*call), Expire).await.unwrap()),
+            Due::Call(CallId { run, call }) => drop(world.submit(run, Some(*call), Expire).await.unwrap()),
             Due::Timer { run, timer } => {
                 let fire = holdshort_gate::command::FireTimer { timer: *timer };
                 drop(world.submit(run, None, fire).await.unwrap());
@@ -822,7 +822,7 @@ async fn what_is_due_comes_earliest_first(world: World) {
     let run = world.held("approved", proposal("hello")).await;
     let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
     let start_by = world.call(&run, 1).await.deadline().unwrap();
-    assert_eq!(world.due(start_by, 100).await.unwrap().last(), Some(&Due::Call { run, call: 1 }));
+    assert_eq!(world.due(start_by, 100).await.unwrap().last(), Some(&Due::Call(CallId { run, call: 1 })));
 }
 
 async fn the_feed_is_every_event_in_order_of_commits(world: World) {
@@ -1055,12 +1055,16 @@ async fn a_target_is_reminded_once_for_each_revision(world: World) {
     let _ = world.held("never", requiring(2, None)).await;
     let due = async |target: &str| {
         let due = world.to_remind(target, (world.now(), at(60)), 10).await.unwrap();
-        due.into_iter().map(|(run, call)| format!("{run}.{call}")).collect::<Vec<_>>()
+        due.iter().map(CallId::to_string).collect::<Vec<_>>()
     };
     assert_eq!(due("ops").await, ["soon.1", "late.1"], "earliest first");
-    assert_eq!(world.to_remind("ops", (world.now(), at(60)), 1).await.unwrap(), [(soon.clone(), 1)]);
+    assert_eq!(
+        world.to_remind("ops", (world.now(), at(60)), 1).await.unwrap(),
+        [CallId { run: soon.clone(), call: 1 }]
+    );
     assert!(world.to_remind("ops", (at(30), at(60)), 10).await.unwrap().is_empty(), "what is over is not in it");
-    let reminded = |run: &RunId, revision| Note::Reminded { target: "ops".into(), run: run.clone(), call: 1, revision };
+    let id = |run: &RunId| CallId { run: run.clone(), call: 1 };
+    let reminded = |run: &RunId, revision| Note::Reminded { target: "ops".into(), call: id(run), revision };
     let _ = world.note(reminded(&soon, 1)).await.unwrap();
     assert_eq!((due("ops").await.len(), due("chat").await.len()), (1, 2), "each target by itself");
     // A vote does not remove the reminder; another revision does.

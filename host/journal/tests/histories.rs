@@ -25,7 +25,7 @@ use common::{EPOCH, Kept, World, create, paying};
 use evidence::Tries;
 use holdshort_gate::command::CreateRun;
 use holdshort_gate::totals::day;
-use holdshort_gate::{Counter, RunId, Scope, Time};
+use holdshort_gate::{AgentName, Counter, RunId, Scope, Time};
 use holdshort_journal::Position;
 
 /// How many seeds are tried.
@@ -235,7 +235,7 @@ async fn around_midnight(judged_at: u64, later_ms: u64) {
     for world in &twins() {
         world.clock.set(judged_at);
         for run in &runs {
-            let agent = format!("agent-{run}");
+            let agent = AgentName::new(format!("agent-{run}"));
             let _ = world.submit(run, None, CreateRun { agent, ..create("pay") }).await.unwrap();
         }
         let of_today = |at: u64| {

@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use cedar_policy::{EntityTypeName, EntityUid, Policy, PolicySet, ResourceConstraint};
+use holdshort_gate::ReviewerName;
 
 use super::People;
 
@@ -72,7 +73,7 @@ pub(super) fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
 
 /// A reviewer, for the question whether this reviewer may decide.
 pub(super) struct Person {
-    pub(super) name: String,
+    pub(super) name: ReviewerName,
     pub(super) uid: EntityUid,
     /// A number. Reviewers with the same number are the same for every policy, except that one of
     /// them may have started the run.
@@ -83,7 +84,7 @@ pub(super) struct Person {
 pub(super) fn everybody(people: &People, decide: &PolicySet, uids: Vec<EntityUid>) -> Vec<Person> {
     let named: BTreeSet<EntityUid> = decide.policies().flat_map(Policy::entity_literals).collect();
     let mut kinds = Vec::<Vec<&String>>::new();
-    let mut person = |(name, uid): (&String, EntityUid)| {
+    let mut person = |(name, uid): (&ReviewerName, EntityUid)| {
         let groups: Vec<&String> =
             people.groups().iter().filter(|(_, members)| members.contains(name)).map(|(group, _)| group).collect();
         let kind = kinds.iter().position(|kind| *kind == groups).unwrap_or_else(|| {

@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use holdshort_gate::{Action, Consequence, Counted, RunId, Time};
+use holdshort_gate::{Action, AgentName, Consequence, Counted, ReviewerName, RunId, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -16,8 +16,8 @@ const THREADS_MAX: usize = 2;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Put {
     /// Who started the run.
-    pub started_by: String,
-    pub agent: String,
+    pub started_by: ReviewerName,
+    pub agent: AgentName,
     pub run: RunId,
     pub action: Action,
     pub facts: Value,

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Capability, Consequence, Counted, Digest, FunctionType, Mismatch, PolicyVerdict, Requirement, RunId, Time,
-    Total, WitType,
+    Action, AgentName, Capability, Consequence, Counted, Digest, FunctionType, Mismatch, PolicyVerdict, Requirement,
+    ReviewerName, RunId, Time, Total, WitType,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -99,12 +99,12 @@ pub struct Case {
     /// The value at stake; `high` by default.
     #[serde(default)]
     pub consequence: Consequence,
-    /// The agent's configured name.
+    /// The agent; `agent` by default.
     #[serde(default = "agent")]
-    pub agent: String,
+    pub agent: AgentName,
     /// Who started the run; `nobody` by default.
     #[serde(default = "nobody")]
-    pub started_by: String,
+    pub started_by: ReviewerName,
     /// The time as RFC 3339. A time without an offset is in the configured time zone. The default
     /// is noon of 2026-01-01 in UTC.
     pub now: Option<String>,
@@ -137,11 +137,11 @@ pub struct OneTotal {
     sum: u64,
 }
 
-fn agent() -> String {
+fn agent() -> AgentName {
     "agent".into()
 }
 
-fn nobody() -> String {
+fn nobody() -> ReviewerName {
     "nobody".into()
 }
 

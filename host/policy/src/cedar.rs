@@ -8,7 +8,7 @@ use cedar_policy::{
     Response, Schema,
 };
 use holdshort_gate::clearance::{JudgedAt, PolicyRecord};
-use holdshort_gate::{Capability, Demand, Digest, FunctionType, Requirement, Reviewers, Time};
+use holdshort_gate::{Capability, Demand, Digest, FunctionType, Requirement, ReviewerName, Reviewers, Time};
 
 use holdshort_words::{Sentence, configured, quote, say};
 
@@ -46,7 +46,7 @@ pub(super) struct Right {
     pub(super) policies: Apart,
     everybody: Vec<Person>,
     /// For each type of call, the reviewers with this right, if the right depends on the type alone.
-    pub(super) steady: HashMap<EntityTypeName, Vec<String>>,
+    pub(super) steady: HashMap<EntityTypeName, Vec<ReviewerName>>,
 }
 
 /// The part of the configuration that applies to calls under any policies.
@@ -76,7 +76,7 @@ impl Base {
 
 impl Right {
     fn new(action: &str, policies: Apart, people: &People, names: &Names) -> Result<Self, String> {
-        let uids = people.names().iter().map(|name| of_type(&names.person, name)).collect();
+        let uids = people.names().iter().map(|name| of_type(&names.person, name.as_str())).collect();
         let everybody = everybody(people, policies.all(), uids);
         Ok(Self { action: uid("Action", action)?, policies, everybody, steady: HashMap::new() })
     }
@@ -129,13 +129,14 @@ impl CedarPolicy {
     }
 
     /// For each type of call, the reviewers with a right for every call of this type, whatever its content is.
-    fn steady(&self, right: &Right) -> Result<HashMap<EntityTypeName, Vec<String>>, String> {
+    fn steady(&self, right: &Right) -> Result<HashMap<EntityTypeName, Vec<ReviewerName>>, String> {
         let mut steady = HashMap::new();
         for ty in self.names.types.values().filter(|ty| right.policies.goes_by_scope(ty)) {
             let (agent, resource) = (of_type(&self.names.agent, ""), of_type(ty, ""));
             let (entities, context) = (self.entities.clone(), Context::empty());
             let asked = Asked { agent, ty: ty.clone(), resource, entities, context };
-            let holders = self.holders(right, "", &asked, &mut PolicyRecord::new(self.loaded.digest))?;
+            let holders =
+                self.holders(right, &ReviewerName::default(), &asked, &mut PolicyRecord::new(self.loaded.digest))?;
             steady.insert(ty.clone(), holders);
         }
         Ok(steady)
@@ -253,10 +254,10 @@ impl CedarPolicy {
     fn holders(
         &self,
         right: &Right,
-        started_by: &str,
+        started_by: &ReviewerName,
         asked: &Asked,
         record: &mut PolicyRecord,
-    ) -> Result<Vec<String>, String> {
+    ) -> Result<Vec<ReviewerName>, String> {
         if let Some(steady) = right.steady.get(&asked.ty) {
             return Ok(steady.clone());
         }
@@ -365,7 +366,7 @@ impl CedarPolicy {
 }
 
 /// The joint requirement of several `review` policies and the configuration, limited to reviewers who may decide.
-pub(super) fn asked_together(asks: &[&Asks], base: Requirement, deciders: &[String], now: Time) -> Requirement {
+pub(super) fn asked_together(asks: &[&Asks], base: Requirement, deciders: &[ReviewerName], now: Time) -> Requirement {
     let each = asks.iter().map(|asks| asks.requirement(&base, now));
     let all = each.reduce(|one, other| one.strictest(&other));
     let mut requirement = with_base(all, base);
@@ -392,6 +393,6 @@ fn with_base(requirement: Option<Requirement>, base: Requirement) -> Requirement
 }
 
 /// The reviewers of a set who may decide.
-fn among(reviewers: &Reviewers, deciders: &[String]) -> Reviewers {
+fn among(reviewers: &Reviewers, deciders: &[ReviewerName]) -> Reviewers {
     Reviewers::Named(deciders.iter().filter(|name| reviewers.include(name)).cloned().collect())
 }

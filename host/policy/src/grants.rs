@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use cedar_policy::{Context, RestrictedExpression as Expression};
-use holdshort_gate::{CallId, FunctionType, Grant, WitType};
+use holdshort_gate::{CallId, FunctionType, Grant, ReviewerName, WitType};
 use serde_json::Value;
 
 use super::schema::{attribute, entity_type, is_money, optional};
@@ -72,7 +72,7 @@ pub fn like(ty: &FunctionType, arguments: &Value, may_differ: &[String]) -> Resu
 /// A grant as a policy. In it, `context.granted` is the total of the calls that the grant has cleared before, and
 /// `context.moved` is the call's money by currency. A grant that cannot be written as a policy is an error, because
 /// reviewers must be able to read each grant.
-pub fn text(made: Option<(&CallId, &str)>, grant: &Grant, ty: &FunctionType) -> Result<String, String> {
+pub fn text(made: Option<(&CallId, &ReviewerName)>, grant: &Grant, ty: &FunctionType) -> Result<String, String> {
     let (space, name) = entity_type(&grant.capability);
     let mut errors = Vec::new();
     let mut says = vec![format!("principal.digest == {:?}", grant.component.to_string())];
@@ -195,7 +195,8 @@ mod tests {
 
     #[test]
     fn a_grant_reads_as_the_policy_that_it_is() {
-        let text = text(Some((&id(), "ann \"A\"")), &granted(&["/transfer/copies-to"]).grant, &function()).unwrap();
+        let text =
+            text(Some((&id(), &"ann \"A\"".into())), &granted(&["/transfer/copies-to"]).grant, &function()).unwrap();
         let component = Digest::of(b"component");
         assert_eq!(
             text,
@@ -274,7 +275,7 @@ permit (
             let action = action(payee, units, urgent, note.then_some("n"), component);
             let used = Total { count, sums: BTreeMap::from([("EUR".to_owned(), spent)]) };
             let anybody = Requirement { grantors: Reviewers::Any, ..Requirement::plain(Reviewers::Any, 1, 1) };
-            let gate = granted.clears((agent, "olga"), &action, &anybody, &used, now).is_ok();
+            let gate = granted.clears((&agent.into(), &"olga".into()), &action, &anybody, &used, now).is_ok();
             let text = text(None, &granted.grant, &function()).unwrap();
             prop_assert_eq!(cedar_permits(&text, agent, &action, &used, now), gate, "{}", text);
         }

@@ -39,7 +39,10 @@ mod unmet;
 mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Action, Consequence, Counted, Digest, FunctionType, PolicyVerdict, Requirement, RunId, Time};
+use holdshort_gate::{
+    Action, AgentName, Consequence, Counted, Digest, FunctionType, PolicyVerdict, Requirement, ReviewerName, RunId,
+    Time,
+};
 use holdshort_words::Sentence;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
@@ -56,8 +59,8 @@ pub use values::currency;
 /// A question to policy about a consequential call.
 #[derive(Clone, Copy, Debug)]
 pub struct CallQuestion<'a> {
-    pub started_by: &'a str,
-    pub agent: &'a str,
+    pub started_by: &'a ReviewerName,
+    pub agent: &'a AgentName,
     pub run: &'a RunId,
     /// The action with its typed arguments.
     pub action: &'a Action,

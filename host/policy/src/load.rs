@@ -259,7 +259,7 @@ fn names_nobody_unknown(policy: &Policy, people: &People) -> Result<(), String> 
         let (ty, id) = (literal.type_name().to_string(), literal.id().unescaped());
         let known = match ty.as_str() {
             "Group" => people.groups().contains_key(id),
-            "Person" => people.names().iter().any(|name| name == id),
+            "Person" => people.names().iter().any(|name| name.as_str() == id),
             _ => true,
         };
         if !known {

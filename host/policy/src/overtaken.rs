@@ -7,7 +7,7 @@
 //! verdicts counts. This happens before an approval is recorded and before an effect starts, and it
 //! can only prevent an effect.
 
-use holdshort_gate::{FunctionType, Proposal, RunId, Time};
+use holdshort_gate::{AgentName, FunctionType, Proposal, ReviewerName, RunId, Time};
 use holdshort_words::{Sentence, configured, say};
 
 use super::{CallQuestion, CedarPolicy, Policy, Verdict};
@@ -15,8 +15,8 @@ use super::{CallQuestion, CedarPolicy, Policy, Verdict};
 /// A call that policy has judged, with the question to which policy answered then.
 #[derive(Clone, Copy, Debug)]
 pub struct JudgedCall<'a> {
-    pub started_by: &'a str,
-    pub agent: &'a str,
+    pub started_by: &'a ReviewerName,
+    pub agent: &'a AgentName,
     pub run: &'a RunId,
     /// The judged proposal, with its totals and time.
     pub proposal: &'a Proposal,

@@ -68,12 +68,12 @@ impl Asked {
         let facts = values::record(&types, &facts::with_checks(question.facts), "facts", errors);
         let attributes = HashMap::from([("arguments".to_owned(), arguments), ("facts".to_owned(), facts)]);
         let call = Entity::new(resource.clone(), attributes, HashSet::new()).map_err(|error| error.to_string())?;
-        let agent = of_type(&names.agent, question.agent);
+        let agent = of_type(&names.agent, question.agent.as_str());
         let digest = Expression::new_string(question.action.component().to_string());
         let asker = Entity::new(agent.clone(), HashMap::from([("digest".to_owned(), digest)]), HashSet::new())
             .map_err(|error| error.to_string())?;
         let entities = people.clone().add_entities([call, asker], None).map_err(|error| error.to_string())?;
-        let started_by = of_type(&names.person, question.started_by);
+        let started_by = of_type(&names.person, question.started_by.as_str());
         let context = Context::from_pairs(context::context(question, started_by, speaks_of, zone, errors))
             .map_err(|error| error.to_string())?;
         Ok(Self { agent, ty, resource, entities, context })
@@ -111,7 +111,7 @@ pub(super) fn people_entities(people: &People) -> Result<Entities, String> {
     for name in people.names() {
         let groups = people.groups().iter().filter(|(_, members)| members.contains(name));
         let groups = groups.map(|(group, _)| uid("Group", group)).collect::<Result<_, _>>()?;
-        all.push(Entity::new_no_attrs(uid("Person", name)?, groups));
+        all.push(Entity::new_no_attrs(uid("Person", name.as_str())?, groups));
     }
     Entities::from_entities(all, None).map_err(|error| error.to_string())
 }

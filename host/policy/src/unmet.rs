@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use cedar_policy::{EntityTypeName, Policy, PrincipalConstraint, ResourceConstraint};
 use holdshort_gate::feasible::CannotBeMet;
-use holdshort_gate::{Requirement, Time};
+use holdshort_gate::{Requirement, ReviewerName, Time};
 
 use super::CedarPolicy;
 use super::cedar::asked_together;
@@ -19,8 +19,8 @@ impl CedarPolicy {
     pub(super) fn unmet(&self) -> Vec<Problem> {
         let everybody = self.people().names();
         self.each_demand(|requirement| {
-            let met = |starter: &str| requirement.can_be_met(everybody, starter, None);
-            let why = match met("") {
+            let met = |starter: &ReviewerName| requirement.can_be_met(everybody, starter, None);
+            let why = match met(&ReviewerName::default()) {
                 Err(why) => told(&why),
                 // The starter of a run is a reviewer, and four-eyes excludes them.
                 Ok(()) => {
@@ -43,9 +43,9 @@ impl CedarPolicy {
     pub fn notes(&self) -> Vec<Problem> {
         let everybody = self.people().names();
         let mut found = self.each_demand(|requirement| {
-            let met = |starter: &str| requirement.can_be_met(everybody, starter, None).is_ok();
-            let barred: Vec<&str> = everybody.iter().map(String::as_str).filter(|starter| !met(starter)).collect();
-            let some = met("") && !barred.is_empty() && barred.len() < everybody.len();
+            let met = |starter: &ReviewerName| requirement.can_be_met(everybody, starter, None).is_ok();
+            let barred: Vec<ReviewerName> = everybody.iter().filter(|starter| !met(starter)).cloned().collect();
+            let some = met(&ReviewerName::default()) && !barred.is_empty() && barred.len() < everybody.len();
             some.then(|| {
                 format!(
                     "four-eyes leaves too few people where {} starts the run, so such calls would be refused; {HINT}",
@@ -55,7 +55,7 @@ impl CedarPolicy {
         });
         // If there are no policies on `decide` at all, this is reported elsewhere.
         for ty in self.types_in_order().into_iter().filter(|_| !self.decide.policies.all().is_empty()) {
-            if self.deciders(ty).is_some_and(<[String]>::is_empty) {
+            if self.deciders(ty).is_some_and(<[ReviewerName]>::is_empty) {
                 let what = format!(
                     "no policy permits anybody to `decide` on `{ty}`, so each such call that would be held is refused"
                 );
@@ -109,7 +109,7 @@ impl CedarPolicy {
     }
 
     /// The reviewers who may decide on a type of call; `None` if this depends on the call.
-    fn deciders(&self, ty: &EntityTypeName) -> Option<&[String]> {
+    fn deciders(&self, ty: &EntityTypeName) -> Option<&[ReviewerName]> {
         self.decide.steady.get(ty).map(Vec::as_slice)
     }
 }

@@ -3,7 +3,7 @@
 
 use holdshort_gate::approval::NotEligible;
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Call, EffectClass, Proposal, Requirement, Waiting};
+use holdshort_gate::{Call, EffectClass, Proposal, Requirement, ReviewerName, Waiting};
 
 use super::sentences::{people, span};
 
@@ -25,7 +25,7 @@ pub fn then(requirement: &Requirement, level: usize) -> String {
 }
 
 /// The reviewers who have rejected so far, if further rejections are needed to stop the call.
-pub fn rejected(by: &[String], more: u32) -> Option<String> {
+pub fn rejected(by: &[ReviewerName], more: u32) -> Option<String> {
     let plural = if more == 1 { "" } else { "s" };
     (!by.is_empty() && more > 0).then(|| format!("{}; {more} more rejection{plural} would stop it", by.join(", ")))
 }
@@ -43,7 +43,7 @@ pub fn because(proposal: &Proposal) -> Vec<(&'static str, String)> {
 }
 
 /// Whether this reviewer's stage comes later.
-pub fn is_early(call: &Call, name: &str, started_by: &str) -> bool {
+pub fn is_early(call: &Call, name: &ReviewerName, started_by: &ReviewerName) -> bool {
     let asks = call.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question);
     !asks && call.admits_approval(name, started_by) == Err(NotEligible::NotYet)
 }

@@ -76,7 +76,7 @@ pub(super) async fn list(State(api): State<Api>) -> Answer {
             AgentState::Ready { component, .. } => (AgentStateName::Ready, Some(component), None),
             AgentState::Failed(why) => (AgentStateName::Failed, None, Some(why)),
         };
-        Agent { name: agent.name, state, problem, component, capabilities }
+        Agent { name: agent.name.into(), state, problem, component, capabilities }
     };
     let agents = api.driver().agents().into_iter().map(agent).collect();
     Ok(Json(AgentList { agents }).into_response())

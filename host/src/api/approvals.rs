@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::call::CallContent;
 use holdshort_gate::{
-    Action, Call, CallId, CallState, Decision, Digest, JournalId, Phase, Proposal, RefusalReason, RunId, Subject, Vote,
-    Waiting,
+    Action, AgentName, Call, CallId, CallState, Decision, Digest, JournalId, Phase, Proposal, RefusalReason,
+    ReviewerName, RunId, Subject, Vote, Waiting,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -187,7 +187,8 @@ pub(crate) struct CastVote {
 
 impl From<Vote> for CastVote {
     fn from(Vote { reviewer, stands_for, at, stage }: Vote) -> Self {
-        Self { reviewer, stands_for, at: Moment(at), stage: stage + 1 }
+        let stands_for = stands_for.map(String::from);
+        Self { reviewer: reviewer.into(), stands_for, at: Moment(at), stage: stage + 1 }
     }
 }
 
@@ -218,9 +219,9 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, Query(q
     let (run, number) = ids::approval(&id)?;
     let (subject, call) = load(&api, &run, number).await?;
     if let Some(view) = query.view {
-        let agent = subject.run.as_ref().map(|run| run.agent.as_str()).unwrap_or_default();
+        let agent = subject.run.map(|run| run.agent).unwrap_or_default();
         let function = api.driver().function(&call).await?;
-        return Ok(Json(view.of(&run, agent, &call, &function)?).into_response());
+        return Ok(Json(view.of(&run, &agent, &call, &function)?).into_response());
     }
     let task = super::runs::row(&api, &run).await?.task;
     let started_by = subject.run.as_ref().map(|run| run.started_by.clone()).unwrap_or_default();
@@ -255,7 +256,14 @@ pub(crate) async fn load(api: &Api, run: &RunId, number: u32) -> Result<(Subject
 }
 
 /// The complete approval for a client. Everything that the digest covers is included.
-fn approval(journal: JournalId, run: RunId, agent: String, task: String, started_by: String, call: Call) -> Approval {
+fn approval(
+    journal: JournalId,
+    run: RunId,
+    agent: AgentName,
+    task: String,
+    started_by: ReviewerName,
+    call: Call,
+) -> Approval {
     let (still_needed, waiting_for) = (call.still_needed(), call.waiting_for(&started_by));
     let rejections_needed = if call.phase == Phase::Held { call.rejections_needed() } else { 0 };
     let (state, effect, deadline) = (decision_state(&call), effect(&call), call.deadline().map(Moment));
@@ -271,9 +279,9 @@ fn approval(journal: JournalId, run: RunId, agent: String, task: String, started
         journal,
         run,
         call: call.number,
-        agent,
+        agent: agent.into(),
         task,
-        started_by,
+        started_by: started_by.into(),
         state: state.into(),
         effect,
         attempts: call.attempts,
@@ -297,7 +305,7 @@ fn approval(journal: JournalId, run: RunId, agent: String, task: String, started
             .map(|made| PastDecision { at: Moment(made.at), decision: made.decision })
             .collect(),
         reheld: call.reheld,
-        edited_by: call.edited_by,
+        edited_by: call.edited_by.map(String::from),
         still_needed,
         proposed_at: Moment(call.proposed_at),
         deadline,

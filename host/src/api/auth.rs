@@ -14,7 +14,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use holdshort_gate::{Call, Digest, Time};
+use holdshort_gate::{Call, Digest, ReviewerName, Time};
 
 use super::problem::{Kind, Problem};
 use crate::own::{self, NotOurs};
@@ -33,30 +33,30 @@ const TOKEN_BYTES_MAX: usize = 512;
 /// invert SHA-256. So the lookup need not take constant time.
 #[derive(Clone, Debug, Default)]
 pub struct Reviewers {
-    by_hash: HashMap<Digest, Arc<str>>,
+    by_hash: HashMap<Digest, ReviewerName>,
     /// The delegations by delegate: the absent reviewers, and the end of each.
-    delegations: HashMap<String, Delegations>,
+    delegations: HashMap<ReviewerName, Delegations>,
 }
 
 /// The absent reviewers that a delegate acts for, and the end of each delegation.
-type Delegations = Arc<[(String, Time)]>;
+type Delegations = Arc<[(ReviewerName, Time)]>;
 
 /// Two reviewers have the same token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` and `{1}` have the same token, so decisions could not be told apart: give each reviewer a token of their own"
 )]
-pub struct SharedToken(String, String);
+pub struct SharedToken(ReviewerName, ReviewerName);
 
 impl Reviewers {
     /// Makes the table from names and the SHA-256 of their tokens. A reviewer may have several tokens.
-    pub fn new(all: impl IntoIterator<Item = (String, Digest)>) -> Result<Self, SharedToken> {
-        let mut by_hash = HashMap::<Digest, Arc<str>>::new();
+    pub fn new(all: impl IntoIterator<Item = (ReviewerName, Digest)>) -> Result<Self, SharedToken> {
+        let mut by_hash = HashMap::<Digest, ReviewerName>::new();
         for (name, hash) in all {
-            if let Some(other) = by_hash.insert(hash, name.as_str().into())
-                && *other != *name
+            if let Some(other) = by_hash.insert(hash, name.clone())
+                && other != name
             {
-                return Err(SharedToken(other.to_string(), name));
+                return Err(SharedToken(other, name));
             }
         }
         Ok(Self { by_hash, delegations: HashMap::new() })
@@ -64,8 +64,8 @@ impl Reviewers {
 
     /// Adds delegations: absent reviewer, delegate, end.
     #[must_use]
-    pub fn with_delegations(mut self, all: impl IntoIterator<Item = (String, String, Time)>) -> Self {
-        let mut delegations = HashMap::<String, Vec<(String, Time)>>::new();
+    pub fn with_delegations(mut self, all: impl IntoIterator<Item = (ReviewerName, ReviewerName, Time)>) -> Self {
+        let mut delegations = HashMap::<ReviewerName, Vec<(ReviewerName, Time)>>::new();
         for (from, to, until) in all {
             delegations.entry(to).or_default().push((from, until));
         }
@@ -93,7 +93,7 @@ impl Reviewers {
         let known = (token.len() <= TOKEN_BYTES_MAX).then(|| self.by_hash.get(&Digest::of(token.as_bytes()))).flatten();
         let detail = "unknown token: use the token whose hash is in your section `[reviewers.NAME]`, or on the host's machine the one in `.holdshort/token`";
         let nobody = || Problem::new(Kind::Unauthenticated, detail);
-        let delegations = |name: &str| self.delegations.get(name).cloned().unwrap_or_default();
+        let delegations = |name: &ReviewerName| self.delegations.get(name).cloned().unwrap_or_default();
         known
             .cloned()
             .map(|name| Reviewer { delegations: delegations(&name), name, signed_in_for_ms: 0 })
@@ -104,7 +104,7 @@ impl Reviewers {
 /// An authenticated reviewer. A handler with this argument cannot be reached without a token or session.
 #[derive(Clone, Debug)]
 pub(crate) struct Reviewer {
-    name: Arc<str>,
+    name: ReviewerName,
     /// The age of the authentication in milliseconds. A token authenticates each request.
     signed_in_for_ms: u64,
     delegations: Delegations,
@@ -127,26 +127,26 @@ impl Hash for Reviewer {
 
 impl Reviewer {
     /// The name that is recorded with decisions.
-    pub(crate) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &ReviewerName {
         &self.name
     }
 
     /// The absent reviewers that they act for now.
-    pub(crate) fn stands_for(&self, now: Time) -> impl Iterator<Item = &str> {
-        self.delegations.iter().filter(move |(_, until)| now < *until).map(|(name, _)| name.as_str())
+    pub(crate) fn stands_for(&self, now: Time) -> impl Iterator<Item = &ReviewerName> {
+        self.delegations.iter().filter(move |(_, until)| now < *until).map(|(name, _)| name)
     }
 
     /// The reviewers on whose behalf they can act: themselves, and the absent ones. A list of waiting calls is for all
     /// of these.
-    pub(crate) fn on_behalf_of(&self, now: Time) -> Vec<String> {
-        std::iter::once(self.name()).chain(self.stands_for(now)).map(str::to_owned).collect()
+    pub(crate) fn on_behalf_of(&self, now: Time) -> Vec<ReviewerName> {
+        std::iter::once(self.name()).chain(self.stands_for(now)).cloned().collect()
     }
 
     /// The absent reviewer this person votes for; `None` if their own vote counts, or if neither vote would.
-    pub(crate) fn acting_for(&self, call: &Call, started_by: &str, now: Time) -> Option<&str> {
-        let counts = |name: &str| call.admits_approval(name, started_by).is_ok() && !call.has_vote_of(name);
+    pub(crate) fn acting_for(&self, call: &Call, started_by: &ReviewerName, now: Time) -> Option<&ReviewerName> {
+        let counts = |name: &ReviewerName| call.admits_approval(name, started_by).is_ok() && !call.has_vote_of(name);
         // A delegate cannot override a decision that the absent reviewer made in person.
-        let silent = |name: &str| !call.is_rejected_by(name);
+        let silent = |name: &ReviewerName| !call.is_rejected_by(name);
         let later = |asks: &holdshort_gate::Requirement| asks.asks_later(self.name(), call.stage);
         if counts(self.name()) || call.requirement().is_some_and(later) {
             return None;
@@ -213,10 +213,10 @@ pub fn ensure_local_token(path: &Path) -> Result<Digest, TokenError> {
 ///
 /// Votes are counted by name, so a token with a second name would count as a second person. The caller must read the
 /// name before the token, so that a token never exists without a saved name.
-pub fn ensure_local_name(path: &Path, name: &str) -> Result<String, TokenError> {
-    let text = ensure(path, || Ok(name.into()))?;
+pub fn ensure_local_name(path: &Path, name: &ReviewerName) -> Result<ReviewerName, TokenError> {
+    let text = ensure(path, || Ok(name.to_string()))?;
     let kept = text.as_deref().map(str::trim).filter(|kept| !kept.is_empty() && !kept.contains(char::is_control));
-    kept.map(str::to_owned).ok_or_else(|| TokenError::NotAName(path.into()))
+    kept.map(ReviewerName::new).ok_or_else(|| TokenError::NotAName(path.into()))
 }
 
 /// The content of one of the local operator's files, which is created first if it is missing. A link is refused,
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn a_token_identifies_one_person() {
         let hash = |token: &str| Digest::of(token.as_bytes());
-        let all = [("alice".to_owned(), hash("a")), ("bob".into(), hash("b")), ("bob".into(), hash("b2"))];
+        let all = [("alice".into(), hash("a")), ("bob".into(), hash("b")), ("bob".into(), hash("b2"))];
         let reviewers = Reviewers::new(all).unwrap();
         for (value, name) in [
             ("Bearer a", Some("alice")),
@@ -294,13 +294,13 @@ mod tests {
             ("a", None),
         ] {
             let found = reviewers.identify(&presents(value));
-            assert_eq!(found.as_ref().ok().map(Reviewer::name), name, "{value}");
+            assert_eq!(found.as_ref().ok().map(|reviewer| reviewer.name().as_str()), name, "{value}");
         }
         let mut twice = presents("Bearer a");
         twice.append(header::AUTHORIZATION, HeaderValue::from_static("Bearer b"));
         assert!(reviewers.identify(&twice).is_err(), "two tokens are nobody's");
         assert!(reviewers.identify(&HeaderMap::new()).is_err());
-        let shared = Reviewers::new([("alice".to_owned(), hash("x")), ("bob".into(), hash("x"))]);
+        let shared = Reviewers::new([("alice".into(), hash("x")), ("bob".into(), hash("x"))]);
         assert_eq!(shared.unwrap_err(), SharedToken("alice".into(), "bob".into()));
         assert!(!format!("{reviewers:?}").contains("holdshort_"), "no secret is kept that could be printed");
     }
@@ -346,12 +346,15 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state/operator");
         for name in ["olivia", "mallory"] {
-            assert_eq!(ensure_local_name(&path, name).unwrap(), "olivia");
+            assert_eq!(ensure_local_name(&path, &name.into()).unwrap(), "olivia");
         }
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&path, "").unwrap();
-        assert!(matches!(ensure_local_name(&path, "mallory"), Err(TokenError::NotAName(_))), "it is not given away");
+        assert!(
+            matches!(ensure_local_name(&path, &"mallory".into()), Err(TokenError::NotAName(_))),
+            "it is not given away"
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o620)).unwrap();
-        assert!(matches!(ensure_local_name(&path, "mallory"), Err(TokenError::Open { mode: 0o620, .. })));
+        assert!(matches!(ensure_local_name(&path, &"mallory".into()), Err(TokenError::Open { mode: 0o620, .. })));
     }
 }

@@ -294,6 +294,6 @@ impl From<Listed> for FoundCalls {
 
 impl From<Found> for FoundCall {
     fn from(Found { id, revision, summary, agent, at, by, said, determining, why }: Found) -> Self {
-        Self { id, revision, summary, agent, at: Moment(at), by, message: said, determining, why }
+        Self { id, revision, summary, agent: agent.into(), at: Moment(at), by, message: said, determining, why }
     }
 }

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::{Digest, ExhibitRef, RunId, Time};
+use holdshort_gate::{AgentName, Digest, ExhibitRef, ReviewerName, RunId, Time};
 use holdshort_journal::{DecisionFilter, DecisionKind, DecisionRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -94,11 +94,11 @@ pub(super) struct PastDecision {
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
     let limit = page(query.limit, 50, 200)?;
     let filter = DecisionFilter {
-        by: query.by,
+        by: query.by.map(ReviewerName::new),
         kinds: query.kind.as_deref().map(kind).transpose()?.into_iter().collect(),
         states: states(query.state.as_deref(), CallStateGroup::All.into())?,
         run: query.run.as_deref().map(ids::asked).transpose()?,
-        agent: query.agent,
+        agent: query.agent.map(AgentName::new),
         capability: query.capability,
         from: query.from.as_deref().map(time).transpose()?,
         until: query.until.as_deref().map(time).transpose()?,
@@ -156,6 +156,6 @@ impl From<DecisionRow> for PastDecision {
     fn from(row: DecisionRow) -> Self {
         let DecisionRow { position: _, at, by, kind, message, clearance, revision, summary, exhibits, call } = row;
         let (at, digest, approval) = (Moment(at), clearance, call.into());
-        Self { at, by, kind, message, digest, revision, summary, exhibits, approval }
+        Self { at, by: by.map(String::from), kind, message, digest, revision, summary, exhibits, approval }
     }
 }

@@ -6,8 +6,10 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use holdshort_gate::call::Decided;
 use holdshort_gate::command::{Choice, Command, Decide, DecisionOutcome, Revision};
-use holdshort_gate::{Call, CallNumber, CallState, Digest, Grant, Phase, Refused, RunId, Subject, Time, Verdict};
-use holdshort_journal::{Fence, Flushed};
+use holdshort_gate::{
+    Call, CallId, CallNumber, CallState, Digest, Grant, Phase, Refused, ReviewerName, RunId, Subject, Time, Verdict,
+};
+use holdshort_journal::Flushed;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -112,7 +114,7 @@ pub(crate) async fn decide(
     let DecisionRequest { kind, digest, arguments, message, stands_for, answer, grant, capability } = request;
     let message = message.map(String::from);
     let words = message.clone().map(Value::String);
-    let (name, signed_in_at) = (reviewer.name().into(), reviewer.signed_in_at(api.journal().now()));
+    let (name, signed_in_at) = (reviewer.name().clone(), reviewer.signed_in_at(api.journal().now()));
     let stands_for = place(api, run, number, reviewer, digest, stands_for).await?;
     let asked = Asked { run, number, reviewer: name, stands_for, signed_in_at, clearance: digest, message };
     match kind {
@@ -147,7 +149,7 @@ async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest
     let (subject, call) = approvals::load(api, run, number).await?;
     let waits = call.phase == Phase::Held && call.clearance == Some(digest);
     let Some((proposal, started)) = call.proposal().zip(subject.run.as_ref()).filter(|_| waits) else { return Ok(()) };
-    let (started_by, agent) = (&*started.started_by, &*started.agent);
+    let (started_by, agent) = (&started.started_by, &started.agent);
     let judged = JudgedCall { started_by, agent, run, proposal, by_policy: false };
     match policy.overtaken(&judged, api.journal().now()) {
         Some(why) => {
@@ -165,32 +167,30 @@ async fn place(
     reviewer: &Reviewer,
     digest: Digest,
     named: Option<String>,
-) -> Result<Option<String>, Problem> {
+) -> Result<Option<ReviewerName>, Problem> {
     let now = api.journal().now();
-    if named.as_deref() == Some(reviewer.name()) {
+    if named.as_deref() == Some(reviewer.name().as_str()) {
         return Ok(None);
     }
     if let Some(named) = named {
-        if reviewer.stands_for(now).all(|name| name != named) {
-            let detail = format!("you are not a delegate of `{}`", super::shortened(&named));
-            return Err(Problem::new(Kind::NotEligible, detail));
-        }
-        return Ok(Some(named));
+        let absent = reviewer.stands_for(now).find(|name| name.as_str() == named);
+        let detail = || format!("you are not a delegate of `{}`", super::shortened(&named));
+        return Ok(Some(absent.ok_or_else(|| Problem::new(Kind::NotEligible, detail()))?.clone()));
     }
     if reviewer.stands_for(now).next().is_none() {
         return Ok(None);
     }
     let (subject, call) = approvals::load(api, run, number).await?;
-    let said = |made: &&Decided| made.decision.reviewer == reviewer.name() && made.decision.clearance == digest;
+    let said = |made: &&Decided| made.decision.reviewer == *reviewer.name() && made.decision.clearance == digest;
     let still =
-        |place: &Option<String>| place.as_ref().is_none_or(|of| reviewer.stands_for(now).any(|name| name == of));
+        |place: &Option<ReviewerName>| place.as_ref().is_none_or(|of| reviewer.stands_for(now).any(|name| name == of));
     // A repeated decision is made for the same absent reviewer, while the delegation lasts.
     let before = call.decisions.iter().rev().find(said).map(|made| made.decision.stands_for.clone());
     if let Some(place) = before.filter(still) {
         return Ok(place);
     }
     let started_by = subject.run.map(|run| run.started_by).unwrap_or_default();
-    Ok(reviewer.acting_for(&call, &started_by, now).map(str::to_owned))
+    Ok(reviewer.acting_for(&call, &started_by, now).cloned())
 }
 
 /// Validates a decision without a journal: whether `id` can be an approval's id, and `body` a
@@ -212,8 +212,8 @@ fn answered(outcome: &Flushed<DecisionOutcome>) -> Response {
 struct Asked<'a> {
     run: &'a RunId,
     number: CallNumber,
-    reviewer: String,
-    stands_for: Option<String>,
+    reviewer: ReviewerName,
+    stands_for: Option<ReviewerName>,
     signed_in_at: Time,
     clearance: Digest,
     message: Option<String>,
@@ -228,8 +228,8 @@ impl Asked<'_> {
 
     /// Records the decision. The gate judges it on the state that is then in the journal.
     async fn submit(self, api: &Api, choice: Choice) -> Result<Flushed<DecisionOutcome>, Problem> {
-        let (run, number) = (self.run, Some(self.number));
-        Ok(api.journal().submit(run, number, Fence::None, self.decide(choice)).await?)
+        let id = CallId { run: self.run.clone(), call: self.number };
+        Ok(api.desk().submit(&id, self.decide(choice)).await?)
     }
 
     /// Whether the gate would accept this kind of decision, with any value. Checked before the
@@ -289,8 +289,8 @@ pub(crate) async fn foresee(
     let clearance = digest.or(call.clearance).ok_or_else(wrong_phase)?;
     let current = || call.proposal().cloned().map(|proposal| Revision { proposal });
     let revision = revision.or_else(current).ok_or_else(wrong_phase)?;
-    let (name, signed_in_at) = (reviewer.name().into(), reviewer.signed_in_at(api.journal().now()));
-    let stands_for = reviewer.acting_for(&call, &started_by, api.journal().now()).map(str::to_owned);
+    let (name, signed_in_at) = (reviewer.name().clone(), reviewer.signed_in_at(api.journal().now()));
+    let stands_for = reviewer.acting_for(&call, &started_by, api.journal().now()).cloned();
     let asked = Asked { run, number, reviewer: name, stands_for, signed_in_at, clearance, message: None };
     let outcome = asked.may(api, subject, &call, Choice::Edit(Box::new(revision)))?;
     Ok((call, outcome))

@@ -2,13 +2,13 @@
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::command::Revision;
-use holdshort_gate::{Call, Capability, Digest, FunctionType, Request, RunId};
+use holdshort_gate::{AgentName, Call, Capability, Digest, FunctionType, Request, ReviewerName, RunId};
 use holdshort_journal::{Flushed, SubmitError};
 use serde_json::Value;
 
 pub use crate::runs::{Figures, ReviseError};
 
-/// Starts and ends runs, and knows the types and connectors of their calls.
+/// Starts runs, and knows the types and connectors of their calls.
 ///
 /// It is a trait because the driver's room uses the sandbox, which the endpoint must not import.
 pub trait Driver: Send + Sync + 'static {
@@ -16,26 +16,18 @@ pub trait Driver: Send + Sync + 'static {
     /// always returns the same run.
     fn start<'a>(
         &'a self,
-        agent: &'a str,
+        agent: &'a AgentName,
         task: &'a str,
-        started_by: &'a str,
+        started_by: &'a ReviewerName,
         request: Option<Request>,
     ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>>;
-
-    /// Cancels a run for a reviewer. Repeating it is no error.
-    fn cancel<'a>(
-        &'a self,
-        run: &'a RunId,
-        by: &'a str,
-        reason: Option<String>,
-    ) -> BoxFuture<'a, Result<Flushed<()>, SubmitError>>;
 
     /// The proposal that an edit makes of a held call. Nothing is written.
     fn revise<'a>(
         &'a self,
         run: &'a RunId,
         call: &'a Call,
-        editor: &'a str,
+        editor: &'a ReviewerName,
         arguments: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>>;
 
@@ -64,7 +56,7 @@ pub trait Driver: Send + Sync + 'static {
 /// A configured agent.
 #[derive(Clone, Debug)]
 pub struct AgentInfo {
-    pub name: String,
+    pub name: AgentName,
     pub state: AgentState,
 }
 
@@ -109,9 +101,9 @@ pub enum StartError {
     #[error("there is no agent `{name}`")]
     UnknownAgent {
         /// The requested name.
-        name: String,
+        name: AgentName,
         /// The configured names.
-        known: Vec<String>,
+        known: Vec<AgentName>,
     },
     /// The task is too long.
     #[error("the task is {bytes} bytes; at most {bytes_max} are allowed")]

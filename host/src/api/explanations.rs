@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::clearance::{JudgedAt, PolicyRecord};
-use holdshort_gate::{Counted, Digest, PolicyVerdict, RunId, Scope, Seq, Total};
+use holdshort_gate::{AgentName, Counted, Digest, PolicyVerdict, ReviewerName, RunId, Scope, Seq, Total};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -213,7 +213,7 @@ fn present(
     policies: &Arc<CedarPolicy>,
     life: &Life,
     run: &RunId,
-    (agent, started_by): (String, String),
+    (agent, started_by): (AgentName, ReviewerName),
     ty: &holdshort_gate::FunctionType,
 ) -> PresentVerdict {
     let explained = explain(

@@ -7,8 +7,10 @@ use axum::response::IntoResponse;
 use holdshort_gate::command::Revoke;
 use holdshort_gate::grant::NotGranted;
 use holdshort_gate::schema::Sums;
-use holdshort_gate::{Call, CallId, CallNumber, Capability, Digest, Grant, Phase, Refused, RunId, Time, Total};
-use holdshort_journal::{Fence, GrantFilter, GrantRow};
+use holdshort_gate::{
+    AgentName, Call, CallId, CallNumber, Capability, Digest, Grant, Phase, Refused, RunId, Time, Total,
+};
+use holdshort_journal::{GrantFilter, GrantRow};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
@@ -64,7 +66,7 @@ pub(super) struct SentGrant(#[serde(with = "GrantInput")] pub(super) Grant);
 #[derive(Deserialize)]
 #[serde(remote = "Grant", deny_unknown_fields)]
 struct GrantInput {
-    agent: String,
+    agent: AgentName,
     component: Digest,
     capability: Capability,
     like: BTreeMap<String, Value>,
@@ -116,7 +118,7 @@ pub(crate) async fn drafted(api: &Api, id: &str, reviewer: &Reviewer, terms: &Te
         sums: terms.sums.clone(),
         until: now.plus_ms(terms.lasts_ms),
     };
-    let (who, maker) = ((&*run.agent, &*run.started_by), (reviewer.name(), call.edited_by.as_deref()));
+    let (who, maker) = ((&run.agent, &run.started_by), (reviewer.name(), call.edited_by.as_ref()));
     grant.may_be_made(who, maker, proposal, now).map_err(Refused::from)?;
     currencies(&grant)?;
     let policy = grants::text(None, &grant, &function).map_err(wrong)?;
@@ -198,8 +200,8 @@ impl GrantView {
     fn new(row: GrantRow, now: Time) -> Self {
         let standing = stands(&row, now);
         let GrantRow { id, granted, used, .. } = row;
-        let (by, at) = (granted.by, Moment(granted.at));
-        let revoked_by = granted.revoked.map(|(by, _)| by);
+        let (by, at) = (granted.by.into(), Moment(granted.at));
+        let revoked_by = granted.revoked.map(|(by, _)| by.into());
         Self { id: id.to_string(), by, at, standing, revoked_by, grant: granted.grant, used }
     }
 }
@@ -216,7 +218,7 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
     let (now, limit) = (api.journal().now(), page(query.limit, 50, 200)?);
     let filter = GrantFilter {
         standing_at: query.standing.unwrap_or(false).then_some(now),
-        agent: query.agent,
+        agent: query.agent.map(AgentName::new),
         capability: None,
         before: query.before.as_deref().map(place).transpose()?,
         limit,
@@ -247,7 +249,7 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answ
     let (id, call) = load(&api, &id).await?;
     let policy = policy(&api, &id, &call).await?;
     let granted = call.granted.ok_or(NotGranted::NoSuchGrant).map_err(Refused::from)?;
-    Ok(Json(GrantDetails { by: granted.by, grant: granted.grant.into(), policy }).into_response())
+    Ok(Json(GrantDetails { by: granted.by.into(), grant: granted.grant.into(), policy }).into_response())
 }
 
 /// Loads the call of an id.
@@ -296,7 +298,7 @@ pub(super) struct Revoked {
 /// Records a revocation from any form.
 pub(crate) async fn revoked(api: &Api, id: &str, reviewer: &Reviewer) -> Result<CallId, Problem> {
     let (run, call) = ids::approval(id)?;
-    let revoke = Revoke { by: reviewer.name().into() };
-    let _on_disk = api.journal().submit(&run, Some(call), Fence::None, revoke).await?;
-    Ok(CallId { run, call })
+    let id = CallId { run, call };
+    let _on_disk = api.desk().submit(&id, Revoke { by: reviewer.name().clone() }).await?;
+    Ok(id)
 }

@@ -13,7 +13,7 @@
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use holdshort_gate::{Digest, Request};
+use holdshort_gate::{AgentName, Digest, Request, ReviewerName};
 use serde_json::json;
 
 use super::problem::{Kind, Problem};
@@ -52,7 +52,7 @@ fn read(text: &str) -> Option<&str> {
 
 impl Key {
     /// The identity of a request to start a run.
-    pub(super) fn of_run(self, by: &str, agent: &str, task: &str) -> Option<Request> {
+    pub(super) fn of_run(self, by: &ReviewerName, agent: &AgentName, task: &str) -> Option<Request> {
         let digest = |value: serde_json::Value| Digest::of(value.to_string().as_bytes());
         let key = self.0?;
         Some(Request { key: digest(json!(["start-run", by, key])), asks: digest(json!([agent, task])) })
@@ -82,12 +82,14 @@ mod tests {
 
     #[test]
     fn a_key_is_its_senders_own() {
-        let request = |key: &str, by, agent, task| Key(Some(key.into())).of_run(by, agent, task).unwrap();
+        let request = |key: &str, by: &'static str, agent: &'static str, task| {
+            Key(Some(key.into())).of_run(&by.into(), &agent.into(), task).unwrap()
+        };
         let first = request("k", "alice", "clerk", "pay");
         assert_eq!(request("k", "alice", "clerk", "pay"), first);
         assert_ne!(request("k", "bob", "clerk", "pay").key, first.key);
         assert_ne!(request("l", "alice", "clerk", "pay").key, first.key);
         assert_ne!(request("k", "alice", "clerkpay", "").asks, first.asks);
-        assert_eq!(Key(None).of_run("alice", "clerk", "pay"), None);
+        assert_eq!(Key(None).of_run(&"alice".into(), &"clerk".into(), "pay"), None);
     }
 }

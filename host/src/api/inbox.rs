@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::{CallState, Capability, Consequence, Digest, RunId, UnknownName, Waiting};
+use holdshort_gate::{AgentName, CallState, Capability, Consequence, Digest, RunId, UnknownName, Waiting};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Position, Rank};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -181,7 +181,7 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
     let filter = CallFilter {
         states: states(query.state.as_deref(), CallStateFilter::One(CallState::Held))?,
         run: query.run.as_deref().map(ids::asked).transpose()?,
-        agent: query.agent,
+        agent: query.agent.map(AgentName::new),
         capability: query.capability,
         waiting_for: if query.mine.unwrap_or_default() {
             reviewer.on_behalf_of(api.journal().now())
@@ -233,8 +233,8 @@ impl From<CallRow> for ApprovalRow {
             id: format!("{}.{}", row.run, row.call),
             run: row.run,
             call: row.call,
-            agent: row.agent,
-            started_by: row.started_by,
+            agent: row.agent.into(),
+            started_by: row.started_by.into(),
             capability: row.capability,
             summary: row.summary,
             consequence: row.consequence.map(Lenient::Known),
@@ -242,7 +242,7 @@ impl From<CallRow> for ApprovalRow {
             proposed_at: Moment(row.proposed_at),
             deadline: row.deadline.map(Moment),
             digest: row.clearance,
-            approved_by: row.approved_by,
+            approved_by: row.approved_by.into_iter().map(String::from).collect(),
             waiting_for: row.waiting_for,
             still_needed: row.still_needed,
             attempts: row.attempts,

@@ -58,7 +58,7 @@ use std::sync::{Arc, Mutex};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::{Router, middleware};
-use holdshort_journal::{Journal, Position};
+use holdshort_journal::{Desk, Journal, Position};
 use tokio::sync::{Semaphore, watch};
 
 pub use auth::{Reviewers, TokenError, ensure_local_name, ensure_local_token};
@@ -82,7 +82,7 @@ use crate::policy::Setting;
 
 /// The parts of an endpoint.
 pub struct ApiParts {
-    pub journal: Journal,
+    pub desk: Desk,
     pub driver: Arc<dyn Driver>,
     /// The context for reading policies, and the policies in force.
     pub setting: Setting,
@@ -118,7 +118,7 @@ pub struct Pages {
 pub struct Api(Arc<Inner>);
 
 struct Inner {
-    journal: Journal,
+    desk: Desk,
     driver: Arc<dyn Driver>,
     setting: Arc<Setting>,
     /// One backtest at a time.
@@ -148,7 +148,7 @@ impl Api {
     /// Makes an endpoint. [`serve`] listens for it.
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts {
-            journal,
+            desk,
             driver,
             setting,
             reviewers,
@@ -163,7 +163,7 @@ impl Api {
         } = parts;
         let lower = |all: Vec<String>| all.into_iter().map(|one| one.to_ascii_lowercase()).collect();
         Self(Arc::new(Inner {
-            journal,
+            desk,
             driver,
             setting: Arc::new(setting),
             trial: Arc::new(Semaphore::new(1)),
@@ -198,7 +198,12 @@ impl Api {
     }
 
     pub(crate) fn journal(&self) -> &Journal {
-        &self.0.journal
+        &self.0.desk
+    }
+
+    /// The desk, at which people decide.
+    pub(crate) fn desk(&self) -> &Desk {
+        &self.0.desk
     }
 
     pub(crate) fn driver(&self) -> &dyn Driver {

@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::command::Resolve;
-use holdshort_gate::{CallNumber, CallState, Resolution, RunId};
-use holdshort_journal::{Fence, Flushed};
+use holdshort_gate::{CallId, CallNumber, CallState, Resolution, RunId};
+use holdshort_journal::Flushed;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
@@ -175,8 +175,8 @@ pub(crate) async fn resolve(
         ResolutionType::SendAgain => Resolution::SendAgain,
     };
     let message = message.map(String::from);
-    let resolve = Resolve { attempt, by: reviewer.name().into(), resolution, message };
-    Ok(api.journal().submit(run, Some(number), Fence::None, resolve).await?)
+    let resolve = Resolve { attempt, by: reviewer.name().clone(), resolution, message };
+    Ok(api.desk().submit(&CallId { run: run.clone(), call: number }, resolve).await?)
 }
 
 /// The given receipt, if it has the right type, or else the connector's.

@@ -3,7 +3,8 @@
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use holdshort_gate::{Digest, RunId, RunState};
+use holdshort_gate::command::CancelRun;
+use holdshort_gate::{AgentName, Digest, RunId, RunState};
 use holdshort_journal::{Flushed, RunFilter, RunRow};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -108,9 +109,9 @@ impl From<RunRow> for Run {
     fn from(row: RunRow) -> Self {
         Self {
             id: row.id,
-            agent: row.agent,
+            agent: row.agent.into(),
             task: row.task,
-            started_by: row.started_by,
+            started_by: row.started_by.into(),
             component: row.component,
             state: row.state.into(),
             waiting_for: row.waiting_for,
@@ -159,10 +160,11 @@ pub(super) async fn create(
     Input(request): Input<RunRequest>,
 ) -> Answer {
     let RunRequest { agent, task } = request;
+    let agent = AgentName::new(agent);
     let request = key.of_run(reviewer.name(), &agent, &task);
     let id: Flushed<RunId> = api.driver().start(&agent, &task, reviewer.name(), request).await?;
     let location = [(header::LOCATION, format!("/v1/runs/{}", *id))];
-    let started = RunStarted { id: id.clone(), agent, started_by: reviewer.name().into() };
+    let started = RunStarted { id: id.clone(), agent: agent.into(), started_by: reviewer.name().to_string() };
     Ok((StatusCode::CREATED, location, Json(started)).into_response())
 }
 
@@ -247,6 +249,16 @@ pub(super) async fn cancel(
     Input(request): Input<CancelRequest>,
 ) -> Answer {
     let id = ids::run(&id)?;
-    let _written: Flushed<()> = api.driver().cancel(&id, reviewer.name(), request.reason.map(String::from)).await?;
+    let _written = cancelled(&api, &id, &reviewer, request.reason.map(String::from)).await?;
     Ok(Json(RunCancelled { id, state: RunState::Cancelled }).into_response())
+}
+
+/// Cancels a run for a reviewer. Repeating it is no error.
+pub(crate) async fn cancelled(
+    api: &Api,
+    run: &RunId,
+    reviewer: &Reviewer,
+    reason: Option<String>,
+) -> Result<Flushed<()>, Problem> {
+    Ok(api.desk().submit(run, CancelRun { by: reviewer.name().clone(), reason }).await?)
 }

@@ -7,7 +7,7 @@
 //! evidence, so their message says how much evidence there is and that all of it is at
 //! `/v1/approvals/{id}`.
 
-use holdshort_gate::{Call, Capability, Digest, EffectClass, FunctionType, Phase, Proposal, RunId};
+use holdshort_gate::{AgentName, Call, Capability, Digest, EffectClass, FunctionType, Phase, Proposal, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -29,7 +29,13 @@ pub(super) enum View {
 
 impl View {
     /// A waiting call in this form. Neither form can express a call that no longer waits.
-    pub(super) fn of(self, run: &RunId, agent: &str, call: &Call, function: &FunctionType) -> Result<Shown, Problem> {
+    pub(super) fn of(
+        self,
+        run: &RunId,
+        agent: &AgentName,
+        call: &Call,
+        function: &FunctionType,
+    ) -> Result<Shown, Problem> {
         let (Some(proposal), Some(digest), Phase::Held) = (call.proposal(), call.clearance, &call.phase) else {
             let detail =
                 format!("only an approval that waits for a decision has views, and this one is {}", call.phase.state());
@@ -174,14 +180,14 @@ const DECISIONS: &[&str] = &["approve", "edit", "reject"];
 const ANSWERS: &[&str] = &["respond", "reject"];
 
 /// The message for the person: the summary, the agent, and the evidence that this form omits.
-fn message(agent: &str, id: &str, proposal: &Proposal) -> String {
+fn message(agent: &AgentName, id: &str, proposal: &Proposal) -> String {
     let evidence = match proposal.exhibits.len() {
         0 => String::new(),
         1 => "; the host has 1 piece of evidence".into(),
         more => format!("; the host has {more} pieces of evidence"),
     };
     let summary = visible::line(&proposal.summary);
-    format!("{summary} (asked by {}{evidence}; all of it: /v1/approvals/{id})", visible::line(agent))
+    format!("{summary} (asked by {}{evidence}; all of it: /v1/approvals/{id})", visible::line(agent.as_str()))
 }
 
 /// The protocol's recommended schema for approving a tool call, with the digest that the answer

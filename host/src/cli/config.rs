@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use holdshort_gate::Digest;
+use holdshort_gate::{Digest, ReviewerName};
 use serde::Serialize;
 
 use super::exit::{Exit, Failure};
@@ -21,7 +21,7 @@ struct Report<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct Person<'a> {
-    name: &'a str,
+    name: &'a ReviewerName,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_file: Option<&'a Path>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -39,14 +39,14 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
 
     host::keep_private(&config, output)?;
     let journal = host::open_journal(&config)?;
-    let session = Session::start(config, journal, AGENT, output)?;
+    let session = Session::start(config, journal, &AGENT.into(), output)?;
     let (folder, output_aside) = (scratch.temporary(), *output);
     session.end_on_interrupt(move || {
         // The process ends here, so the folder must be removed now.
         let _ = folder.map(std::fs::remove_dir_all);
         output_aside.notes(&["", "nothing more is done; the scratch folder is removed unless you asked to keep it"]);
     });
-    let run = run::start(&session.client, AGENT, TASK)?;
+    let run = run::start(&session.client, &AGENT.into(), TASK)?;
     let watch = Watch { client: &session.client, run, output, interrupted: &AtomicBool::new(false) };
     let guide = Guide { session: &session, output, alone: !io::stdin().is_terminal() };
     let ended = watch.until_over(|id| guide.decide(id))?;

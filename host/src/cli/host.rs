@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use holdshort_gate::RunLimits;
-use holdshort_journal::{Journal, OpenError, ReadError};
+use holdshort_journal::{Desk, Notifier, OpenError, Opened, ReadError};
 use tokio::net::UnixListener;
 use tokio::task::JoinError;
 
@@ -50,7 +50,8 @@ pub(super) use state::keep_private;
 /// A host with an open journal, which runs nothing yet.
 pub(super) struct Host {
     pub(super) config: Config,
-    journal: Journal,
+    desk: Desk,
+    notifier: Notifier,
     pub(super) runs: Runs,
     effects: Effects,
     targets: Vec<Target>,
@@ -60,14 +61,15 @@ pub(super) struct Host {
 }
 
 /// Opens the configured journal. No other host can open it meanwhile.
-pub(super) fn open_journal(config: &Config) -> Result<Journal, OpenError> {
-    Journal::open(&config.journal, system_clock())
+pub(super) fn open_journal(config: &Config) -> Result<Opened, OpenError> {
+    Opened::at(&config.journal, system_clock())
 }
 
 impl Host {
     /// Wires the host of a configuration around its journal.
-    pub(super) fn new(config: Config, journal: Journal) -> Result<Self, Failure> {
+    pub(super) fn new(config: Config, opened: Opened) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
+        let Opened { journal, driver, dispatcher, desk, notifier } = opened;
         let sandboxes = CheckSandboxes::of(&config)?.demanded()?;
         let reader = Reader::isolated(this_program(), read_limits(&config), &config.state.join(CACHE_FOLDER));
         let reader = reader.map_err(|error| failed(&error))?;
@@ -78,10 +80,10 @@ impl Host {
         let setting = policy_setup::setting(&config, policy_setup::sources(&config)?, &reader)?;
         let policy = policy_setup::policy(&config, &setting);
         let known = Known { groups: config.groups.clone(), types: setting.types.clone(), policies: policy.names() };
-        let runs = Runs::new(journal.clone(), engine, catalogue, policy, self::settings(&config));
-        let effects = Effects::new(journal.clone(), performers, runs.refresher());
+        let runs = Runs::new(driver, engine, catalogue, policy, self::settings(&config));
+        let effects = Effects::new(dispatcher, performers, runs.refresher());
         let targets = notifiers::targets(&config, &system_clock())?;
-        Ok(Self { config, journal, runs, effects, targets, setting, known, sandboxes })
+        Ok(Self { config, desk, notifier, runs, effects, targets, setting, known, sandboxes })
     }
 
     /// The reason why links in notifications do not work, if so.
@@ -113,9 +115,9 @@ impl Host {
             Some((local, socket)) => (Some(local), Some(socket)),
             None => (None, None),
         };
-        self.journal.announce(&base(bound))?;
+        self.desk.announce(&base(bound))?;
         let links = public_base(&self.config, bound);
-        let notify = Notify::new(self.journal, self.targets, links, system_clock(), gone);
+        let notify = Notify::new(self.notifier, self.targets, links, system_clock(), gone);
         Ok(async move {
             // First, so that no event comes before the targets' starting positions.
             notify.begin().await.map_err(|error| failed(&error))?;
@@ -153,7 +155,7 @@ impl Host {
         let failed = |error: api::TokenError| Failure::new(Exit::Failed, error.to_string());
         let operator = api::ensure_local_name(&config.operator_file, &config.operator).map_err(failed)?;
         let local = api::ensure_local_token(&config.token_file).map_err(failed)?;
-        if let Some(user) = config::user().filter(|user| *user != operator) {
+        if let Some(user) = config::user().filter(|user| user != operator.as_str()) {
             let file = config.operator_file.display();
             tracing::warn!(
                 "the local operator still decides as `{operator}`, not as `{user}`: the name is kept in {file}"
@@ -167,7 +169,7 @@ impl Host {
         let places = config.delegations.iter().map(|one| (one.from.clone(), one.to.clone(), one.until));
         let reviewers = reviewers.with_delegations(places);
         Ok(Api::new(ApiParts {
-            journal: self.journal.clone(),
+            desk: self.desk.clone(),
             driver: Arc::new(driver::HostDriver { runs: self.runs.clone(), effects: self.effects.clone() }),
             reviewers,
             allowed_hosts: config.server.hosts(bound),

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use holdshort_gate::EffectClass;
+use holdshort_gate::{AgentName, EffectClass};
 use holdshort_journal::OpenError;
 use serde_json::json;
 
@@ -62,17 +62,17 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
 /// The agent's name, and its file if a file was given that no configured agent has. A file's run
 /// gets a name that no section can have, because a configured agent's settings, such as its
 /// workspace, are only for its own runs.
-fn agent(given: &str, config: &Config) -> Result<(String, Option<PathBuf>), Failure> {
+fn agent(given: &str, config: &Config) -> Result<(AgentName, Option<PathBuf>), Failure> {
     let wrong = |message: String| Failure::new(Exit::Usage, message);
-    if config.agents.contains_key(given) {
-        return Ok((given.into(), None));
+    if let Some((name, _)) = config.agents.get_key_value(given) {
+        return Ok((name.clone(), None));
     }
     let path = std::path::absolute(given).map_err(|error| wrong(format!("`{given}`: {error}")))?;
     if let Some((name, _)) = config.agents.iter().find(|(_, agent)| agent.component == path) {
         return Ok((name.clone(), None));
     }
     if !path.exists() {
-        let known: Vec<&str> = config.agents.keys().map(String::as_str).collect();
+        let known: Vec<&str> = config.agents.keys().map(AgentName::as_str).collect();
         let known =
             if known.is_empty() { "none is configured".into() } else { format!("configured: {}", known.join(", ")) };
         return Err(wrong(format!("there is no file and no agent `{given}`"))
@@ -81,23 +81,29 @@ fn agent(given: &str, config: &Config) -> Result<(String, Option<PathBuf>), Fail
     let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
     let name = format!("./{}", file.chars().map(plain).take(config::defaults::NAME_CHARS_MAX).collect::<String>());
-    Ok((name, Some(path)))
+    Ok((AgentName::new(name), Some(path)))
 }
 
 /// Starts the run at another host. That host reads no files of this machine, and knows only the
 /// agents of its own configuration.
-fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, output: &Output) -> Result<Exit, Failure> {
+fn elsewhere(
+    args: &RunArgs,
+    global: &Global,
+    name: &AgentName,
+    config: &Config,
+    output: &Output,
+) -> Result<Exit, Failure> {
     let client = client::connect(global, config, output)?;
     let run = start(&client, name, &args.task).map_err(|failure| {
-        if failure.exit != Exit::Refused || (args.agent == name && config.agents.contains_key(name)) {
+        if failure.exit != Exit::Refused || (args.agent == name.as_str() && config.agents.contains_key(name)) {
             return failure;
         }
         let hint = format!(
             "the host at {} has this folder's journal, and starts agents of its configuration only: add the section `[agents.{}]` and start it again, or stop it",
             client.base(),
-            name.trim_start_matches("./").trim_end_matches(".wasm")
+            name.as_str().trim_start_matches("./").trim_end_matches(".wasm")
         );
-        if args.agent == name {
+        if args.agent == name.as_str() {
             return failure.hint(hint);
         }
         Failure::new(failure.exit, format!("the file `{}` cannot be run while another host serves this folder", args.agent)).hint(hint)
@@ -127,7 +133,7 @@ fn elsewhere(args: &RunArgs, global: &Global, name: &str, config: &Config, outpu
 
 /// Asks the host to start a run. The id in the answer is validated, because it is used in addresses
 /// and in commands for copying.
-pub(super) fn start(client: &Client, agent: &str, task: &str) -> Result<RunName, Failure> {
+pub(super) fn start(client: &Client, agent: &AgentName, task: &str) -> Result<RunName, Failure> {
     let RunStarted { id, .. } = client.post_once("/runs", &json!({ "agent": agent, "task": task }))?;
     id.0.parse().map_err(|why| Failure::new(Exit::Failed, format!("the host answers with the run `{id}`: {why}")))
 }

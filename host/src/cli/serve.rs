@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use holdshort_gate::AgentName;
 use serde_json::json;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -53,7 +54,7 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     let bound = listening.main.local_addr().map_err(failed)?;
     let url = host::base(bound);
     let token_file = config.token_file.clone();
-    let agents: Vec<(String, PathBuf)> =
+    let agents: Vec<(AgentName, PathBuf)> =
         config.agents.iter().map(|(name, agent)| (name.clone(), agent.component.clone())).collect();
     // Children check the policies against the agents' types, and may use all the time that their
     // limits allow.
@@ -86,8 +87,8 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
 
 /// Loads the configured agents in the background and prints a line for each that cannot be started.
 /// Runs of the others start meanwhile.
-async fn load(runs: &Runs, agents: &[(String, PathBuf)], output: &Output) {
-    let load = async |(agent, component): &(String, PathBuf)| {
+async fn load(runs: &Runs, agents: &[(AgentName, PathBuf)], output: &Output) {
+    let load = async |(agent, component): &(AgentName, PathBuf)| {
         let mib = std::fs::metadata(component).map_or(0, |file| file.len() >> 20);
         if mib >= LARGE_MIB {
             say(

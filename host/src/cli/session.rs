@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use holdshort_journal::Journal;
+use holdshort_gate::AgentName;
+use holdshort_journal::Opened;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -33,7 +34,7 @@ pub(super) struct Session {
 
 impl Session {
     /// Starts a host around `journal` that can run `agent`. Errors of the agent are reported here.
-    pub(super) fn start(config: Config, journal: Journal, agent: &str, output: &Output) -> Result<Self, Failure> {
+    pub(super) fn start(config: Config, journal: Opened, agent: &AgentName, output: &Output) -> Result<Self, Failure> {
         let runtime = runtime()?;
         let (server, token_file) = (config.server.clone(), config.token_file.clone());
         let host = Host::new(config, journal)?;

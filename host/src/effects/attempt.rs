@@ -9,12 +9,12 @@ use std::future::Future;
 use std::time::Duration;
 
 use holdshort_gate::command::{Expire, Finish, Outcome, Start};
-use holdshort_gate::{Call, Capability, Phase, Proposal, Refused, Run, Subject, Time};
-use holdshort_journal::{Authorized, Fence, SubmitError};
+use holdshort_gate::{Call, CallId, Capability, Phase, Proposal, Refused, Run, Subject, Time};
+use holdshort_journal::{Authorized, SubmitError};
 use holdshort_words::{Sentence, say};
 use tokio::sync::SemaphorePermit;
 
-use super::{Effects, NoPerformer, Place};
+use super::{Effects, NoPerformer};
 use crate::connectors::{Attempt, Finding, Inquiry};
 
 /// How long after the recorded start an attempt may begin. A host that was suspended must not act
@@ -33,16 +33,15 @@ impl Effects {
     ///
     /// A call that waits for its turn is not started: it can be cancelled, it expires in time, and
     /// the time for beginning an attempt does not run.
-    pub(super) async fn attempt(&self, place: &Place, capability: &Capability) {
-        let (run, call) = place;
-        let start =
-            || self.0.journal.submit(run, Some(*call), Fence::None, Start { perform_within_ms: PERFORM_WITHIN_MS });
+    pub(super) async fn attempt(&self, id: &CallId, capability: &Capability) {
+        let CallId { run, call } = id;
+        let start = || self.0.journal.submit(id, Start { perform_within_ms: PERFORM_WITHIN_MS });
         loop {
             let turn = self.turn(capability).await;
             match persist(start).await {
-                Ok(authorized) => return self.perform(place, authorized, turn).await,
+                Ok(authorized) => return self.perform(id, authorized, turn).await,
                 Err(Lost::Refused(Refused::StartTooLate)) => {
-                    let lapsed = persist(|| self.0.journal.submit(run, Some(*call), Fence::None, Expire)).await;
+                    let lapsed = persist(|| self.0.journal.submit(id, Expire)).await;
                     return tracing::info!(%run, call, ok = lapsed.is_ok(), "a clearance expired before its effect started");
                 }
                 // No step of the host leads here, so the journal was changed from outside.
@@ -60,7 +59,7 @@ impl Effects {
                 Err(Lost::Unknown) => {
                     drop(turn);
                     tokio::time::sleep(RETRY_FIRST).await;
-                    self.settle_lost(place).await;
+                    self.settle_lost(id).await;
                 }
             }
         }
@@ -76,27 +75,27 @@ impl Effects {
     /// Uses up the only permit for this attempt. Every way out records an outcome: what was not
     /// begun did not happen; what was begun without a clear answer is in doubt, and is looked up at
     /// once.
-    async fn perform(&self, place: &Place, authorized: Authorized, turn: Option<SemaphorePermit<'_>>) {
+    async fn perform(&self, id: &CallId, authorized: Authorized, turn: Option<SemaphorePermit<'_>>) {
         let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
         let performer = match self.performer(authorized.action().capability(), authorized.connector()) {
             Ok(performer) => performer,
             Err(error @ NoPerformer::Missing(_)) => {
-                return self.finish(place, attempt, not_done(error.sentence()), None).await;
+                return self.finish(id, attempt, not_done(error.sentence()), None).await;
             }
             Err(error @ NoPerformer::Another { .. }) => {
-                let outcome = self.held_again(place, error.sentence()).await;
-                return self.finish(place, attempt, outcome, None).await;
+                let outcome = self.held_again(id, error.sentence()).await;
+                return self.finish(id, attempt, outcome, None).await;
             }
         };
         // Where neither can have changed, the journal is not read between a start and its effect.
         if (authorized.has_material_facts() || self.0.refresh.goes_by_time())
-            && let Some(outcome) = self.moved(place).await
+            && let Some(outcome) = self.moved(id).await
         {
-            return self.finish(place, attempt, outcome, None).await;
+            return self.finish(id, attempt, outcome, None).await;
         }
         if self.0.journal.now() > perform_by {
             let reason = say!("the host was delayed after the start of the effect, and made no attempt");
-            return self.finish(place, attempt, not_done(reason), None).await;
+            return self.finish(id, attempt, not_done(reason), None).await;
         }
         // A task of its own, so that a panic of a connector leaves an effect in doubt and the
         // dispatcher continues.
@@ -110,33 +109,33 @@ impl Effects {
             Ok(Attempt::Postponed(reason, again_in)) => {
                 Outcome::Postponed(reason.into_string(), u64::try_from(again_in.as_millis()).unwrap_or(u64::MAX))
             }
-            Ok(Attempt::FactsChanged(reason)) => self.held_again(place, reason).await,
+            Ok(Attempt::FactsChanged(reason)) => self.held_again(id, reason).await,
             Ok(Attempt::Unknown(reason)) => unknown(reason),
             Err(_) => unknown(say!("the connector failed in the middle of the attempt")),
         };
         // The remote system is done. A full disk or a slow lookup must not delay other attempts.
         drop(turn);
         let is_unknown = matches!(outcome, Outcome::Unknown(_));
-        self.finish(place, attempt, outcome, None).await;
+        self.finish(id, attempt, outcome, None).await;
         if is_unknown {
-            self.settle_lost(place).await;
+            self.settle_lost(id).await;
         }
     }
 
     /// The outcome for a call that policy forbids at this time, or whose material facts changed or
     /// cannot be checked; `None` if it may go on.
-    async fn moved(&self, place: &Place) -> Option<Outcome> {
-        let Some((run, call, proposal)) = self.proposal(place).await else {
+    async fn moved(&self, id: &CallId) -> Option<Outcome> {
+        let Some((run, call, proposal)) = self.proposal(id).await else {
             return Some(not_done(say!("the cleared action is not in the journal")));
         };
-        if let Some(reason) = self.0.refresh.overtaken(&run, place, &call) {
-            return Some(self.held_again(place, reason).await);
+        if let Some(reason) = self.0.refresh.overtaken(&run, id, &call) {
+            return Some(self.held_again(id, reason).await);
         }
         let agent = run.agent;
         if proposal.policy.material.is_empty() {
             return None;
         }
-        match self.0.refresh.moved(&agent, place, &proposal).await {
+        match self.0.refresh.moved(&agent, id, &proposal).await {
             Ok(None) => None,
             Ok(Some((reason, now))) => Some(changed(reason, now)),
             Err(why) => Some(not_done(say!("its material facts could not be read again: {}", why))),
@@ -144,9 +143,9 @@ impl Effects {
     }
 
     /// The same action with the present facts, for reviewers to decide again.
-    async fn held_again(&self, place: &Place, reason: Sentence) -> Outcome {
-        let Some((run, _, proposal)) = self.proposal(place).await else { return not_done(reason) };
-        match self.0.refresh.refresh(&run.agent, place, &proposal).await {
+    async fn held_again(&self, id: &CallId, reason: Sentence) -> Outcome {
+        let Some((run, _, proposal)) = self.proposal(id).await else { return not_done(reason) };
+        match self.0.refresh.refresh(&run.agent, id, &proposal).await {
             Ok(proposal) => changed(reason, proposal),
             Err(now) => not_done(say!("{}; and now: {}", reason, now)),
         }
@@ -154,58 +153,58 @@ impl Effects {
 
     /// Looks up an attempt without a recorded outcome. It never sends again: a reviewer decides
     /// that, with the result of the lookup.
-    pub(super) async fn settle_lost(&self, place: &Place) {
-        let Some((call, inquiry)) = self.lost(place).await else { return };
+    pub(super) async fn settle_lost(&self, id: &CallId) {
+        let Some((call, inquiry)) = self.lost(id).await else { return };
         if call.phase == Phase::Started {
             let reason = say!("the host stopped between the start of the effect and its outcome");
-            self.finish(place, inquiry.attempt, unknown(reason), None).await;
+            self.finish(id, inquiry.attempt, unknown(reason), None).await;
         }
         let shown = call.proposal().map(|proposal| proposal.connector.as_str()).unwrap_or_default();
         let performer = match self.performer(inquiry.action.capability(), shown) {
             Ok(performer) => performer,
             Err(why) => {
-                return self.still_in_doubt(place, inquiry.attempt, say!("the lookup was not made: {}", why)).await;
+                return self.still_in_doubt(id, inquiry.attempt, say!("the lookup was not made: {}", why)).await;
             }
         };
         // Thousands may wait here, so large data is read again at this one's turn. A reviewer may
         // have resolved it by then.
         drop((call, inquiry));
         let Some(_turn) = performer.lookup_turn().await else { return };
-        let Some((_, inquiry)) = self.lost(place).await else { return };
+        let Some((_, inquiry)) = self.lost(id).await else { return };
         let (attempt, asked) = (inquiry.attempt, performer.clone());
         let finding = tokio::spawn(async move { asked.lookup(&inquiry).await }).await;
         match finding {
             Ok(Finding::Happened { receipt, evidence }) => {
-                self.finish(place, attempt, Outcome::Happened(receipt), Some(evidence)).await;
+                self.finish(id, attempt, Outcome::Happened(receipt), Some(evidence)).await;
             }
             Ok(Finding::DidNotHappen { evidence }) => {
-                self.finish(place, attempt, not_done(say!("the attempt was begun and did not happen")), Some(evidence))
+                self.finish(id, attempt, not_done(say!("the attempt was begun and did not happen")), Some(evidence))
                     .await;
             }
-            Ok(Finding::Unknown { evidence }) => self.still_in_doubt(place, attempt, evidence).await,
+            Ok(Finding::Unknown { evidence }) => self.still_in_doubt(id, attempt, evidence).await,
             Err(_) => {
                 let evidence = say!("the lookup failed: the connector stopped in the middle of it");
-                self.still_in_doubt(place, attempt, evidence).await;
+                self.still_in_doubt(id, attempt, evidence).await;
             }
         }
     }
 
     /// Records the result for the reviewer who resolves the effect. They may come days later, and a
     /// log line is only for the operator.
-    async fn still_in_doubt(&self, place: &Place, attempt: u32, evidence: Sentence) {
-        tracing::warn!(run = %place.0, call = place.1, evidence = evidence.as_str(), "an effect stays in doubt until a reviewer resolves it");
+    async fn still_in_doubt(&self, id: &CallId, attempt: u32, evidence: Sentence) {
+        tracing::warn!(run = %id.run, call = id.call, evidence = evidence.as_str(), "an effect stays in doubt until a reviewer resolves it");
         let reason = say!("a lookup could not find out the outcome");
-        self.finish(place, attempt, unknown(reason), Some(evidence)).await;
+        self.finish(id, attempt, unknown(reason), Some(evidence)).await;
     }
 
     /// Retries until the journal has recorded the outcome, or says that it was resolved otherwise.
     /// A known outcome is not lost to a full disk.
-    async fn finish(&self, place: &Place, attempt: u32, outcome: Outcome, evidence: Option<Sentence>) {
-        let ((run, call), evidence) = (place, evidence.map(Sentence::into_string));
+    async fn finish(&self, id: &CallId, attempt: u32, outcome: Outcome, evidence: Option<Sentence>) {
+        let (CallId { run, call }, evidence) = (id, evidence.map(Sentence::into_string));
         loop {
             let finish = || {
                 let command = Finish { attempt, outcome: outcome.clone(), evidence: evidence.clone() };
-                self.0.journal.submit(run, Some(*call), Fence::None, command)
+                self.0.journal.submit(id, command)
             };
             match persist(finish).await {
                 Ok(_) => return,
@@ -218,27 +217,27 @@ impl Effects {
     }
 
     /// The proposal, and its run.
-    async fn proposal(&self, place: &Place) -> Option<(Run, Call, Proposal)> {
-        let Subject { run, call, .. } = self.subject(place).await?;
+    async fn proposal(&self, id: &CallId) -> Option<(Run, Call, Proposal)> {
+        let Subject { run, call, .. } = self.subject(id).await?;
         let proposal = call.as_ref()?.proposal()?.clone();
         Some((run?, call?, proposal))
     }
 
     /// The call and the connector's inquiry, if an attempt began without a recorded outcome.
-    async fn lost(&self, place: &Place) -> Option<(Call, Inquiry)> {
-        let call = self.subject(place).await?.call?;
+    async fn lost(&self, id: &CallId) -> Option<(Call, Inquiry)> {
+        let call = self.subject(id).await?.call?;
         let lost = matches!(call.phase, Phase::Started | Phase::InDoubt { .. });
-        let inquiry = lost.then(|| self.inquiry(&place.0, &call)).flatten()?;
+        let inquiry = lost.then(|| self.inquiry(&id.run, &call)).flatten()?;
         Some((call, inquiry))
     }
 
     /// Retries until the journal can be read. Otherwise a call could stay started for ever.
-    async fn subject(&self, place: &Place) -> Option<Subject> {
+    async fn subject(&self, id: &CallId) -> Option<Subject> {
         let mut pause = RETRY_FIRST;
         loop {
-            match self.0.journal.subject(&place.0, Some(place.1)).await {
+            match self.0.journal.subject(&id.run, Some(id.call)).await {
                 Ok(subject) => return subject,
-                Err(error) => tracing::error!(run = %place.0, call = place.1, %error, "the journal cannot be read"),
+                Err(error) => tracing::error!(run = %id.run, call = id.call, %error, "the journal cannot be read"),
             }
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(RETRY_MAX);

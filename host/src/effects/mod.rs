@@ -13,8 +13,8 @@ use std::collections::hash_map::Entry;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Call, CallNumber, CallState, Capability, Proposal, Run, RunId};
-use holdshort_journal::{CallFilter, CallHint, CallOrder, Hint, Journal, ReadError};
+use holdshort_gate::{AgentName, Call, CallId, CallState, Capability, Proposal, Run, RunId};
+use holdshort_journal::{CallFilter, CallHint, CallOrder, Dispatcher, Hint, ReadError};
 use holdshort_words::{Sentence, configured, error_said, say};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
@@ -56,16 +56,16 @@ pub trait Refresh: Send + Sync {
     /// The error is the reason why the action is no longer possible.
     fn refresh<'a>(
         &'a self,
-        agent: &'a str,
-        place: &'a Place,
+        agent: &'a AgentName,
+        id: &'a CallId,
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Proposal, Sentence>>;
 
     /// The changed material facts, with the present facts; `None` if nothing changed.
     fn moved<'a>(
         &'a self,
-        agent: &'a str,
-        place: &'a Place,
+        agent: &'a AgentName,
+        id: &'a CallId,
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Option<(Sentence, Proposal)>, Sentence>>;
 
@@ -74,7 +74,7 @@ pub trait Refresh: Send + Sync {
 
     /// Why policy forbids a call at this time that it permitted before; `None` if it does not. If
     /// no policy depends on the time, it is always `None`.
-    fn overtaken(&self, run: &Run, place: &Place, call: &Call) -> Option<Sentence>;
+    fn overtaken(&self, run: &Run, id: &CallId, call: &Call) -> Option<Sentence>;
 }
 
 /// Nothing can perform a cleared call.
@@ -106,19 +106,16 @@ enum Work {
     Settle,
 }
 
-/// The id of a call.
-pub type Place = (RunId, CallNumber);
-
 /// Performs effects. Cheap to clone.
 #[derive(Clone)]
 pub struct Effects(Arc<Inner>);
 
 struct Inner {
-    journal: Journal,
+    journal: Dispatcher,
     performers: Performers,
     refresh: Arc<dyn Refresh>,
     /// The calls with a task, and whether a hint came meanwhile.
-    in_flight: Mutex<HashMap<Place, bool>>,
+    in_flight: Mutex<HashMap<CallId, bool>>,
 }
 
 /// Calls per read of a scan.
@@ -126,7 +123,7 @@ const SCAN_CHUNK: usize = 256;
 
 impl Effects {
     /// A dispatcher over `journal`. Nothing happens before [`run`](Self::run).
-    pub fn new(journal: Journal, performers: Performers, refresh: Arc<dyn Refresh>) -> Self {
+    pub fn new(journal: Dispatcher, performers: Performers, refresh: Arc<dyn Refresh>) -> Self {
         Self(Arc::new(Inner { journal, performers, refresh, in_flight: Mutex::default() }))
     }
 
@@ -142,7 +139,7 @@ impl Effects {
                     call: Some(CallHint { number, capability, state: CallState::Cleared | CallState::Approved }),
                     ..
                 }) => {
-                    self.spawn((run, number), capability, Work::Attempt);
+                    self.spawn(CallId { run, call: number }, capability, Work::Attempt);
                 }
                 Ok(_) => {}
                 Err(RecvError::Lagged(_)) => self.scan(&CallState::STARTABLE, Work::Attempt).await?,
@@ -176,15 +173,15 @@ impl Effects {
             let Some(last) = rows.last() else { return Ok(()) };
             after = Some(last.position);
             for row in rows {
-                self.spawn((row.run, row.call), row.capability, work);
+                self.spawn(CallId { run: row.run, call: row.call }, row.capability, work);
             }
         }
     }
 
     /// Starts a task for a call, one at a time. A hint about a call with a task makes the task
     /// check once more before it ends.
-    fn spawn(&self, place: Place, capability: Capability, work: Work) {
-        match self.in_flight().entry(place.clone()) {
+    fn spawn(&self, id: CallId, capability: Capability, work: Work) {
+        match self.in_flight().entry(id.clone()) {
             Entry::Occupied(mut hinted) => {
                 hinted.insert(true);
                 return;
@@ -196,31 +193,31 @@ impl Effects {
         let effects = self.clone();
         tokio::spawn(async move {
             match work {
-                Work::Attempt => effects.attempt(&place, &capability).await,
-                Work::Settle => effects.settle_lost(&place).await,
+                Work::Attempt => effects.attempt(&id, &capability).await,
+                Work::Settle => effects.settle_lost(&id).await,
             }
-            while effects.hinted_again(&place) {
-                effects.attempt(&place, &capability).await;
+            while effects.hinted_again(&id) {
+                effects.attempt(&id, &capability).await;
             }
         });
     }
 
     // INVARIANT: the check and the removal share one lock, so that no hint is lost between them.
-    fn hinted_again(&self, place: &Place) -> bool {
+    fn hinted_again(&self, id: &CallId) -> bool {
         let mut in_flight = self.in_flight();
-        match in_flight.get_mut(place) {
+        match in_flight.get_mut(id) {
             Some(hinted) if *hinted => {
                 *hinted = false;
                 true
             }
             Some(_) | None => {
-                in_flight.remove(place);
+                in_flight.remove(id);
                 false
             }
         }
     }
 
-    fn in_flight(&self) -> std::sync::MutexGuard<'_, HashMap<Place, bool>> {
+    fn in_flight(&self) -> std::sync::MutexGuard<'_, HashMap<CallId, bool>> {
         self.0.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

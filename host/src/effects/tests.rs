@@ -7,10 +7,10 @@ use std::time::Duration;
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{CancelRun, CreateRun, Propose, Proposed, Resolve, Start};
 use holdshort_gate::{
-    Action, CallState, Command, Digest, EffectClass, FunctionType, Requirement, Resolution, Reviewers, Run, RunLimits,
-    Time, WitType,
+    Action, AgentName, CallId, CallNumber, CallState, Command, Digest, EffectClass, FunctionType, Requirement,
+    Resolution, Reviewers, Run, RunLimits, Time, WitType,
 };
-use holdshort_journal::{Authorized, Fence};
+use holdshort_journal::{Authorized, Fence, Journal};
 use serde_json::json;
 use tokio::sync::Semaphore;
 
@@ -94,14 +94,19 @@ impl Refresh for Unchanged {
         Some("fake".into())
     }
 
-    fn refresh<'a>(&'a self, _: &'a str, _: &'a Place, _: &'a Proposal) -> BoxFuture<'a, Result<Proposal, Sentence>> {
+    fn refresh<'a>(
+        &'a self,
+        _: &'a AgentName,
+        _: &'a CallId,
+        _: &'a Proposal,
+    ) -> BoxFuture<'a, Result<Proposal, Sentence>> {
         Box::pin(async { Err("nothing changes here".into()) })
     }
 
     fn moved<'a>(
         &'a self,
-        _: &'a str,
-        _: &'a Place,
+        _: &'a AgentName,
+        _: &'a CallId,
         _: &'a Proposal,
     ) -> BoxFuture<'a, Result<Option<(Sentence, Proposal)>, Sentence>> {
         Box::pin(async { Ok(None) })
@@ -111,7 +116,7 @@ impl Refresh for Unchanged {
         false
     }
 
-    fn overtaken(&self, _: &Run, _: &Place, _: &Call) -> Option<Sentence> {
+    fn overtaken(&self, _: &Run, _: &CallId, _: &Call) -> Option<Sentence> {
         panic!("nothing is read between a start and its effect where nothing can have changed")
     }
 }
@@ -132,7 +137,7 @@ impl World {
         let mut performers = Performers::default();
         performers.insert(Capability::new("a:b/c", "slow").unwrap(), slow.clone());
         performers.insert(Capability::new("a:b/c", "quick").unwrap(), quick.clone());
-        tokio::spawn(Effects::new(self.0.clone(), performers, Arc::new(Unchanged)).run());
+        tokio::spawn(Effects::new(self.0.roles().dispatcher, performers, Arc::new(Unchanged)).run());
     }
 
     async fn submit<C: Command>(&self, run: &RunId, call: Option<CallNumber>, command: C) -> C::Out

@@ -4,7 +4,7 @@
 use std::sync::PoisonError;
 use std::time::Duration;
 
-use holdshort_gate::{CallState, Time};
+use holdshort_gate::{CallState, ReviewerName, Time};
 use holdshort_journal::{Entry, Hint, Note, Position, ReadError};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -144,7 +144,7 @@ impl Deliverer<'_> {
         let now = self.notify.journal.now();
         let stands_for = places.iter().filter(|(_, until)| now < *until).map(|(name, _)| name);
         let barred = call.requirement.as_ref().is_some_and(|requirement| {
-            requirement.bars(reviewer, &notice.started_by, call.edited_by.as_deref()).is_err()
+            requirement.bars(reviewer, &notice.started_by, call.edited_by.as_ref()).is_err()
         });
         concerns(notice, call, reviewer) || (!barred && stands_for.into_iter().any(|name| concerns(notice, call, name)))
     }
@@ -217,16 +217,16 @@ impl Deliverer<'_> {
             let lead = u64::try_from(self.target.lead.as_micros()).unwrap_or(u64::MAX);
             let near = (now, Time(now.0.saturating_add(lead)));
             let due = journal.to_remind(&self.target.name, near, CHUNK).await?;
-            for (id, number) in &due {
-                let Some((run, Some(call))) = journal.as_of(id, Some(*number), Position(u64::MAX)).await? else {
+            for id in &due {
+                let Some((run, Some(call))) = journal.as_of(&id.run, Some(id.call), Position(u64::MAX)).await? else {
                     continue;
                 };
-                let notice = Notice::reminder(journal.id(), id, &run, &call, now);
+                let notice = Notice::reminder(journal.id(), &id.run, &run, &call, now);
                 if self.concerns(&notice) && self.still_asks(&notice).await? && !self.bring(&notice).await {
                     return Ok(false);
                 }
                 let (target, revision) = (self.target.name.clone(), call.revision);
-                self.note(Note::Reminded { target, run: id.clone(), call: *number, revision }).await?;
+                self.note(Note::Reminded { target, call: id.clone(), revision }).await?;
             }
             if due.len() < CHUNK {
                 return Ok(true);
@@ -253,7 +253,7 @@ impl Deliverer<'_> {
 }
 
 /// Whether this reviewer can act on the call.
-fn concerns(notice: &Notice, call: &NoticeCall, name: &str) -> bool {
+fn concerns(notice: &Notice, call: &NoticeCall, name: &ReviewerName) -> bool {
     let admits = call.requirement.as_ref().map(|requirement| {
         // Reviewers of any stage may resolve an effect in doubt.
         let asked = if notice.kind == Kind::InDoubt {
@@ -261,7 +261,7 @@ fn concerns(notice: &Notice, call: &NoticeCall, name: &str) -> bool {
         } else {
             requirement.admits_in(name, call.stage, call.level)
         };
-        asked && requirement.bars(name, &notice.started_by, call.edited_by.as_deref()).is_ok()
+        asked && requirement.bars(name, &notice.started_by, call.edited_by.as_ref()).is_ok()
     });
     admits.unwrap_or(true)
 }

@@ -117,7 +117,7 @@ fn sentence(notice: &Notice) -> String {
 
 /// The other details by label: names of reviewers and agents, and times.
 fn facts(notice: &Notice) -> Vec<(&'static str, String)> {
-    let mut facts = vec![("Agent", visible::line(&notice.agent))];
+    let mut facts = vec![("Agent", visible::line(notice.agent.as_str()))];
     facts.extend(notice.outcome.as_ref().map(|outcome| ("Outcome", visible::line(outcome))));
     let deadline = notice.call.as_ref().and_then(|call| call.deadline).filter(|_| notice.kind.asks());
     facts.extend(deadline.map(|deadline| ("Decide before", sentences::at(deadline))));

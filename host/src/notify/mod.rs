@@ -23,8 +23,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
-use holdshort_gate::Time;
-use holdshort_journal::{Clock, Journal, Note, ReadError};
+use holdshort_gate::{ReviewerName, Time};
+use holdshort_journal::{Clock, Note, Notifier, ReadError};
 
 pub use delivery::Retry;
 pub use message::{Format, NoticeEmail};
@@ -56,9 +56,9 @@ pub enum Transport {
     /// Email to one reviewer, about calls on which they may decide.
     Mail {
         /// The reviewer's name, as in requirements.
-        reviewer: String,
+        reviewer: ReviewerName,
         /// The absent reviewers they act for, each with the end of the delegation.
-        places: Vec<(String, Time)>,
+        places: Vec<(ReviewerName, Time)>,
         address: String,
         post: Post,
     },
@@ -67,7 +67,7 @@ pub enum Transport {
 /// All targets, and what the delivery needs.
 #[derive(Clone)]
 pub struct Notify {
-    journal: Journal,
+    journal: Notifier,
     targets: Vec<Target>,
     /// The address of the host's page, without a slash at its end. Links begin with it.
     base: String,
@@ -80,7 +80,7 @@ impl Notify {
     /// Makes the delivery for `targets`. The name of a target that answers "gone" is added to
     /// `gone`, and the target gets no more notifications.
     pub fn new(
-        journal: Journal,
+        journal: Notifier,
         targets: Vec<Target>,
         base: String,
         clock: Clock,

@@ -1,6 +1,8 @@
 //! Decides which events of the journal cause a notification, and collects its content.
 
-use holdshort_gate::{Call, CallNumber, Event, JournalId, Phase, Requirement, Run, RunId, Time, Verdict};
+use holdshort_gate::{
+    AgentName, Call, CallNumber, Event, JournalId, Phase, Requirement, ReviewerName, Run, RunId, Time, Verdict,
+};
 use holdshort_journal::{Entry, Position};
 
 /// The kinds of notifications.
@@ -59,9 +61,8 @@ pub struct Notice {
     /// The time of the event.
     pub at: Time,
     pub run: RunId,
-    /// The agent's configured name.
-    pub agent: String,
-    pub started_by: String,
+    pub agent: AgentName,
+    pub started_by: ReviewerName,
     /// The call, unless the notification is about a run.
     pub call: Option<NoticeCall>,
     /// The outcome, or the reason for holding again, in the host's words.
@@ -82,7 +83,7 @@ pub struct NoticeCall {
     pub deadline: Option<Time>,
     /// The requirement; `None` if the call was refused without a reviewer.
     pub requirement: Option<Requirement>,
-    pub edited_by: Option<String>,
+    pub edited_by: Option<ReviewerName>,
     /// The current stage, counted from 0.
     pub stage: usize,
     /// The number of escalations so far.
@@ -171,8 +172,8 @@ impl Notice {
     /// A notification for testing a target.
     pub fn test(drawn: &str, now: Time) -> Self {
         let id = format!("msg_{drawn}_test");
-        let (kind, run, agent) = (Kind::Test, RunId("test".into()), "test".into());
-        Self { id, kind, at: now, run, agent, started_by: String::new(), call: None, outcome: None, next_stage: false }
+        let (kind, run, agent, started_by) = (Kind::Test, RunId("test".into()), "test".into(), ReviewerName::default());
+        Self { id, kind, at: now, run, agent, started_by, call: None, outcome: None, next_stage: false }
     }
 }
 

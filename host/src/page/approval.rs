@@ -106,21 +106,21 @@ pub(super) async fn show(
     let titles = call.proposal().map(titles).unwrap_or_default();
     let content = content(&call, function.as_ref(), &titles);
     let asks = subject.run.as_ref();
-    let started_by = asks.map(|run| run.started_by.as_str()).unwrap_or_default();
+    let (agent, started_by) = asks.map(|run| (run.agent.clone(), run.started_by.clone())).unwrap_or_default();
     let shown = ApprovalPage {
         frame: signed.frame("inbox"),
         id: Text::line(&id),
         run: Text::line(&run.0),
-        agent: Text::line(asks.map(|run| run.agent.as_str()).unwrap_or_default()),
+        agent: Text::line(agent.as_str()),
         capability: Text::line(&call.action().capability().to_string()),
         task: Text::line(&task),
-        started_by: Text::line(started_by),
+        started_by: Text::line(started_by.as_str()),
         asked: When::new(call.proposed_at, now),
         consequence: call
             .proposal()
             .map_or(Consequence::Low, |proposal| proposal.consequence.unwrap_or_default())
             .name(),
-        status: Status::of(&call, &id, started_by, now),
+        status: Status::of(&call, &id, &started_by, now),
         sheet: Sheet::of(&content),
         facts: facts(&api, &call),
         receipt: receipt(&call),
@@ -195,12 +195,12 @@ fn receipt(call: &Call) -> Vec<Item> {
 /// The decision forms of a held call.
 fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Option<Deciding> {
     let digest = call.clearance.filter(|_| call.phase == Phase::Held)?;
-    let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
+    let started_by = &subject.run.as_ref()?.started_by;
     // A delegate is asked like the absent reviewer. Four-eyes excludes the delegate as a person
     // too.
     let acting_for = signed.0.reviewer().acting_for(call, started_by, now);
     let name = acting_for.unwrap_or(signed.name());
-    let bars = call.requirement().map(|asks| asks.bars(signed.name(), started_by, call.edited_by.as_deref()));
+    let bars = call.requirement().map(|asks| asks.bars(signed.name(), started_by, call.edited_by.as_ref()));
     let own = bars.and_then(Result::err).map(|why| Text::line(&why.to_string()));
     let barred = own.or_else(|| barred(subject, call, name));
     let question = (call.proposal()?.class == EffectClass::Question).then(|| choices(call).map(Text::line).collect());
@@ -209,10 +209,10 @@ fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Optio
         seal: signed.seal(&digest.to_string()),
         barred,
         early: is_early(call, name, started_by),
-        place: Text::line(name),
-        stands_for: acting_for.map(Text::line),
+        place: Text::line(name.as_str()),
+        stands_for: acting_for.map(|name| Text::line(name.as_str())),
         voted: call.has_vote_of(signed.name()),
-        edited: call.edited_by.as_deref() == Some(signed.name()),
+        edited: call.edited_by.as_ref() == Some(signed.name()),
         question,
         grants: may_grant(subject, call, signed.name()),
         caution: caution(call.proposal()),

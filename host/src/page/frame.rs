@@ -5,7 +5,7 @@ use axum::extract::FromRequestParts;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{Html, IntoResponse, Response};
-use holdshort_gate::Time;
+use holdshort_gate::{ReviewerName, Time};
 use holdshort_journal::ReadError;
 
 use crate::api::Api;
@@ -60,11 +60,11 @@ impl FromRequestParts<Api> for Signed {
 impl Signed {
     /// The frame of a page for this reviewer.
     pub(super) fn frame(&self, here: &'static str) -> Frame {
-        Frame { here, reviewer: Some(Text::line(self.name())), seal: self.seal(ANY) }
+        Frame { here, reviewer: Some(Text::line(self.name().as_str())), seal: self.seal(ANY) }
     }
 
     /// The reviewer's name.
-    pub(super) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &ReviewerName {
         self.0.reviewer().name()
     }
 

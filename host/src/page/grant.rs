@@ -11,7 +11,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect};
 use holdshort_gate::totals::money;
-use holdshort_gate::{Call, Digest, Grant, Phase, RunId, Subject};
+use holdshort_gate::{Call, Digest, Grant, Phase, ReviewerName, Run, RunId, Subject};
 
 use super::confirmation::caution;
 use super::frame::{Answer, ErrorPage, Frame, Seal, Signed, page};
@@ -67,10 +67,10 @@ struct PreviewPage {
 
 /// Whether this reviewer may create a grant with a decision on this call now. A call with warnings
 /// can only be approved by itself.
-pub(super) fn may_grant(subject: &Subject, call: &Call, name: &str) -> bool {
-    let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
+pub(super) fn may_grant(subject: &Subject, call: &Call, name: &ReviewerName) -> bool {
+    let Some(Run { started_by, .. }) = &subject.run else { return false };
     let alone = |requirement: &holdshort_gate::Requirement| {
-        requirement.may_be_granted_by(name, started_by, call.edited_by.as_deref())
+        requirement.may_be_granted_by(name, started_by, call.edited_by.as_ref())
     };
     let plain = caution(call.proposal()).is_none();
     call.phase == Phase::Held && call.requirement().is_some_and(alone) && !call.is_question() && plain

@@ -58,15 +58,15 @@ pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Q
         let GrantRow { id, granted, used, .. } = row;
         Row {
             id: Text::line(&id.to_string()),
-            by: Text::line(&granted.by),
+            by: Text::line(granted.by.as_str()),
             at: When::new(granted.at, now),
-            agent: Text::line(&granted.grant.agent),
+            agent: Text::line(granted.grant.agent.as_str()),
             what: Text::line(granted.grant.capability.function()),
             terms: Text::line(&sentences::granted(&granted.grant)),
             used: Text::line(&sentences::total(&used)),
             status,
             used_up: used.count >= granted.grant.calls,
-            revoked_by: granted.revoked.map(|(by, _)| Text::line(&by)),
+            revoked_by: granted.revoked.map(|(by, _)| Text::line(&by.to_string())),
         }
     };
     page(&GrantsPage { frame: signed.frame("grants"), rows: rows.into_iter().map(row).collect(), next })
@@ -97,11 +97,11 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
     page(&ShownPage {
         frame: signed.frame("grants"),
         id: Text::line(&id),
-        by: Text::line(&granted.by),
+        by: Text::line(granted.by.as_str()),
         at: When::new(granted.at, now),
         policy: Text::lines(policy.trim_end()),
         over: now >= granted.grant.until,
-        revoked: granted.revoked.map(|(by, at)| (Text::line(&by), When::new(at, now))),
+        revoked: granted.revoked.map(|(by, at)| (Text::line(&by.to_string()), When::new(at, now))),
         seal: signed.seal(&to_revoke(&id)),
     })
 }

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use askama::Template;
 use axum::extract::State;
-use holdshort_gate::{CallState, Digest, Time};
+use holdshort_gate::{AgentName, CallState, Digest, ReviewerName, Time};
 use holdshort_journal::{DecisionFilter, DecisionKind, DecisionRow, Position};
 use serde::Deserialize;
 
@@ -89,11 +89,11 @@ impl Row {
         Self {
             id: Text::line(&format!("{}.{}", row.call.run, row.call.call)),
             when: When::new(row.at, now),
-            by: Text::line(&row.by.unwrap_or_default()),
+            by: Text::line(row.by.unwrap_or_default().as_str()),
             kind: row.kind,
             message: row.message.map(|message| Text::line(&sentences::short(&message))),
             summary: Text::line(&sentences::short(&row.summary)),
-            agent: Text::line(&row.call.agent),
+            agent: Text::line(row.call.agent.as_str()),
             capability: Text::line(&row.call.capability.to_string()),
             state: row.call.state,
             digest: row.clearance,
@@ -125,7 +125,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         until: Text::line(&query.until),
         kinds: DecisionKind::ALL,
         outcomes: CallState::ALL,
-        agents: api.driver().agents().iter().map(|agent| Text::line(&agent.name)).collect(),
+        agents: api.driver().agents().iter().map(|agent| Text::line(agent.name.as_str())).collect(),
         rows: rows.into_iter().map(|row| Row::new(row, now)).collect(),
         next,
     })
@@ -151,10 +151,10 @@ fn filter(query: &HistoryQuery) -> Result<DecisionFilter, Problem> {
         text => Some(Position(text.parse().map_err(|_| wrong(text, "place in the history"))?)),
     };
     Ok(DecisionFilter {
-        by: text(&query.by),
+        by: text(&query.by).map(ReviewerName::new),
         kinds: named(&query.kind).map_err(|_| wrong(&query.kind, "kind of decision"))?,
         states: named(&query.outcome).map_err(|_| wrong(&query.outcome, "state of a call"))?,
-        agent: text(&query.agent),
+        agent: text(&query.agent).map(AgentName::new),
         capability: text(&query.capability),
         from: day(&query.from, 0)?,
         until: day(&query.until, 1)?,

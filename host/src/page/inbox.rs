@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 use axum::extract::State;
 use holdshort_gate::command::DecisionOutcome;
-use holdshort_gate::{CallState, Reviewers, RunState, Time, Waiting};
+use holdshort_gate::{AgentName, CallState, Reviewers, RunState, Time, Waiting};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed, Position, Rank};
 use serde::Deserialize;
 
@@ -125,7 +125,7 @@ fn filter(
     let given = |text: &Option<String>| text.clone().filter(|text| !text.is_empty());
     let after = query.after.as_deref().map(cursor).transpose()?;
     Ok(CallFilter {
-        agent: given(&query.agent),
+        agent: given(&query.agent).map(AgentName::new),
         capability: given(&query.capability),
         waiting_for: if everybody { Vec::new() } else { signed.0.reviewer().on_behalf_of(now) },
         order: CallOrder::Ranked(after),
@@ -158,7 +158,7 @@ fn choices(api: &Api, query: &InboxQuery) -> (Vec<Choice>, Vec<Choice>) {
         chosen: chosen.as_deref().is_some_and(|chosen| chosen == name),
     };
     (
-        agents.iter().map(|agent| choice(&agent.name, &query.agent)).collect(),
+        agents.iter().map(|agent| choice(agent.name.as_str(), &query.agent)).collect(),
         capabilities.iter().map(|name| choice(name, &query.capability)).collect(),
     )
 }
@@ -174,12 +174,12 @@ impl Row {
     fn new(row: &CallRow, now: holdshort_gate::Time) -> Self {
         Self {
             id: Text::line(&format!("{}.{}", row.run, row.call)),
-            agent: Text::line(&row.agent),
+            agent: Text::line(row.agent.as_str()),
             capability: Text::line(&row.capability.to_string()),
             summary: Text::line(&row.summary),
             state: row.state,
             consequence: row.consequence.unwrap_or_default().name(),
-            approved_by: row.approved_by.iter().map(|name| Text::line(name)).collect(),
+            approved_by: row.approved_by.iter().map(|name| Text::line(name.as_str())).collect(),
             still_needed: row.still_needed,
             waits_for: waits_for(row),
             asked: When::new(row.proposed_at, now),

@@ -13,7 +13,6 @@ use super::resolve::{Resolving, resolving};
 use super::timeline::{EVENTS, TimelinePage};
 use crate::api::limits::{Form, Path, Query};
 use crate::api::message::Message;
-use crate::api::problem::Problem;
 use crate::api::{Api, approvals, ids, runs};
 use crate::review::Text;
 
@@ -97,8 +96,8 @@ pub(super) async fn show(
     page(&RunPage {
         frame: signed.frame("runs"),
         id: Text::line(&row.id.0),
-        agent: Text::line(&row.agent),
-        started_by: Text::line(&row.started_by),
+        agent: Text::line(row.agent.as_str()),
+        started_by: Text::line(row.started_by.as_str()),
         created: When::new(row.created_at, now),
         state: row.state,
         over: row.state.is_over(),
@@ -169,7 +168,7 @@ fn to_cancel(run: &RunId) -> String {
 pub(super) async fn ask_cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
     let run = ids::run(&id)?;
     let RunRow { agent, state, waiting_for, .. } = runs::row(&api, &run).await?;
-    let (id, agent, seal) = (Text::line(&id), Text::line(&agent), signed.seal(&to_cancel(&run)));
+    let (id, agent, seal) = (Text::line(&id), Text::line(agent.as_str()), signed.seal(&to_cancel(&run)));
     page(&CancelPage { frame: signed.frame("runs"), id, agent, state, over: state.is_over(), waiting_for, seal })
 }
 
@@ -178,6 +177,6 @@ pub(super) async fn cancel(State(api): State<Api>, signed: Signed, Path(id): Pat
     let run = ids::run(&id)?;
     signed.0.check(&to_cancel(&run), form.field("seal").unwrap_or_default())?;
     let reason = Message::of(&form, "reason")?.map(String::from);
-    let _written = api.driver().cancel(&run, signed.name(), reason).await.map_err(Problem::from)?;
+    let _written = runs::cancelled(&api, &run, signed.0.reviewer(), reason).await?;
     Ok(Redirect::to(&format!("/runs/{run}")).into_response())
 }

@@ -61,9 +61,9 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
     let next = rows.last().filter(|_| rows.len() == ROWS).map(|row| Text::line(&row.id.0));
     let row = |row: RunRow| Row {
         id: Text::line(&row.id.0),
-        agent: Text::line(&row.agent),
+        agent: Text::line(row.agent.as_str()),
         task: Text::line(&sentences::short(&row.task)),
-        started_by: Text::line(&row.started_by),
+        started_by: Text::line(row.started_by.as_str()),
         state: row.state,
         delayed: row.delayed.and(row.reason.as_deref()).map(Text::line),
         waiting_for: row.waiting_for,

@@ -56,7 +56,7 @@ pub(super) async fn show(
     // A request without a code counts as no attempt.
     let found = (!code.is_empty()).then(|| api.whose(&code, &headers, &tries)).transpose();
     let whose = match found {
-        Ok(reviewer) => reviewer.map(|reviewer| Text::line(reviewer.name())),
+        Ok(reviewer) => reviewer.map(|reviewer| Text::line(reviewer.name().as_str())),
         Err(problem) if problem.kind() == Kind::TooMany => return Err(problem.into()),
         Err(_) => None,
     };

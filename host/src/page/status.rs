@@ -1,6 +1,6 @@
 //! The status of an approval: its state as a sentence, the decisions, and the effect.
 
-use holdshort_gate::{Call, CallState, EffectClass, Phase, Requirement, Subject, Time};
+use holdshort_gate::{Call, CallState, EffectClass, Phase, Requirement, ReviewerName, Subject, Time};
 
 use super::frame::When;
 use crate::api::{Api, approvals, ids};
@@ -46,13 +46,13 @@ pub(super) struct Before {
 }
 
 impl Status {
-    pub(super) fn of(call: &Call, id: &str, started_by: &str, now: Time) -> Self {
+    pub(super) fn of(call: &Call, id: &str, started_by: &ReviewerName, now: Time) -> Self {
         let held = call.proposal().filter(|_| call.phase == Phase::Held);
         let deadline = call.deadline();
         let then = held.filter(|_| deadline.is_some());
         let then = then.map(|proposal| Text::line(&waiting::then(&proposal.requirement, call.level)));
         let waits_for = waiting::who(&call.waiting_for(started_by));
-        let said: Vec<String> = call.rejections.iter().map(|vote| vote.reviewer.clone()).collect();
+        let said: Vec<ReviewerName> = call.rejections.iter().map(|vote| vote.reviewer.clone()).collect();
         let because = held.map(waiting::because).unwrap_or_default();
         let decided = |made: &holdshort_gate::call::Decided| {
             let counts = call.clearance.is_none_or(|digest| digest == made.decision.clearance);
@@ -64,7 +64,7 @@ impl Status {
             decisions: call.decisions.iter().map(decided).collect(),
             granted: granted(call, id).map(|(text, grant)| (Text::line(&text), Text::line(&grant))),
             reheld: call.reheld.as_deref().map(Text::line),
-            edited_by: call.edited_by.as_deref().map(Text::line),
+            edited_by: call.edited_by.as_ref().map(|name| Text::line(name.as_str())),
             deadline: deadline.map(|deadline| When::new(deadline, now)),
             then,
             stage: call.stage + 1,
@@ -116,13 +116,13 @@ fn sentence(call: &Call) -> String {
 }
 
 /// The reason why this reviewer may not approve the call, if there is one.
-pub(super) fn barred(subject: &Subject, call: &Call, name: &str) -> Option<Text> {
-    let started_by = subject.run.as_ref().map(|run| run.started_by.as_str()).unwrap_or_default();
+pub(super) fn barred(subject: &Subject, call: &Call, name: &ReviewerName) -> Option<Text> {
+    let started_by = &subject.run.as_ref()?.started_by;
     // Reviewers of any stage may resolve an effect in doubt, as in the gate.
     let may = if call.phase == Phase::Held {
         call.admits_approval(name, started_by)
     } else {
-        let bars = |requirement: &Requirement| requirement.bars(name, started_by, call.edited_by.as_deref());
+        let bars = |requirement: &Requirement| requirement.bars(name, started_by, call.edited_by.as_ref());
         call.admits(name).and_then(|()| call.requirement().map_or(Ok(()), bars))
     };
     let why = may.err()?;

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, SystemTime};
 
-use holdshort_gate::{Capability, Digest};
-use holdshort_journal::Journal;
+use holdshort_gate::{AgentName, Capability, Digest};
+use holdshort_journal::{Driver, Journal};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
@@ -29,7 +29,7 @@ pub struct Loaded {
 /// A configured agent.
 #[derive(Clone)]
 pub struct AgentInfo {
-    pub name: String,
+    pub name: AgentName,
     pub state: AgentState,
 }
 
@@ -59,7 +59,7 @@ pub(super) struct Agents(Arc<Inner>);
 struct Inner {
     engine: Engine,
     catalogue: Arc<Catalogue>,
-    configured: BTreeMap<String, PathBuf>,
+    configured: BTreeMap<AgentName, PathBuf>,
     cache: Mutex<Cache>,
     reading: Semaphore,
 }
@@ -87,11 +87,11 @@ struct Cache {
     /// The content of files when last read, so that starting a run does not read them again.
     files: HashMap<PathBuf, (SystemTime, u64, Arc<Loaded>)>,
     /// The last load error of an agent.
-    failed: HashMap<String, String>,
+    failed: HashMap<AgentName, String>,
 }
 
 impl Agents {
-    pub(super) fn new(engine: Engine, catalogue: Arc<Catalogue>, configured: BTreeMap<String, PathBuf>) -> Self {
+    pub(super) fn new(engine: Engine, catalogue: Arc<Catalogue>, configured: BTreeMap<AgentName, PathBuf>) -> Self {
         let reading = Semaphore::new(READING_MAX);
         Self(Arc::new(Inner { engine, catalogue, configured, cache: Mutex::default(), reading }))
     }
@@ -116,21 +116,21 @@ impl Agents {
     }
 
     /// The agent for a new run of `name`. Its bytes are in the journal when this returns.
-    pub(super) async fn by_name(&self, journal: &Journal, name: &str) -> Result<Arc<Loaded>, AgentError> {
+    pub(super) async fn by_name(&self, journal: &Driver, name: &AgentName) -> Result<Arc<Loaded>, AgentError> {
         let path = self.0.configured.get(name).ok_or_else(|| AgentError::Unknown {
-            name: name.into(),
+            name: name.clone(),
             known: self.0.configured.keys().cloned().collect(),
         })?;
         let loaded = self.by_path(journal, path).await;
         let mut cache = self.0.cache();
         match &loaded {
             Ok(_) => drop(cache.failed.remove(name)),
-            Err(error) => drop(cache.failed.insert(name.into(), error.to_string())),
+            Err(error) => drop(cache.failed.insert(name.clone(), error.to_string())),
         }
         loaded
     }
 
-    async fn by_path(&self, journal: &Journal, path: &Path) -> Result<Arc<Loaded>, AgentError> {
+    async fn by_path(&self, journal: &Driver, path: &Path) -> Result<Arc<Loaded>, AgentError> {
         let explain = |source| AgentError::Load { path: path.display().to_string(), source };
         let stamp = stamp(path)?;
         if let Some(loaded) = self.0.unchanged(path, stamp) {
@@ -149,7 +149,7 @@ impl Agents {
     /// The agent of an existing run with its code, whatever its file contains now.
     pub(super) async fn by_digest(
         &self,
-        journal: &Journal,
+        journal: &Driver,
         digest: &Digest,
     ) -> Result<(Arc<Loaded>, Program), AgentError> {
         let loaded = match self.0.known(digest, &digest.to_string()) {
@@ -187,14 +187,14 @@ impl Agents {
     }
 
     /// Loads a component even if the caller stops waiting, and finds it the next time.
-    async fn to_the_end(&self, journal: &Journal, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
+    async fn to_the_end(&self, journal: &Driver, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
         let (agents, journal) = (self.clone(), journal.clone());
         let load = tokio::spawn(async move { agents.load(&journal, origin).await });
         load.await?
     }
 
     /// Loads a component once for all callers. Its bytes are in memory only in its turn, because many may wait.
-    async fn load(&self, journal: &Journal, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
+    async fn load(&self, journal: &Driver, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
         let _place = self.0.reading.acquire().await.map_err(|_| AgentError::ShuttingDown)?;
         let (digest, file) = match &origin {
             Origin::Journal(digest) => (*digest, None),
@@ -251,7 +251,7 @@ pub async fn manifest(journal: &Journal, reader: &Reader, digest: Digest) -> Res
 }
 
 /// Stores a component in the journal, if the file still has the content that was read.
-async fn put_file(journal: &Journal, path: &Path, mut file: File, digest: Digest) -> Result<(), AgentError> {
+async fn put_file(journal: &Driver, path: &Path, mut file: File, digest: Digest) -> Result<(), AgentError> {
     let explain = |source| AgentError::File { path: path.into(), source };
     let read = move || {
         let mut bytes = Vec::new();

@@ -186,7 +186,7 @@ impl<'a> Drive<'a> {
         };
         let answered_at = self.host.journal.now();
         let command = RecordRoutine { call, action, result: result.clone(), answered_at };
-        self.unflushed.push_back(self.host.journal.submit(self.id, None, (&self.lease).into(), command));
+        self.unflushed.push_back(self.lease.submit(command));
         self.unflushed_bytes += weight(&result);
         if self.agent.is_none() {
             return self.displaced().await;
@@ -223,7 +223,7 @@ impl<'a> Drive<'a> {
             }
             let evidence = evidence_bytes(&proposed);
             let command = Propose { call, proposed };
-            match self.host.journal.submit_with(self.id, None, (&self.lease).into(), command, blobs).await {
+            match self.lease.submit_with(command, blobs).await {
                 Err(SubmitError::Refused(Refused::TotalsChanged)) => tries += 1,
                 written => break written.map(|phase| (phase, evidence)),
             }
@@ -281,8 +281,7 @@ impl<'a> Drive<'a> {
     /// Records how the run ended.
     async fn end(&mut self, end: End) -> Result<Flow, Failure> {
         self.flush(0).await?;
-        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), EndRun(end)).await;
-        match written {
+        match self.lease.submit(EndRun(end)).await {
             Ok(_) => Ok(Flow::Break(Left::Over)),
             Err(error) => self.unwritten(error.into()).await,
         }

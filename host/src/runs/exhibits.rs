@@ -3,7 +3,7 @@
 
 use futures_util::future::try_join_all;
 use holdshort_gate::ExhibitRef;
-use holdshort_journal::{Blob, Journal, SubmitError};
+use holdshort_journal::{Blob, Driver, SubmitError};
 
 use crate::connectors::{CannotPreview, Exhibit};
 use holdshort_common::aside;
@@ -49,7 +49,7 @@ pub(super) fn named(evidence: Vec<Weighed>) -> (Vec<ExhibitRef>, Vec<Blob>) {
 }
 
 /// Writes exhibits to disk by digest, before a proposal refers to them.
-pub(super) async fn freeze(journal: &Journal, evidence: Vec<Weighed>) -> Result<Vec<ExhibitRef>, SubmitError> {
+pub(super) async fn freeze(journal: &Driver, evidence: Vec<Weighed>) -> Result<Vec<ExhibitRef>, SubmitError> {
     let (references, blobs) = named(evidence);
     try_join_all(blobs.into_iter().map(|blob| journal.keep(blob))).await?;
     Ok(references)

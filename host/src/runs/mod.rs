@@ -25,9 +25,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use holdshort_gate::command::{CancelRun, CreateRun, CreateRunOnce, FindRun, Revision};
-use holdshort_gate::{Call, Digest, FunctionType, Refused, Request, RunId, RunLimits, RunState, Time, WitType};
-use holdshort_journal::{Fence, Flushed, Hint, Journal, ReadError, RunFilter, SubmitError};
+use holdshort_gate::command::{CreateRun, CreateRunOnce, FindRun, Revision};
+use holdshort_gate::{
+    AgentName, Call, Digest, FunctionType, Refused, Request, ReviewerName, RunId, RunLimits, RunState, Time, WitType,
+};
+use holdshort_journal::{Driver, Flushed, Hint, ReadError, RunFilter, SubmitError};
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -64,7 +66,7 @@ pub struct Settings {
     /// The consecutive failures after which reviewers are notified that a run is delayed.
     pub told_after_tries: u32,
     /// The configured agents and their files.
-    pub agents: BTreeMap<String, PathBuf>,
+    pub agents: BTreeMap<AgentName, PathBuf>,
 }
 
 /// Drives runs. Cheap to clone.
@@ -72,7 +74,7 @@ pub struct Settings {
 pub struct Runs(Arc<Inner>);
 
 struct Inner {
-    journal: Journal,
+    journal: Driver,
     agents: agents::Agents,
     catalogue: Arc<Catalogue>,
     proposer: Proposer,
@@ -130,7 +132,7 @@ const SCAN_CHUNK: usize = 256;
 impl Runs {
     /// A driver over `journal`. Before [`run`](Self::run) nothing goes on except new runs.
     pub fn new(
-        journal: Journal,
+        journal: Driver,
         engine: Engine,
         catalogue: Catalogue,
         policy: Arc<dyn Policy>,
@@ -173,15 +175,15 @@ impl Runs {
     /// Starts a run of a configured agent, once for each `request`. It is on disk when this returns.
     pub async fn start(
         &self,
-        agent: &str,
+        agent: &AgentName,
         task: &str,
-        started_by: &str,
+        started_by: &ReviewerName,
         request: Option<Request>,
     ) -> Result<Flushed<RunId>, StartError> {
         let id = new_run_id(self.0.journal.now()).map_err(StartError::Random)?;
         // This comes first, because a repeated request gets the same answer even if the agent can no longer be started.
         if let Some(request) = request {
-            match self.0.journal.submit(&id, None, Fence::None, FindRun(request)).await {
+            match self.0.journal.submit(&id, FindRun(request)).await {
                 Err(SubmitError::Refused(Refused::NoSuchRun)) => {}
                 found => return Ok(found?),
             }
@@ -191,24 +193,19 @@ impl Runs {
             return Err(StartError::TaskTooLong { bytes: task.len(), bytes_max });
         }
         let loaded = tokio::time::timeout(LOADING_TIME_MAX, self.load(agent)).await;
-        let loaded = loaded.map_err(|_| AgentError::Loading(agent.into()))??;
+        let loaded = loaded.map_err(|_| AgentError::Loading(agent.clone()))??;
         let create = CreateRun {
-            agent: agent.into(),
+            agent: agent.clone(),
             component: loaded.manifest.digest,
             task: task.into(),
-            started_by: started_by.into(),
+            started_by: started_by.clone(),
             limits: self.0.settings.limits.clone(),
             seed: Digest::of(&self.0.journal.seed(&id)),
         };
         Ok(match request {
-            Some(request) => self.0.journal.submit(&id, None, Fence::None, CreateRunOnce { request, create }).await?,
-            None => self.0.journal.submit(&id, None, Fence::None, create).await?,
+            Some(request) => self.0.journal.submit(&id, CreateRunOnce { request, create }).await?,
+            None => self.0.journal.submit(&id, create).await?,
         })
-    }
-
-    /// Cancels a run for a reviewer.
-    pub async fn cancel(&self, run: &RunId, by: &str, reason: Option<String>) -> Result<Flushed<()>, SubmitError> {
-        self.0.journal.submit(run, None, Fence::None, CancelRun { by: by.into(), reason }).await
     }
 
     /// The proposal that an edit makes of a held call. Nothing is written.
@@ -216,7 +213,7 @@ impl Runs {
         &self,
         id: &RunId,
         call: &Call,
-        editor: &str,
+        editor: &ReviewerName,
         arguments: &Value,
     ) -> Result<Revision, ReviseError> {
         let unavailable = |error: &dyn std::fmt::Display| ReviseError::Unavailable(error.to_string());
@@ -274,7 +271,7 @@ impl Runs {
     }
 
     /// Loads a configured agent, so that its errors show before a run is started.
-    pub async fn load(&self, agent: &str) -> Result<Arc<Loaded>, AgentError> {
+    pub async fn load(&self, agent: &AgentName) -> Result<Arc<Loaded>, AgentError> {
         self.0.agents.by_name(&self.0.journal, agent).await
     }
 
@@ -347,7 +344,7 @@ impl Runs {
                     if let Some(delay) = delays.failed(&error) {
                         // If this cannot be written, the next try reports it. A run that waits or has ended is not
                         // delayed.
-                        drop(self.0.journal.submit(&run, None, Fence::None, delay).await);
+                        drop(self.0.journal.submit(&run, delay).await);
                     }
                 }
             }

@@ -7,10 +7,10 @@ use holdshort_gate::call::Inconsistent;
 use holdshort_gate::command::{Proposed, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Call, CallNumber, Counted, Counter, EffectClass, ExhibitRef, FunctionType, LIMIT, Mismatch, Proposal,
-    RefusalReason, Requirement, Reviewers, RunId, Seq,
+    Action, AgentName, Call, CallNumber, Counted, Counter, EffectClass, ExhibitRef, FunctionType, LIMIT, Mismatch,
+    Proposal, RefusalReason, Requirement, ReviewerName, Reviewers, RunId, Seq,
 };
-use holdshort_journal::{Blob, Events, GrantFilter, GrantRow, Journal, ReadError};
+use holdshort_journal::{Blob, Driver, Events, GrantFilter, GrantRow, Journal, ReadError};
 use holdshort_words::{Sentence, configured, say};
 use serde_json::Value;
 
@@ -32,7 +32,7 @@ pub struct DisplayBudget {
 
 /// Makes proposals.
 pub(super) struct Proposer {
-    pub(super) journal: Journal,
+    pub(super) journal: Driver,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) budget: DisplayBudget,
 }
@@ -46,8 +46,8 @@ const CHUNK: usize = 512;
 #[derive(Clone, Copy)]
 pub(super) struct Asker<'a> {
     pub(super) run: &'a RunId,
-    pub(super) agent: &'a str,
-    pub(super) started_by: &'a str,
+    pub(super) agent: &'a AgentName,
+    pub(super) started_by: &'a ReviewerName,
     /// The run's history before the call.
     pub(super) before: &'a History,
 }
@@ -157,7 +157,7 @@ impl Proposer {
         asker: Asker<'_>,
         preview: &dyn Preview,
         ty: &FunctionType,
-        (call, editor): (&Call, &str),
+        (call, editor): (&Call, &ReviewerName),
         arguments: &Value,
     ) -> Result<Revision, ReviseError> {
         let old = call.action();
@@ -215,7 +215,7 @@ impl Proposer {
     ) -> Result<(), ReadError> {
         let Judgement { verdict, requirement, record } = judgement;
         let now = self.journal.now();
-        let (agents, capability) = (Some(agent.to_owned()), Some(action.capability().to_string()));
+        let (agents, capability) = (Some(agent.clone()), Some(action.capability().to_string()));
         let filter = GrantFilter { standing_at: Some(now), agent: agents, capability, before: None, limit: GRANTS_MAX };
         let nobody = *requirement == Requirement { grantors: Reviewers::Named(Vec::new()), ..requirement.clone() };
         if nobody || !record.errors.is_empty() || preview.effect().class == EffectClass::Question {
@@ -258,7 +258,12 @@ fn proposal(
 
 /// Under four-eyes, an edit excludes its editor from approving. Without another reviewer the call would wait for ever,
 /// so such an edit is refused.
-fn somebody_is_left(asker: Asker<'_>, call: &Call, editor: &str, new: &Requirement) -> Result<(), ReviseError> {
+fn somebody_is_left(
+    asker: Asker<'_>,
+    call: &Call,
+    editor: &ReviewerName,
+    new: &Requirement,
+) -> Result<(), ReviseError> {
     let held_under = call.requirement().map(|old| old.for_an_edit(new, call.level, call.deadline()));
     let Some((all, names)) = held_under.and_then(|all| all.names().map(|names| (all, names))) else { return Ok(()) };
     let met = all.can_be_met(&names, asker.started_by, Some(editor));

@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use holdshort_gate::{Call, Capability, Phase, Proposal, Run};
-use holdshort_journal::Journal;
+use holdshort_gate::{AgentName, Call, CallId, Capability, Phase, Proposal, Run};
+use holdshort_journal::Driver;
 use holdshort_words::{Sentence, quote, say};
 
 use super::exhibits::{freeze, weigh};
 use super::propose::Followed;
 use super::{Catalogue, Runs};
 use crate::connectors::{CannotPreview, look};
-use crate::effects::{Place, Refresh};
+use crate::effects::Refresh;
 use crate::policy::{JudgedCall, Policy, facts};
 
 /// Previews and policy for the dispatcher, which has neither: facts may have changed, and time has
 /// passed.
 struct Refresher {
-    journal: Journal,
+    journal: Driver,
     catalogue: Arc<Catalogue>,
     policy: Arc<dyn Policy>,
 }
@@ -31,10 +31,10 @@ impl Runs {
 }
 
 impl Refresh for Refresher {
-    fn overtaken(&self, run: &Run, (id, _): &Place, call: &Call) -> Option<Sentence> {
+    fn overtaken(&self, run: &Run, id: &CallId, call: &Call) -> Option<Sentence> {
         let proposal = call.proposal()?;
         let by_policy = matches!(call.started_from, Some(Phase::Cleared { .. })) && proposal.policy.grant.is_none();
-        let judged = JudgedCall { started_by: &run.started_by, agent: &run.agent, run: id, proposal, by_policy };
+        let judged = JudgedCall { started_by: &run.started_by, agent: &run.agent, run: &id.run, proposal, by_policy };
         self.policy.overtaken(&judged, self.journal.now())
     }
 
@@ -48,8 +48,8 @@ impl Refresh for Refresher {
 
     fn refresh<'a>(
         &'a self,
-        agent: &'a str,
-        (run, call): &'a Place,
+        agent: &'a AgentName,
+        id: &'a CallId,
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Proposal, Sentence>> {
         Box::pin(async move {
@@ -57,7 +57,7 @@ impl Refresh for Refresher {
                 return Err(say!("`{}` is not offered any more", old.action.capability().clone()));
             };
             let mut followed = Followed::default();
-            let before = followed.up_to(&self.journal, run, *call).await.map_err(quote)?;
+            let before = followed.up_to(&self.journal, &id.run, id.call).await.map_err(quote)?;
             let previewed = look(preview.as_ref(), agent, &old.action, before).await;
             let previewed = previewed.map_err(CannotPreview::sentence)?;
             let evidence = weigh(previewed.exhibits).await.map_err(CannotPreview::sentence)?;
@@ -78,12 +78,12 @@ impl Refresh for Refresher {
 
     fn moved<'a>(
         &'a self,
-        agent: &'a str,
-        place: &'a Place,
+        agent: &'a AgentName,
+        id: &'a CallId,
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Option<(Sentence, Proposal)>, Sentence>> {
         Box::pin(async move {
-            let now = self.refresh(agent, place, old).await?;
+            let now = self.refresh(agent, id, old).await?;
             Ok(facts::changed(&old.policy.material, &old.facts, &now.facts)?.map(|reason| (reason, now)))
         })
     }

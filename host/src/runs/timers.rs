@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use holdshort_gate::command::{Expire, FireTimer};
-use holdshort_journal::{Due, Fence, Journal, ReadError};
+use holdshort_journal::{Driver, Due, ReadError};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Inner;
@@ -65,7 +65,7 @@ async fn fire(host: &Inner) -> Result<Duration, ReadError> {
         // replay.
         let is_ours = |due: &&Due| match due {
             Due::Timer { run, .. } => !host.live().contains_key(run),
-            Due::Call { .. } => true,
+            Due::Call(_) => true,
         };
         let ours: Vec<&Due> = due.iter().filter(is_ours).collect();
         if ours.is_empty() && !due.is_empty() {
@@ -85,12 +85,10 @@ async fn fire(host: &Inner) -> Result<Duration, ReadError> {
 
 /// Fires one deadline. Returns whether it was written. A refusal means that another task was
 /// faster.
-async fn fire_one(journal: &Journal, due: &Due) -> bool {
+async fn fire_one(journal: &Driver, due: &Due) -> bool {
     let submitted = match due {
-        Due::Call { run, call } => journal.submit(run, Some(*call), Fence::None, Expire).await.map(drop),
-        Due::Timer { run, timer } => {
-            journal.submit(run, None, Fence::None, FireTimer { timer: *timer }).await.map(drop)
-        }
+        Due::Call(call) => journal.submit(call, Expire).await.map(drop),
+        Due::Timer { run, timer } => journal.submit(run, FireTimer { timer: *timer }).await.map(drop),
     };
     if let Err(error) = &submitted {
         tracing::debug!(?due, %error, "a deadline was not fired");

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{Capability, Requirement, Reviewers};
+use holdshort_gate::{Capability, Requirement, ReviewerName, Reviewers};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -42,7 +42,7 @@ pub struct GroupBurden {
 struct Group {
     name: String,
     /// `None` for everybody.
-    members: Option<Vec<String>>,
+    members: Option<Vec<ReviewerName>>,
     prompts: u64,
     prompts_then: u64,
     seconds: u64,
@@ -65,14 +65,14 @@ pub(super) struct Asks<'a> {
 pub(super) struct Burden {
     groups: Vec<Group>,
     /// The time that each reviewer spent on an open proposal.
-    spent: BTreeMap<Key, Vec<(String, usize)>>,
+    spent: BTreeMap<Key, Vec<(ReviewerName, usize)>>,
     /// The number of decisions by their duration in seconds.
     took: BTreeMap<Capability, Vec<u32>>,
 }
 
 impl Burden {
     pub(super) fn new(people: &People) -> Self {
-        let group = |(name, members): (&String, &Vec<String>)| Group {
+        let group = |(name, members): (&String, &Vec<ReviewerName>)| Group {
             name: name.clone(),
             members: Some(members.clone()),
             ..Group::default()
@@ -82,9 +82,9 @@ impl Burden {
     }
 
     /// Adds a reviewer's decision on an open proposal, with the time that it took.
-    pub(super) fn decided(&mut self, key: &Key, capability: &Capability, right_of: &str, micros: u64) {
+    pub(super) fn decided(&mut self, key: &Key, capability: &Capability, right_of: &ReviewerName, micros: u64) {
         let seconds = usize::try_from(micros / 1_000_000).unwrap_or(SECONDS_MAX).min(SECONDS_MAX);
-        self.spent.entry(key.clone()).or_default().push((right_of.to_owned(), seconds));
+        self.spent.entry(key.clone()).or_default().push((right_of.clone(), seconds));
         let took = self.took.entry(capability.clone()).or_insert_with(|| vec![0; SECONDS_MAX + 1]);
         took.iter_mut().skip(seconds).take(1).for_each(|count| *count += 1);
     }
@@ -123,8 +123,8 @@ impl Burden {
 
 impl Group {
     /// Whether a reviewer is in the group.
-    fn has(&self, name: &str) -> bool {
-        self.members.as_ref().is_none_or(|members| members.iter().any(|member| member == name))
+    fn has(&self, name: &ReviewerName) -> bool {
+        self.members.as_ref().is_none_or(|members| members.contains(name))
     }
 
     /// Adds seconds that the group spent on a proposal.

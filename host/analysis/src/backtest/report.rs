@@ -1,7 +1,7 @@
 //! The report of a backtest. An agent's texts are stored as they are; the code that shows them
 //! makes special characters visible.
 
-use holdshort_gate::{Digest, Time};
+use holdshort_gate::{AgentName, Digest, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -75,7 +75,7 @@ pub struct Found {
     /// The summary in the host's words.
     pub summary: String,
     /// The agent.
-    pub agent: String,
+    pub agent: AgentName,
     /// The time of the decision.
     pub at: Time,
     /// The reviewers who decided.

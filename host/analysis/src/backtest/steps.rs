@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use holdshort_gate::totals::{counters, day, money};
 use holdshort_gate::{
-    Action, Call, CallId, CallNumber, Capability, Counted, Counter, Event, Phase, PolicyVerdict, Recorded, RunId,
-    Scope, Time, Total, Verdict, Vote, WaitEnd,
+    Action, AgentName, Call, CallId, CallNumber, Capability, Counted, Counter, Event, Phase, PolicyVerdict, Recorded,
+    ReviewerName, RunId, Scope, Time, Total, Verdict, Vote, WaitEnd,
 };
 
 use super::Types;
@@ -81,7 +81,7 @@ impl End {
     }
 
     fn of(call: &Call, outcome: Outcome, at: Time) -> Self {
-        let by = |votes: &[Vote]| votes.iter().map(|vote| vote.reviewer.clone()).collect::<Vec<_>>();
+        let by = |votes: &[Vote]| votes.iter().map(|vote| vote.reviewer.to_string()).collect::<Vec<_>>();
         let mut said = call.decisions.iter().rev().map(|made| &made.decision);
         let no = said.clone().find(|said| said.verdict == Verdict::Reject).and_then(|said| said.message.clone());
         let yes = Said { by: by(&call.votes), words: said.next().and_then(|last| last.message.clone()) };
@@ -128,7 +128,7 @@ pub(super) enum Step {
     /// A proposal was judged.
     Asked(Box<Asked>),
     /// A reviewer decided, for themselves or for an absent reviewer.
-    Decided { key: Key, right_of: String, at: Time },
+    Decided { key: Key, right_of: ReviewerName, at: Time },
     /// A proposal ended.
     Ended { key: Key, end: Box<End> },
     /// The call ended.
@@ -153,8 +153,8 @@ impl Step {
 /// The agent of a run, and who started it.
 #[derive(Clone)]
 pub(super) struct Run {
-    pub(super) agent: String,
-    pub(super) started_by: String,
+    pub(super) agent: AgentName,
+    pub(super) started_by: ReviewerName,
 }
 
 /// A call that has not ended.
@@ -230,7 +230,7 @@ impl Steps {
         // A damaged journal is reported by its host.
         let Some(step) = open.life.follow(event, at) else { return };
         if let Some(decided) = step.decided {
-            steps.push(Step::Decided { key: key.clone(), right_of: decided.right_of.to_owned(), at });
+            steps.push(Step::Decided { key: key.clone(), right_of: decided.right_of.clone(), at });
         }
         if let Some(end) = step.end {
             let end = End::of(&open.life.call, Outcome::Ended(end), at);
@@ -268,7 +268,7 @@ impl Steps {
     }
 
     /// The present totals of a call's counters.
-    fn totals_of(&self, run: &RunId, agent: &str, action: &Action, at: Time) -> Vec<Counted> {
+    fn totals_of(&self, run: &RunId, agent: &AgentName, action: &Action, at: Time) -> Vec<Counted> {
         if !self.uses_totals {
             return Vec::new();
         }

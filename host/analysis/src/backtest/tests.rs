@@ -10,7 +10,7 @@ use holdshort_gate::command::{
 };
 use holdshort_gate::{
     Action, Call, CallId, Command, Consequence, Digest, EffectClass, EffectKey, Event, FunctionType, JournalId, Phase,
-    Proposal, RefusalReason, Requirement, Resolution, Reviewers, RunLimits, Subject, WitType,
+    Proposal, RefusalReason, Requirement, Resolution, ReviewerName, Reviewers, RunLimits, Subject, WitType,
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -45,7 +45,7 @@ fn types() -> Types {
 }
 
 fn policies(text: &str) -> CedarPolicy {
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let names = |names: &[&'static str]| names.iter().map(|name| ReviewerName::from(*name)).collect::<Vec<_>>();
     let groups = [("finance".to_owned(), names(&["ann", "ben"])), ("board".to_owned(), names(&["cyd", "dan"]))];
     let people = People::new(names(&["ann", "ben", "cyd", "dan", "eve"]), groups.into());
     let floor = |_| Requirement { rejections: 2, ..Requirement::plain(Reviewers::Any, 1, 3_600_000) };
@@ -83,8 +83,8 @@ impl World {
         let (component, ty) = (Digest::of(b"component"), types.get(&capability).unwrap());
         let action = Action::new(component, capability, ty, &json!({"to": to, "n": "9000000000000000000"})).unwrap();
         let judgement = self.policy.judge(&CallQuestion {
-            started_by: "eve",
-            agent: "clerk",
+            started_by: &"eve".into(),
+            agent: &"clerk".into(),
             run,
             action: &action,
             ty,
@@ -114,7 +114,7 @@ impl World {
         self.subjects.push(Subject::new(JournalId("j".into()), id, EffectKey("key".into())));
         let limits = RunLimits { cpu_ms: 1, memory_bytes: 1, held_calls: 9, calls: 9, journal_bytes: 1 << 30 };
         let (component, seed, task) = (Digest::of(b"component"), Digest::of(b"seed"), "t".to_owned());
-        let started_by = "eve".to_owned();
+        let started_by = "eve".into();
         assert!(self.submit(
             self.subjects.len() - 1,
             CreateRun { agent: "clerk".into(), component, task, started_by, limits, seed }
@@ -146,11 +146,11 @@ impl World {
         at
     }
 
-    fn decide(&mut self, at: usize, who: &str, stands_for: Option<&str>, choice: Choice) -> bool {
+    fn decide(&mut self, at: usize, who: &'static str, stands_for: Option<&'static str>, choice: Choice) -> bool {
         self.now = self.now.plus_ms(LATER);
         let Some(clearance) = self.subjects[at].call.as_ref().and_then(|call| call.clearance) else { return false };
-        let (reviewer, signed_in_at, message) = (who.to_owned(), self.now, Some(format!("says {who}")));
-        let stands_for = stands_for.map(str::to_owned);
+        let (reviewer, signed_in_at, message) = (who.into(), self.now, Some(format!("says {who}")));
+        let stands_for = stands_for.map(ReviewerName::from);
         self.submit(at, Decide { reviewer, stands_for, signed_in_at, clearance, choice, message })
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdshort_gate::{Capability, Time, WaitEnd, totals};
+use holdshort_gate::{AgentName, Capability, Time, WaitEnd, totals};
 
 use super::Known;
 use super::like::{Fullest, Like, Suggested};
@@ -18,7 +18,7 @@ const HABITS_MAX: usize = 1_000;
 /// The calls of one agent and capability that the same policies held.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
-    pub(super) agent: String,
+    pub(super) agent: AgentName,
     pub(super) capability: String,
     pub(super) policies: Vec<String>,
 }
@@ -46,10 +46,10 @@ pub(super) struct Habits {
     /// Agents and capabilities with at least one call that was edited, rejected, or not approved by
     /// every asked reviewer, under any policy. They get no suggestion: a suggested policy would
     /// also have cleared this call.
-    doubted: BTreeSet<(String, String)>,
+    doubted: BTreeSet<(AgentName, String)>,
     /// The daily totals of each agent and capability. A policy compares totals over all calls, so
     /// calls count whichever policy held them.
-    days: BTreeMap<(String, String), Days>,
+    days: BTreeMap<(AgentName, String), Days>,
     /// The limit of patterns was reached, so the data about further patterns is incomplete.
     full: bool,
 }
@@ -86,7 +86,7 @@ impl Habits {
         if open.is_question() || !(ended || step.revised == Some(Came::Reheld)) {
             return;
         }
-        let (agent, capability) = (open.agent().to_owned(), open.capability());
+        let (agent, capability) = (open.agent().clone(), open.capability());
         if step.end == Some(WaitEnd::Approved) {
             self.day(&agent, &capability, open.like().into_iter().flat_map(Like::money), at);
         }
@@ -107,12 +107,12 @@ impl Habits {
     /// Adds a cleared or approved call to its day.
     pub(super) fn day<'a>(
         &mut self,
-        agent: &str,
+        agent: &AgentName,
         capability: &str,
         money: impl Iterator<Item = (&'a String, &'a u64)>,
         at: Time,
     ) {
-        let key = (agent.to_owned(), capability.to_owned());
+        let key = (agent.clone(), capability.to_owned());
         self.full |= self.days.len() >= HABITS_MAX && !self.days.contains_key(&key);
         if !self.full {
             self.days.entry(key).or_default().count(money, at);

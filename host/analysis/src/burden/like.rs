@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use holdshort_gate::{Capability, Proposal, RATIONALE, WitType, totals};
+use holdshort_gate::{AgentName, Capability, Proposal, RATIONALE, WitType, totals};
 use holdshort_policy::facts;
 use holdshort_policy::schema::{Types, attribute, entity_type, is_money, optional, word};
 use serde_json::Value;
@@ -94,7 +94,7 @@ impl Like {
 
     /// The policy that clears such calls of an agent, up to the highest daily totals; `None` if their money could not
     /// be limited.
-    pub(super) fn policy(&self, id: &str, agent: &str, capability: &Capability, day: &Fullest) -> Option<Suggested> {
+    pub(super) fn policy(&self, id: &str, agent: &AgentName, of: &Capability, day: &Fullest) -> Option<Suggested> {
         let mut say = Saying::default();
         say.record(&self.arguments, "resource.arguments");
         if say.unbounded {
@@ -116,12 +116,12 @@ impl Like {
             }
             _ => say.open.push(SUM.into()),
         }
-        let (space, name) = entity_type(capability);
+        let (space, name) = entity_type(of);
         let conditions = say.conditions.join(" &&\n    ");
         let text = format!(
             "@id({})\npermit (principal == Agent::{}, action == Action::\"call\", resource is {space}::{name})\nwhen {{\n    {conditions}\n}};\n",
             quoted(id),
-            quoted(agent)
+            quoted(agent.as_str())
         );
         Some(Suggested { text, open: say.open })
     }

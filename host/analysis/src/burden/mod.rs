@@ -23,7 +23,7 @@ pub mod words;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use holdshort_gate::{CallNumber, Event, Recorded, RunId, Time, Verdict, WaitEnd, totals};
+use holdshort_gate::{AgentName, CallNumber, Event, Recorded, ReviewerName, RunId, Time, Verdict, WaitEnd, totals};
 
 use crate::life::{Came, Decided, Step};
 use habits::Habits;
@@ -40,7 +40,7 @@ pub const NOBODYS_GROUP: &str = "nobody's group";
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// The members of each group.
-    pub groups: BTreeMap<String, Vec<String>>,
+    pub groups: BTreeMap<String, Vec<ReviewerName>>,
     /// The functions that policies can refer to. Only they get suggestions.
     pub types: Types,
     /// The ids of the policies in force that clear, hold or refuse calls, or that require
@@ -50,8 +50,8 @@ pub struct Known {
 
 impl Known {
     /// The groups of a reviewer. The list is never empty.
-    fn groups_of<'a>(&'a self, person: &str) -> Vec<&'a str> {
-        let of = self.groups.iter().filter(|(_, members)| members.iter().any(|member| member == person));
+    fn groups_of<'a>(&'a self, person: &ReviewerName) -> Vec<&'a str> {
+        let of = self.groups.iter().filter(|(_, members)| members.contains(person));
         let found: Vec<&str> = of.map(|(group, _)| group.as_str()).collect();
         if found.is_empty() { vec![NOBODYS_GROUP] } else { found }
     }
@@ -82,7 +82,7 @@ const OPEN_MAX: usize = 256;
 /// A run that has not ended.
 #[derive(Debug)]
 struct OpenRun {
-    agent: String,
+    agent: AgentName,
     held: u64,
     /// The caller supplied this run after it was dropped. From then on its holds are not counted
     /// here; their total is requested from the caller when the run ends.
@@ -182,13 +182,13 @@ impl Burden {
     }
 
     /// Supplies a run: its agent, and the number of its held calls.
-    pub fn tell_run(&mut self, run: RunId, agent: String, held: u64) {
+    pub fn tell_run(&mut self, run: RunId, agent: AgentName, held: u64) {
         let used = self.events;
         self.runs.insert(run, OpenRun { agent, held, told: true, used });
     }
 
     /// Supplies a call: its agent, and its events so far.
-    pub fn tell_call(&mut self, run: RunId, agent: String, events: &[Recorded]) {
+    pub fn tell_call(&mut self, run: RunId, agent: AgentName, events: &[Recorded]) {
         let Some((first, rest)) = events.split_first() else { return };
         let Some(mut open) = Open::new(&first.event, first.at, agent, &self.known) else { return };
         for Recorded { event, at, .. } in rest {
@@ -255,7 +255,7 @@ impl Burden {
     fn open(&mut self, run: &RunId, at: Time, event: &Event) {
         let held = matches!(event, Event::CallHeld { .. });
         let used = self.events;
-        let agent = self.runs.get_mut(run).map_or_else(String::new, |run| {
+        let agent = self.runs.get_mut(run).map_or_else(AgentName::default, |run| {
             run.held += u64::from(held && !run.told);
             run.used = used;
             run.agent.clone()
@@ -288,7 +288,7 @@ impl Burden {
         if let Some(made) = &step.decided {
             let hasty = open.is_hasty(made, at);
             self.each(open, |tally| tally.decided(made, hasty));
-            self.reviewers.get(made.reviewer.to_owned()).decided(made, hasty);
+            self.reviewers.get(made.reviewer.to_string()).decided(made, hasty);
             for group in self.known.groups_of(made.reviewer) {
                 self.groups.get((group.to_owned(), open.capability())).decided(made, hasty);
             }
@@ -306,7 +306,7 @@ impl Burden {
     fn each(&mut self, open: &Open, count: impl Fn(&mut Tally)) {
         count(&mut self.all);
         count(self.capabilities.get(open.capability()));
-        count(self.agents.get(open.agent().to_owned()));
+        count(self.agents.get(open.agent().to_string()));
         open.policies().iter().for_each(|policy| count(self.policies.get(policy.clone())));
     }
 

@@ -2,7 +2,9 @@
 
 use holdshort_gate::call::CallContent;
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Action, Call, CallNumber, Digest, Event, FunctionType, PolicyVerdict, Proposal, Time, Verdict};
+use holdshort_gate::{
+    Action, AgentName, Call, CallNumber, Digest, Event, FunctionType, PolicyVerdict, Proposal, Time, Verdict,
+};
 use serde_json::{Value, json};
 
 use super::Known;
@@ -30,7 +32,7 @@ pub(super) fn reading_us(bytes: u64) -> u64 {
 #[derive(Debug)]
 pub(super) struct Open {
     life: Life,
-    agent: String,
+    agent: AgentName,
     policies: Vec<String>,
     /// The reading time of the content that is new in this revision.
     reading_us: u64,
@@ -48,7 +50,7 @@ pub(super) struct Open {
 
 impl Open {
     /// Starts a call with its first event.
-    pub(super) fn new(event: &Event, at: Time, agent: String, known: &Known) -> Option<Self> {
+    pub(super) fn new(event: &Event, at: Time, agent: AgentName, known: &Known) -> Option<Self> {
         let life = Life::open(event, at)?;
         let policies = life.record().map(determining).unwrap_or_default();
         let (reading_us, read, like, split) = (0, Vec::new(), None, false);
@@ -123,7 +125,7 @@ impl Open {
     }
 
     /// The agent's configured name.
-    pub(super) fn agent(&self) -> &str {
+    pub(super) fn agent(&self) -> &AgentName {
         &self.agent
     }
 

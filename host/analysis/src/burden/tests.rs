@@ -58,7 +58,7 @@ fn proposal(action: Action, policies: &[&str], requirement: Requirement) -> Prop
 
 fn known() -> Arc<Known> {
     let groups = [("finance", vec!["alice", "bob"]), ("board", vec!["bob", "carol"])];
-    let groups = groups.map(|(name, members)| (name.to_owned(), members.into_iter().map(str::to_owned).collect()));
+    let groups = groups.map(|(name, members)| (name.to_owned(), members.into_iter().map(ReviewerName::from).collect()));
     let types = [MAIL, PAY].map(|name| (name.parse().unwrap(), function())).into_iter().collect();
     Arc::new(Known { groups: groups.into(), types, policies: vec!["never".into(), "p0".into()] })
 }
@@ -102,7 +102,7 @@ impl World {
         true
     }
 
-    fn create(&mut self, agent: &str) -> usize {
+    fn create(&mut self, agent: &'static str) -> usize {
         let id = RunId(format!("r{}", self.subjects.len()));
         self.subjects.push(Subject::new(JournalId("j".into()), id, EffectKey("key".into())));
         let limits = RunLimits { cpu_ms: 1, memory_bytes: 1, held_calls: 1_000, calls: 1_000, journal_bytes: 1 << 30 };
@@ -113,15 +113,15 @@ impl World {
         self.subjects.len() - 1
     }
 
-    fn decide(&mut self, at: usize, who: &str, choice: Choice) -> bool {
+    fn decide(&mut self, at: usize, who: &'static str, choice: Choice) -> bool {
         let Some(clearance) = self.subjects[at].call.as_ref().and_then(|call| call.clearance) else { return false };
-        let (reviewer, signed_in_at, message) = (who.to_owned(), self.now, Some("because".to_owned()));
+        let (reviewer, signed_in_at, message) = (who.into(), self.now, Some("because".to_owned()));
         self.submit(at, Decide { reviewer, stands_for: None, signed_in_at, clearance, choice, message })
     }
 
     /// A random requirement: one or two stages, one or more reviewers, with or without a deadline and an escalation.
     fn requirement(&mut self) -> Requirement {
-        let named = |names: &[&str]| Reviewers::Named(names.iter().map(|name| (*name).to_owned()).collect());
+        let named = |names: &[&'static str]| Reviewers::Named(names.iter().map(|name| (*name).into()).collect());
         let who = [Reviewers::Any, named(&["alice", "bob"]), named(&["bob", "carol"])];
         let quorum = 1 + u32::from(self.dice.below(3) == 0);
         let mut stages = vec![vec![Demand { reviewers: self.dice.one(&who), quorum }]];
@@ -244,7 +244,7 @@ impl World {
 }
 
 /// One call that these policies held and these reviewers approved, each after a number of seconds.
-fn approved(world: &mut World, policies: &[&str], payee: &str, units: u64, by: &[(&str, u64)]) {
+fn approved(world: &mut World, policies: &[&str], payee: &str, units: u64, by: &[(&'static str, u64)]) {
     let run = world.create("clerk");
     let quorum = u32::try_from(by.len()).unwrap();
     let requirement = Requirement::plain(Reviewers::Any, quorum, 3_600_000);

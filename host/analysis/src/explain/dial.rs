@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use holdshort_gate::Time;
+use holdshort_gate::{AgentName, ReviewerName, Time};
 use serde_json::{Value, json};
 
 use super::constants::Constants;
@@ -131,8 +131,8 @@ impl Dial {
                 }
             }
             At::Now(_) => variant.now = Time(u64::try_from(notch.number()?).ok()?.checked_mul(1_000)?),
-            At::StartedBy => variant.started_by = value.as_str()?.to_owned(),
-            At::Agent => variant.agent = value.as_str()?.to_owned(),
+            At::StartedBy => variant.started_by = ReviewerName::new(value.as_str()?),
+            At::Agent => variant.agent = AgentName::new(value.as_str()?),
             At::Consequence => variant.consequence = serde_json::from_value(value).ok()?,
         }
         Some(())

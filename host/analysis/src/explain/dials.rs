@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use holdshort_gate::Consequence;
+use holdshort_gate::{Consequence, ReviewerName};
 use serde_json::{Value, json};
 
 use super::constants::Constants;
@@ -45,11 +45,11 @@ pub(super) fn dials(
         let tries = all.into_iter().filter(|one| *one != from).map(|one| json!(one)).collect();
         Kind::Words { from: json!(from), tries }
     };
-    let people = policy.people().names().iter().map(String::as_str).chain([SOMETHING_ELSE]).collect();
-    let started_by = others(question.started_by, people);
+    let people = policy.people().names().iter().map(ReviewerName::as_str).chain([SOMETHING_ELSE]).collect();
+    let started_by = others(question.started_by.as_str(), people);
     made.push(Dial::new(At::StartedBy, "context.run.started_by".into(), started_by));
     let agents = constants.agents.iter().map(String::as_str).chain([SOMETHING_ELSE]).collect();
-    made.push(Dial::new(At::Agent, "the agent".into(), others(question.agent, agents)));
+    made.push(Dial::new(At::Agent, "the agent".into(), others(question.agent.as_str(), agents)));
     let all = [Consequence::Low, Consequence::Medium, Consequence::High].map(Consequence::name).to_vec();
     made.push(Dial::new(At::Consequence, "context.consequence".into(), others(question.consequence.name(), all)));
     made

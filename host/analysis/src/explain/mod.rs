@@ -17,7 +17,7 @@ mod leaves;
 #[cfg(test)]
 mod tests;
 
-use holdshort_gate::{Action, Consequence, Counted, FunctionType, PolicyVerdict, RunId, Time};
+use holdshort_gate::{Action, AgentName, Consequence, Counted, FunctionType, PolicyVerdict, ReviewerName, RunId, Time};
 use serde_json::Value;
 
 use holdshort_policy::{CallQuestion, CedarPolicy, Judgement, Policy, Verdict};
@@ -39,8 +39,8 @@ struct Variant {
     arguments: Value,
     facts: Value,
     consequence: Consequence,
-    agent: String,
-    started_by: String,
+    agent: AgentName,
+    started_by: ReviewerName,
     totals: Vec<Counted>,
     now: Time,
 }
@@ -86,8 +86,8 @@ pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: b
         arguments: question.action.arguments().clone(),
         facts: question.facts.clone(),
         consequence: question.consequence,
-        agent: question.agent.into(),
-        started_by: question.started_by.into(),
+        agent: question.agent.clone(),
+        started_by: question.started_by.clone(),
         totals: question.totals.to_vec(),
         now: question.now,
     };

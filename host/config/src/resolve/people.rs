@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{Reviewers, Time};
+use holdshort_gate::{ReviewerName, Reviewers, Time};
 use toml::Spanned;
 
 use super::{Wrong, authored, defaults, plain_name};
@@ -12,11 +12,14 @@ use crate::value::{Name, Named};
 
 /// Resolves the reviewers. Each token belongs to one reviewer: if two names had the same token, the
 /// journal could not tell who decided.
-pub(super) fn reviewers(authored: Option<Named<authored::Reviewer>>, operator: &str) -> Result<Vec<Reviewer>, Wrong> {
+pub(super) fn reviewers(
+    authored: Option<Named<authored::Reviewer>>,
+    operator: &ReviewerName,
+) -> Result<Vec<Reviewer>, Wrong> {
     let (mut reviewers, mut owners) = (Vec::new(), BTreeMap::new());
     for (name, reviewer) in authored.into_iter().flatten() {
-        let others = reviewers.iter().map(|other: &Reviewer| &*other.name).chain([operator]);
-        let (name, token_sha256) = (alone(&name, others)?, reviewer.token_sha256.get_ref().0);
+        let others = reviewers.iter().map(|other: &Reviewer| &other.name).chain([operator]).map(ReviewerName::as_str);
+        let (name, token_sha256) = (ReviewerName::new(alone(&name, others)?), reviewer.token_sha256.get_ref().0);
         if let Some(other) = owners.insert(token_sha256, name.clone()) {
             let what = format!("`{other}` has the same token, so their decisions could not be told apart");
             return Err(Wrong::at(&reviewer.token_sha256, what, "give each reviewer a token of their own"));
@@ -44,7 +47,7 @@ fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) 
 pub(super) fn approval(
     authored: Option<&authored::Approval>,
     reviewers: &[Reviewer],
-    operator: &str,
+    operator: &ReviewerName,
     has_policy: bool,
 ) -> Result<Approval, Wrong> {
     if let Some(first) = authored.and_then(|authored| authored.grantors.as_ref()?.first()).filter(|_| has_policy) {
@@ -76,31 +79,35 @@ pub(super) fn approval(
 }
 
 /// All reviewers, including the local operator.
-fn everybody<'a>(reviewers: &'a [Reviewer], operator: &'a str) -> Vec<&'a str> {
-    let named = reviewers.iter().map(|reviewer| reviewer.name.as_str());
+fn everybody<'a>(reviewers: &'a [Reviewer], operator: &'a ReviewerName) -> Vec<&'a ReviewerName> {
+    let named = reviewers.iter().map(|reviewer| &reviewer.name);
     named
         .clone()
         .chain([operator].into_iter().filter(|operator| !named.clone().any(|name| name == *operator)))
         .collect()
 }
 
-/// Checks that each name is the name of a reviewer, and removes repeated names.
-fn known(names: &[Spanned<Name>], everyone: &[&str]) -> Result<Vec<String>, Wrong> {
-    let mut found: Vec<String> = Vec::new();
+/// The reviewers of these names, each once.
+fn known(names: &[Spanned<Name>], everyone: &[&ReviewerName]) -> Result<Vec<ReviewerName>, Wrong> {
+    let mut found: Vec<ReviewerName> = Vec::new();
     for name in names {
-        let text = &name.get_ref().0;
-        if !everyone.contains(&text.as_str()) {
-            return Err(Wrong::at(name, format!("there is no reviewer `{text}`"), to_add(text, everyone)));
-        }
-        if !found.contains(text) {
-            found.push(text.clone());
+        let reviewer = find(name, &name.get_ref().0, everyone)?;
+        if !found.contains(reviewer) {
+            found.push(reviewer.clone());
         }
     }
     Ok(found)
 }
 
+/// The reviewer with this name, which the file gives at this place.
+fn find<'a, T>(at: &Spanned<T>, name: &str, everyone: &[&'a ReviewerName]) -> Result<&'a ReviewerName, Wrong> {
+    let found = everyone.iter().find(|reviewer| reviewer.as_str() == name);
+    found.copied().ok_or_else(|| Wrong::at(at, format!("there is no reviewer `{name}`"), to_add(name, everyone)))
+}
+
 /// The advice for the name of no reviewer.
-fn to_add(name: &str, everyone: &[&str]) -> String {
+fn to_add(name: &str, everyone: &[&ReviewerName]) -> String {
+    let everyone: Vec<&str> = everyone.iter().map(|reviewer| reviewer.as_str()).collect();
     let near = nearest(name, everyone.iter().copied()).map(|near| format!("did you mean `{near}`? else "));
     format!("{}add a section `[reviewers.{name}]`; known: {}", near.unwrap_or_default(), everyone.join(", "))
 }
@@ -110,13 +117,14 @@ fn to_add(name: &str, everyone: &[&str]) -> String {
 pub(super) fn groups(
     authored: Option<Named<Vec<Spanned<Name>>>>,
     reviewers: &[Reviewer],
-    operator: &str,
-) -> Result<BTreeMap<String, Vec<String>>, Wrong> {
+    operator: &ReviewerName,
+) -> Result<BTreeMap<String, Vec<ReviewerName>>, Wrong> {
     let everyone = everybody(reviewers, operator);
     let mut groups = BTreeMap::new();
     for (name, members) in authored.into_iter().flatten() {
-        let group = alone(&name, everyone.iter().copied().chain(groups.keys().map(String::as_str)))?;
-        if everyone.contains(&group.as_str()) {
+        let mut people = everyone.iter().map(|reviewer| reviewer.as_str());
+        let group = alone(&name, people.clone().chain(groups.keys().map(String::as_str)))?;
+        if people.any(|person| person == group) {
             return Err(Wrong::at(&name, format!("`{group}` is a person already"), "give the group another name"));
         }
         groups.insert(group, known(&members, &everyone)?);
@@ -129,15 +137,12 @@ pub(super) fn groups(
 pub(super) fn delegations(
     authored: Option<Named<authored::Delegation>>,
     reviewers: &[Reviewer],
-    operator: &str,
+    operator: &ReviewerName,
 ) -> Result<Vec<Delegation>, Wrong> {
     let everyone = everybody(reviewers, operator);
     let mut delegations = Vec::new();
     for (name, authored::Delegation { to, until }) in authored.into_iter().flatten() {
-        let from = plain_name(&name)?;
-        if !everyone.contains(&from.as_str()) {
-            return Err(Wrong::at(&name, format!("there is no reviewer `{from}`"), to_add(&from, &everyone)));
-        }
+        let from = find(&name, &plain_name(&name)?, &everyone)?.clone();
         let to_whom = known(std::slice::from_ref(&to), &everyone)?.swap_remove(0);
         if to_whom == from {
             return Err(Wrong::at(&to, format!("`{from}` cannot be their own delegate"), "name another reviewer"));

@@ -1,6 +1,6 @@
 //! The requirement for held calls, and delegations.
 
-use holdshort_gate::{Requirement, Reviewers, Time};
+use holdshort_gate::{Requirement, ReviewerName, Reviewers, Time};
 use serde::Serialize;
 
 /// The requirement for held calls.
@@ -16,7 +16,7 @@ pub struct Approval {
     pub four_eyes: bool,
     /// The reviewers who may create a grant if their approval alone clears the call. Policy files,
     /// if any, decide this instead.
-    pub grantors: Vec<String>,
+    pub grantors: Vec<ReviewerName>,
     /// The deadline for decisions; `None` for no deadline.
     pub expires_after_ms: Option<u64>,
     /// How long after its clearance an effect may still start.
@@ -40,9 +40,9 @@ impl Approval {
 #[serde(rename_all = "kebab-case")]
 pub struct Delegation {
     /// The absent reviewer.
-    pub from: String,
+    pub from: ReviewerName,
     /// The delegate.
-    pub to: String,
+    pub to: ReviewerName,
     /// The time at which the delegation ends. At this time it is no longer valid.
     pub until: Time,
 }

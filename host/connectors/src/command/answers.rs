@@ -32,7 +32,7 @@ impl Answers {
     async fn result(&self, call: RoutineCall<'_>) -> Result<Value, Sentence> {
         let ty = self.around.types.of(call.action).await?;
         let mut environment = own(call.action);
-        environment.extend([("HOLDSHORT_AGENT", call.agent.to_owned()), ("HOLDSHORT_RUN", call.run.to_string())]);
+        environment.extend([("HOLDSHORT_AGENT", call.agent.to_string()), ("HOLDSHORT_RUN", call.run.to_string())]);
         let ended = self.around.look(&self.program, &self.program.argv, call.action, &environment).await?;
         match ended.how {
             How::Exited(0) => printed(&ended.stdout, ty.result.as_ref()),

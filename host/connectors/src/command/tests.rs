@@ -70,7 +70,7 @@ impl Scratch {
     async fn answer(&self, ty: FunctionType, script: &str) -> Result<Value, Unavailable> {
         let answers = Answers::new(self.program(script), self.around(Ok(ty)));
         let (run, action) = (RunId("r1".into()), action("7"));
-        answers.answer(RoutineCall { agent: "clerk", run: &run, action: &action }).await
+        answers.answer(RoutineCall { agent: &"clerk".into(), run: &run, action: &action }).await
     }
 }
 
@@ -84,7 +84,7 @@ fn action(id: &str) -> Action {
 }
 
 async fn perform(acts: &Acts) -> Attempt {
-    let previewed = acts.preview("clerk", &action("7")).await.unwrap();
+    let previewed = acts.preview(&"clerk".into(), &action("7")).await.unwrap();
     let (run, key) = (RunId("r1".into()), EffectKey("key1".into()));
     acts.attempt(&action("7"), &previewed.preconditions, Origin { run: &run, call: 3, attempt: 1, key: &key }).await
 }
@@ -199,7 +199,7 @@ async fn a_function_that_returns_nothing_needs_no_output() {
 #[tokio::test]
 async fn a_clearance_is_for_the_program_that_was_shown() {
     let scratch = Scratch::new();
-    let shown = scratch.acts("exit 4").preview("clerk", &action("7")).await.unwrap();
+    let shown = scratch.acts("exit 4").preview(&"clerk".into(), &action("7")).await.unwrap();
     let (run, key) = (RunId("r1".into()), EffectKey("key1".into()));
     let origin = Origin { run: &run, call: 3, attempt: 1, key: &key };
     let other = scratch.acts("touch acted");
@@ -226,7 +226,7 @@ async fn the_class_is_what_the_operator_says() {
 async fn a_preview_is_evidence_of_the_hosts_or_says_why_there_is_none() {
     let scratch = Scratch::new();
     let acts = scratch.shows("cat; echo; echo the contact");
-    let previewed = acts.preview("clerk", &action("7")).await.unwrap();
+    let previewed = acts.preview(&"clerk".into(), &action("7")).await.unwrap();
     assert_eq!(previewed.summary, r#"acme:crm/contacts@1.0.0#delete(id: "7")"#);
     assert_eq!(previewed.preconditions, json!({ "program": ["sh", "-c", "exit 9"] }));
     let [preview, program] = previewed.exhibits.as_slice() else { panic!("{previewed:?}") };
@@ -239,9 +239,9 @@ async fn a_preview_is_evidence_of_the_hosts_or_says_why_there_is_none() {
     let described: Value = serde_json::from_slice(&program.bytes).unwrap();
     assert_eq!(described["argv"], json!(["sh", "-c", "exit 9"]));
 
-    let silent = scratch.shows("true").preview("clerk", &action("7")).await.unwrap();
+    let silent = scratch.shows("true").preview(&"clerk".into(), &action("7")).await.unwrap();
     assert_eq!(silent.exhibits[0].bytes, b"(it printed nothing)\n");
-    let nothing = scratch.acts("true").preview("clerk", &action("7")).await.unwrap();
+    let nothing = scratch.acts("true").preview(&"clerk".into(), &action("7")).await.unwrap();
     assert_eq!(nothing.exhibits.len(), 1, "without a preview there is the program alone");
 }
 
@@ -266,7 +266,7 @@ async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
         ("head -c 2000000 /dev/zero".to_owned(), CannotPreview::Impossible(too_large.into())),
     ];
     for (script, expected) in cases {
-        assert_eq!(scratch.shows(&script).preview("clerk", &action("7")).await, Err(expected), "{script}");
+        assert_eq!(scratch.shows(&script).preview(&"clerk".into(), &action("7")).await, Err(expected), "{script}");
     }
 }
 
@@ -389,7 +389,7 @@ async fn programs_that_look_do_not_wait_for_each_other() {
     let scratch = Scratch::new();
     let earlier = Answers::new(scratch.program("sleep 2; echo '{\"ok\": 5}'"), scratch.around(Ok(function())));
     let (run, action) = (RunId("r1".into()), action("7"));
-    let call = RoutineCall { agent: "clerk", run: &run, action: &action };
+    let call = RoutineCall { agent: &"clerk".into(), run: &run, action: &action };
     let quick = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         // The numbers begin again, as they do in the next host.

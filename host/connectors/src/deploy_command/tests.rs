@@ -61,7 +61,7 @@ async fn perform(connector: &DeployCommand, action: &Action, preconditions: &Val
 async fn outcome(script: &str) -> Attempt {
     let scratch = Scratch::new();
     let (connector, action) = (connector(&scratch, script), deploy("main"));
-    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     let attempt = perform(&connector, &action, &shown).await;
     assert_eq!(started(&scratch), 1, "{script}");
     attempt
@@ -79,7 +79,7 @@ async fn the_program_gets_the_commit_that_was_shown_and_its_success_is_the_recei
     let script = format!("cat > {}; echo {words} > {}", heard.display(), plain.display());
     let (connector, old) = (connector(&scratch, &script), scratch.tip("production"));
     let (action, new) = (deploy("main"), scratch.commit("two", &[("a.txt", "2\n")]));
-    let previewed = connector.preview("release", &action).await.unwrap();
+    let previewed = connector.preview(&"release".into(), &action).await.unwrap();
     let program: Value = serde_json::from_slice(&previewed.exhibits.last().unwrap().bytes).unwrap();
     assert_eq!(program["exit-status"], json!({ "done": 0, "nothing-done": [75] }));
     assert_eq!(started(&scratch), 0, "a preview runs nothing");
@@ -104,7 +104,7 @@ async fn a_reviewer_sees_what_would_change() {
     let (connector, old) = (connector(&scratch, "true"), scratch.tip("main"));
     let look = async |target: &str, revision: &str| {
         let Previewed { summary, exhibits, preconditions, .. } =
-            connector.preview("release", &deploy_to(target, revision)).await.unwrap();
+            connector.preview(&"release".into(), &deploy_to(target, revision)).await.unwrap();
         let text = |exhibit: &Exhibit| (exhibit.title.to_string(), String::from_utf8(exhibit.bytes.clone()).unwrap());
         (summary, exhibits.iter().map(text).collect::<Vec<_>>(), preconditions)
     };
@@ -152,7 +152,7 @@ async fn a_first_deployment_has_no_previous() {
     let scratch = Scratch::new();
     let connector = connector(&scratch, "test -z \"$HOLDSHORT_PREVIOUS\"");
     let action = deploy_to("new", "main");
-    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     let attempt = perform(&connector, &action, &shown).await;
     assert!(matches!(&attempt, Attempt::Done(receipt) if receipt["previous"].is_null()), "{attempt:?}");
 }
@@ -173,12 +173,12 @@ async fn how_it_ends_says_what_came_of_it() {
     let scratch = Scratch::new();
     let mut slow = connector(&scratch, "sleep 60");
     slow.program.time_out = Duration::from_millis(200);
-    let shown = slow.preview("release", &deploy("main")).await.unwrap().preconditions;
+    let shown = slow.preview(&"release".into(), &deploy("main")).await.unwrap().preconditions;
     let attempt = perform(&slow, &deploy("main"), &shown).await;
     assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains("ran longer than")), "{attempt:?}");
     let mut missing = connector(&scratch, "");
     missing.program.argv = vec!["/no/such/program".into()];
-    let shown = missing.preview("release", &deploy("main")).await.unwrap().preconditions;
+    let shown = missing.preview(&"release".into(), &deploy("main")).await.unwrap().preconditions;
     let attempt = perform(&missing, &deploy("main"), &shown).await;
     assert!(matches!(&attempt, Attempt::NotDone(why) if why.contains("/no/such/program")), "{attempt:?}");
 }
@@ -189,7 +189,7 @@ async fn a_target_is_deployed_to_by_one_at_a_time() {
     let (begun, go_on) = (scratch.folder.path().join("begun"), scratch.folder.path().join("go-on"));
     let script = format!("touch {}; until [ -e {} ]; do sleep 0.02; done", begun.display(), go_on.display());
     let (connector, action) = (connector(&scratch, &script), deploy("main"));
-    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     let second = async {
         while !begun.exists() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -211,19 +211,19 @@ async fn a_target_is_deployed_to_by_one_at_a_time() {
 async fn what_has_moved_since_is_not_deployed() {
     let scratch = Scratch::new();
     let (connector, action, old) = (connector(&scratch, "true"), deploy("main"), scratch.tip("main"));
-    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     let new = scratch.commit("two", &[("a.txt", "2\n")]);
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("\"main\" was {old} when it was shown and is {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
     // The commit of the target's branch changes: somebody else has deployed.
-    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("refs/heads/production was at {old} when it was shown and is at {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
     // The configuration changes: it names another branch for the target, and then no such target.
-    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     let mut elsewhere = connector.clone();
     elsewhere.targets.insert("production".into(), "refs/heads/main".parse().unwrap());
     let attempt = perform(&elsewhere, &action, &shown).await;
@@ -238,7 +238,7 @@ async fn what_has_moved_since_is_not_deployed() {
         let release = json!({ "target": target, "revision": revision, "notes": "" });
         let action = self::action("deployment", "deploy", &json!({ "release": release }));
         assert!(
-            matches!(connector.preview("release", &action).await, Err(CannotPreview::Impossible(_))),
+            matches!(connector.preview(&"release".into(), &action).await, Err(CannotPreview::Impossible(_))),
             "{target} {revision}"
         );
     }
@@ -248,7 +248,7 @@ async fn what_has_moved_since_is_not_deployed() {
 async fn a_clearance_is_for_the_program_that_was_shown() {
     let scratch = Scratch::new();
     let (shown, other, action) = (connector(&scratch, "true"), connector(&scratch, "false"), deploy("main"));
-    let shown = shown.preview("release", &action).await.unwrap().preconditions;
+    let shown = shown.preview(&"release".into(), &action).await.unwrap().preconditions;
     let attempt = perform(&other, &action, &shown).await;
     assert!(
         matches!(&attempt, Attempt::FactsChanged(why) if why.contains("; true\"] when it was shown and is [") && why.ends_with("; false\"] now")),
@@ -261,7 +261,7 @@ async fn a_clearance_is_for_the_program_that_was_shown() {
 async fn a_lookup_waits_for_the_program_and_claims_nothing() {
     let scratch = Scratch::new();
     let (connector, action) = (connector(&scratch, "sleep 1; exit 3"), deploy("main"));
-    let shown = connector.preview("release", &action).await.unwrap().preconditions;
+    let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     let lost = inquiry(&action, &shown);
     let evidence = async || match connector.lookup(&lost).await {
         Finding::Unknown { evidence } => evidence,

@@ -41,7 +41,7 @@ fn text(previewed: &Previewed, title: &str) -> String {
 }
 
 async fn refusal(git: &DeployGit, target: &str, revision: &str) -> String {
-    match git.preview("release", &deploy(target, revision)).await {
+    match git.preview(&"release".into(), &deploy(target, revision)).await {
         Err(CannotPreview::Impossible(why)) => why.into_string(),
         other => panic!("{target} {revision}: {other:?}"),
     }
@@ -55,7 +55,7 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
     let new = scratch.commit("three\n\ncommit 0000 in the message", &[("b/c.txt", "3\n")]);
     let git = connector(&scratch);
     let action = deploy("production", "main");
-    let previewed = git.preview("release", &action).await.unwrap();
+    let previewed = git.preview(&"release".into(), &action).await.unwrap();
     let (from, to) = (old.short(), new.short());
     assert_eq!(
         previewed.summary,
@@ -113,7 +113,7 @@ async fn a_preview_tells_the_true_change_and_the_deployment_makes_it() {
 async fn a_branch_that_does_not_exist_yet_is_made() {
     let scratch = Scratch::new();
     let (git, action) = (connector(&scratch), deploy("staging", "main"));
-    let previewed = git.preview("release", &action).await.unwrap();
+    let previewed = git.preview(&"release".into(), &action).await.unwrap();
     assert!(
         previewed.summary.contains("makes refs/heads/env/staging, which does not exist yet"),
         "{}",
@@ -140,7 +140,7 @@ async fn what_is_not_a_fast_forward_is_said_first() {
     scratch.run(&["branch", "-f", "production", "other"]);
     scratch.run(&["switch", "-q", "main"]);
     scratch.commit("two", &[("a.txt", "2\n")]);
-    let previewed = connector(&scratch).preview("release", &deploy("production", "main")).await.unwrap();
+    let previewed = connector(&scratch).preview(&"release".into(), &deploy("production", "main")).await.unwrap();
     assert!(
         previewed.summary.contains("NOT A FAST-FORWARD") && previewed.summary.contains("loses 1 commit and gains 1")
     );
@@ -183,7 +183,7 @@ async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
         ("staging", "refs/holdshort", "refs/holdshort"),
         ("production", "refs/holdshort/effects", "refs/holdshort/effects"),
     ] {
-        assert!(git.preview("release", &deploy(target, "main")).await.is_ok(), "{target} without {made}");
+        assert!(git.preview(&"release".into(), &deploy(target, "main")).await.is_ok(), "{target} without {made}");
         scratch.run(&["update-ref", made, "main"]);
         let why = refusal(&git, target, "main").await;
         assert!(why.contains(&format!("cannot be moved while there is \"{found}\":")), "{made}: {why}");
@@ -207,7 +207,7 @@ async fn facts_that_changed_stop_the_deployment() {
     let old = scratch.tip("production");
     let (two, three) = (scratch.commit("two", &[("a.txt", "2\n")]), scratch.commit("three", &[("a.txt", "3\n")]));
     let (git, action) = (connector(&scratch), deploy("production", three.as_str()));
-    let shown = git.preview("release", &action).await.unwrap().preconditions;
+    let shown = git.preview(&"release".into(), &action).await.unwrap().preconditions;
     let check = async |needle: &str| {
         let attempt = perform(&git, &action, &shown, "k").await;
         assert!(matches!(&attempt, Attempt::FactsChanged(why) if why.contains(needle)), "{attempt:?}");
@@ -252,7 +252,7 @@ async fn of_two_deployments_from_the_same_state_one_happens() {
     scratch.commit("two", &[("a.txt", "2\n")]);
     let git = connector(&scratch);
     let (one, other) = (deploy("production", "main"), deploy("production", "refs/heads/main"));
-    let shown = git.preview("release", &one).await.unwrap().preconditions;
+    let shown = git.preview(&"release".into(), &one).await.unwrap().preconditions;
     for round in 0..8 {
         let (first, second) = (format!("a{round}"), format!("b{round}"));
         // These attempts begin after the first check, which would notice the earlier move. So the move itself must not
@@ -280,7 +280,7 @@ async fn a_lost_outcome_is_found_in_the_repository() {
     let old = scratch.tip("production");
     let new = scratch.commit("two", &[("a.txt", "2\n")]);
     let (git, action) = (connector(&scratch), deploy("production", "main"));
-    let shown = git.preview("release", &action).await.unwrap().preconditions;
+    let shown = git.preview(&"release".into(), &action).await.unwrap().preconditions;
     let facts = Facts::read(&shown).unwrap();
     // The host died before git was started.
     let found = git.lookup(&inquiry(&action, &shown, "k1")).await;
@@ -305,7 +305,7 @@ async fn a_git_that_still_runs_is_waited_for() {
     let scratch = Scratch::new();
     scratch.commit("two", &[("a.txt", "2\n")]);
     let (git, action) = (connector(&scratch), deploy("production", "main"));
-    let shown = git.preview("release", &action).await.unwrap().preconditions;
+    let shown = git.preview(&"release".into(), &action).await.unwrap().preconditions;
     let facts = Facts::read(&shown).unwrap();
     let key = EffectKey("slow".into());
     // This is the same command, but it waits before it reads its input.
@@ -324,7 +324,7 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     let scratch = Scratch::new();
     let new = scratch.commit("two", &[("a.txt", "2\n")]);
     let (git, action) = (connector(&scratch), deploy("production", "main"));
-    let shown = git.preview("release", &action).await.unwrap().preconditions;
+    let shown = git.preview(&"release".into(), &action).await.unwrap().preconditions;
     let facts = Facts::read(&shown).unwrap();
     let key = EffectKey("cut".into());
     // The input ends after `prepare`, and git is killed while it waits for more.

@@ -76,7 +76,7 @@ async fn a_file_is_shown_and_put_there_once() {
     let folder = tempfile::tempdir().unwrap();
     let drop = drop_in(folder.path(), text());
     let report = action(&text(), "report.txt", "All is well.\n");
-    let previewed = drop.preview("a", &report).await.unwrap();
+    let previewed = drop.preview(&"a".into(), &report).await.unwrap();
     assert!(previewed.summary.as_str().starts_with("put the file \"report.txt\" (13 bytes) into "), "{previewed:?}");
     assert_eq!(previewed.exhibits[0].bytes(), b"All is well.\n");
     assert_eq!(previewed.facts, json!({ "bytes": 13, "sha256": Digest::of(b"All is well.\n") }));
@@ -92,7 +92,7 @@ async fn a_file_is_shown_and_put_there_once() {
     // Nothing is overwritten, and the mark outlives the file.
     let other = action(&text(), "report.txt", "Another.");
     assert!(matches!(attempt(&drop, &other, "k2"), Attempt::FactsChanged(why) if why.contains("is taken now")));
-    assert!(matches!(drop.preview("a", &other).await, Err(CannotPreview::Impossible(_))));
+    assert!(matches!(drop.preview(&"a".into(), &other).await, Err(CannotPreview::Impossible(_))));
     assert!(matches!(found(&drop, &other, "k2").await, Finding::DidNotHappen { .. }));
     std::fs::remove_file(folder.path().join("report.txt")).unwrap();
     let found = found(&drop, &report, "k1").await;
@@ -192,7 +192,7 @@ async fn proofs_that_others_can_change_prove_nothing() {
         let found = found_of(&drop, &report, before.clone(), "k").await;
         assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("mode 0700")), "{found:?}");
         assert!(matches!(attempt(&drop, &report, "k"), Attempt::NotDone(_)), "{mode:o}");
-        assert!(matches!(drop.preview("a", &report).await, Err(CannotPreview::Unavailable(_))), "{mode:o}");
+        assert!(matches!(drop.preview(&"a".into(), &report).await, Err(CannotPreview::Unavailable(_))), "{mode:o}");
     }
     std::fs::set_permissions(folder.path().join(PROOFS), std::fs::Permissions::from_mode(0o700)).unwrap();
     assert_eq!(attempt(&drop, &report, "k"), Attempt::Done(json!("report.txt")));
@@ -206,7 +206,7 @@ async fn no_name_leads_out_of_the_folder_and_no_link_is_followed() {
     for name in
         ["", ".", "..", "a/b", "../a", "/a", ".holdshort-files", ".hidden", "-x", ":x", "a\nb", "a\0b", "a\\b", &long]
     {
-        let previewed = drop.preview("a", &action(&text(), name, "x")).await;
+        let previewed = drop.preview(&"a".into(), &action(&text(), name, "x")).await;
         assert!(matches!(&previewed, Err(CannotPreview::Impossible(_))), "{name:?}: {previewed:?}");
     }
     // Somebody puts a link at the file's name. Its target may or may not exist.

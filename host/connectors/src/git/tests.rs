@@ -174,7 +174,7 @@ pub(crate) fn action(interface: &str, function: &str, arguments: &Value) -> hold
 
 /// The answer of a routine connector.
 pub(crate) async fn answer(routine: &impl Routine, action: &holdshort_gate::Action) -> Value {
-    routine.answer(RoutineCall { agent: "tester", run: &RunId("r1".into()), action }).await.unwrap()
+    routine.answer(RoutineCall { agent: &"tester".into(), run: &RunId("r1".into()), action }).await.unwrap()
 }
 
 #[tokio::test]

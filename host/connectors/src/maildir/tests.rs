@@ -12,8 +12,8 @@ fn maildir() -> (tempfile::TempDir, Maildir) {
 }
 
 fn attempt(maildir: &Maildir, action: &Action, key: &str) -> Attempt {
-    let shown = maildir.0.composer.preview("inbox", action).unwrap().preconditions;
-    maildir.0.attempt("inbox", action, &shown, &EffectKey(key.into()))
+    let shown = maildir.0.composer.preview(&"inbox".into(), action).unwrap().preconditions;
+    maildir.0.attempt(&"inbox".into(), action, &shown, &EffectKey(key.into()))
 }
 
 fn names(maildir: &Maildir, folder: &str) -> Vec<String> {
@@ -125,7 +125,8 @@ async fn what_cannot_be_delivered_is_not_done() {
     std::fs::remove_dir(maildir.0.folder.join("new")).unwrap();
     assert!(matches!(attempt(&maildir, &action, "k"), Attempt::NotDone(why) if why.contains("could not be linked")));
     assert!(names(&maildir, "tmp").is_empty());
-    let changed = maildir.0.attempt("inbox", &action, &json!({ "from": "root@example.com" }), &EffectKey("k".into()));
+    let changed =
+        maildir.0.attempt(&"inbox".into(), &action, &json!({ "from": "root@example.com" }), &EffectKey("k".into()));
     assert!(matches!(changed, Attempt::FactsChanged(_)));
 }
 
@@ -195,8 +196,11 @@ async fn a_link_that_failed_means_what_can_be_excluded() {
 #[tokio::test]
 async fn a_preview_changes_nothing() {
     let (_folder, maildir) = maildir();
-    let previewed = maildir.preview("inbox", &email(json!({}))).await.unwrap();
+    let previewed = maildir.preview(&"inbox".into(), &email(json!({}))).await.unwrap();
     assert!(previewed.summary.starts_with("email to ann@example.com"));
     assert!(names(&maildir, "new").is_empty() && names(&maildir, "tmp").is_empty());
-    assert!(matches!(maildir.preview("inbox", &email(json!({ "to": [] }))).await, Err(CannotPreview::Impossible(_))));
+    assert!(matches!(
+        maildir.preview(&"inbox".into(), &email(json!({ "to": [] }))).await,
+        Err(CannotPreview::Impossible(_))
+    ));
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use holdshort_gate::{Action, Digest, EffectKey, Time};
+use holdshort_gate::{Action, AgentName, Digest, EffectKey, Time};
 use lettre::Message;
 use lettre::address::{Address, Envelope};
 use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, HeaderValue};
@@ -55,7 +55,7 @@ impl Composer {
     /// message except for its `Date`, which is `now`.
     pub fn compose(
         &self,
-        agent: &str,
+        agent: &AgentName,
         action: &Action,
         preconditions: &Value,
         key: &EffectKey,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{Action, Consequence};
+use holdshort_gate::{Action, AgentName, Consequence};
 use lettre::Address;
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ const SUMMARY_RECIPIENTS_MAX: usize = 8;
 
 impl Composer {
     /// Previews a message. It reads the attachments, so call it on a thread that may block.
-    pub fn preview(&self, agent: &str, action: &Action) -> Result<Previewed, CannotPreview> {
+    pub fn preview(&self, agent: &AgentName, action: &Action) -> Result<Previewed, CannotPreview> {
         let draft = Draft::read(action).map_err(CannotPreview::Impossible)?;
         let attachments = self.load(agent, &draft).map_err(|unloaded| match unloaded {
             Unloaded::Impossible(why) | Unloaded::Changed(why) => CannotPreview::Impossible(why),

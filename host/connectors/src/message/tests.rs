@@ -36,13 +36,21 @@ pub(crate) fn email(fields: Value) -> Action {
 
 /// A composer for the agent `inbox` with the files in `workspace`.
 pub(crate) fn composer(workspace: Option<PathBuf>) -> Composer {
-    let workspaces = workspace.map(|folder| ("inbox".to_owned(), folder)).into_iter().collect();
+    let workspaces = workspace.map(|folder| ("inbox".into(), folder)).into_iter().collect();
     Composer::new("Agents <agent@example.com>", &[], workspaces).unwrap()
 }
 
 fn composed(composer: &Composer, action: &Action, bcc: Bcc) -> Result<Letter, NotComposed> {
-    let preconditions = composer.preview("inbox", action).map_or(Value::Null, |previewed| previewed.preconditions);
-    composer.compose("inbox", action, &preconditions, &EffectKey("key1".into()), Time(1_700_000_000_000_000), bcc)
+    let preconditions =
+        composer.preview(&"inbox".into(), action).map_or(Value::Null, |previewed| previewed.preconditions);
+    composer.compose(
+        &"inbox".into(),
+        action,
+        &preconditions,
+        &EffectKey("key1".into()),
+        Time(1_700_000_000_000_000),
+        bcc,
+    )
 }
 
 use holdshort_gate::Time;
@@ -50,7 +58,7 @@ use holdshort_gate::Time;
 mod attachments;
 
 fn impossible(fields: Value) -> String {
-    match composer(None).preview("inbox", &email(fields.clone())) {
+    match composer(None).preview(&"inbox".into(), &email(fields.clone())) {
         Err(CannotPreview::Impossible(why)) => why.into_string(),
         other => panic!("{fields}: {other:?}"),
     }
@@ -62,7 +70,7 @@ fn a_preview_names_recipients_first_and_says_who_is_outside() {
         "to": ["ann@example.com", "bob@exämple.com"], "cc": ["carl@sub.example.com"], "bcc": ["bob@EXÄMPLE.com", "dan@evil.test"],
         "subject": "Zahlen für März", "in-reply-to": "<a@b>",
     }));
-    let previewed = composer(None).preview("inbox", &action).unwrap();
+    let previewed = composer(None).preview(&"inbox".into(), &action).unwrap();
     assert_eq!(
         previewed.summary,
         "email to ann@example.com, bob@xn--exmple-cua.com, cc carl@sub.example.com, bcc bob@xn--exmple-cua.com, bcc dan@evil.test \
@@ -187,7 +195,7 @@ fn an_address_is_judged_as_a_relay_will() {
         (refused, "ann@"),
     ];
     for (expected, text) in table {
-        let found = match composer(None).preview("inbox", &email(json!({ "to": [text] }))) {
+        let found = match composer(None).preview(&"inbox".into(), &email(json!({ "to": [text] }))) {
             Ok(previewed) if previewed.facts["outside-recipients"] == 0 => inside,
             Ok(_) => outside,
             Err(CannotPreview::Impossible(_)) => refused,
@@ -230,7 +238,8 @@ fn an_attachment_is_labelled_by_its_name_as_far_as_its_content_agrees() {
 fn the_operators_sender_and_address_for_answers_are_written_and_must_stay() {
     let to_help = composer(None).with_reply_to(Some("Help <help@example.com>")).unwrap();
     let action = email(json!({}));
-    let shown = String::from_utf8(to_help.preview("inbox", &action).unwrap().exhibits[0].bytes.clone()).unwrap();
+    let shown =
+        String::from_utf8(to_help.preview(&"inbox".into(), &action).unwrap().exhibits[0].bytes.clone()).unwrap();
     assert!(shown.starts_with("From: Agents <agent@example.com>\nReply-To: Help <help@example.com>\n"), "{shown}");
     let letter = |action| String::from_utf8(composed(&to_help, action, Bcc::Remove).unwrap().bytes).unwrap();
     assert!(letter(&action).contains("Reply-To: Help <help@example.com>\r\n"));
@@ -240,8 +249,8 @@ fn the_operators_sender_and_address_for_answers_are_written_and_must_stay() {
     // A changed reply address holds the call again, in both directions.
     let key = EffectKey("key1".into());
     for (before, after) in [(composer(None), to_help.clone()), (to_help, composer(None))] {
-        let shown = before.preview("inbox", &action).unwrap().preconditions;
-        let changed = after.compose("inbox", &action, &shown, &key, Time(0), Bcc::Remove);
+        let shown = before.preview(&"inbox".into(), &action).unwrap().preconditions;
+        let changed = after.compose(&"inbox".into(), &action, &shown, &key, Time(0), Bcc::Remove);
         assert!(
             matches!(changed, Err(NotComposed::FactsChanged(why)) if why.starts_with("the address for answers was"))
         );
@@ -285,16 +294,17 @@ fn what_could_mislead_or_inject_is_impossible() {
 fn another_functions_arguments_are_impossible() {
     let ty = FunctionType { params: vec![("n".into(), WitType::U8)], result: None };
     let action = Action::new(Digest::of(b"a"), "a:b/c#d".parse().unwrap(), &ty, &json!({ "n": 1 })).unwrap();
-    let error = composer(None).preview("inbox", &action).unwrap_err();
+    let error = composer(None).preview(&"inbox".into(), &action).unwrap_err();
     assert!(error.to_string().starts_with("`a:b/c#d` does not take the message"), "{error}");
 }
 
 #[test]
 fn a_sender_that_changed_is_a_changed_fact() {
     let action = email(json!({}));
-    let shown = composer(None).preview("inbox", &action).unwrap().preconditions;
+    let shown = composer(None).preview(&"inbox".into(), &action).unwrap().preconditions;
     let other = Composer::new("root@example.com", &[], BTreeMap::new()).unwrap();
-    let refused = other.compose("inbox", &action, &shown, &EffectKey("k".into()), Time(0), Bcc::Remove).unwrap_err();
+    let refused =
+        other.compose(&"inbox".into(), &action, &shown, &EffectKey("k".into()), Time(0), Bcc::Remove).unwrap_err();
     assert_eq!(
         refused,
         NotComposed::FactsChanged(
@@ -314,7 +324,7 @@ fn somebody_elses_words_never_go_on_with_the_hosts() {
         std::fs::write(folder.path().join(path), b"x").ok()?;
         let attachments = json!([{ "path": path, "sha256": Digest::of(b"x") }]);
         let action = email(json!({ "subject": subject, "body": subject, "attachments": attachments }));
-        composer.preview("inbox", &action).ok().map(|previewed| host_words(&previewed))
+        composer.preview(&"inbox".into(), &action).ok().map(|previewed| host_words(&previewed))
     };
     // The content type is the host's too, and follows from the file name's ending.
     let label = |piece: &String| match piece.strip_prefix(": ").and_then(|rest| rest.split_once(" bytes")) {
@@ -338,7 +348,7 @@ fn somebody_elses_words_never_go_on_with_the_hosts() {
 fn a_refusal_is_in_the_hosts_words() {
     let folder = tempfile::tempdir().unwrap();
     let composer = composer(Some(folder.path().into()));
-    let why = |fields: Value| match composer.preview("inbox", &email(fields)) {
+    let why = |fields: Value| match composer.preview(&"inbox".into(), &email(fields)) {
         Err(CannotPreview::Impossible(why)) => Some(why.into_string()),
         Ok(_) | Err(CannotPreview::Unavailable(_)) => None,
     };

@@ -108,7 +108,7 @@ async fn a_repository_that_cannot_be_read_is_the_hosts_failure() {
     let scratch = Scratch::new();
     let repository = Repository::new(Git::at(&scratch.folder.path().join("nowhere")));
     let action = action("repository", "read-file", &read("main", "a.txt"));
-    let call = RoutineCall { agent: "tester", run: &holdshort_gate::RunId("r1".into()), action: &action };
+    let call = RoutineCall { agent: &"tester".into(), run: &holdshort_gate::RunId("r1".into()), action: &action };
     assert!(repository.answer(call).await.unwrap_err().0.contains("nowhere"));
     assert!(ask(&scratch, "erase", &json!({ "revision": "main" })).await["err"].as_str().unwrap().contains("#erase`"));
 }

@@ -35,8 +35,8 @@ fn smtp(relay: Relay) -> Smtp {
 async fn send(relay: Relay, fields: Value) -> Attempt {
     let smtp = smtp(relay);
     let (action, key) = (email(fields), EffectKey("key1".into()));
-    let shown = smtp.preview("inbox", &action).await.unwrap().preconditions;
-    let letter = smtp.composer.compose("inbox", &action, &shown, &key, (smtp.clock)(), Bcc::Remove).unwrap();
+    let shown = smtp.preview(&"inbox".into(), &action).await.unwrap().preconditions;
+    let letter = smtp.composer.compose(&"inbox".into(), &action, &shown, &key, (smtp.clock)(), Bcc::Remove).unwrap();
     smtp.send(&letter, 1, |reply| smtp.composer.receipt(&action, &key, reply)).await
 }
 

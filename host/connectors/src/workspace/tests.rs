@@ -13,7 +13,7 @@ fn scratch() -> (tempfile::TempDir, PathBuf, Workspace) {
     let files = scratch.path().join("files");
     std::fs::create_dir(&files).unwrap();
     std::fs::write(scratch.path().join("secret.txt"), "secret").unwrap();
-    let workspace = Workspace::open([("tester".to_owned(), files.clone())].into()).unwrap();
+    let workspace = Workspace::open([("tester".into(), files.clone())].into()).unwrap();
     (scratch, files, workspace)
 }
 
@@ -213,7 +213,7 @@ async fn what_cannot_be_handed_over_is_an_error_that_says_so() {
     // An unmounted workspace is the host's problem: the call is retried.
     std::fs::remove_dir_all(&files).unwrap();
     let (run, action) = (holdshort_gate::RunId("r1".into()), action("workspace", "list-files", &json!({})));
-    let call = RoutineCall { agent: "tester", run: &run, action: &action };
+    let call = RoutineCall { agent: &"tester".into(), run: &run, action: &action };
     assert!(workspace.answer(call).await.is_err());
 }
 

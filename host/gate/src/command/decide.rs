@@ -10,7 +10,8 @@ use crate::clearance::Proposal;
 use crate::decision::{Decision, Verdict};
 use crate::event::Event;
 use crate::grant::{Grant, NotGranted};
-use crate::ids::{Digest, Time};
+use crate::ids::{CallId, Digest, Time};
+use crate::name::ReviewerName;
 use crate::phase::{CallState, Phase};
 use crate::run::Run;
 
@@ -49,9 +50,9 @@ pub struct Revision {
 #[derive(Clone, Debug)]
 pub struct Decide {
     /// Who decides.
-    pub reviewer: String,
+    pub reviewer: ReviewerName,
     /// The absent reviewer, if the decision is by delegation. The caller has checked the delegation.
-    pub stands_for: Option<String>,
+    pub stands_for: Option<ReviewerName>,
     /// When the reviewer last signed in.
     pub signed_in_at: Time,
     /// The clearance digest that the reviewer was shown.
@@ -77,6 +78,7 @@ pub struct DecisionOutcome {
 
 impl Sealed for Decide {}
 impl Command for Decide {
+    type About = CallId;
     type Out = DecisionOutcome;
 
     /// An edited action is shown with the calls that wait beside it.
@@ -99,7 +101,7 @@ impl Command for Decide {
         let events = match self.choice {
             Choice::Approve | Choice::Reject => vec![Event::DecisionMade { call: call.number, decision }],
             Choice::Grant(grant) => {
-                let (who, editor) = ((run.agent.as_str(), run.started_by.as_str()), call.edited_by.as_deref());
+                let (who, editor) = ((&run.agent, &run.started_by), call.edited_by.as_ref());
                 // A reviewer makes a grant in their own name, and the requirement must name them without an escalation.
                 if decision.stands_for.is_some() {
                     return Err(NotGranted::NotAlone.into());
@@ -182,8 +184,8 @@ impl Decide {
     }
 
     /// The reviewer whose right to decide is used.
-    fn right_of(&self) -> &str {
-        self.stands_for.as_deref().unwrap_or(&self.reviewer)
+    fn right_of(&self) -> &ReviewerName {
+        self.stands_for.as_ref().unwrap_or(&self.reviewer)
     }
 
     /// Whether the reviewer or the absent reviewer has approved in any stage and has not rejected since. A person
@@ -231,7 +233,7 @@ impl Decide {
             }
             (Choice::Approve | Choice::Grant(_), false) => {
                 // Four-eyes bars the delegate and the absent reviewer alike.
-                requirement.bars(&self.reviewer, &run.started_by, call.edited_by.as_deref())?;
+                requirement.bars(&self.reviewer, &run.started_by, call.edited_by.as_ref())?;
                 if let Err(why) = call.admits_approval(self.right_of(), &run.started_by)
                     && !call.has_vote_of(self.right_of())
                 {

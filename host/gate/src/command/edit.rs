@@ -14,6 +14,7 @@ use crate::clearance::Proposal;
 use crate::decision::{Decision, Verdict};
 use crate::event::Event;
 use crate::ids::Time;
+use crate::name::ReviewerName;
 
 /// The events of an edit: a new revision under the stricter requirement. The editor's own approval follows, unless
 /// four-eyes forbids it or the new action rests on evidence that the editor has not been shown.
@@ -42,8 +43,8 @@ pub(super) fn edit(
     let (number, revision, by) = (call.number, call.revision + 1, decision.reviewer.clone());
     let clearance = subject.clearance(number, revision, &new);
     let started_by = &subject.run()?.started_by;
-    let right_of = decision.stands_for.as_deref().unwrap_or(&by);
-    let may = |name: &str| new.requirement.bars(name, started_by, Some(&by)).is_ok();
+    let right_of = decision.stands_for.as_ref().unwrap_or(&by);
+    let may = |name: &ReviewerName| new.requirement.bars(name, started_by, Some(&by)).is_ok();
     let own_vote = shows_nothing_new(old, &new)
         && new.requirement.admits_in(right_of, 0, 0)
         && new.requirement.sign_in_within_ms.is_none()

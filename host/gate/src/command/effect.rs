@@ -11,7 +11,8 @@ use crate::call::Call;
 use crate::clearance::{EffectClass, Proposal};
 use crate::event::Event;
 use crate::feasible::CannotBeMet;
-use crate::ids::Time;
+use crate::ids::{CallId, Time};
+use crate::name::ReviewerName;
 use crate::permit::Permit;
 use crate::phase::{CallState, Phase};
 use crate::run::Run;
@@ -25,6 +26,7 @@ pub struct Start {
 
 impl Sealed for Start {}
 impl Command for Start {
+    type About = CallId;
     type Out = Permit;
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Permit), Refused> {
@@ -121,6 +123,7 @@ pub struct Finish {
 
 impl Sealed for Finish {}
 impl Command for Finish {
+    type About = CallId;
     /// The state of the call after the outcome.
     type Out = CallState;
 
@@ -213,9 +216,9 @@ fn may_be_put_off(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result
 }
 
 /// Whether the reviewers that a requirement names could meet it. A requirement that admits any reviewer passes.
-fn met_by_somebody(requirement: &Requirement, started_by: &str, call: &Call) -> Result<(), CannotBeMet> {
+fn met_by_somebody(requirement: &Requirement, started_by: &ReviewerName, call: &Call) -> Result<(), CannotBeMet> {
     let names = requirement.names();
-    names.map_or(Ok(()), |names| requirement.can_be_met(&names, started_by, call.edited_by.as_deref()))
+    names.map_or(Ok(()), |names| requirement.can_be_met(&names, started_by, call.edited_by.as_ref()))
 }
 
 /// The events for an attempt with an unknown outcome. The attempt is written as in doubt once. The finding of a lookup

@@ -3,18 +3,20 @@
 use super::{Command, Refused, Sealed, Subject};
 use crate::event::Event;
 use crate::grant::NotGranted;
-use crate::ids::Time;
+use crate::ids::{CallId, Time};
+use crate::name::ReviewerName;
 
 /// Revokes the grant that was made with a call. The calls that the grant has cleared stay cleared. Every reviewer may
 /// revoke a grant, because a revocation permits nothing.
 #[derive(Clone, Debug)]
 pub struct Revoke {
     /// Who revokes the grant.
-    pub by: String,
+    pub by: ReviewerName,
 }
 
 impl Sealed for Revoke {}
 impl Command for Revoke {
+    type About = CallId;
     type Out = ();
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {

@@ -7,22 +7,24 @@ use super::settle::still_in_doubt;
 use super::{Command, Refused, RestsOn, Sealed, Subject};
 use crate::event::{Delayed, Event, Request, RunLimits};
 use crate::ids::{CallNumber, Digest, RunId, Time};
+use crate::name::{AgentName, ReviewerName};
 use crate::phase::Phase;
 use crate::run::{Run, RunPhase};
 
 /// Creates a run.
 #[derive(Clone, Debug)]
 pub struct CreateRun {
-    pub agent: String,
+    pub agent: AgentName,
     pub component: Digest,
     pub task: String,
-    pub started_by: String,
+    pub started_by: ReviewerName,
     pub limits: RunLimits,
     pub seed: Digest,
 }
 
 impl Sealed for CreateRun {}
 impl Command for CreateRun {
+    type About = RunId;
     /// The run's id.
     type Out = RunId;
 
@@ -52,6 +54,7 @@ pub struct CreateRunOnce {
 
 impl Sealed for CreateRunOnce {}
 impl Command for CreateRunOnce {
+    type About = RunId;
     /// The id of the run that the request created, now or before.
     type Out = RunId;
 
@@ -75,6 +78,7 @@ pub struct FindRun(pub Request);
 
 impl Sealed for FindRun {}
 impl Command for FindRun {
+    type About = RunId;
     /// The run's id.
     type Out = RunId;
 
@@ -130,6 +134,7 @@ pub struct SetTimer {
 
 impl Sealed for SetTimer {}
 impl Command for SetTimer {
+    type About = RunId;
     type Out = ();
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
@@ -150,6 +155,7 @@ pub struct FireTimer {
 
 impl Sealed for FireTimer {}
 impl Command for FireTimer {
+    type About = RunId;
     /// When the timer fired. The guest's clock follows this time.
     type Out = Time;
 
@@ -184,6 +190,7 @@ pub struct Delay {
 
 impl Sealed for Delay {}
 impl Command for Delay {
+    type About = RunId;
     type Out = ();
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, ()), Refused> {
@@ -208,6 +215,7 @@ pub struct EndRun(pub End);
 
 impl Sealed for EndRun {}
 impl Command for EndRun {
+    type About = RunId;
     type Out = ();
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
@@ -230,13 +238,14 @@ impl Command for EndRun {
 #[derive(Clone, Debug)]
 pub struct CancelRun {
     /// Who cancels the run.
-    pub by: String,
+    pub by: ReviewerName,
     /// The reason, if the reviewer gives one.
     pub reason: Option<String>,
 }
 
 impl Sealed for CancelRun {}
 impl Command for CancelRun {
+    type About = RunId;
     type Out = ();
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {

@@ -9,6 +9,7 @@ mod effect;
 mod grant;
 mod lifecycle;
 mod propose;
+mod role;
 mod settle;
 
 pub use decide::{Choice, DECISIONS_MAX, Decide, DecisionOutcome, REVISIONS_MAX, Revision};
@@ -16,6 +17,7 @@ pub use effect::{ATTEMPTS_MAX, Finish, Outcome, Start};
 pub use grant::Revoke;
 pub use lifecycle::{CancelRun, CreateRun, CreateRunOnce, Delay, End, EndRun, FindRun, FireTimer, SetTimer};
 pub use propose::{Propose, Proposed, RecordRoutine};
+pub use role::{DeskCommand, DispatcherCommand, DriverCommand, RunCommand};
 pub use settle::{Expire, Resolve};
 
 use crate::approval::NotEligible;
@@ -37,8 +39,35 @@ mod sealed {
 }
 use sealed::Sealed;
 
+/// What a command is about: a run, or one consequential call.
+pub trait About {
+    fn run(&self) -> &RunId;
+    fn call(&self) -> Option<CallNumber>;
+}
+
+impl About for RunId {
+    fn run(&self) -> &RunId {
+        self
+    }
+
+    fn call(&self) -> Option<CallNumber> {
+        None
+    }
+}
+
+impl About for CallId {
+    fn run(&self) -> &RunId {
+        &self.run
+    }
+
+    fn call(&self) -> Option<CallNumber> {
+        Some(self.call)
+    }
+}
+
 /// One legal step.
 pub trait Command: Sealed + Send + 'static {
+    type About: About;
     /// The value that the caller gets once the events are on disk.
     type Out: Send + 'static;
 

@@ -9,7 +9,7 @@ use crate::clearance::{EffectClass, PolicyRecord, Proposal};
 use crate::condition::unchanged;
 use crate::decision::RefusalReason;
 use crate::event::Event;
-use crate::ids::{CallNumber, Time};
+use crate::ids::{CallNumber, RunId, Time};
 use crate::phase::Phase;
 use crate::run::Run;
 use crate::totals::{Counted, Counter, day};
@@ -29,6 +29,7 @@ pub struct RecordRoutine {
 
 impl Sealed for RecordRoutine {}
 impl Command for RecordRoutine {
+    type About = RunId;
     type Out = ();
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
@@ -91,6 +92,7 @@ pub struct Propose {
 
 impl Sealed for Propose {}
 impl Command for Propose {
+    type About = RunId;
     /// The phase in which the call begins.
     type Out = Phase;
 

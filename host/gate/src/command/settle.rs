@@ -5,7 +5,8 @@ use crate::call::Call;
 use crate::clearance::EffectClass;
 use crate::decision::Resolution;
 use crate::event::Event;
-use crate::ids::Time;
+use crate::ids::{CallId, Time};
+use crate::name::ReviewerName;
 use crate::phase::{CallState, Phase};
 
 /// A reviewer resolves an effect that is in doubt.
@@ -14,7 +15,7 @@ pub struct Resolve {
     /// The attempt that the reviewer looked at.
     pub attempt: u32,
     /// Who resolves the effect. The call's requirement must name this reviewer.
-    pub by: String,
+    pub by: ReviewerName,
     /// The resolution.
     pub resolution: Resolution,
     /// The reviewer's message.
@@ -23,6 +24,7 @@ pub struct Resolve {
 
 impl Sealed for Resolve {}
 impl Command for Resolve {
+    type About = CallId;
     /// The state of the call after the resolution.
     type Out = CallState;
 
@@ -34,7 +36,7 @@ impl Command for Resolve {
             return Err(wrong);
         };
         call.admits(&self.by)?;
-        proposal.requirement.bars(&self.by, &run.started_by, call.edited_by.as_deref())?;
+        proposal.requirement.bars(&self.by, &run.started_by, call.edited_by.as_ref())?;
         if self.resolution == Resolution::SendAgain && proposal.class != EffectClass::Idempotent {
             return Err(Refused::WrongKind(
                 "only an idempotent effect can be sent again: another attempt could repeat the effect",
@@ -54,6 +56,7 @@ pub struct Expire;
 
 impl Sealed for Expire {}
 impl Command for Expire {
+    type About = CallId;
     type Out = ();
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, ()), Refused> {

@@ -103,12 +103,17 @@ impl World {
         Ok(out)
     }
 
-    pub fn decide(&mut self, reviewer: &str, choice: Choice) -> Result<DecisionOutcome, Refused> {
+    pub fn decide(&mut self, reviewer: &'static str, choice: Choice) -> Result<DecisionOutcome, Refused> {
         let clearance = self.clearance();
         self.decide_on(clearance, reviewer, choice)
     }
 
-    pub fn decide_on(&mut self, clearance: Digest, reviewer: &str, choice: Choice) -> Result<DecisionOutcome, Refused> {
+    pub fn decide_on(
+        &mut self,
+        clearance: Digest,
+        reviewer: &'static str,
+        choice: Choice,
+    ) -> Result<DecisionOutcome, Refused> {
         let (signed_in_at, message) = (self.now, Some("because".into()));
         self.submit(Decide { reviewer: reviewer.into(), stands_for: None, signed_in_at, clearance, choice, message })
     }

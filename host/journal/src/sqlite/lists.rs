@@ -1,7 +1,7 @@
 //! Lists of calls and decisions. Indices and projected columns choose the rows; only the rows of the page are read, by
 //! [`row`](super::row).
 
-use holdshort_gate::{CallId, CallState, Digest, RunId, Time};
+use holdshort_gate::{AgentName, CallId, CallState, Digest, RunId, Time};
 use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
@@ -106,7 +106,10 @@ pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Res
         );
         wanted.values.push(words.join(" AND ").into());
     }
-    wanted.add_some("decisions.reviewer = (SELECT number FROM names WHERE text = ?)", filter.by.clone());
+    wanted.add_some(
+        "decisions.reviewer = (SELECT number FROM names WHERE text = ?)",
+        filter.by.clone().map(String::from),
+    );
     wanted.among("decisions.kind", filter.kinds.iter().map(|kind| Value::from(kind_number(*kind))));
     wanted.among("calls.phase", filter.states.iter().map(|state| Value::from(state.as_str().to_owned())));
     wanted.of(filter.run.as_ref(), filter.agent.as_ref(), filter.capability.as_ref());
@@ -204,15 +207,15 @@ impl Conditions {
                      AND exceptions.reviewer = (SELECT number FROM names WHERE text = ?))";
         if !filter.waiting_for.is_empty() {
             wanted.sql.push(format!("({})", vec![waits; filter.waiting_for.len()].join(" OR ")));
-            wanted.values.extend(filter.waiting_for.iter().cloned().map(Value::from));
+            wanted.values.extend(filter.waiting_for.iter().cloned().map(String::from).map(Value::from));
         }
         wanted
     }
 
     /// Conditions on the run, the agent and the capability.
-    fn of(&mut self, run: Option<&RunId>, agent: Option<&String>, capability: Option<&String>) {
+    fn of(&mut self, run: Option<&RunId>, agent: Option<&AgentName>, capability: Option<&String>) {
         self.add_some("calls.run = (SELECT number FROM runs WHERE id = ?)", run.map(|run| run.0.clone()));
-        self.add_some("calls.agent = (SELECT number FROM names WHERE text = ?)", agent.cloned());
+        self.add_some("calls.agent = (SELECT number FROM names WHERE text = ?)", agent.cloned().map(String::from));
         self.add_some("calls.capability = (SELECT number FROM names WHERE text = ?)", capability.cloned());
     }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use holdshort_gate::command::Subject;
 use holdshort_gate::totals::money;
 use holdshort_gate::{
-    Call, CallNumber, Counter, Digest, EffectKey, JournalId, Likeness, Made, Recorded, Run, RunId, Total,
+    Call, CallNumber, Counter, Digest, EffectKey, JournalId, Likeness, Made, Recorded, ReviewerName, Run, RunId, Total,
 };
 use rusqlite::{Connection, Transaction};
 
@@ -41,7 +41,8 @@ impl Insert<'_> {
         let about = about.flatten();
         let waits = WaitsFor::of(call, &run.started_by);
         let position: i64 = if let Some(position) = opened {
-            let (agent, capability) = (self.name(&run.agent)?, self.name(&call.action().capability().to_string())?);
+            let (agent, capability) =
+                (self.name(run.agent.as_str())?, self.name(&call.action().capability().to_string())?);
             let insert = "INSERT INTO calls \
                           (position, run, call, phase, deadline, agent, capability, urgency, everybody, deed, about) \
                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
@@ -60,12 +61,12 @@ impl Insert<'_> {
             position
         };
         for reviewer in waits.but {
-            let reviewer = self.name(reviewer)?;
+            let reviewer = self.name(reviewer.as_str())?;
             self.execute("INSERT INTO exceptions (position, reviewer) VALUES (?1, ?2)", (position, reviewer))?;
         }
         if call.revision > 1 {
             let left = "UPDATE calls SET attempts = ?2, editor = ?3 WHERE position = ?1";
-            self.execute(left, (position, call.attempts, &call.edited_by))?;
+            self.execute(left, (position, call.attempts, call.edited_by.as_ref().map(ReviewerName::as_str)))?;
         }
         if let Some(granted) = &call.granted {
             let insert = "INSERT OR REPLACE INTO grants (position, until, revoked, granted) VALUES (?1, ?2, ?3, ?4)";
@@ -108,7 +109,7 @@ impl Insert<'_> {
         deed: Deed<'_>,
     ) -> rusqlite::Result<()> {
         let kind = kind_number(deed.kind);
-        let (run, reviewer) = (self.number(id)?, deed.by.map(|by| self.name(by)).transpose()?);
+        let (run, reviewer) = (self.number(id)?, deed.by.map(|by| self.name(by.as_str())).transpose()?);
         let insert = "INSERT INTO decisions (position, call, kind, reviewer, since) \
                       SELECT ?1, position, ?4, ?5, since FROM calls WHERE run = ?2 AND call = ?3";
         self.execute(insert, (integer(at.0), run, call, kind, reviewer))
@@ -172,7 +173,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
             told.push((Position(natural(position)), call, None));
         }
         if let (Some(call), Some(deed)) = (call, deed(&recorded.event, before.as_ref().map(|before| &before.event))) {
-            told.push((Position(natural(position)), call, Some((deed.kind, deed.by.map(str::to_owned)))));
+            told.push((Position(natural(position)), call, Some((deed.kind, deed.by.cloned()))));
         }
         before = Some(recorded);
     }
@@ -196,7 +197,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     for (position, call, decided) in told {
         match decided {
             Some((kind, by)) => {
-                insert.decision(position, &id, call, Deed { by: by.as_deref(), kind, message: None })?;
+                insert.decision(position, &id, call, Deed { by: by.as_ref(), kind, message: None })?;
             }
             None => insert.revision(position, &id, call)?,
         }

@@ -182,7 +182,10 @@ impl Reader for SqliteReader {
             let mut statement = self.0.prepare_cached(select)?;
             let due = |row: &Row<'_>| {
                 let (at, run, number) = (row.get(0)?, RunId(row.get(1)?), row.get(2)?);
-                Ok((at, if timer { Due::Timer { run, timer: number } } else { Due::Call { run, call: number } }))
+                Ok((
+                    at,
+                    if timer { Due::Timer { run, timer: number } } else { Due::Call(CallId { run, call: number }) },
+                ))
             };
             for row in statement.query_map((integer(now.0), limit(most)), due)? {
                 found.push(row?);
@@ -205,12 +208,7 @@ impl Reader for SqliteReader {
         told::told(&self.0, target)
     }
 
-    fn to_remind(
-        &mut self,
-        target: &str,
-        between: (Time, Time),
-        most: usize,
-    ) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
+    fn to_remind(&mut self, target: &str, between: (Time, Time), most: usize) -> Result<Vec<CallId>, ReadError> {
         told::to_remind(&self.0, target, between, most)
     }
 

@@ -1,7 +1,7 @@
 //! Rows of lists. A row is read from the event on that began the call's current revision, so the work does not grow
 //! with the earlier history. `tests/histories.rs` checks that both stores give the same rows.
 
-use holdshort_gate::{Call, CallId, CallNumber, Counter, Event, Granted, Recorded, RunId, Time};
+use holdshort_gate::{Call, CallId, CallNumber, Counter, Event, Granted, Recorded, ReviewerName, RunId, Time};
 use rusqlite::{Connection, Row};
 
 use super::codec::{EVENT_COLUMNS, integer, natural, recorded};
@@ -22,7 +22,7 @@ pub(super) struct Place {
     /// The position of the event that began the current revision; `None` for the first revision.
     since: Option<Position>,
     attempts: u32,
-    editor: Option<String>,
+    editor: Option<ReviewerName>,
 }
 
 impl Place {
@@ -35,7 +35,7 @@ impl Place {
             position: Position(natural(row.get(first + 2)?)),
             since: since.map(|since| Position(natural(since))),
             attempts: row.get::<_, Option<u32>>(first + 4)?.unwrap_or(0),
-            editor: row.get(first + 5)?,
+            editor: row.get::<_, Option<String>>(first + 5)?.map(ReviewerName::new),
         })
     }
 

@@ -1,6 +1,6 @@
 //! The notes about notifications in a SQLite file.
 
-use holdshort_gate::{Call, CallNumber, CallState, RunId, Time};
+use holdshort_gate::{Call, CallId, CallState, RunId, Time};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::codec::{integer, limit, natural};
@@ -36,7 +36,7 @@ pub(super) fn note(connection: &Connection, note: &Note) -> Result<(), ReadError
                 connection.execute(&forget, [&targets])?;
             }
         }
-        Note::Reminded { target, run, call, revision } => {
+        Note::Reminded { target, call: CallId { run, call }, revision } => {
             if read::call(connection, run, *call)?.is_some_and(|call| stands(&call, *revision)) {
                 let upsert = "INSERT OR REPLACE INTO reminded (run, call, target, revision) \
                               SELECT number, ?2, ?3, ?4 FROM runs WHERE id = ?1";
@@ -66,9 +66,9 @@ pub(super) fn to_remind(
     target: &str,
     (now, until): (Time, Time),
     most: usize,
-) -> Result<Vec<(RunId, CallNumber)>, ReadError> {
+) -> Result<Vec<CallId>, ReadError> {
     let mut statement = connection.prepare_cached(TO_REMIND)?;
-    let due = |row: &Row<'_>| Ok((RunId(row.get(0)?), row.get(1)?));
+    let due = |row: &Row<'_>| Ok(CallId { run: RunId(row.get(0)?), call: row.get(1)? });
     let values = (integer(now.0), integer(until.0), target, limit(most), CallState::Held.as_str());
     let rows = statement.query_map(values, due)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

@@ -15,7 +15,7 @@ use holdshort_gate::command::{
 };
 use holdshort_gate::{
     Action, Call, CallNumber, Clearance, Command, Digest, EffectClass, FunctionType, Permit, Phase, Proposal,
-    Requirement, Reviewers, RunId, RunLimits, Time, WitType,
+    Requirement, ReviewerName, Reviewers, RunId, RunLimits, Time, WitType,
 };
 use holdshort_journal::{
     CallFilter, CallOrder, Clock, Fence, Flushed, Journal, OpenError, Position, RunFilter, SubmitError, Submitted,
@@ -181,7 +181,7 @@ impl World {
         &self,
         run: &RunId,
         call: CallNumber,
-        reviewer: &str,
+        reviewer: &'static str,
         choice: Choice,
     ) -> Result<Flushed<DecisionOutcome>, SubmitError> {
         let clearance = self.call(run, call).await.clearance.unwrap();
@@ -302,7 +302,7 @@ pub fn routine(call: CallNumber, result: &str) -> RecordRoutine {
     RecordRoutine { call, action: action("read"), result: json!(result), answered_at: Time(EPOCH) }
 }
 
-pub fn decision(reviewer: &str, clearance: Digest, choice: Choice) -> Decide {
+pub fn decision(reviewer: impl Into<ReviewerName>, clearance: Digest, choice: Choice) -> Decide {
     Decide { reviewer: reviewer.into(), stands_for: None, signed_in_at: Time(EPOCH), clearance, choice, message: None }
 }
 

@@ -11,7 +11,8 @@ use holdshort_gate::command::{
 use holdshort_gate::totals::day;
 use holdshort_gate::{
     Action, Call, CallId, CallNumber, CallState, Command, Consequence, Counted, Counter, Digest, Event, Grant, Granted,
-    Phase, Proposal, RefusalReason, Resolution, Reviewers, Run, RunId, RunPhase, RunState, Scope, Time, Total, Verdict,
+    Phase, Proposal, RefusalReason, Resolution, ReviewerName, Reviewers, Run, RunId, RunPhase, RunState, Scope, Time,
+    Total, Verdict,
 };
 use holdshort_journal::{
     CallFilter, CallOrder, CallRow, DecisionFilter, DecisionKind, DecisionRow, Due, Entry, Fence, GrantFilter,
@@ -227,7 +228,7 @@ pub fn varied(call: CallNumber, quorum: u32, expires_at: Option<Time>) -> Propos
     proposal.requirement.four_eyes = call.is_multiple_of(3);
     if call.is_multiple_of(2) {
         proposal.requirement.stages[0][0].reviewers =
-            Reviewers::Named(["alice", "bob", "olga"].map(str::to_owned).to_vec());
+            Reviewers::Named(["alice", "bob", "olga"].map(ReviewerName::from).to_vec());
     }
     proposal
 }
@@ -618,7 +619,7 @@ pub struct Model(BTreeMap<RunId, ModelRun>, Recount);
 /// Since when, without a break, totals have counted a call.
 type Recount = BTreeMap<(RunId, CallNumber), Time>;
 
-type ModelDecision = (Position, Time, Option<String>, DecisionKind, Option<String>, Call);
+type ModelDecision = (Position, Time, Option<ReviewerName>, DecisionKind, Option<String>, Call);
 
 struct ModelRun {
     run: Run,
@@ -629,7 +630,7 @@ struct ModelRun {
     /// Each decision, with the call as it was right after the decision.
     decided: Vec<ModelDecision>,
     /// The previous event, as far as it says who cancelled the run.
-    cancelled: Option<(String, Option<String>)>,
+    cancelled: Option<(ReviewerName, Option<String>)>,
 }
 
 impl Model {
@@ -752,7 +753,7 @@ impl Model {
             call.apply(event, at).unwrap();
         }
         let call = event.call().and_then(|number| kept.calls.get(&number)).map(|(_, call)| call);
-        let by_hand = |who: &str, kind, words: &Option<String>| Some((Some(who.to_owned()), kind, words.clone()));
+        let by_hand = |who: &ReviewerName, kind, words: &Option<String>| Some((Some(who.clone()), kind, words.clone()));
         #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here decides nothing")]
         let decided = match event {
             Event::DecisionMade { decision, .. } => match decision.verdict {
@@ -818,13 +819,13 @@ impl Model {
     }
 
     /// Whether a call waits for this reviewer, found by trying what the reviewer can do.
-    fn waits_for(&self, row: &CallRow, name: &str) -> bool {
+    fn waits_for(&self, row: &CallRow, name: &ReviewerName) -> bool {
         let kept = &self.0[&row.run];
         let (_, call) = &kept.calls[&row.call];
         let Some(requirement) = call.requirement() else { return false };
         let named = |reviewers: &Reviewers| match reviewers {
             Reviewers::Any => true,
-            Reviewers::Named(names) => names.contains(&name.to_owned()),
+            Reviewers::Named(names) => names.contains(name),
         };
         // A reviewer of any stage may resolve a doubt.
         let stages = requirement
@@ -834,8 +835,8 @@ impl Model {
             .filter(|(at, _)| row.state == CallState::InDoubt || *at == call.stage);
         let may = stages.flat_map(|(_, stage)| stage).any(|demand| named(&demand.reviewers))
             || requirement.escalations[..call.level].iter().any(|escalation| named(&escalation.reviewers));
-        let barred = requirement.four_eyes && (kept.run.started_by == name || call.edited_by.as_deref() == Some(name));
-        let voted = call.votes.iter().any(|vote| vote.reviewer == name || vote.stands_for.as_deref() == Some(name));
+        let barred = requirement.four_eyes && (kept.run.started_by == *name || call.edited_by.as_ref() == Some(name));
+        let voted = call.votes.iter().any(|vote| vote.reviewer == *name || vote.stands_for.as_ref() == Some(name));
         may && !barred && (row.state == CallState::InDoubt || (row.state == CallState::Held && !voted))
     }
 
@@ -846,7 +847,7 @@ impl Model {
         rows.retain(|row| filter.kinds.is_empty() || filter.kinds.contains(&row.kind));
         rows.retain(|row| filter.states.is_empty() || filter.states.contains(&row.call.state));
         rows.retain(|row| some(&filter.run.as_ref().map(|run| run.0.clone()), &row.call.run.0));
-        rows.retain(|row| some(&filter.agent, &row.call.agent));
+        rows.retain(|row| filter.agent.as_ref().is_none_or(|agent| *agent == row.call.agent));
         rows.retain(|row| some(&filter.capability, &row.call.capability.to_string()));
         rows.retain(|row| {
             filter.from.is_none_or(|from| from <= row.at) && filter.until.is_none_or(|until| row.at < until)
@@ -884,7 +885,7 @@ impl Model {
                 due.push((until, Due::Timer { run: id.clone(), timer }));
             }
             let calls = kept.calls.values().filter_map(|(_, call)| Some((call.deadline()?, call.number)));
-            due.extend(calls.map(|(at, call)| (at, Due::Call { run: id.clone(), call })));
+            due.extend(calls.map(|(at, call)| (at, Due::Call(CallId { run: id.clone(), call }))));
         }
         due.sort_by_key(|(at, _)| *at);
         due

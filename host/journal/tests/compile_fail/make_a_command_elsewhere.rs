@@ -1,9 +1,10 @@
 //! Only the gate defines commands: a command of other code could produce any event.
-use holdshort_gate::{Command, Event, Refused, Subject, Time};
+use holdshort_gate::{Command, Event, Refused, RunId, Subject, Time};
 
 struct ClearEverything;
 
 impl Command for ClearEverything {
+    type About = RunId;
     type Out = ();
 
     fn decide(self, _: &Subject, _: Time) -> Result<(Vec<Event>, ()), Refused> {

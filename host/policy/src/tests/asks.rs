@@ -2,7 +2,8 @@
 
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Capability, Consequence, Counted, Digest, FunctionType, Requirement, Reviewers, RunId, Time, Total, WitType,
+    Action, AgentName, Capability, Consequence, Counted, Digest, FunctionType, Requirement, ReviewerName, Reviewers,
+    RunId, Time, Total, WitType,
 };
 use holdshort_policy::load::Source;
 use holdshort_policy::schema::Types;
@@ -30,7 +31,7 @@ pub(crate) fn types() -> Types {
 }
 
 pub(crate) fn policies(text: &str) -> CedarPolicy {
-    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+    let names = |names: &[&'static str]| names.iter().map(|name| ReviewerName::from(*name)).collect::<Vec<_>>();
     let groups =
         [("finance", &["ann", "ben"][..]), ("board", &["cyd", "ben"]), ("all", &["ann", "ben", "cyd", "dan", "eve"])];
     let groups = groups.into_iter().map(|(name, members)| (name.to_owned(), names(members))).collect();
@@ -45,8 +46,8 @@ pub(crate) struct Asks {
     pub(crate) capability: Capability,
     pub(crate) types: Types,
     pub(crate) action: Action,
-    pub(crate) agent: String,
-    pub(crate) started_by: String,
+    pub(crate) agent: AgentName,
+    pub(crate) started_by: ReviewerName,
     pub(crate) run: RunId,
     pub(crate) totals: Vec<Counted>,
 }
@@ -56,7 +57,7 @@ impl Asks {
         let (capability, types): (Capability, _) = (capability.parse().unwrap(), types());
         let action =
             Action::new(Digest::of(b"agent"), capability.clone(), types.get(&capability).unwrap(), arguments).unwrap();
-        let (run, agent) = (RunId("run".into()), "billing".to_owned());
+        let (run, agent) = (RunId("run".into()), AgentName::from("billing"));
         let counted = |counter| Counted { counter, total: Total { count: 2, sums: [("EUR".to_owned(), 300)].into() } };
         let totals = counters(&run, &agent, &capability, Time(0)).map(counted).into();
         Self { capability, types, action, agent, started_by: "dan".into(), run, totals }

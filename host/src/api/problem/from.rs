@@ -97,7 +97,9 @@ impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let detail = error.to_string();
         match error {
-            StartError::UnknownAgent { known, .. } => Self::new(Kind::UnknownAgent, detail).known(known),
+            StartError::UnknownAgent { known, .. } => {
+                Self::new(Kind::UnknownAgent, detail).known(known.into_iter().map(String::from).collect())
+            }
             StartError::TaskTooLong { bytes_max, .. } => Self::new(Kind::TooLarge, detail).max(bytes_max),
             StartError::CannotLoad(_) => Self::new(Kind::CannotRun, detail),
             StartError::Busy(_) => Self::new(Kind::Unavailable, detail).retry_after_s(1),

@@ -1,8 +1,10 @@
+use holdshort_gate::ReviewerName;
+
 use super::*;
 use crate::api::auth::Reviewers;
 
 fn reviewer(name: &str) -> Reviewer {
-    Reviewers::new([(name.to_owned(), Digest::of(name.as_bytes()))]).unwrap().owner(name).unwrap()
+    Reviewers::new([(ReviewerName::new(name), Digest::of(name.as_bytes()))]).unwrap().owner(name).unwrap()
 }
 
 fn find(sessions: &Sessions, headers: &HeaderMap, cookie: &SessionCookie, now: Instant) -> Option<Session> {

@@ -1,6 +1,6 @@
 //! `holdshort approvals show`, and the same page before each decision.
 
-use holdshort_gate::{CallState, Digest, EffectClass, ExhibitRef};
+use holdshort_gate::{CallState, Digest, EffectClass, ExhibitRef, ReviewerName};
 
 use crate::agent;
 use crate::api::approvals::{Approval, Effect, PutOff, RefusedCall};
@@ -217,7 +217,7 @@ fn of_waiting(detail: &Approval, verified: Option<&Verified>) -> Vec<(&'static s
         return Vec::new();
     };
     let mut facts: Vec<_> = waiting::who(&detail.waiting_for).into_iter().map(|who| ("still to decide", who)).collect();
-    let said: Vec<String> = detail.rejections.iter().map(|vote| vote.reviewer.clone()).collect();
+    let said: Vec<_> = detail.rejections.iter().map(|vote| ReviewerName::new(vote.reviewer.as_str())).collect();
     facts.extend(waiting::rejected(&said, detail.rejections_needed).map(|said| ("rejected so far by", said)));
     if let Some(deadline) = &detail.deadline {
         let then = waiting::then(&proposal.requirement, detail.level);

@@ -3,8 +3,8 @@
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_gate::command::Revision;
-use holdshort_gate::{Call, FunctionType, Request, RunId};
-use holdshort_journal::{Flushed, SubmitError};
+use holdshort_gate::{AgentName, Call, FunctionType, Request, ReviewerName, RunId};
+use holdshort_journal::Flushed;
 use serde_json::Value;
 
 use crate::api::driver::{AgentInfo, AgentState, Driver, Figures, OfferedCapability, ReviseError, StartError};
@@ -22,28 +22,19 @@ pub(super) struct HostDriver {
 impl Driver for HostDriver {
     fn start<'a>(
         &'a self,
-        agent: &'a str,
+        agent: &'a AgentName,
         task: &'a str,
-        started_by: &'a str,
+        started_by: &'a ReviewerName,
         request: Option<Request>,
     ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>> {
         async move { self.runs.start(agent, task, started_by, request).await.map_err(start_error) }.boxed()
-    }
-
-    fn cancel<'a>(
-        &'a self,
-        run: &'a RunId,
-        by: &'a str,
-        reason: Option<String>,
-    ) -> BoxFuture<'a, Result<Flushed<()>, SubmitError>> {
-        self.runs.cancel(run, by, reason).boxed()
     }
 
     fn revise<'a>(
         &'a self,
         run: &'a RunId,
         call: &'a Call,
-        editor: &'a str,
+        editor: &'a ReviewerName,
         arguments: &'a Value,
     ) -> BoxFuture<'a, Result<Revision, ReviseError>> {
         self.runs.revise(run, call, editor, arguments).boxed()

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use holdshort_gate::ReviewerName;
 use holdshort_journal::Clock;
 
 use super::{registry, state};
@@ -24,7 +25,7 @@ pub(in crate::cli) fn targets(config: &Config, clock: &Clock) -> Result<Vec<Targ
     for (name, target) in &config.notify {
         targets.push(webhook(name, target)?);
     }
-    let people: Vec<(&str, &String)> = people(config).collect();
+    let people: Vec<(&ReviewerName, &String)> = people(config).collect();
     if !people.is_empty() && !config.email.notices.is_empty() {
         let post = post(config, clock.clone())?;
         targets.extend(people.into_iter().map(|(name, address)| mail(config, name, address, &post)));
@@ -33,9 +34,9 @@ pub(in crate::cli) fn targets(config: &Config, clock: &Clock) -> Result<Vec<Targ
 }
 
 /// Reviewers with an address. A local operator with a section of their own is listed once.
-fn people(config: &Config) -> impl Iterator<Item = (&str, &String)> {
-    let operator = config.email.operator.as_ref().map(|address| (config.operator.as_str(), address));
-    let named = config.reviewers.iter().filter_map(|person| Some((person.name.as_str(), person.email.as_ref()?)));
+fn people(config: &Config) -> impl Iterator<Item = (&ReviewerName, &String)> {
+    let operator = config.email.operator.as_ref().map(|address| (&config.operator, address));
+    let named = config.reviewers.iter().filter_map(|person| Some((&person.name, person.email.as_ref()?)));
     operator.into_iter().chain(named.filter(move |(name, _)| operator.is_none_or(|(operator, _)| operator != *name)))
 }
 
@@ -75,16 +76,16 @@ fn webhook(name: &str, target: &NoticeTarget) -> Result<Target, Failure> {
     })
 }
 
-fn mail(config: &Config, reviewer: &str, address: &str, post: &Post) -> Target {
+fn mail(config: &Config, reviewer: &ReviewerName, address: &str, post: &Post) -> Target {
     use crate::config::defaults::{NOTICE_RETRIES, NOTICE_RETRY_AFTER_MS};
-    let places = config.delegations.iter().filter(|one| one.to == reviewer);
+    let places = config.delegations.iter().filter(|one| one.to == *reviewer);
     let places = places.map(|one| (one.from.clone(), one.until)).collect();
     Target {
         name: format!("mail to {reviewer}"),
         events: config.email.notices.iter().map(kind).collect(),
         lead: Duration::from_millis(config.email.remind_before_ms),
         retry: Retry { times: NOTICE_RETRIES, first: Duration::from_millis(NOTICE_RETRY_AFTER_MS) },
-        transport: Transport::Mail { reviewer: reviewer.into(), places, address: address.into(), post: post.clone() },
+        transport: Transport::Mail { reviewer: reviewer.clone(), places, address: address.into(), post: post.clone() },
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use holdshort_gate::{Requirement, Time};
+use holdshort_gate::{Requirement, ReviewerName, Time};
 
 use super::{registry, this_program};
 use crate::agent::{self, Manifest, Reader};
@@ -30,7 +30,7 @@ pub(super) fn policy(config: &Config, setting: &Setting) -> Arc<dyn Policy> {
 /// The context in which policies are read, with the configured files or others.
 pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>, reader: &Reader) -> Result<Setting, Failure> {
     let everybody = config.reviewers.iter().map(|reviewer| &reviewer.name).chain([&config.operator]);
-    let mut names: Vec<String> = everybody.cloned().collect();
+    let mut names: Vec<ReviewerName> = everybody.cloned().collect();
     names.sort();
     names.dedup();
     let people = People::new(names, config.groups.clone());

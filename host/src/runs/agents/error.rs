@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::Digest;
+use holdshort_gate::{AgentName, Digest};
 use holdshort_journal::{ReadError, SubmitError};
 
 use crate::agent::LoadError;
@@ -14,9 +14,9 @@ pub enum AgentError {
     #[error("there is no agent `{name}`; {}", known_names(.known))]
     Unknown {
         /// The requested name.
-        name: String,
+        name: AgentName,
         /// The configured names.
-        known: Vec<String>,
+        known: Vec<AgentName>,
     },
     /// The file cannot be read.
     #[error("the agent's file `{path}` cannot be read: {source}")]
@@ -49,12 +49,12 @@ pub enum AgentError {
     #[error(
         "the agent `{0}` is still being read and compiled, which takes up to half a minute for a large one; try again"
     )]
-    Loading(String),
+    Loading(AgentName),
     #[error("the host is shutting down")]
     ShuttingDown,
 }
 
-fn known_names(names: &[String]) -> String {
+fn known_names(names: &[AgentName]) -> String {
     if names.is_empty() { "none is configured".into() } else { format!("known: {}", names.join(", ")) }
 }
 

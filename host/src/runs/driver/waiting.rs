@@ -63,7 +63,7 @@ impl Drive<'_> {
             }
             self.flush(0).await?;
             let set = SetTimer { timer, until };
-            if let Err(error) = self.host.journal.submit(self.id, None, (&self.lease).into(), set).await {
+            if let Err(error) = self.lease.submit(set).await {
                 return self.unwritten(error.into()).await;
             }
         }
@@ -79,8 +79,7 @@ impl Drive<'_> {
             () = self.listener.over() => return Ok(Flow::Break(Left::Over)),
             () = aside(self.host, &mut self.agent, WaitsFor::Answer, asleep) => {}
         }
-        let written = self.host.journal.submit(self.id, None, (&self.lease).into(), FireTimer { timer }).await;
-        match written {
+        match self.lease.submit(FireTimer { timer }).await {
             Ok(_) if self.agent.is_none() => self.displaced().await,
             Ok(at) => Ok(Flow::Continue(Reply::Woken(*at))),
             // The sleep is not over by the journal's clock, or the run ended. The journal decides

@@ -46,12 +46,13 @@ fn load(text: &str, types: &Types) -> CedarPolicy {
 /// money on the same day.
 fn clears(
     policy: &CedarPolicy,
-    agent: &str,
+    agent: &'static str,
     action: &Action,
     ty: &FunctionType,
     facts: &Value,
     before: (u64, u64),
 ) -> bool {
+    let agent = &AgentName::from(agent);
     let (run, now) = (RunId("r".into()), Time(1_767_268_800_000_000));
     let sums: BTreeMap<String, u64> = totals::money(action).into_keys().map(|currency| (currency, before.1)).collect();
     let total = Total { count: before.0, sums };
@@ -60,7 +61,7 @@ fn clears(
         .map(|counter| Counted { counter, total: total.clone() })
         .collect();
     let judged = policy.judge(&CallQuestion {
-        started_by: "alice",
+        started_by: &"alice".into(),
         agent,
         run: &run,
         action,
@@ -80,7 +81,7 @@ fn suggested(seen: &[(Action, Value)], types: &Types, fullest: &Fullest) -> Opti
         like.join(&other?);
         Some(like)
     });
-    like?.policy("like", "the \"agent\"", seen[0].0.capability(), fullest)
+    like?.policy("like", &"the \"agent\"".into(), seen[0].0.capability(), fullest)
 }
 
 /// All calls of the cases in `policies/cases.toml`, by capability, as if all had been approved.

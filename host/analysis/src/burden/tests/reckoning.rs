@@ -42,7 +42,7 @@ fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static
             policies.dedup();
             let mut names = vec![
                 ("all", String::new()),
-                ("agent", agent.clone()),
+                ("agent", agent.to_string()),
                 ("capability", after.action().capability().to_string()),
             ];
             names.extend(policies.into_iter().map(|policy| ("policy", policy)));
@@ -80,7 +80,7 @@ fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static
                 Verdict::Respond(_) => "answers",
             };
             let person = decision.reviewer.clone();
-            names.push(("reviewer", person.clone()));
+            names.push(("reviewer", person.to_string()));
             names.extend(
                 known
                     .groups_of(&person)
@@ -165,7 +165,7 @@ fn unread(events: &[(Time, &Event)], index: usize) -> u64 {
 
 /// The time since when this reviewer could decide: the start of the revision or of the stage, or the escalation that
 /// added the reviewer, whichever is later.
-fn asked(events: &[(Time, &Event)], folds: &[Call], index: usize, person: &str) -> Time {
+fn asked(events: &[(Time, &Event)], folds: &[Call], index: usize, person: &ReviewerName) -> Time {
     let before = &folds[index - 1];
     let began = (0..index).rev().find(|at| {
         let same = |call: &Call| (call.revision, call.stage) == (before.revision, before.stage);

@@ -11,7 +11,7 @@ async fn nothing_of_the_repository_runs() {
     scratch.run(&["update-ref", "refs/heads/x", "main"]);
     assert!(std::fs::remove_file(&canary).is_ok());
     let (git, action) = (connector(&scratch), deploy("production", "main"));
-    let previewed = git.preview("release", &action).await.unwrap();
+    let previewed = git.preview(&"release".into(), &action).await.unwrap();
     assert!(text(&previewed, "diff").contains("-1\n+2\n"));
     assert!(matches!(perform(&git, &action, &previewed.preconditions, "k").await, Attempt::Done(_)));
     assert!(matches!(git.lookup(&inquiry(&action, &previewed.preconditions, "k")).await, Finding::Happened { .. }));
@@ -23,12 +23,12 @@ async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
     let scratch = Scratch::new();
     // The last line must not be missed.
     scratch.commit("large", &[("large.txt", &("0123456789\n".repeat(1_000_000) + "the last line\n"))]);
-    let previewed = connector(&scratch).preview("release", &deploy("production", "main")).await.unwrap();
+    let previewed = connector(&scratch).preview(&"release".into(), &deploy("production", "main")).await.unwrap();
     let diff = text(&previewed, "diff");
     assert!(diff.len() > 12_000_000 && diff.ends_with("+0123456789\n+the last line\n"), "{} bytes", diff.len());
 
     scratch.commit("larger", &[("larger.txt", &"0123456789\n".repeat(500_000))]);
-    let refused = connector(&scratch).preview("release", &deploy("production", "main")).await;
+    let refused = connector(&scratch).preview(&"release".into(), &deploy("production", "main")).await;
     let Err(CannotPreview::Impossible(why)) = refused else { panic!("it is shown") };
     let end = "bytes; a reviewer is shown at most 16777216, and evidence is never cut: deploy a revision closer to the \
                target's current commit, or ask the operator to move the branch by hand";
@@ -38,7 +38,10 @@ async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
     );
     // The first part alone can be shown, so it can be deployed.
     assert!(
-        connector(&scratch).preview("release", &deploy("production", scratch.tip("main~1").as_str())).await.is_ok()
+        connector(&scratch)
+            .preview(&"release".into(), &deploy("production", scratch.tip("main~1").as_str()))
+            .await
+            .is_ok()
     );
 }
 
@@ -54,7 +57,7 @@ async fn a_bare_repository_with_packed_references_is_deployed_to() {
     let targets = [("main".to_owned(), "main".parse().unwrap())].into();
     let git = DeployGit::new(git, targets, children);
     let action = deploy("main", "production");
-    let previewed = git.preview("release", &action).await.unwrap();
+    let previewed = git.preview(&"release".into(), &action).await.unwrap();
     assert!(previewed.summary.contains("NOT A FAST-FORWARD"), "back to an earlier commit: {}", previewed.summary);
     assert!(matches!(perform(&git, &action, &previewed.preconditions, "k").await, Attempt::Done(_)));
     let [main] = git.git.references(["refs/heads/main"]).await.unwrap();
@@ -79,7 +82,7 @@ async fn the_branches_at_the_commit_are_told_however_it_is_named() {
     scratch.run(&["update-ref", "refs/holdshort/effects/k9", &new.to_string()]);
     let git = connector(&scratch);
     let told = async |revision: &str| {
-        let previewed = git.preview("release", &deploy("production", revision)).await.unwrap();
+        let previewed = git.preview(&"release".into(), &deploy("production", revision)).await.unwrap();
         (
             previewed.facts["branches"].clone(),
             previewed.exhibits.iter().map(|one| one.title.clone()).collect::<Vec<_>>(),
@@ -116,7 +119,7 @@ async fn a_message_that_git_cuts_is_shown_as_it_is_stored() {
         "tree {tree}\nparent {parent}\nauthor A <a@b> 1 +0000\ncommitter A <a@b> 1 +0000\n\nfine\0and all else\n"
     );
     let id = scratch.fed(&["hash-object", "-t", "commit", "-w", "--literally", "--stdin"], text);
-    let previewed = connector(&scratch).preview("release", &deploy("production", &id)).await.unwrap();
+    let previewed = connector(&scratch).preview(&"release".into(), &deploy("production", &id)).await.unwrap();
     let stored = self::text(&previewed, "messages NOT SHOWN AS THEY ARE STORED: of 1 commit");
     assert!(stored.contains(&id) && stored.contains("NUL bytes") && stored.contains("fine\0and all else"), "{stored}");
 }

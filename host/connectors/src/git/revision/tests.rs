@@ -134,7 +134,7 @@ impl World {
     async fn deploy(&self, text: &str) -> Result<Value, String> {
         let release = json!({ "target": "live", "revision": text, "notes": "" });
         let action: Action = action("deployment", "deploy", &json!({ "release": release }));
-        let look = async |preview: &dyn Preview| match preview.preview("agent", &action).await {
+        let look = async |preview: &dyn Preview| match preview.preview(&"agent".into(), &action).await {
             Ok(previewed) => Ok(json!([previewed.facts["new-commit"], previewed.facts["reference"]])),
             Err(CannotPreview::Impossible(why)) => Err(why.into_string()),
             Err(CannotPreview::Unavailable(why)) => panic!("{text:?}: {why}"),

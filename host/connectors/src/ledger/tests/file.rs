@@ -27,7 +27,7 @@ async fn a_lost_outcome_is_found_in_the_books() {
     std::fs::remove_file(&shop.path).unwrap();
     unknown(&action, &shown, "cannot be used").await;
     assert!(!shop.path.exists(), "and a lookup makes no ledger");
-    assert!(matches!(shop.ledger.preview("bills", &action).await, Err(CannotPreview::Unavailable(_))));
+    assert!(matches!(shop.ledger.preview(&"bills".into(), &action).await, Err(CannotPreview::Unavailable(_))));
 }
 
 #[tokio::test]

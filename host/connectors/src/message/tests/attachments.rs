@@ -14,7 +14,7 @@ fn an_attachment_is_sent_only_as_it_was_named() {
         |path: &str, bytes: &[u8]| email(json!({ "attachments": [{ "path": path, "sha256": Digest::of(bytes) }] }));
 
     let action = attach("report.txt", b"a\nb\r\nc\r");
-    let previewed = composer.preview("inbox", &action).unwrap();
+    let previewed = composer.preview(&"inbox".into(), &action).unwrap();
     assert!(
         previewed.summary.contains("(1 recipient, none outside example.com, 1 attachment)"),
         "{}",
@@ -29,28 +29,29 @@ fn an_attachment_is_sent_only_as_it_was_named() {
     for (path, bytes) in
         [("../secret", "s"), ("/etc/hostname", ""), ("link", "s"), ("gone", ""), ("", ""), ("report.txt", "other")]
     {
-        let refused = composer.preview("inbox", &attach(path, bytes.as_bytes()));
+        let refused = composer.preview(&"inbox".into(), &attach(path, bytes.as_bytes()));
         assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{path}: {refused:?}");
     }
     // Another agent's files are absent, whatever their names are.
     std::fs::create_dir(folder.path().join("out")).unwrap();
     std::fs::write(folder.path().join("out/plan.txt"), "p").unwrap();
     let folders =
-        [("inbox", "in"), ("outbox", "out")].map(|(agent, name)| (agent.to_owned(), folder.path().join(name)));
+        [("inbox", "in"), ("outbox", "out")].map(|(agent, name)| (AgentName::from(agent), folder.path().join(name)));
     let both = Composer::new("Agents <agent@example.com>", &[], folders.into()).unwrap();
     let plan = attach("plan.txt", b"p");
-    assert!(both.preview("outbox", &plan).is_ok() && both.preview("inbox", &action).is_ok());
+    assert!(both.preview(&"outbox".into(), &plan).is_ok() && both.preview(&"inbox".into(), &action).is_ok());
     for (agent, action) in [("inbox", &plan), ("outbox", &action), ("nobody", &plan)] {
-        let refused = both.preview(agent, action);
+        let refused = both.preview(&agent.into(), action);
         assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{agent}: {refused:?}");
         let composed =
-            both.compose(agent, action, &previewed.preconditions, &EffectKey("k".into()), Time(0), Bcc::Keep);
+            both.compose(&agent.into(), action, &previewed.preconditions, &EffectKey("k".into()), Time(0), Bcc::Keep);
         assert!(matches!(composed, Err(NotComposed::Impossible(_))), "{agent}: {composed:?}");
     }
     // The file changes between the preview and the effect.
     std::fs::write(folder.path().join("in/report.txt"), "forged").unwrap();
     let key = EffectKey("k".into());
-    let refused = composer.compose("inbox", &action, &previewed.preconditions, &key, Time(0), Bcc::Remove).unwrap_err();
+    let refused =
+        composer.compose(&"inbox".into(), &action, &previewed.preconditions, &key, Time(0), Bcc::Remove).unwrap_err();
     assert!(matches!(&refused, NotComposed::FactsChanged(why) if why.contains("report.txt")), "{refused:?}");
 }
 
@@ -65,7 +66,7 @@ fn an_attachment_that_becomes_a_link_meanwhile_is_not_followed() {
     let composer = composer(Some(inside.clone()));
     let read = |bytes: &str| {
         composer.preview(
-            "inbox",
+            &"inbox".into(),
             &email(json!({ "attachments": [{ "path": "a.txt", "sha256": Digest::of(bytes.as_bytes()) }] })),
         )
     };

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use holdshort_gate::AgentName;
 use holdshort_journal::{Clock, Journal};
 
 use super::failed;
@@ -76,8 +77,8 @@ pub(super) fn program(command: &config::Command, folder: &Path) -> Program {
 }
 
 /// The workspaces by agent: the files that an agent may read and attach to emails.
-pub(super) fn workspaces(config: &Config) -> BTreeMap<String, PathBuf> {
-    let folder = |(name, agent): (&String, &config::Agent)| Some((name.clone(), agent.workspace.clone()?));
+pub(super) fn workspaces(config: &Config) -> BTreeMap<AgentName, PathBuf> {
+    let folder = |(name, agent): (&AgentName, &config::Agent)| Some((name.clone(), agent.workspace.clone()?));
     config.agents.iter().filter_map(folder).collect()
 }
 
