@@ -283,8 +283,7 @@ fn a_balance_that_changed_holds_the_call_again_with_both_values() {
     let reheld = again["reheld"].as_str().unwrap();
     assert_eq!(
         reheld,
-        "\"ACME GmbH\" had received 0 payments when it was shown and has received 1 payment now, \
-         not all of them by transfers that were shown as waiting with it"
+        "\"ACME GmbH\" had received 0 payments when the call was shown and has received 1 payment now, not all of them by transfers that the approval listed as waiting"
     );
     assert!(
         summary(&again).contains("paid once before, LAST WITH THE SAME AMOUNT AND REFERENCE"),
@@ -296,7 +295,10 @@ fn a_balance_that_changed_holds_the_call_again_with_both_values() {
     // An approval for the earlier revision, sent once more, does not count for the current revision.
     let (status, answer) = host.decide(&shown, "approve", &json!({}));
     assert_eq!((status, &answer["current_digest"]), (409, &again["digest"]), "{answer}");
-    assert!(answer["detail"].as_str().unwrap().contains(&format!("it is held again because {reheld}")), "{answer}");
+    assert!(
+        answer["detail"].as_str().unwrap().contains(&format!("the call is held again because {reheld}")),
+        "{answer}"
+    );
     assert_eq!(host.held(&one)["still_needed"], 1);
     host.approve(&again);
     host.effect(again["id"].as_str().unwrap(), "succeeded");
@@ -350,7 +352,7 @@ fn a_figure_that_was_changed_stops_the_host_and_says_what_to_do() {
     assert_eq!(ended.status.code(), Some(2), "{said}");
     assert!(
         said.contains(
-            "[payments.accounts]: `operating`: `opening EUR` is booked with 10,000.00 EUR in the ledger, and the configuration now says 20,000.00 EUR"
+            "[payments.accounts]: `operating`: the ledger has `opening EUR` with 10,000.00 EUR, but the configuration has 20,000.00 EUR"
         ) && said.contains("add a deposit"),
         "{said}"
     );
@@ -375,7 +377,7 @@ fn inspect_says_from_where_an_agent_could_pay_and_makes_nothing() {
     let ledger = folder.path().join("books/ledger.db");
     assert_eq!(performed_by(&folder), format!("booking in the ledger {}, from `operating`", ledger.display()));
     folder.configure("");
-    let none = ".holdshort/ledger.db, which has no account to pay from: add a section `[payments.accounts.NAME]`";
+    let none = ".holdshort/ledger.db, which has no account: add a section `[payments.accounts.NAME]`";
     assert!(performed_by(&folder).ends_with(none), "{}", performed_by(&folder));
     assert!(!ledger.exists() && !folder.path().join(".holdshort").exists());
 }
@@ -485,14 +487,14 @@ fn a_grant_clears_the_next_like_it_and_no_more() {
     // made.
     for (terms, code, says) in [
         (&["--grant", "3"][..], 2, "--for"),
-        (&["--grant", "3", "--for", "2h"], 4, "the grant needs a total amount in EUR too"),
+        (&["--grant", "3", "--for", "2h"], 4, "the grant also needs a total amount in EUR"),
         (&["--grant", "3", "--for", "2h", "--up-to", "120 EURO"], 2, "`EURO` is not a currency"),
-        (&["--grant", "3", "--for", "31d", "--up-to", "120.00 EUR"], 4, "within 30 days"),
+        (&["--grant", "3", "--for", "31d", "--up-to", "120.00 EUR"], 4, "at most 30 days from now"),
         (&["--grant", "0", "--for", "2h", "--up-to", "120.00 EUR"], 4, "1 to 1000 calls"),
         (
             &["--grant", "3", "--for", "2h", "--up-to", "120.00 EUR", "--may-differ", "/payee"],
             4,
-            "paths: /transfer/source",
+            "paths are: /transfer/source",
         ),
     ] {
         let (found, said) = approve(terms);

@@ -309,7 +309,7 @@ fn what_policy_cannot_be_asked_about_is_refused() {
     let refused = judge("acme:crm/contacts#1");
     let Verdict::Refuse(why) = &refused.verdict else { panic!("{refused:?}") };
     assert!(
-        why.as_str().starts_with("policy cannot be evaluated for it: \"`acme::crm::contacts::1` is not a type"),
+        why.as_str().starts_with("policy cannot be evaluated for the call: \"`acme::crm::contacts::1` is not a type"),
         "{why}"
     );
     assert_eq!(refused.record.errors.len(), 1);

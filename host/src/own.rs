@@ -27,13 +27,15 @@ const UNKNOWN_USER: u32 = 65_534;
 #[derive(Debug, thiserror::Error)]
 pub enum NotOurs {
     /// The path belongs to another user.
-    #[error("`{path}` belongs to the user {uid}, who could change it: remove it, or run this program as that user")]
+    #[error("`{path}` belongs to user {uid}, who could change it: remove `{path}`, or run this program as user {uid}")]
     Owner { path: PathBuf, uid: u32 },
     /// Other users may write to the path.
-    #[error("others can write to `{path}` (mode {mode:o}): run `chmod go-w {path}`, if its content is still yours")]
+    #[error(
+        "other users can write to `{path}` (mode {mode:o}): check that the content is yours, then run `chmod go-w {path}`"
+    )]
     Writable { path: PathBuf, mode: u32 },
     /// The path is a link, a folder or a special file.
-    #[error("`{0}` is not a regular file; put one in its place")]
+    #[error("`{0}` is not a regular file: replace it with a regular file")]
     NotPlain(PathBuf),
     #[error("`{0}` is not a folder")]
     NotAFolder(PathBuf),
@@ -70,7 +72,7 @@ pub fn folder(path: &Path) -> Result<Tightened, NotOurs> {
         fs::set_permissions(&real, Permissions::from_mode(mode)).map_err(io)?;
         return Err(error);
     }
-    Ok(Some(format!("`{}` was open to others (mode {mode:o}); it is closed to them now", path.display())))
+    Ok(Some(format!("`{}` was open to other users (mode {mode:o}); now it is closed to them", path.display())))
 }
 
 /// Checks that everything in a folder belongs to this user alone. A missing folder passes.
@@ -110,7 +112,7 @@ pub fn file(path: &Path) -> Result<Tightened, NotOurs> {
         return Ok(None);
     }
     fs::set_permissions(path, Permissions::from_mode(mode & 0o700)).map_err(io)?;
-    Ok(Some(format!("`{}` was open to others (mode {mode:o}); it is closed to them now", path.display())))
+    Ok(Some(format!("`{}` was open to other users (mode {mode:o}); now it is closed to them", path.display())))
 }
 
 /// Reads a secret and its file's permissions. Only this user or root may have written it. The path

@@ -14,7 +14,7 @@ const ENDS: &[(&str, &str, &str, &str, &[&str])] = &[
     ("trap", "panic", "trapped", "`unreachable`", &["run-trapped"]),
     ("trap", "after panic", "trapped", "`unreachable`", &["routine-returned", "run-trapped"]),
     ("trap", "memory", "trapped", "out of bounds", &["run-trapped"]),
-    ("deep", "", "trapped", "too deep for its stack", &["run-trapped"]),
+    ("deep", "", "trapped", "the agent's stack overflowed", &["run-trapped"]),
     ("spin", "", "trapped", "used up its 300 ms of CPU time", &["run-trapped"]),
     ("hoard", "", "trapped", "more than its 16777216 bytes of memory", &["run-trapped"]),
     ("flood", "list 1", "finished", "made 1 calls, 0 of them refused", &["routine-returned", "run-finished"]),

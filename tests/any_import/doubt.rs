@@ -46,7 +46,7 @@ fn a_lost_effect_is_settled_by_the_lookup() {
         ("failing-happened", json!({ "ok": "gone, says the lookup" }), "exit status 0"),
         (
             "killed-undone",
-            json!({ "err": "failed: the attempt was begun and did not happen" }),
+            json!({ "err": "failed: the attempt was started, but the effect did not happen" }),
             r#"exit status 4: \"still there\""#,
         ),
     ] {
@@ -73,7 +73,7 @@ fn what_nobody_can_find_out_waits_for_a_person_and_is_never_repeated() {
     let (odd, odd_id) = approved(&host, "odd");
     let (killed, killed_id) = approved(&host, "killed");
     let shown = host.effect(&odd_id, "in-doubt")["effect"]["reason"].as_str().unwrap().to_owned();
-    let expected = r#"exit status 0, but its output is not a value of the function's type: "`value`: expected a string, found {\"deleted\":true}""#;
+    let expected = r#"exit status 0, but the output is not a value of the function's type: "`value`: expected a string, found {\"deleted\":true}""#;
     assert_eq!(shown, expected);
     assert_eq!(host.effect(&killed_id, "in-doubt")["effect"]["reason"], "ended by signal 9: \"half-way\"");
     until("first lookups", || (crm.ran("lookup", &odd) == 1 && crm.ran("lookup", &killed) == 1).then_some(()));
@@ -104,7 +104,7 @@ fn what_nobody_can_find_out_waits_for_a_person_and_is_never_repeated() {
         (status, answer.to_string())
     };
     let (status, answer) = settle(&odd, &odd_id, json!({ "type": "send-again", "attempt": 1 }));
-    assert_eq!((status, answer.contains("only an idempotent effect")), (422, true), "{answer}");
+    assert_eq!((status, answer.contains("only idempotent effects")), (422, true), "{answer}");
     let (status, answer) = settle(&odd, &odd_id, json!({ "type": "done", "attempt": 1 }));
     assert_eq!((status, answer.contains("give `receipt`")), (422, true), "{answer}");
     let (status, answer) = settle(&odd, &odd_id, json!({ "type": "done", "attempt": 1, "receipt": 7 }));

@@ -64,18 +64,18 @@ const PRINTED: [(&str, &str, &str); 20] = [
     ("nothing", "{\"visits\": null}", "held"),
     ("another", "{\"standing\": \"lead\"}", "held"),
     ("gone", "{\"visits\": 0}", "there is no such contact"),
-    ("silent", "", "it printed no JSON object of facts"),
-    ("a-list", "[0]", "it printed no JSON object of facts"),
-    ("a-text", "visits: 0", "its output is not JSON"),
-    ("two", "{\"visits\": 3} {\"visits\": 0}", "its output is not JSON"),
-    ("cut", "{\"visits\": 0", "its output is not JSON"),
+    ("silent", "", "the program printed no JSON object of facts"),
+    ("a-list", "[0]", "the program printed no JSON object of facts"),
+    ("a-text", "visits: 0", "the output is not JSON"),
+    ("two", "{\"visits\": 3} {\"visits\": 0}", "the output is not JSON"),
+    ("cut", "{\"visits\": 0", "the output is not JSON"),
     ("a-word", "{\"visits\": \"none\"}", "the fact \"visits\""),
     ("a-fraction", "{\"visits\": 0.0}", "the fact \"visits\""),
     ("too-many", "{\"visits\": 9223372036854775808}", "the fact \"visits\""),
     (
         "undeclared",
         "{\"visits\": 0, \"visitors\": 0}",
-        "it printed the fact \"visitors\", which `fact-types` does not declare",
+        "the program printed the fact \"visitors\", which `fact-types` does not declare",
     ),
     ("twice", "{\"visits\": 3, \"visits\": 0}", "twice"),
 ];
@@ -127,7 +127,7 @@ fn a_material_fact_is_found_again_before_the_effect() {
     let again = until("held again", || {
         Some(host.held(&run)).filter(|held| held["proposal"]["facts"] == json!({ "visits": "4" }))
     });
-    assert!(again.to_string().contains("`visits` was \\\"3\\\" and is \\\"4\\\""), "{again}");
+    assert!(again.to_string().contains("`visits` was \\\"3\\\" and is now \\\"4\\\""), "{again}");
     assert_eq!(crm.ran("act", &run), 0);
     host.approve(&again);
     assert_eq!((result(&host, &run), crm.ran("act", &run)), (json!({ "ok": "deleted" }), 1));

@@ -43,7 +43,7 @@ fn a_reviewer_sees_the_file_that_is_then_in_the_folder() {
     assert_eq!(fs::read_to_string(reports.join("report.txt")).unwrap(), "All is well.");
 
     // Nothing is overwritten, and no name leads out of the folder.
-    for (name, why) in [("report.txt", "is in the folder already"), ("../report.txt", "is not a file's name")] {
+    for (name, why) in [("report.txt", "is already in the folder"), ("../report.txt", "is not a file name")] {
         let told = result(&host, &host.start("third-party", &format!("delete {name} Another.")));
         let told = told["err"].as_str().unwrap();
         assert!(told.starts_with(&format!("invalid: \"{name}\" {why}")), "{told}");
@@ -58,7 +58,7 @@ fn a_section_that_does_not_fit_the_function_is_found_when_the_agent_is_loaded() 
         ("delete-contact", "title", "reason", "the function has no string `title`: set `name-from`"),
         ("delete-contact", "id", "text", "the function has no string and no bytes `text`: set `content-from`"),
         ("update-contact", "contact", "contact", "the function has no string `contact`"),
-        ("find-contact", "name", "name", "the function must return a string or nothing when the file is there"),
+        ("find-contact", "name", "name", "after success the function must return a string or nothing"),
     ];
     for (function, name_from, content_from, why) in cases {
         let folder = folder(&sections(function, name_from, content_from));

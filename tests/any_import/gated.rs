@@ -171,7 +171,7 @@ fn what_was_approved_is_not_performed_by_another_program() {
     });
     let reason = again["reheld"].as_str().unwrap();
     assert!(
-        reason.contains("tools/act\"] when it was shown and is [") && reason.ends_with("tools/other\"] now"),
+        reason.contains("tools/act\"] when the call was shown and is [") && reason.ends_with("tools/other\"] now"),
         "{reason}"
     );
     assert_eq!((crm.ran("act", &run), crm.ran("other", &run)), (0, 0));

@@ -67,7 +67,7 @@ fn what_was_typed_is_there_when_the_page_has_changed() {
     alice.goto(&page);
     alice.fill("#guidance", "not before Monday; shorter notes");
     edited(&host, &id);
-    alice.sees("This has just changed");
+    alice.sees("This approval has just changed");
     alice.click("#live a");
     alice.sees("Hello again");
     assert_eq!(alice.value("#guidance"), "not before Monday; shorter notes");

@@ -106,7 +106,7 @@ fn a_question_is_answered_by_a_choice_or_in_own_words() {
         alice.fill("#answer", "but not today");
         alice.meets(400);
         alice.click("#decide form button.go");
-        alice.sees("send one of them");
+        alice.sees("send only one of the two");
         assert_eq!(host.approval(&id)["state"], "held");
         alice.goto(&format!("/approvals/{id}"));
         if text.is_empty() {

@@ -21,7 +21,7 @@ fn what_bob_decides_alice_sees_at_once() {
 
     // The change is announced, also to a screen reader. The form cannot be sent any more, and the text that Alice typed
     // is kept.
-    alice.sees("This has just changed");
+    alice.sees("This approval has just changed");
     assert_eq!(alice.script("return document.getElementById('live').getAttribute('role')"), "status");
     alice.sees("approved by bob");
     assert_eq!(
@@ -62,7 +62,7 @@ fn every_window_of_a_browser_is_served() {
     let pace = || alice.script("return document.getElementById('pace').textContent").as_str().unwrap().to_owned();
     let slow = |window: &_| {
         alice.switch(window);
-        pace().starts_with("Not live: other windows of this browser are.")
+        pace().starts_with("Not live: other windows of this browser are live instead.")
     };
     until("windows that are not live", || (windows.iter().filter(|window| slow(window)).count() == 3).then_some(()));
     assert_eq!(host.figure("holdshort_http_event_streams"), 4);
@@ -81,7 +81,7 @@ fn two_have_to_agree_and_neither_is_who_started_it() {
     let page = format!("/approvals/{id}");
     let Some(olivia) = Person::signed_in(&host, &host.token, How::default()) else { return };
     olivia.goto(&page);
-    olivia.sees("You may not approve this:");
+    olivia.sees("You may not approve this call:");
     assert!(olivia.text("#decide .warning").contains("started"), "{}", olivia.body());
     assert!(!olivia.has("button.approve") && olivia.has("button.reject"), "she may still say no");
 
@@ -98,7 +98,7 @@ fn two_have_to_agree_and_neither_is_who_started_it() {
     assert_eq!(open, true, "what he looks at is what waits");
     assert_eq!(host.approval(&id)["state"], "held");
     alice.goto(&page);
-    alice.sees("You have approved this. More approvals are needed.");
+    alice.sees("You have approved this call. More approvals are needed.");
     bob.click("button.approve");
     bob.sees("You decided");
     host.effect(&id, "succeeded");
@@ -129,18 +129,18 @@ fn a_stage_comes_after_the_other() {
     for person in [&ann, &olivia, &bob] {
         person.goto(&page);
         person.sees("Still needed: 1 more of: bob (stage 1 of 2).");
-        person.sees("then ann may decide too, for 2 h");
+        person.sees("then ann may also decide, for 2 h");
         person.sees("held because: mail leaves the <house>");
     }
     ann.sees("Others must approve first.");
     assert!(!ann.has("button.approve") && ann.has("button.reject"), "she may say no already");
-    olivia.sees("You may not approve this: the person who started the run");
+    olivia.sees("You may not approve this call: the person who started the run");
     bob.click("button.approve");
     bob.sees("You decided");
     ann.sees("Still needed: 1 more of: ann (stage 2 of 2).");
-    ann.sees("This has just changed");
+    ann.sees("This approval has just changed");
     bob.goto(&page);
-    bob.sees("You have approved this. More approvals are needed.");
+    bob.sees("You have approved this call. More approvals are needed.");
     assert!(!bob.has("button.approve"), "his part is done");
     ann.goto(&page);
     ann.click("button.approve");
@@ -179,7 +179,7 @@ fn more_like_it_is_cleared_and_taken_back() {
     let bob = Person::signed_in(&host, BOB, How::default()).unwrap();
     bob.goto(&page);
     bob.sees("Approve exactly this");
-    assert!(!bob.body().contains("Make a grant for more like it"), "he may not");
+    assert!(!bob.body().contains("Make a grant for further calls"), "he may not");
     bob.meets(403);
     bob.goto(&format!("{page}/grant"));
     bob.sees("you may not make grants for calls like this one");

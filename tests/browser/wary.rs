@@ -18,7 +18,7 @@ fn what_is_made_to_be_misread_takes_a_word() {
     alice.goto(&page);
     alice.sees("Warnings");
     alice.sees("<U+202E>");
-    alice.sees("There are warnings on this approval");
+    alice.sees("This approval has warnings");
     let turned = alice.script("return document.body.textContent.includes('\\u202e')");
     assert_eq!(turned, false, "the mark itself is nowhere");
 

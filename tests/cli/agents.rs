@@ -53,7 +53,7 @@ fn inspecting_what_is_no_agent_says_why() {
             fails(&format!("inspect-{name}"), &folder, &["inspect", &file]).exits(2);
         } else {
             let said = said.exits(1);
-            assert!(said.out.contains("It cannot run here:") && said.err.is_empty(), "{name}: {said:?}");
+            assert!(said.out.contains("This agent cannot run here:") && said.err.is_empty(), "{name}: {said:?}");
         }
     }
     assert!(!folder.path().join(".holdshort").exists(), "looking changes nothing");
@@ -98,7 +98,7 @@ fn an_agent_is_inspected() {
     is_expected("cli", "inspect.json", &normal(&report.out, &folder));
     let report = report.json();
     let never: Vec<&str> = report["never"].as_array().unwrap().iter().map(|what| what.as_str().unwrap()).collect();
-    for told in [&format!("It never gets: {}\n", never.join(", ")), report["notes"][0].as_str().unwrap()] {
+    for told in [&format!("This agent never gets: {}\n", never.join(", ")), report["notes"][0].as_str().unwrap()] {
         assert!(human.out.contains(told), "people and programs are told the same: {told}");
     }
     assert_eq!((&report["can_run"], &report["entry"], &report["logs"]), (&true.into(), &"run".into(), &true.into()));
@@ -109,7 +109,7 @@ fn an_agent_is_inspected() {
     let prowl = component("prowl");
     let report = holdshort(&folder, &["inspect", prowl.to_str().unwrap(), "--json"]).exits(0).json();
     let told = holdshort(&folder, &["inspect", prowl.to_str().unwrap()]).exits(0).out;
-    let (gets, empty) = told.split_once("WASI that is present but empty").unwrap();
+    let (gets, empty) = told.split_once("WASI interfaces that are empty").unwrap();
     for (member, part) in [("wasi", gets), ("wasi_empty", empty)] {
         let names: Vec<&str> = part.lines().map(str::trim).filter(|line| line.starts_with("wasi:")).collect();
         assert_eq!(report[member], serde_json::json!(names), "{told}");
@@ -124,7 +124,7 @@ fn an_agent_is_inspected() {
     let host = folder.serve();
     let tasks = ["email bob@example.org Hello", "deploy main production x", "pay operating acme 1 EUR", "ask Go on?"];
     assert_eq!(inspected.len(), tasks.len(), "{report}");
-    assert_eq!(report["never"][1], "files but those of its workspace and repository");
+    assert_eq!(report["never"][1], "files, except those of its workspace and repository");
     for task in tasks {
         let held = host.held(&host.start("scripted", task));
         let asked = &held["proposal"]["action"]["capability"];

@@ -12,7 +12,7 @@ fn lists_are_for_people_and_for_programs() {
     let host = folder.serve();
     let none = holdshort(&folder, &["approvals"]).exits(0);
     assert_eq!((none.out.as_str(), none.err.as_str()), ("", "nothing waits for a decision\n"));
-    assert_eq!(holdshort(&folder, &["runs"]).exits(0).err, "there are none\n");
+    assert_eq!(holdshort(&folder, &["runs"]).exits(0).err, "there are no such runs\n");
     let long = "a subject that is long enough not to fit into a hundred columns ".repeat(3);
     // The runs are started one after the other, because agents that run at the same time ask in any order.
     let runs: Vec<String> = (1..=3)
@@ -66,9 +66,9 @@ fn a_run_is_shown_with_all_that_happened() {
     let sentences: Vec<String> = normal(&events, &folder).lines().map(|line| line[12..].to_owned()).collect();
     let expected = [
         "olivia starts the agent scripted: \"log hello\\nemail bob@example.org Hello\\nfail that is all\"",
-        "call 1 holds short: ",
+        "call 1 is held: ",
         "call 1 is approved by olivia",
-        "call 1 is under way, attempt 1",
+        "call 1 is in progress, attempt 1",
         "call 1 is done",
         "the agent reports a failure: \"that is all\"",
     ];
@@ -145,7 +145,7 @@ fn a_question_takes_one_answer_whatever_effects_take() {
     let shown = holdshort(&folder, &["approvals", "show", &email]).exits(0).out;
     assert!(shown.contains("  state: held; 2 approvals are needed\n"), "{shown}");
     assert!(
-        shown.contains("  needs: 2 of: any reviewer, except the person who started or edited it; then "),
+        shown.contains("  needs: 2 of: any reviewer, except the person who started the run or edited the call; then "),
         "{shown}"
     );
 }
@@ -161,7 +161,7 @@ fn an_approval_is_shown_whole_and_its_digest_can_be_copied() {
         &format!("  digest: {digest}\n"),
         "What would be done\n",
         &format!("revision: \"{}\"", repository.tip("main")),
-        "Only while this holds\n",
+        "Only if this is still true\n",
         "│ +two\n",
         "The agent's rationale (its own words, not verified)\n",
     ] {

@@ -29,11 +29,11 @@ fn a_habit_is_told_and_its_policy_is_one_of_this_hosts() {
     let said = holdshort(&folder, &["stats", "--since", "1h"]).exits(0);
     for part in [
         "\nall:\n  calls: 0 cleared (0.0 %), 20 held (100.0 %), 0 refused (0.0 %)\n  of those held: 20 approved\n",
-        "\n  runs: 1 ended; 20.00 held calls in each, at most 20, none in 0\n",
+        "\n  runs: 1 ended; held calls per run: 20.00 on average, at most 20; 0 runs had no held calls\n",
         "\nby policy:\n  hold-everything: 0 cleared (0.0 %), 20 held (100.0 %), 0 refused (0.0 %); 20 approved; approval rate 100.0 %; median ",
         "\nby group and capability:\n  house on holdshort:agent/email@0.1.0#send-email: 20 approve; median ",
-        "; 20 faster than reading\n",
-        "\nsuggestion: `hold-everything` held 20 calls of `scripted` to `holdshort:agent/email@0.1.0#send-email`, all approved unchanged, in 20 decisions (20 of them faster than reading, which means little) and ",
+        "; 20 came faster than the content can be read\n",
+        "\nsuggestion: `hold-everything` held 20 calls of `scripted` to `holdshort:agent/email@0.1.0#send-email`, and reviewers approved all of them unchanged, in 20 decisions (20 of them faster than the texts can be read, so these approvals mean little) and ",
         "\n      resource.facts.outside_recipients == 0 &&\n",
         "holdshort policy backtest --add FILE",
     ] {

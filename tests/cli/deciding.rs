@@ -50,7 +50,7 @@ fn without_a_terminal_the_digest_must_be_named() {
     let (host, _, held, id) = letter(&folder);
     let digest = held["digest"].as_str().unwrap();
     let said = holdshort(&folder, &["approvals", "approve", &id]).exits(2);
-    assert!(said.err.starts_with("error: there is no terminal to ask on; nothing was sent\n"), "{said:?}");
+    assert!(said.err.starts_with("error: there is no terminal for the question; nothing was sent\n"), "{said:?}");
     // A `y` on a piped stdin does not approve.
     let mut piped = folder.command(&["approvals", "approve", &id]);
     let mut child = piped.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -124,11 +124,11 @@ fn editing_proposes_something_else() {
     // An edit on a terminal, in the reviewer's own editor.
     let editor = folder.write("editor", "#!/bin/sh\nsed -i 's/Hello\"/Good morning\"/' \"$1\"\n");
     let editor = format!("sh {}", editor.display());
-    let steps = [("Propose this instead? [y/N]", "y\n")];
+    let steps = [("Send this edit? [y/N]", "y\n")];
     let seen = with_variables(&folder, 100, &["approvals", "edit", &id], &steps, &[("EDITOR", &editor)]);
     assert_eq!(seen.code, 0, "{}", seen.screen);
     let next = format!("to see it in full and approve it: holdshort approvals approve {id}");
-    let (shown, proposed) = seen.screen.split_once("Propose this instead?").unwrap();
+    let (shown, proposed) = seen.screen.split_once("Send this edit?").unwrap();
     assert!(shown.contains("What the host found out") && shown.contains("Subject: Hello"), "what it was: {shown}");
     assert!(proposed.contains(" is held"), "{proposed}");
     for part in ["- \"Hello\"", "+ \"Good morning\"", "is held; 1 more approval is needed", "its digest is now sha256:"]
@@ -181,7 +181,7 @@ fn a_quorum_is_told_how_many_more_are_needed() {
     let said = holdshort(&folder, &approve).exits(0);
     assert!(said.out.ends_with(&format!("{id} is held; 1 more approval is needed\n")), "{said:?}");
     let said = holdshort(&folder, &approve).exits(0);
-    assert!(said.out.ends_with("1 more approval is needed (it was recorded before)\n"), "{said:?}");
+    assert!(said.out.ends_with("1 more approval is needed (this decision was recorded before)\n"), "{said:?}");
     let said = holdshort(&folder, &[&approve[..], &["--token-file", "bobs-token"]].concat()).exits(0);
     assert!(said.out.ends_with(&format!("{id} is approved\n")), "{said:?}");
     host.effect(&id, "succeeded");
@@ -235,7 +235,7 @@ fn a_run_that_is_watched_says_what_was_found_out() {
     let digest = holdshort(&folder, &["approvals", "show", &id, "--json"]).exits(0).json()["digest"].clone();
     holdshort(&folder, &["approvals", "approve", &id, "--yes", "--digest", digest.as_str().unwrap()]).exits(0);
     assert!(line("is in doubt: ").ends_with("exit status 9: \"half-way\""));
-    line("is still in doubt, for a reviewer to resolve; lookup: ");
+    line("is still in doubt and must be resolved by a reviewer; lookup: ");
     assert_eq!(
         line("resolve it: "),
         format!("resolve it: holdshort runs resolve {id} done|not-done|abandon|send-again")
@@ -315,7 +315,7 @@ fn evidence_that_is_left_out_is_not_approved_by_habit() {
     let mut arguments = held["proposal"]["action"]["arguments"].clone();
     arguments["release"]["notes"] = "Larger".into();
     folder.write("larger.json", &arguments.to_string());
-    let careful = "Evidence is not shown here; `--full` shows it. Propose this instead? Type `edit`:";
+    let careful = "Evidence is not shown here; `--full` shows it. Send this edit? Type `edit`:";
     let edit = ["approvals", "edit", id, "--arguments", "larger.json"];
     let seen = on_terminal(&folder, 100, &edit, &[(careful, "y\n")]);
     assert!(seen.code == 1 && seen.screen.contains("not confirmed; nothing was sent"), "{}", seen.screen);

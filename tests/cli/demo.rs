@@ -9,7 +9,7 @@ use crate::support::{Folder, Repository};
 use crate::terminal::on_terminal;
 
 const ASKS: &str = "[q] quit:";
-const GUIDANCE: &str = "(try: keep the notes short)?";
+const GUIDANCE: &str = "(Try: keep the notes short)";
 
 /// Whether the branch `production` of the demo's project, in its folder `tour`, is at `main`.
 fn moved(folder: &Folder) -> bool {
@@ -25,7 +25,7 @@ fn without_a_terminal_it_drives_the_same_path_over_http() {
     assert!(said.out.starts_with("deployed ") && said.out.lines().count() == 1, "{said:?}");
     for part in [
         "note: checks run the repository's own code ",
-        "There is no terminal to ask on: approving sha256:DIGEST over HTTP at http://127.0.0.1:PORT\n",
+        "There is no terminal for the question: the demo approves sha256:DIGEST over HTTP at http://127.0.0.1:PORT\n",
         "`production` moved from COMMIT to COMMIT: exactly what was cleared.\n",
         "To look around: `cd FOLDER/tour`",
     ] {
@@ -75,7 +75,7 @@ fn on_a_terminal_guidance_makes_the_agent_propose_again() {
 #[test]
 fn on_a_terminal_quitting_does_nothing() {
     let scratch = |screen: &str| {
-        let folder = screen.split("In ").nth(1).unwrap().split(" is a small project").next().unwrap();
+        let folder = screen.split("The folder ").nth(1).unwrap().split(" has a small project").next().unwrap();
         folder.replace(['\r', '\n'], "")
     };
     let folder = Folder::new(&[], "");
@@ -83,7 +83,7 @@ fn on_a_terminal_quitting_does_nothing() {
     for (typed, code) in [("q\n", 1), ("\u{4}", 1), ("\u{3}", 130)] {
         let seen = on_terminal(&folder, 140, &["demo"], &[(ASKS, typed)]);
         assert_eq!(seen.code, code, "{}", seen.screen);
-        assert!(seen.screen.contains("nothing was") || seen.screen.contains("nothing more is done"), "{}", seen.screen);
+        assert!(seen.screen.contains("nothing was") || seen.screen.contains("the demo stops here"), "{}", seen.screen);
         let left = scratch(&seen.screen);
         assert!(left.contains("holdshort-demo-") && !Path::new(&left).exists(), "{left} is left behind");
     }

@@ -84,7 +84,7 @@ fn an_address_that_is_none() {
     }
     let host = folder.serve();
     let bare = host.url.trim_start_matches("http://").to_owned();
-    assert_eq!(holdshort(&folder, &["runs", "--url", &bare]).exits(0).err, "there are none\n");
+    assert_eq!(holdshort(&folder, &["runs", "--url", &bare]).exits(0).err, "there are no such runs\n");
 }
 
 #[test]
@@ -148,5 +148,5 @@ fn what_a_host_tells_programs_is_json() {
     let log = String::from_utf8(output.stderr).unwrap();
     let log: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let said = |text: &str| log.iter().any(|line| line["fields"]["message"].as_str().unwrap().contains(text));
-    assert!(said("the agent `gone` cannot be started") && said("shutting down; every run that waits"), "{log:?}");
+    assert!(said("the agent `gone` cannot be started") && said("shutting down; every waiting run"), "{log:?}");
 }

@@ -40,7 +40,7 @@ fn what_policy_forbids_at_a_time_is_neither_approved_nor_done_then() {
     let id = approval["id"].as_str().unwrap().to_owned();
     let said = holdshort(&folder, &["policy", "explain", &id]).exits(0).out;
     assert!(
-        said.contains("policies speak of the time; when it was judged it was ")
+        said.contains("some policies depend on the time; the time of the recorded verdict was ")
             && said.contains(" in Pacific/Kiritimati"),
         "{said}"
     );
@@ -53,8 +53,8 @@ fn what_policy_forbids_at_a_time_is_neither_approved_nor_done_then() {
     let detail = problem["detail"].as_str().unwrap_or_default();
     assert_eq!((status, problem["type"].as_str()), (409, Some("urn:holdshort:problem:not-now")), "{problem}");
     assert!(
-        detail.starts_with("policy forbids it: nobody is in the office (it is ")
-            && detail.ends_with("approve it at another time"),
+        detail.starts_with("policy forbids the call: nobody is in the office (the time is ")
+            && detail.ends_with("approve the call at another time"),
         "{detail}"
     );
     assert_eq!((host.approval(&id)["state"].as_str(), letters(&folder)), (Some("held"), 0));
@@ -74,14 +74,14 @@ fn what_policy_forbids_at_a_time_is_neither_approved_nor_done_then() {
     host.ended();
     closed_from(&folder, &now());
     let host = folder.serve();
-    let again = until("it is held again", || {
+    let again = until("the call is held again", || {
         let again = host.approval(&id);
         (again["state"] == "held").then_some(again)
     });
     let events: Vec<Value> = host.events(&run).into_iter().filter(|event| event["type"] == "call-reheld").collect();
     let reason = events[0]["data"]["reason"].as_str().unwrap();
     assert_eq!((again["revision"].as_u64(), events.len(), letters(&folder)), (Some(2), 1, 0), "{again}");
-    assert!(reason.starts_with("policy forbids it: nobody is in the office (it is "), "{reason}");
+    assert!(reason.starts_with("policy forbids the call: nobody is in the office (the time is "), "{reason}");
     host.stop();
 
     // The policy permits the call again: one approval is enough, and the effect happens once.
@@ -100,11 +100,11 @@ fn what_check_says_stops_the_host_too() {
     for (text, expected) in [
         (
             "@id(\"two\") @quorum(\"2\") permit (principal, action == Action::\"review\", resource);",
-            "`two`: its requirement cannot be met",
+            "`two`: the requirement cannot be met",
         ),
         (
             "@id(\"none\") @reviewers(\"empty\") permit (principal, action == Action::\"review\", resource);",
-            "stage 1 needs 1 person, and 0 are eligible",
+            "stage 1 needs 1 person, but 0 are eligible",
         ),
         (
             "permit (principal, action == Action::\"call\", resource) when { context has confidence && context.confidence >= 0.7 };",

@@ -29,8 +29,8 @@ fn other_policies_are_tried_and_a_verdict_is_explained() {
         "why: letters are read first",
         "by look (ours.cedar:4)",
         "permit (principal, action == Action::\"review\", resource is email::SendEmail);",
-        "would be cleared if resource.facts.outside_recipients were 0 (is 1)",
-        "note: facts stay as recorded",
+        "would be cleared if resource.facts.outside_recipients were 0 instead of 1",
+        "note: the facts stay as recorded",
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
@@ -48,7 +48,7 @@ fn other_policies_are_tried_and_a_verdict_is_explained() {
     folder.write("mine.cedar", CLEAR);
     let said = holdshort(&folder, &["policy", "backtest", "mine.cedar", "--add"]).exits(0).out;
     for expected in [
-        "1 call that a person rejected would have been cleared",
+        "1 call that a reviewer rejected would have been cleared",
         &id,
         "not to them",
         "by mine",
@@ -57,7 +57,10 @@ fn other_policies_are_tried_and_a_verdict_is_explained() {
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }
-    assert!(said.find("a person rejected").unwrap() < said.find("recorded").unwrap(), "the worst comes first: {said}");
+    assert!(
+        said.find("a reviewer rejected").unwrap() < said.find("recorded").unwrap(),
+        "the worst comes first: {said}"
+    );
     let json = holdshort(&folder, &["policy", "backtest", "mine.cedar", "--json"]).exits(0).out;
     let told: Value = serde_json::from_str(&json).unwrap();
     assert_eq!(told["rejected_but_cleared"]["first"][0]["id"], Value::from(id.as_str()));

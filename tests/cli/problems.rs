@@ -139,9 +139,9 @@ fn a_mail_relay_that_is_down() {
     let facts = json!({ "state": waits["state"], "effect": waits["effect"], "put_off": waits["put_off"] });
     document("relay-down", &folder, &facts);
     let shown = holdshort(&folder, &["approvals", "show", id]).exits(0);
-    assert!(shown.out.contains("is tried again: at "), "{}", shown.out);
+    assert!(shown.out.contains("next attempt: at "), "{}", shown.out);
     let events = holdshort(&folder, &["runs", "events", &run]).exits(0);
-    assert!(events.out.contains("call 1 did not happen in attempt 1, and is tried again at "), "{}", events.out);
+    assert!(events.out.contains("call 1 did not happen in attempt 1, and the next attempt is at "), "{}", events.out);
     // A person who no longer wants the effect cancels the run. It is certain that nothing was sent.
     assert_eq!(host.post(&format!("/v1/runs/{run}/cancel"), &json!({})).0, 200);
     assert_eq!(host.over(&run)["state"], "cancelled");
@@ -166,7 +166,7 @@ fn an_account_without_the_money() {
     assert!(lines[0].starts_with("err Refusal::Invalid(") && lines[1].starts_with("ok "), "{result}");
     assert!(lines[2].starts_with("err Refusal::Invalid("), "{result}");
     let events = holdshort(&folder, &["runs", "events", &run]).exits(0);
-    assert!(events.out.contains("call 1 is refused at once; it is not possible: "), "{}", events.out);
+    assert!(events.out.contains("call 1 is refused at once; the call is not possible: "), "{}", events.out);
     fails("overdraft", &folder, &["approvals", "show", &format!("{run}.1")]).exits(0);
     fails("overdraft-approve", &folder, &["approvals", "approve", &format!("{run}.1")]).exits(4);
 }

@@ -34,7 +34,7 @@ fn what_waits_is_opened_read_and_approved() {
     let mut screen = review(&folder);
     screen.sees(&["Holdshort: 2 held", &format!("> {first}"), &second, "Enter open"]);
     for key in ["a", "r", "e"] {
-        screen.keys(key).sees(&["only an opened call can be decided"]);
+        screen.keys(key).sees(&["you decide on the page of the call"]);
         screen.keys("k").sees(&["Enter open"]);
     }
     screen.keys("\r").sees(&[&format!("{first}  held  1 of 2"), "a approve"]);
@@ -79,12 +79,12 @@ fn a_deployment_moves_its_branch_on_a_narrow_terminal_too() {
             (screen.text() != before).then_some(())
         });
     }
-    for part in ["What would be done", "│ +two", "Only while this holds", "The agent's rationale"] {
+    for part in ["What would be done", "│ +two", "Only if this is still true", "The agent's rationale"] {
         assert!(seen.contains(part), "{part}: {seen}");
     }
     assert!(!screen.raw().contains("\u{1b}[1m"), "bold is a colour too, for whoever wants none");
     // A screen that is too small to read the page is too small to decide.
-    screen.resize(20, 20).sees(&["please"]).keys("a").resize(40, 20).sees(&["a approve"]);
+    screen.resize(20, 20).sees(&["too small"]).keys("a").resize(40, 20).sees(&["a approve"]);
     assert_ne!(repository.tip("main"), repository.tip("production"));
     screen.keys("a").sees(&["Approve exactly this?"]).keys("y").sees(&["is approved", "nothing waits"]);
     host.effect(id, "succeeded");
@@ -102,7 +102,7 @@ fn a_rejection_tells_the_agent_why_and_a_question_is_answered() {
     let mut screen = review(&folder);
     screen.sees(&[&id, &asked]).keys("\r").sees(&["r reject"]);
     screen.keys("w").sees(&["this is not a question"]);
-    screen.keys("r").sees(&["guidance for the agent"]).keys("no\u{1b}").sees(&["not confirmed; nothing was sent"]);
+    screen.keys("r").sees(&["Guidance for the agent"]).keys("no\u{1b}").sees(&["not confirmed; nothing was sent"]);
     screen
         .keys("r")
         .keys("say it\u{1b}[200~ in\nLatin\u{1b}[201~x\u{7f}")
@@ -128,10 +128,10 @@ fn an_edit_is_shown_before_it_is_sent_and_looked_at_after() {
     let editor = format!("sh {}", editor.display());
     let mut screen =
         Screen::open(&folder, USUAL, &["review"], &[("EDITOR", &editor), ("TMPDIR", folder.path().to_str().unwrap())]);
-    screen.sees(&[&id]).keys("\r").sees(&["e edit"]).keys("e").sees(&["read on"]);
+    screen.sees(&[&id]).keys("\r").sees(&["e edit"]).keys("e").sees(&["read to the end first"]);
     screen.keys("G").sees(&["100 %"]).keys("e");
-    screen.sees(&["What the edit changes", "- \"Hello\"", "+ \"Good morning\"", "a propose this instead"]);
-    screen.keys("a").sees(&["Propose this instead? [y/N]"]).keys("y");
+    screen.sees(&["What the edit changes", "- \"Hello\"", "+ \"Good morning\"", "a send this edit"]);
+    screen.keys("a").sees(&["Send this edit? [y/N]"]).keys("y");
     screen.sees(&["is held; 1 more approval is needed", "a approve"]);
     assert_eq!((host.approval(&id)["revision"].as_u64(), letters(&folder)), (Some(2), 0));
     // The new revision is unread for its editor too.
@@ -156,10 +156,14 @@ fn what_others_decide_shows_at_once() {
     screen.keys("\r").sees(&["a approve"]).keys("G").sees(&["100 %"]).keys("a").sees(&["[y/N]"]);
     // While the question is on the screen, another reviewer decides. A `y` after that answers nothing.
     host.decide(&host.approval(&id), "reject", &json!({ "message": "not now" }));
-    screen.sees(&["meanwhile it was rejected by olivia: \"not now\"", &format!("{id}  rejected")]);
+    screen.sees(&["meanwhile the call was rejected by olivia: \"not now\"", &format!("{id}  rejected")]);
     assert!(!screen.text().contains("[y/N]"), "{}", screen.text());
-    screen.keys("y").keys("a").sees(&["it waits for no decision: it is rejected"]);
-    screen.keys("r").sees(&["it waits for no decision"]).keys("e").sees(&["it waits for no decision"]);
+    screen.keys("y").keys("a").sees(&["the call does not wait for a decision: it is rejected"]);
+    screen
+        .keys("r")
+        .sees(&["the call does not wait for a decision"])
+        .keys("e")
+        .sees(&["the call does not wait for a decision"]);
     host.over(run_of(&id));
     // The call is no longer in the list of held calls.
     screen.keys("q").sees(&["2 held", &late]);
@@ -180,9 +184,9 @@ fn what_is_in_doubt_is_on_top_with_the_way_out() {
     screen
         .keys("\r")
         .sees(&[&format!("{id}  in-doubt"), &format!("holdshort runs resolve {id} done|not-done|abandon")]);
-    screen.keys("Ga").sees(&["it waits for no decision: it is in-doubt"]);
+    screen.keys("Ga").sees(&["the call does not wait for a decision: it is in-doubt"]);
     holdshort(&folder, &["runs", "resolve", &id, "not-done"]).exits(0);
-    screen.sees(&["meanwhile it has changed; it is failed now"]);
+    screen.sees(&["meanwhile the call has changed; it is now failed"]);
     screen.keys("q").sees(&["Holdshort: 1 held"]).keys("q").ends(0);
 }
 
@@ -248,7 +252,7 @@ fn long_evidence_is_fetched_and_read_before_it_is_approved() {
     screen.keys("G").sees(&["100 %"]).keys("a").sees(&["Approve exactly this? [y/N]"]).keys("y").sees(&["is approved"]);
     host.effect(&id, "succeeded");
     assert_eq!(repository.tip("main"), repository.tip("production"));
-    screen.keys("?").sees(&["Keys", "approve exactly what the page shows"]).keys("q").keys("q").ends(0);
+    screen.keys("?").sees(&["Keys", "approve exactly the content of the page"]).keys("q").keys("q").ends(0);
 }
 
 #[test]

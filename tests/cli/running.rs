@@ -77,7 +77,7 @@ fn the_printed_curl_line_moves_the_branch() {
     assert!(!folder.path().join(".holdshort/journal.db.address").exists(), "nobody is sent to where nobody is");
     for part in [
         "deploy COMMIT12 to production: moves ",
-        "RUN.4 holds short. To approve exactly this:\n",
+        "RUN.4 is held. To approve exactly this:\n",
         "RUN.4 is approved by olivia\n",
         "RUN.4 is done\n",
     ] {
@@ -196,7 +196,7 @@ fn ctrl_c_leaves_the_run_parked_and_serve_goes_on_with_it() {
     run.interrupt();
     let said = run.ended(&folder).exits(130);
     assert!(!folder.path().join(".holdshort/journal.db.address").exists(), "nobody is sent to where nobody is");
-    let parked = "RUN is parked, and nothing is lost. Start `holdshort serve` here, and it goes on; then `holdshort runs show RUN` shows its state.\n";
+    let parked = "RUN is parked, and nothing is lost. Start `holdshort serve` here to continue the run; then `holdshort runs show RUN` shows its state.\n";
     assert!(normal(&said.err, &folder).ends_with(parked) && said.out.is_empty(), "{said:?}");
     let host = folder.serve();
     host.approve(&host.approval(&id));
@@ -214,7 +214,7 @@ fn a_host_that_is_there_already_runs_it() {
     assert!(curl.contains(&host.url), "{curl}");
     in_shell(&folder, &curl).exits(0);
     let said = run.ended(&folder).exits(0);
-    assert!(said.err.starts_with(&format!("the host at {} runs it as ", host.url)), "{said:?}");
+    assert!(said.err.starts_with(&format!("the host at {} runs the agent as ", host.url)), "{said:?}");
     assert!(said.out.starts_with("ok EmailReceipt") && letters(&folder) == 1, "{said:?}");
 
     let said = holdshort(&folder, &["run", "scripted", "--task", "email bob@example.org Again", "--detach"]).exits(0);
@@ -238,7 +238,7 @@ fn ctrl_c_beside_a_host_ends_the_watching_alone() {
     let id = approve.split_whitespace().last().unwrap().to_owned();
     run.interrupt();
     let said = run.ended(&folder).exits(130);
-    let goes_on = "RUN goes on at the host; `holdshort runs show RUN` shows its state.\n";
+    let goes_on = "RUN continues at the host; `holdshort runs show RUN` shows its state.\n";
     assert!(normal(&said.err, &folder).ends_with(goes_on), "{said:?}");
     host.approve(&host.approval(&id));
     host.effect(&id, "succeeded");
@@ -259,7 +259,7 @@ fn progress_leaves_nothing_behind() {
     let screen = seen.without_residue().screen;
     assert!(screen.contains("is parked, and nothing is lost."), "{screen}");
     assert!(screen.starts_with("note: checks run") && screen.contains("\nemail to bob@example.org"), "{screen}");
-    assert!(!["compiling", "is running", ".1 holds short   "].iter().any(|left| screen.contains(left)), "{screen}");
+    assert!(!["compiling", "is running", ".1 is held   "].iter().any(|left| screen.contains(left)), "{screen}");
 }
 
 #[test]

@@ -211,7 +211,7 @@ fn a_host_without_a_socket_says_so_and_serves() {
     // As on a file system that does not support sockets.
     folder.write(".holdshort/socket", "somebody's notes");
     let host = folder.serve();
-    assert!(host.said().contains("no socket can be made"), "{}", host.said());
+    assert!(host.said().contains("cannot make the local socket"), "{}", host.said());
     assert_eq!(host.get("/v1/runs")["runs"].as_array().unwrap().len(), 0);
     holdshort(&folder, &["runs"]).exits(5);
     host.stop();
@@ -226,21 +226,21 @@ fn a_host_starts_only_with_what_is_its_own() {
     let give = |path: &Path| chown(path, Some(12_345), None).unwrap();
     type Change<'a> = &'a dyn Fn(&Path);
     let cases: &[(&str, bool, Change<'_>, &str)] = &[
-        (".holdshort/token", true, &give, "belongs to the user 12345"),
-        (".holdshort/operator", true, &give, "belongs to the user 12345"),
-        (".holdshort/journal.db", true, &give, "belongs to the user 12345"),
-        (".holdshort", true, &give, "belongs to the user 12345"),
-        (".holdshort/compiled", true, &give, "belongs to the user 12345"),
-        (".holdshort/ledger.db", true, &give, "belongs to the user 12345"),
-        ("holdshort.toml", true, &give, "belongs to the user 12345"),
-        ("secret", true, &give, "belongs to the user 12345"),
+        (".holdshort/token", true, &give, "belongs to user 12345"),
+        (".holdshort/operator", true, &give, "belongs to user 12345"),
+        (".holdshort/journal.db", true, &give, "belongs to user 12345"),
+        (".holdshort", true, &give, "belongs to user 12345"),
+        (".holdshort/compiled", true, &give, "belongs to user 12345"),
+        (".holdshort/ledger.db", true, &give, "belongs to user 12345"),
+        ("holdshort.toml", true, &give, "belongs to user 12345"),
+        ("secret", true, &give, "belongs to user 12345"),
         (".holdshort/token", false, &|path| set(path, 0o644), "chmod 600"),
         (".holdshort/operator", false, &|path| set(path, 0o666), "chmod 600"),
-        (".holdshort/journal.db", false, &|path| set(path, 0o666), "others can write"),
-        (".holdshort/ledger.db", false, &|path| set(path, 0o606), "others can write"),
-        ("holdshort.toml", false, &|path| set(path, 0o646), "others can write"),
-        ("secret", false, &|path| set(path, 0o602), "others can write"),
-        ("", false, &|path| set(path, 0o777), "others can write"),
+        (".holdshort/journal.db", false, &|path| set(path, 0o666), "other users can write"),
+        (".holdshort/ledger.db", false, &|path| set(path, 0o606), "other users can write"),
+        ("holdshort.toml", false, &|path| set(path, 0o646), "other users can write"),
+        ("secret", false, &|path| set(path, 0o602), "other users can write"),
+        ("", false, &|path| set(path, 0o777), "other users can write"),
     ];
     let mut tried = 0;
     for (path, needs_root, change, said) in cases {
@@ -271,7 +271,7 @@ fn a_host_starts_only_with_what_is_its_own() {
         let _ = fs::create_dir(folder.path().join(".holdshort/compiled"));
         set(&folder.path().join(path), mode);
         let host = folder.serve();
-        assert!(host.said().contains("was open to others"), "{path}: {}", host.said());
+        assert!(host.said().contains("was open to other users"), "{path}: {}", host.said());
         assert_eq!(fs::metadata(folder.path().join(path)).unwrap().permissions().mode() & 0o077, 0, "{path}");
         host.stop();
     }
@@ -285,8 +285,8 @@ fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
     type Hand<'a> = (&'a str, bool, &'a dyn Fn(&Path), &'a str);
     let set = |path: &Path, mode: u32| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let hands: &[Hand<'_>] = &[
-        ("another's", true, &|path| chown(path, Some(12_345), None).unwrap(), "belongs to the user 12345"),
-        ("everybody's", false, &|path| set(path, 0o757), "others can write"),
+        ("another's", true, &|path| chown(path, Some(12_345), None).unwrap(), "belongs to user 12345"),
+        ("everybody's", false, &|path| set(path, 0o757), "other users can write"),
         (
             "a group's",
             true,
@@ -294,7 +294,7 @@ fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
                 chown(path, None, Some(12_345)).unwrap();
                 set(path, 0o775);
             },
-            "others can write",
+            "other users can write",
         ),
         (
             "by another's link",
@@ -305,9 +305,9 @@ fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
                 std::os::unix::fs::symlink(moved, path).unwrap();
                 std::os::unix::fs::lchown(path, Some(12_345), None).unwrap();
             },
-            "belongs to the user 12345",
+            "belongs to user 12345",
         ),
-        ("in everybody's folder", false, &|path| set(path.parent().unwrap(), 0o777), "others can write"),
+        ("in everybody's folder", false, &|path| set(path.parent().unwrap(), 0o777), "other users can write"),
     ];
     let named = [
         ("rules/a.cedar", "[policy] files"),
@@ -372,7 +372,7 @@ fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
     folder.configure(&without_mail);
     let host = folder.serve();
     assert!(
-        host.said().contains("note: agents may read and attach files from `a` that others have written"),
+        host.said().contains("note: agents may read and attach files from `a` that other users can change"),
         "{}",
         host.said()
     );
@@ -390,20 +390,20 @@ fn a_token_that_others_can_change_is_not_used() {
     holdshort(&folder, &["runs", "--token-file", "mine"]).exits(0);
     set(0o640);
     let said = holdshort(&folder, &["runs", "--token-file", "mine"]).exits(0);
-    assert!(said.err.contains("others can read your token"), "{said:?}");
+    assert!(said.err.contains("other users can read your token"), "{said:?}");
     set(0o602);
     let said = holdshort(&folder, &["runs", "--token-file", "mine"]).exits(2);
-    assert!(said.err.contains("others can write"), "{said:?}");
+    assert!(said.err.contains("other users can write"), "{said:?}");
     set(0o600);
     if rustix::process::geteuid().is_root() {
         chown(&mine, Some(12_345), None).unwrap();
         let said = holdshort(&folder, &["runs", "--token-file", "mine"]).exits(2);
-        assert!(said.err.contains("belongs to the user 12345"), "{said:?}");
+        assert!(said.err.contains("belongs to user 12345"), "{said:?}");
     }
     // The same for a state folder in which any user could listen.
     fs::set_permissions(folder.path().join(".holdshort"), fs::Permissions::from_mode(0o777)).unwrap();
     let said = holdshort(&folder, &["runs"]).exits(5);
-    assert!(said.err.contains("others can write"), "{said:?}");
+    assert!(said.err.contains("other users can write"), "{said:?}");
 }
 
 #[test]
@@ -435,11 +435,11 @@ fn checks_are_said_to_be_unconfined_where_they_are() {
     folder.configure(&text.replace("confinement = \"off\"", "confinement = \"required\""));
     let ended = folder.command(&["serve", "--listen", "127.0.0.1:0"]).envs(without).output().unwrap();
     let said = String::from_utf8_lossy(&ended.stderr);
-    assert!(ended.status.code() == Some(1) && said.contains("the check `tests` must be confined"), "{said}");
+    assert!(ended.status.code() == Some(1) && said.contains("the check `tests` must run confined"), "{said}");
 
     folder.configure(&text);
     let host = folder.serve();
-    assert!(host.said().contains("(`tests`: its `confinement` is \"off\")"), "{}", host.said());
+    assert!(host.said().contains("(`tests`: `confinement` is \"off\")"), "{}", host.said());
     assert_eq!(ready(&host), "ready\nchecks: unconfined\n");
     host.stop();
 
@@ -453,13 +453,13 @@ fn checks_are_said_to_be_unconfined_where_they_are() {
         assert_eq!(host.over(&run)["state"], "finished");
         host.stop();
         for (paths, said) in [
-            ("[\".holdshort\"]", "is the host's"),
-            ("[\".\"]", "is the host's"),
-            ("[\"/\"]", "is the host's"),
-            ("[\"shop.git\"]", "is the host's"),
-            ("[\"shop.git/objects\"]", "is the host's"),
-            ("[\"holdshort.toml\"]", "is the host's"),
-            ("[\".holdshort/../.holdshort/token\"]", "is the host's"),
+            ("[\".holdshort\"]", "belongs to the host"),
+            ("[\".\"]", "belongs to the host"),
+            ("[\"/\"]", "belongs to the host"),
+            ("[\"shop.git\"]", "belongs to the host"),
+            ("[\"shop.git/objects\"]", "belongs to the host"),
+            ("[\"holdshort.toml\"]", "belongs to the host"),
+            ("[\".holdshort/../.holdshort/token\"]", "belongs to the host"),
             ("[\"/proc/1\"]", "other processes"),
             ("[\"missing\"]", "there is no"),
         ] {

@@ -58,7 +58,7 @@ fn a_mistake_in_the_configuration_is_shown_with_its_line() {
 fn what_is_in_force_is_printed() {
     let folder = Folder::new(&["release"], "[limits]\nlinger-ms = 7\n");
     let said = holdshort(&folder, &["config"]).exits(0);
-    assert!(said.out.starts_with(&format!("# What is in force: from {}", folder.path().display())), "{said:?}");
+    assert!(said.out.starts_with(&format!("# The settings in force: from {}", folder.path().display())), "{said:?}");
     assert!(said.out.contains("a report, not a file to load"), "{said:?}");
     assert!(said.out.contains("linger-ms = 7") && said.out.contains("cpu-ms = 10000"), "set and default: {said:?}");
     let config = holdshort(&folder, &["config", "--json"]).exits(0).json();
@@ -69,7 +69,7 @@ fn what_is_in_force_is_printed() {
     assert!(said.out.contains("[[reviewers]]\nname = \"olivia\"\n"), "{said:?}");
     assert_eq!(config["agents"]["release"]["component"], component("release").to_str().unwrap());
     fs::remove_file(folder.path().join("holdshort.toml")).unwrap();
-    assert!(holdshort(&folder, &["config"]).exits(0).out.starts_with("# What is in force: the defaults"));
+    assert!(holdshort(&folder, &["config"]).exits(0).out.starts_with("# The settings in force: the defaults"));
     assert!(!folder.path().join(".holdshort").exists(), "looking changes nothing");
 }
 

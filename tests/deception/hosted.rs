@@ -60,7 +60,7 @@ fn what_an_agent_says_is_shown_or_refused() {
                     let page = plain(&action(&CallContent::of(&proposal, &[], &[]), 100));
                     let what = format!("{class}: {}: {page}", bait.attack);
                     assert_harmless(&page, [*bait], &what);
-                    let marked = page.contains("\n\nWarnings\n") || page.contains("\n\nCode points of its texts\n");
+                    let marked = page.contains("\n\nWarnings\n") || page.contains("\n\nCode points of the texts\n");
                     assert!(marked || bait.marks.is_empty() || !carries(&proposal, &bait.text), "{what}");
                     held += 1;
                     let (status, answer) =
@@ -170,7 +170,10 @@ fn no_field_goes_on_with_the_reason_of_a_refusal() {
             assert!(!own.contains("_is_") && !own.contains("deployed") && !own.contains("paid;"), "{field}: {reason}");
             said.push(own);
             let shown = unwrapped(&String::from_utf8(folder.run(&["approvals", "show", &id]).stdout).unwrap());
-            assert!(shown.contains(&format!("refused because: it is not possible: {reason}")), "{reason}: {shown}");
+            assert!(
+                shown.contains(&format!("refused because: the call is not possible: {reason}")),
+                "{reason}: {shown}"
+            );
             let page = host.page(&cookie, &format!("/approvals/{id}"));
             let page = page.replace("&#34;", "\"").replace("&#39;", "'").replace("&#38;", "&").replace("&#60;", "<");
             assert!(page.contains(reason), "{reason}: {page}");

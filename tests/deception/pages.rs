@@ -166,10 +166,10 @@ fn every_page_shows_all_of_it_and_is_the_hosts() {
 const HEADINGS: &[&str] = &[
     "Warnings",
     "What would be done",
-    "Code points of its texts",
-    "Code points of its ",
-    "Only while this ",
-    "Only while this holds",
+    "Code points of the texts",
+    "Code points of the ",
+    "Only if this is still ",
+    "Only if this is still true",
     "What the host found out",
     "What the host found ",
     "The agent's rationale (its own words, not verified)",
@@ -249,7 +249,7 @@ fn what_is_disguised_is_marked() {
         }
         let page = plain(&terminal::action(&matter, 80));
         assert_eq!(page.contains("\n\nWarnings\n"), !matter.warnings().is_empty());
-        assert_eq!(page.contains("\n\nCode points of its texts\n"), !matter.notes().is_empty());
+        assert_eq!(page.contains("\n\nCode points of the texts\n"), !matter.notes().is_empty());
         marked += usize::from(!found.is_empty());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

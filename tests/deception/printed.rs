@@ -227,7 +227,7 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
         let output = desk.run(arguments).await;
         assert_harmless(&output, all.iter().copied(), &format!("{arguments:?}"));
         if !arguments.contains(&"--json") {
-            let begins = |line: &str| line.starts_with("bait-") || line.starts_with("there are more: --");
+            let begins = |line: &str| line.starts_with("bait-") || line.starts_with("for more ");
             assert_eq!(strays(&output, begins), [""; 0], "{arguments:?}");
         }
         printed += 1;
@@ -238,9 +238,9 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
 
 const HEADINGS: [&str; 9] = [
     "Warnings",
-    "Code points of its texts",
+    "Code points of the texts",
     "What would be done",
-    "Only while this holds",
+    "Only if this is still true",
     "What the host found out",
     "The agent's rationale (its own words, not verified)",
     "What was done (the connector's receipt)",

@@ -135,7 +135,7 @@ fn a_deep_policy_file_is_a_plain_error() {
     let output = folder.run(&["policy", "check", "deep.cedar"]);
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(2), "{said}");
-    assert!(said.contains("deep.cedar: it is nested too deep to be read"), "{said}");
+    assert!(said.contains("deep.cedar: the nesting is too deep to be read"), "{said}");
 }
 
 /// Cases come with policies. The library that reads them has its own limit of depth.

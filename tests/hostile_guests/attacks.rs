@@ -27,7 +27,7 @@ use End::{Elsewhere, Finished, Refused, Trapped};
 const ATTACKS: &[(&str, &str, End)] = &[
     ("chatter", "", Trapped("used up its 1000 ms of CPU time")),
     ("clockwatch", "", Trapped("used up its 1000 ms of CPU time")),
-    ("deep", "", Trapped("too deep for its stack")),
+    ("deep", "", Trapped("the agent's stack overflowed")),
     ("deep", "100", Finished("came back from level 100")),
     ("escape", "nan", Trapped("not a finite number")),
     ("escape", "infinity", Trapped("not a finite number")),

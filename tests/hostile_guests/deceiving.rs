@@ -44,7 +44,7 @@ fn every_nasty_character_is_written_out() {
         }
         let shown = show(&folder, approval["id"].as_str().unwrap());
         let warned = codes.iter().filter(|code| !UNWARNED.contains(*code)).count();
-        let marked = format!("question.text: {warned} characters that cannot be seen");
+        let marked = format!("question.text: {warned} invisible characters");
         assert!(unwrapped(&shown).contains(&marked), "{kind}: no `{marked}` in\n{shown}");
         for code in *codes {
             let written = format!("a=<U+{code:04X}>=b");
@@ -57,7 +57,7 @@ fn every_nasty_character_is_written_out() {
 /// The calls of `escape` that can be held, and what a reviewer must find on their pages. Every other attempt of
 /// `escape` is refused (`out.rs`, `limits.rs`).
 const HELD: &[(&str, &[&str], &[&str])] = &[
-    ("lookalike", &["Warnings", "mixes Cyrillic and Latin letters", "is xn--"], &[]),
+    ("lookalike", &["Warnings", "mixes Cyrillic and Latin letters", "means the host xn--"], &[]),
     (
         "html",
         &["</title></pre><script>document.forms[0].submit()</script>", "<img src=", "![x](http://attacker.example)"],
@@ -96,10 +96,10 @@ fn what_is_held_is_shown_as_it_is_with_the_claims_last() {
 fn what_is_refused_says_why() {
     let (folder, host) = folder(&["escape"], "").into_served();
     for (task, why) in [
-        ("bidi", "is not an address that mail can be sent to"),
-        ("invisible", "is not an address that mail can be sent to"),
-        ("escapes", "the subject holds the control character U+001B"),
-        ("headers", "is not an address that mail can be sent to"),
+        ("bidi", "is not a valid mail address"),
+        ("invisible", "is not a valid mail address"),
+        ("escapes", "the subject has the control character U+001B"),
+        ("headers", "is not a valid mail address"),
         ("lines", "at most 65536 bytes and 400 lines"),
         ("wrong-attachment", "attachment"),
     ] {

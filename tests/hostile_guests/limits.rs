@@ -33,10 +33,8 @@ fn a_flood_of_held_calls_is_capped_and_reaches_nobody() {
         .collect();
     assert_eq!(refusals.len(), 17);
     assert!(
-        refusals
-            .iter()
-            .all(|reason| reason
-                .starts_with("over a limit of this host: this run has had 3 held calls, the most allowed;")),
+        refusals.iter().all(|reason| reason
+            .starts_with("over a limit of this host: this run has had 3 held calls, and no more are allowed:")),
         "{refusals:?}"
     );
     assert_eq!(events.iter().filter(|event| event["type"] == "call-held").count(), 3);
@@ -69,7 +67,7 @@ fn a_run_is_not_brought_back_for_ever() {
     let (_folder, host) = folder(&["clock"], "cpu-ms = 500").into_served();
     let row = host.over(&host.start("clock", &format!("spin=40 {}", "sleep=110 ".repeat(1_000))));
     assert_eq!(row["state"], "trapped", "{row}");
-    let said = "it slept or waited too often: its replays take more than 5000 ms of CPU time in all";
+    let said = "the agent slept or waited too often: the replays take more than 5000 ms of CPU time in all";
     assert_eq!(row["reason"], said, "{row}");
 }
 

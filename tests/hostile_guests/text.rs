@@ -40,7 +40,7 @@ const ATTACKS: &[Attack] = &[
     Attack {
         what: "an impossible call before anything of it is called",
         core: "(func $begin (call $read (i32.const 0) (i32.const 0x7fffffff) (i32.const 64))) (start $begin)",
-        said: "impossible call",
+        said: "invalid call",
         ..PLAIN
     },
     Attack {

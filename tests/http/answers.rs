@@ -139,7 +139,7 @@ async fn decisions_are_listed_with_what_they_rested_on() {
     assert_eq!(list("search=elsewhere", "kind").await.len(), 0);
     for (query, detail) in [
         ("kind=maybe", "`maybe` is not a kind of decision"),
-        ("from=now", "`now` is not a time; write it like `2026-01-31T08:00:00Z`"),
+        ("from=now", "`now` is not a time; write a time like `2026-01-31T08:00:00Z`"),
     ] {
         let reply = world.ask(&get(&format!("/v1/decisions?{query}"))).await;
         assert_eq!((reply.status, &reply.json()["detail"]), (400, &json!(detail)));
@@ -178,7 +178,7 @@ async fn the_first_and_the_last_times_are_times() {
     ] {
         let reply = world.ask(&get(&format!("/v1/decisions?from={none}"))).await;
         assert_eq!(reply.status, 400, "{none}");
-        assert!(reply.text().contains("is not a time; write it like"), "{}", reply.text());
+        assert!(reply.text().contains("is not a time; write a time like"), "{}", reply.text());
     }
     world.stop().await;
 }

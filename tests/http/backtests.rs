@@ -95,7 +95,7 @@ async fn a_trial_has_a_limit_and_is_one_at_a_time_whoever_leaves() {
         tokio::time::sleep(Duration::from_millis(1_500)).await;
         let reply = cheap.send(world.at).await;
         if reply.status == 409 {
-            assert!(reply.text().contains("another backtest is under way"), "{}", reply.text());
+            assert!(reply.text().contains("another backtest is running"), "{}", reply.text());
             break leaves;
         }
         assert!(start.elapsed() < 3 * PATIENCE, "{}", reply.text());
@@ -115,7 +115,7 @@ async fn a_trial_has_a_limit_and_is_one_at_a_time_whoever_leaves() {
     tokio::time::timeout(6 * PATIENCE, stays.read_to_end(&mut answer)).await.expect("an answer").unwrap();
     let answer = String::from_utf8(answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 422 "), "{answer}");
-    assert!(answer.contains("the candidate: judging calls by it takes more than"), "{answer}");
+    assert!(answer.contains("the candidate: judging calls by these policies takes more than"), "{answer}");
     assert_eq!(world.ask(&cheap).await.status, 200);
     world.stop().await;
 }
@@ -152,9 +152,9 @@ async fn what_makes_no_trial_is_refused() {
             "p.cedar:1: ",
         ),
         (candidate("permit nonsense"), 422, "p.cedar:1: "),
-        (candidate(&deep), 422, "nested too deep"),
-        (candidate(&long), 422, "nested too deep"),
-        (candidate(&nested), 422, "500 operators"),
+        (candidate(&deep), 422, "nesting is too deep"),
+        (candidate(&long), 422, "nesting is too deep"),
+        (candidate(&nested), 422, "500 nested operators"),
         (candidate(&big), 413, "128"),
         (post("/v1/backtests", &since), 400, "`yesterday` is not a time"),
         (post("/v1/backtests", &json!({})), 400, "missing field `policies`"),
@@ -209,7 +209,7 @@ async fn a_verdict_is_explained() {
     assert_eq!((&by["name"], &by["file"]), (&json!("hold-everything"), &Value::Null), "none in force is called so");
     let present = &told["present"];
     assert_eq!((&present["verdict"], &present["same_policies"]), (&json!("hold"), &json!(false)));
-    let sentence = "would be cleared if resource.arguments.text were \"short\" (is \"hello\")";
+    let sentence = "would be cleared if resource.arguments.text were \"short\" instead of \"hello\"";
     assert_eq!(present["changes"][0]["sentence"], json!(sentence));
     assert!(told["notes"].to_string().contains("the policies have changed since"), "{told}");
 
@@ -236,7 +236,7 @@ async fn what_people_decide_in_any_case_is_never_said_to_be_cleared() {
     let edited = world.held(&How::PLAIN).await;
     let edit = json!({ "type": "edit", "digest": edited.digest, "arguments": { "text": "short" } });
     assert_eq!(world.ask(&post(&format!("/v1/approvals/{}/decisions", edited.id), &edit)).await.status, 200);
-    for (held, note) in [(question, "it is a question"), (edited, "it was edited")] {
+    for (held, note) in [(question, "the call is a question"), (edited, "the call was edited")] {
         let told = world.ask(&get(&format!("/v1/approvals/{}/explanation", held.id))).await.json();
         assert_eq!((&told["recorded"]["verdict"], &told["present"]["verdict"]), (&json!("hold"), &json!("hold")));
         let changes = told["present"]["changes"].as_array().unwrap();
@@ -268,7 +268,7 @@ async fn all_of_it_is_on_pages() {
     let reply = send(&seal, &format!("{CLEAR_ALL}{ALL_DECIDE}"), "30").await;
     assert_eq!(reply.status, 200, "{}", reply.text());
     well_made("/backtest", &reply.text());
-    assert!(reply.text().contains("1 call that a person rejected would have been cleared"), "{}", reply.text());
+    assert!(reply.text().contains("1 call that a reviewer rejected would have been cleared"), "{}", reply.text());
     assert!(reply.text().contains(&format!("href=\"/approvals/{}\"", rejected.id)));
     let reply = send(&seal, "permit nonsense", "").await;
     assert_eq!(reply.status, 422);
@@ -317,7 +317,7 @@ async fn calls_that_nobody_made_are_judged_on_a_page() {
         "2 cases, 1 not as expected",
         "&#60;b&#62;short&#60;/b&#62;",
         "clear, by short",
-        "expected `clear`, and it is `hold`",
+        "expected the verdict `clear`, but the verdict is `hold`",
     ] {
         assert!(reply.text().contains(part), "{part}: {}", reply.text());
     }
@@ -328,7 +328,7 @@ async fn calls_that_nobody_made_are_judged_on_a_page() {
     assert!(reply.text().contains("your policies:1: ") && reply.text().contains("permit nonsense</textarea>"));
     let unknown = cases.replace("#send", "#nothing");
     for (bad, said) in
-        [("[[case]]", "your cases: "), (unknown.as_str(), "unknown call `acme:mail/send@1.0.0#nothing`; known: ")]
+        [("[[case]]", "your cases: "), (unknown.as_str(), "unknown call `acme:mail/send@1.0.0#nothing`; known calls: ")]
     {
         let reply = send(&seal, bad, "", "add").await;
         assert_eq!(reply.status, 400);

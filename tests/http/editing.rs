@@ -92,9 +92,7 @@ async fn what_was_previewed_is_sent() {
     let before = world.written().await;
     let preview = alice.send(&held, &form, &[("v.0", "<b>bye</b>\u{202e}"), ("action", "preview")]).await;
     assert_eq!(preview.status, 200, "{}", preview.text());
-    for shown in
-        ["hello", "&#60;b&#62;bye&#60;/b&#62;&#60;U+202E&#62;", "1 character that cannot be seen", "1 more approval"]
-    {
+    for shown in ["hello", "&#60;b&#62;bye&#60;/b&#62;&#60;U+202E&#62;", "1 invisible character", "1 more approval"] {
         assert!(preview.text().contains(shown), "{shown}: {}", preview.text());
     }
     assert_eq!(world.written().await, before, "a preview writes nothing");
@@ -232,10 +230,10 @@ async fn new_evidence_is_shown_and_counts_for_no_vote() {
     assert!(evident.text().contains("what nobody has seen"), "{}", evident.text());
     assert!(evident.text().contains("1 more approval"), "{}", evident.text());
     let plain = alice.send(&held, &form, &[("v.0", "bye"), ("action", "preview")]).await;
-    assert!(plain.text().contains("it is approved in this form"), "{}", plain.text());
+    assert!(plain.text().contains("the call is approved in this form"), "{}", plain.text());
     let sent = alice.send(&held, &evident, &[("action", "send")]).await;
     let page = alice.get(sent.header("location").unwrap()).await.text();
-    assert!(page.contains("waits for 1 approval") && page.contains("You made this revision by your edit"), "{page}");
+    assert!(page.contains("waits for 1 approval") && page.contains("Your edit made this revision"), "{page}");
     world.stop().await;
 }
 

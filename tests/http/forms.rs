@@ -175,7 +175,7 @@ async fn an_error_names_the_member() {
     }
     let twice = format!("{{\"type\":\"reject\",\"type\":\"approve\",\"digest\":{digest}}}");
     let reply = world.ask(&post(&decide, &json!({})).body(twice)).await;
-    assert!(reply.status == 400 && reply.text().contains("`type` is there twice"), "{}", reply.text());
+    assert!(reply.status == 400 && reply.text().contains("`type` appears twice"), "{}", reply.text());
     let nested = format!("{{\"type\":\"edit\",\"digest\":{digest},\"arguments\":{{\"text\":\"a\",\"text\":\"b\"}}}}");
     assert_eq!(world.ask(&post(&decide, &json!({})).body(nested)).await.status, 400);
     // JSON has only one kind of number.

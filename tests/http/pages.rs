@@ -101,7 +101,7 @@ async fn every_view_shows_calls_in_every_state() {
             "{page}"
         );
         let words = match phase {
-            "refused" => "is refused at once; it is not allowed: never",
+            "refused" => "is refused at once; the call is not allowed: never",
             "cleared" => "is cleared by policy: send hello",
             "succeeded" => "Receipt: <code><bdi>&#34;sent&#34;</bdi>",
             "failed" => "was tried and did not happen: no such address",
@@ -112,7 +112,7 @@ async fn every_view_shows_calls_in_every_state() {
             "expired" => "expires: no decision in time",
             "cancelled" => "olga cancels the run",
             "approved" | "started" => "is approved by alice",
-            _ => "holds short: send hello",
+            _ => "is held: send hello",
         };
         assert!(page.contains(words), "{phase}: {page}");
         assert_eq!(page.contains(&format!("/runs/{run}/cancel")), phase != "cancelled", "{phase}");

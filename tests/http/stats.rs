@@ -104,7 +104,10 @@ async fn one_history_is_told_alike_everywhere() {
     let types = [(SEND.parse().unwrap(), function)].into_iter().collect();
     let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 1_000));
     assert!(CedarPolicy::load(&[source], &types, People::default(), base).is_ok(), "{policy}");
-    assert_eq!(unused["text"], "`never-\"needed\"` determined no verdict on 23 calls: is it needed?");
+    assert_eq!(
+        unused["text"],
+        "`never-\"needed\"` determined no verdict on 23 calls: check whether this policy is needed"
+    );
     // 19 times two minutes, one second, and twice the maximum of a quarter of an hour. One of these calls waited for
     // forty days.
     assert_eq!((&clear["decisions"], &clear["minutes"]), (&json!(22), &json!(55.0)));

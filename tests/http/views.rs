@@ -40,7 +40,7 @@ async fn a_langchain_inbox_reads_and_decides() {
                 "name": SEND,
                 "args": { "text": text },
                 "description": format!(
-                    "send {text} (asked by release; the host has 1 piece of evidence; all of it: /v1/approvals/{})",
+                    "send {text} (asked by release; the host has 1 piece of evidence; the whole approval: /v1/approvals/{})",
                     held.id
                 ),
             }],

@@ -107,7 +107,7 @@ fn a_branch_that_moved_is_put_to_people_again() {
         Some(host.approval(id(&first))).filter(|approval| approval["revision"] == 2)
     });
     assert_eq!(world.branch.0.tip("production"), moved, "nothing was deployed");
-    let expected = format!("refs/heads/production was at {shown} when it was shown and is at {moved} now");
+    let expected = format!("refs/heads/production was at {shown} when the call was shown and is at {moved} now");
     assert_eq!(second["reheld"], json!(expected));
     assert_eq!(
         (&second["state"], &second["still_needed"]),
@@ -162,7 +162,7 @@ fn a_balance_that_no_longer_covers_it_pays_nothing() {
     host.over(&other);
     host.approve(&held);
     let told = host.over(&run)["result"]["ok"].as_str().unwrap().to_owned();
-    for part in ["had 1,000.00 EUR when it was shown", "has 40.00 EUR now, which does not cover 50.00 EUR"] {
+    for part in ["had 1,000.00 EUR when the call was shown", "has 40.00 EUR now, which does not cover 50.00 EUR"] {
         assert!(told.contains(part), "{part}: {told}");
     }
     assert_eq!(world.books.count(), 0);
@@ -220,7 +220,7 @@ fn a_material_fact_that_changed_holds_it_again() {
             assert_eq!(again["state"], "held");
             assert_eq!(
                 again["reheld"],
-                "`outside_domains` was [] and is [\"localhost\"]; `outside_recipients` was 0 and is 1"
+                "`outside_domains` was [] and is now [\"localhost\"]; `outside_recipients` was 0 and is now 1"
             );
             assert_eq!(again["proposal"]["policy"]["material"], json!(["outside_domains", "outside_recipients"]));
             assert_eq!(world.effects(), 0, "nothing was sent");

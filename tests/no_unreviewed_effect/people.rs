@@ -14,7 +14,7 @@ const OTHERS: [&str; 2] = ["mallory", ""];
 /// Whether the host has noted, once, that the local operator's name differs from `$USER`.
 fn noted(host: &Host) -> bool {
     let said = host.said();
-    let times = said.matches("still decides as `olivia`, not as `mallory`").count();
+    let times = said.matches("stays `olivia`, although the user is `mallory`").count();
     assert!(times < 2, "{said}");
     times == 1
 }
@@ -139,7 +139,7 @@ fn an_edit_that_leaves_nobody_is_refused() {
     let detail = problem["detail"].as_str().unwrap_or_default();
     assert_eq!(status, 422, "{problem}");
     assert!(
-        detail.contains("its requirement could not be met then: too few eligible reviewers in stage 1: 1 of 2"),
+        detail.contains("the new requirement cannot be met: too few eligible reviewers in stage 1: 1 of 2"),
         "{problem}"
     );
     assert_eq!(host.approval(id(&held)), held, "the call is as it was");

@@ -99,7 +99,7 @@ fn only_a_person_settles_what_a_relay_took() {
         assert!(doubt.told().contains(told), "{kind}");
         assert_eq!(doubt.event("effect-looked-up")["evidence"], json!(evidence));
         let id = mailbox.messages()[0].lines().find_map(|line| line.strip_prefix("Message-ID: ")).unwrap().to_owned();
-        assert!(evidence.contains(&format!("look for message id `{id}`")), "{id}: {evidence}");
+        assert!(evidence.contains(&format!("look for the message id `{id}`")), "{id}: {evidence}");
         let resolved = doubt.event("effect-resolved");
         assert_eq!((&resolved["by"], &resolved["message"]), (&json!("olivia"), &json!("I looked.")), "{resolved}");
         assert_eq!(mailbox.count(), 1, "the relay was given it once");
@@ -195,7 +195,7 @@ fn what_another_connector_did_is_not_looked_up() {
         "[email]\nconnector = \"smtp\"\nhost = \"localhost\"\ntls = \"none\"\nport = 9\nfrom = \"agent@localhost\"\n";
     folder.configure(&config.replace(&mail.section(), relay));
     let mut doubt = Doubt::of(&folder, &id);
-    let expected = "the lookup was not made: the connector was `maildir` when it was shown and is `smtp` now";
+    let expected = "the lookup was not made: the connector was `maildir` when the call was shown and is `smtp` now";
     assert_eq!(doubt.evidence(), expected);
     assert_eq!(doubt.operator.approval(&id)["if_lost"], Value::Null, "nothing will be looked at");
     // The first connector is configured again, and looks the effect up.
@@ -223,7 +223,9 @@ fn a_branch_that_somebody_moved_leaves_it_to_a_person() {
     assert_eq!(approval["effect"]["attempts"], 1);
     let mut doubt = Doubt { operator, run, id };
     let evidence = doubt.evidence();
-    for part in [format!("refs/heads/production is at {elsewhere}"), branch.0.tip("main"), "the marker refs/".into()] {
+    for part in
+        [format!("refs/heads/production is now at {elsewhere}"), branch.0.tip("main"), "the marker refs/".into()]
+    {
         assert!(evidence.contains(&part), "{part}: {evidence}");
     }
     doubt.operator.resolve(&doubt.id, "not-done", 1);

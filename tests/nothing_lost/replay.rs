@@ -222,9 +222,9 @@ fn a_component_that_was_swapped_is_not_run() {
     // right bytes.
     folder.configure(&fs::read_to_string(folder.path().join("holdshort.toml")).unwrap().replace(&agent, ""));
     let before = operator.events(&run);
-    until("complaint", || operator.said().contains("the bytes that should be sha256:").then_some(()));
+    until("complaint", || operator.said().contains("the bytes stored under sha256:").then_some(()));
     until("delay", || (operator.run(&run)["state"] == "delayed").then_some(()));
-    assert!(operator.run(&run)["reason"].to_string().contains("the bytes that should be sha256:"));
+    assert!(operator.run(&run)["reason"].to_string().contains("the bytes stored under sha256:"));
     let after: Vec<String> = operator.events(&run).into_iter().filter(|kind| kind != "run-delayed").collect();
     assert_eq!(after, before, "it is the host's failure: the run is as it was");
     operator.kill();
@@ -256,6 +256,6 @@ fn a_host_that_cannot_read_what_it_must_perform_ends_and_says_so() {
     let ended = folder.run(&["serve", "--listen", "127.0.0.1:0"]);
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{said}");
-    assert!(said.contains("the part of the host that performs effects has stopped"), "{said}");
+    assert!(said.contains("the host has stopped, because the part that performs effects has stopped"), "{said}");
     assert_eq!(mail.count(), 0);
 }

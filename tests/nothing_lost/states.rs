@@ -69,7 +69,7 @@ fn case(state: &str) -> Case {
             task: "email nobody The report",
             kills: &["after-call-refused"],
             recovered: "refused",
-            told: Some("err Refusal::Invalid(\"\\\"nobody\\\" is not an address"),
+            told: Some("err Refusal::Invalid(\"\\\"nobody\\\" is not a valid mail address"),
             ..plain
         },
         "cleared" => Case { act: Act::Clear, kills: &["before-effect-started"], ..delivered },

@@ -157,7 +157,7 @@ fn a_target_that_is_gone_is_left_alone_until_the_host_starts_again() {
     one_call(&host);
     assert_eq!(alive.wait(4).len(), 4);
     let said =
-        until("the log says so", || Some(host.said()).filter(|said| said.contains("gone: no more notifications")));
+        until("the log says so", || Some(host.said()).filter(|said| said.contains("gets no more notifications")));
     assert!(said.contains("webhook gone") && !said.contains("marked-path"), "{said}");
     let line = "holdshort_notify_target_gone{target=\"webhook gone\"} 1";
     until("the metric", || (host.metric_lines("holdshort_notify_target_gone{") == [line]).then_some(()));
@@ -323,7 +323,7 @@ fn a_target_can_be_tried() {
     let folder = folder(&[("ops", &receiver, "")], "");
     let good = folder.run(&["notify", "test", "ops"]);
     assert!(
-        good.status.success() && String::from_utf8_lossy(&good.stdout).contains("webhook ops: it answered 200"),
+        good.status.success() && String::from_utf8_lossy(&good.stdout).contains("webhook ops: the target answered 200"),
         "{good:?}"
     );
     let delivery = receiver.got()[0].clone();
@@ -331,10 +331,10 @@ fn a_target_can_be_tried() {
     assert!(verifies(&folder, "ops.secret", &delivery));
     let bad = folder.run(&["notify", "test", "ops"]);
     assert_eq!(bad.status.code(), Some(1), "{bad:?}");
-    assert!(String::from_utf8_lossy(&bad.stderr).contains("it answered 403"), "{bad:?}");
+    assert!(String::from_utf8_lossy(&bad.stderr).contains("the target answered 403"), "{bad:?}");
     let unknown = folder.run(&["notify", "test", "nobody"]);
     assert_eq!(unknown.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&unknown.stderr).contains("known: ops"), "{unknown:?}");
+    assert!(String::from_utf8_lossy(&unknown.stderr).contains("known targets: ops"), "{unknown:?}");
     let shown = folder.run(&["config"]);
     let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
     assert!(shown.contains("[notify.ops]") && shown.contains("retry-after-ms = 2"), "{shown}");

@@ -138,5 +138,5 @@ fn each_is_asked_when_their_turn_comes() {
     assert_eq!(status, 202, "{said}");
     until("the second stage is asked", || (letters("alice") > 0).then_some(()));
     let hers = mail.messages().into_iter().find(|letter| to(letter) == "alice@example.org").unwrap();
-    assert!(text(&hers).contains("it is your turn") && text(&hers).contains("approved by bob"), "{hers}");
+    assert!(text(&hers).contains("your stage has begun") && text(&hers).contains("approved by bob"), "{hers}");
 }

@@ -129,9 +129,15 @@ fn the_same_payment_in_another_run_is_pointed_out() {
     assert_eq!(host.approval(&id(later))["same_waiting"], json!([id(first)]));
     let text = |arguments: &[&str]| String::from_utf8(folder.run(arguments).stdout).unwrap();
     let shown = text(&["approvals", "show", &id(later)]);
-    assert!(shown.contains(&format!("! the same call waits as {}: this would do it once more", id(first))), "{shown}");
+    assert!(
+        shown.contains(&format!(
+            "! the same call waits as {}: if both are approved, the effect happens twice",
+            id(first)
+        )),
+        "{shown}"
+    );
     let shown = text(&["approvals", "show", &id(first)]);
-    assert!(shown.contains(&format!("the same call waits: {}", id(later))), "{shown}");
+    assert!(shown.contains(&format!("the same call waits as: {}", id(later))), "{shown}");
     // The later call is approved first. Then the earlier one is held again, because its page did not show that the
     // later one was paid.
     host.approve(&host.approval(&id(later)));
@@ -156,10 +162,10 @@ fn a_balance_that_changed_and_covers_it_is_told_where_the_run_is_told() {
         host.approve(approval);
         host.effect(approval["id"].as_str().unwrap(), "succeeded");
     }
-    let told = "`operating` had 10,000.00 EUR when it was shown and has 9,999.00 EUR now, which covers 1.00 EUR";
+    let told = "`operating` had 10,000.00 EUR when the call was shown and has 9,999.00 EUR now, which covers 1.00 EUR";
     let done = host.events(&runs[1]).into_iter().find(|event| event["type"] == "effect-succeeded").unwrap();
     assert_eq!(done["data"]["changed"], json!([told]), "{done}");
     let text = folder.run(&["runs", "events", &runs[1]]);
     let text = String::from_utf8(text.stdout).unwrap().replace("\n      ┊ ", "");
-    assert!(text.contains("is done; `operating` had 10,000.00 EUR when it was shown"), "{text}");
+    assert!(text.contains("is done; `operating` had 10,000.00 EUR when the call was shown"), "{text}");
 }

@@ -220,7 +220,7 @@ fn a_case_without_an_offset_is_by_the_zones_clock() {
     for (now, why) in [
         ("2026-10-25T02:30:00", "twice or never"),
         ("2026-03-29T02:30:00", "twice or never"),
-        ("Friday", "write it like"),
+        ("Friday", "write a time like"),
         ("1969-12-31T23:00:00Z", "before 1970"),
     ] {
         let case = TRANSFER.replace("expect", &format!("now = \"{now}\"\nexpect"));
@@ -237,8 +237,8 @@ fn only_the_time_overtakes_a_verdict() {
     let by_day = call("permit", "context.local.hour >= 8 && context.local.hour < 18");
     let (thursday, friday_noon) = ("2026-11-26T12:00:00Z", "2026-11-27T12:00:00Z");
     let (friday_late, saturday) = ("2026-11-27T14:00:00Z", "2026-11-28T12:00:00Z");
-    let forbids = "policy forbids it: `p.cedar:1` (it is Friday 2026-11-27 15:00:00 in Europe/Zagreb)";
-    let no_longer = "policy no longer clears it (it is Saturday 2026-11-28 03:00:00 in Europe/Zagreb)";
+    let forbids = "policy forbids the call: `p.cedar:1` (the time is Friday 2026-11-27 15:00:00 in Europe/Zagreb)";
+    let no_longer = "policy no longer clears the call (the time is Saturday 2026-11-28 03:00:00 in Europe/Zagreb)";
     for (text, then, now, by_policy, expected) in [
         (friday("forbid"), thursday, friday_late, false, Some(forbids)),
         (friday("forbid"), thursday, friday_late, true, Some(forbids)),

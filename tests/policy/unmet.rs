@@ -236,7 +236,7 @@ fn a_number_with_a_point_is_answered_with_a_decimal() {
         assert!(load(plain).0, "{plain}");
     }
     let (_, other) = load("context.confidense.greaterThan(decimal(\"0.7\"))");
-    assert!(!other[0].contains("is written `decimal"), "{other:?}");
+    assert!(!other[0].contains("write a number with a point as `decimal"), "{other:?}");
     evidence::figure("T40", "numbers with a point answered with a decimal", table.len() as u64);
 }
 

@@ -57,7 +57,7 @@ async fn what_is_not_shown_takes_the_typed_word() {
         let host = folder.serve();
         let held = host.held(&host.start("scripted", "deploy main production Notes"));
         assert_eq!(held["proposal"]["facts"]["kinds-not-shown"], json!([kind]), "{held}");
-        let warning = format!("the diff does not show in full 1 of 1 files ({kind})");
+        let warning = format!("the diff does not show 1 of 1 files in full ({kind})");
         let (page, terminal) = (page(&host, &held).await, shown(&folder, &held));
         assert!(page.contains(&warning) && page.contains("name=\"word\""), "{kind}: {page}");
         assert!(terminal.contains("Warnings") && terminal.contains(&warning[..40]), "{kind}: {terminal}");

@@ -70,10 +70,10 @@ fn no_agent_attaches_what_is_in_anothers_workspace() {
     let folder = office();
     let host = folder.serve();
     for (agent, path, text, why) in [
-        ("ben", "report.txt", "Ann's report", "the attachment \"report.txt\" is sha256:"),
+        ("ben", "report.txt", "Ann's report", "the attachment \"report.txt\" has the digest sha256:"),
         ("ben", "plan.txt", "Ann's plan", "there is no attachment \"plan.txt\""),
         ("ben", "../ann/plan.txt", "Ann's plan", "is not a path inside the agent's workspace"),
-        ("cleo", "plan.txt", "Ann's plan", "this agent has none; ask the operator for a workspace"),
+        ("cleo", "plan.txt", "Ann's plan", "this agent has no workspace; ask the operator for a workspace"),
     ] {
         let (approval, status, answer) = attach(&host, agent, path, text);
         assert_eq!(status, 422, "{agent} {path}: {answer}");
@@ -97,6 +97,9 @@ fn a_file_that_changed_is_not_sent() {
         Some(host.approval(approval["id"].as_str().unwrap())["effect"].clone())
             .filter(|effect| effect["state"] == "failed")
     });
-    assert!(failed["reason"].as_str().unwrap().contains("the attachment \"plan.txt\" is sha256:"), "{failed}");
+    assert!(
+        failed["reason"].as_str().unwrap().contains("the attachment \"plan.txt\" has the digest sha256:"),
+        "{failed}"
+    );
     assert_eq!(letters(&folder), [""; 0]);
 }

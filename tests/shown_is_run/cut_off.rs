@@ -113,7 +113,7 @@ async fn a_clone_with_a_depth_says_what_it_does_not_know() {
     };
     let depth = clone("one.git", &["--depth=1"]);
     let told = preview(&depth, "old", "new").await.unwrap();
-    assert!(told.summary.contains("NOT KNOWN which commits it loses and gains"), "{}", told.summary);
+    assert!(told.summary.contains("the lost and gained commits are NOT KNOWN"), "{}", told.summary);
     for fact in ["commit-count", "lost-commit-count", "commits"] {
         assert!(told.facts.get(fact).is_none(), "{}", told.facts);
     }

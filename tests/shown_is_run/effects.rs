@@ -116,7 +116,7 @@ fn a_subject_that_readers_decode_is_refused() {
     let host = folder.serve();
     let row = host.over(&host.start("scripted", "email ada@example.com =?utf-8?q?Refund_approved?= 7"));
     let said = row["result"]["ok"].as_str().unwrap();
-    assert!(said.starts_with("err Refusal::Invalid(") && said.contains("show as something else"), "{said}");
+    assert!(said.starts_with("err Refusal::Invalid(") && said.contains("show as other text"), "{said}");
 }
 
 /// An operator replaces the connector that was shown. The approved action is not performed with the other connector.
@@ -139,7 +139,7 @@ fn another_connector_does_not_do_what_was_approved() {
     let id = first["id"].as_str().unwrap();
     let second = until("new revision", || Some(host.approval(id)).filter(|approval| approval["revision"] == 2));
     assert_eq!((&second["state"], &second["proposal"]["connector"]), (&json!("held"), &json!("smtp")));
-    assert_eq!(second["reheld"], "the connector was `maildir` when it was shown and is `smtp` now");
+    assert_eq!(second["reheld"], "the connector was `maildir` when the call was shown and is `smtp` now");
     assert_eq!((&second["proposal"]["class"], &second["effect"]), (&json!("one-shot"), &Value::Null));
     assert_digests(&folder, &host, &second);
     assert!(relay.accept().is_err(), "nobody was connected to");

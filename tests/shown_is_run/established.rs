@@ -100,7 +100,7 @@ fn a_lying_release_is_pointed_out_before_everything_else() {
     let report = evidence(&host, &held, &format!("checks that this host ran on {short}: 1 of 1 FAILED"));
     assert!(report.contains("FAILED with exit status 1") && report.contains("; 1 failed; "), "{report}");
     let page = shown(&folder, &held);
-    let difference = "says that checks passed; where this host ran them, \"tests\" failed";
+    let difference = "says that checks passed, but on this host \"tests\" failed";
     let joined = page.split_whitespace().filter(|word| *word != "┊").collect::<Vec<_>>().join(" ");
     assert!(joined.contains(difference), "{page}");
     assert!(page.find("Warnings") < page.find("What would be done"), "{page}");
@@ -121,7 +121,7 @@ fn a_report_on_another_commit_counts_for_nothing() {
     assert!(report.contains(&format!("tests: passed on {} (call 1)", &old[..12])), "{report}");
     assert!(report.contains("call 2 asked for a check that did not run: "), "{report}");
     assert_eq!((&facts(&held)["checks"], &facts(&held)["checks-on-other-commits"]), (&json!([]), &json!(1)));
-    assert!(shown(&folder, &held).contains("says that checks passed; this host ran none"));
+    assert!(shown(&folder, &held).contains("says that checks passed, but this host ran checks only"));
 }
 
 /// A call that is edited, and one whose facts changed, show the same history of the run.
@@ -178,7 +178,7 @@ fn no_spelling_of_an_unreviewed_commit_passes_for_an_allowed_branch() {
     for (revision, why) in [
         (format!("release/x-0-g{evil}"), "there is no branch or tag"),
         (format!("main-0-g{}", &evil[..7]), "there is no branch or tag"),
-        ("feature^{commit}".into(), "does not name a revision"),
+        ("feature^{commit}".into(), "does not name a git revision"),
         ("release/1.0".into(), r#"may not run on \"refs/tags/release/1.0\", only on `refs/heads/main`"#),
         ("feature".into(), r#"may not run on \"refs/heads/feature\""#),
         (evil.clone(), "may not run on the bare commit id"),

@@ -257,7 +257,10 @@ fn pooled(config: &mut Config, guests_max: u32) -> wasmtime::Result<wasmtime::En
     let on_demand = config.clone();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(guests_max)));
     wasmtime::Engine::new(config).or_else(|error| {
-        tracing::warn!(error = format!("{error:#}"), "no pool for agents' memory; allocating on demand");
+        tracing::warn!(
+            error = format!("{error:#}"),
+            "cannot make a memory pool for agents; memory is allocated on demand"
+        );
         wasmtime::Engine::new(&on_demand)
     })
 }

@@ -61,10 +61,10 @@ impl Guest {
                 return step;
             }
             if self.waiting.is_some() {
-                return Step::Trapped(Trap::Host("the agent was driven on without an answer".into()));
+                return Step::Trapped(Trap::Host("the agent was continued without an answer".into()));
             }
             if self.running.is_none() {
-                return Step::Trapped(Trap::Host("the agent was driven on after its end".into()));
+                return Step::Trapped(Trap::Host("the agent was continued after its end".into()));
             }
             std::future::poll_fn(|cx| self.poll(cx)).await;
         }
@@ -155,7 +155,7 @@ impl Guest {
     }
 
     fn call(&self, import: usize, params: &[Val]) -> Result<HostCall, Trap> {
-        let unknown = || Trap::Host("the agent called a function that it does not import".into());
+        let unknown = || Trap::Host("the agent called a function that the agent does not import".into());
         let (capability, ty) = self.program.imports.get(import).ok_or_else(unknown)?;
         let mut arguments = Map::new();
         for ((name, ty), param) in ty.params.iter().zip(params) {

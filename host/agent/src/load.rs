@@ -12,38 +12,36 @@ use holdshort_common::isolate::Fault;
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
     /// The file has another format.
-    #[error(
-        "this is not a WebAssembly component: it looks like {looks_like}; give the `.wasm` file that the build wrote"
-    )]
+    #[error("this is not a WebAssembly component, but {looks_like}; give the `.wasm` file that the build wrote")]
     NotWasm {
         /// The format, by the first bytes.
         looks_like: &'static str,
     },
     /// The file is a core module that was not converted to a component.
     #[error(
-        "this is a core WebAssembly module, not a component; build it with `wasm-component-ld` as the linker, or turn it into one with `wasm-tools component new`"
+        "this is a core WebAssembly module, not a component; build the agent with `wasm-component-ld` as the linker, or convert the module with `wasm-tools component new`"
     )]
     CoreModule,
     /// The file is WIT in its binary form.
     #[error(
-        "this is a WIT package in binary form, which holds types and no code; give the component that was built from it"
+        "this is a WIT package in binary form, which has types but no code; give the component that was built from the package"
     )]
     WitPackage,
     /// The file is cut off.
-    #[error("this component is cut off after {length} bytes; copy or build it again")]
+    #[error("this component is cut off after {length} bytes; copy or build the component again")]
     Truncated {
         /// The length of the file.
         length: usize,
     },
     /// The header is a component's, but the content is invalid.
-    #[error("this component is not valid: {cause}; build it again with current tools")]
+    #[error("this component is not valid: {cause}; build the component again with current tools")]
     Invalid {
         /// The validator's message with the offset.
         cause: String,
     },
     /// The component exports no entry point.
     #[error(
-        "this component exports {exports} and no `run`; export `run: func(task: string) -> result<string, string>`"
+        "this component exports {exports}; the export `run` is missing: add `run: func(task: string) -> result<string, string>`"
     )]
     NoRunExport {
         /// The exports, each in backticks, or `nothing`.
@@ -57,7 +55,7 @@ pub enum LoadError {
     },
     /// The component imports more than a person could classify.
     #[error(
-        "this component imports {imports} functions in {bytes} bytes of names and types, and {wasi} interfaces of WASI: more than a person could classify; import only what the agent uses"
+        "this component imports {imports} functions in {bytes} bytes of names and types, and {wasi} interfaces of WASI, which is too much for a person to classify: import only the functions that the agent uses"
     )]
     TooManyImports {
         /// The number of functions.
@@ -69,12 +67,12 @@ pub enum LoadError {
     },
     /// The file exceeds the operator's limit.
     #[error(
-        "this component has {bytes} bytes; at most {mib_max} MiB are read: build it without debug information, or raise `component-mib` in the section `[limits]`"
+        "this component has {bytes} bytes; at most {mib_max} MiB are read: build the component without debug information, or raise `component-mib` in the section `[limits]`"
     )]
     TooLarge { bytes: u64, mib_max: u64 },
     /// The compiled code exceeds the limit.
     #[error(
-        "this component becomes {bytes} bytes of compiled code; at most {mib_max} MiB are kept: build it smaller, or raise `load-compiled-mib` in the section `[limits]`"
+        "this component becomes {bytes} bytes of compiled code; at most {mib_max} MiB are kept: make the component smaller, or raise `load-compiled-mib` in the section `[limits]`"
     )]
     CodeTooLarge {
         /// The size of the compiled code.
@@ -93,7 +91,7 @@ pub enum LoadError {
         of_the_bytes: bool,
     },
     /// The compiled code cannot be stored, or is missing when needed.
-    #[error("compiled code cannot be kept in `{}`: {cause}; make room there, and make it a folder that this user may write", path.display())]
+    #[error("compiled code cannot be written to `{}`: {cause}; check that the disk has room and that this user may write to the folder", path.display())]
     NotKept { path: PathBuf, cause: String },
     /// Some imports cannot be offered.
     #[error("this component cannot be run here: {}", list(.0))]
@@ -105,7 +103,9 @@ pub enum LoadError {
         cause: String,
     },
     /// The imports do not match their names.
-    #[error("this component's imports do not fit what the host offers: {cause}; build it against the published WIT")]
+    #[error(
+        "this component's imports do not fit the host's functions: {cause}; build the component against the published WIT"
+    )]
     Link {
         /// The linker's message.
         cause: String,
@@ -140,7 +140,7 @@ impl LoadError {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The folder for compiled components is not usable.
-    #[error("cannot use `{}` for compiled components; make it a folder that this user owns", path.display())]
+    #[error("cannot use `{}` for compiled components: give this user a folder of this name", path.display())]
     Cache { path: PathBuf, source: std::io::Error },
     /// The program cannot read its own file.
     #[error("cannot read this program's own file: {0}; is `/proc` mounted?")]
@@ -202,7 +202,7 @@ fn text(bytes: &[u8]) -> &'static str {
     }
     let start = head.trim_ascii_start();
     if start.starts_with(b"(component") || start.starts_with(b"(module") || start.starts_with(b";;") {
-        "WebAssembly in its text form, which `wasm-tools parse` turns into the binary one"
+        "WebAssembly in text form, which `wasm-tools parse` converts to the binary form"
     } else {
         "text"
     }

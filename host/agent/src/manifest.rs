@@ -66,7 +66,10 @@ impl Manifest {
             Ok(DecodedWasm::WitPackage(..)) => return Err(LoadError::WitPackage),
             Err(error) => return Err(not_decoded(&cause(&error), bytes.len())),
         };
-        let world = resolve.worlds.get(world).ok_or_else(|| LoadError::Invalid { cause: "it has no world".into() })?;
+        let world = resolve
+            .worlds
+            .get(world)
+            .ok_or_else(|| LoadError::Invalid { cause: "the component has no world".into() })?;
         let entry = entry(&resolve, world)?;
         let mut manifest =
             Self { digest: Digest::of(bytes), imports: Vec::new(), wasi: Vec::new(), entry, problems: Vec::new() };

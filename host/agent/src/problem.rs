@@ -65,36 +65,36 @@ impl fmt::Display for Problem {
         match &self.what {
             ProblemKind::Resource => write!(
                 f,
-                "`{item}` uses a resource, which has no value that a reviewer could be shown; pass records, ids or strings instead"
+                "`{item}` uses a resource, and a reviewer cannot be shown the value of a resource; pass records, ids or strings instead"
             ),
             ProblemKind::Stream => write!(f, "`{item}` passes a stream; pass a list, or a path and a digest, instead"),
             ProblemKind::Future => {
-                write!(f, "`{item}` passes a future; return the value itself: a call may take its time")
+                write!(f, "`{item}` passes a future; return the value itself: a call may take a long time")
             }
             ProblemKind::AsyncFunction => write!(
                 f,
-                "`{item}` is an async function; declare it as `func`: a call may take days without costing anything"
+                "`{item}` is an async function; declare the function as `func`: a call may take days, and costs nothing while it waits"
             ),
             ProblemKind::UnsupportedType(word) => {
                 write!(
                     f,
-                    "`{item}` uses the type `{word}`, which has no form that could be shown; use a list, a record or a string"
+                    "`{item}` uses the type `{word}`, which cannot be shown to a reviewer; use a list, a record or a string"
                 )
             }
             ProblemKind::TypeTooLarge => {
                 write!(
                     f,
-                    "`{item}` has a type that is too large or too deep when written out; use smaller or fewer nested types, fields and cases"
+                    "`{item}` has a type that is too large or too deeply nested; use fewer nested types, fields and cases"
                 )
             }
             ProblemKind::UnknownWasi => write!(
                 f,
-                "`{item}` is not offered; agents get a deterministic subset of WASI 0.2 without network or files: build without it, or ask through an interface that the operator gates"
+                "`{item}` is not offered; agents get a deterministic subset of WASI 0.2 without network or files: build the agent without this import, or use an interface that the operator has configured"
             ),
             ProblemKind::WorldFunction => {
                 write!(
                     f,
-                    "`{item}` is imported by the world itself; put it into an interface, so that configuration can name it"
+                    "`{item}` is imported by the world itself; move the function into an interface, so that the configuration can name it"
                 )
             }
             ProblemKind::More(count) => write!(f, "`{item}` is one of {count} more imports that cannot be offered"),

@@ -144,7 +144,11 @@ impl Reader {
 /// A child's answer: the manifest of exactly these bytes, or an error.
 fn parsed(answer: &[u8], digest: Digest) -> Result<Manifest, LoadError> {
     let read: Result<Manifest, Refusal> =
-        serde_json::from_slice(answer).map_err(|_| Fault::Ended("it gave no answer".into()))?;
+        serde_json::from_slice(answer).map_err(|_| Fault::Ended("the process gave no answer".into()))?;
     let manifest = read.map_err(|Refusal { text, of_the_bytes }| LoadError::Told { text, of_the_bytes })?;
-    if manifest.digest == digest { Ok(manifest) } else { Err(Fault::Ended("it read something else".into()).into()) }
+    if manifest.digest == digest {
+        Ok(manifest)
+    } else {
+        Err(Fault::Ended("the process read different bytes".into()).into())
+    }
 }

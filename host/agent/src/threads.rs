@@ -76,7 +76,7 @@ pub struct Kept<T: Send + 'static> {
 
 /// The work with a kept value panicked, and the value is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the host failed while it ran the agent; its log has details")]
+#[error("the host failed while it ran the agent: see the host's log")]
 pub struct Failed;
 
 impl<T: Send + 'static> Kept<T> {
@@ -152,7 +152,7 @@ impl Queue {
     fn work(&self) {
         // This affects the current thread only: on Linux each thread has its own priority.
         if let Err(error) = rustix::process::setpriority_process(None, self.nice) {
-            tracing::warn!(%error, "agents run with the priority of the host's own threads");
+            tracing::warn!(%error, "the priority of agents cannot be lowered, so they run with the priority of the host");
         }
         while let Some(runnable) = self.next() {
             let ran = catch_unwind(AssertUnwindSafe(|| runnable.run()));

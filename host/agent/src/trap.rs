@@ -19,26 +19,26 @@ pub enum Trap {
     #[error("the agent panicked or aborted (`unreachable`)")]
     Unreachable,
     /// Its calls were nested too deep.
-    #[error("the agent's calls went too deep for its stack")]
+    #[error("the agent's stack overflowed: its function calls were nested too deep")]
     StackOverflow,
     /// Another trap, in the engine's words.
     #[error("the agent trapped: {0}")]
     Guest(String),
     /// It exited instead of returning.
-    #[error("the agent left with exit status {0} instead of returning from `run`")]
+    #[error("the agent exited with status {0} instead of returning from `run`")]
     Exit(i32),
     /// It used up its CPU time.
     #[error(
-        "the agent used up its {limit_ms} ms of CPU time; if it needs more, raise `cpu-ms` in the section `[limits]` for new runs"
+        "the agent used up its {limit_ms} ms of CPU time; for more, raise `cpu-ms` in the section `[limits]`, which applies to new runs"
     )]
     CpuLimit { limit_ms: u64 },
     /// It exceeded its memory limit and ended because of that.
     #[error(
-        "the agent needs more than its {limit_bytes} bytes of memory; if it should have more, raise `memory-mib` in the section `[limits]` for new runs"
+        "the agent needs more than its {limit_bytes} bytes of memory; for more, raise `memory-mib` in the section `[limits]`, which applies to new runs"
     )]
     MemoryLimit { limit_bytes: u64 },
     /// It called the host with unacceptable arguments.
-    #[error("the agent made an impossible call: {0}")]
+    #[error("the agent made an invalid call to the host: {0}")]
     HostCall(String),
     /// The host failed. The run is unchanged and can be tried again.
     #[error("the host could not run the agent: {0}")]
@@ -112,7 +112,7 @@ fn in_our_words(text: String, bytes: usize) -> String {
     if text.contains("fuel allocated for hostcalls") {
         format!("one call passes more than {bytes} bytes; pass a path and a digest instead of contents")
     } else if text.contains("resource table has no free keys") || text.contains("store handle limit exceeded") {
-        format!("it holds more than {RESOURCES_MAX} resources at once, such as pollables; drop unused ones")
+        format!("the agent holds more than {RESOURCES_MAX} resources at once, such as pollables; drop unused resources")
     } else {
         text
     }

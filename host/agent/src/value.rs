@@ -129,7 +129,7 @@ pub(super) fn from_json(value: &Value, ty: &WitType) -> Result<Val, Mismatch> {
     // `build` cannot report the position of an error, but the gate's check can.
     build(value, ty).ok_or_else(|| match ty.normalise(value) {
         Err(mismatch) => mismatch,
-        Ok(_) => Mismatch { path: "value".into(), expected: ty.name(), found: "another spelling of it".into() },
+        Ok(_) => Mismatch { path: "value".into(), expected: ty.name(), found: "another spelling of this type".into() },
     })
 }
 

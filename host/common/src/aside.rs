@@ -34,7 +34,7 @@ static PEOPLE: LazyLock<Sender<Job>> = LazyLock::new(|| queue("aside-people", TH
 
 /// The work panicked, or no thread could be started for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the host failed at this task; its log has details")]
+#[error("the host failed at this task: see the host's log")]
 pub struct Failed;
 
 /// Runs work that an agent requested.
@@ -73,7 +73,7 @@ fn queue(name: &str, threads: usize, nice: i32) -> Sender<Job> {
         let waiting = waiting.clone();
         let started = std::thread::Builder::new().name(name.into()).spawn(move || work(&waiting, nice));
         if let Err(error) = started {
-            tracing::error!(%error, "cannot start a thread for work of any size");
+            tracing::error!(%error, "cannot start a thread for long work");
         }
     }
     jobs
@@ -82,7 +82,7 @@ fn queue(name: &str, threads: usize, nice: i32) -> Sender<Job> {
 fn work(waiting: &Mutex<Receiver<Job>>, nice: i32) {
     // This affects the current thread only: on Linux each thread has its own priority.
     if let Err(error) = rustix::process::setpriority_process(None, nice) {
-        tracing::warn!(%error, "work of any size has the priority of the host's own threads");
+        tracing::warn!(%error, "the priority of long work cannot be lowered, so it runs with the priority of the host");
     }
     while let Some(job) = next(waiting) {
         // The panic's message is already on stderr. The caller gets an error, because there is no

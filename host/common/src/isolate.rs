@@ -60,28 +60,28 @@ pub struct Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     #[error(
-        "reading it takes more than {0} MiB of memory; if you trust its author, raise `{1}-memory-mib` in the section `[limits]`"
+        "reading the file takes more than {0} MiB of memory; if you trust the author, raise `{1}-memory-mib` in the section `[limits]`"
     )]
     Memory(u64, &'static str),
     #[error(
-        "reading it takes more than {0} seconds of CPU time; if you trust its author, raise `{1}-cpu-seconds` in the section `[limits]`"
+        "reading the file takes more than {0} seconds of CPU time; if you trust the author, raise `{1}-cpu-seconds` in the section `[limits]`"
     )]
     Cpu(u64, &'static str),
     #[error(
-        "reading it takes more than {0} seconds; if you trust its author, raise `{1}-seconds` in the section `[limits]`"
+        "reading the file takes more than {0} seconds; if you trust the author, raise `{1}-seconds` in the section `[limits]`"
     )]
     Time(u64, &'static str),
     #[error(
-        "its compiled code is larger than {0} MiB; if you trust its author, raise `{1}-compiled-mib` in the section `[limits]`"
+        "the compiled code is larger than {0} MiB; if you trust the author, raise `{1}-compiled-mib` in the section `[limits]`"
     )]
     File(u64, &'static str),
-    #[error("it is nested too deep to be read; write or build it flatter")]
+    #[error("the nesting is too deep to be read; use fewer levels")]
     Stack,
-    #[error("the description of its imports is longer than {} MiB; it needs fewer and shorter names", ANSWER_BYTES_MAX >> 20)]
+    #[error("the description of the imports is longer than {} MiB; use fewer and shorter names", ANSWER_BYTES_MAX >> 20)]
     Answer,
-    #[error("reading it ended the process that read it ({0}); build it again with current tools")]
+    #[error("the process that read the file crashed ({0}); make the file again with current tools")]
     Ended(String),
-    #[error("cannot start a process to read it in: {0}")]
+    #[error("cannot start the process that reads the file: {0}")]
     Start(#[source] io::Error),
 }
 
@@ -135,7 +135,7 @@ impl Isolate {
         let deadline = Instant::now() + Duration::from_secs(limits.seconds);
         let mut child = self.spawn(work, input, limits).map_err(Fault::Start)?;
         let (stdin, Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take()) else {
-            return Err(Fault::Start(io::Error::other("it has no streams")));
+            return Err(Fault::Start(io::Error::other("the child process has no streams")));
         };
         thread::scope(|scope| {
             let (tell, told) = mpsc::channel();

@@ -15,13 +15,13 @@ pub struct Currency {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoCurrency {
     /// The text is no currency code.
-    #[error("`{}` is not a currency; write its ISO 4217 code in capitals, like `EUR`", .0.escape_debug())]
+    #[error("`{}` is not a currency; write the ISO 4217 code of the currency in capitals, like `EUR`", .0.escape_debug())]
     Unknown(String),
     /// Another currency has replaced it.
-    #[error("{0} is no longer a currency: {1} has taken its place")]
+    #[error("{0} is no longer a currency; use {1}")]
     Withdrawn(&'static str, &'static str),
     /// The code means gold, a unit of account or a test.
-    #[error("{0} has no smallest unit, so it cannot be transferred")]
+    #[error("{0} has no smallest unit, so amounts in {0} cannot be transferred")]
     NoUnit(&'static str),
 }
 
@@ -93,7 +93,7 @@ impl FromStr for Amount {
     fn from_str(text: &str) -> Result<Self, String> {
         let shown = text.escape_debug();
         let refuse =
-            || format!("`{shown}` is not an amount; write it like `10000.00 EUR`, without separators of thousands");
+            || format!("`{shown}` is not an amount; write it like `10000.00 EUR`, without thousands separators");
         let (number, code) = text.split_once(' ').ok_or_else(refuse)?;
         let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
         let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
@@ -106,7 +106,7 @@ impl FromStr for Amount {
             Err(NoCurrency::Unknown(_) | NoCurrency::NoUnit(_)) => {
                 let code = code.escape_debug();
                 return Err(format!(
-                    "`{code}` is not a currency of ISO 4217 with a smallest unit; write it in capitals, like `EUR`"
+                    "`{code}` is not a currency of ISO 4217 with a smallest unit; write the code in capitals, like `EUR`"
                 ));
             }
         };
@@ -115,7 +115,7 @@ impl FromStr for Amount {
             return Err(format!("`{shown}`: an amount in {code} is written like `10000{zeros} {code}`"));
         }
         match format!("{whole}{fraction:0<decimals$}").parse() {
-            Ok(0) => Err(format!("`{shown}` is zero; leave it out")),
+            Ok(0) => Err(format!("`{shown}` is zero; remove this amount")),
             Ok(minor_units) => Ok(Self { minor_units, currency: code, decimals }),
             Err(_) => Err(format!("`{shown}` is more than a ledger can hold")),
         }
@@ -133,7 +133,7 @@ mod tests {
     fn a_currency_is_one_of_today() {
         for (code, now) in [("HRK", "EUR"), ("BGN", "EUR"), ("SLL", "SLE"), ("ZWL", "ZWG"), ("CUC", "CUP")] {
             let why = Currency::of(code).unwrap_err().to_string();
-            assert_eq!(why, format!("{code} is no longer a currency: {now} has taken its place"));
+            assert_eq!(why, format!("{code} is no longer a currency; use {now}"));
             assert!(format!("1.00 {code}").parse::<Amount>().unwrap_err().contains(&why));
             assert_eq!(show(12_345, code), format!("123.45 {code}"));
         }

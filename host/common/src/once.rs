@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for OnceVisitor {
         while let Some((name, Once(value))) = members.next_entry::<String, _>()? {
             if all.contains_key(&name) {
                 return Err(A::Error::custom(format!(
-                    "the member `{}` is there twice",
+                    "the member `{}` appears twice",
                     name.chars().take(NAME_CHARS_MAX).collect::<String>()
                 )));
             }

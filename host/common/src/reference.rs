@@ -109,7 +109,7 @@ impl FromStr for BranchName {
 
     fn from_str(text: &str) -> Result<Self, NotAName> {
         let name: ReferenceName = whole(text)?.parse()?;
-        if name.branch().is_some() { Ok(Self(name)) } else { Err(NotAName("it is not under `refs/heads/`")) }
+        if name.branch().is_some() { Ok(Self(name)) } else { Err(NotAName("the name is not under `refs/heads/`")) }
     }
 }
 
@@ -178,10 +178,10 @@ pub fn is_an_id(text: &str) -> bool {
 /// option. An operator's script could pass the text on to git.
 pub fn short(text: &str) -> Result<(), NotAName> {
     if text == "HEAD" || text == "@" || text.ends_with("_HEAD") || PSEUDO.contains(&text) {
-        return Err(NotAName("git keeps this name for itself"));
+        return Err(NotAName("git reserves this name"));
     }
     if text.starts_with('-') {
-        return Err(NotAName("it begins with `-`"));
+        return Err(NotAName("the name begins with `-`"));
     }
     well_formed(text)
 }
@@ -192,7 +192,7 @@ fn whole(text: &str) -> Result<String, NotAName> {
         return Ok(text.to_owned());
     }
     if is_an_id(text) {
-        return Err(NotAName("it is a commit id and names no branch"));
+        return Err(NotAName("this is a commit id, not the name of a branch"));
     }
     short(&text.replace('*', "x"))?;
     Ok(format!("{BRANCHES}{text}"))
@@ -202,7 +202,7 @@ fn in_a_space(name: &str) -> Result<(), NotAName> {
     if SPACES.iter().any(|space| name.starts_with(space)) {
         return Ok(());
     }
-    Err(NotAName("it is not under `refs/heads/`, `refs/tags/` or `refs/remotes/`"))
+    Err(NotAName("the name is not under `refs/heads/`, `refs/tags/` or `refs/remotes/`"))
 }
 
 /// Checks the rules of `git check-ref-format`, forbids Unicode control characters, and limits the
@@ -210,17 +210,17 @@ fn in_a_space(name: &str) -> Result<(), NotAName> {
 fn well_formed(name: &str) -> Result<(), NotAName> {
     let odd = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
     let fault = if name.len() > NAME_BYTES_MAX {
-        "it is longer than 1024 bytes"
+        "the name is longer than 1024 bytes"
     } else if name.contains(odd) {
-        "it has a space, a control character, or one of ~ ^ : ? * [ \\"
+        "the name has a space, a control character, or one of ~ ^ : ? * [ \\"
     } else if name.contains("..") || name.contains("@{") {
-        "it has `..` or `@{`"
+        "the name has `..` or `@{`"
     } else if name.split('/').any(str::is_empty) {
-        "it is empty, or a part of it between slashes is"
+        "the name is empty, or has an empty part between slashes"
     } else if name.split('/').any(|part| part.starts_with('.') || part.ends_with(".lock")) || name.ends_with('.') {
-        "a part of it begins with `.` or ends with `.lock`, or it ends with `.`"
+        "the name ends with `.`, or has a part that begins with `.` or ends with `.lock`"
     } else if name.split('/').any(|part| part.len() > PART_BYTES_MAX) {
-        "a part of it between slashes is longer than 250 bytes"
+        "a part of the name between slashes is longer than 250 bytes"
     } else {
         return Ok(());
     };

@@ -41,7 +41,7 @@ impl ConfigError {
     pub fn hint(&self) -> Option<&str> {
         match self {
             Self::Unreadable { .. } => Some(
-                "name an existing file with `--config FILE`, or leave it out to use `holdshort.toml` or the defaults",
+                "give an existing file with `--config FILE`, or leave out `--config` to use `holdshort.toml` or the defaults",
             ),
             Self::Wrong(problem) => problem.hint.as_deref(),
         }
@@ -125,14 +125,14 @@ fn in_our_words(message: &str) -> (String, Option<String>) {
         let known: Vec<&str> = names.collect();
         let hint = match nearest(&found, known.iter().copied()) {
             Some(near) => format!("did you mean `{near}`?"),
-            None => format!("known here: {}", known.join(", ")),
+            None => format!("settings of this section: {}", known.join(", ")),
         };
         return ("unknown setting".into(), Some(hint));
     }
     if message.starts_with("unknown variant") {
         let found = names.next().unwrap_or_default().to_owned();
         let known: Vec<String> = names.map(|name| format!("`{name}`")).collect();
-        return (format!("`{found}` is not a valid value here"), Some(format!("write {}", known.join(" or "))));
+        return (format!("`{found}` is not a valid value"), Some(format!("write {}", known.join(" or "))));
     }
     if message.starts_with("missing field") {
         let missing = names.next().unwrap_or_default();
@@ -151,7 +151,7 @@ fn in_our_words(message: &str) -> (String, Option<String>) {
         what = format!("expected {}, found {found}", plain_type(expected));
     }
     let hint = (what == message && !message.contains("; "))
-        .then(|| "`host/CONFIGURATION.md` shows how each setting is written".to_owned());
+        .then(|| "`host/CONFIGURATION.md` shows how to write each setting".to_owned());
     (what, hint)
 }
 

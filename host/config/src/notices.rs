@@ -90,7 +90,8 @@ impl FromStr for WebUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || "this is not the address of a webhook; write it like `https://hooks.example.org/holdshort`";
+        let refuse =
+            || "this is not the address of a webhook; write an address like `https://hooks.example.org/holdshort`";
         let uri: Uri = text.parse().map_err(|_| refuse())?;
         let whole =
             matches!(uri.scheme_str(), Some("https" | "http")) && uri.host().is_some_and(|host| !host.is_empty());
@@ -103,7 +104,7 @@ impl WebUrl {
     /// Refuses an address without TLS, unless the operator allowed it.
     pub fn with_tls(&self, allow_http: bool) -> Result<(), &'static str> {
         let clear = self.0.scheme_str() == Some("http") && !allow_http;
-        if clear { Err("without TLS others on the network could read and change the messages") } else { Ok(()) }
+        if clear { Err("without TLS, others on the network can read and change the messages") } else { Ok(()) }
     }
 }
 

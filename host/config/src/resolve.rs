@@ -142,7 +142,7 @@ fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
             return Err(Wrong { span: at.span(), what: ListenError(listen).to_string(), hint: None });
         }
         if authored.allowed_hosts.is_none() {
-            let what = "beyond this machine the host must know the names it is called by";
+            let what = "a host that other machines can reach must know its own names";
             return Err(Wrong::at(at, what, "add `allowed-hosts = [\"approvals.example.org\"]`"));
         }
     }

@@ -267,7 +267,7 @@ fn a_link_that_cannot_work_is_noted() {
         (
             "public-url = \"https://a.example\"\nallowed-hosts = [\"b.example\"]",
             true,
-            Some("answers to `b.example` alone"),
+            Some("answers only to `b.example`"),
         ),
         ("public-url = \"https://a.example\"\nallowed-hosts = [\"a.example\"]", true, Some("set `behind-proxy`")),
         ("public-url = \"https://a.example\"\nallowed-hosts = [\"a.example\"]\nbehind-proxy = true", true, None),

@@ -79,7 +79,7 @@ impl FromStr for Name {
     fn from_str(text: &str) -> Result<Self, String> {
         is_name(text).then(|| Self(text.into())).ok_or_else(|| {
             format!(
-                "`{}` is not a name; use up to {NAME_CHARS_MAX} letters, digits, `-`, `_` and `.`, beginning with a letter or a digit",
+                "`{}` is not a valid name; use up to {NAME_CHARS_MAX} letters, digits, `-`, `_` and `.`, with a letter or a digit at the beginning",
                 text.escape_debug()
             )
         })
@@ -100,13 +100,13 @@ impl FromStr for Variable {
         match text.split_once('=') {
             // The text after the name may be a secret, so the error does not repeat it.
             Some((name, _)) if plain(name) => Err(format!(
-                "`{name}=…` gives a value; write the name alone, `{name}`: the value is that of the host's own environment"
+                "`{name}=…` contains a value; write only the name, `{name}`: the value comes from the host's own environment"
             )),
             None if !text.is_empty() && plain(text) && !text.starts_with(|c: char| c.is_ascii_digit()) => {
                 Ok(Self(text.into()))
             }
             Some(_) | None => Err(format!(
-                "`{}` is not the name of a variable; write it like `CARGO_HOME`, with letters, digits and `_`",
+                "`{}` is not the name of a variable; write a name like `CARGO_HOME`, with letters, digits and `_`",
                 text.escape_debug()
             )),
         }
@@ -124,7 +124,7 @@ impl FromStr for Span {
     fn from_str(text: &str) -> Result<Self, String> {
         let refuse = || {
             format!(
-                "`{}` is not a length of time; write it like `250ms`, `30s`, `10m`, `24h` or `7d`",
+                "`{}` is not a length of time; write a number and a unit, like `250ms`, `30s`, `10m`, `24h` or `7d`",
                 text.escape_debug()
             )
         };
@@ -144,7 +144,7 @@ impl FromStr for Span {
         if (1..=DURATION_MS_MAX).contains(&ms) {
             Ok(Self(ms))
         } else {
-            Err(format!("`{text}` is out of range; from `1ms` to `3650d` makes sense here"))
+            Err(format!("`{text}` is out of range; write a time from `1ms` to `3650d`"))
         }
     }
 }
@@ -159,7 +159,7 @@ impl FromStr for Address {
 
     fn from_str(text: &str) -> Result<Self, String> {
         text.parse().map(Self).map_err(|_| {
-            format!("`{}` is not an address with a port; write it like `127.0.0.1:7411`", text.escape_debug())
+            format!("`{}` is not an address with a port; write an address like `127.0.0.1:7411`", text.escape_debug())
         })
     }
 }
@@ -179,7 +179,7 @@ impl FromStr for Authority {
             return Ok(Self(text.to_ascii_lowercase()));
         }
         Err(format!(
-            "`{}` is not a value of the `Host` header; write it like `approvals.example.org` or `localhost:7411`",
+            "`{}` is not a value of the `Host` header; write a value like `approvals.example.org` or `localhost:7411`",
             text.escape_debug()
         ))
     }
@@ -198,7 +198,7 @@ impl FromStr for Origin {
         match rest.map(str::parse::<Authority>) {
             Some(Ok(_)) => Ok(Self(text.to_ascii_lowercase())),
             Some(Err(_)) | None => Err(format!(
-                "`{}` is not an origin; write it like `https://approvals.example.org`",
+                "`{}` is not an origin; write an origin like `https://approvals.example.org`",
                 text.escape_debug()
             )),
         }
@@ -227,7 +227,7 @@ impl FromStr for Branch {
     fn from_str(text: &str) -> Result<Self, String> {
         text.parse().map(Self).map_err(|why| {
             format!(
-                "`{}` is not a branch: {why}; write its name, or its whole reference like `refs/heads/production`",
+                "`{}` is not a branch: {why}; write the name of a branch, or the full reference like `refs/heads/production`",
                 text.escape_debug()
             )
         })
@@ -265,7 +265,8 @@ impl FromStr for Mailbox {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let refuse = || format!("`{}` is not a mail address; write it like `agent@example.org`", text.escape_debug());
+        let refuse =
+            || format!("`{}` is not a mail address; write an address like `agent@example.org`", text.escape_debug());
         let (local, domain) = text.rsplit_once('@').ok_or_else(refuse)?;
         let plain = local.chars().all(|c| c.is_ascii_alphanumeric() || ".!#$%&'*+/=?^_`{|}~-".contains(c));
         if local.is_empty() || !plain {
@@ -295,7 +296,7 @@ impl FromStr for Sender {
         };
         if name.chars().any(|c| c.is_control() || "<>()[]:;@\\,\"".contains(c)) || name.contains("=?") {
             return Err(format!(
-                "`{}` has no plain display name; write it like `Agents <agent@example.org>`",
+                "`{}` has no plain display name; write a sender like `Agents <agent@example.org>`",
                 text.escape_debug()
             ));
         }
@@ -317,7 +318,7 @@ impl FromStr for Host {
         let ascii = idna::domain_to_ascii_strict(text).ok().filter(|ascii| !ascii.is_empty());
         ascii.map(Self).ok_or_else(|| {
             format!(
-                "`{}` is not a host name; write it like `example.org`, without a scheme, port or path",
+                "`{}` is not a host name; write a name like `example.org`, without a scheme, port or path",
                 text.escape_debug()
             )
         })
@@ -339,7 +340,7 @@ impl FromStr for TokenHash {
     fn from_str(text: &str) -> Result<Self, String> {
         // The error does not repeat the text, because it may be the token itself.
         let hash = format!("sha256:{}", text.strip_prefix("sha256:").unwrap_or(text)).parse().map_err(|_| {
-            "not the SHA-256 of a token in hexadecimal; make it with `printf %s \"$TOKEN\" | sha256sum`, and keep the token out of this file"
+            "this is not the SHA-256 of a token in hexadecimal; make the hash with `printf %s \"$TOKEN\" | sha256sum`, and do not write the token itself into this file"
         })?;
         if let Some(guessed) = GUESSED_TOKENS.into_iter().find(|token| Digest::of(token.as_bytes()) == hash) {
             let token = if guessed.trim().is_empty() {
@@ -365,9 +366,9 @@ impl FromStr for Text {
 
     fn from_str(text: &str) -> Result<Self, String> {
         if text.is_empty() {
-            Err("this must not be empty".into())
+            Err("the value must not be empty".into())
         } else if text.contains(char::is_control) {
-            Err("this must not contain control characters".into())
+            Err("the value must not contain control characters".into())
         } else {
             Ok(Self(text.into()))
         }

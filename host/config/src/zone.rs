@@ -55,18 +55,17 @@ impl Zone {
             Ok(stamp) => stamp,
             Err(_) => {
                 let local: DateTime = text.parse().map_err(|_| {
-                    "write it like `2026-01-01T12:00:00Z`, or without `Z` for the clock of the configured time zone"
-                        .to_owned()
+                    "write a time like `2026-01-01T12:00:00Z`, or without `Z` for the configured time zone".to_owned()
                 })?;
                 let once = self.0.to_ambiguous_zoned(local).unambiguous();
                 let zone = self.name();
                 once.map_err(|_| {
-                    format!("the clocks of {zone} show this time twice or never; write it with its offset")
+                    format!("the clocks of {zone} show this time twice or never; write the time with its UTC offset")
                 })?
                 .timestamp()
             }
         };
-        u64::try_from(stamp.as_microsecond()).map(Time).map_err(|_| "it is before 1970".into())
+        u64::try_from(stamp.as_microsecond()).map(Time).map_err(|_| "the time is before 1970".into())
     }
 }
 
@@ -90,9 +89,9 @@ impl FromStr for Zone {
         let place = |name: &&String| name.rsplit('/').next().is_some_and(|place| place.eq_ignore_ascii_case(text));
         let near = known.iter().find(|name| name.eq_ignore_ascii_case(text)).or_else(|| known.iter().find(place));
         let near = near.map(String::as_str).or_else(|| nearest(text, known.iter().map(String::as_str)));
-        let near = near.map(|near| format!("did you mean `{near}`? else ")).unwrap_or_default();
+        let near = near.map(|near| format!("did you mean `{near}`? If not, ")).unwrap_or_default();
         Err(format!(
-            "`{}` is not a time zone; {near}write a name of the IANA database, such as `Europe/Zagreb` or `UTC`",
+            "`{}` is not a time zone; {near}write a name from the IANA database, such as `Europe/Zagreb` or `UTC`",
             text.escape_debug()
         ))
     }

@@ -111,7 +111,7 @@ enum NotRun {
     #[error(transparent)]
     Git(#[from] GitError),
     /// A failure of the host. The agent does not see it.
-    #[error("the checkout failed: {0}")]
+    #[error("the checkout of the commit failed: {0}")]
     Checkout(#[from] io::Error),
     #[error("the check `{name}` does not run on this commit: {limit}")]
     TooLarge { name: String, limit: String },
@@ -136,7 +136,8 @@ impl Checks {
     async fn result(&self, action: &Action) -> Result<Value, NotRun> {
         let arguments = action.arguments();
         let text = |name: &str| arguments.get(name).and_then(Value::as_str);
-        let (name, revision) = text("name").zip(text("revision")).ok_or(NotRun::NotOurs("no `name` and `revision`"))?;
+        let (name, revision) =
+            text("name").zip(text("revision")).ok_or(NotRun::NotOurs("the arguments have no `name` and `revision`"))?;
         let check = self.checks.get(name).ok_or_else(|| self.no_check(name))?;
         let resolved = self.git.resolve(revision).await?;
         check.allows(name, &resolved)?;
@@ -217,7 +218,7 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value 
         How::TimedOut => (-1, Some(format!("stopped after {} seconds", check.time_out.as_secs_f64()))),
         How::WroteTooMuch => (-1, Some(format!("stopped after printing {WRITTEN_BYTES_MAX} bytes"))),
         How::FilledDisk => (-1, Some("stopped after using half of the free disk space".to_owned())),
-        How::Lost(error) => (-1, Some(format!("its exit status is unknown: {error}"))),
+        How::Lost(error) => (-1, Some(format!("the exit status is unknown: {error}"))),
     };
     let mut tail = tail(&ended.stderr);
     if let Some(stopped) = stopped {

@@ -86,7 +86,7 @@ impl Beside {
     fn effect(&self) -> Effect {
         let evidence = match self.lookup {
             Some(_) => {
-                "after the program has ended, the host runs the operator's lookup program, and its exit status is the answer"
+                "after the program has ended, the host runs the operator's lookup program; the exit status of the lookup program is the answer"
             }
             None => EFFECT.evidence,
         };
@@ -130,7 +130,7 @@ impl Acts {
         let printed = self.looked("preview", argv, action).await?;
         if printed.is_cut() {
             return Err(CannotPreview::Impossible(say!(
-                "{}: its preview is {} bytes; a reviewer is shown at most {} of a program's preview, and previews are never cut",
+                "{}: the preview is {} bytes, but at most {} bytes are shown to reviewers, and a preview is never cut",
                 LIMIT,
                 printed.written_bytes,
                 KEPT_BYTES_MAX
@@ -139,7 +139,7 @@ impl Acts {
         let title = say!("the preview by `{}`", Known::configured(argv.join(" ")));
         let mut bytes = printed.bytes;
         if bytes.trim_ascii().is_empty() {
-            bytes = b"(it printed nothing)\n".to_vec();
+            bytes = b"(the program printed nothing)\n".to_vec();
         }
         Ok(Exhibit::words("the operator's preview", title, "text/plain", bytes))
     }

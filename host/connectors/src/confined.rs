@@ -107,7 +107,7 @@ pub enum NotFound {
     #[error("there is no program `{0}`")]
     Nowhere(String),
     /// It exists in a folder that is not visible inside.
-    #[error("`{program}` is in `{folder}`, which a confined check does not see unless `paths` names it")]
+    #[error("`{program}` is in `{folder}`, which a confined check cannot read: add the folder to `paths`")]
     Outside { program: String, folder: PathBuf },
 }
 
@@ -132,7 +132,7 @@ impl Sandbox {
     /// little, because kernels, containers and distributions forbid namespaces in many ways.
     pub fn find() -> Result<Self, Unavailable> {
         let sandbox = Self { as_root: rustix::process::geteuid().is_root(), memory_bytes: machine_bytes() / 2 };
-        let failed = |error: io::Error| Unavailable(format!("no folder to test the sandbox in: {error}"));
+        let failed = |error: io::Error| Unavailable(format!("cannot make a folder to test the sandbox: {error}"));
         let place = tempfile::tempdir().map_err(failed)?;
         let folders = Folders::make(place.path().join("try")).map_err(failed)?;
         sandbox.hand_over(&folders).map_err(failed)?;

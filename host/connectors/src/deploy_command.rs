@@ -120,9 +120,9 @@ impl DeployCommand {
         let named = Known::configured(branch);
         let old = match old {
             Some(old) if old != new => old,
-            Some(_) => return Ok((say!("{} is at this commit already", named), None, self.commit(new).await?)),
+            Some(_) => return Ok((say!("{} is already at this commit", named), None, self.commit(new).await?)),
             None => {
-                let what = say!("the commit it replaces is NOT KNOWN, because there is no {}; no diff is shown", named);
+                let what = say!("the replaced commit is NOT KNOWN, because there is no {}; no diff is shown", named);
                 return Ok((what, None, self.commit(new).await?));
             }
         };
@@ -134,10 +134,10 @@ impl DeployCommand {
             (Some(0), Some(added)) => say!("{} more than {}; {}", commits(added), at, files),
             (Some(lost), Some(added)) => {
                 let (lost, added) = (commits(lost), commits(added));
-                say!("NOT A FAST-FORWARD, it lacks {} of {}, and has {} more; {}", lost, at, added, files)
+                say!("NOT A FAST-FORWARD: the commit lacks {} of {}, and has {} more; {}", lost, at, added, files)
             }
             (None, _) | (_, None) => {
-                say!("NOT KNOWN how many commits more or less than {}, because {}; {}", at, SHALLOW, files)
+                say!("the number of commits compared with {} is NOT KNOWN, because {}; {}", at, SHALLOW, files)
             }
         };
         Ok((what, Some(extent), exhibits))
@@ -158,7 +158,7 @@ impl DeployCommand {
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let Some(shown) = Facts::read(preconditions) else {
-            return Attempt::NotDone("the clearance does not name the commits that were shown".into());
+            return Attempt::NotDone("the clearance does not hold the commits that were shown".into());
         };
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
             return Attempt::FactsChanged(changed);
@@ -166,14 +166,14 @@ impl DeployCommand {
         let lock = self.busy.get(release.target).map(Mutex::try_lock).transpose();
         let Ok(_alone) = lock else {
             let target = Known::configured(release.target);
-            return Attempt::FactsChanged(say!("another deployment to `{}` was under way", target));
+            return Attempt::FactsChanged(say!("another deployment to `{}` was running", target));
         };
         match self.standing(&release).await {
             Ok(now) if now == shown => {}
             Ok(now) => return Attempt::FactsChanged(differences(&release, &shown, &now)),
             Err(CannotPreview::Impossible(why)) => {
                 let shown = Known::label(&shown.new);
-                return Attempt::FactsChanged(say!("it was {} when it was shown, and now {}", shown, why));
+                return Attempt::FactsChanged(say!("the commit was {} when the call was shown; now {}", shown, why));
             }
             Err(CannotPreview::Unavailable(why)) => return Attempt::NotDone(why),
         }
@@ -268,7 +268,7 @@ fn differences(release: &Release<'_>, shown: &Facts, now: &Facts) -> Sentence {
         (own(&shown.branch), tip(shown), tip(now)),
     ];
     let differ = facts.into_iter().filter(|(_, was, is)| was != is);
-    let told = differ.map(|(what, was, is)| say!("{} was {} when it was shown and is {} now", what, was, is));
+    let told = differ.map(|(what, was, is)| say!("{} was {} when the call was shown and is {} now", what, was, is));
     Sentence::join(told, "; ")
 }
 

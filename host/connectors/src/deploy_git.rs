@@ -46,7 +46,7 @@ pub const DESCRIPTOR: Descriptor = state::deployment(EFFECT);
 const EFFECT: Effect = Effect {
     connector: "git",
     class: EffectClass::Reconcilable,
-    evidence: "the host looks in the repository for the marker that the deployment writes: with the marker it happened; without it, and with the branch unmoved and no git running, it did not",
+    evidence: "the host looks in the repository for the marker that a deployment writes; if the marker is there, the deployment happened; if the marker is missing, the branch has not moved and no git process runs, the deployment did not happen",
     facts: DeclaredFacts::Fixed(change::FACTS),
     preconditions: &state::PRECONDITIONS,
 };
@@ -85,7 +85,7 @@ impl DeployGit {
         if old.as_ref() == Some(&new) {
             let (target, branch) = (Known::configured(release.target), Known::configured(branch));
             let why =
-                say!("`{}` ({}) is at {} already: there is nothing to deploy", target, branch, Known::label(&new));
+                say!("`{}` ({}) is already at {}: there is nothing to deploy", target, branch, Known::label(&new));
             return Err(CannotPreview::Impossible(why));
         }
         let branch = branch.as_str();
@@ -131,8 +131,7 @@ impl DeployGit {
         if let Some(other) = self.git.obstacle(&above, branch.as_str()).await? {
             let other = quote(other);
             let why = say!(
-                "{} cannot be moved while there is {}: git keeps no reference below another one; \
-                 rename {}, or name another branch for the target",
+                "{} cannot be moved while {} exists: git does not allow a reference below another reference; rename {}, or use another branch for the target",
                 name,
                 other,
                 other
@@ -168,7 +167,7 @@ impl DeployGit {
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let Some(facts) = Facts::read(preconditions) else {
-            return Attempt::NotDone("the clearance does not name the commits that were shown".into());
+            return Attempt::NotDone("the clearance does not hold the commits that were shown".into());
         };
         if let Err(ended_before) = self.check(&release, &facts, key).await {
             return ended_before;
@@ -202,7 +201,7 @@ impl DeployGit {
         let (here, target) = (self.repository(), Known::configured(release.target));
         if facts.repository != here {
             let (was, here) = (Known::configured(&facts.repository), Known::configured(here));
-            let why = say!("`{}` was in {} when it was shown and is in {} now", target, was, here);
+            let why = say!("`{}` was in {} when the call was shown and is in {} now", target, was, here);
             return Err(Attempt::FactsChanged(why));
         }
         let not_done = |error: GitError| Attempt::NotDone(error.sentence());
@@ -215,7 +214,7 @@ impl DeployGit {
         let branch = self.targets.get(release.target);
         let Some(branch) = branch.filter(|branch| branch.as_str() == facts.branch) else {
             let (was, now) = (Known::configured(&facts.branch), branch.map_or("no branch", BranchName::as_str));
-            let why = say!("`{}` was {} when it was shown and is {} now", target, was, Known::configured(now));
+            let why = say!("`{}` was {} when the call was shown and is {} now", target, was, Known::configured(now));
             return Err(Attempt::FactsChanged(why));
         };
         if state.tip() != facts.old.as_ref() {
@@ -268,7 +267,7 @@ impl DeployGit {
         if never_begun || state.judge(facts) == Judged::DidNotHappen && exited {
             return Attempt::NotDone(say!("git did not move the branch: {}", quote(complaint)));
         }
-        Attempt::Unknown(say!("git ended ({}) in the middle; {}", how, state.describe(facts, key)))
+        Attempt::Unknown(say!("git ended ({}) before it was done; {}", how, state.describe(facts, key)))
     }
 
     /// Reports success only after a sync. If a power cut undid the move, the receipt would be wrong forever.
@@ -285,12 +284,12 @@ impl DeployGit {
     async fn find(&self, inquiry: &Inquiry) -> Finding {
         let key = &inquiry.key;
         let (Some(facts), Some(receipt)) = (Facts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
-            return Finding::Unknown { evidence: "the clearance does not name the commits that were shown".into() };
+            return Finding::Unknown { evidence: "the clearance does not hold the commits that were shown".into() };
         };
         if facts.repository != self.repository() {
             // The attempt was made in another repository, so this repository cannot tell its outcome.
             let evidence = say!(
-                "this effect belongs to {}, where this host no longer deploys",
+                "this effect was started in {}, but this host no longer deploys there",
                 Known::configured(facts.repository)
             );
             return Finding::Unknown { evidence };
@@ -382,7 +381,7 @@ fn child_name(key: &EffectKey) -> String {
 /// The sentence that the branch has moved. It names both commits, because reviewers read it when they decide again.
 fn tip_moved(state: &State, facts: &Facts) -> Sentence {
     let (before, now) = (state::place(facts.old.as_ref()), state::place(state.tip()));
-    say!("{} was {} when it was shown and is {} now", Known::configured(&facts.branch), before, now)
+    say!("{} was {} when the call was shown and is {} now", Known::configured(&facts.branch), before, now)
 }
 
 /// A missing folder needs no sync: its references are packed, or in tables that git syncs itself.

@@ -81,8 +81,7 @@ impl Exhibit {
             return Ok(());
         }
         Err(CannotPreview::Impossible(say!(
-            "{}: `{}` is {} bytes and {} lines; a reviewer is shown at most {} bytes and {} lines, and evidence is never cut: ask for less at once, or ask the \
-             operator to do it by hand",
+            "{}: `{}` is {} bytes and {} lines; a reviewer is shown at most {} bytes and {} lines, and evidence is never cut: make a smaller call, or ask the operator to do the work by hand",
             LIMIT,
             self.title.clone(),
             bytes,

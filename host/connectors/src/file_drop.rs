@@ -45,10 +45,10 @@ pub const DESCRIPTOR: Descriptor =
 const EFFECT: Effect = Effect {
     connector: "file-drop",
     class: EffectClass::Reconcilable,
-    evidence: "the host looks for the call's mark and draft in the folder's `.holdshort-files`: a mark, or a draft that is the file itself, shows that the file was put there; neither, that it was not",
+    evidence: "the host looks in the folder's `.holdshort-files` for the call's mark and draft; if there is a mark, or the draft is the file itself, the file was put there; if there is neither, the file was not put there",
     facts: DeclaredFacts::Fixed(&[
         Fact::new("bytes", FactType::Count, "the size of the file"),
-        Fact::new("sha256", FactType::Text, "the digest of its content, as `sha256:…`"),
+        Fact::new("sha256", FactType::Text, "the digest of the file's content, as `sha256:…`"),
     ]),
     preconditions: &[
         Precondition::same("folder"),
@@ -175,7 +175,7 @@ impl Settings {
         match &ty.result {
             Some(WitType::Result { ok: None, .. }) => Ok(()),
             Some(WitType::Result { ok: Some(ok), .. }) if **ok == WitType::String => Ok(()),
-            _ => Err(say!("the function must return a string or nothing when the file is there")),
+            _ => Err(say!("after success the function must return a string or nothing")),
         }
     }
 
@@ -188,11 +188,11 @@ impl Settings {
         let content = if has_bytes { STANDARD.decode(content).map_err(quote)? } else { content.as_bytes().to_vec() };
         let is_plain = name.parse::<RelativePath>().is_ok_and(|path| path.names().count() == 1);
         if !is_plain || name.starts_with('.') || name.len() > NAME_BYTES_MAX {
-            let why = "is not a file's name; write one name of at most 200 bytes without `/`, which does not begin with `.`, `-` or `:`";
+            let why = "is not a file name; write a name of at most 200 bytes, without `/`, that does not begin with `.`, `-` or `:`";
             return Err(say!("{} {}", quote_start(name, NAME_BYTES_MAX), why));
         }
         if content.len() > FILE_BYTES_MAX {
-            return Err(say!("the file has {} bytes; at most {} are possible", content.len(), FILE_BYTES_MAX));
+            return Err(say!("the file has {} bytes; at most {} are allowed", content.len(), FILE_BYTES_MAX));
         }
         let returns_the_name = matches!(&ty.result, Some(WitType::Result { ok: Some(_), .. }));
         let receipt = if returns_the_name { json!(name) } else { Value::Null };
@@ -213,7 +213,7 @@ impl Settings {
         let Folders { top, id, .. } = Folders::open(&self.folder).map_err(unseen)?;
         let (name, folder) = (quote(&file.name), Known::path(&self.folder));
         if exists(&top, &file.name).map_err(unseen)? {
-            let why = say!("{} is in the folder already, and nothing is overwritten: choose another name", name);
+            let why = say!("{} is already in the folder, and files are never overwritten: choose another name", name);
             return Err(CannotPreview::Impossible(why));
         }
         let (bytes, digest, preconditions) =
@@ -265,7 +265,7 @@ impl Settings {
     /// The outcome after the link: the file is there. If the mark cannot be made, the draft is proof enough.
     fn linked(&self, folders: &Folders, file: &Proposed, key: &EffectKey) -> Attempt {
         if let Err(errno) = rustix::fs::fsync(&folders.top) {
-            return Attempt::Unknown(say!("the file is there, but may not outlast a power cut: {}", quote(errno)));
+            return Attempt::Unknown(say!("the file was put there, but a power cut may remove it: {}", quote(errno)));
         }
         let mark = create(&folders.proofs, &key::plain(key)).and_then(|mark| fill(mark, &folders.proofs, b""));
         match mark {
@@ -285,7 +285,7 @@ impl Settings {
         remove(&folders.proofs, key);
         if is_taken {
             let name = quote(&file.name);
-            return Attempt::FactsChanged(say!("the name {} was free when it was shown and is taken now", name));
+            return Attempt::FactsChanged(say!("the name {} was free when the call was shown and is taken now", name));
         }
         Attempt::NotDone(self.unseen(error))
     }
@@ -297,7 +297,7 @@ impl Settings {
         let differs = |name: &&str| shown.get(*name) != now.get(*name);
         let name = ["folder", "proofs", "name", "sha256"].into_iter().find(differs)?;
         let (was, is) = (shown.get(name).unwrap_or(&Value::Null), now.get(name).unwrap_or(&Value::Null));
-        Some(say!("`{}` was {} when it was shown and is {} now", name, quote_value(was), quote_value(is)))
+        Some(say!("`{}` was {} when the call was shown and is {} now", name, quote_value(was), quote_value(is)))
     }
 
     /// Looks up a lost attempt. The folders are flushed, because an attempt that was killed after its link did not
@@ -320,7 +320,7 @@ impl Settings {
             }
             Ok((State::Unclear, None)) => Finding::Unknown {
                 evidence: say!(
-                    "the draft of {} in `{}` is not the file of that name: the file was not put there, or was moved or removed",
+                    "the draft of {} in `{}` is not the file with this name: the file was not put there, or was moved or removed",
                     name,
                     folder
                 ),

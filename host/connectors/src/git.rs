@@ -173,16 +173,15 @@ impl GitError {
             ),
             Self::NotWorkedOut(error) => quote(error).into(),
             Self::NotRun(error) => {
-                say!("the program `git` cannot be run: {}; install it and see that it is on the PATH", quote(error))
+                say!("the program `git` cannot be run: {}; install git, and check that it is on the PATH", quote(error))
             }
-            Self::NoFolder(error) => say!(
-                "a folder for git to run in cannot be made: {}; see that there is room for temporary files",
-                quote(error)
-            ),
+            Self::NoFolder(error) => {
+                say!("cannot make a temporary folder for git: {}; make room for temporary files", quote(error))
+            }
             Self::TimedOut { command } => say!("{} took longer than {} seconds", git(command), LOOK_MAX.as_secs()),
             Self::TooLarge { command, limit } => say!("{} takes more than {}", git(command), Known::label(limit)),
             Self::Unsound { tree, name } => say!(
-                "the tree {} names {} twice or out of order, so that programs read different files in it; `git fsck` has details, and a newly made commit is free of this fault",
+                "the tree {} lists {} twice or out of order, so different programs read different files from the tree; `git fsck` shows details: make the commit again",
                 Known::label(tree),
                 quote(name)
             ),
@@ -253,7 +252,7 @@ impl Git {
         if looked.is_whole() {
             return Ok(looked.bytes);
         }
-        let complaint = format!("the names of all tags are more than {REFERENCES_BYTES_MAX} bytes");
+        let complaint = format!("the names of all tags together are more than {REFERENCES_BYTES_MAX} bytes");
         Err(GitError::Failed { command: "for-each-ref".into(), complaint })
     }
 

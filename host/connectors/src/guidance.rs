@@ -43,7 +43,7 @@ impl Preview for Guidance {
             let question = action.arguments().get("question").and_then(|question| question.get("text"));
             let text = question.and_then(Value::as_str).map(str::trim).unwrap_or_default();
             if text.is_empty() {
-                return Err(CannotPreview::Impossible(say!("the question is empty: say what you want to know")));
+                return Err(CannotPreview::Impossible(say!("the question is empty: write what you want to know")));
             }
             Ok(Previewed {
                 summary: say!("asks: {}", quote_start(text, SUMMARY_CHARS_MAX)),

@@ -187,7 +187,7 @@ impl History {
         text += left_out(self.answered, self.last.len());
         self.last.iter().for_each(|line| text += line.clone());
         if self.refused > 0 {
-            text += say!("{} that were refused without asking a reviewer\n", self.refused);
+            text += say!("calls refused without a reviewer: {}\n", self.refused);
         }
         let title = say!("earlier in this run ({} call{})", count, if count == 1 { "" } else { "s" });
         previewed.exhibits.push(Exhibit::text(title, text));
@@ -218,10 +218,7 @@ impl History {
             last.sort_by_key(|check| check.call);
             let listed = last.split_off(last.len().saturating_sub(LISTED_MAX));
             let all: usize = elsewhere().map(|(_, checks)| checks.runs).sum();
-            text += say!(
-                "\nReports on other commits, which say nothing about this one:\n{}",
-                left_out(all as u64, listed.len())
-            );
+            text += say!("\nReports on other commits (not about this commit):\n{}", left_out(all as u64, listed.len()));
             listed.iter().for_each(|check| text += check.line());
         }
         let title = say!("checks that this host ran on {}: {}", short(commit.as_deref().unwrap_or_default()), said);

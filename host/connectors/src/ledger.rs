@@ -57,7 +57,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 const EFFECT: Effect = Effect {
     connector: "ledger",
     class: EffectClass::Idempotent,
-    evidence: "the host waits until no attempt on the ledger runs, then looks for an entry with the call's key: with an entry the transfer was booked; without one it was not, and cannot be any more",
+    evidence: "the host waits until no attempt runs on the ledger, then looks for an entry with the call's key; if there is an entry, the transfer was booked; if there is none, the transfer was not booked and cannot be booked later",
     facts: DeclaredFacts::Fixed(standing::FACTS),
     preconditions: facts::PRECONDITIONS,
 };
@@ -143,7 +143,7 @@ impl Perform for Ledger {
             // From here on no lookup can conclude that this attempt will not arrive.
             let under_way = match self.0.attempts.begin().await {
                 Ok(under_way) => under_way,
-                Err(error) => return Attempt::NotDone(say!("the attempt was not begun: {}", quote(error))),
+                Err(error) => return Attempt::NotDone(say!("the attempt was not started: {}", quote(error))),
             };
             let work = move |inner: &Inner| {
                 let shown = Shown { preconditions: authorized.preconditions(), beside: authorized.beside() };
@@ -167,7 +167,7 @@ impl Perform for Ledger {
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
             if let Err(error) = self.0.attempts.over().await {
-                return Finding::Unknown { evidence: say!("an attempt may still arrive: {}", quote(error)) };
+                return Finding::Unknown { evidence: say!("an attempt may still book the transfer: {}", quote(error)) };
             }
             let inquiry = inquiry.clone();
             let unknown = |error| Finding::Unknown { evidence: say!("the ledger could not be read: {}", quote(error)) };
@@ -223,7 +223,7 @@ impl Inner {
     /// The error for a configured account that is missing: the ledger was replaced while the host runs.
     fn without(&self, transfer: &Transfer) -> Sentence {
         say!(
-            "the ledger `{}` has lost the account `{}`, which it had when this host started; restore the ledger",
+            "the ledger `{}` no longer has the account `{}`, which existed when this host started; restore the ledger",
             Known::path(&self.path),
             Known::configured(&transfer.source)
         )
@@ -246,7 +246,7 @@ impl Inner {
             Err(error) => return unbooked(sqlite(error).sentence()),
         };
         if (self.clock)() > perform_by {
-            return unbooked(say!("the ledger stayed locked until the time for this attempt was over"));
+            return unbooked(say!("the ledger stayed locked for the whole time of this attempt"));
         }
         // Returning drops the transaction, which rolls it back.
         let (booked, changed) = match self.book(&transaction, (action, &transfer), shown, key) {
@@ -276,7 +276,7 @@ impl Inner {
     ) -> Result<(Booked, Vec<Sentence>), Stopped> {
         if let Some(booked) = books::booked(books, &key.0)? {
             if booked.transfer != transfer.record {
-                let why = say!("T{} was booked under the same key, and it is another transfer", booked.number);
+                let why = say!("T{} has the same key, but is a different transfer", booked.number);
                 return Err(Stopped::NotDone(why));
             }
             books::settle(books)?;
@@ -353,8 +353,7 @@ impl Inner {
             Ok(id) if id == shown => {}
             Ok(id) => {
                 let (id, shown) = (Known::label(id), Known::label(shown));
-                let why =
-                    say!("`{}` is the ledger {}, and the transfer was to be booked in the ledger {}", path, id, shown);
+                let why = say!("`{}` is the ledger {}, but the transfer belongs to the ledger {}", path, id, shown);
                 return unknown(why);
             }
             Err(error) => return unknown(error.sentence()),
@@ -370,10 +369,10 @@ impl Inner {
                 ))
             }
             Ok(Looked { found: Some(booked), .. }) if booked.transfer != transfer.record => {
-                unknown(say!("T{} in `{}` has the call's key, and it is another transfer", booked.number, path))
+                unknown(say!("T{} in `{}` has the call's key, but is a different transfer", booked.number, path))
             }
             Ok(Looked { found: Some(booked), .. }) => Finding::Happened {
-                evidence: say!("it is T{} in `{}`, under the call's key", booked.number, path),
+                evidence: say!("T{} in `{}` has the call's key", booked.number, path),
                 receipt: transfer.receipt(&booked),
             },
             Ok(Looked { found: None, .. }) => Finding::DidNotHappen {

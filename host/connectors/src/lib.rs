@@ -116,11 +116,11 @@ pub async fn look(
     tracing::error!(
         connector = effect.connector,
         ?undeclared,
-        "a connector found what its descriptor does not declare"
+        "a connector found a fact that its descriptor does not declare"
     );
     debug_assert!(false, "the descriptor of `{}` does not declare {undeclared:?}", effect.connector);
     Err(CannotPreview::Unavailable(
-        "the connector found a fact that its descriptor does not declare; see the host's log".into(),
+        "the connector found a fact that its descriptor does not declare: see the host's log".into(),
     ))
 }
 
@@ -163,7 +163,7 @@ impl CannotPreview {
     /// arguments.
     pub fn too_large(title: &Sentence, bytes: u64, instead: &'static str) -> Self {
         Self::Impossible(say!(
-            "{}: `{}` is {} bytes; a reviewer is shown at most {}, and evidence is never cut: {}",
+            "{}: `{}` is {} bytes, but at most {} bytes are shown to reviewers, and evidence is never cut: {}",
             LIMIT,
             title.clone(),
             bytes,
@@ -186,7 +186,7 @@ pub enum CannotPreview {
 
 impl From<aside::Failed> for CannotPreview {
     fn from(_: aside::Failed) -> Self {
-        Self::Unavailable(say!("the host failed at this task; its log has details"))
+        Self::Unavailable(say!("the host failed at this task: see the host's log"))
     }
 }
 

@@ -34,7 +34,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 const EFFECT: Effect = Effect {
     connector: "maildir",
     class: EffectClass::Idempotent,
-    evidence: "the host looks for the message's file in the Maildir's `new` and `cur`: with the file it was delivered; without it, a mail program may have removed it",
+    evidence: "the host looks for the message's file in the Maildir's `new` and `cur`; if the file is there, the message was delivered; if not, the outcome is unknown, because a mail program may have removed the file",
     facts: DeclaredFacts::Fixed(message::FACTS),
     preconditions: message::PRECONDITIONS,
 };
@@ -133,7 +133,7 @@ impl Inner {
             // An earlier attempt's message may be in an unreadable folder, and would be delivered
             // twice.
             Err(why) => {
-                let why = say!("{}, so the message may be there already; nothing was delivered now", why);
+                let why = say!("{}, so the message may already be there; nothing was delivered now", why);
                 return Attempt::Unknown(why);
             }
         }
@@ -172,7 +172,7 @@ impl Inner {
     /// conclusive only if the system refused to begin.
     fn not_linked(&self, action: &Action, key: &EffectKey, error: &io::Error) -> Attempt {
         let new = self.folder.join("new").join(key::plain(key));
-        let failed = say!("`{}` could not be linked to: {}", Known::path(&new), quote(error));
+        let failed = say!("cannot make the link `{}`: {}", Known::path(&new), quote(error));
         match self.whereabouts(key) {
             Ok(Some(_)) => self.done(action, key),
             Ok(None) if is_refusal(error) => Attempt::NotDone(failed),
@@ -207,11 +207,14 @@ impl Inner {
                 Finding::Happened { receipt, evidence: say!("the message is there: `{}`", Known::path(&path)) }
             }
             (Ok(Some(path)), None) => Finding::Unknown {
-                evidence: say!("`{}` is there, but the action has no `message` for the receipt", Known::path(&path)),
+                evidence: say!(
+                    "the file `{}` is there, but the action has no `message` for the receipt",
+                    Known::path(&path)
+                ),
             },
             (Ok(None), _) => Finding::Unknown {
                 evidence: say!(
-                    "no message of this key is in `new` or `cur` of `{}`; a mail program may have removed it",
+                    "no message with this key is in `new` or `cur` of `{}`; a mail program may have removed it",
                     folder
                 ),
             },
@@ -226,7 +229,7 @@ impl Inner {
         for folder in ["cur", "new"].map(|name| self.folder.join(name)) {
             let flushed = File::open(&folder).and_then(|folder| folder.sync_all());
             flushed.map_err(|error| {
-                say!("`{}` is there, but a power cut may remove it: {}", Known::path(&found), quote(error))
+                say!("the file `{}` is there, but a power cut may remove it: {}", Known::path(&found), quote(error))
             })?;
         }
         Ok(Some(found))
@@ -235,7 +238,7 @@ impl Inner {
     fn search(&self, key: &EffectKey) -> Result<Option<PathBuf>, Sentence> {
         let unseen = |path: &Path| {
             let path = Known::path(path);
-            move |error: io::Error| say!("`{}` cannot be looked at: {}", path, quote(error))
+            move |error: io::Error| say!("cannot look at `{}`: {}", path, quote(error))
         };
         let name = key::plain(key);
         let (new, cur) = (self.folder.join("new").join(&name), self.folder.join("cur"));

@@ -104,7 +104,7 @@ impl Composer {
             return Ok(Vec::new());
         }
         let Some(folder) = self.workspaces.get(agent) else {
-            let why = "attachments come from the agent's workspace, and this agent has none; ask the operator for a workspace";
+            let why = "attachments come from the agent's workspace, but this agent has no workspace; ask the operator for a workspace";
             return Err(Unloaded::Impossible(why.into()));
         };
         let mut left = ATTACHMENTS_BYTES_MAX;
@@ -115,7 +115,12 @@ impl Composer {
             left = left.saturating_sub(bytes.len() as u64);
             let found = Digest::of(&bytes);
             if found != digest {
-                return Err(Unloaded::Changed(say!("the attachment {} is {}, not {}", quote(path), found, digest)));
+                return Err(Unloaded::Changed(say!(
+                    "the attachment {} has the digest {}, not {}",
+                    quote(path),
+                    found,
+                    digest
+                )));
             }
             loaded.push(Loaded { path: path.clone(), bytes, digest });
         }
@@ -182,7 +187,11 @@ impl Draft {
     fn read(action: &Action) -> Result<Self, Sentence> {
         let Arguments { message } = Arguments::deserialize(action.arguments()).map_err(|error| {
             let why = quote(error);
-            say!("`{}` does not take the message that this connector sends: {}", action.capability().clone(), why)
+            say!(
+                "the arguments of `{}` are not a message that this connector can send: {}",
+                action.capability().clone(),
+                why
+            )
         })?;
         let MessageField { to, cc, bcc, subject, body, in_reply_to, attachments } = message;
         let addresses = |list: &[String]| list.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>();
@@ -204,26 +213,26 @@ impl Draft {
         match self.recipients().len() {
             0 => return Err("the message has no recipients".into()),
             count if count > RECIPIENTS_MAX => {
-                return Err(say!("the message has {} recipients; at most {} are possible", count, RECIPIENTS_MAX));
+                return Err(say!("the message has {} recipients; at most {} are allowed", count, RECIPIENTS_MAX));
             }
             _ => {}
         }
         if let Some(control) = self.subject.chars().find(|c| c.is_control()) {
             let control = Known::label(format_args!("U+{:04X}", u32::from(control)));
-            return Err(say!("the subject holds the control character {}", control));
+            return Err(say!("the subject has the control character {}", control));
         }
         if is_encoded_word(&self.subject) {
-            return Err("the subject holds `=?…?=`, which mail readers show as something else (RFC 2047)".into());
+            return Err("the subject has `=?…?=`, which mail readers show as other text (RFC 2047)".into());
         }
         if self.subject.chars().count() > SUBJECT_CHARS_MAX {
             return Err(say!("the subject is longer than {} characters", SUBJECT_CHARS_MAX));
         }
         if self.body.contains('\0') {
-            return Err("the body holds a NUL character".into());
+            return Err("the body has a NUL character".into());
         }
         // A relay may take a bare CR for a line end, so that the text after it would be a command.
         if self.body.replace("\r\n", "").contains('\r') {
-            return Err("the body holds a carriage return (U+000D) that does not end a line".into());
+            return Err("the body has a carriage return (U+000D) that does not end a line".into());
         }
         if let Some(id) = &self.in_reply_to {
             let inner = id.strip_prefix('<').and_then(|id| id.strip_suffix('>'));
@@ -256,7 +265,7 @@ fn mailbox(text: &str) -> Result<Mailbox, ComposerError> {
     let refuse = |why: String| ComposerError::Sender { found: text.into(), why };
     let Mailbox { name, email } = text.parse().map_err(|error| refuse(format!("{error}")))?;
     if name.as_deref().is_some_and(|name| name.chars().any(char::is_control)) {
-        return Err(refuse("its name holds a control character".into()));
+        return Err(refuse("the name of the file has a control character".into()));
     }
     let email = address(email.as_ref()).map_err(|why| refuse(why.into_string()))?;
     Ok(Mailbox::new(name, email))

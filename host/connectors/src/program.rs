@@ -100,8 +100,9 @@ impl Program {
         let now = self.precondition();
         let shown = shown.unwrap_or(&Value::Null);
         let differs = *shown != now;
-        differs
-            .then(|| say!("the program was {} when it was shown and is {} now", quote_value(shown), quote_value(&now)))
+        differs.then(|| {
+            say!("the program was {} when the call was shown and is {} now", quote_value(shown), quote_value(&now))
+        })
     }
 
     /// The program's name for people.
@@ -172,7 +173,7 @@ impl Program {
         match ended.how {
             How::Exited(0) => Said::Done,
             How::Exited(status) if is_not_done(status) && ended.lingers => {
-                let what = say!("exit status {}, but a process that it started still runs", status);
+                let what = say!("exit status {}, but a process of the program still runs", status);
                 Said::Unknown(with_words(what, ended))
             }
             How::Exited(status) if is_not_done(status) => Said::NotDone(how(ended, self.time_out)),
@@ -189,11 +190,11 @@ pub fn how(ended: &Ended, time_out: Duration) -> Sentence {
         How::Exited(status) => say!("exit status {}", *status),
         How::Signalled(signal) => say!("ended by signal {}", *signal),
         How::TimedOut => {
-            say!("stopped, because it ran longer than {} seconds", Known::number(time_out.as_secs_f64()))
+            say!("stopped, because the program ran longer than {} seconds", Known::number(time_out.as_secs_f64()))
         }
-        How::WroteTooMuch => say!("stopped, because it printed more than {} bytes", WRITTEN_BYTES_MAX),
-        How::FilledDisk => say!("stopped, because it used up half of the free disk space"),
-        How::Lost(error) => say!("its exit status is unknown: {}", quote(error)),
+        How::WroteTooMuch => say!("stopped, because the program printed more than {} bytes", WRITTEN_BYTES_MAX),
+        How::FilledDisk => say!("stopped, because the program used half of the free disk space"),
+        How::Lost(error) => say!("the exit status is unknown: {}", quote(error)),
     };
     with_words(what, ended)
 }
@@ -226,13 +227,13 @@ impl Left {
         let path = Known::path(&path);
         let trace = children.wait_until_gone(&name, patience).await;
         let evidence = match trace {
-            Trace::Running => say!("the program, or something that it started, still runs and holds `{}`", path),
+            Trace::Running => say!("a process of the program still runs and has locked `{}`", path),
             Trace::Gone => match children.said(&name, TAIL_CHARS_MAX).as_str() {
-                "" => say!("the program has ended without output; its files are `{}` and next to it", path),
+                "" => say!("the program has ended without output; its files are `{}` and the files beside it", path),
                 said => say!("the program has ended; the end of its output, which is in `{}`: {}", path, quote(said)),
             },
             // A power cut can remove the file and leave the effect.
-            Trace::None => say!("the program does not run and has left no `{}`", path),
+            Trace::None => say!("the program does not run, and there is no file `{}`", path),
         };
         Self { runs: trace == Trace::Running, evidence }
     }

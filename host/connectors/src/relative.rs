@@ -129,7 +129,7 @@ pub fn open(folder: &OwnedFd, name: impl Arg) -> Result<OwnedFd, Errno> {
 /// The path could lead elsewhere.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is not a path within the folder; write names with `/` between them, without `.`, `..` and a leading `/`, `-` or `:`"
+    "`{0}` is not a path inside the folder; write names with `/` between them, without `.` and `..`, and without `/`, `-` or `:` at the beginning"
 )]
 pub struct NotWithin(String);
 

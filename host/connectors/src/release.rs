@@ -67,7 +67,7 @@ impl NotARelease {
     /// The reason as a sentence.
     pub fn sentence(self) -> Sentence {
         say!(
-            "the arguments hold no `release` with `target` and `revision`; this connector serves `holdshort:agent/deployment#deploy`"
+            "the arguments have no `release` with `target` and `revision`; this connector serves `holdshort:agent/deployment#deploy`"
         )
     }
 }

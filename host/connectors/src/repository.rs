@@ -50,15 +50,15 @@ enum NoAnswer {
     NoFile { path: String, commit: CommitId },
     #[error("`{path}` is {what}, not a file; only files can be read")]
     NotAFile { path: String, what: &'static str },
-    #[error("`{path}` is not UTF-8 text, so it cannot be read as text")]
+    #[error("`{path}` is not UTF-8 text, so the file cannot be read as text")]
     NotText { path: String },
     #[error("the {what} is {bytes} bytes, more than the {ANSWER_BYTES_MAX} bytes that can be read at once; {advice}")]
     TooLarge { what: &'static str, bytes: u64, advice: &'static str },
     #[error(
-        "there are more than {COMMITS_MAX} commits, and no more are listed at once; ask with a `limit` of at most {COMMITS_MAX}"
+        "there are more than {COMMITS_MAX} commits, the most that are listed at once; use a `limit` of at most {COMMITS_MAX}"
     )]
     TooManyCommits,
-    #[error("{0}; ask for less")]
+    #[error("{0}; make a smaller request")]
     TooSlow(GitError),
     #[error(transparent)]
     Unsound(GitError),
@@ -148,7 +148,7 @@ impl Repository {
         let (from, to) = (self.commit(from).await?, self.commit(to).await?);
         let Diff { patch, patch_bytes, .. } = Diff::between(&Objects::of(&self.git).await?, Some(&from), &to).await?;
         if patch_bytes > ANSWER_BYTES_MAX as u64 {
-            let advice = "take revisions that are closer to each other, or read single files";
+            let advice = "use git revisions that are closer to each other, or read single files";
             return Err(NoAnswer::TooLarge { what: "diff", bytes: patch_bytes, advice });
         }
         Ok(match String::from_utf8(patch) {
@@ -182,7 +182,7 @@ impl Repository {
             return Err(NoAnswer::NotAFile { path: owned(), what });
         }
         if bytes > ANSWER_BYTES_MAX as u64 {
-            return Err(NoAnswer::TooLarge { what: "file", bytes, advice: "it cannot be read" });
+            return Err(NoAnswer::TooLarge { what: "file", bytes, advice: "the file cannot be read" });
         }
         let looked = self.git.read(&["cat-file", "blob", id], ANSWER_BYTES_MAX).await?;
         let text = String::from_utf8(looked.bytes).map_err(|_| NoAnswer::NotText { path: owned() })?;

@@ -47,7 +47,7 @@ pub const DESCRIPTOR: Descriptor = Descriptor {
 const EFFECT: Effect = Effect {
     connector: "smtp",
     class: EffectClass::OneShot,
-    evidence: "a relay cannot be queried for accepted messages; look for the message id in its log or in a recipient's mailbox",
+    evidence: "a relay cannot be asked about accepted messages; look for the message id in the relay's log or in a recipient's mailbox",
     facts: DeclaredFacts::Fixed(message::FACTS),
     preconditions: message::PRECONDITIONS,
 };
@@ -131,10 +131,10 @@ impl std::fmt::Debug for Secret {
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
     /// Plain text would cross a network.
-    #[error("`{0}` is not on this machine: a connection without TLS is only for `localhost`, `127.0.0.1` and `::1`")]
+    #[error("`{0}` is not on this machine: without TLS, only `localhost`, `127.0.0.1` and `::1` are allowed")]
     PlainToAnotherMachine(String),
     /// The authority's certificate is invalid.
-    #[error("the relay's certificate authority cannot be read; give a PEM file")]
+    #[error("the file of the relay's certificate authority cannot be read; give a PEM file")]
     Authority(#[source] lettre::transport::smtp::Error),
     /// TLS cannot be set up.
     #[error("TLS for `{host}` cannot be set up")]
@@ -184,7 +184,7 @@ impl Smtp {
             Handed::Accepted(reply) => receipt(&reply).map_or_else(
                 || {
                     Attempt::Unknown(say!(
-                        "the relay {} accepted the message: {}; the action has no `message` for the receipt",
+                        "the relay {} accepted the message: {}; but the action has no `message` for the receipt",
                         named,
                         quote(&reply)
                     ))
@@ -192,7 +192,7 @@ impl Smtp {
                 Attempt::Done,
             ),
             Handed::PutOff(why) => {
-                Attempt::Postponed(say!("not sent through the relay {} yet: {}", named, why), self.again_in(attempt))
+                Attempt::Postponed(say!("not yet sent through the relay {}: {}", named, why), self.again_in(attempt))
             }
             Handed::Refused(why) => Attempt::NotDone(say!("not sent through the relay {}: {}", named, why)),
             Handed::Unclear(why) => Attempt::Unknown(say!(
@@ -233,7 +233,7 @@ impl Perform for Smtp {
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         let id = self.composer.message_id(&inquiry.key);
         let evidence = say!(
-            "the relay {} cannot be queried; look for message id `{}` in its log or in a recipient's mailbox",
+            "the relay {} cannot be asked about the message; look for the message id `{}` in the relay's log or in a recipient's mailbox",
             Known::configured(&self.relay),
             Known::label(id)
         );
@@ -241,8 +241,10 @@ impl Perform for Smtp {
     }
 
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
-        let accepted_by =
-            format!("accepted by the relay {}: its answer was lost, a person found that it was sent", self.relay);
+        let accepted_by = format!(
+            "accepted by the relay {}: the answer was lost, but a reviewer found that the message was sent",
+            self.relay
+        );
         self.composer.receipt(&inquiry.action, &inquiry.key, &accepted_by)
     }
 }

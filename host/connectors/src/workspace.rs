@@ -78,12 +78,12 @@ enum NoAnswer {
     NoFile(String),
     #[error("`{0}` is not a file: folders, symbolic links and devices cannot be read")]
     NotAFile(String),
-    #[error("`{0}` is not UTF-8 text, so it cannot be read as text; `read-bytes` reads it")]
+    #[error("`{0}` is not UTF-8 text; use `read-bytes` to read the file")]
     NotText(String),
     #[error("`{path}` is {bytes} bytes, more than the {max} bytes that can be read at once")]
     TooLarge { path: String, bytes: u64, max: u64 },
     #[error(
-        "the workspace is too large to be listed: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes in them, {DEPTH_MAX} levels of folders or {ANSWER_BYTES_MAX} bytes of list; read single files"
+        "the workspace is too large for a list: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes in them, {DEPTH_MAX} levels of folders or {ANSWER_BYTES_MAX} bytes of list; read single files"
     )]
     TooMuch,
     #[error("`{0}` is not a function of `workspace`, or its arguments do not fit the function")]

@@ -105,25 +105,25 @@ pub struct Requirement {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotEligible {
     /// The requirement does not name the reviewer.
-    #[error("other reviewers decide on this call: its requirement does not name you")]
+    #[error("the requirement of this call names other reviewers, not you")]
     NotNamed,
     /// The requirement names the reviewer for a later stage.
-    #[error("an earlier stage must be approved before yours")]
+    #[error("an earlier stage must be approved before your stage")]
     NotYet,
     /// The requirement names the reviewer for an earlier stage only, which is approved already.
-    #[error("your stage is approved already: other reviewers must approve this call now")]
+    #[error("your stage is already approved: the reviewers of a later stage decide on this call now")]
     NotAnyMore,
     /// The delegate's own approval is needed in a later stage.
-    #[error("a later stage needs your own approval: you cannot approve this stage as a delegate")]
+    #[error("you cannot approve this stage as a delegate, because a later stage needs your own approval")]
     NeededLater,
     /// The absent reviewer has decided the opposite in their own name.
-    #[error("the reviewer you act for has decided otherwise: a delegate cannot overrule them")]
+    #[error("the reviewer you act for has made the opposite decision: a delegate cannot overrule this reviewer")]
     SaidOtherwise,
     #[error("the person who started the run cannot approve its calls (four-eyes)")]
     StartedTheRun,
     #[error("the person who edited the action cannot approve it (four-eyes)")]
     EditedIt,
-    #[error("you signed in too long ago to approve this: sign in again")]
+    #[error("your sign-in is too old to approve this call: sign in again")]
     SignInAgain,
 }
 

@@ -75,7 +75,7 @@ pub struct Change {
 /// The preconditions lack a fact that the connector compares: another connector made them, or they were changed by
 /// hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the clearance lacks the shown values of its material facts")]
+#[error("the clearance does not hold the values of its material facts")]
 pub struct OtherFacts;
 
 impl Condition {

@@ -103,23 +103,23 @@ pub enum NotGranted {
     OtherAgent,
     #[error("the grant is for another capability")]
     OtherCapability,
-    #[error("the grant is for calls with another `{0}`")]
+    #[error("the grant is for calls with a different value of `{0}`")]
     Unlike(String),
     #[error("the grant has cleared all of its calls")]
     UsedUp,
-    #[error("the amount is more than the grant has left in {0}")]
+    #[error("the amount is more than the rest of the grant in {0}")]
     TooMuch(String),
     #[error(
-        "you cannot make a grant here: this call needs more than your approval, or you may not make grants for calls like it (list yourself in `[approval] grantors`, or permit the action `grant` in a policy)"
+        "you cannot make a grant for this call: either the call needs another approval besides yours, or you may not make grants for such calls (add your name to `grantors` under `[approval]`, or permit the action `grant` in a policy)"
     )]
     NotAlone,
-    #[error("this call has a grant already: approve it without another one")]
+    #[error("this call already has a grant: approve the call without a new grant")]
     Another,
     #[error("a grant covers 1 to {CALLS_MAX} calls")]
     Calls,
-    #[error("a grant must end in the future, within 30 days")]
+    #[error("a grant must end in the future, at most 30 days from now")]
     Time,
-    #[error("these calls move money: the grant needs a total amount in {0} too")]
+    #[error("these calls move money: the grant also needs a total amount in {0}")]
     NoSum(String),
 }
 

@@ -110,7 +110,7 @@ impl From<approval::Requirement> for Requirement {
 
 /// A requirement without a stage or a demand.
 #[derive(Debug, thiserror::Error)]
-#[error("a requirement names `reviewers` and `quorum`, or `stages` that each ask for something")]
+#[error("a requirement needs `reviewers` and `quorum`, or `stages` of which none is empty")]
 pub(crate) struct AsksForNothing;
 
 impl TryFrom<Requirement> for approval::Requirement {

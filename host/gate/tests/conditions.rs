@@ -195,8 +195,7 @@ fn what_waits_beside_it_is_part_of_what_was_shown() {
     assert_eq!(proposal.beside, [beside("d")]);
     let answer = world.decide_on(fell, "rita", Choice::Approve).unwrap_err().to_string();
     let current = world.clearance();
-    let told =
-        "the approval has changed since it was shown: it is held again because the tip moved; the current digest is";
+    let told = "the approval has changed since it was shown: the call is held again because the tip moved; the current digest is";
     assert_eq!(answer, format!("{told} {current}"));
 }
 

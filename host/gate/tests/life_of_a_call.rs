@@ -216,7 +216,7 @@ fn an_edit_that_lapsed_before_it_was_written_is_none() {
     world.pass_ms(10);
     let before = world.subject.clone();
     assert!(
-        matches!(world.decide("rita", edit.clone()), Err(Refused::WrongKind(why)) if why.contains("edit it again"))
+        matches!(world.decide("rita", edit.clone()), Err(Refused::WrongKind(why)) if why.contains("edit the call again"))
     );
     assert_eq!(world.subject, before, "the call can still be decided on as it was");
     world.now = Time(world.now.0 - 1);

@@ -75,7 +75,9 @@ fn its_time_is_over_at_last() {
     world.start().unwrap();
     assert_eq!(world.finish(1, busy(61 * MINUTE_MS)).unwrap(), CallState::Failed);
     assert!(
-        reason(&world).contains("451 try later; there is no further attempt, because the time to start would be over"),
+        reason(&world).contains(
+            "451 try later; there is no further attempt, because the deadline for the start would pass first"
+        ),
         "{}",
         reason(&world)
     );
@@ -87,7 +89,7 @@ fn its_time_is_over_at_last() {
     world.pass_ms(61 * MINUTE_MS);
     assert_eq!(world.start().unwrap_err(), Refused::StartTooLate);
     world.submit(Expire).unwrap();
-    assert!(reason(&world).starts_with("451 try later; the time to start was over"), "{}", reason(&world));
+    assert!(reason(&world).starts_with("451 try later; the deadline for the start passed"), "{}", reason(&world));
     assert!(matches!(world.written.last(), Some(Event::EffectFailed { attempt: 1, .. })));
     // The number of attempts has a limit.
     let mut world = approved();

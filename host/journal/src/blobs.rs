@@ -36,7 +36,7 @@ impl Journal {
         let digest = *digest;
         let checked = move |bytes: Vec<u8>| match Digest::of(&bytes) {
             found if found == digest => Ok(bytes),
-            found => Err(ReadError::Damaged(format!("the bytes that should be {digest} are {found}"))),
+            found => Err(ReadError::Damaged(format!("the bytes stored under {digest} have the digest {found}"))),
         };
         self.read(move |reader| reader.blob(&digest)?.map(checked).transpose()).await
     }

@@ -9,7 +9,7 @@ use holdshort_gate::Refused;
 pub enum OpenError {
     /// Another host has the journal open.
     #[error(
-        "the journal `{}` is in use by another host{}; stop that one first, or start this one in another folder",
+        "the journal `{}` is in use by another host{}: stop that host first, or start this host in another folder",
         path.display(),
         holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default()
     )]
@@ -20,7 +20,7 @@ pub enum OpenError {
         holder: Option<String>,
     },
     /// A newer version of Holdshort wrote the journal.
-    #[error("the journal `{}` has format {found}, and this version knows formats up to {known}; use the Holdshort that wrote it, or a newer one", path.display())]
+    #[error("the journal `{}` has format {found}, but this version of Holdshort reads formats up to {known}: use the version that wrote the journal, or a newer version", path.display())]
     Newer {
         /// The journal.
         path: PathBuf,
@@ -30,7 +30,7 @@ pub enum OpenError {
         known: i64,
     },
     /// The file is not a journal.
-    #[error("`{}` is not a Holdshort journal: {why}; move it away or name another file", path.display())]
+    #[error("`{}` is not a Holdshort journal: {why}; move the file away, or use another state folder", path.display())]
     NotAJournal {
         /// The file.
         path: PathBuf,
@@ -86,7 +86,7 @@ pub enum SubmitError {
     #[error("the journal could not be written: {0}")]
     NotWritten(String),
     /// The command may have been written. The caller must read the journal again before it does anything else.
-    #[error("it is not known whether the journal was written: {0}")]
+    #[error("the outcome of the write to the journal is unknown: {0}")]
     Unknown(String),
 }
 

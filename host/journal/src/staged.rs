@@ -115,7 +115,7 @@ impl Staged {
             return Ok(None);
         }
         let damaged = |why: String| ReadError::Damaged(format!("run {run}: {why}"));
-        let hot = self.hot.get_mut(run).ok_or_else(|| damaged("it was not loaded".into()))?;
+        let hot = self.hot.get_mut(run).ok_or_else(|| damaged("the run was not loaded".into()))?;
         let mut about = None;
         for event in events {
             let before = counted(&hot.subject, event.call());
@@ -137,7 +137,7 @@ impl Staged {
             self.batch.like.insert(CallId { run: run.clone(), call: call.number }, call.likeness());
             self.batch.calls.insert((run.clone(), call.number), call.clone());
         }
-        let state = hot.subject.run.clone().ok_or_else(|| damaged("it has no beginning".into()))?;
+        let state = hot.subject.run.clone().ok_or_else(|| damaged("the run has no first event".into()))?;
         let hint = Hint {
             position: Position(self.head.position),
             run: run.clone(),

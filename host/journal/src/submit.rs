@@ -124,7 +124,7 @@ impl<C: Command> Work for Typed<C> {
         let answer = match (outcome, self.judged) {
             (Ok(()), Some(Ok(out))) => Ok(Flushed::after_commit(out)),
             (Ok(()), Some(Err(refused))) => Err(SubmitError::Refused(refused)),
-            (Ok(()), None) => Err(SubmitError::NotWritten("the command was not judged".into())),
+            (Ok(()), None) => Err(SubmitError::NotWritten("the writer has not decided on the command".into())),
             (Err(error), _) => Err(error),
         };
         // Sending fails if nobody waits for the answer any more. The command was written all the same.

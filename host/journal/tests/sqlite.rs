@@ -466,9 +466,9 @@ async fn events_that_do_not_fit_together_are_told_by_their_place() {
         told("asleep", None).await,
     ];
     let expected = [
-        "the journal is damaged: event 1 has format 9, and this version knows formats up to 5",
+        "the journal is damaged: event 1 has format 9, but this version of Holdshort reads formats up to 5",
         "the journal is damaged: event 3: EOF while parsing an object",
-        "the journal is damaged: call 1 of run doubtful: its first event does not open it",
+        "the journal is damaged: call 1 of run doubtful: the first event does not open the call",
         "the journal is damaged: run asleep: unknown phase `dancing`",
     ];
     assert_eq!(found, expected);

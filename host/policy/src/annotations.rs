@@ -14,13 +14,19 @@ use holdshort_config::nearest;
 
 /// The annotations of a `review` policy, with their meaning.
 pub const REVIEW: [(&str, &str); 10] = [
-    ("reviewers", "groups and reviewers, such as `finance, alice`; without it everybody who may decide"),
-    ("quorum", "how many different reviewers of these must approve; without it 1"),
-    ("stage", "the stage, from 1; a stage must be approved before the next one is asked; without it 1"),
+    ("reviewers", "groups and reviewers, such as `finance, alice`; by default everybody who may decide"),
+    ("quorum", "how many different reviewers of these must approve; by default 1"),
+    (
+        "stage",
+        "the stage, from 1; a stage must be approved before the reviewers of the next stage are asked; by default 1",
+    ),
     ("four_eyes", "`true`: the person who started the run and the person who edited the action cannot approve it"),
-    ("rejections", "how many different reviewers must reject it; without it 1, so that each has a veto"),
-    ("within", "how long it waits for decisions, such as `4h`; then it is rejected, or escalated"),
-    ("escalate", "who may decide too after that time, in order: `managers for 2h, board for 1d`"),
+    (
+        "rejections",
+        "how many different reviewers must reject the call to stop it; by default 1, so each reviewer has a veto",
+    ),
+    ("within", "how long the call waits for decisions, such as `4h`; then the call is rejected, or escalated"),
+    ("escalate", "who may also decide after that time, in order: `managers for 2h, board for 1d`"),
     ("start_within", "how long after the clearance the effect may start"),
     ("sign_in_within", "how recently an approver must have signed in, such as `15m`"),
     ("why", "for reviewers: why the call is held"),
@@ -53,9 +59,12 @@ impl Asks {
             // `why` is in both lists.
             let known = || REVIEW.iter().map(|(known, _)| *known).chain(ANY.into_iter().take(2)).chain([MATERIAL]);
             if !known().any(|known| known == name) {
-                let near = nearest(name, known()).map(|near| format!("did you mean `@{near}`? else "));
+                let near = nearest(name, known()).map(|near| format!("did you mean `@{near}`? "));
                 let all = known().map(|known| format!("@{known}")).collect::<Vec<_>>().join(", ");
-                return Err(format!("unknown annotation `@{name}`; {}known: {all}", near.unwrap_or_default()));
+                return Err(format!(
+                    "unknown annotation `@{name}`; {}known annotations: {all}",
+                    near.unwrap_or_default()
+                ));
             }
         }
         let text = |name: &str| policy.annotation(name).map(str::trim);
@@ -108,11 +117,11 @@ pub(super) fn material(policy: &Policy, about: &[&BTreeSet<String>]) -> Result<V
     about.iter().for_each(|known| facts.retain(|fact| known.contains(fact)));
     let named = policy.annotation(MATERIAL).into_iter().flat_map(|text| text.split(',').map(str::trim));
     let known = |name: &str| {
-        let near = nearest(name, facts.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`? else "));
+        let near = nearest(name, facts.iter().map(String::as_str)).map(|near| format!("did you mean `{near}`? "));
         let all = facts.iter().map(String::as_str).collect::<Vec<_>>().join(", ");
         let wrong = || {
             format!(
-                "`@material` names `{name}`, which is not a fact of every call that the policy is about; {}known: {all}",
+                "`@material` has `{name}`, but not every call of this policy has this fact; {}known facts: {all}",
                 near.unwrap_or_default()
             )
         };
@@ -134,7 +143,7 @@ fn duration(name: &str, text: &str) -> Result<u64, String> {
 fn escalations(text: &str, people: &People) -> Result<Vec<Escalation>, String> {
     let one = |part: &str| {
         let (who, span) = part.split_once(" for ").ok_or_else(|| {
-            format!("`@escalate` has `{}`; write who and for how long: `managers for 2h`", part.trim())
+            format!("`@escalate` has `{}`; write a group and a time, such as `managers for 2h`", part.trim())
         })?;
         Ok(Escalation { reviewers: people.named(who)?, within_ms: duration("escalate", span.trim())? })
     };

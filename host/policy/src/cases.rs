@@ -149,7 +149,7 @@ fn nobody() -> ReviewerName {
 #[derive(Debug, thiserror::Error)]
 pub enum BadCase {
     /// There is no such capability.
-    #[error("unknown call `{0}`; known: {1}")]
+    #[error("unknown call `{0}`; known calls: {1}")]
     NoSuchCall(String, String),
     /// The arguments do not have the function's type.
     #[error("arguments: {0}")]
@@ -158,7 +158,7 @@ pub enum BadCase {
     #[error("`now` is `{0}`: {1}")]
     Time(String, String),
     /// The JSON text is invalid.
-    #[error("`{0}` is a text but not JSON: {1}")]
+    #[error("`{0}` is a text, but not JSON: {1}")]
     Json(&'static str, String),
 }
 
@@ -222,7 +222,7 @@ impl Case {
     pub fn differs(&self, judgement: &Judgement, needs: &str) -> Option<String> {
         let found = judgement.verdict.word();
         if found != self.expect {
-            return Some(format!("expected `{}`, and it is `{found}`", self.expect));
+            return Some(format!("expected the verdict `{}`, but the verdict is `{found}`", self.expect));
         }
         let sorted = |names: &[String]| {
             let mut names = names.to_vec();
@@ -231,10 +231,12 @@ impl Case {
         };
         let by = self.by.as_ref().map(|by| (sorted(by), sorted(&judgement.record.determining)));
         if let Some((expected, found)) = by.filter(|(expected, found)| expected != found) {
-            return Some(format!("expected to be determined by `{expected}`, and it is by `{found}`"));
+            return Some(format!(
+                "expected the determining policies `{expected}`, but the determining policies are `{found}`"
+            ));
         }
         let wanted = self.needs.as_ref().filter(|wanted| *wanted != needs)?;
-        Some(format!("expected to need `{wanted}`, and it needs `{needs}`"))
+        Some(format!("expected the requirement `{wanted}`, but the requirement is `{needs}`"))
     }
 }
 

@@ -100,7 +100,7 @@ impl CedarPolicy {
         std::thread::scope(|scope| {
             let reader = std::thread::Builder::new().stack_size(stack_bytes);
             let read = reader.spawn_scoped(scope, || Self::read(sources, types, people, base));
-            let read = read.map_err(|error| failed(&format!("no thread to read policies on: {error}")))?;
+            let read = read.map_err(|error| failed(&format!("cannot start a thread to read policies: {error}")))?;
             read.join().unwrap_or_else(|_| Err(failed("these policies cannot be read")))
         })
     }
@@ -314,7 +314,7 @@ impl Policy for CedarPolicy {
             Ok((verdict, requirement)) => Judgement { verdict, requirement, record },
             Err(error) => {
                 record.errors.push(error.clone());
-                let verdict = Verdict::Refuse(say!("policy cannot be evaluated for it: {}", quote(error)));
+                let verdict = Verdict::Refuse(say!("policy cannot be evaluated for the call: {}", quote(error)));
                 Judgement { verdict, requirement: self.base.requirement(question.now), record }
             }
         }
@@ -338,7 +338,7 @@ impl CedarPolicy {
         if response.decision() == Decision::Deny && !reasons.is_empty() {
             let why = reasons.iter().map(|id| self.why(id)).collect::<Vec<_>>().join("; ");
             return Ok((
-                Verdict::Refuse(say!("policy forbids it: {}", configured(why))),
+                Verdict::Refuse(say!("policy forbids the call: {}", configured(why))),
                 self.base.requirement(question.now),
             ));
         }
@@ -354,7 +354,7 @@ impl CedarPolicy {
         record.errors.extend(review.errors);
         record.reasons = review.reasons;
         let met = requirement.can_be_met(self.people.names(), question.started_by, None);
-        let refuse = |why| Verdict::Refuse(say!("its requirement cannot be met: {}", configured(why)));
+        let refuse = |why| Verdict::Refuse(say!("the requirement of the call cannot be met: {}", configured(why)));
         Ok((met.map_or_else(refuse, |()| Verdict::Hold), requirement))
     }
 

@@ -40,7 +40,7 @@ pub(super) fn context(
 /// the clock shows the same time in both.
 fn local(now: Time, zone: &Zone, errors: &mut Vec<String>) -> Option<Expression> {
     let Some(at) = zone.at(now) else {
-        errors.push(format!("`local` is {} µs after 1970, more than policy can compare", now.0));
+        errors.push(format!("`local` is {} µs after 1970, and policy cannot compare a number so large", now.0));
         return None;
     };
     let weekday = at.strftime("%A").to_string().to_lowercase();
@@ -65,7 +65,7 @@ fn local(now: Time, zone: &Zone, errors: &mut Vec<String>) -> Option<Expression>
 fn confidence(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Option<Expression> {
     let claimed = question.action.arguments().pointer("/rationale/confidence")?.as_f64()?;
     if !(0.0..=1.0).contains(&claimed) {
-        errors.push(format!("the agent claims a confidence of {claimed}, and one is from 0 to 1"));
+        errors.push(format!("the agent claims a confidence of {claimed}, but a confidence is a number from 0 to 1"));
         return None;
     }
     values::single(claimed, "rationale.confidence", errors)
@@ -93,7 +93,9 @@ fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
     let mut long = |number: u64, scope: &str| {
         i64::try_from(number)
             .map(Expression::new_long)
-            .map_err(|_| errors.push(format!("the total of `{scope}` is {number}, more than policy can compare")))
+            .map_err(|_| {
+                errors.push(format!("the total of `{scope}` is {number}, and policy cannot compare a number so large"))
+            })
             .ok()
     };
     let mut made = Vec::new();

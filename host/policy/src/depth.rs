@@ -20,14 +20,14 @@ const FLAT: [&str; 3] = ["Set", "pattern", "entities"];
 pub(super) fn too_deep(policy: &Policy) -> Option<String> {
     let json = match policy.to_json() {
         Ok(json) => json,
-        Err(error) => return Some(format!("it cannot be written as JSON: {error}")),
+        Err(error) => return Some(format!("the policy cannot be written as JSON: {error}")),
     };
     // This walk is not recursive, because the policy is not yet known to be safe.
     let mut left = vec![("", &json, 0)];
     while let Some((name, value, depth)) = left.pop() {
         if depth > LEVELS_MAX * JSON_PER_LEVEL {
             return Some(format!(
-                "it has more than {LEVELS_MAX} operators within each other: make several policies of it, or compare with a set"
+                "the policy has more than {LEVELS_MAX} nested operators: write several policies, or compare with a set"
             ));
         }
         match value {

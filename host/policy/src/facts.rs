@@ -16,13 +16,13 @@ pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<S
     };
     let (before, now) = (of(before), of(now));
     if let Some(name) = names.iter().find(|name| !before.contains_key(*name) && !now.contains_key(*name)) {
-        return Err(say!("the host has no fact `{}` for it", configured(name)));
+        return Err(say!("the host has no fact `{}` for the call", configured(name)));
     }
     // Names of branches and the like are foreign text; a number is the host's.
     let value = |facts: &BTreeMap<String, Value>, name: &str| facts.get(name).map_or("unknown".into(), quote_value);
     let differ = names.iter().filter(|name| before.get(*name) != now.get(*name));
     let differ = differ
-        .map(|name| say!("`{}` was {} and is {}", configured(name), value(&before, name), value(&now, name)))
+        .map(|name| say!("`{}` was {} and is now {}", configured(name), value(&before, name), value(&now, name)))
         .collect::<Vec<Sentence>>();
     Ok((!differ.is_empty()).then(|| Sentence::join(differ, "; ")))
 }

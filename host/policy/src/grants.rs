@@ -62,7 +62,7 @@ pub fn like(ty: &FunctionType, arguments: &Value, may_differ: &[String]) -> Resu
         if !all.iter().any(|one| within(&one.pointer, place)) {
             let known = all.iter().map(|one| one.pointer.as_str()).collect::<Vec<_>>().join(", ");
             let named: String = place.chars().take(POINTER_CHARS_MAX).collect();
-            return Err(format!("`{named}` is not a path in the arguments of this call; paths: {known}"));
+            return Err(format!("`{named}` is not a path in the arguments of this call; the paths are: {known}"));
         }
     }
     all.retain(|one| !may_differ.iter().any(|place| within(&one.pointer, place)));
@@ -78,7 +78,8 @@ pub fn text(made: Option<(&CallId, &ReviewerName)>, grant: &Grant, ty: &Function
     let mut says = vec![format!("principal.digest == {:?}", grant.component.to_string())];
     for (pointer, value) in &grant.like {
         says.push(
-            condition(ty, pointer, value, &mut errors).ok_or_else(|| format!("`{pointer}` is not a path in it"))?,
+            condition(ty, pointer, value, &mut errors)
+                .ok_or_else(|| format!("`{pointer}` is not a path in the arguments"))?,
         );
     }
     says.push(format!("context.now < {}", written(values::moment(grant.until, &mut errors))));
@@ -87,11 +88,11 @@ pub fn text(made: Option<(&CallId, &ReviewerName)>, grant: &Grant, ty: &Function
         says.push(format!("context.granted.{currency} + context.moved.{currency} <= {units}"));
     }
     if let Some(error) = errors.first() {
-        return Err(format!("it cannot be written as a policy: {error}"));
+        return Err(format!("the grant cannot be written as a policy: {error}"));
     }
     let sums = grant.sums.iter().map(|(currency, units)| format!(" and {} in all", money::show(*units, currency)));
     let mut text = format!(
-        "// At most {} calls{}; nothing in another currency.\n// It compares the arguments of the agent's calls. Facts that the host finds out about a call, such as the commit of a branch, are not compared.\n",
+        "// At most {} calls{}; nothing in another currency.\n// The policy compares the arguments of the agent's calls. Facts that the host finds out about a call, such as the commit of a branch, are not compared.\n",
         grant.calls,
         sums.collect::<String>()
     );
@@ -202,7 +203,7 @@ mod tests {
             text,
             format!(
                 r#"// At most 3 calls and 1.00 EUR in all; nothing in another currency.
-// It compares the arguments of the agent's calls. Facts that the host finds out about a call, such as the commit of a branch, are not compared.
+// The policy compares the arguments of the agent's calls. Facts that the host finds out about a call, such as the commit of a branch, are not compared.
 @id("grant run.3") @description("made by ann \"A\"")
 permit (
     principal == Agent::"payer",
@@ -224,7 +225,7 @@ permit (
         let unknown = like(&function(), &json!({"transfer": {"payee": "x"}}), &["/transfer/pay".into()]);
         assert_eq!(
             unknown.unwrap_err(),
-            "`/transfer/pay` is not a path in the arguments of this call; paths: /transfer/payee"
+            "`/transfer/pay` is not a path in the arguments of this call; the paths are: /transfer/payee"
         );
         assert!(
             like(&function(), &json!({"rationale": {"summary": "x"}}), &["/rationale".into()]).is_err(),

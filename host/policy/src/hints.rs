@@ -6,14 +6,13 @@ pub(super) fn decimal_hint(text: &str, offset: usize, error: &str) -> Option<Str
     if let Some((operator, number)) = number_at(text, offset) {
         let method = method(operator).unwrap_or("lessThan");
         return Some(format!(
-            "; a number with a point is written `decimal(\"{number}\")` and compared by a method, as in \
+            "; write a number with a point as `decimal(\"{number}\")`, and compare with a method, as in \
              `context.confidence.{method}(decimal(\"{number}\"))`"
         ));
     }
     // A decimal compared with `>=`, or with a number or text, has the wrong type.
     (error.contains("decimal") && !error.contains("decimal(")).then(|| {
-        "; a decimal is compared by a method, as in `context.confidence.greaterThanOrEqual(decimal(\"0.7\"))`"
-            .to_owned()
+        "; compare a decimal with a method, as in `context.confidence.greaterThanOrEqual(decimal(\"0.7\"))`".to_owned()
     })
 }
 

@@ -105,7 +105,7 @@ impl Reader {
             return Ok(judge_all(policy, types, puts));
         };
         let failed = |what: &str| {
-            let what = what.replacen("reading it", "judging calls by it", 1);
+            let what = what.replacen("reading the file", "judging calls by these policies", 1);
             Problems(vec![Problem { path: "the candidate".into(), line: 0, what }])
         };
         let floor = puts.iter().map(|put| (put.now, policy.floor(put.now))).collect();

@@ -136,7 +136,7 @@ impl Loaded {
                 let problem = |what| Problem { path: source.path.clone(), line, what };
                 if let Some(other) = seen.insert(name.clone(), line) {
                     problems.push(problem(format!(
-                        "two policies are called `{name}`; the other is on line {other}; give each its own `@id`"
+                        "two policies have the name `{name}`; the other policy is on line {other}; give each policy a different `@id`"
                     )));
                     continue;
                 }
@@ -171,7 +171,7 @@ impl Loaded {
             }
         };
         if set.num_of_templates() > 0 {
-            let what = "templates (`?principal`, `?resource`) are not supported here".to_owned();
+            let what = "templates (`?principal`, `?resource`) are not supported: write each policy in full".to_owned();
             problems.push(Problem { path: source.path.clone(), line: 0, what });
             return None;
         }
@@ -206,7 +206,7 @@ impl Loaded {
         let named = match policy.action_constraint() {
             ActionConstraint::Any => {
                 return Err(
-                    "it applies to every action, `decide` included; name one action: `action == Action::\"call\"`"
+                    "the policy applies to every action, also to `decide`; name one action: `action == Action::\"call\"`"
                         .into(),
                 );
             }
@@ -230,7 +230,7 @@ impl Loaded {
                 let clears = *action == "call" && policy.effect() == Effect::Permit;
                 !(ANY.contains(name) || clears && *name == MATERIAL)
             }) {
-                return Err(format!("`@{other}` is about reviewers and belongs to a policy on `review`"));
+                return Err(format!("`@{other}` is allowed only in a policy on `review`"));
             }
             let set = match *action {
                 "call" => &mut self.call,

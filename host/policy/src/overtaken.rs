@@ -54,9 +54,9 @@ impl JudgedCall<'_> {
             // The present policies would have refused the call at the time of the proposal too. So
             // the policies have changed, and this does not affect a waiting call.
             (Verdict::Refuse(_), _) => None,
-            (_, Verdict::Refuse(why)) => Some(say!("{} (it is {})", why, clock)),
+            (_, Verdict::Refuse(why)) => Some(say!("{} (the time is {})", why, clock)),
             (Verdict::Clear, Verdict::Hold) if self.by_policy => {
-                Some(say!("policy no longer clears it (it is {})", clock))
+                Some(say!("policy no longer clears the call (the time is {})", clock))
             }
             (_, Verdict::Hold | Verdict::Clear) => None,
         }

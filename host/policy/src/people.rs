@@ -48,10 +48,10 @@ impl People {
     pub(super) fn nobody(&self, name: &str) -> String {
         let people = || self.everybody.iter().map(ReviewerName::as_str);
         let known = || self.groups.keys().map(String::as_str).chain(people());
-        let near = nearest(name, known()).map(|near| format!("did you mean `{near}`? else ")).unwrap_or_default();
+        let near = nearest(name, known()).map(|near| format!("did you mean `{near}`? If not, ")).unwrap_or_default();
         let all = known().collect::<Vec<_>>().join(", ");
         format!(
-            "`{name}` is neither a group nor a reviewer here; {near}add it under `[groups]` or `[reviewers.{name}]`; known: {all}"
+            "`{name}` is neither a group nor a reviewer; {near}add `{name}` under `[groups]` or as `[reviewers.{name}]`; known names: {all}"
         )
     }
 }

@@ -27,13 +27,13 @@ entity Agent {
     digest: String,
 };
 
-// What was cleared or approved before, of this capability: how many calls, and their money in the currency of this call, in its smallest unit.
+// The earlier calls of this capability that were cleared or approved: their number, and their money in the currency of this call, in the smallest unit.
 type Total = {
     count: Long,
     sum: Long,
 };
 
-// What calendar and clock show in the time zone of the configuration (`time-zone` under `[policy]`; UTC, if it names none), daylight saving included.
+// The date and the time of day in the configured time zone (`time-zone` under `[policy]`; by default UTC), with daylight saving time.
 type LocalTime = {
     // The zone's name, such as "Europe/Zagreb".
     zone: String,

@@ -11,7 +11,7 @@ use super::cedar::asked_together;
 use super::load::Problem;
 
 /// The advice for a demand that nobody can meet.
-const HINT: &str = "ask for fewer, or for other people, add people to the group, or let more of them `decide`";
+const HINT: &str = "lower the quorum, name other people, add people to the group, or let more people `decide`";
 
 impl CedarPolicy {
     /// The `review` policies whose demand nobody can meet in any matching call, together with the configuration and
@@ -34,7 +34,7 @@ impl CedarPolicy {
             };
             let names = requirement.names().map(|names| names.join(", ")).filter(|names| !names.is_empty());
             let names = names.map(|names| format!(" (of {names})")).unwrap_or_default();
-            Some(format!("its requirement cannot be met, so each such call would be refused: {why}{names}; {HINT}"))
+            Some(format!("the requirement cannot be met, so each such call would be refused: {why}{names}; {HINT}"))
         })
     }
 
@@ -48,7 +48,7 @@ impl CedarPolicy {
             let some = met(&ReviewerName::default()) && !barred.is_empty() && barred.len() < everybody.len();
             some.then(|| {
                 format!(
-                    "four-eyes leaves too few people where {} starts the run, so such calls would be refused; {HINT}",
+                    "four-eyes leaves too few people if {} starts the run, so such calls would be refused; {HINT}",
                     barred.join(" or ")
                 )
             })
@@ -57,7 +57,7 @@ impl CedarPolicy {
         for ty in self.types_in_order().into_iter().filter(|_| !self.decide.policies.all().is_empty()) {
             if self.deciders(ty).is_some_and(<[ReviewerName]>::is_empty) {
                 let what = format!(
-                    "no policy permits anybody to `decide` on `{ty}`, so each such call that would be held is refused"
+                    "no policy permits anybody to `decide` on `{ty}`, so each such call is refused instead of held"
                 );
                 found.extend(self.places().first().map(|(_, place)| Problem {
                     path: place.path.clone(),
@@ -125,5 +125,5 @@ fn is_always(policy: &Policy) -> bool {
 fn told(CannotBeMet { stage, needed, found }: &CannotBeMet) -> String {
     let people = if *needed == 1 { "1 person".to_owned() } else { format!("{needed} different people") };
     let left = if *found == 1 { "is eligible" } else { "are eligible" };
-    format!("stage {stage} needs {people}, and {found} {left}")
+    format!("stage {stage} needs {people}, but {found} {left}")
 }

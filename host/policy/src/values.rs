@@ -107,7 +107,9 @@ fn list(item: &WitType, values: &[Value], path: &str, errors: &mut Errors) -> Ex
 fn long(value: &Value, path: &str, errors: &mut Errors) -> Option<i64> {
     let number = value.as_i64().or_else(|| value.as_str().and_then(|digits| digits.parse().ok()));
     if number.is_none() {
-        errors.push(format!("`{path}` is {value}, more than policy can compare (a 64-bit signed integer)"));
+        errors.push(format!(
+            "`{path}` is {value}, and policy cannot compare a number so large (the limit is a 64-bit signed integer)"
+        ));
     }
     number
 }
@@ -128,7 +130,7 @@ fn decimal(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
     let units = format!("{whole}{kept:0<4}").parse::<i64>().ok();
     let down = i64::from(number < 0.0 && lost.bytes().any(|digit| digit != b'0'));
     let Some(units) = units.and_then(|units| units.checked_sub(down)) else {
-        errors.push(format!("`{path}` is {number}, more than policy can compare (a decimal with four digits)"));
+        errors.push(format!("`{path}` is {number}, and policy cannot compare this number (a decimal has at most four digits after the point)"));
         return None;
     };
     let (sign, size) = (if units < 0 { "-" } else { "" }, units.unsigned_abs());
@@ -170,7 +172,7 @@ pub fn currency(action: &holdshort_gate::Action) -> Option<String> {
 pub(super) fn moment(at: Time, errors: &mut Errors) -> Expression {
     let stamp = i64::try_from(at.0 / 1_000).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
     if stamp.is_none() {
-        errors.push(format!("`now` is {} µs after 1970, more than policy can compare", at.0));
+        errors.push(format!("`now` is {} µs after 1970, and policy cannot compare a number so large", at.0));
     }
     Expression::new_datetime(format!("{:.3}", stamp.unwrap_or(jiff::Timestamp::UNIX_EPOCH)))
 }

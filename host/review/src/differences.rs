@@ -37,7 +37,7 @@ impl fmt::Display for Difference {
 pub fn differences(proposal: &Proposal) -> Vec<Difference> {
     let same = proposal.same_beside().map(|other| Difference {
         place: "the same call".into(),
-        text: say!("waits as {}: this would do it once more", Plain::of(&other.id.to_string())),
+        text: say!("waits as {}: if both are approved, the effect happens twice", Plain::of(&other.id.to_string())),
     });
     same.chain(between(proposal.action.arguments(), &proposal.facts)).collect()
 }
@@ -144,11 +144,11 @@ fn checks(claims: &Claims, facts: &Value) -> Option<Difference> {
     let place = claims.0.iter().find(|(_, sentence)| says(sentence)).map(|(place, _)| place.clone())?;
     let others = facts.get("checks-on-other-commits").and_then(Value::as_u64).unwrap_or(0);
     let found = match (failed.is_empty(), others) {
-        (false, _) => say!("where this host ran them, {}", Sentence::join(failed, ", ")),
-        (true, 0) => say!("this host ran none for this run"),
-        (true, _) => say!("this host ran none on the commit that would be deployed, only on another"),
+        (false, _) => say!("on this host {}", Sentence::join(failed, ", ")),
+        (true, 0) => say!("this host ran no checks for this run"),
+        (true, _) => say!("this host ran checks only on another commit, not on the commit that would be deployed"),
     };
-    Some(Difference { place, text: say!("says that checks passed; {}", found) })
+    Some(Difference { place, text: say!("says that checks passed, but {}", found) })
 }
 
 /// Names each failed check, with its number of failures if it ran several times.
@@ -174,7 +174,7 @@ fn confidence(arguments: &Value, facts: &Value) -> Option<Difference> {
     (sure > SURE && failing > 0).then(|| Difference {
         place: "rationale.confidence".into(),
         text: say!(
-            "is {} %; {} of the checks that this host ran on this commit failed",
+            "is {} %, but {} of the checks that this host ran on this commit failed",
             Plain::of(&format!("{:.0}", sure * 100.0)),
             failing,
         ),
@@ -214,7 +214,7 @@ fn not_among(arguments: &Value, facts: &Value) -> Option<Difference> {
     let mut odd = ids(notes(arguments)?);
     odd.retain(|short| !known.iter().any(|id| id.starts_with(short)));
     let odd_ones = some(odd.iter().map(|id| say!("{}", Plain::of(id))));
-    let text = say!("names {}, which would not come with this deployment", odd_ones);
+    let text = say!("names commits that are not part of this deployment: {}", odd_ones);
     (!odd.is_empty()).then(|| Difference { place: "release.notes".into(), text })
 }
 
@@ -222,13 +222,16 @@ fn not_among(arguments: &Value, facts: &Value) -> Option<Difference> {
 fn first_payment(claims: &Claims, facts: &Value) -> Option<Difference> {
     let is_first = is(facts, "first-payment", true) && is(facts, "own-account", false);
     let place = claims.find(PAID_BEFORE, &["new", "first", "unknown"]).filter(|_| is_first)?;
-    Some(Difference { place, text: say!("says that the payee is known; the ledger has no payment to this payee") })
+    Some(Difference { place, text: say!("says that the payee is known, but the ledger has no payment to this payee") })
 }
 
 /// The agent claims that the account is the operator's own, but it is not.
 fn outside_account(claims: &Claims, facts: &Value) -> Option<Difference> {
     let place = claims.find(OWN_ACCOUNTS, &["outside", "external"]).filter(|_| is(facts, "own-account", false))?;
-    Some(Difference { place, text: say!("says that the money stays in your own accounts; the payee is outside") })
+    Some(Difference {
+        place,
+        text: say!("says that the money stays in your own accounts, but the payee is not one of your accounts"),
+    })
 }
 
 /// The agent claims that the message stays inside the company, but a recipient is outside.
@@ -236,7 +239,7 @@ fn outside_domains(claims: &Claims, facts: &Value) -> Option<Difference> {
     let domains = facts.get("outside-domains")?.as_array().filter(|domains| !domains.is_empty())?;
     let place = claims.find(INSIDE, &["outside", "external", "externally"])?;
     let names = some(domains.iter().filter_map(Value::as_str).map(|domain| say!("{}", Plain::of(domain))));
-    Some(Difference { place, text: say!("says that the message stays inside; it goes to {}", names) })
+    Some(Difference { place, text: say!("says that the message stays inside, but the message goes to {}", names) })
 }
 
 fn is(facts: &Value, name: &str, value: bool) -> bool {

@@ -31,15 +31,21 @@ fn not_shown(facts: &Value) -> Option<Difference> {
     let kinds = kinds.filter_map(Value::as_str).map(|kind| say!("{}", Plain::of(kind)));
     let files = if not_shown == 1 && of.is_empty() { "file" } else { "files" };
     let kinds = Sentence::join(kinds, ", ");
-    let text =
-        say!("does not show in full {}{} {} ({}): the evidence names each and says why", not_shown, of, files, kinds);
+    let text = say!(
+        "does not show {}{} {} in full ({}): the evidence names each file and the reason",
+        not_shown,
+        of,
+        files,
+        kinds
+    );
     Some(Difference { place: "the diff".into(), text })
 }
 
 /// The deployment adds or removes commits that are not listed.
 fn history(facts: &Value) -> Option<Difference> {
     let is_unknown = facts.get("history-known") == Some(&Value::Bool(false));
-    let text = say!("is not known: the repository is a shallow clone, and lacks commits that this may add or lose");
+    let text =
+        say!("is not known: the repository is a shallow clone and lacks commits that this deployment may add or lose");
     is_unknown.then(|| Difference { place: "the history".into(), text })
 }
 
@@ -63,8 +69,8 @@ mod tests {
         }
         let facts = json!({"files-changed": 5, "files-not-shown": 2, "kinds-not-shown": ["binary", "rename\u{202e}"], "history-known": false});
         let expected = [
-            "the diff does not show in full 2 of 5 files (binary, rename): the evidence names each and says why",
-            "the history is not known: the repository is a shallow clone, and lacks commits that this may add or lose",
+            "the diff does not show 2 of 5 files in full (binary, rename): the evidence names each file and the reason",
+            "the history is not known: the repository is a shallow clone and lacks commits that this deployment may add or lose",
         ];
         assert_eq!(told(facts), expected);
     }

@@ -35,29 +35,31 @@ impl fmt::Display for Remark {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.warning {
             Warning::Hidden { count: 1 } | Warning::Apart { count: 1 } => {
-                write!(f, "{}: 1 character that cannot be seen, shown as <U+…>", self.place)
+                write!(f, "{}: 1 invisible character, shown as <U+…>", self.place)
             }
             Warning::Hidden { count } | Warning::Apart { count } => {
-                write!(f, "{}: {count} characters that cannot be seen, shown as <U+…>", self.place)
+                write!(f, "{}: {count} invisible characters, shown as <U+…>", self.place)
             }
             Warning::MixedScripts { word, scripts } => {
                 write!(f, "{}: \"{word}\" mixes {} letters", self.place, scripts.join(" and "))
             }
             Warning::LooksLike { text, ascii } => {
-                write!(f, "{}: \"{text}\" looks like \"{ascii}\" and is made of other characters", self.place)
+                write!(f, "{}: \"{text}\" looks like \"{ascii}\", but has other characters", self.place)
             }
-            Warning::Digits { digits } => write!(f, "{}: \"{digits}\" are digits of another script", self.place),
+            Warning::Digits { digits } => write!(f, "{}: \"{digits}\" has digits of another script", self.place),
             Warning::RightToLeft { parts } => {
                 let parts = parts.join(", then ");
                 write!(
                     f,
-                    "{}: right-to-left letters beside others; in the order in which it is stored: {parts}",
+                    "{}: right-to-left letters beside left-to-right letters; the stored order is: {parts}",
                     self.place
                 )
             }
-            Warning::Host { shown, ascii: Some(ascii) } => write!(f, "{}: the host \"{shown}\" is {ascii}", self.place),
+            Warning::Host { shown, ascii: Some(ascii) } => {
+                write!(f, "{}: the host name \"{shown}\" means the host {ascii}", self.place)
+            }
             Warning::Host { shown, ascii: None } => {
-                write!(f, "{}: \"{shown}\" looks like a host and cannot be one", self.place)
+                write!(f, "{}: \"{shown}\" looks like a host name, but is not a valid host name", self.place)
             }
         }
     }
@@ -246,7 +248,7 @@ mod tests {
             texts(&json!({"to": ["billing@pаypal.com"]})),
             [
                 "to[0]: \"pаypal\" mixes Cyrillic and Latin letters",
-                "to[0]: the host \"pаypal.com\" is xn--pypal-4ve.com",
+                "to[0]: the host name \"pаypal.com\" means the host xn--pypal-4ve.com",
             ]
         );
         assert_eq!(texts(&json!({"body": "see https://раураl.com/login"})).len(), 2);
@@ -255,18 +257,24 @@ mod tests {
         assert_eq!(
             texts(&json!({"body": "аррӏе.com"})),
             [
-                "body: \"аррӏе\" looks like \"apple\" and is made of other characters",
-                "body: the host \"аррӏе.com\" is xn--80ak6aa92e.com",
+                "body: \"аррӏе\" looks like \"apple\", but has other characters",
+                "body: the host name \"аррӏе.com\" means the host xn--80ak6aa92e.com",
             ]
         );
-        assert_eq!(texts(&json!({"h": "xn--80ak6aa92e.com"})), ["h: the host \"аррӏе.com\" is xn--80ak6aa92e.com"]);
-        assert_eq!(texts(&json!({"x": "a\u{202E}b\u{200B}"})), ["x: 2 characters that cannot be seen, shown as <U+…>"]);
+        assert_eq!(
+            texts(&json!({"h": "xn--80ak6aa92e.com"})),
+            ["h: the host name \"аррӏе.com\" means the host xn--80ak6aa92e.com"]
+        );
+        assert_eq!(texts(&json!({"x": "a\u{202E}b\u{200B}"})), ["x: 2 invisible characters, shown as <U+…>"]);
         assert_eq!(texts(&json!({"to\u{200B}": 1})).len(), 1);
-        assert_eq!(texts(&json!({"h": "gооgle。com"}))[1], "h: the host \"gооgle。com\" is xn--ggle-55da.com");
+        assert_eq!(
+            texts(&json!({"h": "gооgle。com"}))[1],
+            "h: the host name \"gооgle。com\" means the host xn--ggle-55da.com"
+        );
         assert_eq!(
             texts(&json!({"n": "שלום 100 אב"})),
             [
-                "n: right-to-left letters beside others; in the order in which it is stored: \"שלום\", then \"100\", then \"אב\""
+                "n: right-to-left letters beside left-to-right letters; the stored order is: \"שלום\", then \"100\", then \"אב\""
             ]
         );
     }

@@ -19,7 +19,7 @@ pub fn at(time: Time) -> String {
     stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| format!("{stamp:.0}"))
 }
 
-/// The sentence for an event. For a call's event it continues the call's name: `holds short: …`.
+/// The sentence for an event. For a call's event it continues the call's name: `is held: …`.
 pub fn sentence(event: &Event) -> String {
     if event.call().is_some() { of_call(event) } else { of_run(event) }
 }
@@ -41,7 +41,7 @@ fn of_run(event: &Event) -> String {
         Event::RunTrapped { reason } => format!("the agent trapped: {}", quoted(reason)),
         Event::RunCancelled { by, reason } => format!("{by} cancels the run{}", because(reason.as_deref())),
         Event::RunDiverged { place, recorded, found } => {
-            format!("{place}: the journal holds {}, and the agent now did {}", quoted(recorded), quoted(found))
+            format!("{place}: the journal holds {}, but the agent now did {}", quoted(recorded), quoted(found))
         }
         Event::RoutineReturned { .. }
         | Event::CallCleared { .. }
@@ -76,19 +76,19 @@ fn of_call(event: &Event) -> String {
             Some(grant) => format!("is cleared by the grant {grant}: {}", summary(proposal)),
             None => format!("is cleared by policy: {}", summary(proposal)),
         },
-        Event::CallHeld { proposal, .. } => format!("holds short: {}", summary(proposal)),
-        Event::CallRevised { revision, proposal, .. } => format!("is revision {revision} now: {}", summary(proposal)),
+        Event::CallHeld { proposal, .. } => format!("is held: {}", summary(proposal)),
+        Event::CallRevised { revision, proposal, .. } => format!("is now revision {revision}: {}", summary(proposal)),
         Event::CallReheld { reason, revision, .. } => format!("is held again as revision {revision}: {reason}"),
         Event::CallEscalated { level, .. } => format!("is escalated (level {level}): no decision in time"),
         Event::GrantMade { by, grant, .. } => {
-            format!("gets a grant for more like it, made by {by}: {}", granted(grant))
+            format!("gets a grant for further calls like this one, made by {by}: {}", granted(grant))
         }
-        Event::GrantRevoked { by, .. } => format!("has its grant revoked by {by}"),
+        Event::GrantRevoked { by, .. } => format!("no longer has a grant: {by} revoked the grant"),
         Event::CallAnswered { answer, .. } => format!("is answered: {}", quoted(&text_of(answer))),
-        Event::CallCancelled { .. } => "is withdrawn: its run was cancelled".into(),
-        Event::EffectStarted { attempt, .. } => format!("is under way, attempt {attempt}"),
+        Event::CallCancelled { .. } => "is withdrawn: the run was cancelled".into(),
+        Event::EffectStarted { attempt, .. } => format!("is in progress, attempt {attempt}"),
         Event::EffectPostponed { reason, until, attempt, .. } => {
-            format!("did not happen in attempt {attempt}, and is tried again at {}: {reason}", at(*until))
+            format!("did not happen in attempt {attempt}, and the next attempt is at {}: {reason}", at(*until))
         }
         // The changed facts are quoted completely, because the approver may want to know each of
         // them.
@@ -100,7 +100,7 @@ fn of_call(event: &Event) -> String {
         // The evidence is quoted completely, because the reviewer who resolves the effect needs all
         // of it.
         Event::EffectLookedUp { evidence, .. } => {
-            format!("is still in doubt, for a reviewer to resolve; lookup: {evidence}")
+            format!("is still in doubt and must be resolved by a reviewer; lookup: {evidence}")
         }
         Event::EffectFailed { reason, evidence, .. } => {
             format!("was tried and did not happen: {reason}{}", because(evidence.as_deref()))
@@ -164,8 +164,8 @@ pub fn decided(decision: &Decision) -> String {
 /// The reason why a call was refused without a reviewer.
 pub fn refused(reason: &RefusalReason) -> String {
     match reason {
-        RefusalReason::Forbidden(why) => format!("it is not allowed: {why}"),
-        RefusalReason::Invalid(why) => format!("it is not possible: {why}"),
+        RefusalReason::Forbidden(why) => format!("the call is not allowed: {why}"),
+        RefusalReason::Invalid(why) => format!("the call is not possible: {why}"),
     }
 }
 
@@ -173,9 +173,9 @@ pub fn refused(reason: &RefusalReason) -> String {
 /// can look up; `None` for a call without an effect.
 pub fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<String> {
     let way = match class {
-        EffectClass::Idempotent => "it can be sent again without happening twice",
-        EffectClass::Reconcilable => "it can be looked up",
-        EffectClass::OneShot => "a reviewer has to find out",
+        EffectClass::Idempotent => "the effect can be sent again and happens only once",
+        EffectClass::Reconcilable => "the outcome can be looked up",
+        EffectClass::OneShot => "a reviewer must find out the outcome",
         EffectClass::Question => return None,
     };
     Some(evidence.map_or_else(|| way.to_owned(), |evidence| format!("{way}; {evidence}")))
@@ -194,7 +194,7 @@ pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
         let asked = requirement.stages.iter().flatten().map(|demand| people(&demand.reviewers));
         format!("an answer of: {}", asked.collect::<Vec<_>>().join(" or "))
     } else {
-        format!("{}; then it must start within {}", needs(requirement), span(requirement.start_within_ms))
+        format!("{}; then the effect must start within {}", needs(requirement), span(requirement.start_within_ms))
     };
     let again = Some(proposal.policy.material.join(", ")).filter(|names| !names.is_empty());
     let mut facts = vec![
@@ -203,8 +203,10 @@ pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
         ("needs", needs),
         ("expires", expires(requirement)),
     ];
-    facts.extend(again.map(|names| ("compared again when it starts", names)));
-    facts.extend(proposal.beside.iter().map(|other| ("waits beside it", format!("{}: {}", other.id, other.summary))));
+    facts.extend(again.map(|names| ("compared again at the start", names)));
+    facts.extend(
+        proposal.beside.iter().map(|other| ("waits beside this call", format!("{}: {}", other.id, other.summary))),
+    );
     facts
 }
 
@@ -214,10 +216,10 @@ pub fn needs(requirement: &Requirement) -> String {
     let stage = |stage: &Vec<Demand>| stage.iter().map(demand).collect::<Vec<_>>().join(", and ");
     let mut needs = requirement.stages.iter().map(stage).collect::<Vec<_>>().join("; then ");
     if requirement.four_eyes {
-        needs += ", except the person who started or edited it";
+        needs += ", except the person who started the run or edited the call";
     }
     if requirement.rejections > 1 {
-        needs += &format!("; {} must reject it to stop it", requirement.rejections);
+        needs += &format!("; {} rejections are needed to stop the call", requirement.rejections);
     }
     if let Some(within) = requirement.sign_in_within_ms {
         needs += &format!("; approvers must have signed in within {}", span(within));
@@ -229,7 +231,8 @@ pub fn needs(requirement: &Requirement) -> String {
 fn expires(requirement: &Requirement) -> String {
     let first = requirement.expires_at.map_or_else(|| "never".into(), at);
     let later = requirement.escalations.iter();
-    let later = later.map(|then| format!(", then {} have {} as well", people(&then.reviewers), span(then.within_ms)));
+    let later =
+        later.map(|then| format!(", then {} may also decide, for {}", people(&then.reviewers), span(then.within_ms)));
     later.fold(first, |all, more| all + &more)
 }
 

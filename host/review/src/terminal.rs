@@ -146,11 +146,11 @@ pub fn action(content: &CallContent<'_>, columns: usize) -> Vec<Line> {
     page.done(&done, params);
     let notes = content.notes();
     if !notes.is_empty() {
-        page.heading("Code points of its texts");
+        page.heading("Code points of the texts");
         notes.iter().for_each(|note| page.safe(Tone::Content, 1, "- ", note));
     }
     if !content.preconditions.is_null() {
-        page.heading("Only while this holds");
+        page.heading("Only if this is still true");
         page.rows(Tone::Content, outline::outline(content.preconditions, None));
     }
     if !content.exhibits.is_empty() {

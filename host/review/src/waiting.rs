@@ -19,15 +19,16 @@ pub fn who(waiting: &[Waiting]) -> Vec<String> {
 /// What the deadline of a held call will cause, after `level` escalations.
 pub fn then(requirement: &Requirement, level: usize) -> String {
     requirement.escalations.get(level).map_or_else(
-        || "it expires then, and nothing is done".into(),
-        |next| format!("then {} may decide too, for {}", people(&next.reviewers), span(next.within_ms)),
+        || "then the call expires, and nothing is done".into(),
+        |next| format!("then {} may also decide, for {}", people(&next.reviewers), span(next.within_ms)),
     )
 }
 
 /// The reviewers who have rejected so far, if further rejections are needed to stop the call.
 pub fn rejected(by: &[ReviewerName], more: u32) -> Option<String> {
     let plural = if more == 1 { "" } else { "s" };
-    (!by.is_empty() && more > 0).then(|| format!("{}; {more} more rejection{plural} would stop it", by.join(", ")))
+    (!by.is_empty() && more > 0)
+        .then(|| format!("{}; {more} more rejection{plural} would stop the call", by.join(", ")))
 }
 
 /// Why the call is held, as labels and texts: first the operator's words or, if there are none, the

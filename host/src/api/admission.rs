@@ -260,7 +260,7 @@ fn check_host(api: &Api, side: Side, request: &Request) -> Result<(), Problem> {
         if !known {
             let named = super::shortened(named.unwrap_or("(not text)"));
             let detail = format!(
-                "this host does not answer to the name `{named}`; the operator can add it to `server.allowed-hosts`"
+                "this host does not answer to the name `{named}`; the operator can add the name to `server.allowed-hosts`"
             );
             return Err(Problem::new(Kind::HostNotServed, detail));
         }
@@ -280,7 +280,7 @@ fn check_origin(api: &Api, side: Side, headers: &HeaderMap) -> Result<(), Proble
         let known = api.0.origins.contains(&named) || api.0.secrets.is_name(host, &api.0.hosts);
         if !known || side == Side::Page && named != own {
             let detail = format!(
-                "requests from pages of `{}` are not answered; the operator can add it to `server.allowed-origins`",
+                "requests from pages of `{}` are refused; the operator can add this origin to `server.allowed-origins`",
                 super::shortened(origin)
             );
             return Err(Problem::new(Kind::OriginNotAllowed, detail));
@@ -308,10 +308,7 @@ fn check_fetch(headers: &HeaderMap) -> Result<(), Problem> {
     let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
     let followed = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
     if is_foreign(headers) && !followed && !headers.contains_key(header::ORIGIN) {
-        return Err(Problem::new(
-            Kind::OriginNotAllowed,
-            "requests that another site's page makes by itself are refused",
-        ));
+        return Err(Problem::new(Kind::OriginNotAllowed, "requests made by pages of other sites are refused"));
     }
     Ok(())
 }
@@ -323,6 +320,8 @@ fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
     match (values.next(), values.next()) {
         (None, _) => Ok(()),
         (Some(coding), None) if coding.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
-        (Some(_), _) => Err(Problem::new(Kind::BadRequest, "send `Transfer-Encoding: chunked`, once, or a length")),
+        (Some(_), _) => {
+            Err(Problem::new(Kind::BadRequest, "send either one `Transfer-Encoding: chunked` or a `Content-Length`"))
+        }
     }
 }

@@ -44,7 +44,7 @@ type Delegations = Arc<[(ReviewerName, Time)]>;
 /// Two reviewers have the same token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` and `{1}` have the same token, so decisions could not be told apart: give each reviewer a token of their own"
+    "`{0}` and `{1}` have the same token, so the host could not know who has decided: give each reviewer a different token"
 )]
 pub struct SharedToken(ReviewerName, ReviewerName);
 
@@ -78,7 +78,7 @@ impl Reviewers {
         let refuse = |detail: &str| Problem::new(Kind::Unauthenticated, detail);
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(refuse("send `Authorization: Bearer TOKEN` once, with the token from your token file"));
+            return Err(refuse("send one header `Authorization: Bearer TOKEN`, with the token from your token file"));
         };
         let (scheme, token) = value.to_str().ok().and_then(|value| value.split_once(' ')).unwrap_or_default();
         let token = token.trim();
@@ -91,7 +91,7 @@ impl Reviewers {
     /// The reviewer who owns a token.
     pub(super) fn owner(&self, token: &str) -> Result<Reviewer, Problem> {
         let known = (token.len() <= TOKEN_BYTES_MAX).then(|| self.by_hash.get(&Digest::of(token.as_bytes()))).flatten();
-        let detail = "unknown token: use the token whose hash is in your section `[reviewers.NAME]`, or on the host's machine the one in `.holdshort/token`";
+        let detail = "unknown token: use the token whose hash is in your section `[reviewers.NAME]`; on the host's machine you can also use the token in `.holdshort/token`";
         let nobody = || Problem::new(Kind::Unauthenticated, detail);
         let delegations = |name: &ReviewerName| self.delegations.get(name).cloned().unwrap_or_default();
         known
@@ -170,7 +170,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Reviewer {
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let known = parts.extensions.get::<Self>().cloned();
-        known.ok_or_else(|| Problem::new(Kind::Unauthenticated, "this needs a reviewer's token"))
+        known.ok_or_else(|| Problem::new(Kind::Unauthenticated, "this request needs a reviewer's token"))
     }
 }
 
@@ -178,19 +178,19 @@ impl<S: Send + Sync> FromRequestParts<S> for Reviewer {
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
     /// Other users can read the token or replace the name.
-    #[error("others can get at the local operator's `{path}` (mode {mode:o}): run `chmod 600 {path}`")]
+    #[error("other users can read or change the local operator's `{path}` (mode {mode:o}): run `chmod 600 {path}`")]
     Open { path: PathBuf, mode: u32 },
     /// Other users can change or replace the file.
-    #[error("the local operator's file: {0}")]
+    #[error("the local operator's file is not safe: {0}")]
     NotOurs(#[from] NotOurs),
     /// The file contains no token.
-    #[error("`{0}` does not hold a token: remove it, and the host writes a new one at the next start")]
+    #[error("`{0}` does not contain a token: remove the file, and the host writes a new token at the next start")]
     NotAToken(PathBuf),
     /// The file contains no name.
-    #[error("`{0}` does not hold the local operator's name: write the name used so far into it again")]
+    #[error("`{0}` does not contain the local operator's name: write the earlier name into the file again")]
     NotAName(PathBuf),
     /// The file cannot be read or written.
-    #[error("the local operator's file `{path}`: {source}")]
+    #[error("cannot use the local operator's file `{path}`: {source}")]
     Io { path: PathBuf, source: io::Error },
     /// The system gave no random numbers.
     #[error("the operating system gives no random numbers for a token: {0}")]

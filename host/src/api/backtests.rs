@@ -142,7 +142,7 @@ pub(crate) struct FoundCall {
 #[utoipa::path(post, path = "/v1/backtests", operation_id = "backtest-policies", tag = "policy", request_body = BacktestRequest, responses(Refusals, Posted,
     (status = 200, body = BacktestResult),
     (status = 400, body = Details, content_type = "application/problem+json"),
-    (status = 409, body = Details, content_type = "application/problem+json", description = "Another backtest is under way."),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "Another backtest is running."),
     (status = 422, body = Details, content_type = "application/problem+json", description = "The policies are invalid; the detail says where and how to correct them.")))]
 pub(super) async fn create(State(api): State<Api>, Input(request): Input<BacktestRequest>) -> Answer {
     let BacktestRequest { policies, add, since } = request;
@@ -169,7 +169,7 @@ pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -
     let trial = backtest(api.journal(), api.setting(), candidate, since, turn);
     tokio::time::timeout(TRIAL_TIME_MAX, trial).await.unwrap_or_else(|_| {
         let detail = format!(
-            "trying them took more than {} seconds; try simpler ones, or later calls only",
+            "the backtest took more than {} seconds; try simpler policies, or the calls of a shorter period",
             TRIAL_TIME_MAX.as_secs()
         );
         Err(Problem::new(Kind::UnsoundPolicies, detail))
@@ -189,7 +189,8 @@ pub(crate) async fn try_cases(api: &Api, cases: Source, files: Vec<Source>, add:
         let judgements = match &setting.present {
             Some(present) if files.is_empty() => judge_all(present, &setting.types, &puts(present)?),
             None if files.is_empty() => {
-                let detail = "there are no policies in force, so every consequential call is held; write some";
+                let detail =
+                    "there are no policies in force, so every consequential call is held: write a policy first";
                 return Err(Problem::new(Kind::BadRequest, detail));
             }
             _ => {
@@ -207,7 +208,8 @@ fn small<'a>(files: impl IntoIterator<Item = &'a Source>) -> Result<(), Problem>
     let add = |(count, bytes): (usize, usize), file: &Source| (count + 1, bytes.saturating_add(file.text.len()));
     let (count, bytes) = files.into_iter().fold((0, 0), add);
     if count > FILES_MAX || bytes > BYTES_MAX {
-        let detail = format!("a candidate has at most {FILES_MAX} files of {} KiB together", BYTES_MAX / 1_024);
+        let detail =
+            format!("candidate policies have at most {FILES_MAX} files, with {} KiB together", BYTES_MAX / 1_024);
         return Err(Problem::new(Kind::TooLarge, detail).max(BYTES_MAX));
     }
     Ok(())
@@ -217,7 +219,7 @@ fn small<'a>(files: impl IntoIterator<Item = &'a Source>) -> Result<(), Problem>
 /// the client has gone.
 fn turn(api: &Api) -> Result<Turn, Problem> {
     api.0.trial.clone().try_acquire_owned().map(Arc::new).map_err(|_| {
-        Problem::new(Kind::NotNow, "another backtest is under way; try again when it has ended").retry_after_s(5)
+        Problem::new(Kind::NotNow, "another backtest is running; try again after its end").retry_after_s(5)
     })
 }
 
@@ -261,7 +263,7 @@ pub async fn backtest(
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "work on policies stopped");
-        Problem::new(Kind::Internal, "the host failed; its log has details")
+        Problem::new(Kind::Internal, "the host failed; the host's log has details")
     })
 }
 

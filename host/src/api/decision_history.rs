@@ -124,7 +124,7 @@ pub(super) fn time(text: &str) -> Result<Time, Problem> {
     let is_late = || text.get(..TO_THE_SECOND.len()).is_some_and(|text| text.parse::<jiff::civil::DateTime>().is_ok());
     let at = text.parse::<jiff::Timestamp>().ok().or_else(|| is_late().then_some(jiff::Timestamp::MAX));
     let at = at.filter(|_| is_rfc_3339(text)).ok_or_else(|| {
-        let detail = format!("`{}` is not a time; write it like `2026-01-31T08:00:00Z`", super::shortened(text));
+        let detail = format!("`{}` is not a time; write a time like `2026-01-31T08:00:00Z`", super::shortened(text));
         Problem::new(Kind::BadRequest, detail)
     })?;
     Ok(Time(u64::try_from(at.as_microsecond()).unwrap_or(0)))

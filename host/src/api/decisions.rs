@@ -88,9 +88,9 @@ pub(crate) struct DecisionAnswer {
 #[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = AnyFormShape,
     params(("id" = ApprovalIdShape, Path)), responses(Refusals, Posted,
     (status = 200, body = DecisionAnswer, description = "Decided."),
-    (status = 202, body = DecisionAnswer, description = "Recorded; more approvals are needed. After an edit the editor's own approval counts only if the new revision brings no new evidence."),
+    (status = 202, body = DecisionAnswer, description = "Recorded; more approvals are needed. After an edit, the editor's own approval counts only if the new revision has no new evidence."),
     (status = 404, body = Details, content_type = "application/problem+json"),
-    (status = 409, body = Details, content_type = "application/problem+json", description = "Another digest is current, the call was decided already, or the limit of decisions by one reviewer or of revisions is reached."),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "The digest is not the current digest, the call is already decided, or the limit of decisions by one reviewer or of revisions is reached."),
     (status = 410, body = Details, content_type = "application/problem+json", description = "The approval has expired."),
     (status = 422, body = Details, content_type = "application/problem+json", description = "The decision or its value does not fit the approval.")))]
 pub(super) async fn create(
@@ -153,7 +153,7 @@ async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest
     let judged = JudgedCall { started_by, agent, run, proposal, by_policy: false };
     match policy.overtaken(&judged, api.journal().now()) {
         Some(why) => {
-            Err(Problem::new(Kind::NotNow, format!("{why}; approve it at another time")).state(CallState::Held))
+            Err(Problem::new(Kind::NotNow, format!("{why}; approve the call at another time")).state(CallState::Held))
         }
         None => Ok(()),
     }

@@ -73,7 +73,7 @@ pub(super) struct FeedEvent {
 #[utoipa::path(get, path = "/v1/events", operation_id = "stream-events", tag = "host",
     params(StreamQuery, ("Last-Event-ID" = Option<u64>, Header, minimum = 0, maximum = 9_223_372_036_854_775_807_i64, description = "The last position that the client has seen; it has priority over `after`")),
     responses(Refusals,
-    (status = 200, body = FeedEvent, content_type = "text/event-stream", description = "Each event's `data` is such an object."),
+    (status = 200, body = FeedEvent, content_type = "text/event-stream", description = "The `data` of each event is an object of this type."),
     (status = 400, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn stream(
     State(api): State<Api>,
@@ -106,7 +106,7 @@ impl Listener {
     /// Reserves a stream, if one is free.
     pub(crate) fn new(api: &Api, busy: Option<Extension<Arc<Busy>>>, reviewer: &Reviewer) -> Result<Self, Problem> {
         let full = |most: usize, whose: &str| {
-            let detail = format!("{most} event streams{whose} are open, and no more are served");
+            let detail = format!("{most} event streams{whose} are open, and no more are allowed: close one of them");
             Problem::new(Kind::TooMany, detail).max(most).retry_after_s(10)
         };
         let own = api.limits().streams_of_one();
@@ -132,7 +132,7 @@ impl Listener {
 fn last_seen(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
     let Some(value) = headers.get("last-event-id") else { return Ok(None) };
     let number = value.to_str().ok().and_then(super::number);
-    let wrong = || Problem::new(Kind::BadRequest, "`Last-Event-ID` is not an id that this stream gave");
+    let wrong = || Problem::new(Kind::BadRequest, "`Last-Event-ID` is not the id of an event of this stream");
     number.map(Some).ok_or_else(wrong)
 }
 

@@ -18,7 +18,7 @@ use super::{Answer, Api, approvals, ids};
 /// browser never renders a page inside a diff.
 #[utoipa::path(get, path = "/v1/approvals/{id}/exhibits/{digest}", operation_id = "show-exhibit", tag = "approvals",
     params(("id" = ApprovalIdShape, Path),
-        ("digest" = Digest, Path, description = "The digest of an exhibit in the approval's proposal")),
+        ("digest" = Digest, Path, description = "The digest of an exhibit of the approval")),
     responses(Refusals,
     (status = 200, body = String, content_type = "text/plain; charset=utf-8"),
     (status = 404, body = Details, content_type = "application/problem+json")))]

@@ -142,19 +142,23 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
             None
         }
         (Some(_), None) => {
-            notes
-                .push("this host does not offer the capability now, so its policies cannot be evaluated for it".into());
+            notes.push(
+                "this host does not offer the capability now, so policies cannot be evaluated for the call".into(),
+            );
             None
         }
         (Some(policies), Some(ty)) => {
             say(&life, &policies, &mut notes);
             let digest = life.record().map(|record| record.digest);
             if digest.is_some_and(|digest| digest != policies.digest()) {
-                notes.push("the policies have changed since: the recorded verdict is that of earlier policies".into());
+                notes.push(
+                    "the policies have changed since then: the recorded verdict comes from earlier policies".into(),
+                );
             }
             // The permission belongs to the work, which continues after the client has gone.
             let turn = api.0.explaining.clone().try_acquire_owned().map_err(|_| {
-                Problem::new(Kind::NotNow, "another explanation is being made; try again in a moment").retry_after_s(1)
+                Problem::new(Kind::NotNow, "the host is busy with another explanation; try again in a moment")
+                    .retry_after_s(1)
             })?;
             let work = move || {
                 let present = present(&policies, &life, &run, asker, &ty);
@@ -170,27 +174,32 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
 /// Adds remarks about the recorded question.
 fn say(life: &Life, policies: &CedarPolicy, notes: &mut Vec<String>) {
     if life.verdict == PolicyVerdict::Refuse {
-        notes.push("facts and consequence of a refused call are not recorded: policies that read facts err here, and the consequence is taken as high".into());
+        notes.push("the facts and the consequence of a refused call are not recorded: policies that read facts fail here, and the consequence counts as high".into());
     } else {
-        notes.push("facts stay as recorded, even where an argument is changed".into());
+        notes.push("the facts stay as recorded, even if an argument is changed".into());
     }
     if policies.uses_totals() && life.record().is_none_or(|record| record.totals.is_empty()) {
-        notes.push("its totals were not recorded, so it is judged as the first of its kind".into());
+        notes.push("the running totals were not recorded: this evaluation begins with totals of zero".into());
     }
     if let Some(JudgedAt { at, zone }) = life.record().and_then(|record| record.judged_at.as_ref()) {
         let now = zone.parse::<Zone>().unwrap_or(Zone::UTC).told(*at);
-        notes.push(format!("policies speak of the time; when it was judged it was {now}"));
+        notes.push(format!("some policies depend on the time; the time of the recorded verdict was {now}"));
     }
     if let Some(grant) = life.record().and_then(|record| record.grant.as_ref()) {
-        notes.push(format!("the grant {grant} cleared it; policies alone would hold it"));
+        notes.push(format!("the grant {grant} cleared the call; policies alone would hold it"));
     }
     if life.call.is_question() {
-        notes.push("it is a question, and questions are always held".into());
+        notes.push("the call is a question, and questions are always held".into());
     }
     match life.came {
         Came::Proposed => {}
-        Came::Edited { .. } => notes.push("it was edited, and an edited call is always held, even by a policy that clears it".into()),
-        Came::Reheld => notes.push("facts changed after the call was cleared; policy was not evaluated again, so the verdict is the earlier one".into()),
+        Came::Edited { .. } => {
+            notes.push("the call was edited, and an edited call is always held, even if a policy clears it".into())
+        }
+        Came::Reheld => notes.push(
+            "facts changed after the call was cleared; policy was not evaluated again, so this is the earlier verdict"
+                .into(),
+        ),
     }
 }
 
@@ -289,7 +298,7 @@ impl From<Counted> for RestedOn {
 impl From<Change> for VerdictChange {
     fn from(change: Change) -> Self {
         let would = judged(change.verdict);
-        let one = |Different { place, from, to }: &Different| format!("{place} were {to} (is {from})");
+        let one = |Different { place, from, to }: &Different| format!("{place} were {to} instead of {from}");
         let all: Vec<String> = change.different.iter().map(one).collect();
         let different = |Different { place, from, to }| DifferentAttribute { attribute: place, is: from, would_be: to };
         Self {

@@ -31,7 +31,7 @@ impl AnyForm {
         match self.about {
             Some(other) if other != id => {
                 let detail =
-                    format!("`resume[0].interruptId` is `{}`, and the path names `{id}`", super::shortened(&other));
+                    format!("`resume[0].interruptId` is `{}`, but the path has `{id}`", super::shortened(&other));
                 Err(Problem::new(Kind::WrongType, detail))
             }
             Some(_) | None => Ok(self.request),

@@ -87,8 +87,8 @@ fn whole_time<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Time, D::Err
     params(("id" = ApprovalIdShape, Path)), responses(Refusals, Posted,
     (status = 200, body = GrantDraft),
     (status = 404, body = Details, content_type = "application/problem+json"),
-    (status = 409, body = Details, content_type = "application/problem+json", description = "It does not wait for a decision."),
-    (status = 422, body = Details, content_type = "application/problem+json", description = "These terms are not possible for a grant.")))]
+    (status = 409, body = Details, content_type = "application/problem+json", description = "The call does not wait for a decision."),
+    (status = 422, body = Details, content_type = "application/problem+json", description = "A grant with these terms is not possible.")))]
 pub(super) async fn draft(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -133,7 +133,7 @@ pub(crate) async fn check(api: &Api, run: &RunId, number: CallNumber, grant: &Gr
     let places = grants::places(&function, call.action().arguments());
     if let Some(place) = grant.like.keys().find(|like| places.iter().all(|place| place.pointer != **like)) {
         return Err(wrong(format!(
-            "`{}` is not a path in this call's arguments that a grant can compare",
+            "a grant cannot compare `{}`, because this is not a path in the call's arguments",
             super::shortened(place)
         )));
     }
@@ -242,7 +242,7 @@ pub(crate) struct GrantDetails {
 
 /// Shows a grant.
 #[utoipa::path(get, path = "/v1/grants/{id}", operation_id = "show-grant", tag = "grants",
-    params(("id" = ApprovalIdShape, Path, description = "The approval that it was made with")), responses(Refusals,
+    params(("id" = ApprovalIdShape, Path, description = "The approval that the grant was made with")), responses(Refusals,
     (status = 200, body = GrantDetails),
     (status = 404, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
@@ -270,7 +270,7 @@ pub(crate) async fn policy(api: &Api, id: &CallId, call: &Call) -> Result<String
 /// Revokes a grant. It clears nothing from now on. Any reviewer may revoke, because revoking
 /// permits nothing.
 #[utoipa::path(post, path = "/v1/grants/{id}/revocation", operation_id = "revoke-grant", tag = "grants", request_body = NoTerms,
-    params(("id" = ApprovalIdShape, Path, description = "The approval that it was made with")), responses(Refusals, Posted,
+    params(("id" = ApprovalIdShape, Path, description = "The approval that the grant was made with")), responses(Refusals, Posted,
     (status = 200, body = Revoked),
     (status = 404, body = Details, content_type = "application/problem+json")))]
 pub(super) async fn revoke(

@@ -38,7 +38,7 @@ pub(super) async fn ready(State(api): State<Api>) -> Answer {
         }
         // The cause may name files, and the client is not authenticated, so the cause is only
         // logged.
-        Health::Failing { .. } => Err(Problem::new(Kind::Unavailable, "the journal cannot be written just now")),
+        Health::Failing { .. } => Err(Problem::new(Kind::Unavailable, "the journal cannot be written now")),
     }
 }
 
@@ -59,7 +59,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         ("holdshort_journal_up", "Whether the journal can be written.", up),
         ("holdshort_http_connections", "Open connections.", api.0.connections.load(Ordering::Relaxed)),
         ("holdshort_http_event_streams", "Open event streams.", streams),
-        ("holdshort_live_runs", "Runs that are in memory; one that is parked is not.", live_runs),
+        ("holdshort_live_runs", "Runs in memory; parked runs do not count.", live_runs),
     ];
     for (name, help, value) in gauges {
         metric(&mut text, name, "gauge", help);
@@ -67,9 +67,9 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
     }
     let counters = [
         ("holdshort_journal_commits_total", "Commits of the journal, each with one flush.", api.journal().commits()),
-        ("holdshort_instances_started_total", "Runs brought into memory, to begin or to go on.", instances_started),
-        ("holdshort_events_replayed_total", "Events read to bring runs back to where they were.", events_replayed),
-        ("holdshort_events_recalled_total", "Events read to tell what a run did before a call.", events_recalled),
+        ("holdshort_instances_started_total", "Runs brought into memory, to start or to continue.", instances_started),
+        ("holdshort_events_replayed_total", "Events read for the replay of runs.", events_replayed),
+        ("holdshort_events_recalled_total", "Events read for the history of a run before a call.", events_recalled),
     ];
     for (name, help, value) in counters {
         metric(&mut text, name, "counter", help);
@@ -79,7 +79,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         &mut text,
         "holdshort_calls",
         "gauge",
-        &format!("Calls that are not over, by state; each is counted up to {COUNTED_MAX}."),
+        &format!("Calls that are not over, by state; each count stops at {COUNTED_MAX}."),
     );
     for state in CallState::OPEN {
         let count = api.journal().count_calls(CallFilter::in_states(&[state], COUNTED_MAX)).await?;
@@ -89,7 +89,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
         &mut text,
         "holdshort_runs",
         "gauge",
-        &format!("Runs that are not over, by state; each is counted up to {COUNTED_MAX}."),
+        &format!("Runs that are not over, by state; each count stops at {COUNTED_MAX}."),
     );
     for state in RunState::OPEN {
         let count = api.journal().count_runs(state, COUNTED_MAX).await?;

@@ -111,7 +111,7 @@ pub(super) async fn events(
 /// only replaces a panic.
 pub(super) fn unwritable(error: serde_json::Error) -> Problem {
     tracing::error!(%error, "an event could not be written as JSON");
-    Problem::new(Kind::Internal, "the host failed; its log has details")
+    Problem::new(Kind::Internal, "the host failed; the host's log has details")
 }
 
 async fn must_exist(api: &Api, run: &RunId) -> Result<(), Problem> {

@@ -57,7 +57,7 @@ fn named<T: ToSchema>() -> RefOr<Schema> {
 
 impl PartialSchema for RunEvent {
     fn schema() -> RefOr<Schema> {
-        let description = "Something that happened in a run, as it is journaled; `seq` is its number within the run, from 1. Times inside `data` are microseconds since 1970.";
+        let description = "An event of a run, as in the journal; `seq` is its number within the run, from 1. Times inside `data` are microseconds since 1970.";
         alternatives(description, &[("seq", u64::schema()), ("at", named::<Moment>())])
     }
 }
@@ -70,8 +70,7 @@ impl ToSchema for RunEvent {
 
 impl PartialSchema for FeedEvent {
     fn schema() -> RefOr<Schema> {
-        let description = "The `data` of one event of the stream. `position` is its place among all events of all runs, and also the event's `id`; `type` is also the event's `event`; \
-                           the rest is as in a run's history.";
+        let description = "The `data` of one event of the stream. `position` is the position among all events of all runs, and is also the event's `id`; `type` is also the event's `event`; the other members are as in a run's history.";
         let number = u64::schema;
         let beside = [("position", number()), ("run", named::<RunId>()), ("seq", number()), ("at", named::<Moment>())];
         alternatives(description, &beside)

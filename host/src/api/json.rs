@@ -27,7 +27,7 @@ impl<T: Serialize> IntoResponse for Json<T> {
             Ok(text) => ([(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response(),
             Err(error) => {
                 tracing::error!(%error, "an answer could not be written as JSON");
-                let failed = r#"{"type":"urn:holdshort:problem:internal","title":"The host failed","status":500,"detail":"the host failed; its log has details"}"#;
+                let failed = r#"{"type":"urn:holdshort:problem:internal","title":"The host failed","status":500,"detail":"the host failed; the host's log has details"}"#;
                 let media = [(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA))];
                 (StatusCode::INTERNAL_SERVER_ERROR, media, failed).into_response()
             }

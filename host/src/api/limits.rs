@@ -165,7 +165,7 @@ impl FromRequest<Api> for Form {
 
     async fn from_request(request: Request, api: &Api) -> Result<Self, Problem> {
         if !is_of(request.headers(), "application/x-www-form-urlencoded") {
-            return Err(Problem::new(Kind::NotJson, "this address accepts forms of the review page only"));
+            return Err(Problem::new(Kind::NotJson, "this address accepts only forms of the review page"));
         }
         Ok(Self(form_urlencoded::parse(&whole(request, api).await?).into_owned().collect()))
     }
@@ -213,7 +213,7 @@ fn is_of(headers: &HeaderMap, media: &str) -> bool {
 }
 
 async fn read(body: Body, bytes_max: usize, time_max: Duration) -> Result<axum::body::Bytes, Problem> {
-    let too_large = || Problem::new(Kind::TooLarge, format!("the body is over {bytes_max} bytes")).max(bytes_max);
+    let too_large = || Problem::new(Kind::TooLarge, format!("the body has more than {bytes_max} bytes")).max(bytes_max);
     if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > bytes_max {
         return Err(too_large());
     }
@@ -253,7 +253,7 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> f
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
         let path = parts.extract::<axum::extract::Path<T>>().await;
-        path.map(|path| Self(path.0)).map_err(|_| Problem::not_found("resource with such an id"))
+        path.map(|path| Self(path.0)).map_err(|_| Problem::not_found("resource with this id"))
     }
 }
 

@@ -25,7 +25,7 @@ impl TryFrom<String> for Message {
     fn try_from(text: String) -> Result<Self, String> {
         match text.chars().count() {
             0..=CHARS_MAX => Ok(Self(text)),
-            chars => Err(format!("{chars} characters; at most {CHARS_MAX} are allowed")),
+            chars => Err(format!("the message has {chars} characters; at most {CHARS_MAX} are allowed")),
         }
     }
 }

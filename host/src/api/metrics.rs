@@ -47,7 +47,7 @@ impl Metrics {
         let counters = [
             (
                 "holdshort_http_unauthenticated_total",
-                "Requests without a valid token, session, link or seal.",
+                "Requests without a valid token, session, sign-in link or form.",
                 unauthenticated,
             ),
             (

@@ -224,13 +224,13 @@ type Answer = Result<Response, Problem>;
 
 async fn unknown(State(api): State<Api>, request: Request) -> Response {
     let path = request.uri().path();
-    let problem = Problem::not_found(format_args!("`{}` here; `/openapi.json` lists the paths", shortened(path)));
+    let problem = Problem::not_found(format_args!("path `{}`; `/openapi.json` lists all paths", shortened(path)));
     admission::Side::of(path).trouble(&api, problem)
 }
 
 async fn wrong_method(State(api): State<Api>, request: Request) -> Response {
     let path = request.uri().path();
-    let detail = format!("`{}` does not take {}", shortened(path), request.method());
+    let detail = format!("`{}` does not accept the method {}", shortened(path), request.method());
     admission::Side::of(path).trouble(&api, Problem::new(Kind::MethodNotAllowed, detail))
 }
 

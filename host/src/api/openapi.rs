@@ -29,8 +29,7 @@ use super::{
 /// The general part of the schema.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Holdshort", description = "Calls of agents, and reviewers' decisions on them. \
-        A request that is not HTTP is answered with 400, and one with too large a head with 431, both without a body, on every path."),
+    info(title = "Holdshort", description = "Calls of agents, and reviewers' decisions on these calls. On every path, a request that is not HTTP is answered with 400, and a request with too large a head with 431, both without a body."),
     // Parameter schemas are not collected automatically.
     components(schemas(
         Details, CallStateWordShape, RunStateWordShape, DecisionKind, IdempotencyKeyShape, ApprovalIdShape, RunId, Digest,
@@ -110,14 +109,14 @@ impl IntoResponses for Refusals {
     fn responses() -> BTreeMap<String, RefOr<Response>> {
         problems(&[
             ("400", "The request cannot be understood."),
-            ("401", "No token, or an unknown one."),
-            ("403", "The request comes from a foreign web page, or the reviewer may not do this."),
+            ("401", "No token, or an unknown token."),
+            ("403", "The request comes from a page of another site, or the reviewer may not do this."),
             ("421", "The host does not answer to the name in `Host`."),
-            ("429", "Too many requests; `Retry-After` says when to go on."),
+            ("429", "Too many requests; `Retry-After` says when to continue."),
             ("500", "The host failed."),
             (
                 "503",
-                "The journal, an agent or a connector is not available just now; `type` says whether anything was written.",
+                "The journal, an agent or a connector is not available now; `type` says whether anything was written.",
             ),
         ])
     }

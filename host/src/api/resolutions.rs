@@ -142,7 +142,7 @@ pub(crate) struct ResolutionAnswer {
     params(("id" = RunId, Path), ("n" = u32, Path, description = "The call's number", minimum = 1, maximum = 4_294_967_295_i64)), responses(Refusals, Posted,
     (status = 200, body = ResolutionAnswer),
     (status = 404, body = Details, content_type = "application/problem+json"),
-    (status = 409, body = Details, content_type = "application/problem+json", description = "It is not in doubt, or another attempt is current."),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "The effect is not in doubt, or the attempt is not the current attempt."),
     (status = 422, body = Details, content_type = "application/problem+json", description = "A receipt is needed or does not fit, or the effect cannot be sent again.")))]
 pub(super) async fn create(
     State(api): State<Api>,
@@ -166,7 +166,7 @@ pub(crate) async fn resolve(
 ) -> Result<Flushed<CallState>, Problem> {
     let ResolutionRequest { kind, attempt, receipt, message } = request;
     if receipt.is_some() && !matches!(kind, ResolutionType::Done) {
-        return Err(Problem::new(Kind::BadRequest, "`receipt` goes with `done` only"));
+        return Err(Problem::new(Kind::BadRequest, "`receipt` is allowed only with `done`"));
     }
     let resolution = match kind {
         ResolutionType::Done => Resolution::Done(checked(api, run, number, receipt).await?),
@@ -185,7 +185,8 @@ async fn checked(api: &Api, run: &RunId, number: CallNumber, receipt: Option<Val
     match receipt {
         Some(receipt) => Ok(api.driver().check_ok_value(&call, &receipt).await?),
         None => api.driver().default_receipt(run, &call).ok_or_else(|| {
-            let detail = "the receipt does not follow from the call alone: give `receipt`, of the function's `ok` type";
+            let detail =
+                "the host cannot make the receipt for this call: give `receipt`, a value of the function's `ok` type";
             Problem::new(Kind::NoReceipt, detail)
         }),
     }

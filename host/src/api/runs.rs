@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use holdshort_gate::command::CancelRun;
-use holdshort_gate::{AgentName, Digest, RunId, RunState};
-use holdshort_journal::{Flushed, RunFilter, RunRow};
+use holdshort_gate::{AgentName, Digest, Refused, RunId, RunState};
+use holdshort_journal::{Flushed, RunFilter, RunRow, SubmitError};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -149,10 +149,10 @@ pub(crate) struct RunStarted {
 /// A client that lost the answer repeats the request with the same `Idempotency-Key` and gets the
 /// same run.
 #[utoipa::path(post, path = "/v1/runs", operation_id = "start-run", tag = "runs", request_body = RunRequest,
-    params(("Idempotency-Key" = Option<IdempotencyKeyShape>, Header, description = "Names this request. The same key with the same body has the same answer and starts one run, for as long as the journal is kept; with another body it is refused. Keys are the caller's own")),
+    params(("Idempotency-Key" = Option<IdempotencyKeyShape>, Header, description = "A name for this request. The same key with the same body gets the same answer and starts one run, as long as the journal exists; the same key with another body is refused. Each caller has its own keys")),
     responses(Refusals, Posted,
-    (status = 201, body = RunStarted, description = "The run, started now or by the same request before.", headers(("Location" = String, description = "Where the run is shown"))),
-    (status = 422, body = Details, content_type = "application/problem+json", description = "There is no such agent, it cannot be run here, or the key was sent before with another body.")))]
+    (status = 201, body = RunStarted, description = "The run, which was started now or by the same request earlier.", headers(("Location" = String, description = "The address of the run"))),
+    (status = 422, body = Details, content_type = "application/problem+json", description = "There is no such agent, the agent cannot run here, or the key was sent before with another body.")))]
 pub(super) async fn create(
     State(api): State<Api>,
     reviewer: Reviewer,
@@ -172,7 +172,7 @@ pub(super) async fn create(
 #[utoipa::path(get, path = "/v1/runs", operation_id = "list-runs", tag = "runs", params(ListQuery), responses(Refusals,
     (status = 200, body = RunPage),
     (status = 400, body = Details, content_type = "application/problem+json"),
-    (status = 404, body = Details, content_type = "application/problem+json", description = "There is no run of the id `before`.")))]
+    (status = 404, body = Details, content_type = "application/problem+json", description = "There is no run with the id `before`.")))]
 pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
     let limit = page(query.limit, 50, 200)?;
     // The run must exist: with an unknown id, an empty page could be taken for the end of the list.
@@ -241,7 +241,7 @@ pub(crate) struct RunCancelled {
     params(("id" = RunId, Path)), responses(Refusals, Posted,
     (status = 200, body = RunCancelled),
     (status = 404, body = Details, content_type = "application/problem+json"),
-    (status = 409, body = Details, content_type = "application/problem+json", description = "It is over already.")))]
+    (status = 409, body = Details, content_type = "application/problem+json", description = "The run is already over.")))]
 pub(super) async fn cancel(
     State(api): State<Api>,
     Path(id): Path<String>,
@@ -260,5 +260,8 @@ pub(crate) async fn cancelled(
     reviewer: &Reviewer,
     reason: Option<String>,
 ) -> Result<Flushed<()>, Problem> {
-    Ok(api.desk().submit(run, CancelRun { by: reviewer.name().clone(), reason }).await?)
+    match api.desk().submit(run, CancelRun { by: reviewer.name().clone(), reason }).await {
+        Err(SubmitError::Refused(Refused::NoSuchRun)) => Err(ids::no_run(&run.0)),
+        cancelled => Ok(cancelled?),
+    }
 }

@@ -94,7 +94,7 @@ impl Listeners {
                 let (stream, _) = accepted?;
                 let peer = stream.peer_cred()?.uid();
                 if peer != 0 && peer != rustix::process::geteuid().as_raw() {
-                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("the user {peer} has come by the local socket")));
+                    return Err(io::Error::new(io::ErrorKind::PermissionDenied, format!("the user {peer} has connected to the local socket")));
                 }
                 Ok((Box::new(stream), Peer::Local))
             }
@@ -140,7 +140,7 @@ pub async fn serve(listeners: impl Into<Listeners>, api: Api, shutdown: impl Fut
     api.0.closing.send_replace(true);
     let ended = async { while tasks.join_next().await.is_some() {} };
     if tokio::time::timeout(api.limits().shutdown_time_max, ended).await.is_err() {
-        tracing::warn!("some requests did not end in time and are cut off");
+        tracing::warn!("some requests did not end in time and were stopped");
     }
     Ok(())
 }
@@ -173,7 +173,7 @@ async fn answer(stream: Box<dyn Socket>, router: Router, line: Arc<Line>, api: &
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, peer = ?line.peer, "a connection ended badly");
+        tracing::debug!(%error, peer = ?line.peer, "a connection ended with an error");
     }
 }
 
@@ -226,7 +226,10 @@ impl Busy {
             return Ok(());
         }
         let share = self.shares.take(&self.reviewer, self.most).ok_or_else(|| {
-            let detail = format!("{} requests of yours are being answered; try again when one of them is", self.most);
+            let detail = format!(
+                "{} requests of yours are in progress, the most allowed; wait until one of them is answered",
+                self.most
+            );
             Problem::new(Kind::TooMany, detail).max(self.most).retry_after_s(1)
         })?;
         if self.begun.set(share).is_ok() {

@@ -226,7 +226,7 @@ impl Session {
         let refused = || {
             Problem::new(
                 Kind::OriginNotAllowed,
-                "this form does not belong to this session; open the page again and send the form from there",
+                "this form does not belong to this session; open the page again, and send the form from the new page",
             )
         };
         match (fits, &self.tries) {
@@ -354,7 +354,7 @@ fn random() -> Result<String, Problem> {
 
 pub(super) fn no_randomness(error: getrandom::Error) -> Problem {
     tracing::error!(%error, "the operating system gives no random numbers");
-    Problem::new(Kind::Unavailable, "the host has no random numbers for a secret just now")
+    Problem::new(Kind::Unavailable, "the host has no random numbers for a secret now")
 }
 
 #[cfg(test)]

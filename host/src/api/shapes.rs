@@ -115,7 +115,7 @@ macro_rules! words {
 words!(
     /// The decision's side of it.
     DecisionStateShape, "DecisionState", super::approvals::DECISION_STATES.map(CallState::as_str),
-    "The state of the decision; once the effect has started, whether people (`approved`) or policy (`cleared`) had cleared it."
+    "The state of the decision; after the start of the effect, whether reviewers (`approved`) or policy (`cleared`) cleared the call."
 );
 words!(
     /// The effect's side of it.
@@ -124,7 +124,7 @@ words!(
 words!(
     /// Which calls are listed.
     CallStateWordShape, "CallStateFilter", super::inbox::CallStateFilter::names(),
-    "A state of a call; `waiting` for what is held or in doubt, `open` for every call that can still change, or `all`."
+    "A state of a call; `waiting` for calls that are held or in doubt, `open` for all calls that can still change, or `all`."
 );
 words!(
     /// Which runs are listed.

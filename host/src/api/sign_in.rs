@@ -48,7 +48,7 @@ pub(super) async fn create(
     let next = request.next.unwrap_or_else(|| "/".into());
     if !is_local(&next) {
         let detail = format!(
-            "`{}` is not a path of the review page; write it like `/approvals/RUN.CALL`",
+            "`{}` is not a path of the review page; write a path like `/approvals/RUN.CALL`",
             super::shortened(&next)
         );
         return Err(Problem::new(Kind::BadRequest, detail));

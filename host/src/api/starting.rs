@@ -18,8 +18,7 @@ const CONNECTIONS_MAX: usize = 64;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// The message meanwhile.
-const STARTING: &str =
-    "the host is starting: it is reading policies and the types of its agents; try again in a second";
+const STARTING: &str = "the host is starting and still reads policies and agents; try again in a second";
 
 /// Answers until dropped. Each connection gets one answer.
 pub async fn starting(listener: &TcpListener) -> Infallible {

@@ -124,7 +124,7 @@ impl Api {
     pub(crate) async fn stats(&self, window: Window) -> Result<Report, Problem> {
         let Standing { known, turn, asking, .. } = &self.0.burden;
         let _asking = asking.try_acquire().map_err(|_| {
-            let detail = format!("{ASKING_MAX} reports are under way or waiting; try again later");
+            let detail = format!("{ASKING_MAX} reports are in progress or waiting; try again later");
             Problem::new(Kind::TooMany, detail).retry_after_s(5)
         })?;
         let _turn = turn.acquire().await.map_err(|_| Problem::new(Kind::Internal, "the host is shutting down"))?;
@@ -185,7 +185,7 @@ impl Api {
     pub(super) async fn write_burden(&self, text: &mut String) {
         let work = tokio::spawn(self.clone().catch_up());
         if let Ok(Ok(Err(error))) = tokio::time::timeout(SCRAPE_TIME_MAX, work).await {
-            tracing::warn!(%error, "the figures are not up to date: the journal could not be read");
+            tracing::warn!(%error, "the figures are out of date: the journal could not be read");
         }
         let told = self.0.burden.told.lock().unwrap_or_else(PoisonError::into_inner);
         text.push_str(told.as_deref().unwrap_or_default());
@@ -215,19 +215,33 @@ fn text(fold: &Burden) -> String {
     counter(
         &mut text,
         "policy_calls_judged",
-        "Calls by the policies that determined it.",
+        "Calls by the policies that determined the verdict.",
         "verdict",
         policies(),
         judged,
     );
     counter(&mut text, "policy_holds", "Outcomes of held calls, by policy.", "outcome", policies(), both);
-    counter(&mut text, "policy_hasty_approvals", "Approvals faster than reading.", "", policies(), hasty);
+    counter(
+        &mut text,
+        "policy_hasty_approvals",
+        "Approvals that came faster than the new content can be read.",
+        "",
+        policies(),
+        hasty,
+    );
     counter(&mut text, "decisions", "Decisions by the groups of the reviewer.", "decision", groups(), made);
-    counter(&mut text, "hasty_approvals", "Approvals faster than the new content can be read.", "", groups(), hasty);
+    counter(
+        &mut text,
+        "hasty_approvals",
+        "Approvals that came faster than the new content can be read.",
+        "",
+        groups(),
+        hasty,
+    );
     seconds(&mut text, groups());
     for (name, help, value) in [
         ("holdshort_runs_ended_total", "Runs that ended.", fold.ended.runs),
-        ("holdshort_runs_ended_held_calls_total", "Calls that were held in them.", fold.ended.held),
+        ("holdshort_runs_ended_held_calls_total", "Calls that were held in ended runs.", fold.ended.held),
     ] {
         header(&mut text, name, "counter", help);
         let _ = writeln!(text, "{name} {value}");
@@ -261,7 +275,7 @@ fn seconds<'a>(text: &mut String, tallies: impl Iterator<Item = (String, &'a Tal
         text,
         name,
         "histogram",
-        "Time from the first request to a reviewer to the decision that ended a hold or a stage of it.",
+        "Time from the first request to a reviewer to the decision that ended a hold or a stage of a hold.",
     );
     for (labels, Tally { times, .. }) in tallies {
         let counts = COARSE_S.iter().map(ToString::to_string).zip(times.coarse().iter().copied());

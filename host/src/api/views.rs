@@ -37,8 +37,10 @@ impl View {
         function: &FunctionType,
     ) -> Result<Shown, Problem> {
         let (Some(proposal), Some(digest), Phase::Held) = (call.proposal(), call.clearance, &call.phase) else {
-            let detail =
-                format!("only an approval that waits for a decision has views, and this one is {}", call.phase.state());
+            let detail = format!(
+                "only an approval that waits for a decision has views, but this approval is {}",
+                call.phase.state()
+            );
             return Err(Problem::new(Kind::NotNow, detail).state(call.phase.state()));
         };
         let id = format!("{run}.{}", call.number);
@@ -187,7 +189,7 @@ fn message(agent: &AgentName, id: &str, proposal: &Proposal) -> String {
         more => format!("; the host has {more} pieces of evidence"),
     };
     let summary = visible::line(&proposal.summary);
-    format!("{summary} (asked by {}{evidence}; all of it: /v1/approvals/{id})", visible::line(agent.as_str()))
+    format!("{summary} (asked by {}{evidence}; the whole approval: /v1/approvals/{id})", visible::line(agent.as_str()))
 }
 
 /// The protocol's recommended schema for approving a tool call, with the digest that the answer

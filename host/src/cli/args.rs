@@ -26,7 +26,7 @@ use crate::config::duration_ms;
 #[derive(Debug, Parser)]
 #[command(name = "holdshort", version, after_help = Exit::HELP, arg_required_else_help = true)]
 pub struct Cli {
-    /// What goes for every subcommand.
+    /// Options of every subcommand.
     #[command(flatten)]
     pub global: Global,
     /// The subcommand.
@@ -34,22 +34,22 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What goes for every subcommand.
+/// Options of every subcommand.
 #[derive(Clone, Debug, Args)]
 pub struct Global {
-    /// The configuration; without it `holdshort.toml` in the current folder, or the defaults
+    /// The configuration file; by default `holdshort.toml` in the current folder, if it exists
     #[arg(long, global = true, value_name = "FILE", env = "HOLDSHORT_CONFIG")]
     pub config: Option<PathBuf>,
-    /// The host to talk to; without it the one that holds this folder's journal
+    /// The host to talk to; by default the host that uses this folder's journal
     #[arg(long, global = true, value_name = "URL", env = "HOLDSHORT_URL")]
     pub url: Option<String>,
-    /// The file with your token; without it the local operator's
+    /// The file with your token; by default the local operator's token
     #[arg(long, global = true, value_name = "FILE", env = "HOLDSHORT_TOKEN_FILE")]
     pub token_file: Option<PathBuf>,
     /// Print JSON for programs
     #[arg(long, global = true)]
     pub json: bool,
-    /// Print without colours; so does the variable NO_COLOR
+    /// Print without colours; the variable NO_COLOR has the same effect
     #[arg(long, global = true)]
     pub no_color: bool,
 }
@@ -57,13 +57,13 @@ pub struct Global {
 /// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run an agent here, and show each call that holds short
+    /// Run an agent in this folder, and show each held call
     Run(RunArgs),
-    /// Run the host: the endpoint, and every run of the journal
+    /// Run the host: the HTTP endpoint, and all runs of the journal
     Serve(ServeArgs),
-    /// A real run on a scratch repository, up to the approval and the moved branch
+    /// Try an approval: a real run on a scratch repository, until the branch is moved
     Demo(DemoArgs),
-    /// What an agent can and cannot do, before it runs
+    /// Show what an agent can and cannot do, before it runs
     Inspect(InspectArgs),
     /// Review waiting calls on a full screen and decide with the keyboard
     Review,
@@ -89,7 +89,7 @@ pub enum Command {
         #[command(subcommand)]
         action: PolicyAction,
     },
-    /// Print the configuration in force, defaults included
+    /// Print all settings in force, with the defaults
     Config,
     /// Read what is untrusted, as a child of a host; nothing that a person would call
     #[command(hide = true)]
@@ -153,7 +153,7 @@ pub struct RunArgs {
     /// The agent's task
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub task: String,
-    /// Start the run at the host that holds the journal, without waiting for its end
+    /// Let the running host start the run, and do not wait for the end
     #[arg(long)]
     pub detach: bool,
 }
@@ -168,7 +168,7 @@ pub struct ServeArgs {
 
 fn address(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
-        .map_err(|_| "write an IP address, a colon and a port, like `127.0.0.1:7411`; port 0 takes any that is free")
+        .map_err(|_| "write an IP address, a colon and a port, like `127.0.0.1:7411`; port 0 chooses a free port")
 }
 
 /// `stats`
@@ -193,7 +193,7 @@ pub struct SignInArgs {
 /// `demo`
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
-    /// Work in this new folder and keep it
+    /// Work in this new folder, and keep the folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
 }

@@ -133,7 +133,9 @@ impl Client {
     /// unknown, the same request is sent again with the same key, so it takes effect once.
     pub fn post_once<T: DeserializeOwned>(&self, path: &str, body: &Value) -> Result<T, Failure> {
         let random = getrandom::u64().and_then(|high| Ok((high, getrandom::u64()?)));
-        let (high, low) = random.map_err(|error| Failure::new(Exit::Failed, format!("no random numbers: {error}")))?;
+        let (high, low) = random.map_err(|error| {
+            Failure::new(Exit::Failed, format!("the operating system gives no random numbers: {error}"))
+        })?;
         let key = format!("\"{high:016x}{low:016x}\"");
         let mut pause = SEND_AGAIN_FIRST;
         loop {
@@ -202,7 +204,7 @@ impl Client {
 
     fn unreachable(&self, error: &ureq::Error) -> Failure {
         Failure::new(Exit::Unreachable, format!("cannot reach the host at `{}`: {error}", self.base))
-            .hint("start it with `holdshort serve`, or name another one with `--url`; a decision that was being sent can safely be sent again")
+            .hint("start the host with `holdshort serve`, or name another host with `--url`; if you were sending a decision, you can safely send it again")
     }
 
     /// Converts an error answer to a request of `path` to a failure, in the host's words.
@@ -214,7 +216,9 @@ impl Client {
         let text = response.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().unwrap_or_default();
         let said =
             serde_json::from_str::<ProblemDetails>(&text).ok().map(|problem| problem.detail.unwrap_or(problem.title));
-        let said = said.filter(|said| !said.is_empty()).unwrap_or_else(|| format!("the host answers {status}"));
+        let said = said
+            .filter(|said| !said.is_empty())
+            .unwrap_or_else(|| format!("the host answered with the status {status}"));
         let (exit, hint) = meaning(status, path);
         let failure = Failure::new(exit, said);
         Err(match hint {
@@ -232,21 +236,22 @@ fn meaning(status: StatusCode, path: &str) -> (Exit, Option<Cow<'static, str>>) 
         401 => (
             Exit::Refused,
             advice(
-                "name your token's file with `--token-file`; the local operator's is `.holdshort/token` in the host's folder",
+                "give your token file with `--token-file`; the local operator's token file is `.holdshort/token` in the host's folder",
             ),
         ),
         403 => (Exit::Refused, None),
         404 if path.starts_with("/grants/") => (Exit::Refused, advice("`holdshort grants --all` lists all grants")),
-        404 => {
-            (Exit::Refused, advice("`holdshort approvals --state all` lists all approvals, `holdshort runs` all runs"))
-        }
+        404 => (
+            Exit::Refused,
+            advice("`holdshort approvals --state all` lists all approvals, and `holdshort runs` lists all runs"),
+        ),
         409 => (Exit::Refused, Some(look_again(path).into())),
         410 | 413 | 422 => (Exit::Refused, None),
         429 => (Exit::Failed, advice("try again in a moment")),
         300..=399 => (
             Exit::Failed,
             advice(
-                "name the host itself with `--url`; this program follows no redirects, because it carries your token",
+                "give the host's own address with `--url`; redirects are not followed, because each request carries your token",
             ),
         ),
         _ => (Exit::Failed, advice("the host's log has details")),
@@ -269,8 +274,9 @@ pub fn read<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
 }
 
 fn not_understood(error: serde_json::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("this program does not understand the host's answer: {error}"))
-        .hint("is it a Holdshort host, of the same version as this program?")
+    Failure::new(Exit::Failed, format!("the host's answer cannot be read: {error}")).hint(
+        "check that the address is that of a Holdshort host, and that the host has the same version as this program",
+    )
 }
 
 #[cfg(test)]

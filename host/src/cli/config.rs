@@ -52,9 +52,9 @@ pub(super) fn run(config: &Config, output: &Output) -> Result<Exit, Failure> {
         };
         let settings = toml::to_string(&Report::of(config)).map_err(unprintable)?;
         output.text(&format!(
-            "# What is in force: {from}.\n\
-             # This is a report, not a file to load: lengths of time are in milliseconds, sizes in bytes, and paths whole.\n\
-             # host/CONFIGURATION.md tells how each setting is written.\n\n{settings}"
+            "# The settings in force: {from}.\n\
+             # This is a report, not a file to load: times are in milliseconds, sizes in bytes, and paths are complete.\n\
+             # host/CONFIGURATION.md shows how to write each setting.\n\n{settings}"
         ))?;
     }
     Ok(Exit::Done)

@@ -31,9 +31,9 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
     let (before, wanted) = (scratch.tip("production")?, scratch.tip("main")?);
     let folder = scratch.folder().display();
     output.notes(&[
-        &format!("In {folder} is a small project with tests; its branch `main` is ahead of `production`."),
-        &format!("The agent `{AGENT}` is asked: {TASK}."),
-        "It runs the tests, reads the log and the diff, and asks to deploy. It cannot deploy by itself.",
+        &format!("The folder {folder} has a small project with tests; its branch `main` is ahead of `production`."),
+        &format!("The task of the agent `{AGENT}`: {TASK}."),
+        "The agent runs the tests, reads the log and the diff, and asks to deploy. The agent cannot deploy by itself.",
         "",
     ]);
 
@@ -44,7 +44,8 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
     session.end_on_interrupt(move || {
         // The process ends here, so the folder must be removed now.
         let _ = folder.map(std::fs::remove_dir_all);
-        output_aside.notes(&["", "nothing more is done; the scratch folder is removed unless you asked to keep it"]);
+        output_aside
+            .notes(&["", "the demo stops here; the scratch folder is removed unless you asked to keep the folder"]);
     });
     let run = run::start(&session.client, &AGENT.into(), TASK)?;
     let watch = Watch { client: &session.client, run, output, interrupted: &AtomicBool::new(false) };
@@ -59,7 +60,7 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
         return Ok(if exit == Exit::Done { Exit::Failed } else { exit });
     }
     if after != wanted {
-        let message = format!("`production` moved to {after}, and the cleared commit is {wanted}");
+        let message = format!("`production` moved to {after}, but the cleared commit is {wanted}");
         return Err(Failure::new(Exit::Failed, message));
     }
     output.notes(&["", &format!("`production` moved from {before} to {after}: exactly what was cleared.")]);
@@ -83,13 +84,16 @@ impl Guide<'_> {
         self.output.aside(&page.lines(client, self.output.columns())?);
         let digest = page.verified.digest;
         if self.alone {
-            let how = format!("There is no terminal to ask on: approving {digest} over HTTP at {}", client.base());
+            let how = format!(
+                "There is no terminal for the question: the demo approves {digest} over HTTP at {}",
+                client.base()
+            );
             self.output.notes(&["", &how]);
             client.decide(id, &decision("approve", digest, None))?;
             return Ok(());
         }
         self.output
-            .notes(&["", "This call holds short. Nothing happens until you decide; the agent is not even in memory."]);
+            .notes(&["", "This call is held. Nothing happens until you decide; the agent is not even in memory."]);
         loop {
             let answer = self.output.ask(
                 "Approve exactly this? [y] yes, [n] no, with guidance for the agent, [b] in a browser, [q] quit:",
@@ -103,7 +107,7 @@ impl Guide<'_> {
                     let link = sign_in::shown_link(client, id, self.output)?;
                     self.output.notes(&[
                         "",
-                        "Open this, once; the demo goes on when you have decided there:",
+                        "Open this link, which works once. The demo continues after your decision there:",
                         &format!("  {link}"),
                     ]);
                     return Ok(());
@@ -119,7 +123,7 @@ impl Guide<'_> {
     /// The changes that the person wants. Without them the agent would propose the same call again.
     fn guidance(&self) -> Result<String, Failure> {
         loop {
-            match self.output.ask("What should it change (try: keep the notes short)?")? {
+            match self.output.ask("What should the agent change? (Try: keep the notes short)")? {
                 Some(text) if !text.is_empty() => return Ok(text),
                 Some(_) => {}
                 None => return Err(Failure::new(Exit::Failed, "nothing was decided, and nothing was done")),

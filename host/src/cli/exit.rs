@@ -13,7 +13,7 @@ pub enum Exit {
     Failed,
     /// 2: the command line or the configuration is wrong; nothing was tried.
     Usage,
-    /// 3: the run that was watched ended without a result: it failed, trapped, was cancelled or diverged.
+    /// 3: the watched run ended without a result: it failed, trapped, was cancelled or diverged.
     RunEnded,
     /// 4: the host said no: not eligible, already decided, changed since it was shown, expired, or not there.
     Refused,
@@ -27,12 +27,12 @@ impl Exit {
     /// The table at the end of `--help`.
     pub const HELP: &str = "Exit codes:
   0  done (a decision is on disk, even if more people must approve)
-  1  an error without a code of its own
+  1  any other error
   2  the command line or the configuration is wrong; nothing was tried
-  3  the run that was watched ended without a result
-  4  the host refused: not eligible, already decided, changed since shown, expired, or not found
+  3  the watched run ended without a result
+  4  the host refused the request: you may not decide, or the call is already decided, changed, expired or not found
   5  the host cannot be reached
-  130  Ctrl-C; the run that was watched is parked, and loses nothing";
+  130  Ctrl-C; the watched run is parked, and nothing is lost";
 
     /// The number.
     pub fn code(self) -> u8 {

@@ -31,14 +31,18 @@ fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Fai
     }
     let page = client::read::<GrantPage>(&answer)?;
     if page.grants.is_empty() {
-        output.note(if args.all { "there are no grants" } else { "no grant is in force; `--all` lists earlier ones" });
+        output.note(if args.all {
+            "there are no grants"
+        } else {
+            "no grant is in force; `--all` also lists earlier grants"
+        });
     }
     for GrantView { id, by, at: _, standing, revoked_by, grant, used } in &page.grants {
         let over = match (standing, revoked_by) {
             (_, Some(who)) => format!("revoked by {who}  "),
             (true, None) => String::new(),
             (false, None) if used.count >= grant.calls => "used up  ".into(),
-            (false, None) => "over  ".into(),
+            (false, None) => "expired  ".into(),
         };
         let what = format!("{}: {}", grant.agent, grant.capability.function());
         let terms = sentences::granted(grant);
@@ -46,7 +50,7 @@ fn list(args: &ListGrants, client: &Client, output: &Output) -> Result<Exit, Fai
             .row(&format!("{id}  {over}"), &format!("{what}, {terms}; by {by}; so far {}", sentences::total(used)))?;
     }
     if let Some(next) = page.next {
-        output.note(&format!("there are more: --before {next}"));
+        output.note(&format!("for more grants, add `--before {next}`"));
     }
     Ok(Exit::Done)
 }
@@ -79,7 +83,10 @@ pub(super) fn draft(id: &CallId, terms: &GrantTerms, client: &Client) -> Result<
     let mut sums = std::collections::BTreeMap::new();
     for amount in &terms.up_to {
         if sums.insert(amount.currency, amount.minor_units).is_some() {
-            return Err(Failure::new(Exit::Usage, format!("`--up-to` has two amounts in {}", amount.currency)));
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("`--up-to` has two amounts in {}; give one amount for each currency", amount.currency),
+            ));
         }
     }
     let body = json!({"calls": calls, "lasts_ms": lasts_ms, "sums": sums, "may_differ": terms.may_differ});

@@ -145,7 +145,7 @@ impl Host {
             socket::bind(&self.config.state).and_then(|(local, bound)| Ok((UnixListener::from_std(local)?, bound)));
         bound
             .inspect_err(|error| {
-                tracing::warn!("no socket can be made in {state}, so that commands in this folder do not reach the host, only reviewers with `--url` and `--token-file`: {error}");
+                tracing::warn!("cannot make the local socket in {state}: {error}; commands reach this host only with `--url` and `--token-file`");
             })
             .ok()
     }
@@ -158,7 +158,7 @@ impl Host {
         if let Some(user) = config::user().filter(|user| user != operator.as_str()) {
             let file = config.operator_file.display();
             tracing::warn!(
-                "the local operator still decides as `{operator}`, not as `{user}`: the name is kept in {file}"
+                "the local operator's name in decisions stays `{operator}`, although the user is `{user}`: the name comes from {file}"
             );
         }
         let named = config.reviewers.iter().map(|reviewer| (reviewer.name.clone(), reviewer.token_sha256));
@@ -192,7 +192,7 @@ fn stopped(what: &str, ended: Result<Result<(), ReadError>, JoinError>) -> Failu
         Ok(Err(error)) => error.to_string(),
         Err(error) => error.to_string(),
     };
-    let message = format!("the part of the host that {what} has stopped, and the host with it: {why}");
+    let message = format!("the host has stopped, because the part that {what} has stopped: {why}");
     Failure::new(Exit::Failed, message).hint("nothing is lost; correct the cause, then start the host again")
 }
 

@@ -64,7 +64,7 @@ fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     }
     let unread = |error: std::io::Error| {
         if error.kind() == ErrorKind::NotFound {
-            return wrong(format!("there is no file `{path}`")).hint("give the path of a component");
+            return wrong(format!("there is no file `{path}`")).hint("give the path of a component (a `.wasm` file)");
         }
         wrong(format!("cannot read `{path}`: {error}"))
     };
@@ -159,15 +159,15 @@ impl Report {
         output.row("starts at ", self.entry())?;
         if !self.refused.is_empty() {
             output.row("", "")?;
-            output.row("", "It cannot run here:")?;
+            output.row("", "This agent cannot run here:")?;
             for why in &self.refused {
                 output.row("  - ", why)?;
             }
         }
         output.row("", "")?;
-        output.row("", "Consequential calls, which hold short until they are cleared:")?;
+        output.row("", "Consequential calls, which are held until they are cleared:")?;
         for (name, (by, Effect { class, evidence, .. })) in &self.consequential {
-            output.row(&format!("  {name}  "), &format!("done by {by}"))?;
+            output.row(&format!("  {name}  "), &format!("performed by {by}"))?;
             if let Some(text) = sentences::if_lost(*class, Some(evidence)) {
                 output.row("    if its outcome is unknown: ", &text)?;
             }
@@ -182,10 +182,10 @@ impl Report {
             output.row("  note: ", note)?;
         }
         if self.log {
-            output.row("", "It may write to its log.")?;
+            output.row("", "This agent may write to its log.")?;
         }
-        let gets = "WASI without effects, with the same answers in every replay:";
-        let empty = "WASI that is present but empty (no files, no connections, no variables):";
+        let gets = "WASI interfaces without effects, with the same answers in every replay:";
+        let empty = "WASI interfaces that are empty (no files, no connections, no variables):";
         for (title, names) in [(gets, self.wasi(false)), (empty, self.wasi(true))] {
             if !names.is_empty() {
                 output.row("", title)?;
@@ -194,7 +194,7 @@ impl Report {
                 output.row("  ", name)?;
             }
         }
-        output.row("It never gets: ", &self.never().join(", "))
+        output.row("This agent never gets: ", &self.never().join(", "))
     }
 
     /// The WASI interfaces that it imports: the useful ones or the empty ones.
@@ -217,7 +217,7 @@ impl Report {
         });
         let files = match places.collect::<Vec<_>>().join(" and ") {
             none if none.is_empty() => "files".into(),
-            places => format!("files but those of its {places}"),
+            places => format!("files, except those of its {places}"),
         };
         let mut never: Vec<String> = NEVER.map(String::from).into();
         never.insert(1, files);

@@ -20,10 +20,9 @@ pub(super) fn run(action: &NotifyAction, config: &Config, output: &Output) -> Re
     let Some(target) = found else {
         let known: Vec<&str> = targets.iter().map(plain).collect();
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-        let hint = "add a section `[notify.NAME]`, or `email = \"…\"` to one of `[reviewers.NAME]`";
-        return Err(
-            Failure::new(Exit::Usage, format!("unknown notification target `{name}`; known: {known}")).hint(hint)
-        );
+        let hint = "add a section `[notify.NAME]`, or add `email = \"…\"` to a section `[reviewers.NAME]`";
+        return Err(Failure::new(Exit::Usage, format!("unknown notification target `{name}`; known targets: {known}"))
+            .hint(hint));
     };
     let drawn = getrandom::u64().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let now = clock();

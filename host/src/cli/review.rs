@@ -33,8 +33,8 @@ use screen::{Input, Screen};
 /// Shows waiting approvals until the reviewer quits.
 pub(super) fn run(client: Client, output: &Output) -> Result<Exit, Failure> {
     if output.json {
-        let failure = Failure::new(Exit::Usage, "`review` is for people, and prints no JSON");
-        return Err(failure.hint("programs ask `holdshort approvals --json`"));
+        let failure = Failure::new(Exit::Usage, "`review` is a full-screen program, and prints no JSON");
+        return Err(failure.hint("for JSON, use `holdshort approvals --json`"));
     }
     let client = Arc::new(client);
     // Connection and authentication errors are reported before the screen is taken.

@@ -51,7 +51,7 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
         Some(row) => watch::finish(&row, output)?,
         None => {
             let (run, ours) = (&watch.run, program(&local));
-            output.note(&format!("{run} is parked, and nothing is lost. Start `{ours} serve` here, and it goes on; then `{ours} runs show {run}` shows its state."));
+            output.note(&format!("{run} is parked, and nothing is lost. Start `{ours} serve` here to continue the run; then `{ours} runs show {run}` shows its state."));
             Exit::Interrupted
         }
     };
@@ -73,10 +73,13 @@ fn agent(given: &str, config: &Config) -> Result<(AgentName, Option<PathBuf>), F
     }
     if !path.exists() {
         let known: Vec<&str> = config.agents.keys().map(AgentName::as_str).collect();
-        let known =
-            if known.is_empty() { "none is configured".into() } else { format!("configured: {}", known.join(", ")) };
-        return Err(wrong(format!("there is no file and no agent `{given}`"))
-            .hint(format!("give a component's file or the name of an agent; {known}")));
+        let known = if known.is_empty() {
+            "no agent is configured".into()
+        } else {
+            format!("configured: {}", known.join(", "))
+        };
+        return Err(wrong(format!("there is no file `{given}`, and no agent with this name"))
+            .hint(format!("give the file of a component, or the name of an agent; {known}")));
     }
     let file = path.file_name().and_then(|file| file.to_str()).unwrap_or_default();
     let plain = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '-' };
@@ -99,7 +102,7 @@ fn elsewhere(
             return failure;
         }
         let hint = format!(
-            "the host at {} has this folder's journal, and starts agents of its configuration only: add the section `[agents.{}]` and start it again, or stop it",
+            "the host at {} uses this folder's journal, and runs only the agents in its configuration: add the section `[agents.{}]` and restart the host, or stop the host",
             client.base(),
             name.as_str().trim_start_matches("./").trim_end_matches(".wasm")
         );
@@ -117,7 +120,7 @@ fn elsewhere(
         return Ok(Exit::Done);
     }
     let token_file = global.token_file.clone().unwrap_or_else(|| config.token_file.clone());
-    output.note(&format!("the host at {} runs it as {run}", client.base()));
+    output.note(&format!("the host at {} runs the agent as {run}", client.base()));
     // Ctrl-C ends only this program; the run belongs to the host.
     let runtime = session::runtime()?;
     let interrupted = session::interrupted(&runtime);
@@ -127,7 +130,7 @@ fn elsewhere(
         return watch::finish(&row, output);
     }
     let run = &watch.run;
-    output.note(&format!("{run} goes on at the host; `{} runs show {run}` shows its state.", program(global)));
+    output.note(&format!("{run} continues at the host; `{} runs show {run}` shows its state.", program(global)));
     Ok(Exit::Interrupted)
 }
 
@@ -135,7 +138,7 @@ fn elsewhere(
 /// and in commands for copying.
 pub(super) fn start(client: &Client, agent: &AgentName, task: &str) -> Result<RunName, Failure> {
     let RunStarted { id, .. } = client.post_once("/runs", &json!({ "agent": agent, "task": task }))?;
-    id.0.parse().map_err(|why| Failure::new(Exit::Failed, format!("the host answers with the run `{id}`: {why}")))
+    id.0.parse().map_err(|why| Failure::new(Exit::Failed, format!("the host answered with the run id `{id}`: {why}")))
 }
 
 /// Shows held calls. Their page goes to stderr, because stdout is for the agent's result.
@@ -168,7 +171,7 @@ impl Holds<'_> {
         let (asks, how) = if question {
             (format!("{id} is a question, and the agent waits for the answer:"), "respond")
         } else {
-            (format!("{id} holds short. To approve exactly this:"), "approve")
+            (format!("{id} is held. To approve exactly this:"), "approve")
         };
         let answer = if question { " \"your answer\"" } else { "" };
         let link = sign_in::shown_link(self.client, id, self.output)?;

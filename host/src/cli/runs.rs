@@ -38,14 +38,14 @@ fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failu
     }
     let page = client::read::<RunPage>(&answer)?;
     if page.runs.is_empty() {
-        output.note("there are none");
+        output.note("there are no such runs");
     }
     for row in &page.runs {
         let label = format!("{}  {}  ", row.id, row.created_at);
         output.row(&label, &format!("{}  {}: {}", state(row), row.agent, row.task))?;
     }
     if let Some(next) = page.next {
-        output.note(&format!("there are more: --before {next}"));
+        output.note(&format!("for more runs, add `--before {next}`"));
     }
     Ok(Exit::Done)
 }
@@ -100,7 +100,7 @@ fn cancel(id: &RunName, reason: Option<String>, client: &Client, output: &Output
     } else {
         output.row(
             &format!("{id} "),
-            "is cancelled; an effect that had started is not stopped, and its outcome is still recorded",
+            "is cancelled; an effect that has started is not stopped, and its outcome is still recorded",
         )?;
     }
     Ok(Exit::Done)

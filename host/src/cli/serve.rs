@@ -48,7 +48,7 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
         }
-        tracing::info!("shutting down; every run that waits goes on at the next start");
+        tracing::info!("shutting down; every waiting run continues at the next start");
     };
     let mut shutdown = Box::pin(shutdown);
     let bound = listening.main.local_addr().map_err(failed)?;
@@ -124,7 +124,7 @@ async fn listen(server: &Server) -> Result<Listening, Failure> {
         let failure = Failure::new(Exit::Failed, format!("cannot listen at {address}: {error}"));
         if error.kind() == ErrorKind::AddrInUse {
             return failure
-                .hint("another program listens there: end it, or choose another place with `--listen 127.0.0.1:PORT`");
+                .hint("another program uses this address: stop that program, or choose another address with `--listen 127.0.0.1:PORT`");
         }
         failure
     })

@@ -28,9 +28,6 @@ pub(super) fn run(args: &SignInArgs, client: &Client, output: &Output) -> Result
     }
     let link: LinkMade = read(&answer)?;
     output.text(&link.url)?;
-    output.note(&format!(
-        "the link signs in once, within {} minutes; anyone who has it can use it",
-        link.expires_in_s / 60
-    ));
+    output.note(&format!("the link works once, within {} minutes, for anyone who has it", link.expires_in_s / 60));
     Ok(Exit::Done)
 }

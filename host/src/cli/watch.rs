@@ -168,7 +168,7 @@ fn is_news(event: &Event) -> bool {
 /// The text of the progress animation.
 fn doing(row: &Run) -> String {
     match row.waiting_for {
-        Some(call) => format!("{}.{call} holds short", row.id),
+        Some(call) => format!("{}.{call} is held", row.id),
         None => format!("{} is {}", row.id, row.state),
     }
 }

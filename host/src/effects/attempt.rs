@@ -94,7 +94,7 @@ impl Effects {
             return self.finish(id, attempt, outcome, None).await;
         }
         if self.0.journal.now() > perform_by {
-            let reason = say!("the host was delayed after the start of the effect, and made no attempt");
+            let reason = say!("the host was delayed after it recorded the start of the effect, and made no attempt");
             return self.finish(id, attempt, not_done(reason), None).await;
         }
         // A task of its own, so that a panic of a connector leaves an effect in doubt and the
@@ -138,7 +138,7 @@ impl Effects {
         match self.0.refresh.moved(&agent, id, &proposal).await {
             Ok(None) => None,
             Ok(Some((reason, now))) => Some(changed(reason, now)),
-            Err(why) => Some(not_done(say!("its material facts could not be read again: {}", why))),
+            Err(why) => Some(not_done(say!("the material facts of the call could not be read again: {}", why))),
         }
     }
 
@@ -178,12 +178,17 @@ impl Effects {
                 self.finish(id, attempt, Outcome::Happened(receipt), Some(evidence)).await;
             }
             Ok(Finding::DidNotHappen { evidence }) => {
-                self.finish(id, attempt, not_done(say!("the attempt was begun and did not happen")), Some(evidence))
-                    .await;
+                self.finish(
+                    id,
+                    attempt,
+                    not_done(say!("the attempt was started, but the effect did not happen")),
+                    Some(evidence),
+                )
+                .await;
             }
             Ok(Finding::Unknown { evidence }) => self.still_in_doubt(id, attempt, evidence).await,
             Err(_) => {
-                let evidence = say!("the lookup failed: the connector stopped in the middle of it");
+                let evidence = say!("the lookup failed: the connector stopped before it had an answer");
                 self.still_in_doubt(id, attempt, evidence).await;
             }
         }

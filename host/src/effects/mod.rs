@@ -91,7 +91,7 @@ impl NoPerformer {
             Self::Missing(capability) => say!("no connector performs `{}` on this host", capability.clone()),
             Self::Another { shown, now } => {
                 let (shown, now) = (configured(shown), configured(now));
-                say!("the connector was `{}` when it was shown and is `{}` now", shown, now)
+                say!("the connector was `{}` when the call was shown and is `{}` now", shown, now)
             }
         }
     }

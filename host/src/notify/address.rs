@@ -20,19 +20,19 @@ pub fn refused(address: IpAddr) -> Option<&'static str> {
 fn refused_v4(address: Ipv4Addr) -> Option<&'static str> {
     let [a, b, c, d] = address.octets();
     match (a, b, c, d) {
-        (0, ..) => Some("it names this network"),
-        (127, ..) => Some("it is this machine"),
-        (10, ..) | (172, 16..=31, ..) | (192, 168, ..) => Some("it is private"),
-        (100, 64..=127, ..) => Some("it is shared by a provider's customers"),
-        (169, 254, ..) => Some("it is link-local, where clouds keep their metadata"),
-        (168, 63, 129, 16) => Some("it is a cloud's own service"),
+        (0, ..) => Some("the address means this network"),
+        (127, ..) => Some("the address is this machine"),
+        (10, ..) | (172, 16..=31, ..) | (192, 168, ..) => Some("the address is private"),
+        (100, 64..=127, ..) => Some("the address is shared by a provider's customers"),
+        (169, 254, ..) => Some("the address is link-local, where clouds keep their metadata"),
+        (168, 63, 129, 16) => Some("the address is a service of a cloud provider"),
         (192, 0, 0, _) | (192, 31, 196, _) | (192, 52, 193, _) | (192, 88, 99, _) | (192, 175, 48, _) => {
-            Some("it is reserved for protocols")
+            Some("the address is reserved for protocols")
         }
-        (192, 0, 2, _) | (198, 51, 100, _) | (203, 0, 113, _) => Some("it is for examples"),
-        (198, 18..=19, ..) => Some("it is for measuring networks"),
-        (224..=239, ..) => Some("it is multicast"),
-        (240..=255, ..) => Some("it is reserved"),
+        (192, 0, 2, _) | (198, 51, 100, _) | (203, 0, 113, _) => Some("the address is reserved for examples"),
+        (198, 18..=19, ..) => Some("the address is reserved for network measurements"),
+        (224..=239, ..) => Some("the address is multicast"),
+        (240..=255, ..) => Some("the address is reserved"),
         _ => None,
     }
 }
@@ -42,14 +42,14 @@ fn refused_v6(address: Ipv6Addr) -> Option<&'static str> {
         return refused_v4(v4);
     }
     match address.segments() {
-        [0, 0, 0, 0, 0, 0, 0, 1] => Some("it is this machine"),
-        [0xfc00..=0xfdff, ..] => Some("it is private"),
-        [0xfe80..=0xfebf, ..] => Some("it is link-local"),
-        [0xff00..=0xffff, ..] => Some("it is multicast"),
-        [0x2001, 0..=0x1ff, ..] => Some("it is reserved for protocols"),
-        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Some("it is for examples"),
+        [0, 0, 0, 0, 0, 0, 0, 1] => Some("the address is this machine"),
+        [0xfc00..=0xfdff, ..] => Some("the address is private"),
+        [0xfe80..=0xfebf, ..] => Some("the address is link-local"),
+        [0xff00..=0xffff, ..] => Some("the address is multicast"),
+        [0x2001, 0..=0x1ff, ..] => Some("the address is reserved for protocols"),
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0xfff, ..] => Some("the address is reserved for examples"),
         [0x2000..=0x3fff, ..] => None,
-        _ => Some("it is not of the public internet"),
+        _ => Some("the address is not on the public internet"),
     }
 }
 
@@ -78,7 +78,9 @@ pub(super) fn check(
 ) -> Result<(), String> {
     let refusal = addresses.iter().find_map(|address| Some((address.ip(), rule(address.ip())?)));
     refusal.map_or(Ok(()), |(address, why)| {
-        let of = if address.to_string() == host { String::new() } else { format!(", where `{host}` is,") };
-        Err(format!("{address}{of} is refused: {why}; write `allow-private = true` for this target if it is meant"))
+        let of = if address.to_string() == host { String::new() } else { format!(", the address of `{host}`,") };
+        Err(format!(
+            "{address}{of} is refused: {why}; if this is intended, write `allow-private = true` for this target"
+        ))
     })
 }

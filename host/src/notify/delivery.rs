@@ -186,18 +186,18 @@ impl Deliverer<'_> {
                     target = name,
                     id,
                     why,
-                    "gone: no more notifications until this host restarts; take the target out of the configuration"
+                    "the target answered 410 (gone) and gets no more notifications until this host restarts; remove the target from the configuration"
                 );
                 self.notify.gone.lock().unwrap_or_else(PoisonError::into_inner).insert(name.clone());
                 return false;
             }
             failed += 1;
             if failed > self.target.retry.times {
-                tracing::warn!(target = name, id, why, "given up: this notification is not sent");
+                tracing::warn!(target = name, id, why, "the host has given up on this notification, which is not sent");
                 return true;
             }
             if failed == 1 {
-                tracing::warn!(target = name, id, why, "not delivered yet; trying again");
+                tracing::warn!(target = name, id, why, "the notification is not delivered yet; trying again");
             }
             let usual = self.target.retry.wait(failed, getrandom::u32().unwrap_or(u32::MAX));
             let asked = if let Again::After(pause) = again { pause } else { Duration::ZERO };
@@ -273,7 +273,9 @@ impl Target {
         match &self.transport {
             Transport::Webhook(webhook) => {
                 let answer = webhook.send(notice, base, now).await?;
-                Ok(format!("it answered {}: {}", answer.status, answer.body).trim_end_matches([':', ' ']).to_owned())
+                Ok(format!("the target answered {}: {}", answer.status, answer.body)
+                    .trim_end_matches([':', ' '])
+                    .to_owned())
             }
             Transport::Mail { address, post, .. } => Ok(post(email(notice, base, address)).await?),
         }

@@ -47,7 +47,7 @@ pub fn email(notice: &Notice, base: &str, to: &str) -> NoticeEmail {
         text += &format!("{name}: {value}\n");
     }
     text += &format!(
-        "\n{}\n\nSign in there to see the whole call. Answers to this email decide nothing.\n",
+        "\n{}\n\nSign in at this address to see the whole call. A reply to this email is not a decision.\n",
         link(notice, base)
     );
     // Each recipient's email has a file name of its own: in a Maildir the name shows whether the
@@ -100,13 +100,13 @@ fn inert(text: &str) -> String {
 fn sentence(notice: &Notice) -> String {
     let of = notice.call.as_ref().map_or_else(|| notice.run.0.clone(), |call| approval(notice, call));
     match notice.kind {
-        Kind::Held if notice.next_stage => format!("{of} waits for a decision: it is your turn"),
-        Kind::Held if notice.outcome.is_some() => format!("{of} waits for a decision again"),
+        Kind::Held if notice.next_stage => format!("{of} waits for your decision: your stage has begun"),
+        Kind::Held if notice.outcome.is_some() => format!("{of} waits again for a decision"),
         Kind::Held => format!("{of} waits for a decision"),
         Kind::Reminder => format!("{of} still waits, and its deadline is near"),
         Kind::Decided => format!("{of} was decided"),
         Kind::Expired => format!("{of} expired"),
-        Kind::Withdrawn => format!("{of} no longer waits, because its run was cancelled"),
+        Kind::Withdrawn => format!("{of} no longer waits, because the run was cancelled"),
         Kind::InDoubt => format!("{of} is in doubt: its effect started, and the outcome is unknown"),
         Kind::Delayed => format!("run {of} is delayed: the host cannot continue it now, and keeps trying"),
         Kind::Finished => format!("run {of} finished"),

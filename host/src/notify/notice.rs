@@ -226,7 +226,9 @@ fn outcome(event: &Event) -> Option<String> {
             };
             format!("{verb} by {}", decision.reviewer)
         }
-        Event::RunDelayed { delayed, .. } => format!("tried {} times in a row; the run's page says why", delayed.tries),
+        Event::RunDelayed { delayed, .. } => {
+            format!("the host tried {} times; the page of the run shows the reason", delayed.tries)
+        }
         Event::RunFinished { result: Ok(_) } => "finished".into(),
         Event::RunFinished { result: Err(_) } => "returned an error".into(),
         Event::RunTrapped { .. } => "trapped".into(),

@@ -166,7 +166,7 @@ pub(super) fn pause(asked: &str, now: u64) -> Option<Duration> {
 impl Answer {
     fn refusal(&self) -> String {
         let what = if (300..400).contains(&self.status) { ", a redirect, which is not followed" } else { "" };
-        format!("it answered {}{what}", self.status)
+        format!("the target answered {}{what}", self.status)
     }
 }
 

@@ -36,7 +36,7 @@ pub(super) fn writers(path: &Path, owning: u32) -> io::Result<Option<Writers>> {
             let list = bytes.get(..read).and_then(|bytes| bytes.strip_prefix(VERSION));
             list.and_then(|list| read_list(list, owning))
                 .map(Some)
-                .ok_or_else(|| io::Error::other("its access control list cannot be read"))
+                .ok_or_else(|| io::Error::other("the access control list cannot be read"))
         }
         Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(None),
         Err(errno) => Err(errno.into()),

@@ -345,7 +345,7 @@ fn what_is_run_is_looked_at_like_what_is_read() {
 fn what_is_closed_stays_closed_and_what_is_refused_stays_refused() {
     let scene = Scene::new(&[|f| set(&f.join("way/state"), 0o755), |f| set(&f.join("way/state/journal.db"), 0o644)]);
     let said = folder(&scene.at("way/state")).unwrap().unwrap();
-    assert!(said.contains("was open to others (mode 755)"), "{said}");
+    assert!(said.contains("was open to other users (mode 755)"), "{said}");
     file(&scene.at("way/state/journal.db")).unwrap().unwrap();
     assert_eq!((mode(&scene.at("way/state")), mode(&scene.at("way/state/journal.db"))), (0o700, 0o600));
     assert_eq!(verdict(folder(&scene.at("way/state"))), Ours);

@@ -122,7 +122,8 @@ fn since(api: &Api, days: &str) -> Result<Time, Problem> {
     if days.is_empty() {
         return Ok(Time(0));
     }
-    let days: u64 = days.parse().map_err(|_| Problem::new(Kind::BadRequest, "how many days is a whole number"))?;
+    let days: u64 =
+        days.parse().map_err(|_| Problem::new(Kind::BadRequest, "the number of days must be a whole number"))?;
     Ok(Time(api.journal().now().0.saturating_sub(days.saturating_mul(DAY))))
 }
 
@@ -138,20 +139,21 @@ fn outcome(report: Report) -> Outcome {
         minutes: group.minutes.round() as u64,
         minutes_then: group.minutes_then.round() as u64,
     });
-    let errors =
-        (report.errors > 0).then(|| format!("{} calls: a policy could not be evaluated, which holds", report.errors));
+    let errors = (report.errors > 0)
+        .then(|| format!("{} calls: a policy could not be evaluated, so the verdict is `held`", report.errors));
     let unknown = report.not_judged.iter();
     let unknown = unknown.map(|NotJudged { capability, calls }| {
-        format!("{calls} calls of `{capability}` not judged: this host does not offer it now")
+        format!("not evaluated: {calls} calls of `{capability}`, because this host does not offer the capability now")
     });
     let unknown_facts = (report.without_facts > 0).then(|| {
         format!(
-            "{} calls that policy refused not judged: their facts and consequence are not recorded",
+            "not evaluated: {} calls that policy refused, because their facts and consequence are not recorded",
             report.without_facts
         )
     });
-    let unasked = (report.without_policy > 0)
-        .then(|| format!("{} calls refused without a verdict of policy, not judged", report.without_policy));
+    let unasked = (report.without_policy > 0).then(|| {
+        format!("not evaluated: {} calls that were refused without a verdict of policy", report.without_policy)
+    });
     let errors = errors.into_iter().chain(report.first_errors.iter().cloned());
     let warnings = report.warnings.iter().cloned().chain(errors).chain(unknown).chain(unknown_facts).chain(unasked);
     Outcome {

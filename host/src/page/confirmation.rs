@@ -22,10 +22,10 @@ pub(super) fn caution<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Cl
         !CallContent::of(proposal, &[], &titles).warnings().is_empty()
     };
     if proposals.clone().into_iter().any(doubtful) {
-        return Some("There are warnings on this approval: read them first.");
+        return Some("This approval has warnings: read the warnings first.");
     }
     let long = proposals.into_iter().any(|proposal| evidence::is_long(&proposal.exhibits));
-    long.then_some("Some evidence is too long for this page: open and read it first.")
+    long.then_some("Some evidence is too long for this page: open and read this evidence first.")
 }
 
 /// The titles of the exhibits. They are checked for misleading text too.

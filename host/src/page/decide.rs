@@ -25,7 +25,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     let digest: Digest = form
         .field("digest")
         .and_then(|digest| digest.parse().ok())
-        .ok_or_else(|| failed(Problem::new(Kind::BadRequest, "the form names no digest")))?;
+        .ok_or_else(|| failed(Problem::new(Kind::BadRequest, "the form has no digest; open the page again")))?;
     signed.0.check(&digest.to_string(), form.field("seal").unwrap_or_default()).map_err(failed)?;
     let request = request(&api, &run, number, digest, &form).await?;
     let decided = decisions::decide(&api, &run, number, signed.0.reviewer(), request).await.map_err(failed)?;
@@ -51,15 +51,17 @@ async fn request(
         }
         Some("reject") => DecisionType::Reject,
         Some("respond") => DecisionType::Respond,
-        Some(_) | None => return Err(wrong("the form names none of the decisions approve, reject and respond")),
+        Some(_) | None => return Err(wrong("the form has no decision: choose approve, reject or respond")),
     };
     let failed = |problem: Problem| ErrorPage::at(problem, &format!("{run}.{number}")).with(form.field("message"));
     let message = Message::of(form, "message").map_err(failed)?;
     let answer = chosen(&call, form).filter(|_| matches!(kind, DecisionType::Respond)).map(Value::String);
     match (&kind, &answer, &message) {
-        (_, Some(_), Some(_)) => return Err(wrong("a choice was picked and an answer was written: send one of them")),
+        (_, Some(_), Some(_)) => {
+            return Err(wrong("the form has both a choice and a written answer: send only one of the two"));
+        }
         (DecisionType::Respond, None, None) => {
-            return Err(wrong("write an answer, or pick one: the agent waits for it"));
+            return Err(wrong("the answer is empty: write an answer, or pick a choice"));
         }
         (_, _, _) => {}
     }

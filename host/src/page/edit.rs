@@ -192,8 +192,10 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let failed = |problem: Problem| ErrorPage::at(problem, &id);
     let wrong = |detail: &str| failed(Problem::new(problem::Kind::BadRequest, detail));
-    let digest: Digest =
-        form.field("digest").and_then(|digest| digest.parse().ok()).ok_or_else(|| wrong("the form names no digest"))?;
+    let digest: Digest = form
+        .field("digest")
+        .and_then(|digest| digest.parse().ok())
+        .ok_or_else(|| wrong("the form has no digest; open the page again"))?;
     let (action, seal) = (form.field("action"), form.field("seal").unwrap_or_default());
     let previewed = form.field("arguments");
     let plain = previewed.map_or_else(|| digest.to_string(), |arguments| sealed(digest, arguments, false));

@@ -254,7 +254,7 @@ impl Draft {
             }
             (Self::Case { picked: index, payload, new }, Shape::Case(cases)) => {
                 if *new {
-                    wrong.insert(name.clone(), Text::line("the fields of this choice are new: fill them in"));
+                    wrong.insert(name.clone(), Text::line("the fields of this choice are new: fill in the fields"));
                 }
                 let Some((case, ty)) = cases.get(*index) else { return picked(None, name, wrong) };
                 let payload = payload.as_deref().zip(*ty);

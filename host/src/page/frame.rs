@@ -78,7 +78,7 @@ impl Signed {
 pub(super) fn page(template: &impl Template) -> Answer {
     let html = template.render().map_err(|error| {
         tracing::error!(%error, "a page could not be made");
-        Problem::new(Kind::Internal, "the host failed; its log has details")
+        Problem::new(Kind::Internal, "the host failed; the host's log has details")
     })?;
     Ok(Html(html).into_response())
 }

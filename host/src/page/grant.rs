@@ -94,7 +94,7 @@ impl<'a> Granting<'a> {
         let (run, number) = ids::approval(id)?;
         let (subject, call) = approvals::load(api, &run, number).await?;
         let digest = call.clearance.filter(|_| call.phase == Phase::Held);
-        let digest = digest.ok_or_else(|| failed(Kind::NotNow, "it no longer waits for a decision"))?;
+        let digest = digest.ok_or_else(|| failed(Kind::NotNow, "the call no longer waits for a decision"))?;
         if !may_grant(&subject, &call, signed.name()) {
             return Err(failed(Kind::NotEligible, "you may not make grants for calls like this one"));
         }
@@ -160,8 +160,8 @@ impl<'a> Granting<'a> {
     /// The terms in the form.
     fn terms(&self, form: &Form) -> Result<Terms, String> {
         let number = |name: &str| form.field(name).and_then(|text| text.trim().parse::<u64>().ok());
-        let calls = number("calls").ok_or("say how many calls: a whole number")?;
-        let lasts_ms = number("lasts").ok_or("say for how long")?;
+        let calls = number("calls").ok_or("the number of calls must be a whole number")?;
+        let lasts_ms = number("lasts").ok_or("write how long the grant lasts")?;
         let mut sums = BTreeMap::new();
         for currency in money(self.call.action()).into_keys() {
             let typed = form.field(&format!("sum-{currency}")).unwrap_or_default().trim().to_owned();
@@ -201,8 +201,10 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
 /// Shows the preview, or creates the grant.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
     let wrong = |detail: &str| ErrorPage::at(Problem::new(Kind::BadRequest, detail), &id);
-    let digest: Digest =
-        form.field("digest").and_then(|digest| digest.parse().ok()).ok_or_else(|| wrong("the form names no digest"))?;
+    let digest: Digest = form
+        .field("digest")
+        .and_then(|digest| digest.parse().ok())
+        .ok_or_else(|| wrong("the form has no digest; open the page again"))?;
     let grant = form.field("grant");
     let seal = form.field("seal").unwrap_or_default();
     signed.0.check(&sealed(digest, grant.unwrap_or_default()), seal).map_err(|problem| ErrorPage::at(problem, &id))?;
@@ -211,7 +213,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     let granting = Granting { digest, ..granting };
     match grant {
         Some(grant) => {
-            let grant = serde_json::from_str(grant).map_err(|_| wrong("the form holds no valid grant"))?;
+            let grant = serde_json::from_str(grant).map_err(|_| wrong("the form has no valid grant"))?;
             let message = Message::of(&form, "message").map_err(|problem| ErrorPage::at(problem, &id))?;
             granting.send(grant, message).await
         }

@@ -91,8 +91,9 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
     let (_, call) = approvals::load(&api, &run, number).await?;
     // A grant can be revoked even if its component is no longer readable.
     let policy = grants::policy(&api, &CallId { run, call: number }, &call).await;
-    let policy = policy.unwrap_or_else(|problem| format!("It cannot be shown as a policy: {}", problem.detail()));
-    let granted = call.granted.ok_or_else(|| Problem::new(Kind::NotFound, "no grant was made with it"))?;
+    let policy =
+        policy.unwrap_or_else(|problem| format!("This grant cannot be shown as a policy: {}", problem.detail()));
+    let granted = call.granted.ok_or_else(|| Problem::new(Kind::NotFound, "no grant was made with this approval"))?;
     let now = api.journal().now();
     page(&ShownPage {
         frame: signed.frame("grants"),

@@ -144,7 +144,7 @@ fn filter(query: &HistoryQuery) -> Result<DecisionFilter, Problem> {
         |text: &str, what: &str| Problem::new(Kind::BadRequest, format!("`{}` is not a {what}", shortened(text)));
     let day = |text: &str, days| match text {
         "" => Ok(None),
-        text => midnight(text, days).map(Some).ok_or_else(|| wrong(text, "day; write it like `2026-11-27`")),
+        text => midnight(text, days).map(Some).ok_or_else(|| wrong(text, "day; write a day like `2026-11-27`")),
     };
     let before = match query.before.as_str() {
         "" => None,

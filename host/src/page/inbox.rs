@@ -136,7 +136,7 @@ fn filter(
 /// Reads a position in the ranked list, as the page before wrote it.
 fn cursor(text: &str) -> Result<(Rank, Position), ErrorPage> {
     let numbers = text.split_once('-').and_then(|(rank, position)| Some((rank.parse().ok()?, position.parse().ok()?)));
-    let wrong = || Problem::new(Kind::BadRequest, "this is not a page of the inbox; begin at the first page");
+    let wrong = || Problem::new(Kind::BadRequest, "this is not a page of the inbox; open the first page");
     Ok(numbers.map(|(rank, position)| (Rank(rank), Position(position))).ok_or_else(wrong)?)
 }
 

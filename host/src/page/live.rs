@@ -27,7 +27,7 @@ pub(super) async fn stream(State(api): State<Api>, signed: Signed, busy: Option<
         let hint = tokio::select! {
             hint = hints.recv() => hint,
             () = own.displaced() => {
-                let last = Event::default().event("displaced").data("other, newer pages of this session are live");
+                let last = Event::default().event("displaced").data("newer pages of this session are live instead of this page");
                 return Some((Ok::<_, Infallible>(last), None));
             }
         };

@@ -71,7 +71,8 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     let (run, number) = ids::approval(&id)?;
     let failed = |problem: Problem| ErrorPage::at(problem, &id);
     let attempt = form.field("attempt").and_then(|attempt| attempt.parse().ok());
-    let attempt: u32 = attempt.ok_or_else(|| failed(Problem::new(Kind::BadRequest, "the form names no attempt")))?;
+    let attempt: u32 = attempt
+        .ok_or_else(|| failed(Problem::new(Kind::BadRequest, "the form has no attempt; open the page again")))?;
     signed.0.check(&to_resolve(&id, attempt), form.field("seal").unwrap_or_default()).map_err(failed)?;
     let request = request(attempt, &form).map_err(failed)?;
     let _written = resolutions::resolve(&api, &run, number, signed.0.reviewer(), request).await.map_err(failed)?;
@@ -84,7 +85,7 @@ fn request(attempt: u32, form: &Form) -> Result<ResolutionRequest, Problem> {
         Some("not-done") => ResolutionType::NotDone,
         Some("abandon") => ResolutionType::Abandon,
         Some("send-again") => ResolutionType::SendAgain,
-        Some(_) | None => return Err(Problem::new(Kind::BadRequest, "say how the effect is resolved")),
+        Some(_) | None => return Err(Problem::new(Kind::BadRequest, "choose how the effect is resolved")),
     };
     let receipt = form.field("receipt").map(|text| once(text.as_bytes())).transpose();
     let receipt =

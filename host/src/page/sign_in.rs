@@ -73,7 +73,7 @@ pub(super) async fn create(State(api): State<Api>, tries: Tries, headers: Header
     let signed_in = match (form.field("code"), form.field("token")) {
         (Some(code), None) => SignedIn::Here(api.follow(code, &headers, &tries)?),
         (None, Some(token)) => api.sign_in(&api.owner(token.trim(), &tries)?, &headers, next)?,
-        (Some(_), Some(_)) | (None, None) => return Err(refused("a link or a token is needed to sign in").into()),
+        (Some(_), Some(_)) | (None, None) => return Err(refused("you need a link or a token to sign in").into()),
     };
     match signed_in {
         SignedIn::Here(cookie) => Ok(([(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response()),

@@ -82,7 +82,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
     let day = |text: &str, days| match text {
         "" => Ok(None),
         text => midnight(text, days).map(Some).ok_or_else(|| {
-            let detail = format!("`{}` is not a day; write it like `2026-11-27`", shortened(text));
+            let detail = format!("`{}` is not a day; write a day like `2026-11-27`", shortened(text));
             Problem::new(Kind::BadRequest, detail)
         }),
     };

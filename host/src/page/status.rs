@@ -81,7 +81,7 @@ fn granted(call: &Call, id: &str) -> Option<(String, String)> {
     let made = call.granted.as_ref().map(|granted| {
         let taken_back = granted.revoked.as_ref().map(|(by, _)| format!("; revoked by {by}")).unwrap_or_default();
         let terms = sentences::granted(&granted.grant);
-        (format!("{} made a grant for more like it: {terms}{taken_back}", granted.by), id.to_owned())
+        (format!("{} made a grant for further calls like this one: {terms}{taken_back}", granted.by), id.to_owned())
     });
     made.or_else(|| cleared_by.map(|grant| (format!("Cleared by the grant {grant}"), grant.to_string())))
 }
@@ -92,7 +92,7 @@ fn sentence(call: &Call) -> String {
     if let (Phase::Cleared { .. } | Phase::Approved { .. }, Some(put_off)) = (&call.phase, &call.put_off) {
         let (attempt, until) = (call.attempts, sentences::at(put_off.until));
         return format!(
-            "is cleared; attempt {attempt} did not happen, and another is made at {until}: {}",
+            "is cleared; attempt {attempt} did not happen, and the next attempt is at {until}: {}",
             put_off.reason
         );
     }
@@ -101,8 +101,8 @@ fn sentence(call: &Call) -> String {
         Phase::Held if needed == 1 => "waits for 1 approval".into(),
         Phase::Held => format!("waits for {needed} approvals"),
         Phase::Refused(reason) => format!("was refused without asking a reviewer: {}", sentences::refused(reason)),
-        Phase::Cleared { .. } => "was cleared by policy; its effect has not begun".into(),
-        Phase::Approved { .. } => "is approved; its effect has not begun".into(),
+        Phase::Cleared { .. } => "was cleared by policy; the effect has not started".into(),
+        Phase::Approved { .. } => "is approved; the effect has not started".into(),
         Phase::Rejected { .. } => "was rejected; nothing was done".into(),
         Phase::Answered { .. } => "was answered".into(),
         Phase::Expired => "expired; nothing was done".into(),
@@ -110,7 +110,7 @@ fn sentence(call: &Call) -> String {
         Phase::Started => "is being done".into(),
         Phase::Succeeded { .. } => "is done".into(),
         Phase::Failed { reason } => format!("was tried and did not happen: {reason}"),
-        Phase::InDoubt { reason } => format!("is in doubt: it may have happened. {reason}"),
+        Phase::InDoubt { reason } => format!("is in doubt: the effect may have happened. {reason}"),
         Phase::Unresolved { reason } => format!("was closed with an unknown outcome: {reason}"),
     }
 }

@@ -262,7 +262,7 @@ async fn put_file(journal: &Driver, path: &Path, mut file: File, digest: Digest)
     if *journal.put_blob(bytes).await? == digest {
         Ok(())
     } else {
-        Err(explain(std::io::Error::other("it was changed while it was read; try again")))
+        Err(explain(std::io::Error::other("the file changed while the host read it; try again")))
     }
 }
 

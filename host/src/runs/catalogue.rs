@@ -98,14 +98,14 @@ pub enum BindError {
     Withheld(Capability, String),
     /// The agent has another type for a built-in function.
     #[error(
-        "the import `{0}` has another type than the one this host offers: build the agent against the WIT package in `wit/`"
+        "the import `{0}` has a different type than on this host: build the agent against the WIT package in `wit/`"
     )]
     OtherType(Capability),
     /// The connector of the import's section cannot serve a function of this type.
     #[error("the import `{0}` cannot be served as its section says: {1}")]
     NotServable(Capability, Sentence),
     /// The agent could not be told of a refusal.
-    #[error("the import `{0}` is consequential, but cannot report a refusal: {1}")]
+    #[error("the import `{0}` is consequential, but the function cannot report a refusal: {1}")]
     CannotRefuse(Capability, CannotRefuse),
 }
 

@@ -275,7 +275,7 @@ fn describe_event(event: &Event) -> String {
         | Event::EffectInDoubt { call, .. }
         | Event::EffectLookedUp { call, .. }
         | Event::EffectResolved { call, .. } => format!("the outcome of call {call}"),
-        Event::RunDelayed { .. } => "a delay of the host's".into(),
+        Event::RunDelayed { .. } => "a delay of the host".into(),
         Event::RunCreated { .. } => "the beginning of the run".into(),
         Event::RunFinished { .. }
         | Event::RunTrapped { .. }

@@ -22,13 +22,15 @@ pub(super) enum Failure {
     Replay(#[from] CannotReplay),
     #[error(transparent)]
     Propose(#[from] CannotPropose),
-    #[error("`{0}` is not offered by this host any more: put its section back into holdshort.toml")]
+    #[error("this host no longer offers `{0}`: add the section of the capability to holdshort.toml again")]
     NotOffered(Capability),
-    #[error("`{0}` was consequential when the run called it and is not any more: put its class back in holdshort.toml")]
+    #[error(
+        "`{0}` was consequential at the time of the call, and is not now: set `class = \"consequential\"` in holdshort.toml again"
+    )]
     Reclassified(Capability),
     #[error("a connector did not answer: {0}")]
     Connector(Sentence),
-    #[error("a value is not of the function's type: {0}")]
+    #[error("a value does not have the function's type: {0}")]
     Value(#[from] Mismatch),
     #[error(transparent)]
     Threads(#[from] crate::agent::Failed),

@@ -155,7 +155,7 @@ impl LiveAgent {
         let open = self.open.take();
         let bound = open.as_ref().and_then(|open| self.loaded.bindings.get(&**open));
         let Some(Bound { offer: BoundOffer::Consequential(_, form), .. }) = bound else {
-            return Err(Failure::Host("an answer came to no call".into()));
+            return Err(Failure::Host("an answer arrived, but no call waits for an answer".into()));
         };
         let result = form.result(answer);
         self.answer(&result, at)

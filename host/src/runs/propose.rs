@@ -56,7 +56,7 @@ pub(super) struct Asker<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum CannotPropose {
     /// The connector cannot look now.
-    #[error("the preview is not possible just now: {0}")]
+    #[error("the preview is not possible now: {0}")]
     Connector(Sentence),
     /// The run's history could not be read.
     #[error(transparent)]
@@ -267,7 +267,7 @@ fn somebody_is_left(
     let held_under = call.requirement().map(|old| old.for_an_edit(new, call.level, call.deadline()));
     let Some((all, names)) = held_under.and_then(|all| all.names().map(|names| (all, names))) else { return Ok(()) };
     let met = all.can_be_met(&names, asker.started_by, Some(editor));
-    met.map_err(|why| ReviseError::Forbidden(say!("its requirement could not be met then: {}", configured(why))))
+    met.map_err(|why| ReviseError::Forbidden(say!("the new requirement cannot be met: {}", configured(why))))
 }
 
 /// A run's history, updated beside the run: each event is read once, however many calls use it.
@@ -323,8 +323,8 @@ impl DisplayBudget {
         let Self { bytes_max, lines_max } = *self;
         if bytes > bytes_max || lines > lines_max {
             return Err(say!(
-                "{}: the arguments are {} bytes and {} lines, and a reviewer is shown at most {} bytes and {} lines; \
-                 say it shorter or in several calls, or ask the operator for a larger `arguments-bytes-max` and `arguments-lines-max`",
+                "{}: the arguments are {} bytes and {} lines, but a reviewer is shown at most {} bytes and {} lines; \
+                 use shorter arguments or several calls, or ask the operator to raise `arguments-bytes-max` and `arguments-lines-max`",
                 LIMIT,
                 bytes,
                 lines,
@@ -340,7 +340,7 @@ impl DisplayBudget {
 fn believable(action: &Action) -> Result<(), Sentence> {
     let claimed = action.arguments().pointer("/rationale/confidence").and_then(Value::as_f64);
     match claimed.filter(|claimed| is_ours(action.capability()) && !(0.0..=1.0).contains(claimed)) {
-        Some(claimed) => Err(say!("`rationale.confidence` is {}; it is a number from 0 to 1", configured(claimed))),
+        Some(claimed) => Err(say!("`rationale.confidence` is {}; write a number from 0 to 1", configured(claimed))),
         None => Ok(()),
     }
 }

@@ -54,7 +54,7 @@ impl Refresh for Refresher {
     ) -> BoxFuture<'a, Result<Proposal, Sentence>> {
         Box::pin(async move {
             let Some(preview) = self.catalogue.preview(old.action.capability()) else {
-                return Err(say!("`{}` is not offered any more", old.action.capability().clone()));
+                return Err(say!("this host no longer offers `{}`", old.action.capability().clone()));
             };
             let mut followed = Followed::default();
             let before = followed.up_to(&self.journal, &id.run, id.call).await.map_err(quote)?;

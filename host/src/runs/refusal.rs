@@ -32,22 +32,21 @@ pub enum RefusalForm {
 pub enum CannotRefuse {
     /// The function returns no error, so no configuration helps.
     #[error(
-        "its result has no error: build the agent against an interface in which it is `result<_, refusal>` or `result<_, string>`; \
-         only a function without any effect may be `class = \"routine\"` instead"
+        "the result type has no error: build the agent against an interface in which the result type is `result<_, refusal>` or `result<_, string>`; if the function has no effect at all, set `class = \"routine\"`"
     )]
     NoError,
     /// A value is configured, and the error carries none.
     #[error(
-        "its error carries no value: remove `refusal` from the section, and the agent gets the error without a reason"
+        "the error type has no value: remove `refusal` from the section; the agent then gets the error without a reason"
     )]
     NoValue,
     /// The error has a type of its own.
     #[error(
-        "its error has a type of its own: set `refusal` in its section to the error value that the agent gets for a refused call"
+        "the error type is not a string: set `refusal` in the section of the capability to the error value that the agent gets for a refused call"
     )]
     OwnType,
     /// The configured value has another type.
-    #[error("the `refusal` in its section is not of its error type: {0}")]
+    #[error("the `refusal` in the section of the capability does not have the error type: {0}")]
     OtherType(Mismatch),
 }
 

@@ -44,7 +44,7 @@ impl Tally {
         self.bytes = self.bytes.saturating_add(CALL_BYTES).saturating_add(weight(arguments));
         if self.bytes > self.limits.journal_bytes {
             let max = self.limits.journal_bytes;
-            return Err(End::Trapped(format!("its host calls take more than {max} bytes in the journal")));
+            return Err(End::Trapped(format!("the host calls of the agent take more than {max} bytes in the journal")));
         }
         self.calls += 1;
         Ok(self.calls)
@@ -61,7 +61,7 @@ impl Tally {
         if self.calls.saturating_add(self.timers) < self.limits.calls {
             return Ok(());
         }
-        Err(End::Trapped(format!("it made more than {} host calls", self.limits.calls)))
+        Err(End::Trapped(format!("the agent made more than {} host calls", self.limits.calls)))
     }
 
     /// Counts the result of a call.
@@ -101,7 +101,10 @@ impl Tally {
 pub(super) fn too_often(limits: &RunLimits, lives: Duration) -> Option<End> {
     let max = Duration::from_millis(limits.cpu_ms).saturating_mul(LIVES);
     let reason = || {
-        format!("it slept or waited too often: its replays take more than {} ms of CPU time in all", max.as_millis())
+        format!(
+            "the agent slept or waited too often: the replays take more than {} ms of CPU time in all",
+            max.as_millis()
+        )
     };
     (lives > max).then(|| End::Trapped(reason()))
 }
@@ -159,8 +162,8 @@ mod tests {
         assert_eq!(tally.call(&json!({})).ok(), Some(1));
         assert_eq!(tally.timer().ok(), Some(1));
         assert_eq!(tally.call(&json!({})).ok(), Some(2));
-        assert_eq!(reason(tally.timer()), "it made more than 3 host calls");
-        assert_eq!(reason(tally.call(&json!({}))), "it made more than 3 host calls");
+        assert_eq!(reason(tally.timer()), "the agent made more than 3 host calls");
+        assert_eq!(reason(tally.call(&json!({}))), "the agent made more than 3 host calls");
     }
 
     #[test]
@@ -169,7 +172,10 @@ mod tests {
         let half = json!("x".repeat(300));
         assert_eq!(tally.call(&half).ok(), Some(1));
         tally.returned(&half);
-        assert_eq!(reason(tally.call(&json!({}))), "its host calls take more than 1000 bytes in the journal");
+        assert_eq!(
+            reason(tally.call(&json!({}))),
+            "the host calls of the agent take more than 1000 bytes in the journal"
+        );
     }
 
     #[test]
@@ -177,7 +183,10 @@ mod tests {
         let mut evident = tally(10, 1_000);
         evident.went_on(1, 900);
         assert!(evident.refuse_to_hold().is_some());
-        assert_eq!(reason(evident.call(&json!({}))), "its host calls take more than 1000 bytes in the journal");
+        assert_eq!(
+            reason(evident.call(&json!({}))),
+            "the host calls of the agent take more than 1000 bytes in the journal"
+        );
 
         let (mut sleeper, life) = (tally(10, 1_000), Duration::from_millis(1));
         let lives =

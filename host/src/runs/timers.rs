@@ -33,7 +33,7 @@ pub(super) async fn run(host: Arc<Inner>) {
         let pause = match fire(&host).await {
             Ok(pause) => pause,
             Err(error) => {
-                tracing::error!(%error, "deadlines cannot be read; looking again");
+                tracing::error!(%error, "deadlines cannot be read; trying again");
                 LOOK_AGAIN
             }
         };

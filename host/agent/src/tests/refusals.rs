@@ -23,7 +23,7 @@ fn problems(imports: &str) -> Vec<String> {
 #[test]
 fn what_is_no_component_is_named_for_what_it_looks_like() {
     let not = |what: &str| {
-        format!("this is not a WebAssembly component: it looks like {what}; give the `.wasm` file that the build wrote")
+        format!("this is not a WebAssembly component, but {what}; give the `.wasm` file that the build wrote")
     };
     assert_eq!(refusal(b""), not("an empty file"));
     assert_eq!(refusal(b"\x7fELF\x02\x01\x01"), not("a native program or library (ELF)"));
@@ -36,7 +36,7 @@ fn what_is_no_component_is_named_for_what_it_looks_like() {
     );
     assert_eq!(
         refusal(b"\n (component)"),
-        not("WebAssembly in its text form, which `wasm-tools parse` turns into the binary one")
+        not("WebAssembly in text form, which `wasm-tools parse` converts to the binary form")
     );
     assert_eq!(refusal(&[1, 2, 3, 4]), not("binary data of another kind"));
 }
@@ -62,7 +62,7 @@ fn a_component_cut_off_anywhere_is_refused_and_never_panics() {
             "{length}: {error}"
         );
     }
-    assert_eq!(refusal(&whole[..100]), "this component is cut off after 100 bytes; copy or build it again");
+    assert_eq!(refusal(&whole[..100]), "this component is cut off after 100 bytes; copy or build the component again");
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn without_run_it_says_what_there_is() {
     let nothing = wat::parse_str("(component)").unwrap();
     assert_eq!(
         refusal(&nothing),
-        "this component exports nothing and no `run`; export `run: func(task: string) -> result<string, string>`"
+        "this component exports nothing; the export `run` is missing: add `run: func(task: string) -> result<string, string>`"
     );
     let other = wat::parse_str(
         r#"(component
@@ -105,7 +105,7 @@ fn without_run_it_says_what_there_is() {
             (func $go (canon lift (core func $i "go")))
             (export "go" (func $go)))"#,
     );
-    assert!(refusal(&other.unwrap()).starts_with("this component exports `go` and no `run`; "));
+    assert!(refusal(&other.unwrap()).starts_with("this component exports `go`; the export `run` is missing: "));
     let wrong = wat::parse_str(
         r#"(component
             (core module $m (func (export "run") (param i32) (result i32) unreachable))
@@ -163,7 +163,7 @@ fn a_type_that_is_small_in_the_file_and_huge_written_out_is_refused() {
     assert_eq!(
         found,
         [
-            "`acme:big/big#take` has a type that is too large or too deep when written out; use smaller or fewer nested types, fields and cases"
+            "`acme:big/big#take` has a type that is too large or too deeply nested; use fewer nested types, fields and cases"
         ]
     );
 }
@@ -182,7 +182,7 @@ fn a_type_of_very_many_cases_is_refused() {
                 (export "take" (func {params}))))"#
         ))
     };
-    let too_large = "`acme:big/big#take` has a type that is too large or too deep when written out; use smaller or fewer nested types, fields and cases";
+    let too_large = "`acme:big/big#take` has a type that is too large or too deeply nested; use fewer nested types, fields and cases";
     for kind in ["enum", "variant"] {
         assert_eq!(of(kind, 2_000, 2), Vec::<String>::new(), "{kind}");
         assert_eq!(of(kind, 2_000, 3), [too_large], "{kind}: written out once for each parameter");

@@ -146,7 +146,7 @@ async fn a_huge_argument_ends_the_guest_before_it_is_copied() {
     let Step::Trapped(trap) = load(&engine(), &huge).unwrap().start(start("")).next().await else { panic!("no trap") };
     assert_eq!(
         trap.to_string(),
-        "the agent made an impossible call: one call passes more than 1048576 bytes; pass a path and a digest instead of contents"
+        "the agent made an invalid call to the host: one call passes more than 1048576 bytes; pass a path and a digest instead of contents"
     );
 }
 

@@ -172,7 +172,7 @@ async fn an_empty_poll_is_the_guests_mistake() {
 /// Each resource takes memory of the host, which the guest's memory limit does not count.
 #[tokio::test]
 async fn a_guest_that_makes_resources_without_end_is_stopped() {
-    let too_many = "it holds more than 10000 resources at once, such as pollables; drop unused ones";
+    let too_many = "the agent holds more than 10000 resources at once, such as pollables; drop unused resources";
     let limits = holdshort_gate::RunLimits { cpu_ms: 60_000, ..limits() };
     let run = async |bytes: &[u8]| drive(bytes, Start { limits: limits.clone(), ..start("") }).await.1;
     let timers = |count: u32, then: &str| {

@@ -266,22 +266,24 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
         let minutes = minutes(habit.work_us);
         let hasty = match habit.hasty {
             0 => String::new(),
-            hasty => format!(" ({hasty} of them faster than reading, which means little)"),
+            hasty => format!(" ({hasty} of them faster than the texts can be read, so these approvals mean little)"),
         };
         let text = format!(
-            "{by} held {} calls of `{}` to `{}`, all approved unchanged, in {} decisions{hasty} and {minutes} minutes: consider clearing the like",
+            "{by} held {} calls of `{}` to `{}`, and reviewers approved all of them unchanged, in {} decisions{hasty} and {minutes} minutes: consider a policy that clears such calls",
             habit.approved, key.agent, key.capability, habit.prompts
         );
         taken.push(id);
-        let policy =
-            Some(format!("// {} such calls were approved, and none was not.\n{}", habit.approved, suggested.text));
+        let policy = Some(format!(
+            "// {} such calls were approved, and no such call was rejected, edited or left undecided.\n{}",
+            habit.approved, suggested.text
+        ));
         found.push(Suggestion { text, policy, open: suggested.open, decisions: habit.prompts, minutes });
     }
     let told = |text| Suggestion { text, policy: None, open: Vec::new(), decisions: 0, minutes: 0.0 };
     for (policy, Tally { several, split, .. }) in burden.policies.iter() {
         if *several >= habits::CALLS_MIN && *split == 0 {
             let text = format!(
-                "`{policy}` held {several} calls that several people had to approve, and they always agreed: consider asking one"
+                "`{policy}` held {several} calls that several reviewers had to approve, and the reviewers always agreed: consider asking only one reviewer"
             );
             found.push(told(text));
         }
@@ -291,9 +293,9 @@ fn suggestions(burden: &Burden) -> Vec<Suggestion> {
     // If policies beyond the limit were counted together as `other`, a policy without a row may have matched.
     if calls >= habits::CALLS_MIN && !burden.policies.has(&OTHER.to_owned()) {
         let unused = burden.known.policies.iter().filter(|policy| !burden.policies.has(policy));
-        found.extend(
-            unused.map(|policy| told(format!("`{policy}` determined no verdict on {calls} calls: is it needed?"))),
-        );
+        found.extend(unused.map(|policy| {
+            told(format!("`{policy}` determined no verdict on {calls} calls: check whether this policy is needed"))
+        }));
     }
     found
 }

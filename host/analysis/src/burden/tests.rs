@@ -281,7 +281,7 @@ fn what_is_always_approved_is_suggested_and_nothing_else() {
     let [clear, unused] = &found[..] else { panic!("{found:?}") };
     assert_eq!(
         clear.policy.as_deref().unwrap(),
-        r#"// 20 such calls were approved, and none was not.
+        r#"// 20 such calls were approved, and no such call was rejected, edited or left undecided.
 @id("like-clerk-pay")
 permit (principal == Agent::"clerk", action == Action::"call", resource is acme::bank::pay::Pay)
 when {
@@ -297,7 +297,7 @@ when {
     );
     // 19 decisions took half a minute each, and one took an hour and counts as 15 minutes.
     assert_eq!((clear.decisions, clear.minutes, &clear.open[..]), (20, 24.5, &[][..]));
-    assert_eq!(unused.text, "`never` determined no verdict on 20 calls: is it needed?");
+    assert_eq!(unused.text, "`never` determined no verdict on 20 calls: check whether this policy is needed");
 
     // Policies compare all payments of an agent on a day, whichever policy cleared them.
     let copied = |world: &World| World {

@@ -42,7 +42,7 @@ pub fn decided(decisions: &DecisionFigures) -> String {
     }
     let mut text = said.join(", ") + &times(decisions).map(|times| format!("; {times}")).unwrap_or_default();
     if decisions.too_fast > 0 {
-        text += &format!("; {} of {approvals} approvals faster than reading", decisions.too_fast);
+        text += &format!("; {} of {approvals} approvals came faster than the content can be read", decisions.too_fast);
     }
     text
 }
@@ -57,7 +57,9 @@ pub fn times(decisions: &DecisionFigures) -> Option<String> {
 pub fn runs(runs: &RunFigures) -> String {
     let RunFigures { ended, held_per_run, held_most, never_held } = runs;
     match held_per_run {
-        Some(mean) => format!("{ended} ended; {mean:.2} held calls in each, at most {held_most}, none in {never_held}"),
+        Some(mean) => format!(
+            "{ended} ended; held calls per run: {mean:.2} on average, at most {held_most}; {never_held} runs had no held calls"
+        ),
         None => "none ended".into(),
     }
 }
@@ -79,8 +81,7 @@ pub fn span(seconds: f64) -> String {
 }
 
 /// How to read the figures.
-pub const NOTES: &str = "Times run from the first request to a reviewer to the decision that ended a hold or a stage; they come from a histogram and are exact to 5 %. \
-    An approval counts as too fast if it came sooner than the new content can be read at 238 words of 6 bytes a minute.";
+pub const NOTES: &str = "Times run from the first request to a reviewer to the decision that ended a hold or a stage; they come from a histogram and are exact to 5 %. An approval counts as too fast if it came before a person can have read the new content, at 238 words of 6 bytes a minute.";
 
 impl Report {
     /// The figures as rows: a heading, or a name with its text.
@@ -91,7 +92,11 @@ impl Report {
                 let held = format!("{}; {}{}", judged(calls), ends(calls), rate.unwrap_or_default());
                 let times = times(&calls.decisions).map(|times| format!("; {times}")).unwrap_or_default();
                 let hasty = calls.decisions.too_fast;
-                let hasty = if hasty > 0 { format!("; {hasty} faster than reading") } else { String::new() };
+                let hasty = if hasty > 0 {
+                    format!("; {hasty} came faster than the content can be read")
+                } else {
+                    String::new()
+                };
                 held + &times + &hasty
             };
             rows.iter().map(|row| (row.name.clone(), said(&row.calls))).collect()

@@ -157,10 +157,10 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
     let text = name.get_ref();
     if text.starts_with(OWN_PACKAGE) {
         let hint = "use the sections `[email]`, `[deployment]`, `[payments]`, `[repository]` and `[checks.NAME]`";
-        return Err(Wrong::at(name, "the host serves this interface itself, and its class cannot be changed", hint));
+        return Err(Wrong::at(name, "the host serves this interface itself, so the class cannot be changed", hint));
     }
     if text.starts_with("wasi:") {
-        let what = "the WASI interfaces of this host are fixed";
+        let what = "the class of a WASI interface cannot be changed";
         return Err(Wrong::at(name, what, "remove the section; `holdshort inspect` shows what an agent gets of WASI"));
     }
     // While the interface is parsed, `x` replaces the missing function name.
@@ -231,16 +231,20 @@ fn both(facts: Option<&Spanned<Argv>>, types: Option<&Spanned<BTreeMap<FactName,
         (Some(facts), None) => Err(Wrong::at(
             facts,
             "the types of the program's facts are missing",
-            "declare it beside `facts`: `fact-types = { open-orders = \"s64\", owner = \"string\" }`",
+            "declare the types beside `facts`: `fact-types = { open-orders = \"s64\", owner = \"string\" }`",
         )),
         (None, Some(types)) => Err(Wrong::at(
             types,
             "the program that finds these facts is missing",
-            "name the program that does: `facts = [\"tools/crm\", \"facts\"]`",
+            "add the program: `facts = [\"tools/crm\", \"facts\"]`",
         )),
         (Some(_), Some(types)) if !(1..=FACTS_MAX).contains(&types.get_ref().len()) => {
             let count = types.get_ref().len();
-            Err(Wrong::at(types, format!("{count} facts are declared"), format!("declare 1 to {FACTS_MAX} facts")))
+            Err(Wrong::at(
+                types,
+                format!("`fact-types` has {count} facts"),
+                format!("declare from 1 to {FACTS_MAX} facts"),
+            ))
         }
         (Some(_), Some(_)) => Ok(()),
     }
@@ -298,7 +302,7 @@ fn for_consequential<T>(key: Option<&Spanned<T>>) -> Result<(), Wrong> {
         Err(Wrong::at(
             key,
             "this setting belongs to `class = \"consequential\"`",
-            "remove it: a routine call is answered at once and has no effect",
+            "remove the setting: a routine call is answered at once and has no effect",
         ))
     })
 }

@@ -91,13 +91,13 @@ fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, fo
         (Some(user), Some(file)) => {
             let near = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
             if tls == Tls::None && !near {
-                let what = "without TLS this password would cross the network in clear";
+                let what = "without TLS, this password would be sent over the network without encryption";
                 return Err(Wrong::at(&user, what, "write `tls = \"required\"` or `tls = \"starttls\"`"));
             }
             Some((user.into_inner().0, folder.path(file.into_inner())))
         }
         (Some(user), None) => {
-            let hint = "name a file that holds the password: `password-file = \"/run/secrets/smtp\"`";
+            let hint = "give a file that contains the password: `password-file = \"/run/secrets/smtp\"`";
             return Err(Wrong::at(&user, "a user name needs a password", hint));
         }
         (None, Some(file)) => return Err(Wrong::at(&file, "a password needs a user name", "add `username = \"…\"`")),
@@ -169,7 +169,11 @@ fn targets(targets: &Spanned<Named<Branch>>) -> Result<BTreeMap<String, BranchNa
         let above = |other: &&Branch| branch.0.above().any(|above| above == other.0.as_str());
         if let Some(other) = targets.get_ref().values().find(above) {
             let what = format!("{} cannot exist next to {}, the branch of another target", branch.0, other.0);
-            return Err(Wrong::at(name, what, "git keeps no branch below another branch; rename one of them"));
+            return Err(Wrong::at(
+                name,
+                what,
+                "git does not allow a branch below another branch; rename one of the two",
+            ));
         }
     }
     targets.get_ref().iter().map(|(name, branch)| Ok((plain_name(name)?, branch.0.clone()))).collect()
@@ -197,8 +201,8 @@ fn account(account: authored::Account) -> Result<Account, Wrong> {
     for at in account.opening.into_iter().flatten() {
         let amount = amount(&at)?;
         if opening.iter().any(|other| other.currency == amount.currency) {
-            let what = format!("this account has an opening balance in {} already", amount.currency);
-            return Err(Wrong::at(&at, what, "write one amount for each currency"));
+            let what = format!("this account already has an opening balance in {}", amount.currency);
+            return Err(Wrong::at(&at, what, "write only one amount for each currency"));
         }
         opening.push(amount);
     }

@@ -9,8 +9,8 @@ use crate::value::{ExitCode, Variable};
 pub(super) fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
     key.map_or(Ok(()), |key| {
         let what =
-            format!("this setting belongs to `connector = \"{belongs_to}\"`, and this section has another connector");
-        Err(Wrong::at(key, what, format!("remove it, or write `connector = \"{belongs_to}\"`")))
+            format!("this setting belongs to `connector = \"{belongs_to}\"`, but this section has another connector");
+        Err(Wrong::at(key, what, format!("remove the setting, or write `connector = \"{belongs_to}\"`")))
     })
 }
 

@@ -34,20 +34,20 @@ fn target(
         (Some(url), None) => url.span(),
         (None, Some(file)) => file.span(),
         (Some(url), Some(_)) => {
-            return Err(Wrong::at(url, "`url` and `url-file` exclude each other", "remove one of the two"));
+            return Err(Wrong::at(url, "`url` and `url-file` cannot both be set", "remove one of the two"));
         }
         (None, None) => {
-            let hint = "add `url = \"https://…\"`, or `url-file = …` with a file that holds it";
+            let hint = "add `url = \"https://…\"`, or `url-file = …` with a file that contains the URL";
             return Err(Wrong::at(name, "`url` is missing", hint));
         }
     };
     if let Some(url) = url {
-        let hint = "write `https://`, or `allow-http = true` if the way there is safe";
+        let hint = "write `https://`, or add `allow-http = true` if the network to the target is safe";
         url.get_ref().with_tls(allow_http).map_err(|what| Wrong::at(url, what, hint))?;
     }
     if secret_file.is_none() && format == NoticeFormat::Standard {
-        let hint = "add `secret-file = …` with a file that holds `whsec_…`, or write `format = \"chat\"`";
-        let what = "without a secret the receiver cannot verify that a message is this host's".into();
+        let hint = "add `secret-file = …` with a file that contains a secret `whsec_…`, or write `format = \"chat\"`";
+        let what = "without a secret, the receiver cannot verify that a message comes from this host".into();
         return Err(Wrong { span: at, what, hint: Some(hint.into()) });
     }
     Ok(NoticeTarget {

@@ -21,8 +21,8 @@ pub(super) fn reviewers(
         let others = reviewers.iter().map(|other: &Reviewer| &other.name).chain([operator]).map(ReviewerName::as_str);
         let (name, token_sha256) = (ReviewerName::new(alone(&name, others)?), reviewer.token_sha256.get_ref().0);
         if let Some(other) = owners.insert(token_sha256, name.clone()) {
-            let what = format!("`{other}` has the same token, so their decisions could not be told apart");
-            return Err(Wrong::at(&reviewer.token_sha256, what, "give each reviewer a token of their own"));
+            let what = format!("`{other}` has the same token, so the host could not know who has decided");
+            return Err(Wrong::at(&reviewer.token_sha256, what, "give each reviewer a different token"));
         }
         reviewers.push(Reviewer { name, token_sha256, email: reviewer.email.map(|email| email.address) });
     }
@@ -36,7 +36,7 @@ fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) 
     match others.find(|other| *other != plain && other.eq_ignore_ascii_case(&plain)) {
         Some(other) => {
             let what = format!("`{plain}` and `{other}` differ only in capital letters");
-            Err(Wrong::at(name, what, "give one of them another name; for one person keep one section"))
+            Err(Wrong::at(name, what, "rename one of the two; if both are the same person, keep only one section"))
         }
         None => Ok(plain),
     }
@@ -51,8 +51,12 @@ pub(super) fn approval(
     has_policy: bool,
 ) -> Result<Approval, Wrong> {
     if let Some(first) = authored.and_then(|authored| authored.grantors.as_ref()?.first()).filter(|_| has_policy) {
-        let hint = "write a policy that permits the action `grant`, and remove this";
-        return Err(Wrong::at(first, "with policy files, policies on `grant` say who may make grants", hint));
+        let hint = "write a policy that permits the action `grant`, and remove `grantors`";
+        return Err(Wrong::at(
+            first,
+            "`grantors` is not allowed together with policy files, in which policies on `grant` say who may make grants",
+            hint,
+        ));
     }
     let Some(authored) = authored else {
         return Ok(Approval {
@@ -108,8 +112,8 @@ fn find<'a, T>(at: &Spanned<T>, name: &str, everyone: &[&'a ReviewerName]) -> Re
 /// The advice for the name of no reviewer.
 fn to_add(name: &str, everyone: &[&ReviewerName]) -> String {
     let everyone: Vec<&str> = everyone.iter().map(|reviewer| reviewer.as_str()).collect();
-    let near = nearest(name, everyone.iter().copied()).map(|near| format!("did you mean `{near}`? else "));
-    format!("{}add a section `[reviewers.{name}]`; known: {}", near.unwrap_or_default(), everyone.join(", "))
+    let near = nearest(name, everyone.iter().copied()).map(|near| format!("did you mean `{near}`? If not, "));
+    format!("{}add a section `[reviewers.{name}]`; known reviewers: {}", near.unwrap_or_default(), everyone.join(", "))
 }
 
 /// Resolves the groups. The name of a group must differ from all names of reviewers, because a
@@ -125,7 +129,11 @@ pub(super) fn groups(
         let mut people = everyone.iter().map(|reviewer| reviewer.as_str());
         let group = alone(&name, people.clone().chain(groups.keys().map(String::as_str)))?;
         if people.any(|person| person == group) {
-            return Err(Wrong::at(&name, format!("`{group}` is a person already"), "give the group another name"));
+            return Err(Wrong::at(
+                &name,
+                format!("`{group}` is already the name of a person"),
+                "give the group another name",
+            ));
         }
         groups.insert(group, known(&members, &everyone)?);
     }
@@ -145,7 +153,11 @@ pub(super) fn delegations(
         let from = find(&name, &plain_name(&name)?, &everyone)?.clone();
         let to_whom = known(std::slice::from_ref(&to), &everyone)?.swap_remove(0);
         if to_whom == from {
-            return Err(Wrong::at(&to, format!("`{from}` cannot be their own delegate"), "name another reviewer"));
+            return Err(Wrong::at(
+                &to,
+                format!("`{from}` cannot be the delegate of `{from}`"),
+                "name another reviewer",
+            ));
         }
         let written = until.get_ref().to_string();
         let ends = if until.get_ref().time.is_none() {
@@ -156,11 +168,11 @@ pub(super) fn delegations(
             written.parse()
         };
         let Some(until) = ends.ok().and_then(|ends| u64::try_from(ends.as_microsecond()).ok()).map(Time) else {
-            let what = format!("`{written}` is not a day or a time");
+            let what = format!("`{written}` is neither a day nor a time");
             return Err(Wrong::at(
                 &until,
                 what,
-                "write a day, as `2026-12-24`, or a time with its offset, as `2026-12-24T18:00:00Z`",
+                "write a day, such as `2026-12-24`, or a time with its UTC offset, such as `2026-12-24T18:00:00Z`",
             ));
         };
         delegations.push(Delegation { from, to: to_whom, until });
@@ -172,11 +184,11 @@ pub(super) fn delegations(
 /// for ever.
 fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -> Result<(), Wrong> {
     let may_decide = if named == 0 { everyone } else { named };
-    let hint = "add people under `[reviewers.NAME]`, or ask for fewer";
+    let hint = "add people under `[reviewers.NAME]`, or lower the quorum";
     if let Some(quorum) = &authored.quorum
         && usize::try_from(quorum.get_ref().0).is_ok_and(|quorum| quorum > may_decide)
     {
-        let what = format!("the quorum is {}, and only {may_decide} may decide", quorum.get_ref().0);
+        let what = format!("the quorum is {}, but only {may_decide} may decide", quorum.get_ref().0);
         return Err(Wrong::at(quorum, what, hint));
     }
     if let Some(four_eyes) = authored.four_eyes.as_ref().filter(|four_eyes| *four_eyes.get_ref()) {
@@ -185,7 +197,7 @@ fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -
         // approve, four-eyes therefore blocks every run.
         if named == 0 && usize::try_from(quorum).is_ok_and(|quorum| quorum >= everyone) {
             let what = format!(
-                "with four-eyes the person who started the run does not count for the quorum of {quorum}, and there are {everyone} people in all"
+                "the quorum is {quorum}, but with four-eyes the person who started the run cannot approve, and the number of people is {everyone}"
             );
             return Err(Wrong::at(four_eyes, what, hint));
         }

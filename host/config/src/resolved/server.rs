@@ -26,7 +26,7 @@ pub struct Server {
 /// Other machines could reach the host without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "`{0}` is reachable from other machines, and the host speaks no TLS of its own: listen on 127.0.0.1, or put a proxy that ends TLS in front and say `behind-proxy = true`"
+    "`{0}` is reachable from other machines, but the host itself does not speak TLS: listen on 127.0.0.1, or put a TLS proxy in front of the host and write `behind-proxy = true`"
 )]
 pub struct ListenError(pub SocketAddr);
 
@@ -73,12 +73,12 @@ impl Server {
         if !hosts.iter().any(|known| known.eq_ignore_ascii_case(host)) {
             let hosts = hosts.join("`, `");
             return Some(format!(
-                "`public-url` is `{url}`, and the host answers to `{hosts}` alone, so that links would be refused; add `{host}` to `allowed-hosts`"
+                "`public-url` is `{url}`, but the host answers only to `{hosts}`, so links would be refused; add `{host}` to `allowed-hosts`"
             ));
         }
         let origins_told = origins.join("`, `");
         (!origins.iter().any(|known| known.eq_ignore_ascii_case(url))).then(|| {
-            format!("`public-url` is `{url}`, and pages of `{origins_told}` alone may decide: add `{url}` to `allowed-origins`, or set `behind-proxy` if a proxy ends TLS")
+            format!("`public-url` is `{url}`, but only pages of `{origins_told}` may send decisions: add `{url}` to `allowed-origins`, or set `behind-proxy` if there is a TLS proxy")
         })
     }
 

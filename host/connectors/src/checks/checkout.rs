@@ -137,13 +137,15 @@ impl Checkout {
         let (bytes_max, files_max) = (FILES_BYTES_MAX.min(bytes_free), files_free.min(ENTRIES_MAX as u64));
         let too_large = |what: String| Err(NotMade::TooLarge(what));
         match git.unfolded(commit, ENTRIES_MAX).await? {
-            None => too_large(format!("it has more than {ENTRIES_MAX} files and folders")),
-            Some(it) if it.entries > files_max => {
-                too_large(format!("it has {} files and folders, and there is room for {files_max}", it.entries))
-            }
-            Some(it) if it.bytes > bytes_max => {
-                too_large(format!("its files take {} bytes, and there is room for {bytes_max}", it.bytes))
-            }
+            None => too_large(format!("the commit has more than {ENTRIES_MAX} files and folders")),
+            Some(it) if it.entries > files_max => too_large(format!(
+                "the commit has {} files and folders, but there is room for only {files_max}",
+                it.entries
+            )),
+            Some(it) if it.bytes > bytes_max => too_large(format!(
+                "the files of the commit take {} bytes, but there is room for only {bytes_max}",
+                it.bytes
+            )),
             Some(_) => Ok(()),
         }
     }

@@ -81,9 +81,9 @@ async fn only_named_checks_run_and_only_on_allowed_revisions() {
             "may not run on \"refs/heads/feature\", only on `refs/heads/main`, `refs/heads/release/*`",
         ),
         // An allowed pattern does not permit the commit under another name.
-        ("tests", "release/1.0..feature", "does not name a revision"),
+        ("tests", "release/1.0..feature", "does not name a git revision"),
         ("tests", "release/none", "there is no branch or tag \"release/none\""),
-        ("tests", "--all", "does not name a revision"),
+        ("tests", "--all", "does not name a git revision"),
     ] {
         let answer = run(&checks, name, revision).await;
         assert!(answer["err"].as_str().unwrap_or_default().contains(needle), "{name} {revision}: {answer}");
@@ -139,8 +139,12 @@ async fn a_commit_that_unfolds_without_end_is_answered_and_not_written() {
     check.revisions.push(RevisionPattern::Any);
     let checks = checks(&scratch, &[("tests", check)]);
     let bombs = [
-        ("one content 10,000 times", scratch.unfolding(&large, 100, 2), "its files take 10486169600 bytes"),
-        ("a trillion bytes in 100 folders", scratch.unfolding(&large, 99, 3), "its files take"),
+        (
+            "one content 10,000 times",
+            scratch.unfolding(&large, 100, 2),
+            "the files of the commit take 10486169600 bytes",
+        ),
+        ("a trillion bytes in 100 folders", scratch.unfolding(&large, 99, 3), "the files of the commit take"),
         ("a million names", scratch.unfolding(&small, 32, 4), "more than 1000000 files and folders"),
         ("33 million names", scratch.unfolding(&small, 32, 5), "more than 1000000 files and folders"),
         ("names without end", scratch.unfolding(&small, 32, 30), "more than 1000000 files and folders"),

@@ -23,7 +23,7 @@ impl NotStarted {
     pub fn sentence(&self) -> Sentence {
         match self {
             Self::EmptyCommand => say!("the command is empty; name a program"),
-            Self::Busy(path) => say!("an earlier child still runs and holds `{}`", Known::path(path)),
+            Self::Busy(path) => say!("an earlier child process still runs and has locked `{}`", Known::path(path)),
             Self::Files { path, source } => say!("`{}` cannot be written: {}", Known::path(path), quote(source)),
             Self::Program { program, source } => {
                 say!("`{}` cannot be run: {}", Known::configured(program), quote(source))

@@ -24,12 +24,12 @@ impl Facts {
     /// know is missing or `null`.
     pub(super) fn read(&self, output: &Output) -> Result<Value, Sentence> {
         let Some(Value::Object(found)) = printed_json(output)? else {
-            return Err("it printed no JSON object of facts, such as `{\"open-orders\": 3}`".into());
+            return Err("the program printed no JSON object of facts, such as `{\"open-orders\": 3}`".into());
         };
         let mut facts = Map::new();
         for (name, value) in found.into_iter().filter(|(_, value)| !value.is_null()) {
             let Some(ty) = self.types.get(&name) else {
-                return Err(say!("it printed the fact {}, which `fact-types` does not declare", quote(name)));
+                return Err(say!("the program printed the fact {}, which `fact-types` does not declare", quote(name)));
             };
             let value = ty.normalise(&value).map_err(|error| say!("the fact {}: {}", quote(&name), quote(error)))?;
             facts.insert(name, value);

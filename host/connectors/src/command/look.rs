@@ -69,13 +69,13 @@ pub(super) fn own(action: &Action) -> Vec<(&'static str, String)> {
 /// The printed JSON; `None` if nothing was printed.
 pub(super) fn printed_json(output: &Output) -> Result<Option<Value>, Sentence> {
     if output.is_cut() {
-        return Err(say!("it printed {} bytes; at most {} are read", output.written_bytes, KEPT_BYTES_MAX));
+        return Err(say!("the program printed {} bytes; at most {} are read", output.written_bytes, KEPT_BYTES_MAX));
     }
     let text = output.bytes.trim_ascii();
     if text.is_empty() {
         return Ok(None);
     }
-    once(text).map(Some).map_err(|error| say!("its output is not JSON: {}", quote(error)))
+    once(text).map(Some).map_err(|error| say!("the output is not JSON: {}", quote(error)))
 }
 
 /// The printed JSON of type `ty`, in normal form. Without a result type, nothing may be printed.
@@ -83,13 +83,13 @@ pub(super) fn printed(output: &Output, ty: Option<&WitType>) -> Result<Value, Se
     let value = match printed_json(output)? {
         Some(value) => value,
         None if ty.is_none() => Value::Null,
-        None => return Err("it printed nothing, but the function returns a value".into()),
+        None => return Err("the output is empty, although the function returns a value".into()),
     };
     match ty {
         Some(ty) => ty
             .normalise(&value)
-            .map_err(|error| say!("its output is not a value of the function's type: {}", quote(error))),
+            .map_err(|error| say!("the output is not a value of the function's type: {}", quote(error))),
         None if value.is_null() => Ok(value),
-        None => Err("it printed a value, but the function returns none".into()),
+        None => Err("the program printed a value, although the function returns no value".into()),
     }
 }

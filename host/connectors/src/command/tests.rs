@@ -142,22 +142,22 @@ async fn only_exit_0_with_a_fitting_value_is_done_and_only_a_named_code_is_not_d
         ("exit 4", NotDone("exit status 4".into())),
         ("echo '\"5\"'; exit 1", Unknown("exit status 1".into())),
         ("echo lost the line >&2; kill -9 $$", Unknown(sentence("ended by signal 9: \"lost the line\""))),
-        ("true", Unknown("exit status 0, but it printed nothing, but the function returns a value".into())),
+        ("true", Unknown("exit status 0, but the output is empty, although the function returns a value".into())),
         (
             "echo deleted",
-            Unknown(sentence("exit status 0, but its output is not JSON: \"expected value at line 1 column 1\"")),
+            Unknown(sentence("exit status 0, but the output is not JSON: \"expected value at line 1 column 1\"")),
         ),
         (
             "echo '{\"ok\": 5}'; echo x >&2",
             Unknown(sentence(
-                r#"exit status 0, but its output is not a value of the function's type: "`value`: expected a u64 as a string of digits, found {\"ok\":5}": "x""#,
+                r#"exit status 0, but the output is not a value of the function's type: "`value`: expected a string of digits (a u64), found {\"ok\":5}": "x""#,
             )),
         ),
         (
             "printf '\"5\"'; head -c 2000000 /dev/zero | tr '\\0' ' '",
-            Unknown("exit status 0, but it printed 2000003 bytes; at most 1048576 are read".into()),
+            Unknown("exit status 0, but the program printed 2000003 bytes; at most 1048576 are read".into()),
         ),
-        ("sleep 3 >/dev/null & exit 4", Unknown("exit status 4, but a process that it started still runs".into())),
+        ("sleep 3 >/dev/null & exit 4", Unknown("exit status 4, but a process of the program still runs".into())),
     ];
     for (script, expected) in cases {
         let scratch = Scratch::new();
@@ -173,7 +173,7 @@ async fn a_program_that_takes_too_long_may_have_acted_and_one_that_cannot_start_
     let scratch = Scratch::new();
     let mut acts = scratch.acts("echo begun >&2; sleep 30");
     acts.program.time_out = Duration::from_millis(300);
-    let expected = "stopped, because it ran longer than 0.3 seconds: \"begun\"";
+    let expected = "stopped, because the program ran longer than 0.3 seconds: \"begun\"";
     assert_eq!(perform(&acts).await, Attempt::Unknown(sentence(expected)));
     acts.program.argv = vec!["/no/such/program".into()];
     assert!(
@@ -204,8 +204,8 @@ async fn a_clearance_is_for_the_program_that_was_shown() {
     let origin = Origin { run: &run, call: 3, attempt: 1, key: &key };
     let other = scratch.acts("touch acted");
     let attempt = other.attempt(&action("7"), &shown.preconditions, origin).await;
-    let expected = r#"the program was ["sh","-c","exit 4"] when it was shown and is ["sh","-c","touch acted"] now"#;
-    assert_eq!(attempt, Attempt::FactsChanged(sentence(expected)));
+    let why = r#"the program was ["sh","-c","exit 4"] when the call was shown and is ["sh","-c","touch acted"] now"#;
+    assert_eq!(attempt, Attempt::FactsChanged(sentence(why)));
     assert!(!scratch.path().join("acted").exists());
 }
 
@@ -240,7 +240,7 @@ async fn a_preview_is_evidence_of_the_hosts_or_says_why_there_is_none() {
     assert_eq!(described["argv"], json!(["sh", "-c", "exit 9"]));
 
     let silent = scratch.shows("true").preview(&"clerk".into(), &action("7")).await.unwrap();
-    assert_eq!(silent.exhibits[0].bytes, b"(it printed nothing)\n");
+    assert_eq!(silent.exhibits[0].bytes, b"(the program printed nothing)\n");
     let nothing = scratch.acts("true").preview(&"clerk".into(), &action("7")).await.unwrap();
     assert_eq!(nothing.exhibits.len(), 1, "without a preview there is the program alone");
 }
@@ -252,7 +252,7 @@ async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
         let why = sentence(&format!("the preview `sh -c {script}`: {why}"));
         (script.to_owned(), CannotPreview::Unavailable(why))
     };
-    let too_large = "over a limit of this host: its preview is 2000000 bytes; a reviewer is shown at most 1048576 of a program's preview, and previews are never cut";
+    let too_large = "over a limit of this host: the preview is 2000000 bytes, but at most 1048576 bytes are shown to reviewers, and a preview is never cut";
     let cases = [
         (
             "echo no contact 7 >&2; exit 4".to_owned(),
@@ -274,7 +274,7 @@ async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
 async fn a_lookup_says_what_happened_or_that_it_cannot_tell() {
     let scratch = Scratch::new();
     let left = format!(
-        "the program does not run and has left no `{}`",
+        "the program does not run, and there is no file `{}`",
         scratch.path().join("children/effect-key1-1.err").display()
     );
     let unknown = |why: &str| Finding::Unknown { evidence: sentence(&format!("{left}; the lookup `SCRIPT`: {why}")) };
@@ -286,7 +286,7 @@ async fn a_lookup_says_what_happened_or_that_it_cannot_tell() {
         // A script's failure status says nothing about the effect.
         ("echo 5; exit 1", unknown("exit status 1")),
         ("echo 5; kill -9 $$", unknown("ended by signal 9")),
-        ("true", unknown("exit status 0, but it printed nothing, but the function returns a value")),
+        ("true", unknown("exit status 0, but the output is empty, although the function returns a value")),
     ];
     for (script, expected) in cases {
         let found = format!("{:?}", scratch.finds(script).lookup(&inquiry()).await);
@@ -339,10 +339,10 @@ async fn an_agent_hears_what_a_program_decided_and_the_host_keeps_its_failures()
         (
             "echo '\"5\"'",
             host(
-                r#"its output is not a value of the function's type: "`value`: expected an object with `ok` or `err`, found \"5\"""#,
+                r#"the output is not a value of the function's type: "`value`: expected an object with `ok` or `err`, found \"5\"""#,
             ),
         ),
-        ("true", host("it printed nothing, but the function returns a value")),
+        ("true", host("the output is empty, although the function returns a value")),
     ];
     for (script, expected) in cases {
         let scratch = Scratch::new();

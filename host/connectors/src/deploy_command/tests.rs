@@ -130,14 +130,14 @@ async fn a_reviewer_sees_what_would_change() {
     // A move backwards: the lost commits come first in the evidence.
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let (summary, exhibits, _) = look("production", old.as_str()).await;
-    let lacks = "NOT A FAST-FORWARD, it lacks 1 commit of refs/heads/production, which is at";
+    let lacks = "NOT A FAST-FORWARD: the commit lacks 1 commit of refs/heads/production, which is at";
     assert!(summary.contains(&format!("{lacks} {}, and has 0 commits more; ", new.short())), "{summary}");
     assert!(exhibits[0].0.starts_with("not a fast-forward: commits that `production` would lose (1)"));
 
     // A missing comparison is reported, and deploying the same commit again is permitted.
     for (target, says) in [
-        ("production", "refs/heads/production is at this commit already"),
-        ("new", "the commit it replaces is NOT KNOWN, because there is no refs/heads/new; no diff is shown"),
+        ("production", "refs/heads/production is already at this commit"),
+        ("new", "the replaced commit is NOT KNOWN, because there is no refs/heads/new; no diff is shown"),
     ] {
         let (summary, exhibits, _) = look(target, "main").await;
         assert!(summary.ends_with(&format!(" to {target} by running `sh`: {says}")), "{summary}");
@@ -165,7 +165,7 @@ async fn how_it_ends_says_what_came_of_it() {
     for (script, needle) in [
         ("echo half-way; exit 1", "exit status 1: \"half-way\""),
         ("kill -9 $$", "signal 9"),
-        ("sleep 60 & exit 75", "a process that it started still runs"),
+        ("sleep 60 & exit 75", "a process of the program still runs"),
     ] {
         let attempt = outcome(script).await;
         assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains(needle)), "{script}: {attempt:?}");
@@ -201,7 +201,7 @@ async fn a_target_is_deployed_to_by_one_at_a_time() {
     };
     let (first, second) = tokio::join!(perform(&connector, &action, &shown), second);
     assert!(matches!(first, Attempt::Done(_)), "{first:?}");
-    let why = "another deployment to `production` was under way";
+    let why = "another deployment to `production` was running";
     assert_eq!((second, started(&scratch)), (Attempt::FactsChanged(why.into()), 1));
     // After the first deployment the target is free again.
     assert!(matches!(perform(&connector, &action, &shown).await, Attempt::Done(_)));
@@ -214,20 +214,21 @@ async fn what_has_moved_since_is_not_deployed() {
     let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     let new = scratch.commit("two", &[("a.txt", "2\n")]);
     let attempt = perform(&connector, &action, &shown).await;
-    let both = format!("\"main\" was {old} when it was shown and is {new} now");
+    let both = format!("\"main\" was {old} when the call was shown and is {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
     // The commit of the target's branch changes: somebody else has deployed.
     let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let attempt = perform(&connector, &action, &shown).await;
-    let both = format!("refs/heads/production was at {old} when it was shown and is at {new} now");
+    let both = format!("refs/heads/production was at {old} when the call was shown and is at {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
     // The configuration changes: it names another branch for the target, and then no such target.
     let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     let mut elsewhere = connector.clone();
     elsewhere.targets.insert("production".into(), "refs/heads/main".parse().unwrap());
     let attempt = perform(&elsewhere, &action, &shown).await;
-    let both = "the branch of `production` was refs/heads/production when it was shown and is refs/heads/main now";
+    let both =
+        "the branch of `production` was refs/heads/production when the call was shown and is refs/heads/main now";
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
     elsewhere.targets.clear();
     let attempt = perform(&elsewhere, &action, &shown).await;
@@ -251,7 +252,7 @@ async fn a_clearance_is_for_the_program_that_was_shown() {
     let shown = shown.preview(&"release".into(), &action).await.unwrap().preconditions;
     let attempt = perform(&other, &action, &shown).await;
     assert!(
-        matches!(&attempt, Attempt::FactsChanged(why) if why.contains("; true\"] when it was shown and is [") && why.ends_with("; false\"] now")),
+        matches!(&attempt, Attempt::FactsChanged(why) if why.contains("; true\"] when the call was shown and is [") && why.ends_with("; false\"] now")),
         "{attempt:?}"
     );
     assert_eq!(started(&scratch), 0);
@@ -267,7 +268,7 @@ async fn a_lookup_waits_for_the_program_and_claims_nothing() {
         Finding::Unknown { evidence } => evidence,
         other @ (Finding::Happened { .. } | Finding::DidNotHappen { .. }) => panic!("{other:?}"),
     };
-    assert!(evidence().await.contains("has left no"), "it was never started");
+    assert!(evidence().await.contains("there is no file"), "it was never started");
     // A killed host does not wait for its program. Here the program runs, no attempt waits for it,
     // and the lookup comes while it still runs.
     let order = connector.order(

@@ -61,41 +61,41 @@ pub(crate) const FACTS: &[Fact] = &[
     Fact::new(
         "reference",
         FactType::Maybe(&FactType::Text),
-        "the whole name of the branch or tag that the agent's git revision names, such as `refs/heads/main`; `null` for the bare id of a commit",
+        "the full name of the branch or tag in the agent's git revision, such as `refs/heads/main`; `null` if the agent gave the id of a commit",
     ),
     Fact::new(
         "branches",
         FactType::TEXTS,
-        "the whole names of the branches whose tip is exactly `new-commit`, sorted, however the agent named it; left out, with a note in the evidence, where more than 64 are",
+        "the full names of all branches whose tip is exactly `new-commit`, sorted, whatever name the agent gave; missing, with a note in the evidence, if there are more than 64",
     ),
     Fact::new(
         "commit-count",
         FactType::Count,
-        "commits that the target would gain; left out if a shallow clone lacks commits that could change the number",
+        "the number of commits that the target would gain; missing if a shallow clone lacks commits that could change the number",
     ),
     Fact::new(
         "lost-commit-count",
         FactType::Count,
-        "commits that the target would lose (none in a fast-forward); left out if a shallow clone lacks commits that could change the number",
+        "the number of commits that the target would lose (0 in a fast-forward); missing if a shallow clone lacks commits that could change the number",
     ),
-    Fact::new("history-known", FactType::Bool, "whether both numbers of commits are known"),
+    Fact::new("history-known", FactType::Bool, "whether `commit-count` and `lost-commit-count` are known"),
     Fact::new(
         "commits",
         FactType::List(&FactType::Record(&[("id", FactType::Text), ("subject", FactType::Text)])),
-        "the newest 100 of the gained commits, subjects up to 200 characters; left out with `commit-count`",
+        "the newest 100 of the gained commits, with subjects up to 200 characters; missing if `commit-count` is missing",
     )
     .only_for(Readers::Programs),
-    Fact::new("files-changed", FactType::Count, "files that differ in content, name or mode"),
+    Fact::new("files-changed", FactType::Count, "the number of files that differ in content, name or mode"),
     Fact::new(
         "lines-added",
         FactType::Count,
-        "added lines of text; a renamed file counts with all of its lines. Left out if a file has content that is not compared as lines (see below)",
+        "the number of added lines of text; a renamed file counts with all of its lines. Missing if a file has content that is not compared as lines (see below)",
     ),
-    Fact::new("lines-removed", FactType::Count, "removed lines of text; left out with `lines-added`"),
+    Fact::new("lines-removed", FactType::Count, "the number of removed lines of text; missing if `lines-added` is missing"),
     Fact::new(
         "files-not-shown",
         FactType::Count,
-        "files that [the diff does not show in full](#what-a-diff-does-not-show)",
+        "the number of files that [the diff does not show in full](#what-a-diff-does-not-show)",
     ),
     Fact::new("kinds-not-shown", FactType::TEXTS, "the reasons why the diff does not show these files in full"),
     Fact::new(
@@ -114,7 +114,7 @@ pub(crate) const FACTS: &[Fact] = &[
             ("runs", FactType::Count),
             ("failures", FactType::Count),
         ])),
-        "the checks that this host ran on `new-commit` in this run: whether each passed the last time, its counts (`null` if there were none), how often it was run and how often it failed",
+        "the checks that this host ran on `new-commit` in this run: for each check, whether its last run passed, its counts (`null` without counts), the number of its runs and the number of its failures",
     )
     .only_for(Readers::Programs),
     Fact::new("checks-passed", FactType::TEXTS, "the names of the checks in `checks` that passed").only_for(Readers::Policies),
@@ -122,7 +122,7 @@ pub(crate) const FACTS: &[Fact] = &[
     Fact::new(
         "checks-on-other-commits",
         FactType::Count,
-        "reports of this run on commits other than `new-commit`",
+        "the number of reports of this run on commits other than `new-commit`",
     )
     .only_for(Readers::Programs),
 ];
@@ -224,7 +224,7 @@ impl Change<'_> {
         exhibits.push(whole(say!("files {}", span), "text/plain", list)?);
         let title = match relation.added {
             Some(count) => say!("commits {} ({})", span, count),
-            None => say!("commits {}, in the part of the history that is here: {}", span, SHALLOW),
+            None => say!("commits {}, in the available part of the history: {}", span, SHALLOW),
         };
         exhibits.extend(log(&objects, title, &[&added]).await?);
         if let Some(old) = self.old {
@@ -256,7 +256,7 @@ impl Change<'_> {
             None => {
                 let target = Known::configured(self.target);
                 let title =
-                    say!("commits that `{}` may lose, in the part of the history that is here: {}", target, SHALLOW);
+                    say!("commits that `{}` may lose, in the available part of the history: {}", target, SHALLOW);
                 exhibits.extend(log(objects, title, &[&dropped]).await?);
             }
         }
@@ -275,14 +275,14 @@ impl Change<'_> {
         let what = match (relation.dropped, relation.added) {
             (Some(0), Some(added)) => say!("{} by {}", moves, commits(added)),
             (Some(0), None) => {
-                say!("{}, a fast-forward by a number of commits that is NOT KNOWN, because {}", moves, SHALLOW)
+                say!("{}, a fast-forward; the number of commits is NOT KNOWN, because {}", moves, SHALLOW)
             }
             (Some(lost), Some(added)) => {
                 let (lost, added) = (commits(lost), commits(added));
                 say!("NOT A FAST-FORWARD, {}, which loses {} and gains {}", moves, lost, added)
             }
             (Some(lost), None) => say!("NOT A FAST-FORWARD, {}, which loses {}", moves, commits(lost)),
-            (None, _) => say!("{}; NOT KNOWN which commits it loses and gains, because {}", moves, SHALLOW),
+            (None, _) => say!("{}; the lost and gained commits are NOT KNOWN, because {}", moves, SHALLOW),
         };
         say!("{}: {}; {}", deploy, what, files)
     }
@@ -296,9 +296,9 @@ const INSTEAD: &str =
 fn unknown(relation: Relation) -> Vec<Exhibit> {
     let is = |known: bool| if known { "known" } else { "NOT KNOWN" };
     let text = say!(
-        "The repository is a shallow clone: it ends at commits whose parents it does not have.\n\
-         Commits that it would add: {}; commits that it would lose: {}. The lists may contain commits that both sides have.\n\
-         The diff below is of whole commits, and complete. `git fetch --unshallow` in the repository brings the rest of the history.\n",
+        "The repository is a shallow clone: the parents of its oldest commits are missing.\n\
+         Commits that the target would gain: {}; commits that the target would lose: {}. The lists may contain commits that both sides have.\n\
+         The diff below compares whole commits, and is complete. `git fetch --unshallow` in the repository brings the rest of the history.\n",
         is(relation.added.is_some()),
         is(relation.dropped.is_some()),
     );
@@ -331,12 +331,12 @@ pub(crate) async fn log(objects: &Objects, title: Sentence, range: &[&str]) -> R
 fn stored(odd: &[OddMessage]) -> Result<Option<Exhibit>, CannotPreview> {
     let one = |odd: &OddMessage| {
         let why = match &odd.charset {
-            Some(charset) => format!("it names the character set \"{}\"", charset.escape_debug()),
-            None => "it has NUL bytes, and git ends the message at the first one".to_owned(),
+            Some(charset) => format!("the message names the character set \"{}\"", charset.escape_debug()),
+            None => "the message has NUL bytes, and git ends the message at the first NUL byte".to_owned(),
         };
         [format!("commit {}: {why}\n\n", odd.id).as_bytes(), &odd.message, b"\n\n"].concat()
     };
-    let title = say!("messages NOT SHOWN AS THEY ARE STORED: of {}", commits(odd.len() as u64));
+    let title = say!("messages NOT SHOWN EXACTLY AS STORED: of {}", commits(odd.len() as u64));
     let bytes: Vec<u8> = odd.iter().flat_map(one).collect();
     if odd.is_empty() { Ok(None) } else { whole(title, "text/plain", bytes).map(Some) }
 }

@@ -129,7 +129,7 @@ impl State {
     /// The state as text, with all values.
     pub(super) fn describe(&self, facts: &Facts, key: &EffectKey) -> Sentence {
         let mut text = say!(
-            "{} is {}, where it was {} before and {} was to be deployed; the marker {} is {}",
+            "{} is now {}, and was {} before the deployment of {}; the marker {} is {}",
             Known::configured(&facts.branch),
             place(self.tip()),
             place(facts.old.as_ref()),
@@ -138,7 +138,7 @@ impl State {
             place(self.marker.as_ref().map(|marker| &marker.id)),
         );
         for lock in &self.locks {
-            text += say!("; `{}` is there: remove it if no git runs", Known::path(lock));
+            text += say!("; the lock `{}` exists: remove the lock if no git process runs", Known::path(lock));
         }
         text
     }

@@ -158,9 +158,9 @@ async fn what_cannot_be_deployed_is_refused_with_the_reason() {
     assert_eq!(why, "there is no target \"prod\"; configured: `production`, `staging`");
     assert!(refusal(&git, "production", "nope").await.contains("no branch or tag \"nope\""));
     for odd in ["--upload-pack=touch canary", "-x", "^main", "main:a.txt", "main..main", ""] {
-        assert!(refusal(&git, "production", odd).await.contains("does not name a revision"), "{odd}");
+        assert!(refusal(&git, "production", odd).await.contains("does not name a git revision"), "{odd}");
     }
-    assert!(refusal(&git, "production", "main").await.contains("is at"), "already deployed");
+    assert!(refusal(&git, "production", "main").await.contains("is already at"), "already deployed");
     scratch.commit("two", &[("a.txt", "2\n")]);
     scratch.run(&["worktree", "add", "-q", "../linked", "production"]);
     let why = refusal(&git, "production", "main").await;
@@ -186,7 +186,7 @@ async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
         assert!(git.preview(&"release".into(), &deploy(target, "main")).await.is_ok(), "{target} without {made}");
         scratch.run(&["update-ref", made, "main"]);
         let why = refusal(&git, target, "main").await;
-        assert!(why.contains(&format!("cannot be moved while there is \"{found}\":")), "{made}: {why}");
+        assert!(why.contains(&format!("cannot be moved while \"{found}\" exists:")), "{made}: {why}");
         // Git itself would refuse the move too.
         let facts = json!({
             "repository": scratch.path, "branch": git.targets[target].as_str(), "new": scratch.tip("main").as_str(),
@@ -213,7 +213,7 @@ async fn facts_that_changed_stop_the_deployment() {
         assert!(matches!(&attempt, Attempt::FactsChanged(why) if why.contains(needle)), "{attempt:?}");
     };
     scratch.run(&["branch", "-f", "production", two.as_str()]);
-    check(&format!("was at {old} when it was shown and is at {two} now")).await;
+    check(&format!("was at {old} when the call was shown and is at {two} now")).await;
     scratch.run(&["branch", "-D", "production"]);
     check("is absent now").await;
     scratch.run(&["branch", "production", old.as_str()]);
@@ -236,7 +236,7 @@ async fn facts_that_changed_stop_the_deployment() {
     );
     let found = other.lookup(&inquiry(&action, &shown, "k")).await;
     assert!(
-        matches!(&found, Finding::Unknown { evidence } if evidence.contains("where this host no longer deploys")),
+        matches!(&found, Finding::Unknown { evidence } if evidence.contains("but this host no longer deploys there")),
         "{found:?}"
     );
     // The revision's name may move on: the shown commit is deployed.

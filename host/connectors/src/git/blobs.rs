@@ -40,7 +40,7 @@ impl Blobs {
         let git = objects.git().clone();
         let mut child = git.start(&["cat-file", "--batch-command"], Stdio::null())?;
         let pipes = child.stdin.take().zip(child.stdout.take());
-        let (questions, answers) = pipes.ok_or_else(|| failed("it has no pipes".into()))?;
+        let (questions, answers) = pipes.ok_or_else(|| failed("the child process has no pipes".into()))?;
         let (answers, is_partial) = (BufReader::new(answers), objects.is_partial());
         Ok(Self { git, is_partial, _child: child, questions, answers })
     }

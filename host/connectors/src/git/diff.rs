@@ -144,7 +144,7 @@ impl Diff {
             });
         }
         let listed = aside::for_agents(move || listed(&looked.bytes)).await?;
-        let mut listed = listed.ok_or_else(|| failed("its list of files cannot be read".into()))?;
+        let mut listed = listed.ok_or_else(|| failed("the list of files cannot be read".into()))?;
         let (mut diff, mut blobs) = (Self::default(), Blobs::open(objects)?);
         for odd in odd_modes(objects.git(), &mut blobs, from, to).await? {
             tell(&mut listed, odd);

@@ -25,7 +25,7 @@ pub async fn odd(objects: &Objects, range: &[&str]) -> Result<Vec<OddMessage>, G
     let ids = whole(objects.git().read(&arguments, COMMITS_BYTES_MAX).await?, "rev-list")?;
     let stored = objects.git().read_of(&["cat-file", "--buffer", "--batch"], ids, COMMITS_BYTES_MAX).await?;
     let stored = whole(stored, "cat-file")?;
-    let failed = || GitError::Failed { command: "cat-file".into(), complaint: "it left out a commit".into() };
+    let failed = || GitError::Failed { command: "cat-file".into(), complaint: "the output lacks a commit".into() };
     let (mut rest, mut odd) = (stored.as_slice(), Vec::new());
     while !rest.is_empty() {
         let (id, commit, after) = next(rest).ok_or_else(failed)?;

@@ -65,26 +65,26 @@ impl NotResolved {
         let said = |text: &Sentence| text.clone();
         match self {
             Self::NotAName { text, why } => say!(
-                "{} does not name a revision: {}; give the whole name of a branch or a tag, or the full id of a commit",
+                "{} does not name a git revision: {}; give the full name of a branch or a tag, or the full id of a commit",
                 said(text),
                 said(why)
             ),
             Self::Unknown(text) => say!(
-                "there is no branch or tag {}; give the whole name of one that the repository has, or the full id of a commit",
+                "there is no branch or tag {}; give the full name of an existing branch or tag, or the full id of a commit",
                 said(text)
             ),
             Self::NoCommit(text) => say!(
-                "there is no commit {}; give the full id of one that the repository has, or the whole name of a branch or a tag",
+                "there is no commit {}; give the full id of an existing commit, or the full name of a branch or a tag",
                 said(text)
             ),
             Self::Ambiguous { text, could } => {
-                say!("{} is ambiguous, it could be {}; give the whole name", said(text), said(could))
+                say!("{} is ambiguous: it could be {}; give the full name", said(text), said(could))
             }
             Self::Symbolic { name, target } => {
-                say!("{} is a symbolic reference to {}; give that name", quote(name), quote(target))
+                say!("{} is a symbolic reference to {}; give the name of the target", quote(name), quote(target))
             }
             Self::NotACommit(text) => say!(
-                "{} does not lead to a commit; give a branch, a tag of a commit, or the full id of a commit",
+                "{} does not point to a commit; give a branch, a tag of a commit, or the full id of a commit",
                 said(text)
             ),
             Self::Git(error) => error.sentence(),
@@ -161,7 +161,7 @@ impl Git {
     async fn by_id(&self, text: &str) -> Result<Resolved, NotResolved> {
         let not_a_name = |why: Sentence| NotResolved::NotAName { text: told(text), why };
         let commit: CommitId =
-            text.parse().map_err(|()| not_a_name(say!("the digits of an id are written in lower case")))?;
+            text.parse().map_err(|()| not_a_name(say!("write the digits of an id in lower case")))?;
         let format = self.read(&["rev-parse", "--show-object-format=storage"], 64).await?;
         let digits = if format.text().trim() == "sha256" { 64_usize } else { 40 };
         if text.len() != digits {

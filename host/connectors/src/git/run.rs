@@ -92,7 +92,7 @@ impl Git {
             return Err(GitError::NotARepository(self.repository.clone()));
         }
         let failed = |complaint| GitError::Failed { command: named(), complaint };
-        let status = status.code().ok_or_else(|| failed(format!("it ended by {status}")))?;
+        let status = status.code().ok_or_else(|| failed(format!("the git process ended with {status}")))?;
         Ok(Looked { status, bytes, bytes_all, complaint })
     }
 

@@ -36,7 +36,7 @@ impl Git {
         let check = ["cat-file", "--buffer", "--batch-check=%(objecttype) %(objectsize)"];
         let sizes = self.read_of(&check, ids, answers_max).await?;
         let summed = aside::for_agents(move || sum(&sizes.text(), &times)).await?;
-        let failed = || GitError::Failed { command: "cat-file".into(), complaint: "it left out an object".into() };
+        let failed = || GitError::Failed { command: "cat-file".into(), complaint: "the output lacks an object".into() };
         summed.map(Some).ok_or_else(failed)
     }
 }

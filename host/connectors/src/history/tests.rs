@@ -34,7 +34,7 @@ fn routine(call: CallNumber, capability: &str, result: Value) -> Event {
 fn check(call: CallNumber, name: &str, commit: &str, passed: bool) -> Event {
     let result = json!({"ok": {
         "name": name, "revision": commit, "passed": passed, "exit-status": i32::from(!passed),
-        "counts": { "passed": 3, "failed": 1, "skipped": 0 }, "output-tail": format!("{name} says\nReports on other commits, which say nothing about this one:\n"),
+        "counts": { "passed": 3, "failed": 1, "skipped": 0 }, "output-tail": format!("{name} says\nReports on other commits (not about this commit):\n"),
     }});
     routine(call, "holdshort:agent/checks@0.1.0#run", result)
 }
@@ -59,10 +59,10 @@ fn only_reports_on_the_very_commit_count() {
     history.tell_checks(COMMIT, &mut previewed);
     let (title, text) = shown(&previewed, 0);
     assert_eq!(title, "checks that this host ran on 3f2a1b0c9d12: 2 of 3 FAILED");
-    let expected = "tests: FAILED with exit status 1 on 3f2a1b0c9d12 (call 1); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"Reports on other commits, which say nothing about this one:\"\n\
-        tests: passed on 3f2a1b0c9d12 (call 3); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"Reports on other commits, which say nothing about this one:\"\n\
-        lint: FAILED with exit status 1 on 3f2a1b0c9d12 (call 4); 3 passed; 1 failed; 0 skipped\n    \"lint says\"\n    \"Reports on other commits, which say nothing about this one:\"\n\
-        \nReports on other commits, which say nothing about this one:\ntests: passed on 999999999999 (call 2); 3 passed; 1 failed; 0 skipped\n\
+    let expected = "tests: FAILED with exit status 1 on 3f2a1b0c9d12 (call 1); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"Reports on other commits (not about this commit):\"\n\
+        tests: passed on 3f2a1b0c9d12 (call 3); 3 passed; 1 failed; 0 skipped\n    \"tests says\"\n    \"Reports on other commits (not about this commit):\"\n\
+        lint: FAILED with exit status 1 on 3f2a1b0c9d12 (call 4); 3 passed; 1 failed; 0 skipped\n    \"lint says\"\n    \"Reports on other commits (not about this commit):\"\n\
+        \nReports on other commits (not about this commit):\ntests: passed on 999999999999 (call 2); 3 passed; 1 failed; 0 skipped\n\
         call 5 asked for a check that did not run: \"there is no check `x`\\ntests: passed\"\n";
     assert_eq!(text, expected);
     let counts = json!({ "passed": 3, "failed": 1, "skipped": 0 });
@@ -132,7 +132,7 @@ fn a_run_that_did_nothing_before_has_no_exhibit_and_any_other_is_told() {
     add(&mut history, Event::CallRefused { call: 5, action, refusal, policy: None });
     history.tell(&mut later);
     let text = "2 × a:b/c#look, which changes nothing\ncall 3, succeeded: \"pay one\\ncall 9, succeeded: nothing\"\n\
-        call 4, expired: \"pay two\"\n1 that were refused without asking a reviewer\n";
+        call 4, expired: \"pay two\"\ncalls refused without a reviewer: 1\n";
     assert_eq!(shown(&later, 1), ("earlier in this run (5 calls)", text));
 }
 

@@ -59,7 +59,7 @@ impl Attempts {
                 Err(TryLockError::Error(error)) => return Err(error),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => sleep(LOOK_EVERY).await,
                 Err(TryLockError::WouldBlock) => {
-                    let text = format!("another attempt still holds `{}`", self.path.display());
+                    let text = format!("another attempt still holds the lock `{}`", self.path.display());
                     return Err(io::Error::new(io::ErrorKind::TimedOut, text));
                 }
             }

@@ -42,7 +42,7 @@ impl BooksError {
                 *why
             ),
             Self::Newer { path, found } => say!(
-                "the ledger `{}` has version {}, and this host knows versions up to {}: use a newer holdshort",
+                "the ledger `{}` has version {}, but this host reads versions up to {}: use a newer version of Holdshort",
                 Known::path(path),
                 *found,
                 VERSION
@@ -197,12 +197,12 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
 fn check(path: &Path, connection: &Connection) -> Result<(), BooksError> {
     let pragma = |name| pragma(connection, name).map_err(|error| told(path, error));
     if pragma("application_id")? != APPLICATION_ID {
-        return Err(BooksError::NotALedger { path: path.into(), why: "it is the SQLite database of something else" });
+        return Err(BooksError::NotALedger { path: path.into(), why: "it is the SQLite database of another program" });
     }
     match pragma("user_version")? {
         VERSION => Ok(()),
         found if found > VERSION => Err(BooksError::Newer { path: path.into(), found }),
-        _ => Err(BooksError::NotALedger { path: path.into(), why: "it has no version" }),
+        _ => Err(BooksError::NotALedger { path: path.into(), why: "the ledger has no version" }),
     }
 }
 

@@ -134,10 +134,10 @@ fn told(Change { fact, condition, now, allowed }: &Change, transfer: &Transfer) 
         (Condition::Same(_), _) => say!(""),
         (Condition::AtLeast { bound, .. }, true) => say!(", which covers {}", Known::label(bound)),
         (Condition::AtLeast { bound, .. }, false) => say!(", which does not cover {}", Known::label(bound)),
-        (Condition::NothingNew { .. }, true) => say!(", by transfers that were shown as waiting with it"),
+        (Condition::NothingNew { .. }, true) => say!(", by transfers that the approval listed as waiting"),
         (Condition::NothingNew { .. }, false) => {
-            say!(", not all of them by transfers that were shown as waiting with it")
+            say!(", not all of them by transfers that the approval listed as waiting")
         }
     };
-    say!("{} {} when it was shown and {} {} now{}", what, before, is, now, asks)
+    say!("{} {} when the call was shown and {} {} now{}", what, before, is, now, asks)
 }

@@ -40,8 +40,7 @@ pub enum OpenError {
 pub enum Disagreement {
     /// An amount was changed after its booking.
     #[error(
-        "`{account}`: `{label}` is booked with {booked} in the ledger, and the configuration now says {now}; \
-         booked amounts never change: restore {booked}, and for more money add a deposit with a name of its own"
+        "`{account}`: the ledger has `{label}` with {booked}, but the configuration has {now}; booked amounts never change: write {booked} again, and for more money add a deposit with a new name"
     )]
     Changed {
         account: String,
@@ -54,11 +53,11 @@ pub enum Disagreement {
     },
     /// A payee of this name has received payments.
     #[error(
-        "`{0}` has been paid as an outside payee in this ledger, so it cannot become an account of your own: choose another name"
+        "`{0}` cannot become an account of yours, because this ledger has payments to `{0}` as an outside payee: choose another name"
     )]
     Payee(String),
     /// The amount exceeds the ledger's range.
-    #[error("`{account}`: with `{label}` it would have more than the ledger can hold")]
+    #[error("`{account}`: with `{label}` the account would have more than the ledger can hold")]
     TooMuch {
         account: String,
         /// The label of the funding.

@@ -24,9 +24,9 @@ const ALIKE_MAX: usize = 10;
 /// The facts that the ledger has about a transfer.
 pub(super) const FACTS: &[Fact] = &[
     Fact::new("amount", FactType::Amount, "the amount of the transfer"),
-    Fact::new("currency", FactType::Text, "its ISO 4217 code"),
+    Fact::new("currency", FactType::Text, "the ISO 4217 code of the currency"),
     Fact::new("balance-before", FactType::Amount, "the balance of the account that pays"),
-    Fact::new("balance-after", FactType::Amount, "its balance after the transfer"),
+    Fact::new("balance-after", FactType::Amount, "the balance of the account that pays, after the transfer"),
     Fact::new(
         "first-payment",
         FactType::Bool,
@@ -46,7 +46,7 @@ pub(super) const FACTS: &[Fact] = &[
             ("count", FactType::Count),
             ("sum", FactType::Amount),
         ])),
-        "earlier transfers of this run; a transfer that a person closed with an unknown outcome counts as done",
+        "earlier transfers of this run; a transfer that a reviewer closed with an unknown outcome counts as done",
     )
     .only_for(Readers::Programs),
 ];
@@ -84,7 +84,7 @@ impl NotCovered {
                 say!("the account `{}` has {}, which does not cover {}", account, has.clone(), amount.clone())
             }
             Self::TooMuch { payee, has, amount } => say!(
-                "{} has {}; with {} more it would have more than the ledger can hold",
+                "{} has {}; with {} more, the balance would be more than the ledger can hold",
                 quote(payee),
                 has.clone(),
                 amount.clone()
@@ -185,7 +185,7 @@ impl Standing {
         let own = self.is_own();
         let count = self.facts.payments;
         let mut known = match (count, own) {
-            (_, true) => say!("an account of the operator's"),
+            (_, true) => say!("an account of the operator"),
             (0, false) => say!("first payment to this payee"),
             (1, false) => say!("paid once before"),
             (more, false) => say!("paid {} times before", more),
@@ -233,7 +233,7 @@ impl Standing {
         let width = amounts.iter().map(String::len).max().unwrap_or(0);
         let [before, after, payee_before, payee_after] =
             amounts.map(|amount| Known::configured(format_args!("{amount:>width$}")));
-        let whose = if own { "an account of the operator's" } else { "outside" };
+        let whose = if own { "an account of the operator" } else { "outside" };
         say!(
             "From {}\n    before  {}\n    after   {}\nTo {} ({})\n    before  {}\n    after   {}\n",
             Known::configured(&transfer.source),

@@ -46,24 +46,29 @@ impl NotATransfer {
     pub(super) fn sentence(&self) -> Sentence {
         match self {
             Self::Arguments => say!(
-                "the arguments have no `transfer` of the type of `holdshort:agent/payments#transfer-funds`, which this connector serves"
+                "the arguments have no `transfer` of the right type; this connector serves `holdshort:agent/payments#transfer-funds`"
             ),
             Self::Currency(NoCurrency::Unknown(code)) => {
-                say!("{} is not a currency; write its ISO 4217 code in capitals, like `EUR`", quote(code))
+                say!(
+                    "{} is not a currency; write the ISO 4217 code of the currency in capitals, like `EUR`",
+                    quote(code)
+                )
             }
             // These texts name only standard currencies.
             Self::Currency(known) => say!("{}", Known::configured(known)),
             Self::Nothing => say!("the amount is 0: nothing would be transferred"),
             Self::TooMuch(most) => say!(
-                "the amount is more than the ledger can hold: {} is the most, in the smallest unit of the currency",
+                "the amount is more than the ledger can hold: the largest amount is {}, in the smallest unit of the currency",
                 *most
             ),
-            Self::NoPayee => say!("the payee is empty: say who is to be paid"),
+            Self::NoPayee => say!("the payee is empty: write the name of the payee"),
             Self::PayeeSpaces => {
-                say!("the payee begins or ends with a space; with it the name would be another payee's")
+                say!(
+                    "the payee begins or ends with a space: remove the space, because it makes the name a different payee"
+                )
             }
             Self::Control { field, code } => say!(
-                "the {} holds the control character {}; write it on one line",
+                "the {} has the control character {}: remove the character",
                 *field,
                 Known::label(format_args!("U+{code:04X}"))
             ),

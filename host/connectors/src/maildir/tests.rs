@@ -123,7 +123,7 @@ async fn what_cannot_be_delivered_is_not_done() {
     assert!(matches!(attempt(&maildir, &action, "k"), Attempt::NotDone(why) if why.contains("could not be written")));
     std::fs::create_dir(maildir.0.folder.join("tmp")).unwrap();
     std::fs::remove_dir(maildir.0.folder.join("new")).unwrap();
-    assert!(matches!(attempt(&maildir, &action, "k"), Attempt::NotDone(why) if why.contains("could not be linked")));
+    assert!(matches!(attempt(&maildir, &action, "k"), Attempt::NotDone(why) if why.contains("cannot make the link")));
     assert!(names(&maildir, "tmp").is_empty());
     let changed =
         maildir.0.attempt(&"inbox".into(), &action, &json!({ "from": "root@example.com" }), &EffectKey("k".into()));
@@ -190,7 +190,7 @@ async fn a_link_that_failed_means_what_can_be_excluded() {
     std::fs::create_dir(maildir.0.folder.join("cur")).unwrap();
     std::os::unix::fs::symlink("nowhere", maildir.0.folder.join("new/key1")).unwrap();
     let attempt = attempt(&maildir, &action, "key1");
-    assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains("could not be linked to")), "{attempt:?}");
+    assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains("cannot make the link")), "{attempt:?}");
 }
 
 #[tokio::test]

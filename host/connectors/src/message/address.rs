@@ -13,23 +13,23 @@ const ROUTING: [char; 4] = ['%', '!', '/', '|'];
 /// comments, literal IP addresses and local parts that a relay could read as a route are refused:
 /// few people need them, and with each the message could end up elsewhere.
 pub(super) fn address(text: &str) -> Result<Address, Sentence> {
-    let refuse = |why: Sentence| say!("{} is not an address that mail can be sent to: {}", quote_start(text, 320), why);
-    let (user, domain) = text.rsplit_once('@').ok_or_else(|| refuse("it has no `@`".into()))?;
+    let refuse = |why: Sentence| say!("{} is not a valid mail address: {}", quote_start(text, 320), why);
+    let (user, domain) = text.rsplit_once('@').ok_or_else(|| refuse("the address has no `@`".into()))?;
     if let Some(sign) = user.chars().find(|sign| ROUTING.contains(sign)) {
         let sign = Known::label(sign);
         return Err(refuse(say!("relays may read `{}` before the `@` as a route to another host", sign)));
     }
     if !user.chars().all(|c| c.is_ascii_alphanumeric() || "#$&'*+-=?^_`{}~.".contains(c)) {
-        return Err(refuse("write the bare address, with only plain ASCII characters before the `@`".into()));
+        return Err(refuse("write only the address, with only plain ASCII characters before the `@`".into()));
     }
     // Mail readers decode this as a name in another character set, and relays that rewrite
     // addresses may do so too.
     if user.contains("=?") || user.contains("?=") {
-        return Err(refuse("it holds an encoded word (`=?…?=`, RFC 2047)".into()));
+        return Err(refuse("the address has an encoded word (`=?…?=`, RFC 2047)".into()));
     }
     // A relay could read this as an option of its mail program.
     if user.starts_with('-') {
-        return Err(refuse("it begins with `-`".into()));
+        return Err(refuse("the address begins with `-`".into()));
     }
     let domain =
         idna::domain_to_ascii_strict(domain).map_err(|_| refuse("the part after the `@` is not a domain".into()))?;
@@ -38,7 +38,7 @@ pub(super) fn address(text: &str) -> Result<Address, Sentence> {
     let digits = last.strip_prefix("0x").filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()));
     if last.bytes().all(|byte| byte.is_ascii_digit()) || digits.is_some() {
         return Err(refuse(
-            "the part after the `@` is not a domain: it ends with a point, or is the number of a host".into(),
+            "the part after the `@` is not a domain: it ends with a dot, or is the IP address of a host".into(),
         ));
     }
     Address::new(user, domain).map_err(|error| refuse(quote(error).into()))

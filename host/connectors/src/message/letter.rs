@@ -63,12 +63,12 @@ impl Composer {
         bcc: Bcc,
     ) -> Result<Letter, NotComposed> {
         let now_from = self.senders();
-        for (field, name) in [("from", "sender"), ("reply-to", "address for answers")] {
+        for (field, name) in [("from", "sender"), ("reply-to", "reply address")] {
             let of = |senders: &Value| senders.get(field).and_then(Value::as_str).unwrap_or("nobody").to_owned();
             let (shown, found) = (of(preconditions), of(&now_from));
             if shown != found {
                 let (shown, found) = (Known::configured(shown), Known::configured(found));
-                let why = say!("the {} was `{}` when it was shown and is `{}` now", name, shown, found);
+                let why = say!("the {} was `{}` when the call was shown and is `{}` now", name, shown, found);
                 return Err(NotComposed::FactsChanged(why));
             }
         }

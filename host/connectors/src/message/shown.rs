@@ -14,10 +14,10 @@ use crate::{CannotPreview, Exhibit, Known, Previewed, Sentence, quote, say};
 /// The facts about a message.
 pub(crate) const FACTS: &[Fact] = &[
     Fact::new("recipients", FactType::Count, "different addresses"),
-    Fact::new("outside-recipients", FactType::Count, "different addresses outside your domains"),
+    Fact::new("outside-recipients", FactType::Count, "the number of different addresses outside your domains"),
     Fact::new("outside-domains", FactType::TEXTS, "the domains outside yours, in ASCII"),
     Fact::new("attachments", FactType::Count, "files"),
-    Fact::new("attachment-bytes", FactType::Count, "bytes of all files before encoding"),
+    Fact::new("attachment-bytes", FactType::Count, "the size of all files together in bytes, before encoding"),
 ];
 
 /// The sender's settings, which must be the same when the message is sent.

@@ -251,9 +251,7 @@ fn the_operators_sender_and_address_for_answers_are_written_and_must_stay() {
     for (before, after) in [(composer(None), to_help.clone()), (to_help, composer(None))] {
         let shown = before.preview(&"inbox".into(), &action).unwrap().preconditions;
         let changed = after.compose(&"inbox".into(), &action, &shown, &key, Time(0), Bcc::Remove);
-        assert!(
-            matches!(changed, Err(NotComposed::FactsChanged(why)) if why.starts_with("the address for answers was"))
-        );
+        assert!(matches!(changed, Err(NotComposed::FactsChanged(why)) if why.starts_with("the reply address was")));
     }
     let refused = composer(None).with_reply_to(Some("a%b@example.com"));
     assert!(matches!(refused, Err(ComposerError::Sender { .. })), "{refused:?}");
@@ -263,25 +261,25 @@ fn the_operators_sender_and_address_for_answers_are_written_and_must_stay() {
 fn what_could_mislead_or_inject_is_impossible() {
     let cases = [
         (json!({ "to": [] }), "no recipients"),
-        (json!({ "to": ["Ann <ann@example.com>"] }), "bare address"),
+        (json!({ "to": ["Ann <ann@example.com>"] }), "write only the address"),
         (json!({ "to": ["ann"] }), "no `@`"),
-        (json!({ "to": ["ann@example.com\r\nBcc: x@y.z"] }), "not an address"),
-        (json!({ "to": ["\"a b\"@example.com"] }), "bare address"),
+        (json!({ "to": ["ann@example.com\r\nBcc: x@y.z"] }), "not a valid mail address"),
+        (json!({ "to": ["\"a b\"@example.com"] }), "write only the address"),
         (json!({ "to": ["аnn@example.com"] }), "plain ASCII"),
         (json!({ "to": ["ann@[127.0.0.1]"] }), "not a domain"),
-        (json!({ "to": ["a@example.com,b@evil.test"] }), "bare address"),
-        (json!({ "to": ["<a@example.com>"] }), "bare address"),
+        (json!({ "to": ["a@example.com,b@evil.test"] }), "write only the address"),
+        (json!({ "to": ["<a@example.com>"] }), "write only the address"),
         (json!({ "to": (0..101).map(|n| format!("a{n}@example.com")).collect::<Vec<_>>() }), "101 recipients"),
         (json!({ "subject": "x\r\nBcc: evil@evil.test" }), "U+000D"),
         (json!({ "subject": "x\u{85}y" }), "U+0085"),
         (json!({ "subject": "x".repeat(901) }), "longer than 900"),
-        (json!({ "subject": "Invoice =?utf-8?B?wqMxMCwwMDA=?= paid" }), "show as something else"),
+        (json!({ "subject": "Invoice =?utf-8?B?wqMxMCwwMDA=?= paid" }), "show as other text"),
         (json!({ "body": "a\u{0}b" }), "NUL"),
         (json!({ "body": "pay 1\r00 EUR" }), "U+000D"),
         (json!({ "body": "a\r\r\nb" }), "U+000D"),
         (json!({ "in-reply-to": "<a@b>\r\nX: y" }), "not a message id"),
         (json!({ "in-reply-to": "a@b" }), "not a message id"),
-        (json!({ "attachments": [{ "path": "a.txt", "sha256": "00" }] }), "this agent has none"),
+        (json!({ "attachments": [{ "path": "a.txt", "sha256": "00" }] }), "this agent has no workspace"),
     ];
     for (fields, expected) in cases {
         let why = impossible(fields.clone());
@@ -295,7 +293,7 @@ fn another_functions_arguments_are_impossible() {
     let ty = FunctionType { params: vec![("n".into(), WitType::U8)], result: None };
     let action = Action::new(Digest::of(b"a"), "a:b/c#d".parse().unwrap(), &ty, &json!({ "n": 1 })).unwrap();
     let error = composer(None).preview(&"inbox".into(), &action).unwrap_err();
-    assert!(error.to_string().starts_with("`a:b/c#d` does not take the message"), "{error}");
+    assert!(error.to_string().starts_with("the arguments of `a:b/c#d` are not a message"), "{error}");
 }
 
 #[test]
@@ -308,7 +306,7 @@ fn a_sender_that_changed_is_a_changed_fact() {
     assert_eq!(
         refused,
         NotComposed::FactsChanged(
-            "the sender was `Agents <agent@example.com>` when it was shown and is `root@example.com` now".into()
+            "the sender was `Agents <agent@example.com>` when the call was shown and is `root@example.com` now".into()
         )
     );
     assert!(Composer::new("nobody", &[], BTreeMap::new()).is_err());

@@ -83,9 +83,9 @@ async fn a_file_is_read_as_it_was_at_a_revision() {
         ("link", "a symbolic link"),
         ("bytes.bin", "not UTF-8"),
         ("huge.txt", "1048577 bytes"),
-        ("../a.txt", "not a path within"),
-        ("/etc/passwd", "not a path within"),
-        (":(top)a.txt", "not a path within"),
+        ("../a.txt", "not a path inside"),
+        ("/etc/passwd", "not a path inside"),
+        (":(top)a.txt", "not a path inside"),
     ] {
         let why = refused(&scratch, "read-file", &read("main", path)).await;
         assert!(why.contains(needle), "{path}: {why}");

@@ -113,7 +113,7 @@ async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &L
 async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &Letter) -> Handed {
     match answered(relay, connection.message(&letter.bytes)).await {
         Ok(answer) if answer.code().severity == Severity::PositiveCompletion => Handed::Accepted(words(relay, &answer)),
-        Ok(answer) => Handed::Unclear(say!("it answered {}", quote(words(relay, &answer)))),
+        Ok(answer) => Handed::Unclear(say!("the relay answered {}", quote(words(relay, &answer)))),
         Err(failed) if failed.answered => failed.when("the message was refused").not_handed_over(),
         Err(failed) => Handed::Unclear(failed.text),
     }

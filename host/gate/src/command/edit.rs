@@ -36,7 +36,7 @@ pub(super) fn edit(
     // The deadline counts from when policy was asked, possibly long before the edit is written.
     if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
         return Err(Refused::WrongKind(
-            "the deadline of the edited action passed before the edit was written: edit it again",
+            "the deadline of the edited call passed before the edit was written: edit the call again",
         ));
     }
     new.beside.clone_from(&subject.beside);

@@ -49,7 +49,7 @@ impl Command for Start {
             | Phase::Cancelled => return Err(wrong),
         };
         if proposal.class == EffectClass::Question {
-            return Err(Refused::WrongKind("a question has nothing to perform"));
+            return Err(Refused::WrongKind("a question has no effect to perform"));
         }
         // A call that policy cleared and a reviewer sent again has no votes to check: the reviewer's resolution
         // replaces them.
@@ -163,7 +163,7 @@ impl Command for Finish {
             Outcome::FactsChanged { reason, proposal }
                 if let Err(why) = met_by_somebody(&proposal.requirement, &run.started_by, call) =>
             {
-                let reason = format!("{reason}; and its requirement cannot be met now: {why}");
+                let reason = format!("{reason}; and the requirement of the call cannot be met now: {why}");
                 Event::EffectFailed { call: number, attempt, reason, evidence }
             }
             Outcome::FactsChanged { reason, mut proposal } => {
@@ -197,7 +197,7 @@ fn may_be_put_off(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result
     let until = now.plus_ms(again_in_ms.max(AGAIN_IN_MS_MIN));
     match call.started_from {
         Some(Phase::Cleared { start_by } | Phase::Approved { start_by }) if until > start_by => {
-            Err("there is no further attempt, because the time to start would be over")
+            Err("there is no further attempt, because the deadline for the start would pass first")
         }
         Some(Phase::Cleared { .. } | Phase::Approved { .. }) if call.phase != Phase::Started => {
             Err("there is no further attempt, because the effect was in doubt")
@@ -210,7 +210,7 @@ fn may_be_put_off(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result
         }
         Some(Phase::Cleared { .. } | Phase::Approved { .. }) => Ok(until),
         Some(_) | None => {
-            Err("there is no further attempt, because the journal does not hold the facts it started from")
+            Err("there is no further attempt, because the journal does not hold the clearance of the last attempt")
         }
     }
 }

@@ -273,7 +273,7 @@ fn withdraw(subject: &Subject) -> Option<Event> {
     let call = subject.call.as_ref()?;
     match call.phase {
         Phase::Approved { .. } if call.sent_again => {
-            Some(still_in_doubt(call, "the run ended before it was sent again"))
+            Some(still_in_doubt(call, "the run ended before the effect was sent again"))
         }
         Phase::Held | Phase::Cleared { .. } | Phase::Approved { .. } => {
             Some(Event::CallCancelled { call: call.number })

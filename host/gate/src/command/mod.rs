@@ -130,14 +130,14 @@ pub enum Refused {
     RunExists,
     /// The key was used before, for another request.
     #[error(
-        "this idempotency key was sent before with another request, which started run `{0}`: send a new request with a new key"
+        "this idempotency key was sent before with a different request, which started run `{0}`: use a new key for a new request"
     )]
     KeyUsed(RunId),
     /// The call does not exist, or is not consequential.
     #[error("there is no such call")]
     NoSuchCall,
     /// The run is over, waits for a call, or sleeps.
-    #[error("the run is {0}")]
+    #[error("not possible now: the run is {0}")]
     RunNotReady(RunState),
     /// The call's number is not the next one: an earlier call was not written.
     #[error("call {found} cannot be written after call {last}")]
@@ -177,17 +177,19 @@ pub enum Refused {
     AnotherCapability,
     /// An edit changes the agent's reasons, which are shown as the agent's own words.
     #[error(
-        "an edit cannot change `rationale`: it is shown as the agent's own words; leave it out to keep the agent's text"
+        "an edit cannot change `rationale`, which is shown as the agent's own words; leave out `rationale` to keep the agent's text"
     )]
     OtherReasons,
     /// The reviewer has made the largest allowed number of decisions on the call.
-    #[error("you have made {DECISIONS_MAX} decisions on this call, the most allowed: your last one stands")]
+    #[error("you have made {DECISIONS_MAX} decisions on this call, and no more are allowed: your last decision counts")]
     TooManyDecisions,
     /// The call has the largest allowed number of revisions.
-    #[error("the call has {REVISIONS_MAX} revisions, the most allowed: reject it with guidance instead of editing it")]
+    #[error(
+        "the call has {REVISIONS_MAX} revisions, and no more are allowed: reject the call with guidance instead of editing it"
+    )]
     TooManyRevisions,
     /// The call is not in a phase that allows the step.
-    #[error("the call is {0}")]
+    #[error("not possible now: the call is {0}")]
     WrongPhase(CallState),
     /// The time in which the effect had to start is over.
     #[error("the clearance expired before the effect started")]
@@ -202,7 +204,7 @@ pub enum Refused {
     #[error("the clearance does not match the call")]
     ClearanceMismatch,
     /// The command names an attempt that is not the current one.
-    #[error("attempt {found} is not the current one, {current}")]
+    #[error("attempt {found} is not the current attempt, which is attempt {current}")]
     OtherAttempt {
         /// The attempt that was submitted.
         found: u32,
@@ -210,18 +212,20 @@ pub enum Refused {
         current: u32,
     },
     /// The totals or the grant that the verdict rests on have changed since.
-    #[error("the running totals or the grant that the verdict rests on have changed: policy must be evaluated again")]
+    #[error(
+        "the verdict is out of date, because the running totals or the grant have changed: policy must be evaluated again"
+    )]
     TotalsChanged,
     /// The grant cannot be made or revoked.
     #[error(transparent)]
     NotGranted(#[from] NotGranted),
     /// No deadline or timer is due yet.
-    #[error("nothing is due")]
+    #[error("no deadline or timer is due")]
     NotDue,
 }
 
 fn because(reheld: Option<&str>) -> String {
-    reheld.map(|why| format!(": it is held again because {why}")).unwrap_or_default()
+    reheld.map(|why| format!(": the call is held again because {why}")).unwrap_or_default()
 }
 
 impl Subject {
@@ -246,7 +250,7 @@ impl Subject {
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
         let lost = || Inconsistent {
             event: format!("{event:?}").chars().take(40).collect(),
-            place: "what the journal holds".into(),
+            place: "the earlier events".into(),
         };
         if let Some(run) = Run::open(event, at) {
             if self.run.is_some() {

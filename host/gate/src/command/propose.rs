@@ -65,7 +65,7 @@ impl Proposed {
             Self::Clear(mut proposal) | Self::Hold(mut proposal) => {
                 proposal.policy.totals.clear();
                 proposal.policy.let_go();
-                proposal.policy.errors.push("the running totals kept changing while policy was evaluated".into());
+                proposal.policy.errors.push("the running totals changed each time while policy was evaluated".into());
                 Self::Hold(proposal)
             }
             Self::Refuse(action, reason, _) => Self::Refuse(action, reason, None),

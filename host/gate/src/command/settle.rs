@@ -39,7 +39,7 @@ impl Command for Resolve {
         proposal.requirement.bars(&self.by, &run.started_by, call.edited_by.as_ref())?;
         if self.resolution == Resolution::SendAgain && proposal.class != EffectClass::Idempotent {
             return Err(Refused::WrongKind(
-                "only an idempotent effect can be sent again: another attempt could repeat the effect",
+                "this effect cannot be sent again, because another attempt could perform it twice; only idempotent effects can be sent again",
             ));
         }
         let Self { attempt, by, resolution, message } = self;
@@ -63,7 +63,7 @@ impl Command for Expire {
         let (_, call) = subject.call()?;
         match call.deadline() {
             Some(deadline) if now >= deadline && call.sent_again => {
-                Ok((vec![still_in_doubt(call, "the time to send it again is over")], ()))
+                Ok((vec![still_in_doubt(call, "the time to send the effect again is over")], ()))
             }
             Some(deadline) if now >= deadline && !call.has_lapsed(now) && call.phase == Phase::Held => {
                 Ok((vec![Event::CallEscalated { call: call.number, level: call.level + 1 }], ()))
@@ -98,7 +98,7 @@ pub(super) fn attempted(subject: &Subject, attempt: u32) -> Result<&Call, Refuse
 /// The event for a call that a reviewer resolved with "send again" and that was not sent. An earlier attempt may have
 /// happened, so the call stays in doubt.
 pub(super) fn still_in_doubt(call: &Call, why: &str) -> Event {
-    let reason = format!("{why}; an earlier attempt is in doubt still");
+    let reason = format!("{why}; an earlier attempt is still in doubt");
     Event::EffectInDoubt { call: call.number, attempt: call.attempts, reason }
 }
 
@@ -106,6 +106,6 @@ pub(super) fn still_in_doubt(call: &Call, why: &str) -> Event {
 /// not happen.
 fn given_up(call: &Call) -> Event {
     let last = call.put_off.as_ref().map(|put_off| put_off.reason.as_str()).unwrap_or_default();
-    let reason = format!("{last}; the time to start was over before the next attempt");
+    let reason = format!("{last}; the deadline for the start passed before the next attempt");
     Event::EffectFailed { call: call.number, attempt: call.attempts, reason, evidence: None }
 }

@@ -33,7 +33,7 @@ impl RunLimits {
     pub fn refuse_to_hold(&self, held: u32) -> Option<RefusalReason> {
         (held >= self.held_calls).then(|| {
             RefusalReason::Forbidden(format!(
-                "{LIMIT}: this run has had {} held calls, the most allowed; go on without another, or ask the operator for a larger `held-calls`",
+                "{LIMIT}: this run has had {} held calls, and no more are allowed: continue without held calls, or ask the operator to raise `held-calls`",
                 self.held_calls
             ))
         })

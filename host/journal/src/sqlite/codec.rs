@@ -43,7 +43,9 @@ pub(super) fn recorded(connection: &Connection, row: &Row<'_>, first: usize) -> 
     let (seq, at): (i64, i64) = (row.get(first)?, row.get(first + 1)?);
     let format: u32 = row.get(first + 2)?;
     if format > EVENT_FORMAT {
-        let why = format!("event {seq} has format {format}, and this version knows formats up to {EVENT_FORMAT}");
+        let why = format!(
+            "event {seq} has format {format}, but this version of Holdshort reads formats up to {EVENT_FORMAT}"
+        );
         return Err(ReadError::Damaged(why));
     }
     let body: Option<String> = row.get(first + 3)?;
@@ -97,7 +99,7 @@ impl Standing {
     pub(super) fn run(&self, created: &Recorded, id: &str) -> Result<StoredRun, ReadError> {
         let damaged = |why: &str| ReadError::Damaged(format!("run {id}: {why}"));
         let opened =
-            Run::open(&created.event, created.at).ok_or_else(|| damaged("its first event does not create it"))?;
+            Run::open(&created.event, created.at).ok_or_else(|| damaged("the first event does not create the run"))?;
         let phase = self.phase().ok_or_else(|| damaged(&format!("unknown phase `{}`", self.phase)))?;
         let Self { calls, held, last_consequential, timers, updated_at, .. } = *self;
         let run = Run { calls, held, last_consequential, timers, phase, ..opened };

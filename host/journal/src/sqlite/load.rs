@@ -43,7 +43,7 @@ pub(super) fn call_until(
     let mut events = events_of(connection, run, call, "position <=", until.0)?.into_iter();
     let Some(first) = events.next() else { return Ok(None) };
     let opened = Call::open(&first.event, first.at);
-    let mut folded = opened.ok_or_else(|| damaged("its first event does not open it".into()))?;
+    let mut folded = opened.ok_or_else(|| damaged("the first event does not open the call".into()))?;
     for Recorded { event, at, .. } in events {
         folded.apply(&event, at).map_err(|error| damaged(error.to_string()))?;
     }

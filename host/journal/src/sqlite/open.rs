@@ -34,7 +34,10 @@ pub(crate) struct Opened {
 /// Opens the journal at `path`, or creates it. The caller has claimed the journal.
 pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
     if rusqlite::version_number() < SQLITE_MIN {
-        let why = format!("SQLite {} is older than 3.51.3 and can corrupt it", rusqlite::version());
+        let why = format!(
+            "SQLite {} is older than 3.51.3 and can corrupt the journal: build Holdshort with a newer SQLite",
+            rusqlite::version()
+        );
         return Err(OpenError::Sqlite { path: path.into(), why });
     }
     make_file(path)?;
@@ -56,19 +59,19 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     }
     let io = |what| move |source| OpenError::Io { what, path: path.into(), source };
     if !path.exists() {
-        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("make the journal"))?;
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("create the journal"))?;
     }
     let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
     // A host that was killed before a flush may have left data that is about to be shown.
     for file in [path.to_owned(), beside(path, "-wal")].iter().filter(|file| file.exists()) {
-        sync(file).map_err(io("make durable"))?;
+        sync(file).map_err(io("sync"))?;
     }
     for folder in path.ancestors().skip(1) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         match sync(folder) {
             // A folder that this user may not read was made by somebody else, such as the folder of all home folders.
             Err(error) if error.kind() != ErrorKind::PermissionDenied => {
-                return Err(io("make durable the folder of")(error));
+                return Err(io("sync the folder of")(error));
             }
             Ok(()) | Err(_) => {}
         }
@@ -88,7 +91,7 @@ fn inspect(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
         return Ok(true);
     }
     if application != APPLICATION_ID {
-        let why = "it is the SQLite database of something else".into();
+        let why = "it is the SQLite database of another program".into();
         return Err(OpenError::NotAJournal { path: path.into(), why });
     }
     if version > VERSION {
@@ -149,9 +152,10 @@ fn create(connection: &mut Connection) -> Result<(), String> {
 /// The name and the secret that the journal was created with. A journal without its secret is damaged and gets no new
 /// one: every call would get another key, and no connector could recognise the effects that it has already performed.
 fn identity(connection: &Connection) -> Result<Identity, ReadError> {
-    let id = String::from_utf8(meta(connection, "id")?).map_err(|_| ReadError::Damaged("its id is not text".into()))?;
+    let id = String::from_utf8(meta(connection, "id")?)
+        .map_err(|_| ReadError::Damaged("the id of the journal is not text".into()))?;
     let secret = meta(connection, "secret")?;
-    let secret = secret.try_into().map_err(|_| ReadError::Damaged("its secret is truncated".into()))?;
+    let secret = secret.try_into().map_err(|_| ReadError::Damaged("the secret of the journal is truncated".into()))?;
     Ok(Identity { id: JournalId(id), secret })
 }
 
@@ -159,7 +163,7 @@ fn identity(connection: &Connection) -> Result<Identity, ReadError> {
 /// damaged.
 fn meta(connection: &Connection, key: &str) -> Result<Vec<u8>, ReadError> {
     let found = connection.query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0)).optional()?;
-    found.ok_or_else(|| ReadError::Damaged(format!("it has no `{key}`")))
+    found.ok_or_else(|| ReadError::Damaged(format!("the table `meta` has no `{key}`")))
 }
 
 fn told(path: &Path, error: &rusqlite::Error) -> OpenError {

@@ -28,12 +28,12 @@ impl Presence {
     pub(crate) fn claim(path: &Path) -> Result<Self, OpenError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            made.map_err(|source| OpenError::Io { what: "make the folder", path: folder.into(), source })?;
+            made.map_err(|source| OpenError::Io { what: "create the folder", path: folder.into(), source })?;
         }
         let lock_path = beside(path, ".lock");
         let io = |what| move |source| OpenError::Io { what, path: beside(path, ".lock"), source };
         let open = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&lock_path);
-        let mut lock = open.map_err(io("open the lock"))?;
+        let mut lock = open.map_err(io("open the lock file"))?;
         let begun = Instant::now();
         loop {
             match lock.try_lock() {

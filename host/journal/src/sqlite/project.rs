@@ -177,7 +177,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
         }
         before = Some(recorded);
     }
-    let (last, run) = before.zip(subject.run).ok_or_else(|| damaged("it has no first event".into()))?;
+    let (last, run) = before.zip(subject.run).ok_or_else(|| damaged("the run has no first event".into()))?;
     let state = StoredRun { run, last_seq: last.seq, updated_at: last.at };
     let mut insert = Insert::new(transaction);
     insert.run(&id, &state)?;

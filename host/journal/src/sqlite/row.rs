@@ -65,7 +65,7 @@ fn revised(connection: &Connection, place: &Place, since: Position) -> Result<Ca
         | Event::CallReheld { call, revision, proposal, clearance, .. } => {
             (revision, Event::CallHeld { call, proposal, clearance })
         }
-        _ => return Err(place.damaged("has another event where its revision is")),
+        _ => return Err(place.damaged("has a different event in the place of its revision")),
     };
     let opened = Call::open(&held, first.at).ok_or_else(|| place.damaged("cannot be opened"))?;
     let (edited_by, proposed_at) = (place.editor.clone(), written_at(connection, place.position)?);
@@ -89,7 +89,7 @@ pub(super) fn decision_row(
     since: Position,
     place: &Place,
 ) -> Result<DecisionRow, ReadError> {
-    let damaged = || ReadError::Damaged(format!("the event at place {} decides nothing", at.0));
+    let damaged = || ReadError::Damaged(format!("the event at position {} is not a decision", at.0));
     let select = format!(
         "SELECT {EVENT_COLUMNS} FROM events JOIN events AS decided ON decided.position = ?1 \
          WHERE events.run = decided.run AND events.seq <= decided.seq ORDER BY events.seq DESC"

@@ -37,14 +37,16 @@ impl Sqlite {
         let cause = error.to_string();
         match connect(&self.path, OpenFlags::SQLITE_OPEN_READ_WRITE) {
             Ok(connection) => self.connection = connection,
-            Err(error) => return WriteError::Unknown(format!("{cause}; and it cannot be opened again: {error}")),
+            Err(error) => {
+                return WriteError::Unknown(format!("{cause}; and the journal cannot be opened again: {error}"));
+            }
         }
         // The log may contain frames of the batch that no connection shows. A crash now could make them visible.
         self.doubtful = true;
         // The frame that commits is written last, so it is missing if the disk was full.
         let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         match (self.head(), first) {
-            (Err(error), _) => WriteError::Unknown(format!("{cause}; and it cannot be read: {error}")),
+            (Err(error), _) => WriteError::Unknown(format!("{cause}; and the journal cannot be read: {error}")),
             (Ok(head), Some(first)) if head.position >= first => WriteError::Unknown(cause),
             // The head does not show whether a batch without events was written, but such a batch may be written twice.
             (Ok(_), _) if full || self.heal().is_ok() => WriteError::NotWritten(cause),
@@ -59,7 +61,7 @@ impl Sqlite {
             let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
             match busy {
                 Ok(0) => self.doubtful = false,
-                Ok(_) => return Err(WriteError::NotWritten("readers are in the way of a checkpoint".into())),
+                Ok(_) => return Err(WriteError::NotWritten("readers of the journal prevent a checkpoint".into())),
                 Err(error) => return Err(WriteError::NotWritten(error.to_string())),
             }
         }

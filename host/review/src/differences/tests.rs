@@ -36,7 +36,7 @@ fn a_claim_that_checks_passed_is_held_against_the_reports() {
         "TESTS: OK",
         "I didn't change much.\nAll tests passed",
     ] {
-        let expected = ["rationale.summary says that checks passed; where this host ran them, \"tests\" failed"];
+        let expected = ["rationale.summary says that checks passed, but on this host \"tests\" failed"];
         assert_eq!(found(&deploy(claim, ""), &failed), expected, "{claim}");
     }
     for claim in [
@@ -58,17 +58,17 @@ fn a_claim_that_checks_passed_is_held_against_the_reports() {
     let says = |facts: Value| found(&claim, &facts);
     assert_eq!(
         says(json!({ "checks": [], "checks-on-other-commits": 0 })),
-        ["release.notes says that checks passed; this host ran none for this run"]
+        ["release.notes says that checks passed, but this host ran no checks for this run"]
     );
     assert_eq!(
         says(json!({ "checks": [], "checks-on-other-commits": 2 })),
         [
-            "release.notes says that checks passed; this host ran none on the commit that would be deployed, only on another"
+            "release.notes says that checks passed, but this host ran checks only on another commit, not on the commit that would be deployed"
         ]
     );
     assert_eq!(
         says(json!({ "checks": check(3, 1, true) })),
-        ["release.notes says that checks passed; where this host ran them, \"tests\" failed 1 of 3 times"]
+        ["release.notes says that checks passed, but on this host \"tests\" failed 1 of 3 times"]
     );
     assert_eq!(says(json!({ "checks": check(2, 0, true) })), [""; 0]);
     assert_eq!(says(json!({})), [""; 0], "nothing is known of checks");
@@ -82,7 +82,7 @@ fn being_sure_beside_a_failed_check_is_pointed_out() {
     let failed = json!({ "checks": check(2, 1, false) });
     assert_eq!(
         found(&sure(json!(0.9)), &failed),
-        ["rationale.confidence is 90 %; 1 of the checks that this host ran on this commit failed"]
+        ["rationale.confidence is 90 %, but 1 of the checks that this host ran on this commit failed"]
     );
     for (confidence, facts) in [
         (json!(0.5), &failed),
@@ -115,7 +115,7 @@ fn notes_are_held_against_the_commits() {
         ("", vec![]),
         (
             "- Round prices\n- Say hello (deadbee1)",
-            vec!["release.notes names deadbee1, which would not come with this deployment"],
+            vec!["release.notes names commits that are not part of this deployment: deadbee1"],
         ),
         ("From 41aa00bb to 3f2a1b0c: Round prices, say hello", vec![]),
         ("Round prices, say hello; see 20261127, feedface and 550e8400-e29b-41d4-a716-446655440000", vec![]),
@@ -132,9 +132,10 @@ fn claims_about_payees_and_domains_are_held_against_the_books() {
     let claim = |summary: &str| json!({ "rationale": { "summary": summary, "confidence": null, "exhibits": [] } });
     let paid = |first: bool, own: bool| json!({ "first-payment": first, "own-account": own });
     let mail = |domains: &[&str]| json!({ "outside-domains": domains });
-    let known = "rationale.summary says that the payee is known; the ledger has no payment to this payee";
-    let own = "rationale.summary says that the money stays in your own accounts; the payee is outside";
-    let inside = "rationale.summary says that the message stays inside; it goes to evil.test";
+    let known = "rationale.summary says that the payee is known, but the ledger has no payment to this payee";
+    let own =
+        "rationale.summary says that the money stays in your own accounts, but the payee is not one of your accounts";
+    let inside = "rationale.summary says that the message stays inside, but the message goes to evil.test";
     for (says, facts, expected) in [
         ("ACME is a known supplier", paid(true, false), vec![known]),
         ("We have paid them before.", paid(true, false), vec![known]),

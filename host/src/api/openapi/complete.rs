@@ -73,7 +73,7 @@ fn describe(status: &str, response: &mut Response, says: Option<&str>) {
     let header = match status {
         "401" => Some(("WWW-Authenticate", header("The required token", Type::String))),
         "409" | "429" | "503" => {
-            Some(("Retry-After", header("After how many seconds it is worth trying again, if it is", Type::Integer)))
+            Some(("Retry-After", header("How many seconds to wait before the next try", Type::Integer)))
         }
         _ => None,
     };

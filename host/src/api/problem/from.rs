@@ -27,7 +27,7 @@ impl From<Refused> for Problem {
             Refused::AlreadyDecided { winner, state } => {
                 let who = winner.as_ref().map_or_else(String::new, |winner| format!(" by `{}`", winner.reviewer));
                 let mut problem =
-                    Self::new(Kind::AlreadyDecided, format!("it was decided{who} before; it is {state} now"));
+                    Self::new(Kind::AlreadyDecided, format!("the call was already decided{who}; it is now {state}"));
                 problem.details.winner = winner;
                 problem.state(state)
             }
@@ -56,8 +56,8 @@ impl From<Refused> for Problem {
             // These cannot result from a request. They would mean that the driver mixed up an order
             // or that the journal was edited by hand.
             Refused::RunExists | Refused::OutOfOrder { .. } | Refused::ClearanceMismatch => {
-                tracing::error!(%detail, "a request met a state that should not be");
-                Self::new(Kind::Internal, "the host failed; its log has details")
+                tracing::error!(%detail, "a request met a state that should not exist");
+                Self::new(Kind::Internal, "the host failed; the host's log has details")
             }
         }
     }
@@ -69,14 +69,16 @@ impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
             SubmitError::Refused(refused) => refused.into(),
-            SubmitError::Fenced => Self::new(Kind::Unavailable, "another part of the host took over; try again"),
+            SubmitError::Fenced => {
+                Self::new(Kind::Unavailable, "another task of the host has taken over the run; try again")
+            }
             SubmitError::NotWritten(cause) => {
-                tracing::error!(%cause, "the journal did not take a request");
-                Self::new(Kind::NotWritten, "the journal could not write; nothing was changed: try again")
+                tracing::error!(%cause, "the journal did not write a request");
+                Self::new(Kind::NotWritten, "the journal could not be written, and nothing was changed: try again")
                     .retry_after_s(1)
             }
             SubmitError::Unknown(cause) => {
-                tracing::error!(%cause, "the journal does not know whether it took a request");
+                tracing::error!(%cause, "the outcome of a write to the journal is unknown");
                 let detail = "the disk failed during the write, so the outcome is unknown: read the current state first, then send the same request again";
                 Self::new(Kind::OutcomeUnknown, detail).retry_after_s(1)
             }
@@ -88,7 +90,7 @@ impl From<SubmitError> for Problem {
 impl From<ReadError> for Problem {
     fn from(error: ReadError) -> Self {
         tracing::error!(%error, "the journal could not be read for a request");
-        Self::new(Kind::Unavailable, "the journal cannot be read just now; the host's log has details").retry_after_s(1)
+        Self::new(Kind::Unavailable, "the journal cannot be read now; the host's log has details").retry_after_s(1)
     }
 }
 

@@ -58,14 +58,14 @@ impl Kind {
         match self {
             Self::BadRequest => (S::BAD_REQUEST, "bad-request", "The request cannot be understood"),
             Self::Unauthenticated => (S::UNAUTHORIZED, "unauthenticated", "A reviewer's token is needed"),
-            Self::NotEligible => (S::FORBIDDEN, "not-eligible", "You may not decide on this"),
-            Self::OriginNotAllowed => (S::FORBIDDEN, "origin-not-allowed", "Requests from this web page are not answered"),
+            Self::NotEligible => (S::FORBIDDEN, "not-eligible", "You may not decide on this call"),
+            Self::OriginNotAllowed => (S::FORBIDDEN, "origin-not-allowed", "Requests from this web page are refused"),
             Self::NotFound => (S::NOT_FOUND, "not-found", "Not found"),
             Self::MethodNotAllowed => (S::METHOD_NOT_ALLOWED, "method-not-allowed", "Method not allowed"),
             Self::TooSlow => (S::REQUEST_TIMEOUT, "too-slow", "The request took too long to arrive"),
             Self::StaleDigest => (S::CONFLICT, "stale-digest", "The approval has changed since it was shown"),
             Self::AlreadyDecided => (S::CONFLICT, "already-decided", "Already decided"),
-            Self::NotNow => (S::CONFLICT, "not-now", "The current state does not allow this"),
+            Self::NotNow => (S::CONFLICT, "not-now", "The current state does not allow this request"),
             Self::Expired => (S::GONE, "expired", "The approval has expired"),
             Self::TooLarge => (S::PAYLOAD_TOO_LARGE, "too-large", "The request is too large"),
             Self::NotJson => (S::UNSUPPORTED_MEDIA_TYPE, "not-json", "The body must be JSON"),
@@ -84,7 +84,7 @@ impl Kind {
             Self::Internal => (S::INTERNAL_SERVER_ERROR, "internal", "The host failed"),
             Self::NotWritten => (S::SERVICE_UNAVAILABLE, "not-written", "Nothing was written"),
             Self::OutcomeUnknown => (S::SERVICE_UNAVAILABLE, "outcome-unknown", "The outcome of the write is unknown"),
-            Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "Not available just now"),
+            Self::Unavailable => (S::SERVICE_UNAVAILABLE, "unavailable", "Not available now"),
         }
     }
 }

@@ -5,7 +5,7 @@
 use utoipa::ToSchema;
 
 // `ids::approval` reads it.
-/// An approval's id: the run, a dot and the call's number. A grant has the id of the approval that it was made with.
+/// An approval's id: the run, a dot and the call's number. The id of a grant is the id of the approval that the grant was made with.
 #[derive(Debug, ToSchema)]
 #[schema(as = ApprovalId, pattern = r"^[A-Za-z0-9-]{1,64}\.[1-9][0-9]{0,9}$")]
 pub struct ApprovalIdShape(pub String);
@@ -28,7 +28,7 @@ pub struct RankedPlaceShape(pub String);
 pub struct PagePathShape(pub String);
 
 // `idempotency` reads it.
-/// A name of your choice for this request, such as a UUID; with quotes or without, it is the same key.
+/// A name of your choice for this request, such as a UUID. The key is the same with and without quotes.
 #[derive(Debug, ToSchema)]
 #[schema(as = IdempotencyKey, pattern = r#"^("[A-Za-z0-9._:+/=-]{1,128}"|[A-Za-z0-9._:+/=-]{1,128})$"#)]
 pub struct IdempotencyKeyShape(pub String);

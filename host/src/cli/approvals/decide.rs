@@ -90,8 +90,8 @@ pub(super) fn confirm(
     match output.ask(&prompt)? {
         Some(answer) if yes.contains(&answer.to_lowercase().as_str()) => Ok(()),
         Some(_) => Err(Failure::new(Exit::Failed, "not confirmed; nothing was sent")),
-        None => Err(Failure::new(Exit::Usage, "there is no terminal to ask on; nothing was sent")
-            .hint("review it with `holdshort approvals show`, then repeat this with `--yes --digest` and the digest that was shown")),
+        None => Err(Failure::new(Exit::Usage, "there is no terminal for the question; nothing was sent")
+            .hint("review the call with `holdshort approvals show`, then repeat this command with `--yes --digest DIGEST`, where DIGEST is the digest that `show` printed")),
     }
 }
 
@@ -119,7 +119,7 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
 
 /// The result of a decision, as the continuation of the call's name.
 pub(in crate::cli) fn outcome(decided: &DecisionAnswer) -> String {
-    let again = if decided.repeated { " (it was recorded before)" } else { "" };
+    let again = if decided.repeated { " (this decision was recorded before)" } else { "" };
     let more = match decided.still_needed {
         _ if decided.state != CallState::Held => String::new(),
         1 => "; 1 more approval is needed".into(),

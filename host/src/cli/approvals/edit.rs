@@ -54,7 +54,7 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
         None => failure,
     };
     let caution = if !remarks.iter().any(remarks::Remark::alarms) { page.caution() } else { Some(MARKED) };
-    confirm(&args.confirm, "Propose this instead?", caution.map(|why| ("edit", why)), output).map_err(kept)?;
+    confirm(&args.confirm, "Send this edit?", caution.map(|why| ("edit", why)), output).map_err(kept)?;
     let exit = send(&args.id, decision, client, output).map_err(kept)?;
     // The remaining draft is only a copy of data in the journal.
     draft.iter().for_each(|draft| drop(fs::remove_file(draft)));
@@ -87,8 +87,8 @@ fn parse(text: &str) -> Result<Value, Failure> {
 pub(in crate::cli) fn editor() -> Result<String, Failure> {
     let named = ["VISUAL", "EDITOR"].into_iter().filter_map(|name| std::env::var(name).ok());
     named.into_iter().find(|words| !words.trim().is_empty()).ok_or_else(|| {
-        Failure::new(Exit::Usage, "neither $VISUAL nor $EDITOR names an editor")
-            .hint("set one, or give the arguments with `--arguments FILE`")
+        Failure::new(Exit::Usage, "no editor is set in $VISUAL or $EDITOR")
+            .hint("set one of the two, or give the arguments with `--arguments FILE`")
     })
 }
 
@@ -110,7 +110,7 @@ pub(in crate::cli) fn in_editor(words: &str, action: &Action, name: &str) -> Res
         Failure::new(Exit::Failed, format!("cannot start the editor `{editor}`: {error}")).hint(&kept)
     })?;
     if !status.success() {
-        let message = format!("the editor `{editor}` gave up ({status}); nothing was sent");
+        let message = format!("the editor `{editor}` failed ({status}); nothing was sent");
         return Err(Failure::new(Exit::Failed, message).hint(kept));
     }
     let after = parse(&read(&draft)?).map_err(|failure| failure.hint(kept))?;

@@ -24,7 +24,7 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
             args.state,
             CallStateFilter::Group(CallStateGroup::Waiting) | CallStateFilter::One(CallState::Held)
         );
-        output.note(if waits { "nothing waits for a decision" } else { "there are none" });
+        output.note(if waits { "nothing waits for a decision" } else { "there are no such approvals" });
     }
     for row in &page.approvals {
         let plain = match args.state {
@@ -37,7 +37,7 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
         output.row(&label, &format!("{state}{}: {}{}", row.agent, row.summary, waits_for(row)))?;
     }
     if let Some(next) = page.next {
-        output.note(&format!("there are more: --after {next}"));
+        output.note(&format!("for more approvals, add `--after {next}`"));
     }
     Ok(Exit::Done)
 }

@@ -66,7 +66,7 @@ impl Page {
         if detail.state != CallState::Held {
             let last = detail.decisions.last().map(|last| format!("it was {}", sentences::decided(&last.decision)));
             let how = last.unwrap_or_else(|| format!("it is {}", detail.state));
-            return Err(Failure::new(Exit::Refused, format!("`{id}` waits for no decision: {how}")));
+            return Err(Failure::new(Exit::Refused, format!("`{id}` does not wait for a decision: {how}")));
         }
         let verified = verify(id, &mut detail)?;
         if let Some(expected) = expected.filter(|expected| *expected != verified.digest) {
@@ -108,7 +108,7 @@ impl Page {
         }
         if exhibits.iter().any(|exhibit| exhibit.bytes.is_none()) {
             lines.extend(terminal::row("", "", columns));
-            lines.extend(terminal::row("evidence that is not shown here: ", full, columns));
+            lines.extend(terminal::row("evidence not shown here: ", full, columns));
         }
         lines
     }
@@ -146,7 +146,7 @@ impl Page {
 
 /// An exhibit's title without its content.
 fn titled(exhibit: &ExhibitRef) -> ShownExhibit {
-    let whose = exhibit.whose.as_ref().map(|whose| format!(", the words of {whose}, not of the host"));
+    let whose = exhibit.whose.as_ref().map(|whose| format!(", the words of {whose}, not the host's"));
     let kind = format!("{}, {} bytes{}", exhibit.media, exhibit.bytes, whose.unwrap_or_default());
     ShownExhibit { title: exhibit.title.clone(), kind, bytes: None }
 }
@@ -157,9 +157,9 @@ fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<Vec<u8>, Failur
     let computed = Digest::of(&bytes);
     if computed != digest {
         let message =
-            format!("the evidence that the host sends has the digest {computed}, and the clearance covers {digest}");
+            format!("the host sent evidence with the digest {computed}, but the clearance names the digest {digest}");
         return Err(Failure::new(Exit::Failed, message)
-            .hint("nothing was sent; something between you and the host changes its answers"));
+            .hint("nothing was sent; a program between you and the host may have changed the host's answer"));
     }
     Ok(bytes)
 }
@@ -187,8 +187,8 @@ fn facts(detail: &Approval, verified: Option<&Verified>) -> Vec<(&'static str, S
         facts.extend(of_effect(&detail.id, effect, verified.map(|verified| verified.proposal.class)));
     }
     let again = |put_off: &PutOff| format!("at {}; the last attempt: {}", put_off.until, put_off.reason);
-    facts.extend(detail.put_off.iter().map(|put_off| ("is tried again", again(put_off))));
-    facts.extend(detail.same_waiting.iter().map(|id| ("the same call waits", id.clone())));
+    facts.extend(detail.put_off.iter().map(|put_off| ("next attempt", again(put_off))));
+    facts.extend(detail.same_waiting.iter().map(|id| ("the same call waits as", id.clone())));
     facts.extend(detail.reheld.iter().map(|reason| ("held again because", reason.clone())));
     facts.extend(detail.edited_by.iter().map(|editor| ("edited by", editor.clone())));
     facts.push((

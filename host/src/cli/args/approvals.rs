@@ -56,7 +56,7 @@ pub struct ListApprovals {
     /// The order: `rank` by stakes, `waiting` by age, oldest first. By default `rank`, and `waiting` for finished states
     #[arg(long, value_parser = ["rank", "waiting"])]
     pub order: Option<String>,
-    /// The number of rows at most
+    /// The largest number of rows
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: u32,
     /// Continue after this cursor, printed by the previous list
@@ -108,7 +108,7 @@ pub struct ShowApproval {
 /// How a decision is confirmed without a terminal.
 #[derive(Clone, Debug, Args)]
 pub struct Confirm {
-    /// Do not ask; needs `--digest`
+    /// Do not ask for confirmation; needs `--digest`
     #[arg(long, requires = "digest")]
     pub yes: bool,
     /// The digest that you have reviewed; with another digest the host refuses the decision
@@ -159,7 +159,7 @@ pub struct Reject {
     /// The approval
     #[arg(value_name = "RUN.CALL")]
     pub id: CallId,
-    /// Guidance for the agent; without it the agent gets "no reason was given"
+    /// Guidance for the agent; by default the agent gets "no reason was given"
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub message: Option<String>,
     /// The digest that you have reviewed; with another digest the host refuses the decision

@@ -24,13 +24,13 @@ pub enum GrantsAction {
     List(ListGrants),
     /// Show a grant as a policy
     Show {
-        /// The approval that it was made with
+        /// The approval that the grant was made with
         #[arg(value_name = "RUN.CALL")]
         id: CallId,
     },
     /// Revoke a grant: it clears no further calls
     Revoke {
-        /// The approval that it was made with
+        /// The approval that the grant was made with
         #[arg(value_name = "RUN.CALL")]
         id: CallId,
     },
@@ -45,7 +45,7 @@ pub struct ListGrants {
     /// Only grants for this agent
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub agent: Option<String>,
-    /// The number of rows at most
+    /// The largest number of rows
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub limit: u32,
     /// Continue before this cursor, printed by the previous list
@@ -63,7 +63,7 @@ pub struct GrantTerms {
     /// How long the grant lasts, such as `2h`; 30 days at most
     #[arg(long = "for", id = "lasts", value_name = "TIME", requires = "calls", value_parser = crate::config::duration_ms)]
     pub lasts_ms: Option<u64>,
-    /// The total amount at most, such as `500.00 EUR`; once for each currency, required for calls that move money
+    /// The largest total amount, such as `500.00 EUR`; once for each currency, required for calls that move money
     #[arg(long, value_name = "AMOUNT", requires = "calls")]
     pub up_to: Vec<Amount>,
     /// A part of the arguments that may differ, as a JSON pointer such as `/transfer/reference`; everything else must be the same, except the

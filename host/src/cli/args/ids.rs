@@ -14,7 +14,7 @@ impl FromStr for RunName {
         let plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '-');
         plain
             .then(|| Self(text.into()))
-            .ok_or("a run's id has letters, digits and `-` only; `holdshort runs` lists them")
+            .ok_or("the id of a run has only letters, digits and `-`; `holdshort runs` lists the runs")
     }
 }
 
@@ -36,8 +36,7 @@ impl FromStr for CallId {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let wrong =
-            "write the run, a dot and the call's number, like `0k3v9m2e8q1c4z7d.5`; `holdshort approvals` lists them";
+        let wrong = "write the run, a dot and the number of the call, like `0k3v9m2e8q1c4z7d.5`; `holdshort approvals` lists the approvals";
         let (run, call) = text.split_once('.').ok_or(wrong)?;
         Ok(Self { run: run.parse().map_err(|_| wrong)?, call: call.parse().map_err(|_| wrong)? })
     }

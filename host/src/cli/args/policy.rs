@@ -11,11 +11,11 @@ use super::CallId;
 pub enum PolicyAction {
     /// Check policies and print problems by file and line
     Check {
-        /// Policy files; those of the configuration by default
+        /// Policy files; by default the files in the configuration
         #[arg(value_name = "FILE.cedar")]
         files: Vec<PathBuf>,
     },
-    /// Try other policies on the recorded calls: their verdicts, and how many prompts they would save
+    /// Try other policies on the recorded calls: show the verdicts, and how many questions to reviewers they save
     Backtest(Backtest),
     /// Explain the verdict on a call, and the smallest change that would have led to another verdict
     Explain {
@@ -23,14 +23,14 @@ pub enum PolicyAction {
         #[arg(value_name = "RUN.CALL")]
         id: CallId,
     },
-    /// Print the Cedar schema of this host, which policies are checked against
+    /// Print the Cedar schema with which this host checks policies
     Schema,
-    /// Evaluate the cases of a file, and fail if a verdict is not the expected one
+    /// Evaluate the cases of a file, and fail if a verdict is not as expected
     Test {
         /// The file of cases
         #[arg(value_name = "CASES.toml")]
         cases: PathBuf,
-        /// Policy files; those of the configuration by default
+        /// Policy files; by default the files in the configuration
         #[arg(value_name = "FILE.cedar")]
         files: Vec<PathBuf>,
     },
@@ -42,10 +42,10 @@ pub struct Backtest {
     /// The policies to try
     #[arg(value_name = "FILE.cedar", required = true)]
     pub files: Vec<PathBuf>,
-    /// Try them together with the policies in force, instead of in their place
+    /// Add these policies to the policies in force, instead of replacing them
     #[arg(long)]
     pub add: bool,
-    /// Only calls of the last time span, such as `30d`; all by default
+    /// Only the calls of this last period, such as `30d`; by default all calls
     #[arg(long, value_name = "SPAN", value_parser = crate::config::duration_ms)]
     pub since: Option<u64>,
     /// Exit with code 1 if a call that a person rejected would have been cleared

@@ -52,7 +52,7 @@ pub struct ListRuns {
     /// The state, such as `running`, `waiting` or `finished`; all by default
     #[arg(long, value_parser = states())]
     pub state: Option<RunState>,
-    /// The number of rows at most
+    /// The largest number of rows
     #[arg(long, default_value_t = 20, value_name = "N")]
     pub limit: u32,
     /// Continue before this cursor, printed by the previous list
@@ -89,7 +89,7 @@ pub struct Resolve {
     /// The attempt that you checked; the last one by default
     #[arg(long, value_name = "N")]
     pub attempt: Option<u32>,
-    /// The receipt for the agent (JSON), if the connector cannot make one
+    /// The receipt for the agent (JSON), if the connector cannot make a receipt
     #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     pub receipt: Option<String>,
     /// How you know

@@ -47,7 +47,7 @@ impl Named {
     /// scheme.
     fn parse(url: &str) -> Result<Self, Failure> {
         let wrong = |what: &str| Failure::new(Exit::Usage, format!("`{url}` {what}"));
-        let no_url = || wrong("is not a URL of HTTP").hint("write it like `http://127.0.0.1:7411`");
+        let no_url = || wrong("is not an HTTP URL").hint("write a URL like `http://127.0.0.1:7411`");
         let full = if url.contains("://") { url.to_owned() } else { format!("http://{url}") };
         let parts = full.parse::<ureq::http::Uri>().map_err(|_| no_url())?.into_parts();
         let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else { return Err(no_url()) };
@@ -64,8 +64,8 @@ impl Named {
             "https" => true,
             "http" if near => false,
             "http" if url.contains("://") => {
-                let hint = "use `https://`, or a tunnel such as `ssh -L 7411:127.0.0.1:7411 HOST`";
-                return Err(wrong("would carry your token across the network in clear").hint(hint));
+                let hint = "use `https://`, or an SSH tunnel such as `ssh -L 7411:127.0.0.1:7411 HOST`";
+                return Err(wrong("would send your token over the network without encryption").hint(hint));
             }
             _ => return Err(no_url()),
         };
@@ -77,20 +77,20 @@ impl Named {
 fn local(state: &Path, named: Option<&str>, usual: &str, file: &Path, output: &Output) -> Result<Client, Failure> {
     let shown = state.display();
     own::is_our_folder(state)
-        .map_err(|error| Failure::new(Exit::Unreachable, format!("the state folder cannot be trusted: {error}")))?;
+        .map_err(|error| Failure::new(Exit::Unreachable, format!("the state folder is not safe to use: {error}")))?;
     let token = token(file, output)?;
     if let Err(error) = socket::connect(state) {
         return Err(Failure::new(Exit::Unreachable, format!("cannot reach the host of `{shown}`: {error}"))
-            .hint("start it with `holdshort serve`, or name another one with `--url` and `--token-file`; a decision that was being sent can safely be sent again"));
+            .hint("start the host with `holdshort serve`, or name another host with `--url` and `--token-file`; if you were sending a decision, you can safely send it again"));
     }
     let base = beside_the_journal(&state.join(JOURNAL_FILE)).unwrap_or_else(|| format!("http://{usual}"));
     match named {
         Some(named) if named.trim_end_matches('/') != base => {
             let message = format!(
-                "the host of `{shown}` is at `{base}`, and without TLS its operator's token is sent to that host only"
+                "the operator's token in `{shown}` is for the host at `{base}`, and is not sent to another address without TLS"
             );
             Err(Failure::new(Exit::Usage, message)
-                .hint("leave `--url` out, or name the file with your token for that host with `--token-file`"))
+                .hint("leave out `--url`, or give your token file for the other host with `--token-file`"))
         }
         Some(_) | None => Ok(Client::local(state, &base, &token)),
     }
@@ -106,7 +106,7 @@ fn state_of(token_file: &Path) -> Option<PathBuf> {
 fn nobody_yet(config: &Config) -> Failure {
     let message = format!("no host has run yet in `{}`", config.folder.display());
     Failure::new(Exit::Unreachable, message).hint(
-        "go to the folder where `holdshort serve` runs, or start it here; a host elsewhere is named with `--url`, and your token with `--token-file`",
+        "change to the folder where `holdshort serve` runs, or start `holdshort serve` here; for a host elsewhere, give its address with `--url` and your token file with `--token-file`",
     )
 }
 
@@ -124,7 +124,7 @@ pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
     let path = file.display();
     let (text, mode) = own::secret(file).map_err(|error| {
         let missing =
-            "the host writes the local operator's at its first start; name the file with yours with `--token-file`";
+            "give your token file with `--token-file`; the host writes the local operator's token file at its first start";
         let (why, hint) = if let NotOurs::Io { source, .. } = &error {
             (source.to_string(), missing)
         } else {
@@ -133,13 +133,13 @@ pub fn token(file: &Path, output: &Output) -> Result<String, Failure> {
         Failure::new(Exit::Usage, format!("cannot read your token in `{path}`: {why}")).hint(hint)
     })?;
     if mode & 0o077 != 0 {
-        output.note(&format!("warning: others can read your token in `{path}`: run `chmod 600 {path}`"));
+        output.note(&format!("warning: other users can read your token in `{path}`: run `chmod 600 {path}`"));
     }
     let text = String::from_utf8_lossy(&text);
     let token = text.trim();
     if token.is_empty() || token.contains(|c: char| !c.is_ascii_graphic()) {
-        let message = format!("`{path}` does not hold a token");
-        return Err(Failure::new(Exit::Usage, message).hint("it should hold one line with the token alone"));
+        let message = format!("`{path}` does not contain a token");
+        return Err(Failure::new(Exit::Usage, message).hint("write only the token into the file, on one line"));
     }
     Ok(token.to_owned())
 }

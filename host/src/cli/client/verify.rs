@@ -22,10 +22,10 @@ pub struct Verified {
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disagrees {
     /// The answer contains no proposal.
-    #[error("the host's answer is not an approval that this program understands: {0}")]
+    #[error("the approval from the host cannot be read: {0}")]
     NotUnderstood(String),
     /// The answer is about another call.
-    #[error("the host answered about `{found}` when asked about `{asked}`")]
+    #[error("the host sent the approval `{found}` instead of `{asked}`")]
     AnotherCall {
         /// The requested call.
         asked: String,
@@ -53,7 +53,7 @@ pub enum Disagrees {
 impl From<Disagrees> for Failure {
     fn from(error: Disagrees) -> Self {
         Self::new(Exit::Failed, error.to_string())
-            .hint("nothing was sent: either the host is of another version than this program, or something between them changes its answers")
+            .hint("nothing was sent: the host may have another version than this program, or a program between them may have changed the answer")
     }
 }
 

@@ -123,7 +123,7 @@ impl Scratch {
     pub(super) fn farewell(&self) -> String {
         match self.temporary {
             Some(_) => {
-                "The scratch folder is removed now; `holdshort demo --keep DIR` leaves one to look around in.".into()
+                "The scratch folder is removed now; `holdshort demo --keep DIR` keeps the folder for you to look around.".into()
             }
             None => format!(
                 "To look around: `cd {}`, start `holdshort serve`, and in another terminal `holdshort runs` and `holdshort approvals --state all`.",
@@ -148,7 +148,7 @@ impl Scratch {
             .env("GIT_CONFIG_GLOBAL", "/dev/null")
             .output()
             .map_err(|error| {
-                failed(&format!("cannot run git: {error}")).hint("install it; the demo works on a real repository")
+                failed(&format!("cannot run git: {error}")).hint("install git; the demo uses a real repository")
             })?;
         if !ended.status.success() {
             return Err(failed(&format!(

@@ -10,7 +10,7 @@ use crate::connectors::checks::Check;
 use crate::connectors::confined::{self, Given, Sandbox};
 
 /// The reason if the operator chose no confinement.
-const OFF: &str = "its `confinement` is \"off\"";
+const OFF: &str = "`confinement` is \"off\"";
 
 /// The checks, each with its sandbox if it has one.
 pub(in crate::cli) struct CheckSandboxes {
@@ -56,8 +56,8 @@ impl CheckSandboxes {
         let Some((name, why)) = self.unconfined.iter().find(|(name, _)| self.required.contains(*name)) else {
             return Ok(self);
         };
-        let message = format!("the check `{name}` must be confined, and cannot be on this machine: {why}");
-        Err(Failure::new(Exit::Failed, message).hint("install bubblewrap 0.8 or newer and util-linux, where the kernel lets their user make namespaces; see \"Checks\" in host/CONFIGURATION.md"))
+        let message = format!("the check `{name}` must run confined, but this machine cannot confine it: {why}");
+        Err(Failure::new(Exit::Failed, message).hint("install util-linux and bubblewrap 0.8 or newer, and let the host's user make namespaces (a setting of the kernel); see \"Checks\" in host/CONFIGURATION.md"))
     }
 
     /// Whether a check runs as the host's user.
@@ -78,24 +78,25 @@ impl CheckSandboxes {
             connected.extend(check.confined.iter().filter(|(_, given)| given.network).map(|_| name.as_str()));
         }
         let network = if connected.is_empty() {
-            "and no network".to_owned()
+            "without network".to_owned()
         } else {
-            format!("and no network but that of {}", listed(connected.iter().copied()))
+            format!("without network except for {}", listed(connected.iter().copied()))
         };
         match (self.checks.is_empty(), reasons.is_empty(), inside.is_empty()) {
             (true, ..) => None,
             (false, true, _) => Some(format!(
-                "checks run the repository's own code confined: it has the system's programs, its checkout, the `paths` of the configuration, {network}"
+                "checks run the repository's own code confined: the code can use the system's programs, the checkout and the configured `paths`, {network}"
             )),
             (false, false, true) => Some(format!("{UNCONFINED} ({reasons})")),
-            (false, false, false) => {
-                Some(format!("{UNCONFINED} ({reasons}); confined, {network}: {}", listed(inside.iter().copied())))
-            }
+            (false, false, false) => Some(format!(
+                "{UNCONFINED} ({reasons}); these checks run confined, {network}: {}",
+                listed(inside.iter().copied())
+            )),
         }
     }
 }
 
-const UNCONFINED: &str = "checks run the repository's own code unconfined, as the host's user: it is trusted like the host, and could read the host's files and tokens";
+const UNCONFINED: &str = "checks run the repository's own code unconfined, as the host's user: the code can read the host's files and tokens";
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
@@ -147,7 +148,10 @@ fn real(path: &Path) -> PathBuf {
 /// The sandbox, if it works on this machine and hides these paths.
 fn sandbox(kept: &[PathBuf]) -> Result<Sandbox, String> {
     if let Some(path) = kept.iter().find(|path| confined::is_system(path)) {
-        return Err(format!("`{}` lies among the system's programs, which every confined check sees", path.display()));
+        return Err(format!(
+            "`{}` is in a folder of the system's programs, which every confined check can read",
+            path.display()
+        ));
     }
     Sandbox::find().map_err(|error| format!("the sandbox (bubblewrap) does not work here: {error}"))
 }
@@ -161,13 +165,13 @@ fn may_be_seen(check: &str, path: &Path, kept: &[PathBuf]) -> Result<(), Failure
     };
     if let Some(kept) = kept.iter().find(|kept| kept.starts_with(&real) || real.starts_with(kept)) {
         return wrong(format!(
-            "`{shown}` would show the check `{}`, which is the host's; name only the paths that the check needs",
+            "`{shown}` would let the check read `{}`, which belongs to the host; name only the paths that the check needs",
             kept.display()
         ));
     }
     if ["/proc", "/sys", "/dev"].iter().any(|folder| real.starts_with(folder)) {
         return wrong(format!(
-            "`{shown}` would show the check other processes or devices; it has a `/proc` and a `/dev` of its own"
+            "`{shown}` would let the check see other processes or devices; remove it: a confined check has its own `/proc` and `/dev`"
         ));
     }
     Ok(())

@@ -54,7 +54,7 @@ pub(super) fn look(config: &Config) -> Result<Vec<String>, Named> {
     let open = workspaces.filter_map(|(name, path)| Some((name, there("", own::installed(path)).err()?.source)));
     Ok(open
         .map(|(name, error)| {
-            format!("agents may read and attach files from `{name}` that others have written: {error}")
+            format!("agents may read and attach files from `{name}` that other users can change: {error}")
         })
         .collect())
 }

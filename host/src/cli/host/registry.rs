@@ -37,8 +37,9 @@ pub(in crate::cli) use self::others::facts;
 
 /// The reason why agents cannot deploy or read files without a repository.
 const NO_DEPLOYMENT: &str =
-    "the host's folder is not a git repository: name one with `repository` in the section `[deployment]`";
-const NO_REPOSITORY: &str = "the host's folder is not a git repository: name one in the section `[repository]`";
+    "the host's folder is not a git repository: name a repository with `repository` in the section `[deployment]`";
+const NO_REPOSITORY: &str =
+    "the host's folder is not a git repository: name a repository with `path` in the section `[repository]`";
 
 /// A configured connector that is not open yet.
 pub(in crate::cli) struct Served<'a> {
@@ -207,7 +208,7 @@ fn payments(config: &Config) -> Served<'_> {
     let config::Payments { path, accounts } = &config.payments;
     let names = accounts.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let by = if names.is_empty() {
-        "which has no account to pay from: add a section `[payments.accounts.NAME]`".to_owned()
+        "which has no account: add a section `[payments.accounts.NAME]`".to_owned()
     } else {
         format!("from {names}")
     };
@@ -226,7 +227,7 @@ fn payments(config: &Config) -> Served<'_> {
 fn reading(config: &Config) -> [Entry<'_>; 3] {
     let workspace = Served::new(workspace::DESCRIPTOR, "", |_| {
         let workspace = Workspace::open(workspaces(config))
-            .map_err(|error| wrong(&error).hint("make the folder, or take `workspace` out of the section"))?;
+            .map_err(|error| wrong(&error).hint("make the folder, or remove `workspace` from the section"))?;
         Ok(Opened::Routine(Arc::new(workspace)))
     });
     let entry = |descriptor, open: fn(&Around<'_>, Git) -> Result<Opened, Failure>| match &config.repository {

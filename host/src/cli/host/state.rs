@@ -85,7 +85,10 @@ pub(super) fn secret(path: &Path) -> Result<Vec<u8>, Failure> {
         Failure::new(Exit::Failed, format!("cannot use the secret in `{}`: {error}", path.display()))
     })?;
     if mode & 0o077 != 0 {
-        tracing::warn!("others can read the secret in {} (mode {mode:o}): run `chmod 600` on it", path.display());
+        tracing::warn!(
+            "other users can read the secret in {} (mode {mode:o}): run `chmod 600` on this file",
+            path.display()
+        );
     }
     Ok(bytes)
 }

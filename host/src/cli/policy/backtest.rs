@@ -38,23 +38,26 @@ pub(super) fn run(args: &Backtest, client: &Client, output: &Output) -> Result<E
 fn print(answer: &BacktestResult, output: &Output) -> Result<(), Failure> {
     answer.warnings.iter().try_for_each(|text| output.lines(&terminal::warning(text, output.columns())))?;
     let (Some(first), Some(last)) = (&answer.first, &answer.last) else {
-        output.text("there are no recorded calls to judge")?;
+        output.text("there are no recorded calls")?;
         return not_judged(answer, output);
     };
     let rejected = &answer.rejected_but_cleared;
     if rejected.count == 0 {
-        output.text("no call that a person rejected would have been cleared")?;
+        output.text("no rejected call would have been cleared")?;
     } else {
-        let what = format!("{} that a person rejected would have been cleared", calls(rejected.count));
+        let what = format!("{} that a reviewer rejected would have been cleared", calls(rejected.count));
         listed(&what, rejected, output)?;
     }
     let refused = &answer.approved_but_refused;
     if refused.count > 0 {
-        listed(&format!("{} that people approved would have been refused", calls(refused.count)), refused, output)?;
+        listed(&format!("{} that reviewers approved would have been refused", calls(refused.count)), refused, output)?;
     }
     table(&format!("calls, {first} to {last}"), &answer.calls, output)?;
-    table("revisions that people were asked about", &answer.revisions, output)?;
-    output.lines(&terminal::heading("what people are asked: recorded → with the candidate", output.columns()))?;
+    table("revisions that reviewers were asked about", &answer.revisions, output)?;
+    output.lines(&terminal::heading(
+        "what reviewers are asked: recorded → with the candidate policies",
+        output.columns(),
+    ))?;
     for one in &answer.burden {
         let (saved, minutes) = (i128::from(one.prompts_then) - i128::from(one.prompts), one.minutes_then - one.minutes);
         let text = format!(
@@ -69,20 +72,27 @@ fn print(answer: &BacktestResult, output: &Output) -> Result<(), Failure> {
 /// Prints the calls without a verdict, and the policies' errors.
 fn not_judged(answer: &BacktestResult, output: &Output) -> Result<(), Failure> {
     if answer.errors > 0 {
-        let text = format!("{}: a policy could not be evaluated, which holds", calls(answer.errors));
+        let text = format!("{}: a policy could not be evaluated, so the verdict is `held`", calls(answer.errors));
         output.lines(&terminal::warning(&text, output.columns()))?;
         answer.first_errors.iter().try_for_each(|error| output.row("  ", error))?;
     }
     for one in &answer.not_judged {
-        let text = format!("{} of `{}` not judged: this host does not offer it now", calls(one.calls), one.capability);
+        let text = format!(
+            "not evaluated: {} of `{}`, because this host does not offer the capability now",
+            calls(one.calls),
+            one.capability
+        );
         output.lines(&terminal::warning(&text, output.columns()))?;
     }
     if answer.without_facts > 0 {
-        let what = "that policy refused not judged: their facts and consequence are not recorded";
-        output.text(&format!("{} {what}", calls(answer.without_facts)))?;
+        let why = "that policy refused, because their facts and consequence are not recorded";
+        output.text(&format!("not evaluated: {} {why}", calls(answer.without_facts)))?;
     }
     if answer.without_policy > 0 {
-        output.text(&format!("{} refused without a verdict of policy, not judged", calls(answer.without_policy)))?;
+        output.text(&format!(
+            "not evaluated: {} that were refused without a verdict of policy",
+            calls(answer.without_policy)
+        ))?;
     }
     Ok(())
 }
@@ -96,7 +106,7 @@ fn listed(what: &str, all: &FoundCalls, output: &Output) -> Result<(), Failure> 
         let said = one.message.as_ref().map(|said| format!(": {said}")).unwrap_or_default();
         output.row("    by ", &format!("{}{said}", one.by.join(", ")))?;
         let why = one.why.clone().unwrap_or_else(|| format!("by {}", one.determining.join(", ")));
-        output.row("    the candidate: ", &why)?;
+        output.row("    candidate policies: ", &why)?;
     }
     let more = all.count - all.first.len() as u64;
     if more > 0 { output.text(&format!("  and {more} more")) } else { Ok(()) }

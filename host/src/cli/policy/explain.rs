@@ -44,7 +44,10 @@ fn print(answer: &PolicyExplanation, output: &Output) -> Result<(), Failure> {
         output.lines(&terminal::heading("changes to another verdict", output.columns()))?;
         present.changes.iter().try_for_each(|change| output.row("  ", &change.sentence))?;
         if present.changes.is_empty() {
-            let text = format!("no change of one attribute, or of two, was found; {} calls were tried", present.tried);
+            let text = format!(
+                "no change of one or two attributes leads to another verdict; {} variants were tried",
+                present.tried
+            );
             output.row("  ", &text)?;
         }
     }
@@ -58,5 +61,5 @@ fn decided(policies: &[DeterminingPolicy], errors: &[String], output: &Output) -
         output.row("  by ", &format!("{}{place}", one.name))?;
         one.text.iter().flat_map(|text| text.lines()).try_for_each(|line| output.row("    ", line))?;
     }
-    errors.iter().try_for_each(|error| output.row("  could not be evaluated: ", error))
+    errors.iter().try_for_each(|error| output.row("  policy could not be evaluated: ", error))
 }

@@ -54,8 +54,8 @@ impl Prompt {
     pub(super) fn text(&self) -> (String, &str) {
         let question = match self.ask {
             Ask::Approve => "Approve exactly this?",
-            Ask::Edit => "Propose this instead?",
-            Ask::Reject => "Reject it; guidance for the agent (Enter sends, also without text; Esc cancels):",
+            Ask::Edit => "Send this edit?",
+            Ask::Reject => "Reject this call. Guidance for the agent (Enter sends, also without text; Esc cancels):",
             Ask::Respond => "Your answer (Enter sends, Esc cancels):",
         };
         let question = match (self.is_text(), self.caution) {

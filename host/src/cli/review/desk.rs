@@ -131,7 +131,7 @@ impl Desk {
             Input::Char('u') => return Order::List(self.pages),
             Input::Char('q') => return Order::Leave,
             Input::Char('a' | 'e' | 'r' | 'w') => {
-                self.status = "open the call first: only an opened call can be decided".into();
+                self.status = "open the call first: you decide on the page of the call".into();
                 chosen
             }
             Input::Char(_) | Input::Paste(_) | Input::Escape | Input::Backspace | Input::Stop => chosen,
@@ -174,14 +174,14 @@ impl Desk {
         if let Some(id) = self.inbox.beside(id, steps) {
             return Order::Open(id, false);
         }
-        self.status = if steps > 0 { "this is the last one" } else { "this is the first one" }.into();
+        self.status = if steps > 0 { "this is the last call" } else { "this is the first call" }.into();
         Order::Wait
     }
 
     /// The reason why approving is not possible now, if so.
     fn may_read_on(&self) -> Option<String> {
         let Some(Open { fetched: Fetched { page, .. }, reading }) = &self.open else {
-            return Some("open it first".into());
+            return Some("open the call first".into());
         };
         if let Some(why) = waits_for_nothing(page) {
             Some(why)
@@ -190,7 +190,7 @@ impl Desk {
         } else if page.leaves_out() {
             Some("long evidence is not loaded yet: press `f`, then read it".into())
         } else if !reading.ended {
-            Some("read on: the end of this page has not been on the screen yet (Space scrolls, G goes there)".into())
+            Some("read to the end first: the end of this page has not been on the screen yet (Space scrolls, G goes to the end)".into())
         } else {
             None
         }
@@ -208,7 +208,7 @@ impl Desk {
     fn ask_to_edit(&mut self) {
         let (Some(edit), Some(open)) = (&self.edit, &self.open) else { return };
         if !edit.reading.ended {
-            self.status = "read on: the end of the difference has not been on the screen yet".into();
+            self.status = "read to the end first: the end of the difference has not been on the screen yet".into();
             return;
         }
         let marked = remarks::of_value("", &edit.after).iter().any(remarks::Remark::alarms);
@@ -320,8 +320,8 @@ impl Desk {
         }
         let last = page.detail.decisions.last().filter(|_| more);
         self.status = match last {
-            Some(last) => format!("meanwhile it was {}", sentences::decided(&last.decision)),
-            None => format!("meanwhile it has changed; it is {} now", state(&page)),
+            Some(last) => format!("meanwhile the call was {}", sentences::decided(&last.decision)),
+            None => format!("meanwhile the call has changed; it is now {}", state(&page)),
         };
         if !same {
             // The prompt or the edit refers to an outdated page.
@@ -341,7 +341,8 @@ impl Desk {
 
 /// The reason why no decision is possible, if so.
 fn waits_for_nothing(page: &Page) -> Option<String> {
-    (page.detail.state != CallState::Held).then(|| format!("it waits for no decision: it is {}", state(page)))
+    (page.detail.state != CallState::Held)
+        .then(|| format!("the call does not wait for a decision: it is {}", state(page)))
 }
 
 /// The effect's state or, before there is one, the call's.

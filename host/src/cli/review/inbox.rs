@@ -43,7 +43,7 @@ impl Inbox {
             let page = list::page(&ListApprovals::waiting(PAGE, after), client)?;
             let page = client::read::<ApprovalPage>(&page)?;
             for row in page.approvals {
-                let wrong = |why| Failure::new(Exit::Failed, format!("the host lists `{}`: {why}", row.id));
+                let wrong = |why| Failure::new(Exit::Failed, format!("the host's list has the id `{}`: {why}", row.id));
                 inbox.doubtful += usize::from(row.state == CallState::InDoubt);
                 inbox.waiting.push(Waiting { id: row.id.parse().map_err(wrong)?, row });
             }

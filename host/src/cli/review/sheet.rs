@@ -18,16 +18,16 @@ const HELP: [(&str, &str); 16] = [
     ("Space, b, Page Down, Page Up", "a screen down and up"),
     ("g, G, Home, End", "to the beginning and to the end"),
     ("Enter", "in the list: open the chosen call"),
-    ("n, p", "open the next one, the one before it"),
+    ("n, p", "open the next call, the previous call"),
     ("q, Esc", "back to the list; in the list, leave"),
-    ("a", "approve exactly what the page shows, once its end has been on the screen"),
+    ("a", "approve exactly the content of the page, after its end has been on the screen"),
     ("r", "reject, with guidance for the agent"),
-    ("e", "edit the arguments in $VISUAL or $EDITOR; the difference is shown, and a sends it"),
-    ("w", "write the answer to a question; an answer that is not text: holdshort approvals respond --json-answer"),
+    ("e", "edit the arguments in $VISUAL or $EDITOR; the difference is shown, and the key a sends the edit"),
+    ("w", "write the answer to a question; for an answer that is not text: holdshort approvals respond --json-answer"),
     ("f", "fetch long evidence"),
-    ("u", "reload from the host; others' decisions appear by themselves"),
+    ("u", "reload from the host; decisions of other reviewers appear without a reload"),
     ("Ctrl-C", "leave from anywhere"),
-    ("!", "begins a warning; approving then needs a typed word instead of a key"),
+    ("!", "begins a warning; to approve, you then type a word instead of a key"),
     ("│", "begins a line of a longer text; ┊ continues the line above"),
     ("in doubt", "an effect with an unknown outcome; its page names the command that resolves it"),
 ];
@@ -55,7 +55,9 @@ impl Desk {
     /// The complete screen.
     pub(super) fn sheet(&mut self) -> Screenful {
         if self.is_too_small() {
-            let text = format!("At least {COLUMNS_MIN} columns and {ROWS_MIN} rows, please. q leaves.");
+            let text = format!(
+                "The screen is too small: make it {COLUMNS_MIN} columns and {ROWS_MIN} rows or more. q leaves."
+            );
             return Screenful { body: terminal::row("", &text, self.columns), ..Screenful::default() };
         }
         let (columns, colours) = (self.columns, self.colours);
@@ -140,10 +142,10 @@ impl Desk {
             return "Space scroll  q back".into();
         }
         if self.edit.is_some() {
-            return "Space scroll  a propose this instead  q drop it  ? help".into();
+            return "Space scroll  a send this edit  q drop the edit  ? help".into();
         }
         let Some(open) = &self.open else {
-            return "j k move  Enter open  u ask again  q leave  ? help".into();
+            return "j k move  Enter open  u reload  q leave  ? help".into();
         };
         let page = &open.fetched.page;
         let question = page.verified.proposal.class == EffectClass::Question;

@@ -20,7 +20,7 @@ pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Resul
     if let Some(fields) = body.as_object_mut() {
         if let Some(text) = &args.receipt {
             if args.finding != FindingWord::Done {
-                return Err(Failure::new(Exit::Usage, "`--receipt` goes with `done` only"));
+                return Err(Failure::new(Exit::Usage, "`--receipt` is allowed only with `done`"));
             }
             let wrong = |error| Failure::new(Exit::Usage, format!("`--receipt` is not JSON: {error}"));
             fields.insert("receipt".into(), once(text.as_bytes()).map_err(wrong)?);

@@ -44,10 +44,10 @@
     const buttons = document.querySelectorAll("#decide button, .doubt button");
     if (buttons.length === 0) return;
     for (const button of buttons) button.disabled = true;
-    status.textContent = "This has just changed: another reviewer decided or edited it, or it expired.  ";
+    status.textContent = "This approval has just changed: another reviewer decided on it or edited it, or it expired.  ";
     const again = document.createElement("a");
     again.href = location.pathname;
-    again.textContent = "Show it as it is now";
+    again.textContent = "Show the approval as it is now";
     status.append(again);
   };
 
@@ -86,9 +86,9 @@
     source = new EventSource("/live");
     source.addEventListener("change", soon);
     source.addEventListener("open", () => { pace.textContent = ""; soon(); });
-    source.addEventListener("displaced", () => look("other windows of this browser are"));
+    source.addEventListener("displaced", () => look("other windows of this browser are live instead"));
     source.addEventListener("error", () => {
-      if (source?.readyState === EventSource.CLOSED) look("the host serves no more pages like this just now");
+      if (source?.readyState === EventSource.CLOSED) look("the host has too many live pages open");
       else pace.textContent = "Not live: the host does not answer. This page tries again.";
     });
   };

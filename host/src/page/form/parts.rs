@@ -113,7 +113,7 @@ impl Layout<'_> {
                 }
             }
             (Draft::Maybe(given, draft), Shape::Maybe(inner)) => {
-                self.push(name.of("given"), "given", "without a tick there is no value", Kind::Tick(*given));
+                self.push(name.of("given"), "given", "leave the box empty for no value", Kind::Tick(*given));
                 self.add(draft, inner, &name.part(0), label, depth);
             }
             (Draft::All(drafts), Shape::All(types)) => self.all(drafts, &types, name, depth),

@@ -145,7 +145,7 @@ fn a_field_hides_nothing() {
     let parts = form(&ty, &value);
     let Kind::Line(to) = &parts[0].kind else { panic!("{parts:?}") };
     assert_eq!(to.to_string(), "a<U+200B>b<U+202E>");
-    assert_eq!(parts[0].remarks[0].to_string(), "to: 2 characters that cannot be seen, shown as <U+…>");
+    assert_eq!(parts[0].remarks[0].to_string(), "to: 2 invisible characters, shown as <U+…>");
     let Kind::Area(body) = &parts[1].kind else { panic!("{parts:?}") };
     assert_eq!(body.to_string(), "one<U+000D>\ntwo<U+0020>\n<U+003C>U+0041>");
     assert_eq!(posted(&ty, &browser(&parts)).1, value);

@@ -47,7 +47,7 @@ pub enum AgentError {
     Write(#[from] SubmitError),
     /// It is still being compiled.
     #[error(
-        "the agent `{0}` is still being read and compiled, which takes up to half a minute for a large one; try again"
+        "the host is still reading and compiling the agent `{0}`, which takes up to half a minute for a large component; try again"
     )]
     Loading(AgentName),
     #[error("the host is shutting down")]
@@ -55,7 +55,7 @@ pub enum AgentError {
 }
 
 fn known_names(names: &[AgentName]) -> String {
-    if names.is_empty() { "none is configured".into() } else { format!("known: {}", names.join(", ")) }
+    if names.is_empty() { "no agent is configured".into() } else { format!("known: {}", names.join(", ")) }
 }
 
 fn bullets(problems: &[String]) -> String {

@@ -30,7 +30,7 @@ async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
     scratch.commit("larger", &[("larger.txt", &"0123456789\n".repeat(500_000))]);
     let refused = connector(&scratch).preview(&"release".into(), &deploy("production", "main")).await;
     let Err(CannotPreview::Impossible(why)) = refused else { panic!("it is shown") };
-    let end = "bytes; a reviewer is shown at most 16777216, and evidence is never cut: deploy a revision closer to the \
+    let end = "bytes, but at most 16777216 bytes are shown to reviewers, and evidence is never cut: deploy a revision closer to the \
                target's current commit, or ask the operator to move the branch by hand";
     assert!(
         why.starts_with("over a limit of this host: `diff ") && why.contains("` is 1800") && why.ends_with(end),
@@ -120,7 +120,7 @@ async fn a_message_that_git_cuts_is_shown_as_it_is_stored() {
     );
     let id = scratch.fed(&["hash-object", "-t", "commit", "-w", "--literally", "--stdin"], text);
     let previewed = connector(&scratch).preview(&"release".into(), &deploy("production", &id)).await.unwrap();
-    let stored = self::text(&previewed, "messages NOT SHOWN AS THEY ARE STORED: of 1 commit");
+    let stored = self::text(&previewed, "messages NOT SHOWN EXACTLY AS STORED: of 1 commit");
     assert!(stored.contains(&id) && stored.contains("NUL bytes") && stored.contains("fine\0and all else"), "{stored}");
 }
 

@@ -57,30 +57,34 @@ impl Sides {
             add(
                 true,
                 Gap::Missing,
-                format!("not shown: this partial clone has not fetched it; {}", before_and_after()),
+                format!("not shown: this partial clone has not fetched the file; {}", before_and_after()),
             );
         } else if is_too_large {
             let text = format!("not shown: files over {FILE_BYTES_MAX} bytes are not compared; {}", before_and_after());
             add(true, Gap::TooLarge, text);
         } else if !is_text {
-            add(true, Gap::Binary, format!("not shown: it is binary; {}", before_and_after()));
+            add(true, Gap::Binary, format!("not shown: the file is binary; {}", before_and_after()));
         }
-        let submodule = "it is a submodule: changes inside it are not shown";
+        let submodule = "the file is a submodule: changes inside the submodule are not shown";
         add(file.is_of(SUBMODULE), Gap::Submodule, submodule.into());
-        let pointer = "it is a pointer to a file stored elsewhere (Git LFS or git-annex), which is not shown";
+        let pointer = "the file is a pointer to a file stored elsewhere (Git LFS or git-annex), which is not shown";
         add(any(is_pointer), Gap::Pointer, pointer.into());
         add(
             is_text && any(|bytes| bytes.contains(&0)),
             Gap::Nul,
-            format!("it is text with {} NUL bytes, all of them shown", self.nuls()),
+            format!("the file is text with {} NUL bytes, all of them shown", self.nuls()),
         );
-        add(file.is_of(LINK), Gap::Link, "it is a symbolic link: the file it points to is not shown".into());
+        add(file.is_of(LINK), Gap::Link, "the file is a symbolic link: the target of the link is not shown".into());
         if let (Some(old), Some(new)) = (&file.old, &file.new) {
-            add(old.mode != new.mode, Gap::Mode, format!("its mode changes from {} to {}", old.mode, new.mode));
+            add(
+                old.mode != new.mode,
+                Gap::Mode,
+                format!("the mode of the file changes from {} to {}", old.mode, new.mode),
+            );
         }
         if let Some(similarity) = file.similarity {
             let text = format!(
-                "it is renamed, and {similarity} % the same: of its unchanged lines only those near a change are shown"
+                "the file is renamed and {similarity} % the same: of the unchanged lines, only those near a change are shown"
             );
             add(true, Gap::Rename, text);
         }

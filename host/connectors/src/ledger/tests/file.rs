@@ -12,7 +12,7 @@ async fn a_lost_outcome_is_found_in_the_books() {
     let Attempt::Done(booked) = shop.attempt(&action, &shown, "k") else { panic!() };
     let found = shop.ledger.lookup(&inquiry(&action, &shown, "k")).await;
     assert!(
-        matches!(&found, Finding::Happened { receipt, evidence } if *receipt == booked && evidence.contains("it is T4 in")),
+        matches!(&found, Finding::Happened { receipt, evidence } if *receipt == booked && evidence.contains("T4 in `")),
         "{found:?}"
     );
     assert!(matches!(shop.ledger.lookup(&inquiry(&action, &shown, "K")).await, Finding::DidNotHappen { .. }));
@@ -21,9 +21,9 @@ async fn a_lost_outcome_is_found_in_the_books() {
         let found = shop.ledger.lookup(&inquiry(action, shown, "k")).await;
         assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains(needle)), "{found:?}");
     };
-    unknown(&amount("1", "EUR"), &shown, "it is another transfer").await;
+    unknown(&amount("1", "EUR"), &shown, "but is a different transfer").await;
     unknown(&action, &json!({}), "does not name the ledger that was shown").await;
-    unknown(&action, &Shop::new().preview(&action).preconditions, "was to be booked in the ledger").await;
+    unknown(&action, &Shop::new().preview(&action).preconditions, "belongs to the ledger").await;
     std::fs::remove_file(&shop.path).unwrap();
     unknown(&action, &shown, "cannot be used").await;
     assert!(!shop.path.exists(), "and a lookup makes no ledger");
@@ -38,7 +38,10 @@ async fn an_attempt_that_still_runs_is_waited_for() {
     let lost = inquiry(&action, &shown, "k");
     let (one, other) = (shop.ledger.0.attempts.begin().await.unwrap(), shop.ledger.0.attempts.begin().await.unwrap());
     let found = shop.ledger.lookup(&lost).await;
-    assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("may still arrive")), "{found:?}");
+    assert!(
+        matches!(&found, Finding::Unknown { evidence } if evidence.contains("an attempt may still book the transfer")),
+        "{found:?}"
+    );
     drop(other);
     assert!(matches!(shop.ledger.lookup(&lost).await, Finding::Unknown { .. }), "one is left");
     // The attempt arrives while the lookup waits.
@@ -119,14 +122,14 @@ fn accounts_are_funded_once_however_often_the_host_starts() {
     let cases = [
         (
             ("operating", funding("opening EUR", 2_000_000, "EUR")),
-            "`operating`: `opening EUR` is booked with 10,000.00 EUR in the ledger, and the configuration now says 20,000.00 EUR; \
-             booked amounts never change: restore 10,000.00 EUR, and for more money add a deposit with a name of its own",
+            "`operating`: the ledger has `opening EUR` with 10,000.00 EUR, but the configuration has 20,000.00 EUR; \
+             booked amounts never change: write 10,000.00 EUR again, and for more money add a deposit with a new name",
         ),
         (
             ("operating", funding("deposit 2026-12", 5_000, "JPY")),
-            "booked with 50.00 EUR in the ledger, and the configuration now says 5,000 JPY",
+            "with 50.00 EUR, but the configuration has 5,000 JPY",
         ),
-        (("ACME GmbH", funding("opening EUR", 1, "EUR")), "has been paid as an outside payee"),
+        (("ACME GmbH", funding("opening EUR", 1, "EUR")), "as an outside payee: choose another name"),
         (("operating", funding("x", i64::MAX, "EUR")), "more than the ledger can hold"),
         (("operating", funding("x", -1, "EUR")), "must be more than zero"),
         (("operating", funding("x", 1, "XAU")), "no smallest unit"),
@@ -150,8 +153,8 @@ fn a_file_of_something_else_is_refused_and_left_alone() {
     newer.file().pragma_update(None, "user_version", 99).unwrap();
     let cases = [
         (at("text"), "is not a ledger: it is not a SQLite database"),
-        (at("other"), "is not a ledger: it is the SQLite database of something else"),
-        (newer.path.clone(), "has version 99, and this host knows versions up to 1"),
+        (at("other"), "is not a ledger: it is the SQLite database of another program"),
+        (newer.path.clone(), "has version 99, but this host reads versions up to 1"),
         (at("no/folder/ledger.db"), "cannot make the ledger"),
     ];
     for (path, needle) in cases {

@@ -30,7 +30,7 @@ pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served
             let served = Served::new(file_drop::DESCRIPTOR, format!("putting a file into {folder}"), move |around| {
                 if is_within(&rule.folder, &config.state) {
                     return Err(wrong(&format!(
-                        "the folder `{folder}` is the host's state folder or in it: choose another one"
+                        "the folder `{folder}` is the host's state folder, or is inside it: choose another folder"
                     )));
                 }
                 let drop = FileDrop::open(opened, around.types());

@@ -51,8 +51,8 @@ fn connectors() -> String {
 fn held(Precondition { name, compares }: &Precondition) -> String {
     match compares {
         Compares::Same => format!("`{name}`"),
-        Compares::AtLeast => format!("`{name}` (it may change, but not below what is needed)"),
-        Compares::NothingNew => format!("`{name}` (it may grow by calls that were shown to wait beside this one)"),
+        Compares::AtLeast => format!("`{name}` (may change, but not below the needed value)"),
+        Compares::NothingNew => format!("`{name}` (may grow, but only by calls that the approval listed as waiting)"),
     }
 }
 
@@ -73,7 +73,7 @@ fn facts() -> String {
             let note = match fact.readers {
                 Readers::All => "",
                 Readers::Programs => ". Not for policies",
-                Readers::Policies => ". For policies alone",
+                Readers::Policies => ". Only for policies",
             };
             let connector = std::mem::take(&mut names);
             table += &format!("| {connector} | `{}` | {} | {}{note} |\n", fact.name, told(fact.ty), fact.means);
