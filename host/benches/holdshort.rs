@@ -1,9 +1,9 @@
 //! What the host costs: one command, one table.
 //!
-//! `cargo bench -p holdshort` measures, `cargo bench -p holdshort -- cycles-32` only what is called so, on the disk under `target/` unless
+//! `cargo bench -p holdshort` measures, `cargo bench -p holdshort -- cycles-32` measures only the figures with this name, on the disk under `target/` unless
 //! `HOLDSHORT_BENCH_FOLDER` names a folder elsewhere.
-//! Each part that was measured as a whole is written to `benches/FIGURES.md` too.
-//! `cargo bench -p holdshort -- --quick`, and `cargo test`, go the same ways a few times and time nothing worth reading.
+//! Each part that was measured completely is written to `benches/FIGURES.md` too.
+//! `cargo bench -p holdshort -- --quick`, and `cargo test`, run the same code a few times; their times mean nothing.
 //!
 //! The host is the real one, in this process: sandbox, driver, journal in SQLite, dispatcher, HTTP over loopback. Only the connector is the
 //! bench's own: it performs by appending a line to a file and flushing it. The part `shipped` has nothing of its own: it starts the program as it is

@@ -170,8 +170,7 @@ fn owned(path: &Path, metadata: &Metadata, users: &[u32]) -> Result<(), NotOurs>
     Err(NotOurs::Owner { path: path.into(), uid: metadata.uid() })
 }
 
-/// Checks that no other user can write. Group root passes, and so does the private group that many
-/// systems give each user.
+/// Checks that no other user can write. The group `root` is accepted, and so is the private group that many systems give each user.
 ///
 /// With an access control list, the group's permissions are only an upper bound, so the complete
 /// list is read.

@@ -56,13 +56,20 @@ fn a_reviewer_sees_the_file_that_is_then_in_the_folder() {
 fn a_section_that_does_not_fit_the_function_is_found_when_the_agent_is_loaded() {
     let cases = [
         ("delete-contact", "title", "reason", "the function has no string `title`: set `name-from`"),
-        ("delete-contact", "id", "text", "the function has no string and no bytes `text`: set `content-from`"),
+        (
+            "delete-contact",
+            "id",
+            "text",
+            "the function has no parameter `text` of type string or bytes: set `content-from`",
+        ),
         ("update-contact", "contact", "contact", "the function has no string `contact`"),
         ("find-contact", "name", "name", "after success the function must return a string or nothing"),
     ];
     for (function, name_from, content_from, why) in cases {
         let folder = folder(&sections(function, name_from, content_from));
-        let expected = format!("the import `{CONTACTS}#{function}` cannot be served as its section says: {why}");
+        let expected = format!(
+            "the import `{CONTACTS}#{function}` cannot be served by the connector that its section of the configuration names: {why}"
+        );
         let inspected = folder.run(&["inspect", component("third-party").to_str().unwrap()]);
         assert_eq!(inspected.status.code(), Some(1));
         let inspected = String::from_utf8(inspected.stdout).unwrap();

@@ -110,7 +110,7 @@ impl Table {
         self.line(&format!("| {what} | {number} | | {flush} | {aim} |"));
     }
 
-    /// Does something between two looks at the disk.
+    /// Runs `what`, and measures a flush of the disk just before and just after it.
     pub fn beside_flushes<T>(&self, what: impl FnOnce() -> T) -> (T, Times) {
         let mut times = flushes(&self.folder, self.size.flushes);
         let done = what();

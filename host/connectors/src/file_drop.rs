@@ -170,7 +170,7 @@ impl Settings {
         if !matches!(parameter(&self.content_from), Some(ty) if *ty == WitType::String || is_bytes(ty)) {
             let (name, hint) =
                 (Known::configured(&self.content_from), "set `content-from` to the parameter with the content");
-            return Err(say!("the function has no string and no bytes `{}`: {}", name, hint));
+            return Err(say!("the function has no parameter `{}` of type string or bytes: {}", name, hint));
         }
         match &ty.result {
             Some(WitType::Result { ok: None, .. }) => Ok(()),

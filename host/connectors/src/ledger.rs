@@ -362,7 +362,7 @@ impl Inner {
             Ok(Looked { flushed: Err(error), found }) => {
                 let what = if found.is_some() { "there" } else { "not there" };
                 unknown(say!(
-                    "the call's key is {} in `{}`, but a power cut may undo this: {}",
+                    "the call's key is {} in `{}`, but a power cut may remove this entry: {}",
                     what,
                     path,
                     quote(error)

@@ -188,9 +188,9 @@ impl Inner {
     fn done(&self, action: &Action, key: &EffectKey) -> Attempt {
         match self.receipt(action, key) {
             Some(receipt) => Attempt::Done(receipt),
-            None => {
-                Attempt::Unknown("the message was delivered, but the action has no `message` for the receipt".into())
-            }
+            None => Attempt::Unknown(
+                "the message was delivered, but no receipt can be written, because the action has no `message`".into(),
+            ),
         }
     }
 
@@ -208,7 +208,7 @@ impl Inner {
             }
             (Ok(Some(path)), None) => Finding::Unknown {
                 evidence: say!(
-                    "the file `{}` is there, but the action has no `message` for the receipt",
+                    "the file `{}` is there, but no receipt can be written, because the action has no `message`",
                     Known::path(&path)
                 ),
             },
@@ -306,8 +306,7 @@ pub(super) fn deliver(folder: &Path, name: &str, letter: Vec<u8>) -> io::Result<
 
 /// Writes a new file whose content is on disk when this returns.
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A draft of an earlier attempt is removed and never overwritten, because it may be the
-    // delivered file itself.
+    // A draft of an earlier attempt may be a second name of the delivered file. Removing the name keeps the file; writing to it would change the file.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

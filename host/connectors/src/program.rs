@@ -233,7 +233,7 @@ impl Left {
                 said => say!("the program has ended; the end of its output, which is in `{}`: {}", path, quote(said)),
             },
             // A power cut can remove the file and leave the effect.
-            Trace::None => say!("the program does not run, and there is no file `{}`", path),
+            Trace::None => say!("the program is not running any more, and there is no file `{}`", path),
         };
         Self { runs: trace == Trace::Running, evidence }
     }

@@ -184,7 +184,7 @@ impl Smtp {
             Handed::Accepted(reply) => receipt(&reply).map_or_else(
                 || {
                     Attempt::Unknown(say!(
-                        "the relay {} accepted the message: {}; but the action has no `message` for the receipt",
+                        "the relay {} accepted the message: {}; no receipt can be written, because the action has no `message`",
                         named,
                         quote(&reply)
                     ))

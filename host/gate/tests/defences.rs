@@ -93,7 +93,7 @@ fn what_each_of_two_asks_for_is_asked_under_the_stricter_of_them() {
         let mut world = World::held(Proposal { requirement: both(), ..proposal("a") });
         assert_eq!(world.decide(who, Choice::Approve).unwrap().still_needed, left, "{who}");
     }
-    // A demand that the other demand always meets is left out.
+    // A demand is left out if the other demand is at least as strict.
     assert_eq!(named(&["rita", "rolf"], 1).strictest(&named(&["rita"], 1)), named(&["rita"], 1));
     assert_eq!(named(&["rita", "rolf"], 2).strictest(&requirement()), named(&["rita", "rolf"], 2));
 }

@@ -257,7 +257,7 @@ fn present(
     }
 }
 
-/// A policy with its text, if one in force has this id.
+/// A policy. It has its text if a policy in force has this id.
 fn named(name: String, policies: Option<&CedarPolicy>) -> DeterminingPolicy {
     let place = policies.and_then(|policies| policies.places().iter().find(|(known, _)| *known == name));
     let place = place.map(|(_, place)| place);

@@ -33,8 +33,7 @@ pub(super) fn in_host(host: &str) -> Option<&str> {
     (is_ours && rest.strip_prefix(&BELOW[1..]).is_some_and(is_port)).then_some(name)
 }
 
-/// The `Host` of a session, for a client that reaches this machine by `host`, perhaps through a
-/// tunnel with another port.
+/// The `Host` header of a session. The client reaches this machine under the name `host`; the port may differ, for example through a tunnel.
 pub(super) fn host(name: &str, host: &str) -> String {
     format!("{name}{BELOW}{}", port(host))
 }

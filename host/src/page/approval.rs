@@ -48,7 +48,7 @@ struct ApprovalPage {
     evidence: Vec<Evidence>,
     /// Diffs are shown side by side.
     split: bool,
-    /// Evidence is here and open as for printing.
+    /// The page contains all evidence, unfolded, so that it can be printed.
     whole: bool,
     /// The parts of the clearance besides the action and the evidence, as label and text.
     facts: Vec<(&'static str, Text)>,

@@ -102,7 +102,7 @@ pub enum BindError {
     )]
     OtherType(Capability),
     /// The connector of the import's section cannot serve a function of this type.
-    #[error("the import `{0}` cannot be served as its section says: {1}")]
+    #[error("the import `{0}` cannot be served by the connector that its section of the configuration names: {1}")]
     NotServable(Capability, Sentence),
     /// The agent could not be told of a refusal.
     #[error("the import `{0}` is consequential, but the function cannot report a refusal: {1}")]

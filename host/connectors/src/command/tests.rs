@@ -274,7 +274,7 @@ async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
 async fn a_lookup_says_what_happened_or_that_it_cannot_tell() {
     let scratch = Scratch::new();
     let left = format!(
-        "the program does not run, and there is no file `{}`",
+        "the program is not running any more, and there is no file `{}`",
         scratch.path().join("children/effect-key1-1.err").display()
     );
     let unknown = |why: &str| Finding::Unknown { evidence: sentence(&format!("{left}; the lookup `SCRIPT`: {why}")) };

@@ -1,4 +1,4 @@
-//! The branches at exactly a commit, which policies can use if an agent names a commit by its id.
+//! The branches whose tip is a given commit. Policies can use them if an agent names a commit by its id.
 
 use super::{CommitId, Git, GitError, REFERENCES_BYTES_MAX};
 use holdshort_common::reference::ReferenceName;

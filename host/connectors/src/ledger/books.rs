@@ -333,7 +333,7 @@ pub(super) fn history(
     statement.query_map((account.number, currency, amount, reference, most), in_row)?.collect()
 }
 
-/// The transfers to an account after its first `after`, oldest first: the key of each, and the cleared transfer.
+/// The transfers to an account, oldest first, each with its key. The first `after` transfers are skipped.
 pub(super) fn received_after(
     books: &Connection,
     account: Account,

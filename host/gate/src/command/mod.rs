@@ -1,4 +1,4 @@
-//! Every legal step. Each step is a function from the journaled state and the time to events and an output.
+//! Every legal step. Each step is a function: it takes the journaled state and the time, and returns events and an output.
 //!
 //! A command is judged on the state inside the write transaction. Of two racing commands one wins, and the other is
 //! told which decision won.

@@ -89,7 +89,7 @@ impl ListApprovals {
     }
 }
 
-/// Every state of a call, `waiting`, `open` and `all`.
+/// The words of this option: every state of a call, and also `waiting`, `open` and `all`.
 fn states() -> impl TypedValueParser<Value = CallStateFilter> {
     PossibleValuesParser::new(CallStateFilter::names()).try_map(|word| word.parse())
 }

@@ -1,8 +1,7 @@
-//! Checks the files that the configuration names and that decide or run something, before they are
-//! read. The configuration itself is checked in the same way.
+//! Checks the files that the configuration names and that affect decisions or are executed, before they are read. The configuration itself is checked in the same way.
 //!
 //! A repository is not checked: developers may write to it, and a push decides nothing by itself.
-//! Workspace files are not checked either: an agent reads them as somebody's words. A note says if
+//! Workspace files are not checked either: their content is no instruction to the host. A note says if
 //! other users can write there.
 
 use std::io::ErrorKind;
