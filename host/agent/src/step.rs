@@ -26,9 +26,9 @@ pub struct Start {
 /// The steps of a guest.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Step {
-    /// The guest calls the host and waits for [`Guest::answer`].
+    /// The guest calls the host and waits for [`Guest::answer`](crate::Guest::answer).
     Call(HostCall),
-    /// The guest sleeps and waits for [`Guest::wake`].
+    /// The guest sleeps and waits for [`Guest::wake`](crate::Guest::wake).
     Sleep {
         /// The end of the sleep by the guest's clock.
         until: Time,
