@@ -47,7 +47,7 @@ use table::Table;
 /// How often each thing is done.
 #[derive(Clone, Copy)]
 pub struct Size {
-    /// Whether there is enough of everything for figures worth keeping.
+    /// Whether this is a full benchmark, with enough runs and calls for figures that are kept.
     pub is_full: bool,
     pub instances: u32,
     pub calls: u32,

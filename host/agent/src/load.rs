@@ -113,7 +113,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// Whether this host would refuse the same bytes again. Otherwise the machine failed.
+    /// True if the bytes are at fault, so that this host would refuse them again. False if the machine failed.
     pub fn is_of_the_bytes(&self) -> bool {
         match self {
             Self::Fault(fault) => fault.is_of_the_bytes(),

@@ -76,7 +76,7 @@ const ETC: [&str; 20] = [
     "timezone",
 ];
 
-/// A sandbox that works on this machine: it was started once.
+/// A sandbox that is known to work on this machine, because it was started there as a test.
 #[derive(Clone, Debug)]
 pub struct Sandbox {
     as_root: bool,

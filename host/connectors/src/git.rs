@@ -181,7 +181,7 @@ impl GitError {
             Self::TimedOut { command } => say!("{} took longer than {} seconds", git(command), LOOK_MAX.as_secs()),
             Self::TooLarge { command, limit } => say!("{} takes more than {}", git(command), Known::label(limit)),
             Self::Unsound { tree, name } => say!(
-                "the tree {} lists {} twice or out of order, so different programs read different files from the tree; `git fsck` shows details: make the commit again",
+                "the tree {} lists {} twice or out of order, so different programs read different files from the tree; make the commit again (`git fsck` shows details)",
                 Known::label(tree),
                 quote(name)
             ),

@@ -6,8 +6,7 @@ use serde_json::Value;
 use crate::ids::Digest;
 use crate::name::ReviewerName;
 
-/// The beginning of the reason when a limit refuses a call. It tells the agent that a limit refused and not policy, so
-/// a shorter call may pass.
+/// The beginning of the reason when a limit refuses a call. It tells the agent that a limit, not policy, refused the call, so a shorter call may pass.
 pub const LIMIT: &str = "over a limit of this host";
 
 /// Why a call was refused without asking a reviewer.

@@ -102,7 +102,7 @@ impl Setting {
     }
 }
 
-/// The gate's classes of effects without questions. This type can be hashed.
+/// The gate's classes of effects, except questions, as a type that can be hashed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Class {
     Idempotent,

@@ -18,7 +18,7 @@ use crate::store::{Batch, Head, Load, Store, made};
 /// How many runs are kept in memory between batches. Other runs are read again, so the bound affects only memory.
 pub(crate) const RUNS_KEPT_MAX: usize = 1_024;
 
-/// The number in place of a call for a subject without a call; calls are numbered from 1.
+/// The call number that is stored if a subject has no call. Real calls are numbered from 1.
 const NO_CALL: CallNumber = 0;
 
 /// A recently written run.

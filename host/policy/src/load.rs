@@ -297,8 +297,7 @@ fn located(source: &Source, error: &dyn Diagnostic) -> Problem {
     Problem { path: source.path.clone(), line, what }
 }
 
-/// The first line of a policy, including annotations, and its text. `read` is the end of the
-/// policies before it.
+/// The number of the line on which the next policy begins, with its annotations, and its text. `read` is the end of the previous policy.
 fn next(source: &Source, policy: &Policy, read: &mut usize) -> (usize, String) {
     // A policy keeps its own text with annotations.
     let text = policy.to_string().trim().to_owned();

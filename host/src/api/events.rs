@@ -96,8 +96,7 @@ pub(super) async fn stream(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Listener::heartbeat(&api))).into_response())
 }
 
-/// The resources of one stream: one of the host's streams, one of the reviewer's, and a connection
-/// that is not closed to make room.
+/// The resources of one stream: a place in the host's limit of streams, a place in the reviewer's limit, and a connection that the host does not close when it needs room.
 pub(crate) struct Listener {
     _held: (OwnedSemaphorePermit, Share, Option<Arc<Busy>>),
 }

@@ -79,7 +79,7 @@ pub(crate) struct Run {
     pub(crate) last_event: u64,
 }
 
-/// Since when the host cannot bring the run forward.
+/// The time since which the host has failed to continue the run.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[schema(as = RunDelay)]
 pub(crate) struct Delayed {

@@ -153,7 +153,7 @@ impl Secrets {
         Ok(format!("{}://{at}/sign-in?{query}", self.scheme()))
     }
 
-    /// Whether a `Host` has the form of a session's name at a known port.
+    /// Whether a `Host` header is a session's host name with a known port.
     pub(super) fn is_name(&self, host: &str, hosts: &HashSet<String>) -> bool {
         let here = || hosts.iter().any(|known| session_names::port(known) == session_names::port(host));
         self.cookie.is_named() && session_names::in_host(host).is_some() && here()

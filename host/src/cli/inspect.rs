@@ -79,7 +79,7 @@ fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     Ok(report)
 }
 
-/// The performer of a consequential call, for operators to read, and its effect.
+/// Who performs a consequential call, as a text for operators, and the effect of the call.
 type By = (String, Effect);
 
 /// The capabilities of this host. No connector is opened.

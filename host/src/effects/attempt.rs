@@ -72,9 +72,7 @@ impl Effects {
         tokio::time::sleep(Duration::from_micros(left).clamp(RETRY_FIRST, WAIT_MAX)).await;
     }
 
-    /// Uses up the only permit for this attempt. Every way out records an outcome: what was not
-    /// begun did not happen; what was begun without a clear answer is in doubt, and is looked up at
-    /// once.
+    /// Uses up the only permit for this attempt. Each return records an outcome. An effect that was not started did not happen. An effect that was started without a clear answer is in doubt, and is looked up at once.
     async fn perform(&self, id: &CallId, authorized: Authorized, turn: Option<SemaphorePermit<'_>>) {
         let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
         let performer = match self.performer(authorized.action().capability(), authorized.connector()) {

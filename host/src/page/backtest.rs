@@ -147,7 +147,7 @@ fn outcome(report: Report) -> Outcome {
     });
     let unknown_facts = (report.without_facts > 0).then(|| {
         format!(
-            "not evaluated: {} calls that policy refused, because their facts and consequence are not recorded",
+            "not evaluated: {} calls that policy refused; their facts and consequence are not recorded",
             report.without_facts
         )
     });

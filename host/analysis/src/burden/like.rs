@@ -1,5 +1,4 @@
-//! Suggests a policy that would clear calls like those seen. It lists their texts, if these were few, and limits
-//! numbers to the largest that were seen.
+//! Suggests a policy that would clear calls like those seen. The policy lists the texts in those calls if there were few different ones, and limits each number to the largest that was seen.
 //!
 //! **Invariant:** a suggestion is no wider than the calls that were seen. If their money cannot be limited, nothing is
 //! suggested. A suggestion is a text that a person reads, tries and copies into a file; the host never writes policy.

@@ -69,7 +69,7 @@ fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> 
     }
 }
 
-/// Resolves a relay. It needs a host. User and password file belong together. The default is TLS
+/// Resolves a relay. It needs a host. `user` and `password-file` are set together or not at all. The default is TLS
 /// from the start, and the default port follows from the kind of TLS. Without TLS, a password is
 /// sent only to a relay on this machine.
 fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, folder: &Folder) -> Result<Smtp, Wrong> {

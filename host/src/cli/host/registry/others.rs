@@ -69,7 +69,7 @@ fn types(rule: &crate::config::Perform) -> BTreeMap<String, WitType> {
     rule.fact_types.iter().map(|(name, ty)| (name.clone(), ty.wit())).collect()
 }
 
-/// Whether a folder is another one or in it. A folder that is not there is in no other.
+/// Whether `folder` is `outer` or lies inside it. A folder that does not exist lies inside no folder.
 fn is_within(folder: &Path, outer: &Path) -> bool {
     folder.canonicalize().is_ok_and(|folder| outer.canonicalize().is_ok_and(|outer| folder.starts_with(outer)))
 }
