@@ -214,7 +214,7 @@ fn more_like_it_is_cleared_and_taken_back() {
     bob.click(&format!("a[href='/grants/{id}']"));
     bob.sees("permit (");
     bob.click("button.reject");
-    bob.sees("bob revoked it");
+    bob.sees("bob revoked the grant");
     alice.goto(&page);
     alice.sees("revoked by bob");
     held(&host, "scripted", "email ann@localhost Another");
