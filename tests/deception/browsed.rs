@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use holdshort_gate::command::Proposed;
+use holdshort_gate::command::FirstVerdict;
 use holdshort_gate::{Digest, ExhibitRef, Proposal};
 use serde_json::json;
 
@@ -26,7 +26,7 @@ async fn held(world: &World, text: &str) -> Held {
     let _ = world.journal.put_blob(bytes).await.unwrap();
     let preconditions = json!({ text: [text] });
     let proposal = Proposal { summary: text.into(), exhibits: vec![exhibit, diff], preconditions, ..plain };
-    world.proposed(Proposed::Hold(Box::new(proposal))).await
+    world.proposed(FirstVerdict::Hold(Box::new(proposal))).await
 }
 
 /// Signs Alice in, and returns her cookie.

@@ -4,7 +4,7 @@
 use std::process::Command;
 
 use holdshort_gate::command::{
-    CancelRun, Choice, CreateRun, Decide, End, EndRun, Finish, Outcome, Propose, Proposed, Resolve, Start,
+    AttemptOutcome, CancelRun, Choice, CreateRun, Decide, EndRun, Finish, FirstVerdict, Propose, Resolve, RunEnd, Start,
 };
 use holdshort_gate::{
     Action, Digest, EffectClass, FunctionType, Proposal, RefusalReason, Resolution, RunId, RunLimits, Time, WitType,
@@ -90,7 +90,7 @@ impl<'a> Story<'a> {
         Self { world, run, calls: 0 }
     }
 
-    async fn propose(&mut self, proposed: Proposed) -> String {
+    async fn propose(&mut self, proposed: FirstVerdict) -> String {
         self.calls += 1;
         let _ = self.world.submit(&self.run, None, Propose { call: self.calls, proposed }).await.unwrap();
         format!("{}.{}", self.run, self.calls)
@@ -103,13 +103,13 @@ impl<'a> Story<'a> {
         let _ = self.world.submit(&self.run, Some(self.calls), decide).await.unwrap();
     }
 
-    async fn finish(&self, outcome: Outcome, evidence: Option<&str>) {
+    async fn finish(&self, outcome: AttemptOutcome, evidence: Option<&str>) {
         let finish = Finish { attempt: 1, outcome, evidence: evidence.map(str::to_owned) };
         let _ = self.world.submit(&self.run, Some(self.calls), finish).await.unwrap();
     }
 
     async fn start(&mut self, text: &str) -> String {
-        let id = self.propose(Proposed::Hold(Box::new(proposed(text, &How::PLAIN)))).await;
+        let id = self.propose(FirstVerdict::Hold(Box::new(proposed(text, &How::PLAIN)))).await;
         self.decide(Choice::Approve, text).await;
         let _ = self.world.submit(&self.run, Some(self.calls), Start { perform_within_ms: 1_000 }).await.unwrap();
         id
@@ -118,22 +118,22 @@ impl<'a> Story<'a> {
     /// Puts one text into everything that can be said about a call. Returns the approvals that show it.
     async fn tell(&mut self, text: &str) -> [String; 6] {
         let done = self.start(text).await;
-        self.finish(Outcome::Happened(json!({ "note": text })), Some(text)).await;
+        self.finish(AttemptOutcome::Happened(json!({ "note": text })), Some(text)).await;
         let failed = self.start(text).await;
-        self.finish(Outcome::DidNotHappen(text.into()), None).await;
+        self.finish(AttemptOutcome::DidNotHappen(text.into()), None).await;
         let doubtful = self.start(text).await;
-        self.finish(Outcome::Unknown(text.into()), Some(text)).await;
+        self.finish(AttemptOutcome::Unknown(text.into()), Some(text)).await;
         let resolution = Resolution::Done(json!({ "note": text }));
         let resolve = Resolve { attempt: 1, by: "carol".into(), resolution, message: Some(text.into()) };
         let _ = self.world.submit(&self.run, Some(self.calls), resolve).await.unwrap();
         let again = self.start(text).await;
         let proposal = Box::new(proposed(text, &How::PLAIN));
-        self.finish(Outcome::FactsChanged { reason: text.into(), proposal }, None).await;
+        self.finish(AttemptOutcome::FactsChanged { reason: text.into(), proposal }, None).await;
         self.decide(Choice::Reject, text).await;
         let refusal = RefusalReason::Invalid(text.into());
-        let refused = self.propose(Proposed::Refuse(Box::new(action(text)), refusal, None)).await;
+        let refused = self.propose(FirstVerdict::Refuse(Box::new(action(text)), refusal, None)).await;
         let question = How { class: EffectClass::Question, ..How::PLAIN };
-        let asked = self.propose(Proposed::Hold(Box::new(proposed(text, &question)))).await;
+        let asked = self.propose(FirstVerdict::Hold(Box::new(proposed(text, &question)))).await;
         self.decide(Choice::Respond(json!(text)), text).await;
         let line = LogLine { at: Time(1), level: "info".into(), message: text.into() };
         self.world.journal.log(&self.run, line);
@@ -173,9 +173,9 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
         // Log lines are written before a blob that is put after them.
         let _ = world.journal.put_blob(vec![1]).await.unwrap();
         let end = match class.len() % 3 {
-            0 => End::Finished(Ok(texts.join("\n"))),
-            1 => End::Finished(Err(texts.join("\n"))),
-            _ => End::Diverged { place: texts[0].into(), recorded: texts.join("\n"), found: texts.join("\n") },
+            0 => RunEnd::Finished(Ok(texts.join("\n"))),
+            1 => RunEnd::Finished(Err(texts.join("\n"))),
+            _ => RunEnd::Diverged { place: texts[0].into(), recorded: texts.join("\n"), found: texts.join("\n") },
         };
         let _ = world.submit(&story.run, None, EndRun(end)).await.unwrap();
         for arguments in [

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use holdshort_gate::command::{End, EndRun};
+use holdshort_gate::command::{EndRun, RunEnd};
 use holdshort_gate::{Digest, Reviewers, Time};
 use holdshort_journal::LogLine;
 use serde_json::{Value, json};
@@ -38,7 +38,7 @@ async fn a_run_is_started_shown_and_ended() {
     assert_eq!(kinds, ["run-created", "run-cancelled"]);
     assert_eq!(events["events"][1]["data"], json!({"by": "alice", "reason": "enough"}));
     let over = world.run().await;
-    let _ = world.submit(&over, None, EndRun(End::Finished(Err("could not".into())))).await.unwrap();
+    let _ = world.submit(&over, None, EndRun(RunEnd::Finished(Err("could not".into())))).await.unwrap();
     let reply = world.ask(&post(&format!("/v1/runs/{over}/cancel"), &json!({}))).await;
     assert_eq!((reply.status, &reply.json()["state"]), (409, &json!("failed")));
     let shown = world.ask(&get(&format!("/v1/runs/{over}"))).await.json();

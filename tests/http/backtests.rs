@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use holdshort::api::Limits;
-use holdshort_gate::command::Proposed;
+use holdshort_gate::command::FirstVerdict;
 use holdshort_gate::{CallState, EffectClass};
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -76,7 +76,7 @@ async fn a_trial_has_a_limit_and_is_one_at_a_time_whoever_leaves() {
     let world = World::judging_for(6, Limits::STANDARD).await;
     let text = "a".repeat(60_000);
     for _ in 0..8 {
-        world.proposed(Proposed::Hold(Box::new(proposal(&text, &How::PLAIN)))).await;
+        world.proposed(FirstVerdict::Hold(Box::new(proposal(&text, &How::PLAIN)))).await;
     }
     let slow = |number: usize| {
         let pattern = "a".repeat(20_000 - number);
@@ -182,8 +182,8 @@ async fn what_makes_no_trial_is_refused() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_added_is_tried_with_what_is_in_force() {
     let world = World::new().await;
-    let _ = world.proposed(Proposed::Hold(Box::new(proposal("short", &How::PLAIN)))).await;
-    let _ = world.proposed(Proposed::Hold(Box::new(proposal("hello", &How::PLAIN)))).await;
+    let _ = world.proposed(FirstVerdict::Hold(Box::new(proposal("short", &How::PLAIN)))).await;
+    let _ = world.proposed(FirstVerdict::Hold(Box::new(proposal("hello", &How::PLAIN)))).await;
     let forbid =
         "forbid (principal, action == Action::\"call\", resource) when { resource.arguments.text == \"hello\" };";
     let tried = async |add: bool, since: &str| {
@@ -213,7 +213,7 @@ async fn a_verdict_is_explained() {
     assert_eq!(present["changes"][0]["sentence"], json!(sentence));
     assert!(told["notes"].to_string().contains("the policies have changed since"), "{told}");
 
-    let short = world.proposed(Proposed::Clear(Box::new(proposal("short", &How::PLAIN)))).await;
+    let short = world.proposed(FirstVerdict::Clear(Box::new(proposal("short", &How::PLAIN)))).await;
     let told = world.ask(&get(&format!("/v1/approvals/{}/explanation", short.id))).await.json();
     let by = &told["present"]["determining"][0];
     assert_eq!(

@@ -2,7 +2,7 @@
 //! answer, and an old decision counts for nothing else.
 
 use holdshort_gate::clearance::Clearance;
-use holdshort_gate::command::{Choice, Proposed};
+use holdshort_gate::command::{Choice, FirstVerdict};
 use holdshort_gate::{
     CallState, Demand, Digest, EffectClass, Escalation, JournalId, Phase, Proposal, Reviewers, RunId,
 };
@@ -66,7 +66,7 @@ async fn stages_are_told_one_after_the_other() {
     staged.requirement.escalations = vec![Escalation { reviewers: named(&["olga"]), within_ms: 60_000 }];
     staged.requirement.sign_in_within_ms = Some(60_000);
     staged.policy.reasons = vec!["more than 500 EUR".into()];
-    let held = world.proposed(Proposed::Hold(Box::new(staged))).await;
+    let held = world.proposed(FirstVerdict::Hold(Box::new(staged))).await;
     let show = || async { world.ask(&get(&format!("/v1/approvals/{}", held.id))).await.json() };
     let approve = decide(&held, json!({"type": "approve"}));
     let shown = show().await;

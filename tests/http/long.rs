@@ -1,7 +1,7 @@
 //! Evidence of any length is shown in pages of limited size.
 
 use holdshort_gate::ExhibitRef;
-use holdshort_gate::command::Proposed;
+use holdshort_gate::command::FirstVerdict;
 
 use crate::client::{Reply, get};
 use crate::evidence;
@@ -34,7 +34,7 @@ async fn a_page_of_long_evidence_is_as_light_as_any() {
         let mut long = proposal("hello", &How::PLAIN);
         let media = media.to_owned();
         long.exhibits.push(ExhibitRef { whose: None, title: "it".into(), media, digest, bytes: length });
-        let id = world.proposed(Proposed::Hold(Box::new(long))).await.id;
+        let id = world.proposed(FirstVerdict::Hold(Box::new(long))).await.id;
         for page in [1, 2, pages / 2, pages].into_iter().filter(|page| (1..=pages).contains(page)) {
             let reply = ask(format!("/approvals/{id}/evidence/{digest}?page={page}")).await;
             let (weighs, text) = (reply.body.len(), reply.text());

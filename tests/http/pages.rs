@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use holdshort_gate::command::{Choice, End, EndRun, Finish, Outcome, Proposed, RecordRoutine};
+use holdshort_gate::command::{AttemptOutcome, Choice, EndRun, Finish, FirstVerdict, RecordRoutine, RunEnd};
 use holdshort_gate::{Action, CallState, Digest, EffectClass, RunPhase, WitType};
 use holdshort_journal::LogLine;
 use serde_json::json;
@@ -251,7 +251,7 @@ async fn routine(world: &World, run: &holdshort_gate::RunId, call: u32, result: 
 async fn what_an_agent_writes_stays_text_and_light() {
     let world = World::new().await;
     let alice = Browser::of(&world, "alice").await;
-    let held = world.proposed(Proposed::Hold(Box::new(proposal(HOSTILE, &How::PLAIN)))).await;
+    let held = world.proposed(FirstVerdict::Hold(Box::new(proposal(HOSTILE, &How::PLAIN)))).await;
     world
         .journal
         .log(&held.run, LogLine { at: world.journal.now(), level: HOSTILE.into(), message: HOSTILE.repeat(200) });
@@ -263,7 +263,7 @@ async fn what_an_agent_writes_stays_text_and_light() {
     for call in 2..=9 {
         routine(&world, &held.run, call, &json!({"err": HOSTILE.repeat(500)})).await;
     }
-    let _ = world.submit(&held.run, None, EndRun(End::Finished(Err(HOSTILE.repeat(2_000))))).await.unwrap();
+    let _ = world.submit(&held.run, None, EndRun(RunEnd::Finished(Err(HOSTILE.repeat(2_000))))).await.unwrap();
     let id = &held.id;
     for path in [
         format!("/runs/{}", held.run),
@@ -354,8 +354,11 @@ async fn an_effect_in_doubt_is_settled_and_a_run_cancelled_from_the_page() {
         (EffectClass::Idempotent, "send-again", "", "approved"),
     ] {
         let held = world.in_doubt(&How { class, ..How::PLAIN }).await;
-        let finish =
-            Finish { attempt: 1, outcome: Outcome::Unknown("?".into()), evidence: Some("the folder is empty".into()) };
+        let finish = Finish {
+            attempt: 1,
+            outcome: AttemptOutcome::Unknown("?".into()),
+            evidence: Some("the folder is empty".into()),
+        };
         let _ = world.submit(&held.run, Some(1), finish).await.unwrap();
         let page = bob.page(&format!("/approvals/{}", held.id)).await;
         assert!(page.contains("the folder is empty") && page.contains("the reply was lost"), "{page}");

@@ -3,7 +3,7 @@
 
 use holdshort_gate::clearance::Clearance;
 use holdshort_gate::command::{
-    CancelRun, Choice, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
+    AttemptOutcome, CancelRun, Choice, Decide, Expire, Finish, FirstVerdict, Propose, Resolve, Revision, Start,
 };
 use holdshort_gate::{
     Call, CallState, Digest, EffectClass, JournalId, Phase, Proposal, RefusalReason, Resolution, RunId, Time,
@@ -58,7 +58,7 @@ impl Seasoned {
         self.made.push((reviewer, body));
     }
 
-    async fn finish(&self, world: &World, outcome: Outcome) {
+    async fn finish(&self, world: &World, outcome: AttemptOutcome) {
         let attempt = self.call(world).await.attempts;
         let finish = Finish { attempt, outcome, evidence: None };
         let _ = world.submit(&self.run, Some(Self::CALL), finish).await.unwrap();
@@ -69,9 +69,9 @@ impl Seasoned {
     }
 
     /// A run whose first call, with the same bytes, was rejected.
-    async fn begin(world: &World, how: &How, proposed: Proposed) -> Self {
+    async fn begin(world: &World, how: &How, proposed: FirstVerdict) -> Self {
         let run = world.run().await;
-        let twin = Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal("hello", how))) };
+        let twin = Propose { call: 1, proposed: FirstVerdict::Hold(Box::new(proposal("hello", how))) };
         let _ = world.submit(&run, None, twin).await.unwrap();
         let clearance = world.digest(&run).await.unwrap();
         let reject = decide("alice", clearance, Choice::Reject);
@@ -83,7 +83,7 @@ impl Seasoned {
     /// A held call that was edited, edited back, approved, and held again because a fact had changed.
     async fn held(world: &World, how: &How) -> Self {
         let first = proposal("hello", how);
-        let mut call = Self::begin(world, how, Proposed::Hold(Box::new(first.clone()))).await;
+        let mut call = Self::begin(world, how, FirstVerdict::Hold(Box::new(first.clone()))).await;
         let before = call.remember(world, "before an edit").await;
         let edit = |proposal: Proposal| Choice::Edit(Box::new(Revision { proposal }));
         call.decide(world, "alice", edit(proposal("goodbye", how))).await;
@@ -95,7 +95,11 @@ impl Seasoned {
         assert_eq!(call.call(world).await.phase.state().as_str(), "approved");
         call.start(world).await;
         let changed = Proposal { preconditions: json!({"tip": "2"}), ..first };
-        call.finish(world, Outcome::FactsChanged { reason: "the tip moved".into(), proposal: Box::new(changed) }).await;
+        call.finish(
+            world,
+            AttemptOutcome::FactsChanged { reason: "the tip moved".into(), proposal: Box::new(changed) },
+        )
+        .await;
         assert_eq!(call.call(world).await.phase, Phase::Held);
         // The decisions so far no longer count.
         call.made.clear();
@@ -109,7 +113,7 @@ impl Seasoned {
         call
     }
 
-    async fn finished(world: &World, how: &How, outcome: Outcome) -> Self {
+    async fn finished(world: &World, how: &How, outcome: AttemptOutcome) -> Self {
         let call = Self::approved(world, how).await;
         call.start(world).await;
         call.finish(world, outcome).await;
@@ -124,9 +128,10 @@ impl Seasoned {
         let mut call = match phase {
             "refused" => {
                 let refusal = RefusalReason::Forbidden("never".into());
-                Self::begin(world, two, Proposed::Refuse(Box::new(proposal("hello", two).action), refusal, None)).await
+                Self::begin(world, two, FirstVerdict::Refuse(Box::new(proposal("hello", two).action), refusal, None))
+                    .await
             }
-            "cleared" => Self::begin(world, two, Proposed::Clear(Box::new(proposal("hello", two)))).await,
+            "cleared" => Self::begin(world, two, FirstVerdict::Clear(Box::new(proposal("hello", two)))).await,
             "held" => Self::held(world, two).await,
             "approved" => Self::approved(world, two).await,
             "started" => {
@@ -134,11 +139,11 @@ impl Seasoned {
                 call.start(world).await;
                 call
             }
-            "in-doubt" => Self::finished(world, two, Outcome::Unknown("the reply was lost".into())).await,
-            "succeeded" => Self::finished(world, two, Outcome::Happened(json!("sent"))).await,
-            "failed" => Self::finished(world, two, Outcome::DidNotHappen("no such address".into())).await,
+            "in-doubt" => Self::finished(world, two, AttemptOutcome::Unknown("the reply was lost".into())).await,
+            "succeeded" => Self::finished(world, two, AttemptOutcome::Happened(json!("sent"))).await,
+            "failed" => Self::finished(world, two, AttemptOutcome::DidNotHappen("no such address".into())).await,
             "unresolved" => {
-                let call = Self::finished(world, two, Outcome::Unknown("the reply was lost".into())).await;
+                let call = Self::finished(world, two, AttemptOutcome::Unknown("the reply was lost".into())).await;
                 let attempt = call.call(world).await.attempts;
                 let resolve = Resolve { attempt, by: "alice".into(), resolution: Resolution::Abandon, message: None };
                 let _ = world.submit(&call.run, Some(Self::CALL), resolve).await.unwrap();
@@ -151,7 +156,7 @@ impl Seasoned {
             }
             "answered" => {
                 let question = &How { class: EffectClass::Question, ..How::PLAIN };
-                let held = Proposed::Hold(Box::new(proposal("hello", question)));
+                let held = FirstVerdict::Hold(Box::new(proposal("hello", question)));
                 let mut call = Self::begin(world, question, held).await;
                 call.decide(world, "alice", Choice::Respond(json!("yes"))).await;
                 call

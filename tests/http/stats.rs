@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use holdshort::policy::load::Source;
 use holdshort::policy::{Base, CedarPolicy, People};
-use holdshort_gate::command::{CancelRun, Choice, End, EndRun, Proposed};
+use holdshort_gate::command::{CancelRun, Choice, EndRun, FirstVerdict, RunEnd};
 use holdshort_gate::{FunctionType, Requirement, Reviewers, WitType};
 use serde_json::{Value, json};
 
@@ -26,7 +26,7 @@ async fn says(world: &World, held: &Held, after_us: u64, who: &'static str, choi
 
 /// A call with this text that was held, and that Alice approved after this time.
 async fn approved(world: &World, text: &str, after_us: u64) -> Held {
-    let held = world.proposed(Proposed::Hold(Box::new(proposal(text, &How::PLAIN)))).await;
+    let held = world.proposed(FirstVerdict::Hold(Box::new(proposal(text, &How::PLAIN)))).await;
     says(world, &held, after_us, "alice", Choice::Approve).await;
     held
 }
@@ -69,7 +69,7 @@ async fn one_history_is_told_alike_everywhere() {
         }
     }
     let idle = world.run().await;
-    let _ = world.submit(&idle, None, EndRun(End::Finished(Ok(String::new())))).await.unwrap();
+    let _ = world.submit(&idle, None, EndRun(RunEnd::Finished(Ok(String::new())))).await.unwrap();
     world.call("cleared").await;
     world.call("refused").await;
 
@@ -157,7 +157,7 @@ async fn a_scrape_goes_on_where_the_last_one_ended() {
         },
         ..proposal("hello", &How::PLAIN)
     };
-    world.proposed(Proposed::Hold(Box::new(hostile))).await;
+    world.proposed(FirstVerdict::Hold(Box::new(hostile))).await;
     let later = scraped(&world).await;
     let nobodys = format!("group=\"nobody's group\",capability=\"{SEND}\"");
     has(

@@ -17,8 +17,8 @@ use holdshort::policy::load::Source;
 use holdshort::policy::{Base, People, Setting};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
-    CancelRun, Choice, CreateRun, CreateRunOnce, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision,
-    Start,
+    AttemptOutcome, CancelRun, Choice, CreateRun, CreateRunOnce, Decide, Expire, Finish, FirstVerdict, Propose,
+    Resolve, Revision, Start,
 };
 use holdshort_gate::{
     Action, AgentName, Call, Command, Consequence, Digest, EffectClass, Event, ExhibitRef, FunctionType, Mismatch,
@@ -101,7 +101,7 @@ pub fn proposal(text: &str, how: &How) -> Proposal {
         action: action(&json!(text)).unwrap(),
         summary: format!("send {text}"),
         exhibits: vec![exhibit],
-        beside: Vec::new(),
+        similar_calls: Vec::new(),
         preconditions: Value::Null,
         facts: json!({ "recipients": 1 }),
         consequence: Some(Consequence::Medium),
@@ -327,7 +327,7 @@ impl World {
         run: &RunId,
         call: Option<u32>,
         command: C,
-    ) -> Result<Flushed<C::Out>, SubmitError> {
+    ) -> Result<Flushed<C::Output>, SubmitError> {
         self.journal.submit(run, call, Fence::None, command).await
     }
 
@@ -338,7 +338,7 @@ impl World {
         run
     }
 
-    pub async fn proposed(&self, proposed: Proposed) -> Held {
+    pub async fn proposed(&self, proposed: FirstVerdict) -> Held {
         let run = self.run().await;
         let _ = self.submit(&run, None, Propose { call: 1, proposed }).await.unwrap();
         let digest = self.digest(&run).await.unwrap_or(Digest::of(b"none"));
@@ -350,7 +350,7 @@ impl World {
     }
 
     pub async fn held(&self, how: &How) -> Held {
-        self.proposed(Proposed::Hold(Box::new(proposal("hello", how)))).await
+        self.proposed(FirstVerdict::Hold(Box::new(proposal("hello", how)))).await
     }
 
     pub async fn decided(&self, how: &How, reviewer: &'static str, choice: Choice) -> Held {
@@ -366,14 +366,14 @@ impl World {
         held
     }
 
-    pub async fn finished(&self, how: &How, outcome: Outcome) -> Held {
+    pub async fn finished(&self, how: &How, outcome: AttemptOutcome) -> Held {
         let held = self.started(how).await;
         let _ = self.submit(&held.run, Some(1), Finish { attempt: 1, outcome, evidence: None }).await.unwrap();
         held
     }
 
     pub async fn in_doubt(&self, how: &How) -> Held {
-        self.finished(how, Outcome::Unknown("the reply was lost".into())).await
+        self.finished(how, AttemptOutcome::Unknown("the reply was lost".into())).await
     }
 
     /// A new call in the phase with this name. If a decision was needed, Alice made it.
@@ -383,15 +383,15 @@ impl World {
         let held = match phase {
             "refused" => {
                 let action = Box::new(action(&json!("hello")).unwrap());
-                self.proposed(Proposed::Refuse(action, RefusalReason::Forbidden("never".into()), None)).await
+                self.proposed(FirstVerdict::Refuse(action, RefusalReason::Forbidden("never".into()), None)).await
             }
-            "cleared" => self.proposed(Proposed::Clear(Box::new(proposal("hello", plain)))).await,
+            "cleared" => self.proposed(FirstVerdict::Clear(Box::new(proposal("hello", plain)))).await,
             "held" => self.held(plain).await,
             "approved" => self.decided(plain, "alice", Choice::Approve).await,
             "started" => self.started(plain).await,
             "in-doubt" => self.in_doubt(plain).await,
-            "succeeded" => self.finished(plain, Outcome::Happened(json!("sent"))).await,
-            "failed" => self.finished(plain, Outcome::DidNotHappen("no such address".into())).await,
+            "succeeded" => self.finished(plain, AttemptOutcome::Happened(json!("sent"))).await,
+            "failed" => self.finished(plain, AttemptOutcome::DidNotHappen("no such address".into())).await,
             "unresolved" => {
                 let held = self.in_doubt(plain).await;
                 let resolve =

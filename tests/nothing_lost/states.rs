@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use holdshort_gate::command::{CreateRun, Propose, Proposed};
+use holdshort_gate::command::{CreateRun, FirstVerdict, Propose};
 use holdshort_gate::{CallState, Digest, Event, RunId, Time};
 use holdshort_journal::{Fence, Journal};
 use serde_json::{Value, json};
@@ -241,7 +241,7 @@ async fn clear(folder: &Folder, held: RunId) -> String {
         seed: Digest::of(&journal.seed(&run)),
     };
     drop(journal.submit(&run, None, Fence::None, create).await.unwrap());
-    let propose = Propose { call: 1, proposed: Proposed::Clear(proposal.clone()) };
+    let propose = Propose { call: 1, proposed: FirstVerdict::Clear(proposal.clone()) };
     drop(journal.submit(&run, None, Fence::None, propose).await.unwrap());
     run.0
 }

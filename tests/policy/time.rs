@@ -277,7 +277,7 @@ fn only_the_time_overtakes_a_verdict() {
             class: EffectClass::Reconcilable,
             requirement: Requirement::plain(Reviewers::Any, 1, 600_000),
             policy: record,
-            beside: Vec::new(),
+            similar_calls: Vec::new(),
         };
         let run = RunId("run".into());
         let (started_by, agent) = (&"olga".into(), &"agent".into());

@@ -7,7 +7,7 @@
 use holdshort::cli::client::verify;
 use holdshort::review::CallContent;
 use holdshort::review::terminal::{action, plain};
-use holdshort_gate::command::{Propose, Proposed, Start};
+use holdshort_gate::command::{FirstVerdict, Propose, Start};
 use holdshort_gate::{Action, Digest, FunctionType, Proposal, WitType};
 use holdshort_journal::{Authorized, Flushed};
 use proptest::strategy::{Strategy, ValueTree};
@@ -59,7 +59,7 @@ async fn what_is_performed_has_the_digest_that_was_shown() {
     for (number, seed) in seeds().take(usize::try_from(wanted.max(1)).unwrap()).enumerate() {
         let again = again(seed, "what_is_performed_has_the_digest_that_was_shown");
         let run = world.run().await;
-        let proposed = Proposed::Hold(Box::new(any_proposal(seed)));
+        let proposed = FirstVerdict::Hold(Box::new(any_proposal(seed)));
         let _ = world.submit(&run, None, Propose { call: 1, proposed }).await.unwrap();
         let id = format!("{run}.1");
 
@@ -84,7 +84,7 @@ async fn what_is_performed_has_the_digest_that_was_shown() {
         if number % 100 == 0 {
             // The same bytes in another run have another clearance.
             let other = world.run().await;
-            let proposed = Proposed::Hold(Box::new(any_proposal(seed)));
+            let proposed = FirstVerdict::Hold(Box::new(any_proposal(seed)));
             let _ = world.submit(&other, None, Propose { call: 1, proposed }).await.unwrap();
             assert_ne!(world.digest(&other).await, Some(handed.clearance), "{again}");
         }

@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use holdshort_gate::{
-    Call, CallNumber, CallState, Decision, Demand, Digest, Event, Phase, RefusalReason, Requirement, Resolution,
-    ReviewerName, Reviewers, Run, RunId, Time, Verdict,
+    Call, CallNumber, CallState, Decision, Demand, Digest, Event, Phase, RecordedChoice, RefusalReason, Requirement,
+    Resolution, ReviewerName, Reviewers, Run, RunId, Time,
 };
 use holdshort_journal::{Entry, Position};
 
@@ -152,7 +152,7 @@ impl Book {
                     return wrong("a decision by somebody else");
                 }
                 let barred = requirement.four_eyes && (*who == run.started_by || edited == Some(who));
-                if decision.verdict == Verdict::Approve && barred {
+                if decision.verdict == RecordedChoice::Approve && barred {
                     return wrong("an approval against four-eyes");
                 }
             }
@@ -166,7 +166,7 @@ impl Book {
                 if call.deadline().is_none_or(|deadline| at > deadline) {
                     return wrong("a start that is too late");
                 }
-                let certain = call.attempts == 0 || call.put_off.is_some() || call.revision > 1;
+                let certain = call.attempts == 0 || call.postponed.is_some() || call.revision > 1;
                 if !certain && !self.to_send_again.contains(place) {
                     return wrong("another attempt, and nobody knows what came of the last");
                 }
@@ -202,7 +202,7 @@ impl Book {
         let votes: BTreeSet<&str> = self
             .decisions
             .iter()
-            .filter(|(of, made)| of == place && made.clearance == clearance && made.verdict == Verdict::Approve)
+            .filter(|(of, made)| of == place && made.clearance == clearance && made.verdict == RecordedChoice::Approve)
             .map(|(_, made)| &made.reviewer)
             .filter(|who| !requirement.four_eyes || **who != run.started_by)
             .map(ReviewerName::as_str)

@@ -12,7 +12,7 @@ use holdshort::connectors::descriptor::{DeclaredFacts, Effect as ConnectorEffect
 use holdshort::connectors::{
     Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Unavailable,
 };
-use holdshort_gate::command::{Finish, Outcome};
+use holdshort_gate::command::{AttemptOutcome, Finish};
 use holdshort_gate::{Action, AgentName, CallNumber, Consequence, Digest, EffectClass, EffectKey, RunId};
 use holdshort_journal::{Authorized, Fence, Journal, SubmitError};
 use holdshort_words::{quote_value, say};
@@ -298,7 +298,7 @@ async fn reply_again(
     receipt: Value,
 ) {
     sleep(Duration::from_millis(world.weather.below(1_000))).await;
-    let finish = Finish { attempt, outcome: Outcome::Happened(receipt), evidence: None };
+    let finish = Finish { attempt, outcome: AttemptOutcome::Happened(receipt), evidence: None };
     match journal.submit(&run, Some(call), Fence::None, finish).await {
         Err(SubmitError::Refused(_)) => world.weather.saw("second reply refused"),
         Err(_) => {}

@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use holdshort_gate::command::{CancelRun, Choice, Decide, Resolve, Revision};
-use holdshort_gate::{Call, CallNumber, Command, Digest, EffectClass, Phase, Refused, Resolution, RunId, Verdict};
+use holdshort_gate::{
+    Call, CallNumber, Command, Digest, EffectClass, Phase, RecordedChoice, Refused, Resolution, RunId,
+};
 use holdshort_journal::{Fence, Flushed, SubmitError};
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -75,10 +77,10 @@ impl Host {
         };
         let message = (weather.below(2) == 0).then(|| format!("says {who}"));
         let verdict = match &choice {
-            Choice::Approve | Choice::Grant(_) => Verdict::Approve,
-            Choice::Reject => Verdict::Reject,
-            Choice::Respond(answer) => Verdict::Respond(answer.clone()),
-            Choice::Edit(revision) => Verdict::Edit(revision.proposal.action.digest()),
+            Choice::Approve | Choice::Grant(_) => RecordedChoice::Approve,
+            Choice::Reject => RecordedChoice::Reject,
+            Choice::Respond(answer) => RecordedChoice::Respond(answer.clone()),
+            Choice::Edit(revision) => RecordedChoice::Edit(revision.proposal.action.digest()),
         };
         let decide = Decide {
             reviewer: who.into(),
@@ -121,7 +123,7 @@ impl Host {
         run: &RunId,
         call: Option<CallNumber>,
         command: C,
-    ) -> Result<Flushed<C::Out>, SubmitError> {
+    ) -> Result<Flushed<C::Output>, SubmitError> {
         let mut tries = 0;
         loop {
             let answer = self.journal.submit(run, call, Fence::None, command.clone()).await;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use holdshort_gate::{CallState, Digest, Phase, Resolution, ReviewerName, RunId, Verdict};
+use holdshort_gate::{CallState, Digest, Phase, RecordedChoice, Resolution, ReviewerName, RunId};
 use holdshort_journal::{Authorized, CallFilter, Disk, Journal, Position, RunFilter};
 
 use crate::book::{Book, Place};
@@ -31,7 +31,7 @@ pub struct Told {
     /// The clearances that each person was shown, with the action of each.
     pub shown: BTreeMap<(ReviewerName, Digest), Digest>,
     pub runs: Vec<RunId>,
-    pub decisions: Vec<(Place, ReviewerName, Digest, Verdict)>,
+    pub decisions: Vec<(Place, ReviewerName, Digest, RecordedChoice)>,
     pub resolutions: Vec<(Place, u32, ReviewerName, Resolution)>,
     pub cancelled: Vec<RunId>,
 }
@@ -159,7 +159,7 @@ impl World {
         for (place, decision) in &book.decisions {
             let who = (decision.reviewer.clone(), decision.clearance);
             let shown = told.shown.get(&who).is_some_and(|action| book.clearances.get(&who.1) == Some(action));
-            if decision.verdict == Verdict::Approve && !shown && !is_editors(&book, place, decision) {
+            if decision.verdict == RecordedChoice::Approve && !shown && !is_editors(&book, place, decision) {
                 return Err(format!("{decision:?} on {place:?} by somebody who was shown something else"));
             }
         }
@@ -217,7 +217,7 @@ fn is_editors(book: &Book, place: &Place, vote: &holdshort_gate::Decision) -> bo
     let edit = |(at, made): &(Place, holdshort_gate::Decision)| {
         at == place
             && made.reviewer == vote.reviewer
-            && matches!(&made.verdict, Verdict::Edit(to) if Some(to) == action)
+            && matches!(&made.verdict, RecordedChoice::Edit(to) if Some(to) == action)
     };
     book.decisions.iter().any(edit)
 }

@@ -15,7 +15,7 @@ const OTHERS: [(&str, &str); 2] = [
 
 /// The names in the `named!` enums of a file.
 fn names(code: &str) -> Vec<&str> {
-    let enums = code.split("named! {").skip(1).filter_map(|rest| rest.split("\n}").next());
+    let enums = code.split("named_enum! {").skip(1).filter_map(|rest| rest.split("\n}").next());
     enums.flat_map(str::lines).filter_map(|line| line.split_once(" = \"")?.1.strip_suffix("\",")).collect()
 }
 

@@ -2,7 +2,9 @@
 //! suggestions and explanations read.
 
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Call, Consequence, Event, Phase, PolicyVerdict, Recorded, ReviewerName, Time, Verdict, WaitEnd};
+use holdshort_gate::{
+    Call, Consequence, Event, Phase, PolicyVerdict, RecordedChoice, RecordedEvent, ReviewerName, Time, WaitEnd,
+};
 use serde_json::Value;
 
 /// How the present revision of a call came about.
@@ -51,9 +53,9 @@ pub struct Step<'e> {
 pub struct Decided<'e> {
     pub reviewer: &'e ReviewerName,
     /// The reviewer whose vote it is; the absent reviewer if a delegate decided.
-    pub right_of: &'e ReviewerName,
-    pub verdict: &'e Verdict,
-    /// The time since `right_of` was first asked: since the start of the stage, or since the escalation that added them.
+    pub on_behalf_of: &'e ReviewerName,
+    pub verdict: &'e RecordedChoice,
+    /// The time since `on_behalf_of` was first asked: since the start of the stage, or since the escalation that added them.
     pub took_us: u64,
     /// Whether the decision ended the hold or a stage.
     pub ends: bool,
@@ -72,10 +74,10 @@ impl Life {
     }
 
     /// The call after all these events; `None` if they do not follow each other.
-    pub fn of(events: &[Recorded]) -> Option<Self> {
+    pub fn of(events: &[RecordedEvent]) -> Option<Self> {
         let (first, rest) = events.split_first()?;
         let mut life = Self::open(&first.event, first.at)?;
-        rest.iter().try_for_each(|Recorded { event, at, .. }| life.follow(event, *at).map(drop))?;
+        rest.iter().try_for_each(|RecordedEvent { event, at, .. }| life.follow(event, *at).map(drop))?;
         Some(life)
     }
 
@@ -113,15 +115,15 @@ impl Life {
     /// The decision in an event, before it is applied.
     fn decided<'e>(&self, event: &'e Event, at: Time) -> Option<Decided<'e>> {
         let Event::DecisionMade { decision, .. } = event else { return None };
-        let right_of = decision.stands_for.as_ref().unwrap_or(&decision.reviewer);
-        let took_us = at.0.saturating_sub(self.asked(right_of).0);
-        Some(Decided { reviewer: &decision.reviewer, right_of, verdict: &decision.verdict, took_us, ends: false })
+        let on_behalf_of = decision.stands_for.as_ref().unwrap_or(&decision.reviewer);
+        let took_us = at.0.saturating_sub(self.asked(on_behalf_of).0);
+        Some(Decided { reviewer: &decision.reviewer, on_behalf_of, verdict: &decision.verdict, took_us, ends: false })
     }
 
     /// When this reviewer was first asked about the present stage.
-    fn asked(&self, right_of: &ReviewerName) -> Time {
+    fn asked(&self, on_behalf_of: &ReviewerName) -> Time {
         let Some(requirement) = self.call.requirement() else { return self.began };
-        let level = (0..=self.call.level).find(|level| requirement.admits_in(right_of, self.call.stage, *level));
+        let level = (0..=self.call.level).find(|level| requirement.admits_in(on_behalf_of, self.call.stage, *level));
         let called_in = level.and_then(|level| self.escalated.get(level.checked_sub(1)?));
         called_in.copied().unwrap_or(self.began).max(self.began)
     }

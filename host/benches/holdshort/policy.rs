@@ -12,10 +12,10 @@ use holdshort::policy::load::Source;
 use holdshort::policy::schema::Types;
 use holdshort::policy::{Base, CallQuestion, People, Policy, Setting, Verdict};
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::command::{Choice, CreateRun, Decide, Finish, Outcome, Propose, Proposed, Start};
+use holdshort_gate::command::{AttemptOutcome, Choice, CreateRun, Decide, Finish, FirstVerdict, Propose, Start};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, AgentName, Consequence, Counted, Digest, EffectClass, Proposal, Requirement, ReviewerName, Reviewers,
+    Action, AgentName, Consequence, Digest, EffectClass, Proposal, RecordedTotal, Requirement, ReviewerName, Reviewers,
     RunId, Time, Total,
 };
 use holdshort_journal::{Fence, Journal};
@@ -131,7 +131,7 @@ struct Asks {
     action: Action,
     facts: Value,
     run: RunId,
-    totals: Vec<Counted>,
+    totals: Vec<RecordedTotal>,
     agent: AgentName,
     started_by: ReviewerName,
 }
@@ -144,7 +144,7 @@ impl Asks {
         let (agent, started_by) = ("billing".into(), "person-9".into());
         let counters = counters(&run, &agent, action.capability(), Time(0));
         let total = Total { count: 3, sums: [("EUR".to_owned(), 700)].into() };
-        let totals = counters.map(|counter| Counted { counter, total: total.clone() }).into();
+        let totals = counters.map(|counter| RecordedTotal { counter, total: total.clone() }).into();
         Self { types, action, facts: facts(), run, totals, agent, started_by }
     }
 
@@ -241,7 +241,7 @@ async fn record(journal: &Journal, run: &RunId) {
     let _ = journal.submit(run, None, Fence::None, create).await.unwrap();
     for call in 1..=CALLS {
         let proposal = Box::new(proposal(transfer(&types, &(call * 700).to_string())));
-        let proposed = if call % 3 == 0 { Proposed::Clear(proposal) } else { Proposed::Hold(proposal) };
+        let proposed = if call % 3 == 0 { FirstVerdict::Clear(proposal) } else { FirstVerdict::Hold(proposal) };
         let _ = journal.submit(run, None, Fence::None, Propose { call, proposed }).await.unwrap();
         if call % 3 > 0 {
             let choice = if call % 3 == 1 { Choice::Approve } else { Choice::Reject };
@@ -252,7 +252,7 @@ async fn record(journal: &Journal, run: &RunId) {
         }
         if call % 3 < 2 {
             let _ = journal.submit(run, Some(call), Fence::None, Start { perform_within_ms: 60_000 }).await.unwrap();
-            let outcome = Outcome::Happened(json!(null));
+            let outcome = AttemptOutcome::Happened(json!(null));
             let finish = Finish { attempt: 1, outcome, evidence: None };
             let _ = journal.submit(run, Some(call), Fence::None, finish).await.unwrap();
         }
@@ -265,7 +265,7 @@ fn proposal(action: Action) -> Proposal {
         action,
         summary: "pay the landlord".into(),
         exhibits: Vec::new(),
-        beside: Vec::new(),
+        similar_calls: Vec::new(),
         preconditions: json!({"balance": "100000000"}),
         facts: facts(),
         consequence: Some(Consequence::High),

@@ -11,8 +11,8 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use holdshort_gate::call::Inconsistent;
-use holdshort_gate::{Call, CallNumber, Capability, Event, Phase, Recorded, totals};
+use holdshort_gate::call::InconsistentEvent;
+use holdshort_gate::{Call, CallNumber, Capability, Event, Phase, RecordedEvent, totals};
 use serde_json::{Value, json};
 
 use super::{Exhibit, Known, Previewed, Sentence, quote, say};
@@ -129,8 +129,8 @@ impl Checks {
 
 impl History {
     /// Adds one event of the run.
-    pub fn add(&mut self, recorded: Recorded) -> Result<(), Inconsistent> {
-        let Recorded { event, at, .. } = recorded;
+    pub fn add(&mut self, recorded: RecordedEvent) -> Result<(), InconsistentEvent> {
+        let RecordedEvent { event, at, .. } = recorded;
         if let Some(call) = Call::open(&event, at) {
             match call.proposal() {
                 Some(_) => self.open = Some(call),

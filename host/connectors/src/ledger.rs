@@ -146,7 +146,8 @@ impl Perform for Ledger {
                 Err(error) => return Attempt::NotDone(say!("the attempt was not started: {}", quote(error))),
             };
             let work = move |inner: &Inner| {
-                let shown = Shown { preconditions: authorized.preconditions(), beside: authorized.beside() };
+                let shown =
+                    Shown { preconditions: authorized.preconditions(), similar_effects: authorized.similar_effects() };
                 let attempt = inner.attempt(authorized.action(), shown, authorized.key(), authorized.perform_by());
                 drop(under_way);
                 attempt

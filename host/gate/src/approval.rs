@@ -20,7 +20,7 @@ pub enum Reviewers {
 
 impl Reviewers {
     /// Whether the set includes the reviewer with this name.
-    pub fn include(&self, name: &ReviewerName) -> bool {
+    pub fn includes(&self, name: &ReviewerName) -> bool {
         match self {
             Self::Any => true,
             Self::Named(names) => names.contains(name),
@@ -28,25 +28,25 @@ impl Reviewers {
     }
 
     /// Whether every reviewer of `self` is also in `other`.
-    pub fn are_within(&self, other: &Self) -> bool {
+    pub fn is_subset_of(&self, other: &Self) -> bool {
         match self {
             Self::Any => *other == Self::Any,
-            Self::Named(names) => names.iter().all(|name| other.include(name)),
+            Self::Named(names) => names.iter().all(|name| other.includes(name)),
         }
     }
 
     /// The reviewers that are in both sets.
     #[must_use]
-    pub fn both(&self, other: &Self) -> Self {
+    pub fn intersection(&self, other: &Self) -> Self {
         match (self, other) {
             (Self::Any, some) | (some, Self::Any) => some.clone(),
-            (Self::Named(names), _) => Self::Named(names.iter().filter(|name| other.include(name)).cloned().collect()),
+            (Self::Named(names), _) => Self::Named(names.iter().filter(|name| other.includes(name)).cloned().collect()),
         }
     }
 
     /// The reviewers of either set.
     #[must_use]
-    pub fn and(&self, more: &Self) -> Self {
+    pub fn union(&self, more: &Self) -> Self {
         let (Self::Named(ours), Self::Named(theirs)) = (self, more) else { return Self::Any };
         let new = theirs.iter().filter(|name| !ours.contains(name));
         Self::Named(ours.iter().chain(new).cloned().collect())
@@ -66,7 +66,7 @@ pub struct Demand {
 impl Demand {
     /// Whether approvals that meet `self` always meet `other` too.
     pub fn covers(&self, other: &Self) -> bool {
-        self.quorum >= other.quorum && self.reviewers.are_within(&other.reviewers)
+        self.quorum >= other.quorum && self.reviewers.is_subset_of(&other.reviewers)
     }
 }
 
@@ -151,7 +151,7 @@ impl Requirement {
     /// Whether this stage or one of the first `level` escalations names `reviewer`.
     pub fn admits_in(&self, reviewer: &ReviewerName, stage: usize, level: usize) -> bool {
         let demands = self.stages.get(stage).into_iter().flatten();
-        demands.map(|demand| &demand.reviewers).chain(self.escalated(level)).any(|of| of.include(reviewer))
+        demands.map(|demand| &demand.reviewers).chain(self.escalated(level)).any(|of| of.includes(reviewer))
     }
 
     /// The reviewers of the first `level` escalations.
@@ -182,16 +182,16 @@ impl Requirement {
         started_by: &ReviewerName,
         edited_by: Option<&ReviewerName>,
     ) -> bool {
-        let alone = |demand: &Demand| demand.quorum <= 1 && demand.reviewers.include(by);
+        let alone = |demand: &Demand| demand.quorum <= 1 && demand.reviewers.includes(by);
         self.stages.len() == 1
             && self.stages.iter().flatten().all(alone)
             && self.bars(by, started_by, edited_by).is_ok()
             && self.sign_in_within_ms.is_none()
-            && self.grantors.include(by)
+            && self.grantors.includes(by)
     }
 
     /// Whether a later stage names `reviewer`, and so lacks their vote if they approve now as a delegate.
-    pub fn asks_later(&self, reviewer: &ReviewerName, stage: usize) -> bool {
+    pub fn decides_in_later_stage(&self, reviewer: &ReviewerName, stage: usize) -> bool {
         (stage + 1..self.stages.len()).any(|later| self.admits_in(reviewer, later, 0))
     }
 
@@ -200,8 +200,8 @@ impl Requirement {
         let now = || votes.iter().filter(|vote| vote.stage == stage);
         let counts = |demand: &Demand| {
             let counts = |vote: &&Vote| {
-                let right = vote.right_of();
-                demand.reviewers.include(right) || self.escalated(level).any(|of| of.include(right))
+                let right = vote.on_behalf_of();
+                demand.reviewers.includes(right) || self.escalated(level).any(|of| of.includes(right))
             };
             let found = people(now().filter(counts)).len();
             demand.quorum.max(1).saturating_sub(u32::try_from(found).unwrap_or(u32::MAX))
@@ -223,20 +223,20 @@ impl Requirement {
     /// The requirement of an edit after `level` escalations: the stricter of this one and policy's requirement `new`.
     /// Reviewers of an escalation also count for a demand that is in both requirements.
     #[must_use]
-    pub fn for_an_edit(&self, new: &Self, level: usize, expires_at: Option<Time>) -> Self {
+    pub fn after_edit(&self, new: &Self, level: usize, expires_at: Option<Time>) -> Self {
         let mut more = new.clone();
         for (demands, old) in more.stages.iter_mut().zip(&self.stages) {
             demands.retain(|demand| !old.iter().any(|old| old.covers(demand)));
         }
-        self.once_escalated(level, expires_at).strictest(&more)
+        self.after_escalation(level, expires_at).strictest(&more)
     }
 
     /// The requirement of a new revision after `level` escalations. It keeps the reviewers of these escalations.
     #[must_use]
-    pub fn once_escalated(&self, level: usize, expires_at: Option<Time>) -> Self {
+    pub fn after_escalation(&self, level: usize, expires_at: Option<Time>) -> Self {
         let mut now = self.clone();
         for demand in now.stages.iter_mut().flatten() {
-            demand.reviewers = self.escalated(level).fold(demand.reviewers.clone(), |all, more| all.and(more));
+            demand.reviewers = self.escalated(level).fold(demand.reviewers.clone(), |all, more| all.union(more));
         }
         now.escalations.drain(..level.min(self.escalations.len()));
         now.expires_at = expires_at;
@@ -261,7 +261,7 @@ impl Requirement {
             rejections: self.rejections.min(other.rejections),
             expires_at: sooner.expires_at,
             escalations: sooner.escalations.clone(),
-            grantors: self.grantors.both(&other.grantors),
+            grantors: self.grantors.intersection(&other.grantors),
             sign_in_within_ms: least(self.sign_in_within_ms, other.sign_in_within_ms),
             start_within_ms: self.start_within_ms.min(other.start_within_ms),
         }
@@ -282,5 +282,5 @@ fn distinct(demands: Vec<Demand>) -> Vec<Demand> {
 
 /// The reviewers whose right was used, each counted once.
 pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a ReviewerName> {
-    votes.map(Vote::right_of).collect()
+    votes.map(Vote::on_behalf_of).collect()
 }

@@ -1,6 +1,6 @@
 //! How attempts change a call: an attempt begins, ends, is postponed or is in doubt, and a reviewer resolves the doubt.
 
-use crate::call::{Call, LookedUp, PutOff};
+use crate::call::{Call, LookupResult, Postponement};
 use crate::decision::Resolution;
 use crate::ids::Time;
 use crate::phase::Phase;
@@ -12,21 +12,21 @@ impl Call {
         self.attempts = attempt;
         self.started_at = Some(at);
         self.looked_up = None;
-        self.put_off = None;
+        self.postponed = None;
         self.started_from = Some(std::mem::replace(&mut self.phase, Phase::Started));
     }
 
     /// The attempt certainly did not happen, and another attempt is allowed: the call has its earlier clearance again,
     /// with the same time limit.
-    pub(crate) fn put_off(&mut self, until: Time, reason: &str) {
-        self.put_off = Some(PutOff { until, reason: reason.to_owned() });
+    pub(crate) fn postponed(&mut self, until: Time, reason: &str) {
+        self.postponed = Some(Postponement { until, reason: reason.to_owned() });
         self.phase = self.started_from.take().unwrap_or(Phase::Held);
     }
 
     /// Keeps what a lookup found. An outcome without a lookup does not remove the finding of an earlier lookup.
     pub(crate) fn looked_up(&mut self, evidence: Option<&String>, at: Time) {
         if let Some(evidence) = evidence {
-            self.looked_up = Some(LookedUp { at, evidence: evidence.clone() });
+            self.looked_up = Some(LookupResult { at, evidence: evidence.clone() });
         }
     }
 

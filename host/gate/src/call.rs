@@ -5,7 +5,7 @@ use crate::approval::Requirement;
 use crate::clearance::{EffectClass, Proposal};
 use crate::decision::Decision;
 use crate::event::Event;
-use crate::grant::{Granted, RevokedBy};
+use crate::grant::{GrantRecord, RevokedBy};
 use crate::ids::{CallNumber, Digest, Time};
 use crate::name::ReviewerName;
 use crate::phase::{Answer, Phase};
@@ -13,7 +13,7 @@ use crate::votes::Vote;
 
 /// A decision and the time at which it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Decided {
+pub struct RecordedDecision {
     /// When the decision was written.
     pub at: Time,
     /// The decision.
@@ -22,7 +22,7 @@ pub struct Decided {
 
 /// What a lookup found, in words, and the time at which the finding was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct LookedUp {
+pub struct LookupResult {
     /// When the finding was written.
     pub at: Time,
     /// What the lookup looked at, and what it showed.
@@ -31,7 +31,7 @@ pub struct LookedUp {
 
 /// An attempt that certainly did not happen, so that another attempt is made later.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PutOff {
+pub struct Postponement {
     /// The next attempt starts at this time at the earliest.
     pub until: Time,
     /// Why the attempt did not happen.
@@ -55,7 +55,7 @@ pub struct Call {
     /// When the call was proposed.
     pub proposed_at: Time,
     /// The present content of the call.
-    pub matter: CallContent,
+    pub content: CallContent,
     /// 1, and one more for each edit and each change of facts.
     pub revision: u32,
     /// The digest that a decision must name now.
@@ -78,9 +78,9 @@ pub struct Call {
     /// happen.
     pub counted_at: Option<Time>,
     /// The grant that was made with the call.
-    pub granted: Option<Granted>,
+    pub granted: Option<GrantRecord>,
     /// Every decision ever made on the call, oldest first.
-    pub decisions: Vec<Decided>,
+    pub decisions: Vec<RecordedDecision>,
     /// What changed, if the call was held again.
     pub reheld: Option<String>,
     /// How many attempts were begun.
@@ -88,13 +88,13 @@ pub struct Call {
     /// The phase from which the current attempt started.
     pub started_from: Option<Phase>,
     /// The last attempt, while it is postponed.
-    pub put_off: Option<PutOff>,
+    pub postponed: Option<Postponement>,
     /// Whether an earlier attempt is still in doubt, because a reviewer resolved the doubt with "send again".
     pub sent_again: bool,
     /// When the last attempt was begun.
     pub started_at: Option<Time>,
     /// The finding of the last lookup of the current attempt, conclusive or not.
-    pub looked_up: Option<LookedUp>,
+    pub looked_up: Option<LookupResult>,
     /// When the last event of the call was written. For a call that is over, this is the time of its end.
     pub changed_at: Time,
     /// The phase of the call.
@@ -104,7 +104,7 @@ pub struct Call {
 /// An event that cannot follow the events before it: the journal was damaged or written by another program.
 #[derive(Debug, thiserror::Error)]
 #[error("the event `{event}` cannot follow {place}")]
-pub struct Inconsistent {
+pub struct InconsistentEvent {
     /// The kind of the event.
     pub event: String,
     /// The call or the state that the event cannot follow.
@@ -114,10 +114,10 @@ pub struct Inconsistent {
 impl Call {
     /// The call that the event opens; `None` if the event opens no call.
     pub fn open(event: &Event, at: Time) -> Option<Self> {
-        let new = |number: &CallNumber, matter, clearance: Option<&Digest>, phase| Self {
+        let new = |number: &CallNumber, content, clearance: Option<&Digest>, phase| Self {
             number: *number,
             proposed_at: at,
-            matter,
+            content,
             revision: 1,
             clearance: clearance.copied(),
             edited_by: None,
@@ -133,7 +133,7 @@ impl Call {
             reheld: None,
             attempts: 0,
             started_from: None,
-            put_off: None,
+            postponed: None,
             sent_again: false,
             started_at: None,
             looked_up: None,
@@ -159,7 +159,7 @@ impl Call {
     }
 
     /// Changes the call as one event of this call says.
-    pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
+    pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), InconsistentEvent> {
         // The life of a grant is not part of the life of its call.
         if !matches!(event, Event::GrantRevoked { .. }) {
             self.changed_at = at;
@@ -169,7 +169,7 @@ impl Call {
         Ok(())
     }
 
-    fn follow(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
+    fn follow(&mut self, event: &Event, at: Time) -> Result<(), InconsistentEvent> {
         match event {
             Event::DecisionMade { decision, .. } => self.decided(decision, at),
             Event::CallRevised { revision, by, proposal, clearance, .. } => {
@@ -181,7 +181,7 @@ impl Call {
                 self.reheld = Some(reason.clone());
             }
             Event::CallEscalated { level, .. } => self.escalate(*level, at),
-            Event::GrantMade { by, grant, .. } => self.granted = Some(Granted::new(grant, by, at)),
+            Event::GrantMade { by, grant, .. } => self.granted = Some(GrantRecord::new(grant, by, at)),
             Event::GrantRevoked { by, .. } => {
                 self.granted
                     .iter_mut()
@@ -191,7 +191,7 @@ impl Call {
             Event::CallExpired { .. } => self.phase = Phase::Expired,
             Event::CallCancelled { .. } => self.phase = Phase::Cancelled,
             Event::EffectStarted { attempt, .. } => self.started(*attempt, at),
-            Event::EffectPostponed { until, reason, .. } => self.put_off(*until, reason),
+            Event::EffectPostponed { until, reason, .. } => self.postponed(*until, reason),
             Event::EffectSucceeded { receipt, evidence, .. } => {
                 self.looked_up(evidence.as_ref(), at);
                 self.phase = Phase::Succeeded { receipt: receipt.clone() };
@@ -215,7 +215,7 @@ impl Call {
             | Event::RunTrapped { .. }
             | Event::RunCancelled { .. }
             | Event::RunDiverged { .. } => {
-                return Err(Inconsistent {
+                return Err(InconsistentEvent {
                     event: format!("{event:?}").chars().take(40).collect(),
                     place: format!("call {}", self.number),
                 });
@@ -232,7 +232,7 @@ impl Call {
 
     fn revise(&mut self, revision: u32, proposal: &Proposal, clearance: Digest, at: Time) {
         self.revision = revision;
-        self.matter = CallContent::Proposed(Box::new(proposal.clone()));
+        self.content = CallContent::Proposed(Box::new(proposal.clone()));
         self.clearance = Some(clearance);
         self.reheld = None;
         self.started_from = None;
@@ -251,7 +251,7 @@ impl Call {
 
     /// The proposal; `None` if the call was refused.
     pub fn proposal(&self) -> Option<&Proposal> {
-        match &self.matter {
+        match &self.content {
             CallContent::Proposed(proposal) => Some(proposal),
             CallContent::Refused(_) => None,
         }
@@ -264,7 +264,7 @@ impl Call {
 
     /// The present action of the call.
     pub fn action(&self) -> &Action {
-        match &self.matter {
+        match &self.content {
             CallContent::Proposed(proposal) => &proposal.action,
             CallContent::Refused(action) => action,
         }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::action::{Action, canonical};
 use crate::approval::Requirement;
 use crate::ids::{CallId, CallNumber, Digest, JournalId, RunId, Time};
-use crate::totals::Counted;
+use crate::totals::RecordedTotal;
 
 /// How the host can find out about an effect whose outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ pub struct ExhibitRef {
     pub whose: Option<String>,
 }
 
-crate::named! {
+crate::named_enum! {
     /// Policy's answer on a consequential call, in one word.
     pub enum PolicyVerdict {
         /// No reviewer is needed.
@@ -103,7 +103,7 @@ pub struct PolicyRecord {
     pub errors: Vec<String>,
     /// The totals that the verdict used. The verdict is written only if the totals still have these values.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub totals: Vec<Counted>,
+    pub totals: Vec<RecordedTotal>,
     /// The grant that clears the call.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
@@ -136,7 +136,7 @@ impl PolicyRecord {
     }
 
     /// Removes the grant from the record.
-    pub(crate) fn let_go(&mut self) {
+    pub(crate) fn remove_grant(&mut self) {
         if let Some(grant) = self.grant.take() {
             let name = format!("grant {grant}");
             self.determining.retain(|one| *one != name);
@@ -151,14 +151,15 @@ impl PolicyRecord {
 
 /// A call that was waiting when a proposal was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Beside {
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Beside))]
+pub struct SimilarCall {
     /// The call.
     #[serde(flatten)]
     #[cfg_attr(feature = "schema", schema(schema_with = <CallId as utoipa::PartialSchema>::schema))]
     pub id: CallId,
     /// The digest of the call's effect. After an edit the call has another effect, which was not shown.
-    pub deed: Digest,
+    #[serde(rename = "deed")]
+    pub effect_digest: Digest,
     /// The summary of the call.
     pub summary: String,
 }
@@ -175,7 +176,7 @@ pub struct Proposal {
     pub exhibits: Vec<ExhibitRef>,
     /// The facts that must still hold when the effect starts, as the connector states them; `null` if there are none. A
     /// fact is a value that must be the same, or an object: `{shown, at-least}` must not fall below the bound, and to
-    /// `{shown, nothing-new-about}` nothing may have been added except by the calls in `beside`.
+    /// `{shown, nothing-new-about}` nothing may have been added except by the calls in `similar_effects`.
     pub preconditions: Value,
     /// The host's facts for policies and for the differences that reviewers see: an object with the connector's names;
     /// `null` if there are none, and then not written.
@@ -195,8 +196,8 @@ pub struct Proposal {
     pub policy: PolicyRecord,
     /// The calls with the same effect or the same subject that waited when the proposal was written. Proposals of older
     /// journals have none.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub beside: Vec<Beside>,
+    #[serde(rename = "beside", default, skip_serializing_if = "Vec::is_empty")]
+    pub similar_calls: Vec<SimilarCall>,
 }
 
 impl Proposal {
@@ -236,7 +237,7 @@ impl Clearance<'_> {
             class,
             requirement,
             policy,
-            beside,
+            similar_calls,
         } = self.proposal;
         let mut covered = json!({
             "format": 1,
@@ -256,7 +257,7 @@ impl Clearance<'_> {
         // A member that an older proposal lacks is left out, so that the digest of the older proposal stays the same.
         if let Some(covered) = covered.as_object_mut() {
             covered.extend((!facts.is_null()).then(|| ("facts".to_owned(), facts.clone())));
-            covered.extend((!beside.is_empty()).then(|| ("beside".to_owned(), json!(beside))));
+            covered.extend((!similar_calls.is_empty()).then(|| ("beside".to_owned(), json!(similar_calls))));
             covered.extend(consequence.map(|consequence| ("consequence".to_owned(), json!(consequence))));
         }
         let bytes = canonical(&covered);

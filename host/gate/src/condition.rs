@@ -7,7 +7,7 @@
 //!
 //! - `{"shown": "10,000.00 EUR", "at-least": "250.00 EUR"}`: the quantity may change, but not fall below the bound;
 //! - `{"shown": 3, "nothing-new-about": "ACME GmbH"}`: so many effects had happened. Each effect since then must belong
-//!   to a call that the proposal lists as waiting beside it ([`Beside`](crate::Beside)), because the reviewers who
+//!   to a call that the proposal lists as waiting beside it ([`SimilarCall`](crate::SimilarCall)), because the reviewers who
 //!   approved were shown those calls.
 //!
 //! **Invariant:** A value that is not exactly of one of these forms must stay the same. So a mistake in a connector, or
@@ -43,25 +43,25 @@ pub enum Condition {
 
 /// How a connector recognises the effect of a listed call: by the effect's key and by the effect's digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct EffectMark {
     /// The effect's key.
     pub key: EffectKey,
     /// The digest of its effect.
-    pub deed: Digest,
+    pub effect_digest: Digest,
 }
 
 /// A fact as the connector finds it just before the effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct PresentFact {
     /// Its value.
     pub value: Value,
     /// The effects since the fact was shown; for [`Condition::NothingNew`].
-    pub since: Vec<Mark>,
+    pub since: Vec<EffectMark>,
 }
 
 /// A fact that differs from the value that was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Change {
+pub struct FactChange {
     /// The fact's name.
     pub fact: String,
     /// The value that was shown, and how it may differ.
@@ -76,7 +76,7 @@ pub struct Change {
 /// hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the clearance does not hold the values of its material facts")]
-pub struct OtherFacts;
+pub struct MissingFact;
 
 impl Condition {
     /// Reads a condition from its form in the preconditions.
@@ -112,13 +112,13 @@ impl Condition {
         }
     }
 
-    /// Whether the condition allows what was found. `beside` marks the calls that the clearance lists beside it.
-    fn allows(&self, found: &Found, beside: &[Mark]) -> bool {
+    /// Whether the condition allows what was found. `similar_effects` marks the calls that the clearance lists beside it.
+    fn allows(&self, found: &PresentFact, similar_effects: &[EffectMark]) -> bool {
         match self {
             Self::Same(shown) => *shown == found.value,
             Self::AtLeast { bound, .. } => covers(&found.value, bound),
             Self::NothingNew { shown, .. } => {
-                let listed = found.since.iter().all(|mark| beside.contains(mark));
+                let listed = found.since.iter().all(|mark| similar_effects.contains(mark));
                 let all = u64::try_from(found.since.len()).ok().and_then(|new| shown.checked_add(new));
                 listed && all == found.value.as_u64()
             }
@@ -128,16 +128,20 @@ impl Condition {
 
 /// Every fact that differs from its shown value or does not meet its condition, in the order of the fact names. The
 /// connector performs the effect only if each change is allowed.
-pub fn changes(preconditions: &Value, beside: &[Mark], now: &BTreeMap<&str, Found>) -> Result<Vec<Change>, OtherFacts> {
-    let stated = preconditions.as_object().filter(|stated| stated.len() == now.len()).ok_or(OtherFacts)?;
+pub fn changes(
+    preconditions: &Value,
+    similar_effects: &[EffectMark],
+    now: &BTreeMap<&str, PresentFact>,
+) -> Result<Vec<FactChange>, MissingFact> {
+    let stated = preconditions.as_object().filter(|stated| stated.len() == now.len()).ok_or(MissingFact)?;
     let mut changes = Vec::new();
     for (name, found) in now {
-        let condition = Condition::read(stated.get(*name).ok_or(OtherFacts)?);
-        let allowed = condition.allows(found, beside);
+        let condition = Condition::read(stated.get(*name).ok_or(MissingFact)?);
+        let allowed = condition.allows(found, similar_effects);
         if allowed && condition.shown() == found.value && found.since.is_empty() {
             continue;
         }
-        changes.push(Change { fact: (*name).to_owned(), condition, now: found.value.clone(), allowed });
+        changes.push(FactChange { fact: (*name).to_owned(), condition, now: found.value.clone(), allowed });
     }
     Ok(changes)
 }

@@ -33,7 +33,7 @@ pub struct Decision {
     /// The clearance digest that the reviewer named.
     pub clearance: Digest,
     /// What the reviewer decided.
-    pub verdict: Verdict,
+    pub verdict: RecordedChoice,
     /// The reviewer's message. If the call is rejected, the agent gets the message as guidance.
     #[cfg_attr(feature = "schema", schema(required = true))]
     pub message: Option<String>,
@@ -42,8 +42,8 @@ pub struct Decision {
 /// What a reviewer decided.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub enum Verdict {
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Verdict))]
+pub enum RecordedChoice {
     /// Perform the action.
     Approve,
     /// Do not perform the action. The message is guidance for the agent.

@@ -25,7 +25,7 @@ impl Requirement {
     pub fn names(&self) -> Option<Vec<ReviewerName>> {
         let asked = self.stages.iter().flatten().map(|demand| &demand.reviewers);
         let nobody = Reviewers::Named(Vec::new());
-        match asked.chain(self.escalated(self.escalations.len())).fold(nobody, |all, more| all.and(more)) {
+        match asked.chain(self.escalated(self.escalations.len())).fold(nobody, |all, more| all.union(more)) {
             Reviewers::Any => None,
             Reviewers::Named(names) => Some(names),
         }
@@ -42,9 +42,9 @@ impl Requirement {
         let may = |name: &&ReviewerName| self.bars(name, started_by, edited_by).is_ok();
         let mut kinds = Kinds::new();
         for name in everybody.iter().filter(may) {
-            let called_in = self.escalated(self.escalations.len()).any(|of| of.include(name));
+            let called_in = self.escalated(self.escalations.len()).any(|of| of.includes(name));
             let counts = |stage: &Vec<crate::Demand>| {
-                stage.iter().map(|demand| called_in || demand.reviewers.include(name)).collect()
+                stage.iter().map(|demand| called_in || demand.reviewers.includes(name)).collect()
             };
             *kinds.entry(self.stages.iter().map(counts).collect()).or_default() += 1;
         }

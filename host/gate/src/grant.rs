@@ -46,7 +46,7 @@ pub struct Grant {
 
 /// A grant with its grantor, its time and its revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Granted {
+pub struct GrantRecord {
     /// What it clears.
     pub grant: Grant,
     /// The grantor.
@@ -123,7 +123,7 @@ pub enum NotGranted {
     NoSum(String),
 }
 
-impl Granted {
+impl GrantRecord {
     /// A grant that was just made.
     pub(crate) fn new(grant: &Grant, by: &ReviewerName, at: Time) -> Self {
         Self { grant: grant.clone(), by: by.clone(), at, revoked: None }

@@ -6,7 +6,7 @@
 //! Recovery feeds the same events to the same [`Subject::apply`].
 //!
 //! Read in this order: [`action`] (what an agent proposes), [`clearance`] (what a decision is about), [`condition`]
-//! (which facts must still hold when the effect starts), [`beside`] (which other calls wait), [`event`] (what the
+//! (which facts must still hold when the effect starts), [`similar`] (which other calls wait), [`event`] (what the
 //! journal keeps), [`call`], [`phase`] and [`run`] (the life of a call and of a run), [`decision`] (what reviewers
 //! decide), [`approval`] (who must decide), [`totals`] (what was cleared in a series), [`grant`] (what is cleared in
 //! advance), [`command`] (every legal step), [`permit`] (what a legal start gives to a connector).
@@ -14,7 +14,6 @@
 pub mod action;
 pub mod approval;
 mod attempts;
-pub mod beside;
 pub mod call;
 pub mod clearance;
 pub mod command;
@@ -25,39 +24,40 @@ pub mod feasible;
 pub mod grant;
 pub mod ids;
 mod name;
-mod named;
+mod named_enum;
 pub mod permit;
 pub mod phase;
 mod recorded;
+mod requirement_json;
 pub mod run;
 #[cfg(feature = "schema")]
 pub mod schema;
-mod standing;
+pub mod similar;
 pub mod totals;
 mod votes;
 mod wait_end;
+mod waiting;
 pub mod wit_type;
-mod written;
 
 pub use action::{Action, Capability, RATIONALE};
 pub use approval::{Demand, Escalation, Requirement, Reviewers};
-pub use beside::Likeness;
 pub use call::Call;
-pub use clearance::{Beside, Clearance, Consequence, EffectClass, ExhibitRef, PolicyVerdict, Proposal};
+pub use clearance::{Clearance, Consequence, EffectClass, ExhibitRef, PolicyVerdict, Proposal, SimilarCall};
 pub use command::{Command, Refused, Subject};
-pub use condition::Mark;
-pub use decision::{Decision, LIMIT, RefusalReason, Resolution, Verdict};
+pub use condition::EffectMark;
+pub use decision::{Decision, LIMIT, RecordedChoice, RefusalReason, Resolution};
 pub use event::{Delayed, Event, Request, RunLimits};
-pub use grant::{Grant, Granted, RevokedBy};
+pub use grant::{Grant, GrantRecord, RevokedBy};
 pub use ids::{CallId, CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time};
 pub use name::{AgentName, ReviewerName};
-pub use named::UnknownName;
+pub use named_enum::UnknownName;
 pub use permit::Permit;
 pub use phase::{Answer, CallState, Phase};
-pub use recorded::Recorded;
-pub use run::{Made, Run, RunPhase, RunState};
-pub use standing::Waiting;
-pub use totals::{Counted, Counter, Scope, Total};
+pub use recorded::RecordedEvent;
+pub use run::{CreatedRun, Run, RunPhase, RunState};
+pub use similar::Similarity;
+pub use totals::{Counter, RecordedTotal, Scope, Total};
 pub use votes::Vote;
 pub use wait_end::WaitEnd;
+pub use waiting::OpenDemand;
 pub use wit_type::{FunctionType, Mismatch, WitType};

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::action::Action;
-use crate::condition::Mark;
+use crate::condition::EffectMark;
 use crate::ids::{CallNumber, Digest, EffectKey, RunId, Time};
 use crate::name::AgentName;
 
@@ -22,7 +22,7 @@ pub struct Permit {
     pub(crate) connector: String,
     pub(crate) preconditions: Value,
     pub(crate) material: bool,
-    pub(crate) beside: Vec<Mark>,
+    pub(crate) similar_effects: Vec<EffectMark>,
     pub(crate) key: EffectKey,
     pub(crate) perform_by: Time,
 }
@@ -75,8 +75,8 @@ impl Permit {
 
     /// The marks of the calls that were shown as waiting beside this call. A connector recognises their effects by the
     /// marks.
-    pub fn beside(&self) -> &[Mark] {
-        &self.beside
+    pub fn similar_effects(&self) -> &[EffectMark] {
+        &self.similar_effects
     }
 
     /// The idempotency key: the same for every attempt of this call.

@@ -60,7 +60,7 @@ pub enum Phase {
     Cancelled,
 }
 
-crate::named! {
+crate::named_enum! {
     /// The state of a call in one word: its phase without the values.
     pub enum CallState {
         /// The call was refused without asking a reviewer.

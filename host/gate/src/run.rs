@@ -2,14 +2,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::call::{Call, Inconsistent};
+use crate::call::{Call, InconsistentEvent};
 use crate::event::{Delayed, Event, RunLimits};
 use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::name::{AgentName, ReviewerName};
 
 /// The run that a request created.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Made {
+pub struct CreatedRun {
     /// The run.
     pub run: RunId,
     /// The digest of the content of the request.
@@ -70,7 +70,7 @@ impl RunPhase {
     }
 }
 
-crate::named! {
+crate::named_enum! {
     /// The state of a run in one word: its phase without the values.
     pub enum RunState {
         /// The run goes on as soon as the host drives it.
@@ -158,10 +158,10 @@ impl Run {
     }
 
     /// Changes the run as one event says. `call` is the call that the event belongs to, in its state after the event.
-    pub fn apply(&mut self, event: &Event, call: Option<&Call>) -> Result<(), Inconsistent> {
+    pub fn apply(&mut self, event: &Event, call: Option<&Call>) -> Result<(), InconsistentEvent> {
         match event {
             Event::RunCreated { .. } => {
-                return Err(Inconsistent { event: "run-created".into(), place: "a run that exists".into() });
+                return Err(InconsistentEvent { event: "run-created".into(), place: "a run that exists".into() });
             }
             Event::RoutineReturned { call, .. } => {
                 self.calls = *call;

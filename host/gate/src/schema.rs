@@ -9,7 +9,7 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::action::Capability;
 use crate::approval;
-use crate::written::Requirement;
+use crate::requirement_json::RequirementJson;
 
 /// The schema of a name from a list, with the lines of its description.
 pub fn names(all: &[&'static str], about: &[&str]) -> RefOr<Schema> {
@@ -29,17 +29,17 @@ impl ToSchema for Capability {}
 
 impl PartialSchema for approval::Requirement {
     fn schema() -> RefOr<Schema> {
-        Requirement::schema()
+        RequirementJson::schema()
     }
 }
 
 impl ToSchema for approval::Requirement {
     fn name() -> Cow<'static, str> {
-        Requirement::name()
+        RequirementJson::name()
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        Requirement::schemas(schemas);
+        RequirementJson::schemas(schemas);
     }
 }
 

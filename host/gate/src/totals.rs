@@ -64,8 +64,8 @@ pub struct Total {
 
 /// A total with the value that a verdict used. The verdict is written only if the total still has this value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Counted {
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Counted))]
+pub struct RecordedTotal {
     /// The total.
     pub counter: Counter,
     /// Its value.

@@ -1,9 +1,9 @@
 //! How decisions change a call. Approvals count in the stage in which they were made; rejections are counted
 //! separately, over all stages.
 
-use crate::call::{Call, Decided};
+use crate::call::{Call, RecordedDecision};
 use crate::command::Choice;
-use crate::decision::{Decision, Verdict};
+use crate::decision::{Decision, RecordedChoice};
 use crate::event::Event;
 use crate::ids::Time;
 use crate::name::ReviewerName;
@@ -24,7 +24,7 @@ pub struct Vote {
 
 impl Vote {
     /// The reviewer whose right to decide is used: the absent reviewer of a delegation, or else the reviewer who voted.
-    pub fn right_of(&self) -> &ReviewerName {
+    pub fn on_behalf_of(&self) -> &ReviewerName {
         self.stands_for.as_ref().unwrap_or(&self.reviewer)
     }
 
@@ -37,7 +37,8 @@ impl Vote {
 impl Call {
     /// Whether an event is the editor's own vote, which the host writes with an edit.
     pub fn is_editors_own(&self, event: &Event, at: Time) -> bool {
-        let Event::DecisionMade { decision: Decision { reviewer, verdict: Verdict::Approve, .. }, .. } = event else {
+        let Event::DecisionMade { decision: Decision { reviewer, verdict: RecordedChoice::Approve, .. }, .. } = event
+        else {
             return false;
         };
         self.edited_by.as_ref() == Some(reviewer) && self.revised_at == at
@@ -50,7 +51,7 @@ impl Call {
 
     /// Whether this reviewer has decided the opposite in their own name. Only the reviewer can change that decision; a
     /// delegate cannot.
-    pub(crate) fn has_said_otherwise(&self, name: &ReviewerName, choice: &Choice) -> bool {
+    pub(crate) fn has_decided_otherwise(&self, name: &ReviewerName, choice: &Choice) -> bool {
         match choice {
             Choice::Approve | Choice::Grant(_) | Choice::Edit(_) => self.is_rejected_by(name),
             Choice::Reject => self.votes.iter().any(|said| is_own(said, name) && said.stage == self.stage),
@@ -60,15 +61,15 @@ impl Call {
 
     /// Changes the call as a decision says.
     pub(crate) fn decided(&mut self, decision: &Decision, at: Time) {
-        self.decisions.push(Decided { at, decision: decision.clone() });
+        self.decisions.push(RecordedDecision { at, decision: decision.clone() });
         let Decision { reviewer, stands_for, .. } = decision;
         let vote = Vote { reviewer: reviewer.clone(), stands_for: stands_for.clone(), at, stage: self.stage };
         match &decision.verdict {
-            Verdict::Approve => self.approve(vote),
-            Verdict::Reject => {
+            RecordedChoice::Approve => self.approve(vote),
+            RecordedChoice::Reject => {
                 self.withdraw(&vote);
                 // As with approvals: neither the delegate who rejected nor the absent reviewer counts a second time.
-                if !self.rejections.iter().any(|said| said.is_of(vote.right_of()) || said.is_of(&vote.reviewer)) {
+                if !self.rejections.iter().any(|said| said.is_of(vote.on_behalf_of()) || said.is_of(&vote.reviewer)) {
                     self.rejections.push(vote);
                 }
                 if self.rejections_needed() == 0 {
@@ -76,14 +77,14 @@ impl Call {
                 }
             }
             // After these decisions, an event of its own in the same transaction changes the call.
-            Verdict::Respond(_) | Verdict::Edit(_) => {}
+            RecordedChoice::Respond(_) | RecordedChoice::Edit(_) => {}
         }
     }
 
     fn approve(&mut self, vote: Vote) {
         let at = vote.at;
         self.withdraw(&vote);
-        let twice = self.has_vote_of(vote.right_of()) || self.has_vote_of(&vote.reviewer);
+        let twice = self.has_vote_of(vote.on_behalf_of()) || self.has_vote_of(&vote.reviewer);
         if twice {
             return;
         }
@@ -107,11 +108,11 @@ impl Call {
     /// A reviewer's new decision replaces the earlier one. An approval in a finished stage stays.
     fn withdraw(&mut self, vote: &Vote) {
         let stage = self.stage;
-        self.rejections.retain(|said| said.right_of() != vote.right_of());
-        self.votes.retain(|said| said.right_of() != vote.right_of() || said.stage != stage);
+        self.rejections.retain(|said| said.on_behalf_of() != vote.on_behalf_of());
+        self.votes.retain(|said| said.on_behalf_of() != vote.on_behalf_of() || said.stage != stage);
     }
 }
 
 fn is_own(said: &Vote, name: &ReviewerName) -> bool {
-    said.reviewer == *name && said.right_of() == name
+    said.reviewer == *name && said.on_behalf_of() == name
 }

@@ -1,11 +1,11 @@
 //! How a call stops waiting for reviewers, or for its effect to start.
 
 use crate::call::Call;
-use crate::decision::Verdict;
+use crate::decision::RecordedChoice;
 use crate::event::Event;
 use crate::phase::Phase;
 
-crate::named! {
+crate::named_enum! {
     /// How a call stops waiting. Each revision of a call waits by itself.
     pub enum WaitEnd {
         /// All required reviewers approved.
@@ -34,9 +34,9 @@ impl WaitEnd {
     pub fn of(event: &Event, held: bool, call: &Call) -> Option<Self> {
         if let Event::DecisionMade { decision, .. } = event {
             match decision.verdict {
-                Verdict::Respond(_) => return Some(Self::Answered),
-                Verdict::Edit(_) => return Some(Self::Edited),
-                Verdict::Approve | Verdict::Reject => {}
+                RecordedChoice::Respond(_) => return Some(Self::Answered),
+                RecordedChoice::Edit(_) => return Some(Self::Edited),
+                RecordedChoice::Approve | RecordedChoice::Reject => {}
             }
         }
         match (&call.phase, held) {

@@ -8,11 +8,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use common::{World, action, edit, proposal};
 use holdshort_gate::approval::NotEligible;
-use holdshort_gate::command::{Choice, Decide, DecisionOutcome, Expire, Outcome, Propose, Proposed, Resolve, Revision};
+use holdshort_gate::command::{
+    AttemptOutcome, Choice, Decide, DecisionOutcome, Expire, FirstVerdict, Propose, Resolve, Revision,
+};
 use holdshort_gate::totals::{counters, day, money};
 use holdshort_gate::{
-    CallState, Counted, Demand, Escalation, Proposal, RefusalReason, Refused, Requirement, Resolution, ReviewerName,
-    Reviewers, RunId, Time, Total,
+    CallState, Demand, Escalation, Proposal, RecordedTotal, RefusalReason, Refused, Requirement, Resolution,
+    ReviewerName, Reviewers, RunId, Time, Total,
 };
 use proptest::prelude::*;
 
@@ -155,7 +157,7 @@ fn an_escalation_calls_others_in_and_forgets_nothing() {
     assert_eq!(approve(&mut world, "sam"), Err(NotEligible::NotNamed.into()));
     assert_eq!(world.submit(Expire), Err(Refused::NotDue));
     world.pass_ms(3_600_000);
-    assert!(!call(&world).has_lapsed(world.now), "others can still be called in");
+    assert!(!call(&world).has_expired(world.now), "others can still be called in");
     let clearance = world.clearance();
     world.submit(Expire).unwrap();
     assert_eq!((call(&world).level, call(&world).deadline()), (1, Some(world.now.plus_ms(3_600_000))));
@@ -166,7 +168,7 @@ fn an_escalation_calls_others_in_and_forgets_nothing() {
     assert_eq!(approve(&mut world, "sam"), Ok((CallState::Held, 1)));
     let mut late = World { subject: world.subject.clone(), now: world.now, written: Vec::new() };
     late.pass_ms(3_600_000);
-    assert!(call(&late).has_lapsed(late.now));
+    assert!(call(&late).has_expired(late.now));
     assert_eq!(approve(&mut late, "rolf"), Err(Refused::Expired));
     late.submit(Expire).unwrap();
     assert_eq!(late.phase(), "expired");
@@ -203,7 +205,7 @@ fn facts_that_changed_give_the_time_again() {
     world.start().unwrap();
     world.pass_ms(1_000);
     let proposal = Box::new(world.subject.call.as_ref().unwrap().proposal().unwrap().clone());
-    world.finish(1, Outcome::FactsChanged { reason: "moved".into(), proposal }).unwrap();
+    world.finish(1, AttemptOutcome::FactsChanged { reason: "moved".into(), proposal }).unwrap();
     let call = world.subject.call.as_ref().unwrap();
     assert_eq!((call.level, call.stage, call.votes.len()), (0, 0, 0));
     assert_eq!(call.deadline(), Some(world.now.plus_ms(3_600_000)));
@@ -215,18 +217,18 @@ fn a_verdict_counts_while_its_totals_are_so() {
     let mut world = World::new();
     let counter =
         counters(&RunId("r".into()), &"agent".into(), proposal("a").action.capability(), world.now)[1].clone();
-    let counted = Counted { counter, total: Total::default() };
+    let counted = RecordedTotal { counter, total: Total::default() };
     let policy = || common::with_totals(vec![counted.clone()]);
     let of = |policy| Proposal { policy, ..proposal("a") };
     let refusal = || RefusalReason::Forbidden("enough".into());
     for proposed in [
-        Proposed::Clear(Box::new(of(policy()))),
-        Proposed::Hold(Box::new(of(policy()))),
-        Proposed::Refuse(Box::new(action("a")), refusal(), Some(Box::new(policy()))),
+        FirstVerdict::Clear(Box::new(of(policy()))),
+        FirstVerdict::Hold(Box::new(of(policy()))),
+        FirstVerdict::Refuse(Box::new(action("a")), refusal(), Some(Box::new(policy()))),
     ] {
         let propose = Propose { call: 1, proposed };
-        assert_eq!(holdshort_gate::Command::rests_on(&propose).totals, std::slice::from_ref(&counted.counter));
-        world.subject.totals = vec![Counted { total: counted.total.with(&BTreeMap::new()), ..counted.clone() }];
+        assert_eq!(holdshort_gate::Command::required_state(&propose).totals, std::slice::from_ref(&counted.counter));
+        world.subject.totals = vec![RecordedTotal { total: counted.total.with(&BTreeMap::new()), ..counted.clone() }];
         assert_eq!(world.submit(propose.clone()), Err(Refused::TotalsChanged));
         world.subject.totals.clear();
         assert_eq!(world.submit(propose.clone()), Err(Refused::TotalsChanged), "nor on nothing");
@@ -246,7 +248,7 @@ fn what_certainly_did_not_happen_is_in_no_total() {
     approve(&mut world, "rita").unwrap();
     world.pass_ms(5);
     world.start().unwrap();
-    world.finish(1, Outcome::Unknown("lost".into())).unwrap();
+    world.finish(1, AttemptOutcome::Unknown("lost".into())).unwrap();
     assert_eq!(counted(&world), Some(approved), "it may have happened");
     let settle = Resolve { attempt: 1, by: "rita".into(), resolution: Resolution::NotDone, message: None };
     world.submit(settle).unwrap();
@@ -440,7 +442,7 @@ impl Reference {
         let barred =
             |name: &str| self.requirement.four_eyes && (name == "olga" || self.edited_by.as_deref() == Some(name));
         // A person who is named for a later stage is needed there, also if an escalation called the person in.
-        let named = |demand: &Demand| demand.reviewers.include(&ReviewerName::new(who));
+        let named = |demand: &Demand| demand.reviewers.includes(&ReviewerName::new(who));
         let needed_later = who != right && self.requirement.stages[stages.len()..].iter().flatten().any(named);
         barred(who)
             || needed_later
@@ -547,9 +549,10 @@ impl Reference {
                     let mut at = 0;
                     while let Some(demand) = stage.get(at) {
                         let implied = stage.iter().enumerate().any(|(other, more)| {
-                            let within = more.reviewers.are_within(&demand.reviewers);
-                            let twin =
-                                within && demand.reviewers.are_within(&more.reviewers) && demand.quorum == more.quorum;
+                            let within = more.reviewers.is_subset_of(&demand.reviewers);
+                            let twin = within
+                                && demand.reviewers.is_subset_of(&more.reviewers)
+                                && demand.quorum == more.quorum;
                             at != other && within && more.quorum >= demand.quorum && (!twin || other < at)
                         });
                         if implied {

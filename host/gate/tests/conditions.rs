@@ -6,21 +6,21 @@ mod common;
 use std::collections::BTreeMap;
 
 use common::{World, action, proposal};
-use holdshort_gate::command::{Choice, Outcome, Propose, Proposed, Revision};
-use holdshort_gate::condition::{Condition, Found, OtherFacts, changes, unchanged};
-use holdshort_gate::{Beside, CallId, CallState, Digest, EffectKey, Event, Mark, Proposal, RunId};
+use holdshort_gate::command::{AttemptOutcome, Choice, FirstVerdict, Propose, Revision};
+use holdshort_gate::condition::{Condition, MissingFact, PresentFact, changes, unchanged};
+use holdshort_gate::{CallId, CallState, Digest, EffectKey, EffectMark, Event, Proposal, RunId, SimilarCall};
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-fn mark(name: &str) -> Mark {
-    Mark { key: EffectKey(name.into()), deed: Digest::of(name.as_bytes()) }
+fn mark(name: &str) -> EffectMark {
+    EffectMark { key: EffectKey(name.into()), effect_digest: Digest::of(name.as_bytes()) }
 }
 
 /// Whether the fact with this condition allows the value, with these calls listed beside it; `None` if the value is
 /// unchanged.
 fn allows(stated: &Value, value: Value, since: &[&str], listed: &[&str]) -> Option<bool> {
-    let listed: Vec<Mark> = listed.iter().map(|name| mark(name)).collect();
-    let found = Found { value, since: since.iter().map(|name| mark(name)).collect() };
+    let listed: Vec<EffectMark> = listed.iter().map(|name| mark(name)).collect();
+    let found = PresentFact { value, since: since.iter().map(|name| mark(name)).collect() };
     let changes = changes(&json!({ "fact": stated }), &listed, &BTreeMap::from([("fact", found)])).unwrap();
     changes.first().map(|change| change.allowed)
 }
@@ -93,8 +93,8 @@ fn what_has_happened_since_must_have_been_listed() {
         assert_eq!(allows(&stated, json!(now), since, listed), *allowed, "{now}: {since:?} of {listed:?}");
     }
     // The same key with another digest: the call was edited after it was listed.
-    let edited = Mark { deed: Digest::of(b"another"), ..mark("a") };
-    let found = Found { value: json!(3), since: vec![edited] };
+    let edited = EffectMark { effect_digest: Digest::of(b"another"), ..mark("a") };
+    let found = PresentFact { value: json!(3), since: vec![edited] };
     let changes = changes(&json!({ "fact": stated }), &[mark("a")], &BTreeMap::from([("fact", found)])).unwrap();
     assert!(!changes[0].allowed);
 }
@@ -121,8 +121,8 @@ fn what_is_no_condition_must_be_the_same() {
         assert_eq!(allows(&stated, stated.clone(), &[], &[]), None, "{stated}");
         assert_eq!(allows(&stated, json!("2.00 EUR"), &[], &["a"]), Some(false), "{stated}");
     }
-    let now = |names: &[&'static str]| -> BTreeMap<&str, Found> {
-        names.iter().map(|name| (*name, Found { value: json!(1), since: Vec::new() })).collect()
+    let now = |names: &[&'static str]| -> BTreeMap<&str, PresentFact> {
+        names.iter().map(|name| (*name, PresentFact { value: json!(1), since: Vec::new() })).collect()
     };
     for (stated, found) in [
         (json!(null), now(&["a"])),
@@ -131,7 +131,7 @@ fn what_is_no_condition_must_be_the_same() {
         (json!({ "a": 1, "b": 1 }), now(&["a"])),
         (json!({ "a": 1 }), now(&["a", "b"])),
     ] {
-        assert_eq!(changes(&stated, &[], &found), Err(OtherFacts), "{stated}");
+        assert_eq!(changes(&stated, &[], &found), Err(MissingFact), "{stated}");
     }
     assert_eq!(changes(&json!({ "a": 1 }), &[], &now(&["a"])), Ok(Vec::new()));
 }
@@ -149,31 +149,38 @@ fn what_nobody_decides_on_has_no_room() {
         (unchanged(&stated), unchanged(&plain), unchanged(&json!(null))),
         (plain.clone(), plain.clone(), json!(null))
     );
-    let beside =
-        Beside { id: CallId { run: RunId("q".into()), call: 1 }, deed: Digest::of(b"a"), summary: "pay".into() };
+    let similar_calls = SimilarCall {
+        id: CallId { run: RunId("q".into()), call: 1 },
+        effect_digest: Digest::of(b"a"),
+        summary: "pay".into(),
+    };
     for clears in [true, false] {
         let mut world = World::new();
-        world.subject.beside = vec![beside.clone()];
+        world.subject.similar_calls = vec![similar_calls.clone()];
         let proposal = Box::new(Proposal { preconditions: stated.clone(), ..proposal("a") });
-        let proposed = if clears { Proposed::Clear(proposal) } else { Proposed::Hold(proposal) };
+        let proposed = if clears { FirstVerdict::Clear(proposal) } else { FirstVerdict::Hold(proposal) };
         world.submit(Propose { call: 1, proposed }).unwrap();
         let kept = world.subject.call.as_ref().unwrap().proposal().unwrap();
         let expected = if clears { (&plain, 0) } else { (&stated, 1) };
-        assert_eq!((&kept.preconditions, kept.beside.len()), expected, "{clears}");
+        assert_eq!((&kept.preconditions, kept.similar_calls.len()), expected, "{clears}");
     }
 }
 
 /// A waiting call with this name.
-fn beside(name: &str) -> Beside {
-    Beside { id: CallId { run: RunId(name.into()), call: 1 }, deed: Digest::of(name.as_bytes()), summary: name.into() }
+fn similar_calls(name: &str) -> SimilarCall {
+    SimilarCall {
+        id: CallId { run: RunId(name.into()), call: 1 },
+        effect_digest: Digest::of(name.as_bytes()),
+        summary: name.into(),
+    }
 }
 
 #[test]
 fn what_waits_beside_it_is_part_of_what_was_shown() {
     let held = |others: &[&str]| {
         let mut world = World::new();
-        world.subject.beside = others.iter().map(|name| beside(name)).collect();
-        world.submit(Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap();
+        world.subject.similar_calls = others.iter().map(|name| similar_calls(name)).collect();
+        world.submit(Propose { call: 1, proposed: FirstVerdict::Hold(Box::new(proposal("a"))) }).unwrap();
         world
     };
     let digests: Vec<Digest> =
@@ -183,16 +190,16 @@ fn what_waits_beside_it_is_part_of_what_was_shown() {
     // A permit names the keys of the effects of the listed calls, each with the digest of the effect that was shown.
     let mut world = held(&["b", "c"]);
     world.decide("rita", Choice::Approve).unwrap();
-    world.subject.keys_beside = vec![EffectKey("b".into()), EffectKey("c".into())];
-    assert_eq!(world.start().unwrap().beside(), [mark("b"), mark("c")]);
+    world.subject.similar_keys = vec![EffectKey("b".into()), EffectKey("c".into())];
+    assert_eq!(world.start().unwrap().similar_effects(), [mark("b"), mark("c")]);
     // A call that is held again lists the calls that wait then. The answer to an older vote says why the vote no longer
     // counts.
-    world.subject.beside = vec![beside("d")];
+    world.subject.similar_calls = vec![similar_calls("d")];
     let fell = world.clearance();
-    let changed = Outcome::FactsChanged { reason: "the tip moved".into(), proposal: Box::new(proposal("a")) };
+    let changed = AttemptOutcome::FactsChanged { reason: "the tip moved".into(), proposal: Box::new(proposal("a")) };
     world.finish(1, changed).unwrap();
     let Some(Event::CallReheld { proposal, .. }) = world.written.last() else { panic!() };
-    assert_eq!(proposal.beside, [beside("d")]);
+    assert_eq!(proposal.similar_calls, [similar_calls("d")]);
     let answer = world.decide_on(fell, "rita", Choice::Approve).unwrap_err().to_string();
     let current = world.clearance();
     let told = "the approval has changed since it was shown: the call is held again because the tip moved; the current digest is";
@@ -201,13 +208,16 @@ fn what_waits_beside_it_is_part_of_what_was_shown() {
 
 #[test]
 fn an_action_is_the_same_deed_whoever_asks_for_it_for_whatever_reason() {
-    let deed = |arguments: Value| holdshort_gate::beside::deed(action("a").capability(), &arguments);
-    let pay = |cents: u32, why: &str| deed(json!({ "amount": cents, "rationale": { "summary": why } }));
+    let effect_digest = |arguments: Value| holdshort_gate::similar::effect_digest(action("a").capability(), &arguments);
+    let pay = |cents: u32, why: &str| effect_digest(json!({ "amount": cents, "rationale": { "summary": why } }));
     assert_eq!(pay(1, "It is due."), pay(1, "It is due today."));
     assert_ne!(pay(1, "It is due."), pay(2, "It is due."));
-    assert_ne!(deed(json!({ "amount": 1, "note": { "rationale": 1 } })), deed(json!({ "amount": 1, "note": {} })));
+    assert_ne!(
+        effect_digest(json!({ "amount": 1, "note": { "rationale": 1 } })),
+        effect_digest(json!({ "amount": 1, "note": {} }))
+    );
     let other = "acme:mail/send@1.0.0#other".parse().unwrap();
-    assert_ne!(holdshort_gate::beside::deed(&other, &json!({})), deed(json!({})));
+    assert_ne!(holdshort_gate::similar::effect_digest(&other, &json!({})), effect_digest(json!({})));
 }
 
 proptest! {
@@ -229,7 +239,7 @@ proptest! {
 /// the page on which they edited showed all these calls.
 #[test]
 fn an_editor_approves_beside_only_what_they_have_seen() {
-    let all = |names: &[&str]| names.iter().map(|name| beside(name)).collect::<Vec<_>>();
+    let all = |names: &[&str]| names.iter().map(|name| similar_calls(name)).collect::<Vec<_>>();
     for (shown, waits, phase) in [
         (&[][..], &[][..], CallState::Approved),
         (&["x"], &["x"], CallState::Approved),
@@ -240,9 +250,9 @@ fn an_editor_approves_beside_only_what_they_have_seen() {
         (&["x"], &["x", "y"], CallState::Held),
     ] {
         let mut world = World::new();
-        world.subject.beside = all(shown);
-        world.submit(Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap();
-        world.subject.beside = all(waits);
+        world.subject.similar_calls = all(shown);
+        world.submit(Propose { call: 1, proposed: FirstVerdict::Hold(Box::new(proposal("a"))) }).unwrap();
+        world.subject.similar_calls = all(waits);
         let edit = Choice::Edit(Box::new(Revision { proposal: proposal("b") }));
         assert_eq!(world.decide("rita", edit).unwrap().state, phase, "{shown:?}, then {waits:?}");
     }

@@ -5,7 +5,7 @@
 mod common;
 
 use common::{World, proposal, requirement};
-use holdshort_gate::command::{CancelRun, Choice, Outcome, Propose, Proposed, Resolve, SetTimer};
+use holdshort_gate::command::{AttemptOutcome, CancelRun, Choice, FirstVerdict, Propose, Resolve, SetTimer};
 use holdshort_gate::{
     Answer, CallState, Digest, EffectClass, Event, Proposal, Refused, Requirement, Resolution, Reviewers, RunPhase,
     Time,
@@ -38,7 +38,7 @@ fn a_start_rests_on_votes_and_clearance_as_they_stand() {
 fn a_question_is_asked_even_if_policy_clears_it() {
     let mut world = World::new();
     let question = Proposal { class: EffectClass::Question, ..proposal("a") };
-    world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(question)) }).unwrap();
+    world.submit(Propose { call: 1, proposed: FirstVerdict::Clear(Box::new(question)) }).unwrap();
     assert_eq!(world.phase(), "held");
     assert!(matches!(world.start(), Err(Refused::WrongPhase(CallState::Held))));
 }
@@ -49,7 +49,7 @@ fn only_what_is_in_doubt_is_settled_by_a_person() {
     world.start().unwrap();
     let settle = || Resolve { attempt: 1, by: "rita".into(), resolution: Resolution::NotDone, message: None };
     assert!(matches!(world.submit(settle()), Err(Refused::WrongPhase(CallState::Started))));
-    world.finish(1, Outcome::Unknown("lost".into())).unwrap();
+    world.finish(1, AttemptOutcome::Unknown("lost".into())).unwrap();
     assert_eq!(world.submit(settle()).unwrap(), CallState::Failed);
 }
 

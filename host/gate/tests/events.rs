@@ -10,7 +10,9 @@ use std::path::PathBuf;
 
 use common::{action, limits, proposal};
 use holdshort_gate::clearance::JudgedAt;
-use holdshort_gate::{Clearance, Decision, Delayed, Digest, Event, Grant, RefusalReason, Resolution, Time, Verdict};
+use holdshort_gate::{
+    Clearance, Decision, Delayed, Digest, Event, Grant, RecordedChoice, RefusalReason, Resolution, Time,
+};
 use serde_json::{Value, json};
 
 /// One of each kind.
@@ -49,7 +51,7 @@ fn samples() -> Vec<Event> {
             refusal: RefusalReason::Invalid("no".into()),
             policy: None,
         },
-        Event::DecisionMade { call: 2, decision: decision(Verdict::Respond(json!("yes"))) },
+        Event::DecisionMade { call: 2, decision: decision(RecordedChoice::Respond(json!("yes"))) },
         Event::CallRevised { call: 2, revision: 2, by: "rita".into(), proposal: Box::new(proposal("b")), clearance },
         Event::CallReheld {
             call: 2,

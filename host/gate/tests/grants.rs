@@ -16,13 +16,13 @@ use std::collections::BTreeMap;
 
 use common::{World, proposal};
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::command::{Choice, Decide, Finish, Outcome, Propose, Proposed, Revoke, SetTimer, Start};
+use holdshort_gate::command::{AttemptOutcome, Choice, Decide, Finish, FirstVerdict, Propose, Revoke, SetTimer, Start};
 use holdshort_gate::grant::NotGranted;
 use holdshort_gate::totals::money;
 use holdshort_gate::{
-    Action, CallId, CallState, Command, Counted, Counter, Demand, Digest, EffectClass, EffectKey, FunctionType, Grant,
-    Granted, JournalId, Phase, Proposal, Refused, Requirement, Reviewers, RevokedBy, RunId, Subject, Time, Total,
-    WitType,
+    Action, CallId, CallState, Command, Counter, Demand, Digest, EffectClass, EffectKey, FunctionType, Grant,
+    GrantRecord, JournalId, Phase, Proposal, RecordedTotal, Refused, Requirement, Reviewers, RevokedBy, RunId, Subject,
+    Time, Total, WitType,
 };
 use proptest::prelude::*;
 use serde_json::json;
@@ -95,12 +95,12 @@ fn a_grant_that_is_taken_back_later_leaves_the_run_as_it_is() {
     let until = world.now.plus_ms(10_000);
     made(&mut world, "ann", grant(until)).unwrap();
     world.start().unwrap();
-    world.finish(1, Outcome::Happened(json!(null))).unwrap();
+    world.finish(1, AttemptOutcome::Happened(json!(null))).unwrap();
     let first = world.subject.call.clone();
     for waits in ["waiting", "sleeping"] {
         let mut later = World { subject: world.subject.clone(), written: Vec::new(), ..world };
         if waits == "waiting" {
-            later.submit(Propose { call: 2, proposed: Proposed::Hold(Box::new(proposal("b"))) }).unwrap();
+            later.submit(Propose { call: 2, proposed: FirstVerdict::Hold(Box::new(proposal("b"))) }).unwrap();
         } else {
             later.submit(SetTimer { timer: 1, until }).unwrap();
         }
@@ -122,7 +122,7 @@ fn a_grant_falls_with_its_approval() {
     let wanted = grant(world.now.plus_ms(10_000));
     made(&mut world, "ann", wanted.clone()).unwrap();
     world.start().unwrap();
-    let outcome = Outcome::FactsChanged { reason: "the balance".into(), proposal: Box::new(proposal) };
+    let outcome = AttemptOutcome::FactsChanged { reason: "the balance".into(), proposal: Box::new(proposal) };
     assert_eq!(world.finish(1, outcome).unwrap(), CallState::Held);
     let granted = world.subject.call.clone().unwrap().granted.unwrap();
     assert_eq!(granted.revoked, Some((RevokedBy::ChangedFacts, world.now)));
@@ -215,7 +215,7 @@ fn a_grant_is_made_by_who_may_of_what_is_up_to_them_alone() {
 /// A journal that holds one grant, and the total that the grant has cleared.
 #[derive(Clone, Debug)]
 struct Journal {
-    granted: Granted,
+    granted: GrantRecord,
     used: Total,
 }
 
@@ -233,24 +233,24 @@ fn run(name: &str) -> Subject {
 
 impl Journal {
     fn made(until: Time) -> Self {
-        let granted = Granted { grant: grant(until), by: "ann".into(), at: Time(0), revoked: None };
+        let granted = GrantRecord { grant: grant(until), by: "ann".into(), at: Time(0), revoked: None };
         Self { granted, used: Total::default() }
     }
 
     /// The proposal that the driver makes after it has read the journal.
     fn proposed(&self, mut proposal: Proposal) -> Proposal {
         let counter = Counter::of_grant(&id(), proposal.action.capability());
-        let totals = vec![Counted { counter, total: self.used.clone() }];
+        let totals = vec![RecordedTotal { counter, total: self.used.clone() }];
         proposal.policy = PolicyRecord { totals, grant: Some(id()), ..proposal.policy };
         proposal
     }
 
     /// Judges a command as the journal does: on the present state. Then counts the resulting events.
-    fn submit<C: Command>(&mut self, subject: &mut Subject, command: C, now: Time) -> Result<C::Out, Refused> {
-        let rests_on = command.rests_on();
-        let now_of = |counter| Counted { counter, total: self.used.clone() };
-        subject.totals = rests_on.totals.into_iter().map(now_of).collect();
-        subject.granted = rests_on.grant.filter(|of| *of == id()).map(|_| self.granted.clone());
+    fn submit<C: Command>(&mut self, subject: &mut Subject, command: C, now: Time) -> Result<C::Output, Refused> {
+        let required_state = command.required_state();
+        let now_of = |counter| RecordedTotal { counter, total: self.used.clone() };
+        subject.totals = required_state.totals.into_iter().map(now_of).collect();
+        subject.granted = required_state.grant.filter(|of| *of == id()).map(|_| self.granted.clone());
         let (events, out) = command.decide(subject, now)?;
         for event in events {
             let counts = |subject: &Subject| {
@@ -332,17 +332,17 @@ proptest! {
 
             let mut subject = run(&format!("run-{number}"));
             let proposal = journal.proposed(wish.proposal());
-            let proposed = Proposed::Clear(Box::new(proposal));
+            let proposed = FirstVerdict::Clear(Box::new(proposal));
             let answer = journal.submit(&mut subject, Propose { call: 1, proposed }, now);
             prop_assert_eq!(answer.is_ok(), expected, "{:?} after {:?}", wish, paid);
             if answer.is_ok() {
                 prop_assert_eq!(answer.unwrap().state(), CallState::Cleared);
                 journal.submit(&mut subject, Start { perform_within_ms: 1_000 }, now).unwrap();
                 let outcome = if wish.fails {
-                    Outcome::DidNotHappen("declined".into())
+                    AttemptOutcome::DidNotHappen("declined".into())
                 } else {
                     paid.push(wish.units);
-                    Outcome::Happened(json!("receipt"))
+                    AttemptOutcome::Happened(json!("receipt"))
                 };
                 journal.submit(&mut subject, Finish { attempt: 1, outcome, evidence: None }, now).unwrap();
             } else {
@@ -446,7 +446,7 @@ impl Model for Runs {
             }
             Step::Write(run) => {
                 let (subject, looked) = &mut runs[run];
-                let proposed = Proposed::Clear(Box::new(looked.take()?));
+                let proposed = FirstVerdict::Clear(Box::new(looked.take()?));
                 journal.submit(subject, Propose { call: 1, proposed }, now).ok()?;
                 let over = now >= Time(2_000_000) || journal.granted.revoked.is_some();
                 *broken = broken.or(over.then_some("it cleared when it was over"));
@@ -454,17 +454,17 @@ impl Model for Runs {
             }
             Step::Start(run) => drop(journal.submit(&mut runs[run].0, Start { perform_within_ms: 1_000 }, now).ok()?),
             Step::Succeed(run) => {
-                journal.submit(&mut runs[run].0, finish(Outcome::Happened(json!("receipt"))), now).ok()?;
+                journal.submit(&mut runs[run].0, finish(AttemptOutcome::Happened(json!("receipt"))), now).ok()?;
                 *happened += usize::from(cleared.contains(&run));
             }
             Step::Fail(run) => {
-                journal.submit(&mut runs[run].0, finish(Outcome::DidNotHappen("declined".into())), now).ok()?;
+                journal.submit(&mut runs[run].0, finish(AttemptOutcome::DidNotHappen("declined".into())), now).ok()?;
                 cleared.retain(|one| *one != run);
             }
             // Reviewers then decide on the call, and a call that they approve is no longer counted for the grant.
             Step::FactsChange(run) => {
                 let proposal = Box::new(runs[run].0.call.as_ref()?.proposal()?.clone());
-                let outcome = Outcome::FactsChanged { reason: "a fact".into(), proposal };
+                let outcome = AttemptOutcome::FactsChanged { reason: "a fact".into(), proposal };
                 journal.submit(&mut runs[run].0, finish(outcome), now).ok()?;
                 cleared.retain(|one| *one != run);
             }

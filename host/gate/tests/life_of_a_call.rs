@@ -6,8 +6,8 @@ mod common;
 use common::{World, action, edit, proposal};
 use holdshort_gate::approval::NotEligible;
 use holdshort_gate::command::{
-    CancelRun, Choice, Delay, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, RecordRoutine,
-    Resolve, Revision, SetTimer,
+    AttemptOutcome, CancelRun, Choice, Delay, EndRun, Expire, Finish, FireTimer, FirstVerdict, Propose, RecordRoutine,
+    Resolve, Revision, RunEnd, SetTimer,
 };
 use holdshort_gate::{
     Answer, CallState, Consequence, Delayed, Digest, EffectClass, Event, ExhibitRef, Phase, Proposal, RefusalReason,
@@ -36,10 +36,10 @@ fn a_held_call_is_approved_started_and_done_once() {
     assert_eq!((permit.action(), permit.attempt(), permit.key().0.as_str()), (&action("a"), 1, "key"));
     assert_eq!(permit.clearance(), world.clearance());
     assert!(matches!(world.start(), Err(Refused::WrongPhase(CallState::Started))), "one clearance, one attempt");
-    assert_eq!(world.finish(1, Outcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
+    assert_eq!(world.finish(1, AttemptOutcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
     assert_eq!(world.subject.call.as_ref().unwrap().answer(), Some(Answer::Ok(json!("sent"))));
     assert_eq!(world.subject.run.as_ref().unwrap().phase, RunPhase::Ready);
-    assert!(world.start().is_err() && world.finish(1, Outcome::DidNotHappen("late".into())).is_err());
+    assert!(world.start().is_err() && world.finish(1, AttemptOutcome::DidNotHappen("late".into())).is_err());
 }
 
 #[test]
@@ -70,20 +70,20 @@ fn an_old_decision_is_refused_in_every_state() {
     world(&|w| drop(w.start().unwrap()));
     world(&|w| {
         w.start().unwrap();
-        w.finish(1, Outcome::Unknown("lost".into())).unwrap();
+        w.finish(1, AttemptOutcome::Unknown("lost".into())).unwrap();
     });
     world(&|w| {
         w.start().unwrap();
-        w.finish(1, Outcome::Happened(json!("x"))).unwrap();
+        w.finish(1, AttemptOutcome::Happened(json!("x"))).unwrap();
     });
     world(&|w| {
         w.start().unwrap();
-        w.finish(1, Outcome::DidNotHappen("no".into())).unwrap();
+        w.finish(1, AttemptOutcome::DidNotHappen("no".into())).unwrap();
     });
     world(&|w| {
         w.start().unwrap();
         let proposal = Box::new(proposal("a"));
-        w.finish(1, Outcome::FactsChanged { reason: "moved".into(), proposal }).unwrap();
+        w.finish(1, AttemptOutcome::FactsChanged { reason: "moved".into(), proposal }).unwrap();
     });
     world(&|w| w.submit(CancelRun { by: "olga".into(), reason: None }).unwrap());
     world(&|w| {
@@ -99,7 +99,7 @@ fn an_old_decision_is_refused_in_every_state() {
     let mut unresolved = World::held(proposal("z"));
     unresolved.decide("rita", Choice::Approve).unwrap();
     unresolved.start().unwrap();
-    unresolved.finish(1, Outcome::Unknown("lost".into())).unwrap();
+    unresolved.finish(1, AttemptOutcome::Unknown("lost".into())).unwrap();
     let abandon = Resolve { attempt: 1, by: "rita".into(), resolution: Resolution::Abandon, message: None };
     unresolved.submit(abandon).unwrap();
     // Journals of all versions are replayed with this reason.
@@ -107,8 +107,8 @@ fn an_old_decision_is_refused_in_every_state() {
     assert_eq!(answer, Some(Answer::Unresolved("a person settled it".into())));
     worlds.push(unresolved);
     for proposed in [
-        Proposed::Clear(Box::new(proposal("z"))),
-        Proposed::Refuse(Box::new(action("z")), RefusalReason::Forbidden("no".into()), None),
+        FirstVerdict::Clear(Box::new(proposal("z"))),
+        FirstVerdict::Refuse(Box::new(action("z")), RefusalReason::Forbidden("no".into()), None),
     ] {
         let mut world = World::new();
         world.submit(Propose { call: 1, proposed }).unwrap();
@@ -270,7 +270,7 @@ fn facts_that_changed_put_the_call_back() {
     world.decide("rita", Choice::Approve).unwrap();
     world.start().unwrap();
     let now = Proposal { preconditions: json!({"old": "2"}), ..proposal("a") };
-    let outcome = Outcome::FactsChanged { reason: "1, now 2".into(), proposal: Box::new(now) };
+    let outcome = AttemptOutcome::FactsChanged { reason: "1, now 2".into(), proposal: Box::new(now) };
     assert_eq!(world.finish(1, outcome).unwrap(), CallState::Held);
     assert_eq!(world.subject.call.as_ref().unwrap().reheld.as_deref(), Some("1, now 2"));
     for reviewer in ["ruth", "rita"] {
@@ -291,9 +291,9 @@ fn facts_that_changed_hold_nothing_that_nobody_could_clear() {
         let requirement = Requirement { four_eyes: true, ..Requirement::plain(reviewers, 1, 60_000) };
         let cleared = Proposal { requirement, ..proposal("a") };
         let mut world = World::new();
-        world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(cleared.clone())) }).unwrap();
+        world.submit(Propose { call: 1, proposed: FirstVerdict::Clear(Box::new(cleared.clone())) }).unwrap();
         world.start().unwrap();
-        let outcome = Outcome::FactsChanged { reason: "1, now 2".into(), proposal: Box::new(cleared) };
+        let outcome = AttemptOutcome::FactsChanged { reason: "1, now 2".into(), proposal: Box::new(cleared) };
         assert_eq!(world.finish(1, outcome).unwrap(), becomes, "{names:?}");
     }
 }
@@ -304,7 +304,7 @@ fn what_is_in_doubt_is_settled_by_a_lookup_or_a_person() {
         let mut world = World::held(Proposal { class, ..proposal("a") });
         world.decide("rita", Choice::Approve).unwrap();
         world.start().unwrap();
-        world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
+        world.finish(1, AttemptOutcome::Unknown("no reply".into())).unwrap();
         world
     };
     let resolve = |resolution| Resolve { attempt: 1, by: "rita".into(), resolution, message: Some("I looked".into()) };
@@ -321,9 +321,9 @@ fn what_is_in_doubt_is_settled_by_a_lookup_or_a_person() {
     world.submit(resolve(Resolution::SendAgain)).unwrap();
     let permit = world.start().unwrap();
     assert_eq!((permit.attempt(), permit.key().0.as_str()), (2, "key"), "the same key");
-    assert!(matches!(world.finish(1, Outcome::Happened(json!("late"))), Err(Refused::OtherAttempt { .. })));
+    assert!(matches!(world.finish(1, AttemptOutcome::Happened(json!("late"))), Err(Refused::OtherAttempt { .. })));
     let mut world = doubt(EffectClass::Reconcilable);
-    assert_eq!(world.finish(1, Outcome::Happened(json!("found"))).unwrap(), CallState::Succeeded);
+    assert_eq!(world.finish(1, AttemptOutcome::Happened(json!("found"))).unwrap(), CallState::Succeeded);
 }
 
 #[test]
@@ -331,12 +331,12 @@ fn what_a_lookup_found_is_kept_and_not_repeated() {
     let mut world = World::held(Proposal { class: EffectClass::Idempotent, ..proposal("a") });
     world.decide("rita", Choice::Approve).unwrap();
     world.start().unwrap();
-    world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
+    world.finish(1, AttemptOutcome::Unknown("no reply".into())).unwrap();
     let before = world.written.len();
     let found = |world: &World| world.subject.call.as_ref().unwrap().looked_up.clone();
     assert_eq!(found(&world), None);
     let looked = |world: &mut World, attempt, evidence: &str| {
-        let (outcome, evidence) = (Outcome::Unknown("looked".into()), Some(evidence.to_owned()));
+        let (outcome, evidence) = (AttemptOutcome::Unknown("looked".into()), Some(evidence.to_owned()));
         assert_eq!(world.submit(Finish { attempt, outcome, evidence }), Ok(CallState::InDoubt));
     };
     looked(&mut world, 1, "nothing there");
@@ -359,7 +359,7 @@ fn what_a_lookup_found_is_kept_and_not_repeated() {
     assert_eq!(found(&world), None);
     // The effect is in doubt and is looked up at once; a later lookup can tell the outcome.
     looked(&mut world, 2, "nothing there");
-    let (outcome, evidence) = (Outcome::DidNotHappen("no".into()), Some("it is excluded".to_owned()));
+    let (outcome, evidence) = (AttemptOutcome::DidNotHappen("no".into()), Some("it is excluded".to_owned()));
     assert_eq!(world.submit(Finish { attempt: 2, outcome, evidence }), Ok(CallState::Failed));
     assert_eq!(found(&world).unwrap().evidence, "it is excluded");
 }
@@ -374,7 +374,7 @@ fn cancelling_withdraws_what_waits_and_lets_a_started_effect_end() {
     started.decide("rita", Choice::Approve).unwrap();
     started.start().unwrap();
     started.submit(CancelRun { by: "olga".into(), reason: None }).unwrap();
-    assert_eq!(started.finish(1, Outcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
+    assert_eq!(started.finish(1, AttemptOutcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
     assert_eq!(started.subject.run.as_ref().unwrap().phase, RunPhase::Cancelled);
 }
 
@@ -394,13 +394,13 @@ fn calls_come_in_order_and_within_the_limit() {
     assert_eq!(world.submit(routine(2)), Err(Refused::OutOfOrder { last: 0, found: 2 }));
     world.submit(routine(1)).unwrap();
     for call in 2..4 {
-        world.submit(Propose { call, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap();
+        world.submit(Propose { call, proposed: FirstVerdict::Hold(Box::new(proposal("a"))) }).unwrap();
         assert!(matches!(world.submit(routine(call + 1)), Err(Refused::RunNotReady(RunState::Waiting))));
         world.decide("rita", Choice::Reject).unwrap();
     }
-    let third = world.submit(Propose { call: 4, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap();
+    let third = world.submit(Propose { call: 4, proposed: FirstVerdict::Hold(Box::new(proposal("a"))) }).unwrap();
     assert!(matches!(third, Phase::Refused(RefusalReason::Forbidden(_))), "two may be held");
-    world.submit(EndRun(End::Finished(Ok("done".into())))).unwrap();
+    world.submit(EndRun(RunEnd::Finished(Ok("done".into())))).unwrap();
     assert!(world.submit(routine(5)).is_err());
 }
 
@@ -424,9 +424,9 @@ fn a_delay_lasts_until_the_run_does_something() {
             let (action, result, answered_at) = (action("list"), json!("answer"), world.now);
             world.submit(RecordRoutine { call: 1, action, result, answered_at }).unwrap();
         },
-        |world| drop(world.submit(Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal("a"))) }).unwrap()),
+        |world| drop(world.submit(Propose { call: 1, proposed: FirstVerdict::Hold(Box::new(proposal("a"))) }).unwrap()),
         |world| world.submit(SetTimer { timer: 1, until: Time(u64::MAX) }).unwrap(),
-        |world| world.submit(EndRun(End::Finished(Ok("done".into())))).unwrap(),
+        |world| world.submit(EndRun(RunEnd::Finished(Ok("done".into())))).unwrap(),
     ];
     for (next, phase) in next.into_iter().zip(["running", "waiting", "sleeping", "finished"]) {
         let mut world = World::new();
@@ -506,7 +506,7 @@ fn who_edited_an_action_stays_barred_when_the_facts_change() {
     world.decide("ruth", Choice::Approve).unwrap();
     world.start().unwrap();
     let now = Proposal { preconditions: json!({"old": "2"}), ..four_eyes("b") };
-    world.finish(1, Outcome::FactsChanged { reason: "moved".into(), proposal: Box::new(now) }).unwrap();
+    world.finish(1, AttemptOutcome::FactsChanged { reason: "moved".into(), proposal: Box::new(now) }).unwrap();
     let own = world.decide("rita", Choice::Approve);
     assert!(matches!(own, Err(Refused::NotEligible(NotEligible::EditedIt))), "{own:?}");
     world.decide("ruth", Choice::Approve).unwrap();
@@ -542,7 +542,7 @@ fn sending_again_forgets_no_earlier_attempt() {
         let mut world = World::held(Proposal { class: EffectClass::Idempotent, ..proposal("a") });
         world.decide("rita", Choice::Approve).unwrap();
         world.start().unwrap();
-        world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
+        world.finish(1, AttemptOutcome::Unknown("no reply".into())).unwrap();
         let resolution = Resolution::SendAgain;
         world.submit(Resolve { attempt: 1, by: "rita".into(), resolution, message: None }).unwrap();
         world
@@ -556,8 +556,8 @@ fn sending_again_forgets_no_earlier_attempt() {
     let mut cancelled = sent_again();
     cancelled.submit(CancelRun { by: "olga".into(), reason: None }).unwrap();
     assert!(in_doubt(&cancelled));
-    let changed = Outcome::FactsChanged { reason: "moved".into(), proposal: Box::new(proposal("a")) };
-    for outcome in [Outcome::DidNotHappen("refused".into()), changed] {
+    let changed = AttemptOutcome::FactsChanged { reason: "moved".into(), proposal: Box::new(proposal("a")) };
+    for outcome in [AttemptOutcome::DidNotHappen("refused".into()), changed] {
         let mut world = sent_again();
         world.start().unwrap();
         assert_eq!(world.finish(2, outcome).unwrap(), CallState::InDoubt);
@@ -568,11 +568,11 @@ fn sending_again_forgets_no_earlier_attempt() {
     }
     let mut looked_up = sent_again();
     looked_up.start().unwrap();
-    let (outcome, evidence) = (Outcome::DidNotHappen("absent".into()), Some("no such key".into()));
+    let (outcome, evidence) = (AttemptOutcome::DidNotHappen("absent".into()), Some("no such key".into()));
     assert_eq!(looked_up.submit(Finish { attempt: 2, outcome, evidence }).unwrap(), CallState::Failed);
     let mut done = sent_again();
     done.start().unwrap();
-    assert_eq!(done.finish(2, Outcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
+    assert_eq!(done.finish(2, AttemptOutcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
 }
 
 /// A policy that failed might have refused the call, and without a determining policy no policy cleared it.
@@ -586,7 +586,7 @@ fn what_policy_has_not_said_without_an_error_is_held() {
         proposal.policy.determining = owned(determining);
         proposal.policy.errors = owned(errors);
         let mut world = World::new();
-        world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(proposal.clone())) }).unwrap();
+        world.submit(Propose { call: 1, proposed: FirstVerdict::Clear(Box::new(proposal.clone())) }).unwrap();
         assert_eq!(world.phase(), phase, "{:?}", proposal.policy);
     }
     // A run that has reached its limit of held calls is told so, as for any other call.
@@ -594,7 +594,7 @@ fn what_policy_has_not_said_without_an_error_is_held() {
     world.subject.run.as_mut().unwrap().held = 2;
     let mut failed = proposal("a");
     failed.policy.errors = vec!["q: no such entity".into()];
-    world.submit(Propose { call: 1, proposed: Proposed::Clear(Box::new(failed)) }).unwrap();
+    world.submit(Propose { call: 1, proposed: FirstVerdict::Clear(Box::new(failed)) }).unwrap();
     assert_eq!(world.phase(), "refused");
 }
 

@@ -22,15 +22,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use common::{World, proposal};
-use holdshort_gate::call::{Call, Decided};
+use holdshort_gate::call::{Call, RecordedDecision};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
-    CancelRun, Choice, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
+    AttemptOutcome, CancelRun, Choice, Decide, Expire, Finish, FirstVerdict, Propose, Resolve, Revision, Start,
 };
-use holdshort_gate::condition::{Condition, Found, changes};
+use holdshort_gate::condition::{Condition, PresentFact, changes};
 use holdshort_gate::{
-    Beside, CallId, Command, Decision, Demand, Digest, EffectClass, EffectKey, Escalation, Mark, Phase, Proposal,
-    Refused, Requirement, Resolution, Reviewers, RunId, Subject, Time, Verdict,
+    CallId, Command, Decision, Demand, Digest, EffectClass, EffectKey, EffectMark, Escalation, Phase, Proposal,
+    RecordedChoice, Refused, Requirement, Resolution, Reviewers, RunId, SimilarCall, Subject, Time,
 };
 use serde_json::{Value, json};
 use stateright::{Checker, Expectation, HasDiscoveries, Model, Property};
@@ -316,8 +316,8 @@ fn euros(amount: u8) -> String {
 }
 
 /// The mark by which a payment is recognised in the books.
-fn mark(whose: &str) -> Mark {
-    Mark { key: EffectKey(whose.into()), deed: Digest::of(whose.as_bytes()) }
+fn mark(whose: &str) -> EffectMark {
+    EffectMark { key: EffectKey(whose.into()), effect_digest: Digest::of(whose.as_bytes()) }
 }
 
 /// Hashes what the model distinguishes; hashing a whole subject would be slow.
@@ -338,20 +338,21 @@ impl Hash for State {
                 Some(Phase::Cleared { start_by } | Phase::Approved { start_by }) => Some(*start_by),
                 Some(_) | None => None,
             };
-            (call.put_off.as_ref().map(|put_off| put_off.until), start_by).hash(hasher);
+            (call.postponed.as_ref().map(|put_off| put_off.until), start_by).hash(hasher);
         }
-        let decision =
-            |made: &Decided| (made.decision.reviewer.clone(), made.decision.clearance, verdict(&made.decision));
+        let decision = |made: &RecordedDecision| {
+            (made.decision.reviewer.clone(), made.decision.clearance, verdict(&made.decision))
+        };
         call.decisions.iter().map(decision).collect::<BTreeSet<_>>().hash(hasher);
     }
 }
 
 fn verdict(decision: &Decision) -> Option<Digest> {
     match &decision.verdict {
-        Verdict::Approve => None,
-        Verdict::Reject => Some(Digest::from([0; 32])),
-        Verdict::Edit(action) => Some(*action),
-        Verdict::Respond(_) => panic!("nobody is asked a question here"),
+        RecordedChoice::Approve => None,
+        RecordedChoice::Reject => Some(Digest::from([0; 32])),
+        RecordedChoice::Edit(action) => Some(*action),
+        RecordedChoice::Respond(_) => panic!("nobody is asked a question here"),
     }
 }
 
@@ -369,7 +370,7 @@ impl State {
     }
 
     /// Judges a command and, if it is legal, applies its events to the journal.
-    fn submit<C: Command>(&mut self, command: C) -> Result<C::Out, Refused> {
+    fn submit<C: Command>(&mut self, command: C) -> Result<C::Output, Refused> {
         self.list_beside();
         let (events, out) = command.decide(&self.subject, self.time())?;
         let at = self.time();
@@ -389,13 +390,13 @@ impl State {
         if !self.setting.pays {
             return;
         }
-        let Mark { key, deed } = mark("beside");
+        let EffectMark { key, effect_digest } = mark("beside");
         let id = CallId { run: RunId("other".into()), call: 1 };
-        let waits = (!self.outside.books.beside_paid).then(|| Beside { id, deed, summary: "pay".into() });
+        let waits = (!self.outside.books.beside_paid).then(|| SimilarCall { id, effect_digest, summary: "pay".into() });
         let proposal = self.subject.call.as_ref().and_then(|call| call.proposal());
-        let keys = proposal.into_iter().flat_map(|proposal| &proposal.beside).map(|_| key.clone()).collect();
+        let keys = proposal.into_iter().flat_map(|proposal| &proposal.similar_calls).map(|_| key.clone()).collect();
         let subject = Arc::make_mut(&mut self.subject);
-        (subject.beside, subject.keys_beside) = (waits.into_iter().collect(), keys);
+        (subject.similar_calls, subject.similar_keys) = (waits.into_iter().collect(), keys);
     }
 
     fn decide(&mut self, who: usize, clearance: Digest, choice: Choice) -> Option<()> {
@@ -476,8 +477,9 @@ impl State {
             action: permit.action().digest(),
             fact: permit.preconditions()["fact"] == json!(true),
             rests_on: self.setting.pays.then(|| {
-                let beside = permit.beside().iter().map(|mark| (mark.key.0.clone(), mark.deed));
-                (permit.preconditions().to_string(), beside.collect())
+                let similar_calls =
+                    permit.similar_effects().iter().map(|mark| (mark.key.0.clone(), mark.effect_digest));
+                (permit.preconditions().to_string(), similar_calls.collect())
             }),
         };
         Some(())
@@ -536,23 +538,23 @@ impl State {
     fn write(&mut self, gate: &Gate) -> Option<()> {
         let Hand::Reply { attempt, reply } = self.hand else { return None };
         let outcome = match reply {
-            Reply::Done => Outcome::Happened(json!("receipt")),
-            Reply::NotDone => Outcome::DidNotHappen("declined".into()),
-            Reply::PutOff => Outcome::Postponed("come again".into(), STEP_MS),
+            Reply::Done => AttemptOutcome::Happened(json!("receipt")),
+            Reply::NotDone => AttemptOutcome::DidNotHappen("declined".into()),
+            Reply::PutOff => AttemptOutcome::Postponed("come again".into(), STEP_MS),
             // A payment that the balance does not cover is not put to reviewers again.
             Reply::FactsChanged if self.setting.pays && self.outside.books.balance() < AMOUNT => {
-                Outcome::DidNotHappen("the balance does not cover it".into())
+                AttemptOutcome::DidNotHappen("the balance does not cover it".into())
             }
             Reply::FactsChanged if self.setting.pays => {
                 let proposal = Box::new(payment(self.setting, self.outside.books));
                 self.outside.seen = self.outside.books;
-                Outcome::FactsChanged { reason: "the books have changed".into(), proposal }
+                AttemptOutcome::FactsChanged { reason: "the books have changed".into(), proposal }
             }
-            Reply::Lost => Outcome::Unknown("no reply".into()),
+            Reply::Lost => AttemptOutcome::Unknown("no reply".into()),
             Reply::FactsChanged => {
                 let text = self.subject.call.as_ref().unwrap().action().arguments()["text"] == json!("another text");
                 let proposal = Box::new(gate.proposal(self.setting, (text, self.outside.fact)));
-                Outcome::FactsChanged { reason: "the fact has changed".into(), proposal }
+                AttemptOutcome::FactsChanged { reason: "the fact has changed".into(), proposal }
             }
         };
         self.hand = Hand::Empty;
@@ -571,9 +573,9 @@ impl State {
         let Phase::InDoubt { .. } = call.phase else { return None };
         let attempt = call.attempts;
         let outcome = match self.setting.class {
-            Class::Reconcilable if self.outside.effects.is_empty() => Outcome::DidNotHappen("not there".into()),
-            Class::Reconcilable => Outcome::Happened(json!("receipt")),
-            Class::Idempotent | Class::OneShot => Outcome::Unknown("cannot tell".into()),
+            Class::Reconcilable if self.outside.effects.is_empty() => AttemptOutcome::DidNotHappen("not there".into()),
+            Class::Reconcilable => AttemptOutcome::Happened(json!("receipt")),
+            Class::Idempotent | Class::OneShot => AttemptOutcome::Unknown("cannot tell".into()),
         };
         self.submit(Finish { attempt, outcome, evidence: Some("looked".into()) }).ok().map(|_| ())
     }
@@ -601,11 +603,13 @@ impl State {
 impl Outside {
     /// What a connector does before it pays: it compares the present facts with the preconditions in its permit, by the
     /// gate's own rules.
-    fn allow(&self, (preconditions, beside): &(String, Vec<(String, Digest)>)) -> bool {
+    fn allow(&self, (preconditions, similar_calls): &(String, Vec<(String, Digest)>)) -> bool {
         let preconditions: Value = serde_json::from_str(preconditions).unwrap();
-        let beside: Vec<Mark> =
-            beside.iter().map(|(key, deed)| Mark { key: EffectKey(key.clone()), deed: *deed }).collect();
-        let mut received: Vec<Mark> = Vec::new();
+        let similar_calls: Vec<EffectMark> = similar_calls
+            .iter()
+            .map(|(key, effect_digest)| EffectMark { key: EffectKey(key.clone()), effect_digest: *effect_digest })
+            .collect();
+        let mut received: Vec<EffectMark> = Vec::new();
         received.extend(self.books.stranger_paid.then(|| mark("stranger")));
         received.extend(self.books.beside_paid.then(|| mark("beside")));
         if !self.stranger_first {
@@ -616,10 +620,10 @@ impl Outside {
             Condition::Same(_) | Condition::AtLeast { .. } => Vec::new(),
         };
         let now = BTreeMap::from([
-            ("balance", Found { value: json!(euros(self.books.balance())), since: Vec::new() }),
-            ("history", Found { value: json!(self.books.received()), since }),
+            ("balance", PresentFact { value: json!(euros(self.books.balance())), since: Vec::new() }),
+            ("history", PresentFact { value: json!(self.books.received()), since }),
         ]);
-        changes(&preconditions, &beside, &now).unwrap().iter().all(|change| change.allowed)
+        changes(&preconditions, &similar_calls, &now).unwrap().iter().all(|change| change.allowed)
     }
 
     /// What is wrong about a payment that is made now, by rules of the model's own. The payment beside it is allowed,
@@ -705,13 +709,13 @@ impl Model for Gate {
                 (state.outside.books.balance() >= AMOUNT).then_some(())?;
                 let proposal = Box::new(payment(state.setting, state.outside.books));
                 let clears = step == Step::Clear;
-                state.propose(if clears { Proposed::Clear(proposal) } else { Proposed::Hold(proposal) })?;
+                state.propose(if clears { FirstVerdict::Clear(proposal) } else { FirstVerdict::Hold(proposal) })?;
                 state.outside.seen = state.outside.books;
                 state.outside.cleared.extend(state.current.filter(|_| clears));
             }
-            Step::Hold => state.propose(Proposed::Hold(Box::new(self.proposal(state.setting, (false, fact)))))?,
+            Step::Hold => state.propose(FirstVerdict::Hold(Box::new(self.proposal(state.setting, (false, fact)))))?,
             Step::Clear => {
-                state.propose(Proposed::Clear(Box::new(self.proposal(state.setting, (false, fact)))))?;
+                state.propose(FirstVerdict::Clear(Box::new(self.proposal(state.setting, (false, fact)))))?;
                 state.outside.cleared.extend(state.current.filter(|_| !state.setting.policy_errs));
             }
             Step::Look(who) => {
@@ -770,7 +774,9 @@ impl Model for Gate {
             Step::Recover => {
                 (state.hand == Hand::Empty && *state.phase()? == Phase::Started).then_some(())?;
                 let attempt = state.subject.call.as_ref()?.attempts;
-                state.submit(Finish { attempt, outcome: Outcome::Unknown("it died".into()), evidence: None }).ok()?;
+                state
+                    .submit(Finish { attempt, outcome: AttemptOutcome::Unknown("it died".into()), evidence: None })
+                    .ok()?;
             }
             Step::LookUp => state.look_up()?,
             Step::Resolve(who, settled, attempt) => {
@@ -778,7 +784,7 @@ impl Model for Gate {
                 (state.outside.sent_again <= SENT_AGAIN_MAX).then_some(())?;
             }
             Step::TooLate(attempt) => {
-                let outcome = Outcome::DidNotHappen("it was not there when somebody looked".into());
+                let outcome = AttemptOutcome::DidNotHappen("it was not there when somebody looked".into());
                 state.submit(Finish { attempt, outcome, evidence: Some("looked".into()) }).ok()?;
                 state.outside.broken = Some(OTHER_ATTEMPT);
             }
@@ -933,7 +939,7 @@ impl Model for Gate {
 }
 
 impl State {
-    fn propose(&mut self, proposed: Proposed) -> Option<()> {
+    fn propose(&mut self, proposed: FirstVerdict) -> Option<()> {
         // The call's deadline is fixed, so proposing later is the same as having less time left.
         (self.now == 0).then_some(())?;
         self.submit(Propose { call: 1, proposed }).ok()?;

@@ -10,7 +10,9 @@
 mod common;
 
 use common::{World, proposal};
-use holdshort_gate::command::{ATTEMPTS_MAX, CancelRun, Choice, End, EndRun, Expire, Outcome, Propose, Proposed};
+use holdshort_gate::command::{
+    ATTEMPTS_MAX, AttemptOutcome, CancelRun, Choice, EndRun, Expire, FirstVerdict, Propose, RunEnd,
+};
 use holdshort_gate::{CallState, EffectClass, Event, Phase, Proposal, Refused, Resolution};
 use serde_json::json;
 
@@ -29,8 +31,8 @@ fn approved() -> World {
     world
 }
 
-fn busy(ms: u64) -> Outcome {
-    Outcome::Postponed("451 try later".into(), ms)
+fn busy(ms: u64) -> AttemptOutcome {
+    AttemptOutcome::Postponed("451 try later".into(), ms)
 }
 
 fn reason(world: &World) -> String {
@@ -44,7 +46,7 @@ fn reason(world: &World) -> String {
 fn it_is_made_again_under_the_same_clearance_and_within_its_time() {
     let cleared = || {
         let mut world = World::new();
-        let proposed = Proposed::Clear(Box::new(patient(EffectClass::OneShot)));
+        let proposed = FirstVerdict::Clear(Box::new(patient(EffectClass::OneShot)));
         world.submit(Propose { call: 1, proposed }).unwrap();
         world
     };
@@ -63,7 +65,7 @@ fn it_is_made_again_under_the_same_clearance_and_within_its_time() {
             world.pass_ms(5 * MINUTE_MS);
         }
         world.start().unwrap();
-        assert_eq!(world.finish(4, Outcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
+        assert_eq!(world.finish(4, AttemptOutcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
         assert_eq!(world.subject.call.as_ref().unwrap().decisions.len(), usize::from(phase == "approved"));
     }
 }
@@ -109,7 +111,7 @@ fn what_is_not_certain_is_never_put_off() {
     // An effect in doubt stays in doubt, whatever is said about the attempt later.
     let mut world = approved();
     world.start().unwrap();
-    world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
+    world.finish(1, AttemptOutcome::Unknown("no reply".into())).unwrap();
     assert!(matches!(world.start(), Err(Refused::WrongPhase(CallState::InDoubt))));
     assert_eq!(
         world.finish(1, busy(MINUTE_MS)).unwrap(),
@@ -120,7 +122,7 @@ fn what_is_not_certain_is_never_put_off() {
     let mut world = World::held(patient(EffectClass::Idempotent));
     world.decide("rita", Choice::Approve).unwrap();
     world.start().unwrap();
-    world.finish(1, Outcome::Unknown("no reply".into())).unwrap();
+    world.finish(1, AttemptOutcome::Unknown("no reply".into())).unwrap();
     let (attempt, resolution) = (1, Resolution::SendAgain);
     let by = "rita".into();
     world.submit(holdshort_gate::command::Resolve { attempt, by, resolution, message: None }).unwrap();
@@ -148,7 +150,7 @@ fn a_run_that_is_over_tries_nothing_again() {
     let mut world = approved();
     world.start().unwrap();
     world.finish(1, busy(MINUTE_MS)).unwrap();
-    world.submit(EndRun(End::Trapped("out of memory".into()))).unwrap();
+    world.submit(EndRun(RunEnd::Trapped("out of memory".into()))).unwrap();
     assert_eq!(world.phase(), "cancelled");
 }
 
@@ -162,10 +164,10 @@ fn facts_that_change_meanwhile_are_looked_at_by_the_next_attempt() {
     world.start().unwrap();
     let proposal = Box::new(patient(EffectClass::OneShot));
     assert_eq!(
-        world.finish(2, Outcome::FactsChanged { reason: "another sender".into(), proposal }).unwrap(),
+        world.finish(2, AttemptOutcome::FactsChanged { reason: "another sender".into(), proposal }).unwrap(),
         CallState::Held
     );
-    assert!(world.subject.call.as_ref().unwrap().put_off.is_none());
+    assert!(world.subject.call.as_ref().unwrap().postponed.is_none());
     world.decide("rita", Choice::Approve).unwrap();
     assert_eq!(world.start().unwrap().attempt(), 3);
 }

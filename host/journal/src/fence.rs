@@ -44,13 +44,13 @@ impl Lease {
 
     /// Judges a command of the task that drives the run, and writes its events. The commands are judged in the order of
     /// the calls.
-    pub fn submit<C: RunCommand>(&self, command: C) -> Submitted<C::Out> {
+    pub fn submit<C: RunCommand>(&self, command: C) -> Submitted<C::Output> {
         self.submit_with(command, Vec::new())
     }
 
     /// Submits a command as [`submit`](Self::submit) does. `evidence` is written in the same transaction, so that the
     /// command's events never name bytes that are not stored. A command without events writes no evidence.
-    pub fn submit_with<C: RunCommand>(&self, command: C, evidence: Vec<Blob>) -> Submitted<C::Out> {
+    pub fn submit_with<C: RunCommand>(&self, command: C, evidence: Vec<Blob>) -> Submitted<C::Output> {
         self.journal.queue((&self.run, None), self.into(), command, evidence)
     }
 }

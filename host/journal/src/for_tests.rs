@@ -24,7 +24,7 @@ impl Journal {
         call: Option<CallNumber>,
         fence: Fence,
         command: C,
-    ) -> Submitted<C::Out> {
+    ) -> Submitted<C::Output> {
         self.queue((run, call), fence, command, Vec::new())
     }
 

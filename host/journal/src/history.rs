@@ -10,12 +10,12 @@
 
 use std::collections::BTreeSet;
 
-use holdshort_gate::{Call, Event, Resolution, ReviewerName, Run, Verdict};
+use holdshort_gate::{Call, Event, RecordedChoice, Resolution, ReviewerName, Run};
 
 /// How many words of a call are used at most; a task may be as long as a book.
 const WORDS_MAX: usize = 400;
 
-holdshort_gate::named! {
+holdshort_gate::named_enum! {
     /// What was decided about a call: a reviewer's decision `approve`, `edit`, `reject` or `respond`; a reviewer's
     /// resolution of an effect in doubt: `done`, `not-done`, `abandon`, `send-again`; `cancel` of the run; `expire`; and
     /// policy's `clear` and `refuse`.
@@ -78,10 +78,10 @@ pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<De
     match event {
         Event::DecisionMade { decision, .. } => {
             let kind = match decision.verdict {
-                Verdict::Approve => DecisionKind::Approve,
-                Verdict::Edit(_) => DecisionKind::Edit,
-                Verdict::Reject => DecisionKind::Reject,
-                Verdict::Respond(_) => DecisionKind::Respond,
+                RecordedChoice::Approve => DecisionKind::Approve,
+                RecordedChoice::Edit(_) => DecisionKind::Edit,
+                RecordedChoice::Reject => DecisionKind::Reject,
+                RecordedChoice::Respond(_) => DecisionKind::Respond,
             };
             Some(deed(Some(&decision.reviewer), kind, &decision.message))
         }

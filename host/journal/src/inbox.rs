@@ -75,7 +75,7 @@ impl<'a> WaitsFor<'a> {
         let may = |name: &ReviewerName| {
             !voted.contains(name)
                 && requirement.bars(name, started_by, edited_by).is_ok()
-                && asked.iter().any(|reviewers| reviewers.include(name))
+                && asked.iter().any(|reviewers| reviewers.includes(name))
         };
         let named = asked.iter().filter_map(|reviewers| match reviewers {
             Reviewers::Any => None,

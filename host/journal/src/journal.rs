@@ -6,11 +6,11 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use holdshort_gate::beside::LISTED_MAX;
 use holdshort_gate::command::Subject;
+use holdshort_gate::similar::LISTED_MAX;
 use holdshort_gate::{
-    Call, CallId, CallNumber, Command, Counted, Counter, EffectKey, JournalId, Likeness, Recorded, Run, RunId,
-    RunState, Seq, Time,
+    Call, CallId, CallNumber, Command, Counter, EffectKey, JournalId, RecordedEvent, RecordedTotal, Run, RunId,
+    RunState, Seq, Similarity, Time,
 };
 use tokio::sync::{Notify, Semaphore, broadcast};
 
@@ -176,13 +176,13 @@ impl Journal {
     pub async fn same_waiting(&self, of: &CallId) -> Result<Vec<CallId>, ReadError> {
         let of = of.clone();
         self.read(move |reader| {
-            let likeness = |reader: &mut dyn Reader, id: &CallId| -> Result<Option<Likeness>, ReadError> {
-                Ok(reader.call(&id.run, id.call)?.and_then(|call| call.likeness()))
+            let similarity = |reader: &mut dyn Reader, id: &CallId| -> Result<Option<Similarity>, ReadError> {
+                Ok(reader.call(&id.run, id.call)?.and_then(|call| call.similarity()))
             };
-            let Some(own) = likeness(reader, &of)? else { return Ok(Vec::new()) };
+            let Some(own) = similarity(reader, &of)? else { return Ok(Vec::new()) };
             let mut same = Vec::new();
-            for id in reader.like(&own.deed, LISTED_MAX + 1)?.into_iter().filter(|id| *id != of) {
-                if likeness(reader, &id)?.is_some_and(|other| other.deed == own.deed) {
+            for id in reader.like(&own.effect_digest, LISTED_MAX + 1)?.into_iter().filter(|id| *id != of) {
+                if similarity(reader, &id)?.is_some_and(|other| other.effect_digest == own.effect_digest) {
                     same.push(id);
                 }
             }
@@ -193,9 +193,9 @@ impl Journal {
     }
 
     /// The present values of running totals, in the order of `counters`.
-    pub async fn totals(&self, counters: Vec<Counter>) -> Result<Vec<Counted>, ReadError> {
+    pub async fn totals(&self, counters: Vec<Counter>) -> Result<Vec<RecordedTotal>, ReadError> {
         self.read(move |reader| {
-            counters.into_iter().map(|counter| Ok(Counted { total: reader.total(&counter)?, counter })).collect()
+            counters.into_iter().map(|counter| Ok(RecordedTotal { total: reader.total(&counter)?, counter })).collect()
         })
         .await
     }
@@ -208,7 +208,12 @@ impl Journal {
 
     /// The events of a consequential call with a number below `before` in its run, oldest first. An index finds them,
     /// so the other events of the run are not read.
-    pub async fn call_events(&self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<Recorded>, ReadError> {
+    pub async fn call_events(
+        &self,
+        run: &RunId,
+        call: CallNumber,
+        before: Seq,
+    ) -> Result<Vec<RecordedEvent>, ReadError> {
         let run = run.clone();
         self.read(move |reader| reader.call_events(&run, call, before)).await
     }
@@ -309,7 +314,7 @@ impl Journal {
         fence: Fence,
         command: C,
         evidence: Vec<Blob>,
-    ) -> Submitted<C::Out> {
+    ) -> Submitted<C::Output> {
         let (reply, submitted) = Submitted::new();
         let work = Box::new(Typed::new(command, reply));
         self.send(Task::Command { run: run.clone(), call, fence, work, evidence });

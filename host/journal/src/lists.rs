@@ -2,7 +2,7 @@
 
 use holdshort_gate::{
     AgentName, Call, CallId, CallNumber, CallState, Capability, Consequence, Digest, EffectClass, Event, ExhibitRef,
-    Granted, ReviewerName, Run, RunId, Time, Total, Waiting,
+    GrantRecord, OpenDemand, ReviewerName, Run, RunId, Time, Total,
 };
 
 use crate::history::{DecisionKind, Deed};
@@ -95,7 +95,7 @@ pub struct CallRow {
     /// How many more reviewers must approve the call; 0 if it is not held.
     pub still_needed: u32,
     /// The demands that wait for reviewers; empty if the call is not held.
-    pub waiting_for: Vec<Waiting>,
+    pub waiting_for: Vec<OpenDemand>,
     /// How many attempts were begun.
     pub attempts: u32,
     /// 1, and one more for each edit and each change of facts.
@@ -281,7 +281,7 @@ pub struct GrantRow {
     /// The position at which that call was proposed.
     pub position: Position,
     /// The grant, its grantor, and its revocation.
-    pub granted: Granted,
+    pub granted: GrantRecord,
     /// The total of what the grant has cleared so far.
     pub used: Total,
 }

@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 use holdshort_gate::{
-    Call, CallId, CallNumber, Counter, Digest, Event, Made, Recorded, ReviewerName, Run, RunId, RunState, Seq, Time,
-    Total,
+    Call, CallId, CallNumber, Counter, CreatedRun, Digest, Event, RecordedEvent, ReviewerName, Run, RunId, RunState,
+    Seq, Time, Total,
 };
 
 use self::like::Like;
@@ -35,7 +35,7 @@ struct Kept {
     blobs: HashMap<Digest, Vec<u8>>,
     notes: told::Kept,
     totals: HashMap<Counter, Total>,
-    made: HashMap<Digest, Made>,
+    created_run: HashMap<Digest, CreatedRun>,
     like: Like,
 }
 
@@ -60,8 +60,8 @@ impl Load for Memory {
         Ok(self.kept().totals.get(counter).cloned().unwrap_or_default())
     }
 
-    fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
-        Ok(self.kept().made.get(key).cloned())
+    fn created_run(&mut self, key: &Digest) -> Result<Option<CreatedRun>, ReadError> {
+        Ok(self.kept().created_run.get(key).cloned())
     }
 
     fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
@@ -101,15 +101,15 @@ impl Store for Memory {
             }
         }
         kept.totals.extend(batch.totals.iter().map(|(counter, total)| (counter.clone(), total.clone())));
-        kept.made.extend(batch.made.clone());
+        kept.created_run.extend(batch.created_run.clone());
         for ((run, number), call) in &batch.calls {
             if let Some((_, kept)) = kept.runs.get_mut(run).and_then(|run| run.calls.get_mut(number)) {
                 *kept = Some(call.clone());
             }
             kept.notes.changed(run, call);
         }
-        for (id, likeness) in &batch.like {
-            kept.like.changed(id, likeness.as_ref());
+        for (id, similarity) in &batch.like {
+            kept.like.changed(id, similarity.as_ref());
         }
         for note in &batch.notes {
             let call = match note {
@@ -150,7 +150,7 @@ impl Reader for Memory {
         let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
         let entries = places.iter().filter_map(|place| kept.events.get(*place));
         let chunk = entries.filter(|entry| entry.recorded.seq > after).take(limit);
-        let events: Vec<Recorded> = chunk.map(|entry| entry.recorded.clone()).collect();
+        let events: Vec<RecordedEvent> = chunk.map(|entry| entry.recorded.clone()).collect();
         Ok(Events { more: events.len() == limit, events })
     }
 
@@ -242,7 +242,7 @@ impl Reader for Memory {
         Ok(self.kept().blobs.get(digest).cloned())
     }
 
-    fn call_events(&mut self, run: &RunId, number: CallNumber, before: Seq) -> Result<Vec<Recorded>, ReadError> {
+    fn call_events(&mut self, run: &RunId, number: CallNumber, before: Seq) -> Result<Vec<RecordedEvent>, ReadError> {
         let mut events = self.events(run, 0, usize::MAX)?.events;
         let routine = |event: &Event| matches!(event, Event::RoutineReturned { .. });
         events.retain(|one| one.seq < before && one.event.call() == Some(number) && !routine(&one.event));
@@ -255,7 +255,7 @@ impl Reader for Memory {
         let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
         let mut folded: Option<Call> = None;
         for entry in places.iter().filter_map(|place| kept.events.get(*place)).filter(|entry| entry.position <= at) {
-            let Recorded { event, at, .. } = &entry.recorded;
+            let RecordedEvent { event, at, .. } = &entry.recorded;
             match &mut folded {
                 Some(call) if event.call() == Some(number) => {
                     call.apply(event, *at).map_err(|error| ReadError::Damaged(error.to_string()))?;

@@ -65,7 +65,7 @@ macro_rules! roles {
             ///
             /// This call queues the command; awaiting the answer does not. The commands of one task are therefore
             /// judged in the order of its calls.
-            pub fn submit<C: $command>(&self, about: &C::About, command: C) -> Submitted<C::Out> {
+            pub fn submit<C: $command>(&self, about: &C::About, command: C) -> Submitted<C::Output> {
                 self.0.queue((about.run(), about.call()), Fence::None, command, Vec::new())
             }
         })?

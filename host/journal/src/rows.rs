@@ -1,8 +1,8 @@
 //! The results of reading a journal: rows of its projections, entries of its events, and hints.
 
 use holdshort_gate::{
-    AgentName, Call, CallId, CallNumber, CallState, Capability, Digest, Recorded, ReviewerName, Run, RunId, RunPhase,
-    RunState, Seq, Time,
+    AgentName, Call, CallId, CallNumber, CallState, Capability, Digest, RecordedEvent, ReviewerName, Run, RunId,
+    RunPhase, RunState, Seq, Time,
 };
 
 /// The place of an event among all events of all runs, from 1, in the order of commits.
@@ -17,7 +17,7 @@ pub struct Entry {
     /// The run that the event belongs to.
     pub run: RunId,
     /// The event.
-    pub recorded: Recorded,
+    pub recorded: RecordedEvent,
 }
 
 /// Which runs to list.
@@ -166,7 +166,7 @@ impl CallHint {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Events {
     /// The events, in the order of their numbers, without gaps.
-    pub events: Vec<Recorded>,
+    pub events: Vec<RecordedEvent>,
     /// Whether there may be more events: the read stopped at the number that was asked for, or at the memory bound of
     /// one read.
     pub more: bool,

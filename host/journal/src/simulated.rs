@@ -8,7 +8,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
-use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, JournalId, Made, RunId, Total};
+use holdshort_gate::{Call, CallId, CallNumber, Counter, CreatedRun, Digest, JournalId, RunId, Total};
 use tokio::sync::Notify;
 
 use crate::error::ReadError;
@@ -75,8 +75,8 @@ impl Load for Disk {
         self.memory.total(counter)
     }
 
-    fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
-        self.memory.made(key)
+    fn created_run(&mut self, key: &Digest) -> Result<Option<CreatedRun>, ReadError> {
+        self.memory.created_run(key)
     }
 
     fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {

@@ -2,18 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use holdshort_gate::beside::LISTED_MAX;
-use holdshort_gate::command::{RestsOn, Subject};
+use holdshort_gate::command::{RequiredState, Subject};
+use holdshort_gate::similar::LISTED_MAX;
 use holdshort_gate::totals::money;
 use holdshort_gate::{
-    Beside, Call, CallId, CallNumber, Counted, Counter, EffectKey, Event, Likeness, Recorded, RunId, Time, Total,
+    Call, CallId, CallNumber, Counter, EffectKey, Event, RecordedEvent, RecordedTotal, RunId, SimilarCall, Similarity,
+    Time, Total,
 };
 
 use crate::error::ReadError;
 use crate::rows::StoredRun;
 use crate::rows::{CallHint, Entry, Hint, Position, timer};
 use crate::secret::Identity;
-use crate::store::{Batch, Head, Load, Store, made};
+use crate::store::{Batch, Head, Load, Store, created_run};
 
 /// How many runs are kept in memory between batches. Other runs are read again, so the bound affects only memory.
 pub(crate) const RUNS_KEPT_MAX: usize = 1_024;
@@ -56,18 +57,20 @@ impl Staged {
         store: &mut dyn Store,
         run: &RunId,
         call: Option<CallNumber>,
-        rests_on: RestsOn,
+        required_state: RequiredState,
     ) -> Result<&Subject, ReadError> {
-        let now = |counter| Ok(Counted { total: total(&self.batch, store, &counter)?, counter });
-        let totals: Vec<Counted> = rests_on.totals.into_iter().map(now).collect::<Result<_, ReadError>>()?;
-        let granted = rests_on.grant.map(|of| staged_call(&self.batch, store, &of)).transpose()?.flatten();
-        let made = rests_on.request.map(|key| match self.batch.made.get(&key) {
-            Some(made) => Ok(Some(made.clone())),
-            None => store.made(&key),
+        let now = |counter| Ok(RecordedTotal { total: total(&self.batch, store, &counter)?, counter });
+        let totals: Vec<RecordedTotal> =
+            required_state.totals.into_iter().map(now).collect::<Result<_, ReadError>>()?;
+        let granted = required_state.grant.map(|of| staged_call(&self.batch, store, &of)).transpose()?.flatten();
+        let created_run = required_state.request.map(|key| match self.batch.created_run.get(&key) {
+            Some(created_run) => Ok(Some(created_run.clone())),
+            None => store.created_run(&key),
         });
-        let made = made.transpose()?.flatten();
+        let created_run = created_run.transpose()?.flatten();
         let own = call.map(|call| CallId { run: run.clone(), call });
-        let beside = rests_on.like.map(|like| beside(&self.batch, store, &like, own.as_ref())).transpose()?;
+        let similar_calls =
+            required_state.like.map(|like| similar_calls(&self.batch, store, &like, own.as_ref())).transpose()?;
         self.uses += 1;
         if !self.hot.contains_key(run) {
             let mut subject =
@@ -83,8 +86,8 @@ impl Staged {
         hot.used = self.uses;
         hot.subject.totals = totals;
         hot.subject.granted = granted.and_then(|call| call.granted);
-        hot.subject.made = made;
-        hot.subject.beside = beside.unwrap_or_default();
+        hot.subject.created_run = created_run;
+        hot.subject.similar_calls = similar_calls.unwrap_or_default();
         let last = || hot.subject.run.as_ref().and_then(|run| run.last_consequential);
         let wanted = call.or_else(last);
         // The subject already has a call that a command has just opened, but its key still belongs to the call before.
@@ -99,7 +102,7 @@ impl Staged {
                 hot.subject.call = staged_call(&self.batch, store, &CallId { run: run.clone(), call: wanted })?;
             }
         }
-        hot.subject.keys_beside = keys_beside(&self.identity, hot.subject.call.as_ref());
+        hot.subject.similar_keys = similar_keys(&self.identity, hot.subject.call.as_ref());
         Ok(&hot.subject)
     }
 
@@ -128,13 +131,13 @@ impl Staged {
             hot.last_seq += 1;
             self.head = Head { position: self.head.position + 1, at };
             about = event.call().or(about);
-            self.batch.made.extend(made(run, &event));
-            let recorded = Recorded { seq: hot.last_seq, at, event };
+            self.batch.created_run.extend(created_run(run, &event));
+            let recorded = RecordedEvent { seq: hot.last_seq, at, event };
             self.batch.events.push(Entry { position: Position(self.head.position), run: run.clone(), recorded });
         }
         let about = hot.subject.call.as_ref().filter(|call| about == Some(call.number));
         if let Some(call) = about {
-            self.batch.like.insert(CallId { run: run.clone(), call: call.number }, call.likeness());
+            self.batch.like.insert(CallId { run: run.clone(), call: call.number }, call.similarity());
             self.batch.calls.insert((run.clone(), call.number), call.clone());
         }
         let state = hot.subject.run.clone().ok_or_else(|| damaged("the run has no first event".into()))?;
@@ -208,24 +211,24 @@ fn staged_call(batch: &Batch, store: &mut dyn Store, of: &CallId) -> Result<Opti
 }
 
 /// The other waiting calls with the same effect or subject, with the changes of the batch; the oldest, by their ids.
-fn beside(
+fn similar_calls(
     batch: &Batch,
     store: &mut dyn Store,
-    like: &Likeness,
+    like: &Similarity,
     own: Option<&CallId>,
-) -> Result<Vec<Beside>, ReadError> {
+) -> Result<Vec<SimilarCall>, ReadError> {
     let mut ids = BTreeSet::new();
-    for digest in std::iter::once(like.deed).chain(like.about) {
+    for digest in std::iter::once(like.effect_digest).chain(like.about) {
         ids.extend(store.like(&digest, LISTED_MAX + 1)?);
     }
     ids.retain(|id| !batch.like.contains_key(id));
-    let meets = |(_, other): &(&CallId, &Option<Likeness>)| other.as_ref().is_some_and(|other| like.meets(other));
+    let meets = |(_, other): &(&CallId, &Option<Similarity>)| other.as_ref().is_some_and(|other| like.meets(other));
     ids.extend(batch.like.iter().filter(meets).map(|(id, _)| id.clone()));
     let mut found = Vec::new();
     for id in ids.into_iter().filter(|id| own != Some(id)) {
         let call = staged_call(batch, store, &id)?;
-        let call = call.filter(|call| call.likeness().is_some_and(|other| like.meets(&other)));
-        found.extend(call.and_then(|call| call.listed_as(id)));
+        let call = call.filter(|call| call.similarity().is_some_and(|other| like.meets(&other)));
+        found.extend(call.and_then(|call| call.as_similar_call(id)));
         if found.len() == LISTED_MAX {
             break;
         }
@@ -234,9 +237,9 @@ fn beside(
 }
 
 /// The keys of the effects that a call lists beside it.
-fn keys_beside(identity: &Identity, call: Option<&Call>) -> Vec<EffectKey> {
-    let listed = call.and_then(Call::proposal).map(|proposal| proposal.beside.as_slice()).unwrap_or_default();
-    listed.iter().map(|Beside { id, .. }| identity.effect_key(&id.run, id.call)).collect()
+fn similar_keys(identity: &Identity, call: Option<&Call>) -> Vec<EffectKey> {
+    let listed = call.and_then(Call::proposal).map(|proposal| proposal.similar_calls.as_slice()).unwrap_or_default();
+    listed.iter().map(|SimilarCall { id, .. }| identity.effect_key(&id.run, id.call)).collect()
 }
 
 /// A total, with the changes of the batch.

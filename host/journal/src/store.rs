@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use holdshort_gate::{
-    Call, CallId, CallNumber, Counter, Digest, Event, Likeness, Made, Recorded, RunId, RunState, Seq, Time, Total,
+    Call, CallId, CallNumber, Counter, CreatedRun, Digest, Event, RecordedEvent, RunId, RunState, Seq, Similarity,
+    Time, Total,
 };
 
 use crate::error::ReadError;
@@ -31,11 +32,11 @@ pub(crate) struct Batch {
     /// The new states of the calls to which the events belong.
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
     /// The digests by which these calls are found; `None` for calls that no longer wait.
-    pub(crate) like: BTreeMap<CallId, Option<Likeness>>,
+    pub(crate) like: BTreeMap<CallId, Option<Similarity>>,
     /// The new values of the running totals.
     pub(crate) totals: BTreeMap<Counter, Total>,
     /// The runs that requests with a key created, by the key's digest.
-    pub(crate) made: BTreeMap<Digest, Made>,
+    pub(crate) created_run: BTreeMap<Digest, CreatedRun>,
     pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
     pub(crate) notes: Vec<Note>,
     pub(crate) logs: Vec<(RunId, LogLine, Waiting)>,
@@ -62,7 +63,7 @@ pub(crate) trait Load {
     /// A running total; it is zero if nothing was counted.
     fn total(&mut self, counter: &Counter) -> Result<Total, ReadError>;
     /// The run that the request with this key created, if there is one.
-    fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError>;
+    fn created_run(&mut self, key: &Digest) -> Result<Option<CreatedRun>, ReadError>;
     /// Waiting calls with this digest of effect or subject, the oldest first. A store may also return other calls: the
     /// caller compares the whole digest.
     fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError>;
@@ -102,7 +103,7 @@ pub(crate) trait Reader: Load + Send {
     fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError>;
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError>;
     /// The events of a call whose numbers in the run are below `before`, oldest first.
-    fn call_events(&mut self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<Recorded>, ReadError>;
+    fn call_events(&mut self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<RecordedEvent>, ReadError>;
     /// The state of a call after its events up to the position `at`.
     fn call_as_of(&mut self, run: &RunId, call: CallNumber, at: Position) -> Result<Option<Call>, ReadError>;
     fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError>;
@@ -117,9 +118,9 @@ pub(crate) trait Readers: Send + Sync {
 }
 
 /// The run that an event creates for a request with a key, and that key.
-pub(crate) fn made(run: &RunId, event: &Event) -> Option<(Digest, Made)> {
+pub(crate) fn created_run(run: &RunId, event: &Event) -> Option<(Digest, CreatedRun)> {
     let Event::RunCreated { request: Some(request), .. } = event else { return None };
-    Some((request.key, Made { run: run.clone(), asks: request.asks }))
+    Some((request.key, CreatedRun { run: run.clone(), asks: request.asks }))
 }
 
 /// The call that an event creates, if it creates one.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 
-use holdshort_gate::command::{RestsOn, Subject};
+use holdshort_gate::command::{RequiredState, Subject};
 use holdshort_gate::{CallNumber, Command, Digest, Event, Refused, RunId, Time};
 use tokio::sync::oneshot;
 
@@ -85,7 +85,7 @@ impl Drop for Waiting {
 /// A command with its place for the answer.
 pub(crate) trait Work: Send {
     /// The further state that the command is judged on.
-    fn rests_on(&self) -> RestsOn;
+    fn required_state(&self) -> RequiredState;
     /// Judges the command, once. An error means that the command was refused, and the answer is then fixed.
     fn decide(&mut self, subject: &Subject, now: Time) -> Result<Vec<Event>, ()>;
     /// Gives the answer: what `decide` found if the batch is on disk, or else why the batch is not on disk.
@@ -95,19 +95,19 @@ pub(crate) trait Work: Send {
 /// A command of type `C`.
 pub(crate) struct Typed<C: Command> {
     command: Option<C>,
-    judged: Option<Result<C::Out, Refused>>,
-    reply: oneshot::Sender<Result<Flushed<C::Out>, SubmitError>>,
+    judged: Option<Result<C::Output, Refused>>,
+    reply: oneshot::Sender<Result<Flushed<C::Output>, SubmitError>>,
 }
 
 impl<C: Command> Typed<C> {
-    pub(crate) fn new(command: C, reply: oneshot::Sender<Result<Flushed<C::Out>, SubmitError>>) -> Self {
+    pub(crate) fn new(command: C, reply: oneshot::Sender<Result<Flushed<C::Output>, SubmitError>>) -> Self {
         Self { command: Some(command), judged: None, reply }
     }
 }
 
 impl<C: Command> Work for Typed<C> {
-    fn rests_on(&self) -> RestsOn {
-        self.command.as_ref().map(Command::rests_on).unwrap_or_default()
+    fn required_state(&self) -> RequiredState {
+        self.command.as_ref().map(Command::required_state).unwrap_or_default()
     }
 
     fn decide(&mut self, subject: &Subject, now: Time) -> Result<Vec<Event>, ()> {

@@ -160,7 +160,7 @@ impl Writer {
             return work.answer(Err(SubmitError::Fenced));
         }
         let moment = self.watch.now();
-        let events = match self.staged.subject(&mut *self.store, run, call, work.rests_on()) {
+        let events = match self.staged.subject(&mut *self.store, run, call, work.required_state()) {
             Ok(subject) => work.decide(subject, moment.at),
             Err(error) => return work.answer(Err(SubmitError::NotWritten(error.to_string()))),
         };
@@ -262,7 +262,7 @@ mod tests {
     use std::sync::mpsc;
 
     use holdshort_gate::command::{CancelRun, CreateRun};
-    use holdshort_gate::{Call, CallId, Command, Counter, Made, RunLimits, Time, Total};
+    use holdshort_gate::{Call, CallId, Command, Counter, CreatedRun, RunLimits, Time, Total};
 
     use super::*;
     use crate::error::ReadError;
@@ -331,8 +331,8 @@ mod tests {
             self.memory.total(counter)
         }
 
-        fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
-            self.memory.made(key)
+        fn created_run(&mut self, key: &Digest) -> Result<Option<CreatedRun>, ReadError> {
+            self.memory.created_run(key)
         }
 
         fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {

@@ -15,11 +15,12 @@ use std::sync::Arc;
 use common::script::refused;
 use common::*;
 use holdshort_gate::command::{
-    Choice, CreateRunOnce, DecisionOutcome, Expire, FindRun, Finish, Outcome, Propose, Proposed, Resolve, Revision,
+    AttemptOutcome, Choice, CreateRunOnce, DecisionOutcome, Expire, FindRun, Finish, FirstVerdict, Propose, Resolve,
+    Revision,
 };
 use holdshort_gate::{
-    CallId, CallState, Consequence, Decision, Digest, Event, Proposal, Refused, Request, Resolution, ReviewerName,
-    Reviewers, RunId, RunState, Time, Verdict,
+    CallId, CallState, Consequence, Decision, Digest, Event, Proposal, RecordedChoice, Refused, Request, Resolution,
+    ReviewerName, Reviewers, RunId, RunState, Time,
 };
 use holdshort_journal::{
     CallFilter, CallHint, CallOrder, DecisionFilter, Due, Fence, Flushed, Health, Hint, LogLine, Note, Position,
@@ -278,11 +279,11 @@ type Lost = fn(&Refused) -> bool;
 
 /// Pairs of commands that race for a held call, each command by its name, and what the loser is told.
 const RACES: &[(&str, &str, Lost)] = &[
-    ("approve", "approve by another", |why| won_by(why, "alice", &Verdict::Approve, CallState::Approved)),
-    ("approve", "reject by another", |why| won_by(why, "alice", &Verdict::Approve, CallState::Approved)),
-    ("reject", "approve by another", |why| won_by(why, "alice", &Verdict::Reject, CallState::Rejected)),
-    ("edit", "approve by another", |why| won_by(why, "alice", &Verdict::Approve, CallState::Approved)),
-    ("approve", "edit by another", |why| won_by(why, "alice", &Verdict::Approve, CallState::Approved)),
+    ("approve", "approve by another", |why| won_by(why, "alice", &RecordedChoice::Approve, CallState::Approved)),
+    ("approve", "reject by another", |why| won_by(why, "alice", &RecordedChoice::Approve, CallState::Approved)),
+    ("reject", "approve by another", |why| won_by(why, "alice", &RecordedChoice::Reject, CallState::Rejected)),
+    ("edit", "approve by another", |why| won_by(why, "alice", &RecordedChoice::Approve, CallState::Approved)),
+    ("approve", "edit by another", |why| won_by(why, "alice", &RecordedChoice::Approve, CallState::Approved)),
     ("cancel", "approve by another", |why| {
         *why == Refused::AlreadyDecided { winner: None, state: CallState::Cancelled }
     }),
@@ -291,7 +292,7 @@ const RACES: &[(&str, &str, Lost)] = &[
     ("expire", "cancel by another", |_| panic!("a run whose call has expired can be cancelled")),
 ];
 
-fn won_by(why: &Refused, reviewer: &str, verdict: &Verdict, now: CallState) -> bool {
+fn won_by(why: &Refused, reviewer: &str, verdict: &RecordedChoice, now: CallState) -> bool {
     let Refused::AlreadyDecided { winner: Some(winner), state } = why else { return false };
     let Decision { reviewer: by, verdict: how, .. } = &**winner;
     (by.as_str(), how, *state) == (reviewer, verdict, now)
@@ -407,7 +408,7 @@ async fn one_start_yields_one_permit(world: World) {
     let run = world.held("doubtful", proposal("hello")).await;
     let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
     let _ = world.start(&run, 1).await.unwrap();
-    let unknown = Finish { attempt: 1, outcome: Outcome::Unknown("no reply".into()), evidence: None };
+    let unknown = Finish { attempt: 1, outcome: AttemptOutcome::Unknown("no reply".into()), evidence: None };
     let _ = world.submit(&run, Some(1), unknown).await.unwrap();
     let held = world.clock.hold();
     let by_lookup = world.submit_at(&run, 1, happened(1, json!("sent")));
@@ -651,7 +652,7 @@ async fn what_is_looked_at_first_comes_first(world: World) {
 }
 
 fn unknown() -> Finish {
-    Finish { attempt: 1, outcome: Outcome::Unknown("no reply".into()), evidence: None }
+    Finish { attempt: 1, outcome: AttemptOutcome::Unknown("no reply".into()), evidence: None }
 }
 
 /// Reads page by page, while calls of the last page are decided and new calls are proposed. Each call that was there
@@ -936,7 +937,7 @@ async fn a_subject_is_the_run_and_the_call_that_was_named(world: World) {
     assert_eq!(world.subject(&RunId("nobody".into()), None).await.unwrap(), None);
     let _ = world.decide(&run, 1, "alice", Choice::Reject).await.unwrap();
     let _ = world.submit(&run, None, routine(2, "answer")).await.unwrap();
-    let clear = Propose { call: 3, proposed: Proposed::Clear(Box::new(proposal("second"))) };
+    let clear = Propose { call: 3, proposed: FirstVerdict::Clear(Box::new(proposal("second"))) };
     let _ = world.submit(&run, None, clear).await.unwrap();
     let subject = world.subject(&run, None).await.unwrap().unwrap();
     assert_eq!(subject.run.as_ref().unwrap().calls, 3);

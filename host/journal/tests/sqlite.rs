@@ -19,7 +19,8 @@ use common::script::{Model, Step, play, same, shown, varied};
 use common::*;
 use holdshort_gate::command::{Choice, CreateRunOnce, REVISIONS_MAX, Revision};
 use holdshort_gate::{
-    Beside, Call, CallId, CallState, Consequence, Digest, Event, Proposal, Request, Resolution, RunId, RunState, Time,
+    Call, CallId, CallState, Consequence, Digest, Event, Proposal, Request, Resolution, RunId, RunState, SimilarCall,
+    Time,
 };
 use holdshort_journal::{
     CallFilter, CallOrder, DecisionFilter, Events, Health, Journal, LogLine, OpenError, Position, ReadError,
@@ -96,13 +97,13 @@ async fn everything(world: &World) {
     let two = Step::Hold { call: 2, quorum: 2, expires_at: None };
     // All calls have the same effect, so each lists those that may still have an effect: the one in doubt, then also
     // the waiting one.
-    let open = [("doubtful", 1), ("waiting", 2)].map(|(run, call)| Beside {
+    let open = [("doubtful", 1), ("waiting", 2)].map(|(run, call)| SimilarCall {
         id: CallId { run: RunId(run.into()), call },
-        deed: proposal("hello").likeness().deed,
+        effect_digest: proposal("hello").similarity().effect_digest,
         summary: "send hello".into(),
     });
-    let voted = clearance("waiting", 2, 1, &Proposal { beside: open[..1].to_vec(), ..varied(2, 2, None) });
-    let failing = clearance("failing", 1, 1, &Proposal { beside: open.to_vec(), ..varied(1, 1, None) });
+    let voted = clearance("waiting", 2, 1, &Proposal { similar_calls: open[..1].to_vec(), ..varied(2, 2, None) });
+    let failing = clearance("failing", 1, 1, &Proposal { similar_calls: open.to_vec(), ..varied(1, 1, None) });
     play(
         world,
         &[

@@ -2,7 +2,7 @@
 
 use std::num::NonZero;
 
-use holdshort_gate::{Action, AgentName, Consequence, Counted, ReviewerName, RunId, Time};
+use holdshort_gate::{Action, AgentName, Consequence, RecordedTotal, ReviewerName, RunId, Time};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -23,7 +23,7 @@ pub struct Put {
     pub facts: Value,
     pub consequence: Consequence,
     /// The totals of calls cleared or approved before.
-    pub totals: Vec<Counted>,
+    pub totals: Vec<RecordedTotal>,
     /// The time for which policy is asked.
     pub now: Time,
 }

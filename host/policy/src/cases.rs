@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, AgentName, Capability, Consequence, Counted, Digest, FunctionType, Mismatch, PolicyVerdict, Requirement,
-    ReviewerName, RunId, Time, Total, WitType,
+    Action, AgentName, Capability, Consequence, Digest, FunctionType, Mismatch, PolicyVerdict, RecordedTotal,
+    Requirement, ReviewerName, RunId, Time, Total, WitType,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -203,7 +203,7 @@ impl Case {
         found.ok_or_else(|| BadCase::NoSuchCall(self.call.clone(), known()))
     }
 
-    fn totals(&self, run: &RunId, action: &Action, now: Time) -> Vec<Counted> {
+    fn totals(&self, run: &RunId, action: &Action, now: Time) -> Vec<RecordedTotal> {
         let Totals { run: in_run, agent, agent_today, today } = &self.totals;
         let currency = values::currency(action);
         let total = |one: &OneTotal| {
@@ -213,7 +213,7 @@ impl Case {
         let counters = counters(run, &self.agent, action.capability(), now).into_iter();
         counters
             .zip([in_run, agent, agent_today, today])
-            .map(|(counter, one)| Counted { counter, total: total(one) })
+            .map(|(counter, one)| RecordedTotal { counter, total: total(one) })
             .collect()
     }
 

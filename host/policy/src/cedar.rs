@@ -394,5 +394,5 @@ fn with_base(requirement: Option<Requirement>, base: Requirement) -> Requirement
 
 /// The reviewers of a set who may decide.
 fn among(reviewers: &Reviewers, deciders: &[ReviewerName]) -> Reviewers {
-    Reviewers::Named(deciders.iter().filter(|name| reviewers.include(name)).cloned().collect())
+    Reviewers::Named(deciders.iter().filter(|name| reviewers.includes(name)).cloned().collect())
 }

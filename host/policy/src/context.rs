@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use cedar_policy::{EntityUid, RestrictedExpression as Expression};
-use holdshort_gate::{Counted, Scope, Time};
+use holdshort_gate::{RecordedTotal, Scope, Time};
 
 use super::{CallQuestion, values};
 use holdshort_config::Zone;
@@ -77,7 +77,7 @@ fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
     let money = holdshort_gate::totals::money(question.action);
     let currency = values::currency(question.action);
     let mut by_scope = BTreeMap::from(["run", "agent", "agent_today", "today"].map(|scope| (scope, (0, 0))));
-    for Counted { counter, total } in question.totals {
+    for RecordedTotal { counter, total } in question.totals {
         let scope = match &counter.scope {
             Scope::Run(_) => "run",
             Scope::Agent(_) => "agent",

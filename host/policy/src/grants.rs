@@ -146,7 +146,7 @@ mod tests {
     use cedar_policy::{
         Authorizer, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, PolicySet, Request,
     };
-    use holdshort_gate::{Action, Digest, Granted, Requirement, Reviewers, RunId, Time, Total};
+    use holdshort_gate::{Action, Digest, GrantRecord, Requirement, Reviewers, RunId, Time, Total};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -175,7 +175,7 @@ mod tests {
         Action::new(Digest::of(component), capability, &function(), &arguments).unwrap()
     }
 
-    fn granted(may_differ: &[&str]) -> Granted {
+    fn granted(may_differ: &[&str]) -> GrantRecord {
         let action = action("AC\"ME\\", 10, false, None, b"component");
         let may_differ: Vec<String> = may_differ.iter().map(|place| (*place).to_owned()).collect();
         let grant = Grant {
@@ -187,7 +187,7 @@ mod tests {
             sums: BTreeMap::from([("EUR".to_owned(), 100)]),
             until: Time(50_000_000),
         };
-        Granted { grant, by: "ann".into(), at: Time(0), revoked: None }
+        GrantRecord { grant, by: "ann".into(), at: Time(0), revoked: None }
     }
 
     fn id() -> CallId {

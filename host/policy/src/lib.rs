@@ -40,8 +40,8 @@ mod values;
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{
-    Action, AgentName, Consequence, Counted, Digest, FunctionType, PolicyVerdict, Requirement, ReviewerName, RunId,
-    Time,
+    Action, AgentName, Consequence, Digest, FunctionType, PolicyVerdict, RecordedTotal, Requirement, ReviewerName,
+    RunId, Time,
 };
 use holdshort_words::Sentence;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -70,7 +70,7 @@ pub struct CallQuestion<'a> {
     /// The value at stake, by the connector.
     pub consequence: Consequence,
     /// The totals of calls cleared or approved before, if policy [uses](Policy::uses_totals) them.
-    pub totals: &'a [Counted],
+    pub totals: &'a [RecordedTotal],
     /// The time for which policy is asked.
     pub now: Time,
 }

@@ -35,7 +35,7 @@ impl fmt::Display for Difference {
 
 /// Finds the contradictions in a proposal. Each kind is reported once, at its first position.
 pub fn differences(proposal: &Proposal) -> Vec<Difference> {
-    let same = proposal.same_beside().map(|other| Difference {
+    let same = proposal.same_effect_calls().map(|other| Difference {
         place: "the same call".into(),
         text: say!("waits as {}: if both are approved, the effect happens twice", Plain::of(&other.id.to_string())),
     });

@@ -1,8 +1,8 @@
 //! Events and grants as sentences for readers. Programs read the events themselves (`--json`).
 
 use holdshort_gate::{
-    Action, Decision, Delayed, Demand, EffectClass, Event, Grant, PolicyVerdict, Proposal, RefusalReason, Requirement,
-    Resolution, Reviewers, Time, Total, Verdict,
+    Action, Decision, Delayed, Demand, EffectClass, Event, Grant, PolicyVerdict, Proposal, RecordedChoice,
+    RefusalReason, Requirement, Resolution, Reviewers, Time, Total,
 };
 use serde_json::Value;
 
@@ -150,12 +150,12 @@ pub fn granted(grant: &Grant) -> String {
 /// The reviewer and the decision.
 pub fn decided(decision: &Decision) -> String {
     let (verb, said) = match &decision.verdict {
-        Verdict::Approve => ("approved", decision.message.clone()),
-        Verdict::Reject => ("rejected", decision.message.clone()),
-        Verdict::Edit(_) => ("edited", decision.message.clone()),
+        RecordedChoice::Approve => ("approved", decision.message.clone()),
+        RecordedChoice::Reject => ("rejected", decision.message.clone()),
+        RecordedChoice::Edit(_) => ("edited", decision.message.clone()),
         // The message of an answer is its value.
-        Verdict::Respond(Value::String(answer)) => ("answered", Some(answer.clone())),
-        Verdict::Respond(answer) => ("answered", Some(answer.to_string())),
+        RecordedChoice::Respond(Value::String(answer)) => ("answered", Some(answer.clone())),
+        RecordedChoice::Respond(answer) => ("answered", Some(answer.to_string())),
     };
     let stands_for = decision.stands_for.as_ref().map(|name| format!(" for {name}")).unwrap_or_default();
     format!("{verb} by {}{stands_for}{}", decision.reviewer, because(said.as_deref()))
@@ -205,7 +205,10 @@ pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     ];
     facts.extend(again.map(|names| ("compared again at the start", names)));
     facts.extend(
-        proposal.beside.iter().map(|other| ("waits beside this call", format!("{}: {}", other.id, other.summary))),
+        proposal
+            .similar_calls
+            .iter()
+            .map(|other| ("waits beside this call", format!("{}: {}", other.id, other.summary))),
     );
     facts
 }

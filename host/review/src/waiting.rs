@@ -3,13 +3,13 @@
 
 use holdshort_gate::approval::NotEligible;
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::{Call, EffectClass, Proposal, Requirement, ReviewerName, Waiting};
+use holdshort_gate::{Call, EffectClass, OpenDemand, Proposal, Requirement, ReviewerName};
 
 use super::sentences::{people, span};
 
 /// One sentence for each group that still has to decide.
-pub fn who(waiting: &[Waiting]) -> Vec<String> {
-    let sentence = |one: &Waiting| {
+pub fn who(waiting: &[OpenDemand]) -> Vec<String> {
+    let sentence = |one: &OpenDemand| {
         let of = if one.stages > 1 { format!(" (stage {} of {})", one.stage, one.stages) } else { String::new() };
         format!("{} more of: {}{of}", one.more, people(&one.reviewers))
     };

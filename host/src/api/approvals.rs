@@ -4,8 +4,8 @@ use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::call::CallContent;
 use holdshort_gate::{
-    Action, AgentName, Call, CallId, CallState, Decision, Digest, JournalId, Phase, Proposal, RefusalReason,
-    ReviewerName, RunId, Subject, Vote, Waiting,
+    Action, AgentName, Call, CallId, CallState, Decision, Digest, JournalId, OpenDemand, Phase, Proposal,
+    RefusalReason, ReviewerName, RunId, Subject, Vote,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -99,7 +99,7 @@ pub struct Approval {
     /// held.
     #[serde(default)]
     #[schema(required = true)]
-    pub(crate) waiting_for: Vec<Waiting>,
+    pub(crate) waiting_for: Vec<OpenDemand>,
     /// The number of escalations so far.
     #[serde(default)]
     #[schema(required = true)]
@@ -269,7 +269,7 @@ fn approval(
     let (state, effect, deadline) = (decision_state(&call), effect(&call), call.deadline().map(Moment));
     let action_digest = call.action().digest();
     let reasons = call.proposal().map(|proposal| proposal.policy.reasons.clone()).unwrap_or_default();
-    let (proposal, refused) = match (call.matter, call.phase) {
+    let (proposal, refused) = match (call.content, call.phase) {
         (CallContent::Proposed(proposal), _) => (Some(proposal.into()), None),
         (CallContent::Refused(action), Phase::Refused(reason)) => (None, Some(RefusedCall { action, reason })),
         (CallContent::Refused(_), _) => (None, None),
@@ -285,7 +285,7 @@ fn approval(
         state: state.into(),
         effect,
         attempts: call.attempts,
-        put_off: call.put_off.map(|put_off| PutOff { reason: put_off.reason, until: Moment(put_off.until) }),
+        put_off: call.postponed.map(|put_off| PutOff { reason: put_off.reason, until: Moment(put_off.until) }),
         same_waiting: Vec::new(),
         revision: call.revision,
         digest: call.clearance,

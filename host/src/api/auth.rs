@@ -147,7 +147,7 @@ impl Reviewer {
         let counts = |name: &ReviewerName| call.admits_approval(name, started_by).is_ok() && !call.has_vote_of(name);
         // A delegate cannot override a decision that the absent reviewer made in person.
         let silent = |name: &ReviewerName| !call.is_rejected_by(name);
-        let later = |asks: &holdshort_gate::Requirement| asks.asks_later(self.name(), call.stage);
+        let later = |asks: &holdshort_gate::Requirement| asks.decides_in_later_stage(self.name(), call.stage);
         if counts(self.name()) || call.requirement().is_some_and(later) {
             return None;
         }

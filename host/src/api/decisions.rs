@@ -4,10 +4,11 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use holdshort_gate::call::Decided;
+use holdshort_gate::call::RecordedDecision;
 use holdshort_gate::command::{Choice, Command, Decide, DecisionOutcome, Revision};
 use holdshort_gate::{
-    Call, CallId, CallNumber, CallState, Digest, Grant, Phase, Refused, ReviewerName, RunId, Subject, Time, Verdict,
+    Call, CallId, CallNumber, CallState, Digest, Grant, Phase, RecordedChoice, Refused, ReviewerName, RunId, Subject,
+    Time,
 };
 use holdshort_journal::Flushed;
 use serde::{Deserialize, Serialize};
@@ -181,7 +182,8 @@ async fn place(
         return Ok(None);
     }
     let (subject, call) = approvals::load(api, run, number).await?;
-    let said = |made: &&Decided| made.decision.reviewer == *reviewer.name() && made.decision.clearance == digest;
+    let said =
+        |made: &&RecordedDecision| made.decision.reviewer == *reviewer.name() && made.decision.clearance == digest;
     let still =
         |place: &Option<ReviewerName>| place.as_ref().is_none_or(|of| reviewer.stands_for(now).any(|name| name == of));
     // A repeated decision is made for the same absent reviewer, while the delegation lasts.
@@ -304,7 +306,7 @@ fn is_repeated(asked: &Asked<'_>, call: &Call, arguments: &Value) -> bool {
             let decision = &made.decision;
             decision.reviewer == asked.reviewer
                 && decision.clearance == asked.clearance
-                && decision.verdict == Verdict::Edit(action.digest())
+                && decision.verdict == RecordedChoice::Edit(action.digest())
         })
 }
 

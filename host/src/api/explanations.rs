@@ -10,7 +10,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::clearance::{JudgedAt, PolicyRecord};
-use holdshort_gate::{AgentName, Counted, Digest, PolicyVerdict, ReviewerName, RunId, Scope, Seq, Total};
+use holdshort_gate::{AgentName, Digest, PolicyVerdict, RecordedTotal, ReviewerName, RunId, Scope, Seq, Total};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -282,8 +282,8 @@ fn file_name(path: &File) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-impl From<Counted> for RestedOn {
-    fn from(Counted { counter, total }: Counted) -> Self {
+impl From<RecordedTotal> for RestedOn {
+    fn from(RecordedTotal { counter, total }: RecordedTotal) -> Self {
         let of = match counter.scope {
             Scope::Run(_) => "run",
             Scope::Agent(_) => "agent",

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
-use holdshort_gate::{Event, Recorded, RunId};
+use holdshort_gate::{Event, RecordedEvent, RunId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
@@ -58,7 +58,7 @@ pub(crate) struct RunEvent {
 
 impl RunEvent {
     /// The gate's event with a readable time.
-    pub(super) fn new(recorded: &Recorded) -> Result<Self, Problem> {
+    pub(super) fn new(recorded: &RecordedEvent) -> Result<Self, Problem> {
         let mut event = serde_json::to_value(&recorded.event).map_err(unwritable)?;
         let kind = event.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
         let data = event.get_mut("data").map(Value::take).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use axum::extract::State;
 use axum::response::IntoResponse;
-use holdshort_gate::{AgentName, CallState, Capability, Consequence, Digest, RunId, UnknownName, Waiting};
+use holdshort_gate::{AgentName, CallState, Capability, Consequence, Digest, OpenDemand, RunId, UnknownName};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Position, Rank};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -18,7 +18,7 @@ use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, CallStateWordShape, Lenient, Moment, RankedPlaceShape};
 use super::{Answer, Api, ids, number};
 
-holdshort_gate::named! {
+holdshort_gate::named_enum! {
     /// Several states of a call under one word.
     pub enum CallStateGroup {
         /// The states in which a call waits for a reviewer.
@@ -162,7 +162,7 @@ pub(crate) struct ApprovalRow {
     pub(crate) approved_by: Vec<String>,
     /// The reviewers still to decide: the open demands of the current stage; empty if it is not
     /// held.
-    pub(crate) waiting_for: Vec<Waiting>,
+    pub(crate) waiting_for: Vec<OpenDemand>,
     /// How many more reviewers must approve; 0 if it is not held.
     pub(crate) still_needed: u32,
     /// The number of attempts so far.

@@ -8,7 +8,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use holdshort_gate::command::{Expire, Finish, Outcome, Start};
+use holdshort_gate::command::{AttemptOutcome, Expire, Finish, Start};
 use holdshort_gate::{Call, CallId, Capability, Phase, Proposal, Refused, Run, Subject, Time};
 use holdshort_journal::{Authorized, SubmitError};
 use holdshort_words::{Sentence, say};
@@ -99,13 +99,13 @@ impl Effects {
         // dispatcher continues.
         let attempted = tokio::spawn(async move { performer.perform(authorized).await }).await;
         let outcome = match attempted {
-            Ok(Attempt::Done(receipt)) => Outcome::Happened(receipt),
+            Ok(Attempt::Done(receipt)) => AttemptOutcome::Happened(receipt),
             Ok(Attempt::DoneDespite(receipt, changed)) => {
-                Outcome::HappenedDespite(receipt, changed.into_iter().map(Sentence::into_string).collect())
+                AttemptOutcome::HappenedDespite(receipt, changed.into_iter().map(Sentence::into_string).collect())
             }
             Ok(Attempt::NotDone(reason)) => not_done(reason),
             Ok(Attempt::Postponed(reason, again_in)) => {
-                Outcome::Postponed(reason.into_string(), u64::try_from(again_in.as_millis()).unwrap_or(u64::MAX))
+                AttemptOutcome::Postponed(reason.into_string(), u64::try_from(again_in.as_millis()).unwrap_or(u64::MAX))
             }
             Ok(Attempt::FactsChanged(reason)) => self.held_again(id, reason).await,
             Ok(Attempt::Unknown(reason)) => unknown(reason),
@@ -113,7 +113,7 @@ impl Effects {
         };
         // The remote system is done. A full disk or a slow lookup must not delay other attempts.
         drop(turn);
-        let is_unknown = matches!(outcome, Outcome::Unknown(_));
+        let is_unknown = matches!(outcome, AttemptOutcome::Unknown(_));
         self.finish(id, attempt, outcome, None).await;
         if is_unknown {
             self.settle_lost(id).await;
@@ -122,7 +122,7 @@ impl Effects {
 
     /// The outcome for a call that policy forbids at this time, or whose material facts changed or
     /// cannot be checked; `None` if it may go on.
-    async fn moved(&self, id: &CallId) -> Option<Outcome> {
+    async fn moved(&self, id: &CallId) -> Option<AttemptOutcome> {
         let Some((run, call, proposal)) = self.proposal(id).await else {
             return Some(not_done(say!("the cleared action is not in the journal")));
         };
@@ -141,7 +141,7 @@ impl Effects {
     }
 
     /// The same action with the present facts, for reviewers to decide again.
-    async fn held_again(&self, id: &CallId, reason: Sentence) -> Outcome {
+    async fn held_again(&self, id: &CallId, reason: Sentence) -> AttemptOutcome {
         let Some((run, _, proposal)) = self.proposal(id).await else { return not_done(reason) };
         match self.0.refresh.refresh(&run.agent, id, &proposal).await {
             Ok(proposal) => changed(reason, proposal),
@@ -173,7 +173,7 @@ impl Effects {
         let finding = tokio::spawn(async move { asked.lookup(&inquiry).await }).await;
         match finding {
             Ok(Finding::Happened { receipt, evidence }) => {
-                self.finish(id, attempt, Outcome::Happened(receipt), Some(evidence)).await;
+                self.finish(id, attempt, AttemptOutcome::Happened(receipt), Some(evidence)).await;
             }
             Ok(Finding::DidNotHappen { evidence }) => {
                 self.finish(
@@ -202,7 +202,7 @@ impl Effects {
 
     /// Retries until the journal has recorded the outcome, or says that it was resolved otherwise.
     /// A known outcome is not lost to a full disk.
-    async fn finish(&self, id: &CallId, attempt: u32, outcome: Outcome, evidence: Option<Sentence>) {
+    async fn finish(&self, id: &CallId, attempt: u32, outcome: AttemptOutcome, evidence: Option<Sentence>) {
         let (CallId { run, call }, evidence) = (id, evidence.map(Sentence::into_string));
         loop {
             let finish = || {
@@ -250,16 +250,16 @@ impl Effects {
 
 // An outcome is a sentence of the host, and becomes journal text only here.
 
-fn not_done(reason: Sentence) -> Outcome {
-    Outcome::DidNotHappen(reason.into_string())
+fn not_done(reason: Sentence) -> AttemptOutcome {
+    AttemptOutcome::DidNotHappen(reason.into_string())
 }
 
-fn unknown(reason: Sentence) -> Outcome {
-    Outcome::Unknown(reason.into_string())
+fn unknown(reason: Sentence) -> AttemptOutcome {
+    AttemptOutcome::Unknown(reason.into_string())
 }
 
-fn changed(reason: Sentence, now: Proposal) -> Outcome {
-    Outcome::FactsChanged { reason: reason.into_string(), proposal: Box::new(now) }
+fn changed(reason: Sentence, now: Proposal) -> AttemptOutcome {
+    AttemptOutcome::FactsChanged { reason: reason.into_string(), proposal: Box::new(now) }
 }
 
 /// A command was not written.

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use holdshort_gate::clearance::PolicyRecord;
-use holdshort_gate::command::{CancelRun, CreateRun, Propose, Proposed, Resolve, Start};
+use holdshort_gate::command::{CancelRun, CreateRun, FirstVerdict, Propose, Resolve, Start};
 use holdshort_gate::{
     Action, AgentName, CallId, CallNumber, CallState, Command, Digest, EffectClass, FunctionType, Requirement,
     Resolution, Reviewers, Run, RunLimits, Time, WitType,
@@ -140,9 +140,9 @@ impl World {
         tokio::spawn(Effects::new(self.0.roles().dispatcher, performers, Arc::new(Unchanged)).run());
     }
 
-    async fn submit<C: Command>(&self, run: &RunId, call: Option<CallNumber>, command: C) -> C::Out
+    async fn submit<C: Command>(&self, run: &RunId, call: Option<CallNumber>, command: C) -> C::Output
     where
-        C::Out: Clone,
+        C::Output: Clone,
     {
         (*self.0.submit(run, call, Fence::None, command).await.unwrap()).clone()
     }
@@ -161,7 +161,7 @@ impl World {
             action: Action::new(component, capability, &ty, &json!({ "text": run.0 })).unwrap(),
             summary: "does it".into(),
             exhibits: Vec::new(),
-            beside: Vec::new(),
+            similar_calls: Vec::new(),
             preconditions: Value::Null,
             facts: Value::Null,
             consequence: None,
@@ -170,7 +170,7 @@ impl World {
             requirement: Requirement::plain(Reviewers::Any, 1, START_WITHIN_MS),
             policy: PolicyRecord { determining: vec!["test".into()], ..PolicyRecord::new(Digest::of(b"policy")) },
         };
-        self.submit(&run, None, Propose { call: 1, proposed: Proposed::Clear(Box::new(proposal)) }).await;
+        self.submit(&run, None, Propose { call: 1, proposed: FirstVerdict::Clear(Box::new(proposal)) }).await;
         run
     }
 

@@ -1,7 +1,7 @@
 //! Decides which events of the journal cause a notification, and collects its content.
 
 use holdshort_gate::{
-    AgentName, Call, CallNumber, Event, JournalId, Phase, Requirement, ReviewerName, Run, RunId, Time, Verdict,
+    AgentName, Call, CallNumber, Event, JournalId, Phase, RecordedChoice, Requirement, ReviewerName, Run, RunId, Time,
 };
 use holdshort_journal::{Entry, Position};
 
@@ -201,14 +201,14 @@ fn id(journal: &JournalId, place: &str, kind: Kind) -> String {
 /// Whether an approval completed its stage: the current stage has no votes yet.
 fn begins_a_stage(event: &Event, call: &Call) -> bool {
     let approves =
-        matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, Verdict::Approve));
+        matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, RecordedChoice::Approve));
     let last = call.votes.last().is_some_and(|vote| vote.at == call.changed_at && vote.stage + 1 == call.stage);
     approves && last && call.votes.iter().all(|vote| vote.stage < call.stage)
 }
 
 /// An answer leaves the call held until the next event, which the same transaction writes.
 fn answers(event: &Event) -> bool {
-    matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, Verdict::Respond(_)))
+    matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, RecordedChoice::Respond(_)))
 }
 
 /// The outcome in the host's words. It contains names, and no text of an agent or a reviewer.
@@ -219,10 +219,10 @@ fn outcome(event: &Event) -> Option<String> {
         Event::CallEscalated { level, .. } => format!("no decision in time: escalation {level}"),
         Event::DecisionMade { decision, .. } => {
             let verb = match decision.verdict {
-                Verdict::Approve => "approved",
-                Verdict::Reject => "rejected",
-                Verdict::Respond(_) => "answered",
-                Verdict::Edit(_) => "edited",
+                RecordedChoice::Approve => "approved",
+                RecordedChoice::Reject => "rejected",
+                RecordedChoice::Respond(_) => "answered",
+                RecordedChoice::Edit(_) => "edited",
             };
             format!("{verb} by {}", decision.reviewer)
         }

@@ -139,7 +139,8 @@ pub(super) async fn show(
 /// Held calls with the same action, except those that the approval already names.
 async fn same(api: &Api, run: &RunId, call: &Call) -> Result<Vec<Text>, ReadError> {
     let of = CallId { run: run.clone(), call: call.number };
-    let shown = |id: &CallId| call.proposal().is_some_and(|proposal| proposal.beside.iter().any(|one| one.id == *id));
+    let shown =
+        |id: &CallId| call.proposal().is_some_and(|proposal| proposal.similar_calls.iter().any(|one| one.id == *id));
     let same = api.journal().same_waiting(&of).await?;
     Ok(same.iter().filter(|id| !shown(id)).map(|id| Text::line(&id.to_string())).collect())
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use askama::Template;
 use axum::extract::State;
 use holdshort_gate::command::DecisionOutcome;
-use holdshort_gate::{AgentName, CallState, Reviewers, RunState, Time, Waiting};
+use holdshort_gate::{AgentName, CallState, OpenDemand, Reviewers, RunState, Time};
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed, Position, Rank};
 use serde::Deserialize;
 
@@ -165,8 +165,8 @@ fn choices(api: &Api, query: &InboxQuery) -> (Vec<Choice>, Vec<Choice>) {
 
 /// The reviewers who still have to decide; empty if every reviewer may.
 fn waits_for(row: &CallRow) -> Vec<Text> {
-    let named = |one: &&Waiting| one.stages > 1 || one.reviewers != Reviewers::Any;
-    let named: Vec<Waiting> = row.waiting_for.iter().filter(named).cloned().collect();
+    let named = |one: &&OpenDemand| one.stages > 1 || one.reviewers != Reviewers::Any;
+    let named: Vec<OpenDemand> = row.waiting_for.iter().filter(named).cloned().collect();
     waiting::who(&named).iter().map(|who| Text::line(who)).collect()
 }
 

@@ -54,7 +54,7 @@ impl Status {
         let waits_for = waiting::who(&call.waiting_for(started_by));
         let said: Vec<ReviewerName> = call.rejections.iter().map(|vote| vote.reviewer.clone()).collect();
         let because = held.map(waiting::because).unwrap_or_default();
-        let decided = |made: &holdshort_gate::call::Decided| {
+        let decided = |made: &holdshort_gate::call::RecordedDecision| {
             let counts = call.clearance.is_none_or(|digest| digest == made.decision.clearance);
             (When::new(made.at, now), Text::line(&sentences::decided(&made.decision)), counts)
         };
@@ -89,11 +89,11 @@ fn granted(call: &Call, id: &str) -> Option<(String, String)> {
 fn sentence(call: &Call) -> String {
     let question = call.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question);
     let needed = call.still_needed();
-    if let (Phase::Cleared { .. } | Phase::Approved { .. }, Some(put_off)) = (&call.phase, &call.put_off) {
-        let (attempt, until) = (call.attempts, sentences::at(put_off.until));
+    if let (Phase::Cleared { .. } | Phase::Approved { .. }, Some(postponed)) = (&call.phase, &call.postponed) {
+        let (attempt, until) = (call.attempts, sentences::at(postponed.until));
         return format!(
             "is cleared; attempt {attempt} did not happen, and the next attempt is at {until}: {}",
-            put_off.reason
+            postponed.reason
         );
     }
     match &call.phase {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{CallNumber, Event, Recorded, RunId, Seq, Time};
+use holdshort_gate::{CallNumber, Event, RecordedEvent, RunId, Seq, Time};
 
 use super::frame::{ErrorPage, When};
 use crate::api::Api;
@@ -72,7 +72,7 @@ impl TimelinePage {
         self.events >= EVENTS || self.bytes >= BYTES
     }
 
-    fn add(&mut self, recorded: &Recorded, now: Time) {
+    fn add(&mut self, recorded: &RecordedEvent, now: Time) {
         let event = &recorded.event;
         let receipt = if let Event::EffectSucceeded { receipt, .. } = event {
             Some(Text::line(&sentences::short(&receipt.to_string())))

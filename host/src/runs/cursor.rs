@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Phase, Proposal, Recorded, Run, RunId, Seq, Time};
+use holdshort_gate::{Action, Answer, Call, CallNumber, Event, Phase, Proposal, RecordedEvent, Run, RunId, Seq, Time};
 use holdshort_journal::{Events, Journal, ReadError};
 use serde_json::Value;
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ pub(super) struct Cursor {
     pub(super) held: u32,
     /// The bytes of evidence stored for them.
     pub(super) evidence_bytes: u64,
-    chunk: VecDeque<Recorded>,
+    chunk: VecDeque<RecordedEvent>,
     /// Whether more chunks follow.
     more: bool,
     ahead: mpsc::Receiver<Result<Events, ReadError>>,
@@ -67,7 +67,7 @@ pub(super) enum CannotReplay {
     #[error(transparent)]
     Read(#[from] ReadError),
     #[error(transparent)]
-    Inconsistent(#[from] holdshort_gate::call::Inconsistent),
+    Inconsistent(#[from] holdshort_gate::call::InconsistentEvent),
     #[error("the journal does not begin with the run's creation")]
     NoBeginning,
     #[error("the host is shutting down")]
@@ -105,7 +105,7 @@ impl Cursor {
         let Some(recorded) = self.take().await? else { return Ok(Replayed::New) };
         let found = action.digest();
         let recorded = match recorded {
-            Recorded { event: Event::RoutineReturned { call, action, result, answered_at, .. }, .. }
+            RecordedEvent { event: Event::RoutineReturned { call, action, result, answered_at, .. }, .. }
                 if (call, action) == (number, found) =>
             {
                 return Ok(Replayed::Returned(result, answered_at));
@@ -145,17 +145,17 @@ impl Cursor {
     pub(super) async fn sleep(&mut self, number: u32, until: Time) -> Result<Slept, CannotReplay> {
         match self.take().await? {
             None => Ok(Slept::New),
-            Some(Recorded { event: Event::TimerSet { timer, until: then }, at: asked_at, .. })
+            Some(RecordedEvent { event: Event::TimerSet { timer, until: then }, at: asked_at, .. })
                 if (timer, then) == (number, until) =>
             {
                 Ok(match self.take().await? {
                     None => Slept::Asleep,
-                    Some(Recorded { event: Event::TimerFired { .. }, at, .. }) => Slept::Woken { at, asked_at },
+                    Some(RecordedEvent { event: Event::TimerFired { .. }, at, .. }) => Slept::Woken { at, asked_at },
                     Some(_) => Slept::Over,
                 })
             }
-            Some(Recorded { event, .. }) if is_end(&event) => Ok(Slept::Over),
-            Some(Recorded { event, .. }) => Ok(Slept::Other { recorded: describe_event(&event) }),
+            Some(RecordedEvent { event, .. }) if is_end(&event) => Ok(Slept::Over),
+            Some(RecordedEvent { event, .. }) => Ok(Slept::Other { recorded: describe_event(&event) }),
         }
     }
 
@@ -172,7 +172,7 @@ impl Cursor {
     }
 
     /// The next event, if there is one.
-    async fn take(&mut self) -> Result<Option<Recorded>, CannotReplay> {
+    async fn take(&mut self) -> Result<Option<RecordedEvent>, CannotReplay> {
         self.fill().await?;
         Ok(self.chunk.pop_front())
     }
@@ -193,7 +193,7 @@ impl Cursor {
         // A revoked grant and a delay are no actions of an agent: no agent sees them, and they may
         // be recorded at any time. So replay skips them.
         let is_lived =
-            |recorded: &Recorded| !matches!(recorded.event, Event::GrantRevoked { .. } | Event::RunDelayed { .. });
+            |recorded: &RecordedEvent| !matches!(recorded.event, Event::GrantRevoked { .. } | Event::RunDelayed { .. });
         let lived = read.events.into_iter().filter(is_lived);
         self.chunk = lived.collect();
     }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use holdshort_gate::command::{End, EndRun, Propose, Proposed, RecordRoutine};
+use holdshort_gate::command::{EndRun, FirstVerdict, Propose, RecordRoutine, RunEnd};
 use holdshort_gate::{Action, CallNumber, Phase, RefusalReason, Refused, Run, RunId};
 use holdshort_journal::{Blob, Lease, LogLine, SubmitError, Submitted};
 
@@ -219,7 +219,7 @@ impl<'a> Drive<'a> {
             let (mut proposed, blobs) = self.proposed(call, &action, full.as_ref()).await?;
             if tries >= TOTALS_TRIES {
                 // The totals keep changing, so a reviewer decides.
-                proposed = proposed.at_last();
+                proposed = proposed.into_hold();
             }
             let evidence = evidence_bytes(&proposed);
             let command = Propose { call, proposed };
@@ -250,7 +250,7 @@ impl<'a> Drive<'a> {
         call: CallNumber,
         action: &Action,
         full: Option<&RefusalReason>,
-    ) -> Result<(Proposed, Vec<Blob>), Failure> {
+    ) -> Result<(FirstVerdict, Vec<Blob>), Failure> {
         let Bound { ty, offer: BoundOffer::Consequential(preview, _) } = self.bound(action)? else {
             return Err(Failure::Reclassified(action.capability().clone()));
         };
@@ -279,7 +279,7 @@ impl<'a> Drive<'a> {
     }
 
     /// Records how the run ended.
-    async fn end(&mut self, end: End) -> Result<Flow, Failure> {
+    async fn end(&mut self, end: RunEnd) -> Result<Flow, Failure> {
         self.flush(0).await?;
         match self.lease.submit(EndRun(end)).await {
             Ok(_) => Ok(Flow::Break(Left::Over)),
@@ -317,10 +317,10 @@ impl<'a> Drive<'a> {
 }
 
 /// The bytes of evidence that the journal stores for a proposal.
-fn evidence_bytes(proposed: &Proposed) -> u64 {
+fn evidence_bytes(proposed: &FirstVerdict) -> u64 {
     match proposed {
-        Proposed::Hold(proposal) | Proposed::Clear(proposal) => proposal.evidence_bytes(),
-        Proposed::Refuse(..) => 0,
+        FirstVerdict::Hold(proposal) | FirstVerdict::Clear(proposal) => proposal.evidence_bytes(),
+        FirstVerdict::Refuse(..) => 0,
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort_gate::command::End;
+use holdshort_gate::command::RunEnd;
 use holdshort_gate::{Action, Answer, CallNumber, Capability, Digest, RefusalReason, Run, Time};
 use serde_json::Value;
 
@@ -65,7 +65,7 @@ pub(super) enum Need {
     /// A time.
     Time(Sleep),
     /// Its end must be recorded.
-    End(End),
+    End(RunEnd),
     /// The journal says that the run has ended.
     Over,
 }
@@ -77,7 +77,7 @@ pub(super) struct Sleep {
     /// Whether the journal has it.
     pub(super) is_set: bool,
     /// How the run ends if the sleep would park it and it was brought back too often.
-    pub(super) too_often: Option<End>,
+    pub(super) too_often: Option<RunEnd>,
 }
 
 /// The replies to an agent.
@@ -169,7 +169,7 @@ impl LiveAgent {
                 Step::Call(call) => self.call(call).await?,
                 Step::Sleep { until } => self.sleep(until).await?,
                 Step::Output { level, text } => self.say(level.into(), text),
-                Step::Finished(result) => Some(self.end(End::Finished(result)).await?),
+                Step::Finished(result) => Some(self.end(RunEnd::Finished(result)).await?),
                 Step::Trapped(trap) => Some(self.trapped(&trap).await?),
             };
             if let Some(need) = need {
@@ -283,20 +283,20 @@ impl LiveAgent {
         if trap.is_hosts() {
             return Err(Failure::Host(trap.to_string()));
         }
-        self.end(End::Trapped(trap.to_string())).await
+        self.end(RunEnd::Trapped(trap.to_string())).await
     }
 
     /// How the run ended, unless the journal says that it went on from here.
-    async fn end(&mut self, end: End) -> Result<Need, Failure> {
+    async fn end(&mut self, end: RunEnd) -> Result<Need, Failure> {
         let recorded = match &mut self.cursor {
             Some(cursor) => cursor.rest().await?,
             None => None,
         };
         let Some(recorded) = recorded else { return Ok(Need::End(end)) };
         let found = match end {
-            End::Finished(_) => "nothing more: it returned".to_owned(),
-            End::Trapped(reason) => format!("nothing more: {reason}"),
-            End::Diverged { found, .. } => found,
+            RunEnd::Finished(_) => "nothing more: it returned".to_owned(),
+            RunEnd::Trapped(reason) => format!("nothing more: {reason}"),
+            RunEnd::Diverged { found, .. } => found,
         };
         Ok(diverged("the end".into(), recorded, found))
     }
@@ -313,7 +313,7 @@ impl LiveAgent {
 }
 
 fn diverged(place: String, recorded: String, found: String) -> Need {
-    Need::End(End::Diverged { place, recorded, found })
+    Need::End(RunEnd::Diverged { place, recorded, found })
 }
 
 /// Whether a sleep is too long for waiting in memory.

@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
-use holdshort_gate::call::Inconsistent;
-use holdshort_gate::command::{Proposed, Revision};
+use holdshort_gate::call::InconsistentEvent;
+use holdshort_gate::command::{FirstVerdict, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, AgentName, Call, CallNumber, Counted, Counter, EffectClass, ExhibitRef, FunctionType, LIMIT, Mismatch,
-    Proposal, RefusalReason, Requirement, ReviewerName, Reviewers, RunId, Seq,
+    Action, AgentName, Call, CallNumber, Counter, EffectClass, ExhibitRef, FunctionType, LIMIT, Mismatch, Proposal,
+    RecordedTotal, RefusalReason, Requirement, ReviewerName, Reviewers, RunId, Seq,
 };
 use holdshort_journal::{Blob, Driver, Events, GrantFilter, GrantRow, Journal, ReadError};
 use holdshort_words::{Sentence, configured, say};
@@ -74,7 +74,7 @@ pub enum NoHistory {
     Read(#[from] ReadError),
     /// The journal is damaged.
     #[error(transparent)]
-    Inconsistent(#[from] Inconsistent),
+    Inconsistent(#[from] InconsistentEvent),
 }
 
 /// An edit is not possible. Nothing was changed.
@@ -114,8 +114,8 @@ impl Proposer {
         ty: &FunctionType,
         action: Action,
         full: Option<&RefusalReason>,
-    ) -> Result<(Proposed, Vec<Blob>), CannotPropose> {
-        let refuse = |action, reason, record| Ok((Proposed::Refuse(Box::new(action), reason, record), Vec::new()));
+    ) -> Result<(FirstVerdict, Vec<Blob>), CannotPropose> {
+        let refuse = |action, reason, record| Ok((FirstVerdict::Refuse(Box::new(action), reason, record), Vec::new()));
         if let Err(reason) = self.budget.admits(&action) {
             return refuse(action, forbidden(reason), None);
         }
@@ -147,7 +147,7 @@ impl Proposer {
         };
         let (exhibits, blobs) = named(evidence);
         let proposal = Box::new(proposal(preview, action, (previewed, exhibits), judgement));
-        Ok((if holds { Proposed::Hold(proposal) } else { Proposed::Clear(proposal) }, blobs))
+        Ok((if holds { FirstVerdict::Hold(proposal) } else { FirstVerdict::Clear(proposal) }, blobs))
     }
 
     /// The proposal that an edit makes of a held call, with the steps of a new call. A verdict that clears counts like
@@ -225,7 +225,7 @@ impl Proposer {
             if granted.clears((agent, started_by), action, requirement, &used, now).is_ok() {
                 record.determining = vec![format!("grant {id}")];
                 record.reasons.clear();
-                record.totals.push(Counted { counter: Counter::of_grant(&id, action.capability()), total: used });
+                record.totals.push(RecordedTotal { counter: Counter::of_grant(&id, action.capability()), total: used });
                 record.grant = Some(id);
                 *verdict = Verdict::Clear;
                 break;
@@ -252,7 +252,7 @@ fn proposal(
         class: preview.effect().class,
         requirement: judgement.requirement,
         policy: judgement.record,
-        beside: Vec::new(),
+        similar_calls: Vec::new(),
     }
 }
 
@@ -264,7 +264,7 @@ fn somebody_is_left(
     editor: &ReviewerName,
     new: &Requirement,
 ) -> Result<(), ReviseError> {
-    let held_under = call.requirement().map(|old| old.for_an_edit(new, call.level, call.deadline()));
+    let held_under = call.requirement().map(|old| old.after_edit(new, call.level, call.deadline()));
     let Some((all, names)) = held_under.and_then(|all| all.names().map(|names| (all, names))) else { return Ok(()) };
     let met = all.can_be_met(&names, asker.started_by, Some(editor));
     met.map_err(|why| ReviseError::Forbidden(say!("the new requirement cannot be met: {}", configured(why))))

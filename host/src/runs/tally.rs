@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use holdshort_gate::command::End;
+use holdshort_gate::command::RunEnd;
 use holdshort_gate::{CallNumber, RefusalReason, RunLimits};
 use serde_json::Value;
 
@@ -39,29 +39,31 @@ impl Tally {
     }
 
     /// Counts a call. If the run may not make it, returns how the run ends.
-    pub(super) fn call(&mut self, arguments: &Value) -> Result<CallNumber, End> {
+    pub(super) fn call(&mut self, arguments: &Value) -> Result<CallNumber, RunEnd> {
         self.one_more()?;
         self.bytes = self.bytes.saturating_add(CALL_BYTES).saturating_add(weight(arguments));
         if self.bytes > self.limits.journal_bytes {
             let max = self.limits.journal_bytes;
-            return Err(End::Trapped(format!("the host calls of the agent take more than {max} bytes in the journal")));
+            return Err(RunEnd::Trapped(format!(
+                "the host calls of the agent take more than {max} bytes in the journal"
+            )));
         }
         self.calls += 1;
         Ok(self.calls)
     }
 
     /// Counts a timer. If the run may not sleep again, returns how the run ends.
-    pub(super) fn timer(&mut self) -> Result<u32, End> {
+    pub(super) fn timer(&mut self) -> Result<u32, RunEnd> {
         self.one_more()?;
         self.timers += 1;
         Ok(self.timers)
     }
 
-    fn one_more(&self) -> Result<(), End> {
+    fn one_more(&self) -> Result<(), RunEnd> {
         if self.calls.saturating_add(self.timers) < self.limits.calls {
             return Ok(());
         }
-        Err(End::Trapped(format!("the agent made more than {} host calls", self.limits.calls)))
+        Err(RunEnd::Trapped(format!("the agent made more than {} host calls", self.limits.calls)))
     }
 
     /// Counts the result of a call.
@@ -87,7 +89,7 @@ impl Tally {
 
     /// Whether a run with this CPU time may sleep so long that it must be brought back; if not, how
     /// it ends.
-    pub(super) fn may_come_back(&self, used: Duration) -> Result<(), End> {
+    pub(super) fn may_come_back(&self, used: Duration) -> Result<(), RunEnd> {
         too_often(&self.limits, self.earlier.saturating_add(used)).map_or(Ok(()), Err)
     }
 
@@ -98,7 +100,7 @@ impl Tally {
 }
 
 /// How a run ends whose replays took too much CPU time in total; `None` if it may go on.
-pub(super) fn too_often(limits: &RunLimits, lives: Duration) -> Option<End> {
+pub(super) fn too_often(limits: &RunLimits, lives: Duration) -> Option<RunEnd> {
     let max = Duration::from_millis(limits.cpu_ms).saturating_mul(LIVES);
     let reason = || {
         format!(
@@ -106,7 +108,7 @@ pub(super) fn too_often(limits: &RunLimits, lives: Duration) -> Option<End> {
             max.as_millis()
         )
     };
-    (lives > max).then(|| End::Trapped(reason()))
+    (lives > max).then(|| RunEnd::Trapped(reason()))
 }
 
 /// The approximate length of a value as JSON, as the journal stores it.
@@ -149,10 +151,10 @@ mod tests {
         }
     }
 
-    fn reason(refused: Result<u32, End>) -> String {
+    fn reason(refused: Result<u32, RunEnd>) -> String {
         match refused {
-            Err(End::Trapped(reason)) => reason,
-            Err(End::Finished(_) | End::Diverged { .. }) | Ok(_) => panic!("it went on"),
+            Err(RunEnd::Trapped(reason)) => reason,
+            Err(RunEnd::Finished(_) | RunEnd::Diverged { .. }) | Ok(_) => panic!("it went on"),
         }
     }
 

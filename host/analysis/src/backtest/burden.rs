@@ -82,9 +82,9 @@ impl Burden {
     }
 
     /// Adds a reviewer's decision on an open proposal, with the time that it took.
-    pub(super) fn decided(&mut self, key: &Key, capability: &Capability, right_of: &ReviewerName, micros: u64) {
+    pub(super) fn decided(&mut self, key: &Key, capability: &Capability, on_behalf_of: &ReviewerName, micros: u64) {
         let seconds = usize::try_from(micros / 1_000_000).unwrap_or(SECONDS_MAX).min(SECONDS_MAX);
-        self.spent.entry(key.clone()).or_default().push((right_of.clone(), seconds));
+        self.spent.entry(key.clone()).or_default().push((on_behalf_of.clone(), seconds));
         let took = self.took.entry(capability.clone()).or_insert_with(|| vec![0; SECONDS_MAX + 1]);
         took.iter_mut().skip(seconds).take(1).for_each(|count| *count += 1);
     }
@@ -149,7 +149,7 @@ impl Group {
     fn asked(&self, requirement: Option<&Requirement>, level: usize) -> u64 {
         let Some(requirement) = requirement else { return 0 };
         let of = |reviewers: &Reviewers| {
-            self.members.as_ref().is_none_or(|members| members.iter().any(|member| reviewers.include(member)))
+            self.members.as_ref().is_none_or(|members| members.iter().any(|member| reviewers.includes(member)))
         };
         let called_in = requirement.escalated(level).any(of);
         let demands = requirement.stages.iter().flatten().filter(|demand| called_in || of(&demand.reviewers));

@@ -40,7 +40,7 @@ impl Earlier {
         match asked.life.came {
             Came::Edited { level, waits_since } if self.held && !matches!(judgement.verdict, Verdict::Refuse(_)) => {
                 judgement.requirement =
-                    asks.for_an_edit(&judgement.requirement, level, deadline(asks, level, waits_since));
+                    asks.after_edit(&judgement.requirement, level, deadline(asks, level, waits_since));
             }
             Came::Reheld => judgement.requirement = asks.clone(),
             Came::Proposed | Came::Edited { .. } => return,

@@ -19,7 +19,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::{PolicyVerdict, Recorded, RunId, Time, WaitEnd};
+use holdshort_gate::{PolicyVerdict, RecordedEvent, RunId, Time, WaitEnd};
 
 use holdshort_policy::batch::Put;
 use holdshort_policy::candidate::Candidate;
@@ -71,7 +71,7 @@ impl Backtest {
 
     /// Adds events in commit order. Events of a run or call whose beginning is unknown are skipped.
     /// The backtest ends if judging takes too long.
-    pub fn add(&mut self, events: impl IntoIterator<Item = (RunId, Recorded)>) -> Result<(), Problems> {
+    pub fn add(&mut self, events: impl IntoIterator<Item = (RunId, RecordedEvent)>) -> Result<(), Problems> {
         let mut steps = Vec::new();
         for (run, recorded) in events {
             self.steps.follow(run, recorded, &mut steps);
@@ -87,10 +87,10 @@ impl Backtest {
                     }
                 }
                 Step::Asked(asked) => self.passed_over(&asked),
-                Step::Decided { key, right_of, at } => {
+                Step::Decided { key, on_behalf_of, at } => {
                     if let Some(open) = self.open.get(&key) {
                         let micros = at.0 - open.asked.now.0.min(at.0);
-                        self.burden.decided(&key, open.asked.life.call.action().capability(), &right_of, micros);
+                        self.burden.decided(&key, open.asked.life.call.action().capability(), &on_behalf_of, micros);
                     }
                 }
                 Step::Ended { key, end } => {

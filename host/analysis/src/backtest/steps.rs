@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 
 use holdshort_gate::totals::{counters, day, money};
 use holdshort_gate::{
-    Action, AgentName, Call, CallId, CallNumber, Capability, Counted, Counter, Event, Phase, PolicyVerdict, Recorded,
-    ReviewerName, RunId, Scope, Time, Total, Verdict, Vote, WaitEnd,
+    Action, AgentName, Call, CallId, CallNumber, Capability, Counter, Event, Phase, PolicyVerdict, RecordedChoice,
+    RecordedEvent, RecordedTotal, ReviewerName, RunId, Scope, Time, Total, Vote, WaitEnd,
 };
 
 use super::Types;
@@ -83,7 +83,7 @@ impl End {
     fn of(call: &Call, outcome: Outcome, at: Time) -> Self {
         let by = |votes: &[Vote]| votes.iter().map(|vote| vote.reviewer.to_string()).collect::<Vec<_>>();
         let mut said = call.decisions.iter().rev().map(|made| &made.decision);
-        let no = said.clone().find(|said| said.verdict == Verdict::Reject).and_then(|said| said.message.clone());
+        let no = said.clone().find(|said| said.verdict == RecordedChoice::Reject).and_then(|said| said.message.clone());
         let yes = Said { by: by(&call.votes), words: said.next().and_then(|last| last.message.clone()) };
         let no = Said { by: by(&call.rejections), words: no.filter(|_| !call.rejections.is_empty()) };
         Self { outcome, at, level: call.level, yes, no }
@@ -96,7 +96,7 @@ pub(super) struct Asked {
     pub(super) by: Run,
     /// The call just after the proposal.
     pub(super) life: Life,
-    pub(super) totals: Vec<Counted>,
+    pub(super) totals: Vec<RecordedTotal>,
     pub(super) now: Time,
 }
 
@@ -128,7 +128,7 @@ pub(super) enum Step {
     /// A proposal was judged.
     Asked(Box<Asked>),
     /// A reviewer decided, for themselves or for an absent reviewer.
-    Decided { key: Key, right_of: ReviewerName, at: Time },
+    Decided { key: Key, on_behalf_of: ReviewerName, at: Time },
     /// A proposal ended.
     Ended { key: Key, end: Box<End> },
     /// The call ended.
@@ -183,7 +183,7 @@ impl Steps {
     }
 
     /// Adds the steps of an event.
-    pub(super) fn follow(&mut self, run: RunId, Recorded { at, event, .. }: Recorded, steps: &mut Vec<Step>) {
+    pub(super) fn follow(&mut self, run: RunId, RecordedEvent { at, event, .. }: RecordedEvent, steps: &mut Vec<Step>) {
         #[allow(
             clippy::wildcard_enum_match_arm,
             reason = "the others are about calls, or about nothing that matters here"
@@ -230,7 +230,7 @@ impl Steps {
         // A damaged journal is reported by its host.
         let Some(step) = open.life.follow(event, at) else { return };
         if let Some(decided) = step.decided {
-            steps.push(Step::Decided { key: key.clone(), right_of: decided.right_of.clone(), at });
+            steps.push(Step::Decided { key: key.clone(), on_behalf_of: decided.on_behalf_of.clone(), at });
         }
         if let Some(end) = step.end {
             let end = End::of(&open.life.call, Outcome::Ended(end), at);
@@ -268,12 +268,12 @@ impl Steps {
     }
 
     /// The present totals of a call's counters.
-    fn totals_of(&self, run: &RunId, agent: &AgentName, action: &Action, at: Time) -> Vec<Counted> {
+    fn totals_of(&self, run: &RunId, agent: &AgentName, action: &Action, at: Time) -> Vec<RecordedTotal> {
         if !self.uses_totals {
             return Vec::new();
         }
         let total = |counter: &Counter| self.totals.get(&counter.scope)?.get(&counter.capability).cloned();
-        let counted = |counter| Counted { total: total(&counter).unwrap_or_default(), counter };
+        let counted = |counter| RecordedTotal { total: total(&counter).unwrap_or_default(), counter };
         counters(run, agent, action.capability(), at).map(counted).into()
     }
 

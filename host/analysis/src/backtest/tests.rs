@@ -6,7 +6,8 @@ mod moments;
 use std::sync::Arc;
 
 use holdshort_gate::command::{
-    CancelRun, Choice, CreateRun, Decide, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
+    AttemptOutcome, CancelRun, Choice, CreateRun, Decide, Expire, Finish, FirstVerdict, Propose, Resolve, Revision,
+    Start,
 };
 use holdshort_gate::{
     Action, Call, CallId, Command, Consequence, Digest, EffectClass, EffectKey, Event, FunctionType, JournalId, Phase,
@@ -60,7 +61,7 @@ struct World {
     policy: CedarPolicy,
     now: Time,
     subjects: Vec<Subject>,
-    feed: Vec<(RunId, Recorded)>,
+    feed: Vec<(RunId, RecordedEvent)>,
 }
 
 impl World {
@@ -73,7 +74,7 @@ impl World {
         let Ok((events, _)) = command.decide(subject, self.now) else { return false };
         for event in events {
             subject.apply(&event, self.now).unwrap();
-            self.feed.push((subject.id.clone(), Recorded { seq: 1, at: self.now, event }));
+            self.feed.push((subject.id.clone(), RecordedEvent { seq: 1, at: self.now, event }));
         }
         true
     }
@@ -97,7 +98,7 @@ impl World {
             action,
             summary: format!("pay {to}"),
             exhibits: Vec::new(),
-            beside: Vec::new(),
+            similar_calls: Vec::new(),
             preconditions: Value::Null,
             facts: Value::Null,
             consequence: None,
@@ -129,18 +130,18 @@ impl World {
         let proposed = match judgement.verdict {
             Verdict::Refuse(why) => {
                 let policy = Some(Box::new(proposal.policy));
-                Proposed::Refuse(Box::new(proposal.action), RefusalReason::Forbidden(why.into_string()), policy)
+                FirstVerdict::Refuse(Box::new(proposal.action), RefusalReason::Forbidden(why.into_string()), policy)
             }
             Verdict::Hold if granted => {
                 proposal.policy.grant = Some(CallId { run: RunId("r".into()), call: 7 });
                 let clearance = Digest::of(b"by a grant");
                 let event = Event::CallCleared { call: 1, proposal: Box::new(proposal), clearance };
                 self.subjects[at].apply(&event, self.now).unwrap();
-                self.feed.push((self.subjects[at].id.clone(), Recorded { seq: 1, at: self.now, event }));
+                self.feed.push((self.subjects[at].id.clone(), RecordedEvent { seq: 1, at: self.now, event }));
                 return at;
             }
-            Verdict::Hold => Proposed::Hold(Box::new(proposal)),
-            Verdict::Clear => Proposed::Clear(Box::new(proposal)),
+            Verdict::Hold => FirstVerdict::Hold(Box::new(proposal)),
+            Verdict::Clear => FirstVerdict::Clear(Box::new(proposal)),
         };
         assert!(self.submit(at, Propose { call: 1, proposed }), "{to}");
         at
@@ -276,10 +277,10 @@ fn what_only_a_material_fact_stopped_is_listed() {
         let (mut proposal, _) = world.judged(&world.subjects[at].id.clone(), "clear");
         proposal.facts = json!({ "recipients": 1 });
         proposal.policy.material = material;
-        assert!(world.submit(at, Propose { call: 1, proposed: Proposed::Clear(Box::new(proposal.clone())) }));
+        assert!(world.submit(at, Propose { call: 1, proposed: FirstVerdict::Clear(Box::new(proposal.clone())) }));
         assert!(world.submit(at, Start { perform_within_ms: 1_000 }));
         proposal.facts = json!({ "recipients": 2 });
-        let outcome = Outcome::FactsChanged { reason: "it moved".into(), proposal: Box::new(proposal) };
+        let outcome = AttemptOutcome::FactsChanged { reason: "it moved".into(), proposal: Box::new(proposal) };
         assert!(world.submit(at, Finish { attempt: 1, outcome, evidence: None }));
         assert!(world.decide(at, "ann", None, Choice::Reject) && world.decide(at, "ben", None, Choice::Reject));
         let found = world.tried(PRESENT).rejected_but_cleared;
@@ -294,7 +295,7 @@ fn what_was_proposed_before_is_no_part_of_a_trial() {
     let at = world.call("two", false);
     let refused = world.run();
     let (proposal, _) = world.judged(&world.subjects[refused].id.clone(), "two");
-    let proposed = Proposed::Refuse(Box::new(proposal.action), RefusalReason::Invalid("too long".into()), None);
+    let proposed = FirstVerdict::Refuse(Box::new(proposal.action), RefusalReason::Invalid("too long".into()), None);
     assert!(world.submit(refused, Propose { call: 1, proposed }));
     world.now = world.now.plus_ms(1_000);
     let since = world.now;
@@ -329,7 +330,7 @@ fn totals_of_a_run_that_is_over_are_forgotten() {
     let mut world = World::new(PRESENT);
     let at = world.call("clear", false);
     assert!(world.submit(at, Start { perform_within_ms: 1_000 }));
-    let unknown = Finish { attempt: 1, outcome: Outcome::Unknown("lost".into()), evidence: None };
+    let unknown = Finish { attempt: 1, outcome: AttemptOutcome::Unknown("lost".into()), evidence: None };
     assert!(world.submit(at, unknown) && world.cancel(at));
     let resolution = Resolution::NotDone;
     assert!(world.submit(at, Resolve { attempt: 1, by: "ann".into(), resolution, message: None }));
@@ -369,7 +370,7 @@ impl World {
             (_, Phase::Cleared { .. } | Phase::Approved { .. }) => self.submit(at, Start { perform_within_ms: 1_000 }),
             (_, Phase::Started) => {
                 let proposal = Box::new(call.proposal().unwrap().clone());
-                let outcome = Outcome::FactsChanged { reason: "it moved".into(), proposal };
+                let outcome = AttemptOutcome::FactsChanged { reason: "it moved".into(), proposal };
                 self.submit(at, Finish { attempt: call.attempts, outcome, evidence: None })
             }
             _ => false,

@@ -23,7 +23,9 @@ pub mod words;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use holdshort_gate::{AgentName, CallNumber, Event, Recorded, ReviewerName, RunId, Time, Verdict, WaitEnd, totals};
+use holdshort_gate::{
+    AgentName, CallNumber, Event, RecordedChoice, RecordedEvent, ReviewerName, RunId, Time, WaitEnd, totals,
+};
 
 use crate::life::{Came, Decided, Step};
 use habits::Habits;
@@ -188,10 +190,10 @@ impl Burden {
     }
 
     /// Supplies a call: its agent, and its events so far.
-    pub fn tell_call(&mut self, run: RunId, agent: AgentName, events: &[Recorded]) {
+    pub fn tell_call(&mut self, run: RunId, agent: AgentName, events: &[RecordedEvent]) {
         let Some((first, rest)) = events.split_first() else { return };
         let Some(mut open) = Open::new(&first.event, first.at, agent, &self.known) else { return };
-        for Recorded { event, at, .. } in rest {
+        for RecordedEvent { event, at, .. } in rest {
             if open.follow(event, *at, &self.known).is_none() {
                 return;
             }
@@ -334,10 +336,10 @@ impl Tally {
     /// Counts a decision.
     fn decided(&mut self, made: &Decided<'_>, hasty: bool) {
         match made.verdict {
-            Verdict::Approve => self.approvals += 1,
-            Verdict::Reject => self.rejections += 1,
-            Verdict::Respond(_) => self.answers += 1,
-            Verdict::Edit(_) => self.edits += 1,
+            RecordedChoice::Approve => self.approvals += 1,
+            RecordedChoice::Reject => self.rejections += 1,
+            RecordedChoice::Respond(_) => self.answers += 1,
+            RecordedChoice::Edit(_) => self.edits += 1,
         }
         self.hasty += u64::from(hasty);
         if made.ends {

@@ -3,7 +3,7 @@
 use holdshort_gate::call::CallContent;
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{
-    Action, AgentName, Call, CallNumber, Digest, Event, FunctionType, PolicyVerdict, Proposal, Time, Verdict,
+    Action, AgentName, Call, CallNumber, Digest, Event, FunctionType, PolicyVerdict, Proposal, RecordedChoice, Time,
 };
 use serde_json::{Value, json};
 
@@ -79,7 +79,7 @@ impl Open {
 
     /// Drops the content of the present revision, which may be large and is not needed after its first event.
     fn lighten(&mut self) {
-        if let CallContent::Proposed(proposal) = &mut self.life.call.matter {
+        if let CallContent::Proposed(proposal) = &mut self.life.call.content {
             *proposal = light(proposal);
         }
     }
@@ -96,7 +96,7 @@ impl Open {
             self.prompts += 1;
             self.work_us = self.work_us.saturating_add(decided.took_us.min(WORK_US_MAX));
             let Call { votes, rejections, .. } = &self.life.call;
-            let edits = matches!(decided.verdict, Verdict::Edit(_));
+            let edits = matches!(decided.verdict, RecordedChoice::Edit(_));
             self.split |= !votes.is_empty() && (edits || !rejections.is_empty());
             self.hasty += u64::from(self.is_hasty(decided, at));
         }
@@ -106,7 +106,8 @@ impl Open {
 
     /// Whether an approval came faster than the new content can be read.
     pub(super) fn is_hasty(&self, decided: &Decided<'_>, at: Time) -> bool {
-        *decided.verdict == Verdict::Approve && at.0.saturating_sub(self.life.call.revised_at.0) < self.reading_us
+        *decided.verdict == RecordedChoice::Approve
+            && at.0.saturating_sub(self.life.call.revised_at.0) < self.reading_us
     }
 
     /// Whether no further event can happen to the call.
@@ -187,7 +188,7 @@ fn light(proposal: &Proposal) -> Box<Proposal> {
         action: bare.unwrap_or_else(|_| action.clone()),
         summary: String::new(),
         exhibits: Vec::new(),
-        beside: Vec::new(),
+        similar_calls: Vec::new(),
         preconditions: Value::Null,
         facts: Value::Null,
         consequence: *consequence,

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
-    CancelRun, Choice, CreateRun, Decide, EndRun, Expire, Finish, Outcome, Propose, Proposed, Resolve, Revision, Start,
+    AttemptOutcome, CancelRun, Choice, CreateRun, Decide, EndRun, Expire, Finish, FirstVerdict, Propose, Resolve,
+    Revision, Start,
 };
 use holdshort_gate::{
     Action, Call, Command, Demand, Digest, EffectClass, EffectKey, Escalation, ExhibitRef, FunctionType, JournalId,
@@ -42,7 +43,7 @@ fn proposal(action: Action, policies: &[&str], requirement: Requirement) -> Prop
         action,
         summary: "pay somebody".into(),
         exhibits: Vec::new(),
-        beside: Vec::new(),
+        similar_calls: Vec::new(),
         preconditions: Value::Null,
         facts: Value::Null,
         consequence: None,
@@ -194,14 +195,14 @@ impl World {
         let proposed = match self.dice.below(8) {
             0 => {
                 let policy = (self.dice.below(2) == 0).then(|| Box::new(proposal.policy.clone()));
-                Proposed::Refuse(Box::new(proposal.action.clone()), RefusalReason::Forbidden("no".into()), policy)
+                FirstVerdict::Refuse(Box::new(proposal.action.clone()), RefusalReason::Forbidden("no".into()), policy)
             }
-            1 if proposal.class != EffectClass::Question => Proposed::Clear(proposal),
+            1 if proposal.class != EffectClass::Question => FirstVerdict::Clear(proposal),
             2 => {
-                self.submit(at, EndRun(holdshort_gate::command::End::Finished(Ok("done".into()))));
+                self.submit(at, EndRun(holdshort_gate::command::RunEnd::Finished(Ok("done".into()))));
                 return;
             }
-            _ => Proposed::Hold(proposal),
+            _ => FirstVerdict::Hold(proposal),
         };
         self.submit(at, Propose { call, proposed });
     }
@@ -227,11 +228,11 @@ impl World {
             (_, Phase::Cleared { .. } | Phase::Approved { .. }) => self.submit(at, Start { perform_within_ms: 1_000 }),
             (2 | 3, Phase::Started) => {
                 let proposal = Box::new(self.revision(call));
-                self.submit(at, finish(Outcome::FactsChanged { reason: "it moved".into(), proposal }))
+                self.submit(at, finish(AttemptOutcome::FactsChanged { reason: "it moved".into(), proposal }))
             }
-            (4 | 5, Phase::Started) => self.submit(at, finish(Outcome::Unknown("lost".into()))),
-            (6, Phase::Started) => self.submit(at, finish(Outcome::DidNotHappen("no".into()))),
-            (_, Phase::Started) => self.submit(at, finish(Outcome::Happened(json!("done")))),
+            (4 | 5, Phase::Started) => self.submit(at, finish(AttemptOutcome::Unknown("lost".into()))),
+            (6, Phase::Started) => self.submit(at, finish(AttemptOutcome::DidNotHappen("no".into()))),
+            (_, Phase::Started) => self.submit(at, finish(AttemptOutcome::Happened(json!("done")))),
             (number, Phase::InDoubt { .. }) => {
                 let resolution =
                     [Resolution::NotDone, Resolution::SendAgain, Resolution::Abandon][number as usize % 3].clone();
@@ -248,7 +249,7 @@ fn approved(world: &mut World, policies: &[&str], payee: &str, units: u64, by: &
     let run = world.create("clerk");
     let quorum = u32::try_from(by.len()).unwrap();
     let requirement = Requirement::plain(Reviewers::Any, quorum, 3_600_000);
-    let proposed = Proposed::Hold(Box::new(proposal(action(PAY, payee, units), policies, requirement)));
+    let proposed = FirstVerdict::Hold(Box::new(proposal(action(PAY, payee, units), policies, requirement)));
     assert!(world.submit(run, Propose { call: 1, proposed }));
     for (who, seconds) in by {
         world.now = world.now.plus_ms(seconds * 1_000);
@@ -310,7 +311,7 @@ when {
     let run = busy.create("clerk");
     let small =
         proposal(action(PAY, "somebody else", 5_000), &["small"], Requirement::plain(Reviewers::Any, 1, 60_000));
-    assert!(busy.submit(run, Propose { call: 1, proposed: Proposed::Clear(Box::new(small)) }));
+    assert!(busy.submit(run, Propose { call: 1, proposed: FirstVerdict::Clear(Box::new(small)) }));
     let text = report(&busy).suggestions.remove(0).policy.unwrap();
     assert!(text.contains("amount.minor_units <= 1800") && text.contains("amount.minor_units <= 5005"), "{text}");
 
@@ -326,7 +327,7 @@ when {
         };
         let policies = if other % 2 == 0 { &["p0"] } else { &["another"] };
         let held = proposal(action(PAY, "landlord", 1), policies, requirement);
-        assert!(spoilt.submit(run, Propose { call: 1, proposed: Proposed::Hold(Box::new(held.clone())) }));
+        assert!(spoilt.submit(run, Propose { call: 1, proposed: FirstVerdict::Hold(Box::new(held.clone())) }));
         assert_eq!(report(&spoilt).suggestions.len(), 2, "what still waits is no other habit");
         let edit =
             || Choice::Edit(Box::new(Revision { proposal: Proposal { action: action(PAY, "me", 1), ..held.clone() } }));
@@ -355,7 +356,7 @@ fn several_who_always_agree_are_pointed_out() {
     let run = world.create("clerk");
     let requirement = Requirement::plain(Reviewers::Any, 2, 60_000);
     let held = proposal(action(PAY, "landlord", 1), &["p0"], requirement);
-    assert!(world.submit(run, Propose { call: 1, proposed: Proposed::Hold(Box::new(held)) }));
+    assert!(world.submit(run, Propose { call: 1, proposed: FirstVerdict::Hold(Box::new(held)) }));
     assert!(world.decide(run, "alice", Choice::Approve) && world.decide(run, "bob", Choice::Reject));
     assert!(!agreed(&world));
 }

@@ -17,7 +17,9 @@ mod leaves;
 #[cfg(test)]
 mod tests;
 
-use holdshort_gate::{Action, AgentName, Consequence, Counted, FunctionType, PolicyVerdict, ReviewerName, RunId, Time};
+use holdshort_gate::{
+    Action, AgentName, Consequence, FunctionType, PolicyVerdict, RecordedTotal, ReviewerName, RunId, Time,
+};
 use serde_json::Value;
 
 use holdshort_policy::{CallQuestion, CedarPolicy, Judgement, Policy, Verdict};
@@ -41,7 +43,7 @@ struct Variant {
     consequence: Consequence,
     agent: AgentName,
     started_by: ReviewerName,
-    totals: Vec<Counted>,
+    totals: Vec<RecordedTotal>,
     now: Time,
 }
 
@@ -221,7 +223,7 @@ impl Search<'_> {
         found
     }
 
-    /// Makes a change from a value that gives another verdict, with the attributes in `beside`
+    /// Makes a change from a value that gives another verdict, with the attributes in `similar_calls`
     /// changed too. Of numbers, it searches for the nearest.
     fn change(&mut self, beside: &[(&Dial, &Notch)], dial: &Dial, notch: Notch) -> Option<Change> {
         let notch = self.nearer(beside, dial, notch);

@@ -23,7 +23,7 @@ fn previewed() -> Previewed {
 }
 
 fn add(history: &mut History, event: Event) {
-    history.add(Recorded { seq: Seq::default(), at: Time(1), event }).unwrap();
+    history.add(RecordedEvent { seq: Seq::default(), at: Time(1), event }).unwrap();
 }
 
 fn routine(call: CallNumber, capability: &str, result: Value) -> Event {
@@ -99,7 +99,7 @@ fn proposal(summary: &str) -> Proposal {
         action: action.unwrap(),
         summary: summary.into(),
         exhibits: Vec::new(),
-        beside: Vec::new(),
+        similar_calls: Vec::new(),
         preconditions: Value::Null,
         facts: Value::Null,
         consequence: None,

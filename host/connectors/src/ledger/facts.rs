@@ -9,8 +9,8 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::Mark;
-use holdshort_gate::condition::{Change, Condition, Found, changes};
+use holdshort_gate::EffectMark;
+use holdshort_gate::condition::{Condition, FactChange, PresentFact, changes};
 use serde_json::{Value, json};
 
 use super::transfer::Transfer;
@@ -68,7 +68,7 @@ pub(super) struct Shown<'a> {
     /// The facts, each with its permitted change.
     pub(super) preconditions: &'a Value,
     /// The calls that were shown to wait beside it.
-    pub(super) beside: &'a [Mark],
+    pub(super) similar_effects: &'a [EffectMark],
 }
 
 impl Facts {
@@ -91,19 +91,19 @@ impl Facts {
         &self,
         transfer: &Transfer,
         shown: Shown<'_>,
-        since: Vec<Mark>,
+        since: Vec<EffectMark>,
     ) -> Result<Vec<Sentence>, Stopped> {
-        let is = |value: Value| Found { value, since: Vec::new() };
+        let is = |value: Value| PresentFact { value, since: Vec::new() };
         let now = BTreeMap::from([
             (LEDGER, is(json!(self.ledger))),
             (BALANCE, is(json!(self.source_balance))),
             (PAYEE, is(json!(self.payee))),
-            (PAYMENTS, Found { value: json!(self.payments), since }),
+            (PAYMENTS, PresentFact { value: json!(self.payments), since }),
         ]);
-        let found = changes(shown.preconditions, shown.beside, &now);
+        let found = changes(shown.preconditions, shown.similar_effects, &now);
         let found = found.map_err(|error| Stopped::NotDone(quote(error).into()))?;
-        let (allowed, broken): (Vec<&Change>, Vec<&Change>) = found.iter().partition(|change| change.allowed);
-        let words = |changes: &[&Change]| changes.iter().map(|change| told(change, transfer)).collect::<Vec<_>>();
+        let (allowed, broken): (Vec<&FactChange>, Vec<&FactChange>) = found.iter().partition(|change| change.allowed);
+        let words = |changes: &[&FactChange]| changes.iter().map(|change| told(change, transfer)).collect::<Vec<_>>();
         if broken.is_empty() {
             Ok(words(&allowed))
         } else {
@@ -113,7 +113,7 @@ impl Facts {
 }
 
 /// A change as text: both values, and the condition in the clearance.
-fn told(Change { fact, condition, now, allowed }: &Change, transfer: &Transfer) -> Sentence {
+fn told(FactChange { fact, condition, now, allowed }: &FactChange, transfer: &Transfer) -> Sentence {
     let Transfer { source, payee, .. } = transfer;
     // Values from the ledger and the clearance are the host's own: amounts, counts and kinds of
     // accounts.

@@ -1,9 +1,9 @@
 //! The ledger's state for a transfer: the evidence for reviewers, the preconditions, and whether
 //! the transfer is possible.
 
-use holdshort_gate::beside::{LISTED_MAX, deed};
 use holdshort_gate::condition::Condition;
-use holdshort_gate::{Action, Capability, EffectKey, Mark, Time};
+use holdshort_gate::similar::{LISTED_MAX, effect_digest};
+use holdshort_gate::{Action, Capability, EffectKey, EffectMark, Time};
 use holdshort_words::look;
 use rusqlite::Connection;
 use serde_json::{Value, json};
@@ -122,16 +122,16 @@ impl Standing {
         books: &Connection,
         capability: &Capability,
         preconditions: &Value,
-    ) -> rusqlite::Result<Vec<Mark>> {
+    ) -> rusqlite::Result<Vec<EffectMark>> {
         let stated = preconditions.get(PAYMENTS).map(Condition::read);
         let (Some(Condition::NothingNew { shown, .. }), Some(payee)) = (stated, self.payee) else {
             return Ok(Vec::new());
         };
         // One more than the list's maximum, so that at least one unshown payment is found.
         let received = books::received_after(books, payee, shown, LISTED_MAX + 1)?;
-        let mark = |(key, transfer): (String, Value)| Mark {
+        let mark = |(key, transfer): (String, Value)| EffectMark {
             key: EffectKey(key),
-            deed: deed(capability, &json!({ "transfer": transfer })),
+            effect_digest: effect_digest(capability, &json!({ "transfer": transfer })),
         };
         Ok(received.into_iter().map(mark).collect())
     }

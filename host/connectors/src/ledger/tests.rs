@@ -86,7 +86,7 @@ impl Shop {
 }
 
 fn attempt(ledger: &Inner, action: &Action, shown: &Value, key: &str, perform_by: Time) -> Attempt {
-    ledger.attempt(action, Shown { preconditions: shown, beside: &[] }, &EffectKey(key.into()), perform_by)
+    ledger.attempt(action, Shown { preconditions: shown, similar_effects: &[] }, &EffectKey(key.into()), perform_by)
 }
 
 /// The receipt of a booked transfer, also if facts changed.

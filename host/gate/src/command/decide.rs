@@ -3,11 +3,11 @@
 use serde_json::Value;
 
 use super::edit::edit;
-use super::{Command, Refused, RestsOn, Sealed, Subject};
+use super::{Command, Refused, RequiredState, Sealed, Subject};
 use crate::approval::NotEligible;
 use crate::call::Call;
 use crate::clearance::Proposal;
-use crate::decision::{Decision, Verdict};
+use crate::decision::{Decision, RecordedChoice};
 use crate::event::Event;
 use crate::grant::{Grant, NotGranted};
 use crate::ids::{CallId, Digest, Time};
@@ -79,12 +79,12 @@ pub struct DecisionOutcome {
 impl Sealed for Decide {}
 impl Command for Decide {
     type About = CallId;
-    type Out = DecisionOutcome;
+    type Output = DecisionOutcome;
 
     /// An edited action is shown with the calls that wait beside it.
-    fn rests_on(&self) -> RestsOn {
-        let Choice::Edit(revision) = &self.choice else { return RestsOn::default() };
-        RestsOn { like: Some(revision.proposal.likeness()), ..RestsOn::default() }
+    fn required_state(&self) -> RequiredState {
+        let Choice::Edit(revision) = &self.choice else { return RequiredState::default() };
+        RequiredState { like: Some(revision.proposal.similarity()), ..RequiredState::default() }
     }
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, DecisionOutcome), Refused> {
@@ -136,10 +136,10 @@ impl Command for Decide {
 impl Decide {
     fn record(&self) -> Decision {
         let verdict = match &self.choice {
-            Choice::Approve | Choice::Grant(_) => Verdict::Approve,
-            Choice::Reject => Verdict::Reject,
-            Choice::Respond(answer) => Verdict::Respond(answer.clone()),
-            Choice::Edit(revision) => Verdict::Edit(revision.proposal.action.digest()),
+            Choice::Approve | Choice::Grant(_) => RecordedChoice::Approve,
+            Choice::Reject => RecordedChoice::Reject,
+            Choice::Respond(answer) => RecordedChoice::Respond(answer.clone()),
+            Choice::Edit(revision) => RecordedChoice::Edit(revision.proposal.action.digest()),
         };
         Decision {
             reviewer: self.reviewer.clone(),
@@ -166,7 +166,7 @@ impl Decide {
     /// Whether this decision equals the last decision with the same right. A reviewer who changes their mind twice has
     /// made three decisions.
     fn is_last_word(&self, call: &Call, decision: &Decision) -> bool {
-        let of_right = |said: &Decision| said.stands_for.as_ref().unwrap_or(&said.reviewer) == self.right_of();
+        let of_right = |said: &Decision| said.stands_for.as_ref().unwrap_or(&said.reviewer) == self.on_behalf_of();
         let mut said = call.decisions.iter().rev().map(|made| &made.decision);
         match self.choice {
             // The editor's own vote may have followed the edit.
@@ -184,15 +184,15 @@ impl Decide {
     }
 
     /// The reviewer whose right to decide is used.
-    fn right_of(&self) -> &ReviewerName {
+    fn on_behalf_of(&self) -> &ReviewerName {
         self.stands_for.as_ref().unwrap_or(&self.reviewer)
     }
 
     /// Whether the reviewer or the absent reviewer has approved in any stage and has not rejected since. A person
     /// counts once.
     fn has_voted(&self, call: &Call) -> bool {
-        let voted = call.has_vote_of(&self.reviewer) || call.has_vote_of(self.right_of());
-        let rejected = call.rejections.iter().any(|said| said.is_of(self.right_of()) || said.is_of(&self.reviewer));
+        let voted = call.has_vote_of(&self.reviewer) || call.has_vote_of(self.on_behalf_of());
+        let rejected = call.rejections.iter().any(|said| said.is_of(self.on_behalf_of()) || said.is_of(&self.reviewer));
         voted && !rejected
     }
 
@@ -212,16 +212,16 @@ impl Decide {
     fn open<'a>(&self, run: &Run, call: &'a Call, now: Time) -> Result<&'a Proposal, Refused> {
         let proposal = call.proposal().ok_or(Refused::WrongPhase(call.phase.state()))?;
         let requirement = &proposal.requirement;
-        call.admits(self.right_of())?;
+        call.admits(self.on_behalf_of())?;
         undecided(call)?;
         let current = call.clearance.ok_or(Refused::ClearanceMismatch)?;
         if self.clearance != current {
             return Err(Refused::Stale { current, reheld: call.reheld.clone() });
         }
-        if call.has_lapsed(now) {
+        if call.has_expired(now) {
             return Err(Refused::Expired);
         }
-        if self.stands_for.is_some() && call.has_said_otherwise(self.right_of(), &self.choice) {
+        if self.stands_for.is_some() && call.has_decided_otherwise(self.on_behalf_of(), &self.choice) {
             return Err(NotEligible::SaidOtherwise.into());
         }
         match (&self.choice, call.is_question()) {
@@ -234,12 +234,12 @@ impl Decide {
             (Choice::Approve | Choice::Grant(_), false) => {
                 // Four-eyes bars the delegate and the absent reviewer alike.
                 requirement.bars(&self.reviewer, &run.started_by, call.edited_by.as_ref())?;
-                if let Err(why) = call.admits_approval(self.right_of(), &run.started_by)
-                    && !call.has_vote_of(self.right_of())
+                if let Err(why) = call.admits_approval(self.on_behalf_of(), &run.started_by)
+                    && !call.has_vote_of(self.on_behalf_of())
                 {
                     return Err(why.into());
                 }
-                if self.stands_for.is_some() && requirement.asks_later(&self.reviewer, call.stage) {
+                if self.stands_for.is_some() && requirement.decides_in_later_stage(&self.reviewer, call.stage) {
                     return Err(NotEligible::NeededLater.into());
                 }
                 let since = now.0.saturating_sub(self.signed_in_at.0) / 1_000;

@@ -11,7 +11,7 @@
 use super::{Refused, Subject};
 use crate::call::Call;
 use crate::clearance::Proposal;
-use crate::decision::{Decision, Verdict};
+use crate::decision::{Decision, RecordedChoice};
 use crate::event::Event;
 use crate::ids::Time;
 use crate::name::ReviewerName;
@@ -32,25 +32,25 @@ pub(super) fn edit(
     if new.action.reasons() != old.action.reasons() {
         return Err(Refused::OtherReasons);
     }
-    new.requirement = old.requirement.for_an_edit(&new.requirement, call.level, call.deadline());
+    new.requirement = old.requirement.after_edit(&new.requirement, call.level, call.deadline());
     // The deadline counts from when policy was asked, possibly long before the edit is written.
     if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
         return Err(Refused::WrongKind(
             "the deadline of the edited call passed before the edit was written: edit the call again",
         ));
     }
-    new.beside.clone_from(&subject.beside);
+    new.similar_calls.clone_from(&subject.similar_calls);
     let (number, revision, by) = (call.number, call.revision + 1, decision.reviewer.clone());
     let clearance = subject.clearance(number, revision, &new);
     let started_by = &subject.run()?.started_by;
-    let right_of = decision.stands_for.as_ref().unwrap_or(&by);
+    let on_behalf_of = decision.stands_for.as_ref().unwrap_or(&by);
     let may = |name: &ReviewerName| new.requirement.bars(name, started_by, Some(&by)).is_ok();
     let own_vote = shows_nothing_new(old, &new)
-        && new.requirement.admits_in(right_of, 0, 0)
+        && new.requirement.admits_in(on_behalf_of, 0, 0)
         && new.requirement.sign_in_within_ms.is_none()
-        && may(right_of)
+        && may(on_behalf_of)
         && may(&by);
-    let vote = Decision { clearance, verdict: Verdict::Approve, message: None, ..decision.clone() };
+    let vote = Decision { clearance, verdict: RecordedChoice::Approve, message: None, ..decision.clone() };
     let mut events = vec![
         Event::DecisionMade { call: number, decision },
         Event::CallRevised { call: number, revision, by, proposal: Box::new(new), clearance },
@@ -67,6 +67,6 @@ fn shows_nothing_new(old: &Proposal, new: &Proposal) -> bool {
         let Proposal { preconditions, facts, connector, class, .. } = proposal;
         (preconditions.clone(), facts.clone(), connector.clone(), *class)
     };
-    let beside = new.beside.iter().all(|other| old.beside.contains(other));
-    beside && facts(old) == facts(new) && new.exhibits.iter().all(|exhibit| old.exhibits.contains(exhibit))
+    let similar_calls = new.similar_calls.iter().all(|other| old.similar_calls.contains(other));
+    similar_calls && facts(old) == facts(new) && new.exhibits.iter().all(|exhibit| old.exhibits.contains(exhibit))
 }

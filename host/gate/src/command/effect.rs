@@ -4,8 +4,8 @@
 
 use serde_json::Value;
 
-use super::settle::{attempted, still_in_doubt};
-use super::{Command, Refused, RestsOn, Sealed, Subject};
+use super::resolve::{attempted, still_in_doubt};
+use super::{Command, Refused, RequiredState, Sealed, Subject};
 use crate::approval::Requirement;
 use crate::call::Call;
 use crate::clearance::{EffectClass, Proposal};
@@ -27,7 +27,7 @@ pub struct Start {
 impl Sealed for Start {}
 impl Command for Start {
     type About = CallId;
-    type Out = Permit;
+    type Output = Permit;
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Permit), Refused> {
         let (run, call) = subject.call()?;
@@ -59,8 +59,8 @@ impl Command for Start {
         if now > start_by {
             return Err(Refused::StartTooLate);
         }
-        if let Some(put_off) = call.put_off.as_ref().filter(|put_off| now < put_off.until) {
-            return Err(Refused::TooEarly { until: put_off.until });
+        if let Some(postponed) = call.postponed.as_ref().filter(|postponed| now < postponed.until) {
+            return Err(Refused::TooEarly { until: postponed.until });
         }
         let clearance = subject.clearance(call.number, call.revision, proposal);
         if call.clearance != Some(clearance) {
@@ -77,7 +77,7 @@ impl Command for Start {
             connector: proposal.connector.clone(),
             preconditions: proposal.preconditions.clone(),
             material: !proposal.policy.material.is_empty(),
-            beside: subject.marks(proposal),
+            similar_effects: subject.marks(proposal),
             key: subject.key.clone(),
             perform_by: now.plus_ms(self.perform_within_ms),
         };
@@ -87,7 +87,7 @@ impl Command for Start {
 
 /// The outcome of an attempt.
 #[derive(Clone, Debug)]
-pub enum Outcome {
+pub enum AttemptOutcome {
     /// The effect happened. The value is the receipt, of the function's `ok` type.
     Happened(Value),
     /// The effect happened although facts had changed, as far as the clearance allows. Each text names one change, with
@@ -115,7 +115,7 @@ pub struct Finish {
     /// The attempt.
     pub attempt: u32,
     /// Its outcome.
-    pub outcome: Outcome,
+    pub outcome: AttemptOutcome,
     /// The source of the outcome, if the source is not the attempt's own reply. For an unknown outcome: what an
     /// inconclusive lookup found.
     pub evidence: Option<String>,
@@ -125,11 +125,11 @@ impl Sealed for Finish {}
 impl Command for Finish {
     type About = CallId;
     /// The state of the call after the outcome.
-    type Out = CallState;
+    type Output = CallState;
 
-    fn rests_on(&self) -> RestsOn {
-        let Outcome::FactsChanged { proposal, .. } = &self.outcome else { return RestsOn::default() };
-        RestsOn { like: Some(proposal.likeness()), ..RestsOn::default() }
+    fn required_state(&self) -> RequiredState {
+        let AttemptOutcome::FactsChanged { proposal, .. } = &self.outcome else { return RequiredState::default() };
+        RequiredState { like: Some(proposal.similarity()), ..RequiredState::default() }
     }
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, CallState), Refused> {
@@ -137,45 +137,47 @@ impl Command for Finish {
         let call = attempted(subject, self.attempt)?;
         let (attempt, evidence) = (self.attempt, self.evidence);
         let event = match self.outcome {
-            Outcome::Happened(receipt) => {
+            AttemptOutcome::Happened(receipt) => {
                 Event::EffectSucceeded { call: number, attempt, receipt, evidence, changed: Vec::new() }
             }
-            Outcome::HappenedDespite(receipt, changed) => {
+            AttemptOutcome::HappenedDespite(receipt, changed) => {
                 Event::EffectSucceeded { call: number, attempt, receipt, evidence, changed }
             }
-            Outcome::DidNotHappen(reason) if call.sent_again && evidence.is_none() => still_in_doubt(call, &reason),
-            Outcome::DidNotHappen(reason) => Event::EffectFailed { call: number, attempt, reason, evidence },
-            Outcome::Postponed(reason, _) if call.sent_again => still_in_doubt(call, &reason),
-            Outcome::Postponed(reason, again_in_ms) => match may_be_put_off(run, call, now, again_in_ms) {
+            AttemptOutcome::DidNotHappen(reason) if call.sent_again && evidence.is_none() => {
+                still_in_doubt(call, &reason)
+            }
+            AttemptOutcome::DidNotHappen(reason) => Event::EffectFailed { call: number, attempt, reason, evidence },
+            AttemptOutcome::Postponed(reason, _) if call.sent_again => still_in_doubt(call, &reason),
+            AttemptOutcome::Postponed(reason, again_in_ms) => match may_be_postponed(run, call, now, again_in_ms) {
                 Ok(until) => Event::EffectPostponed { call: number, attempt, reason, until },
                 Err(why) => Event::EffectFailed { call: number, attempt, reason: format!("{reason}; {why}"), evidence },
             },
-            Outcome::Unknown(reason) => return Ok((unknown(call, reason, evidence), CallState::InDoubt)),
+            AttemptOutcome::Unknown(reason) => return Ok((unknown(call, reason, evidence), CallState::InDoubt)),
             // The attempt's own reply is about this attempt only; a lookup by the key is about all attempts of the
             // call.
-            Outcome::FactsChanged { reason, .. } if call.sent_again => still_in_doubt(call, &reason),
+            AttemptOutcome::FactsChanged { reason, .. } if call.sent_again => still_in_doubt(call, &reason),
             // The run is over, so nobody waits for the call and reviewers are not asked again.
-            Outcome::FactsChanged { reason, .. } if run.phase.is_over() => {
+            AttemptOutcome::FactsChanged { reason, .. } if run.phase.is_over() => {
                 Event::EffectFailed { call: number, attempt, reason, evidence }
             }
             // Policy may have cleared a call that no reviewers could approve. If this call were held, it would wait for
             // ever.
-            Outcome::FactsChanged { reason, proposal }
+            AttemptOutcome::FactsChanged { reason, proposal }
                 if let Err(why) = met_by_somebody(&proposal.requirement, &run.started_by, call) =>
             {
                 let reason = format!("{reason}; and the requirement of the call cannot be met now: {why}");
                 Event::EffectFailed { call: number, attempt, reason, evidence }
             }
-            Outcome::FactsChanged { reason, mut proposal } => {
+            AttemptOutcome::FactsChanged { reason, mut proposal } => {
                 let revision = call.revision + 1;
                 // Reviewers who decided in time get the same time again, because the changed facts made their decision
                 // void.
                 let waited = now.0.saturating_sub(call.revised_at.0);
                 proposal.requirement.expires_at =
                     proposal.requirement.expires_at.map(|Time(at)| Time(at.saturating_add(waited)));
-                proposal.beside.clone_from(&subject.beside);
+                proposal.similar_calls.clone_from(&subject.similar_calls);
                 // Reviewers decide on the call now, so no grant clears it.
-                proposal.policy.let_go();
+                proposal.policy.remove_grant();
                 let clearance = subject.clearance(number, revision, &proposal);
                 Event::CallReheld { call: number, revision, reason, proposal, clearance }
             }
@@ -193,7 +195,7 @@ const AGAIN_IN_MS_MIN: u64 = 1_000;
 
 /// When another attempt may be made under the same clearance, after an attempt that certainly did not happen; or why no
 /// other attempt may be made.
-fn may_be_put_off(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result<Time, &'static str> {
+fn may_be_postponed(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result<Time, &'static str> {
     let until = now.plus_ms(again_in_ms.max(AGAIN_IN_MS_MIN));
     match call.started_from {
         Some(Phase::Cleared { start_by } | Phase::Approved { start_by }) if until > start_by => {

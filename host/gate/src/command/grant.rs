@@ -17,7 +17,7 @@ pub struct Revoke {
 impl Sealed for Revoke {}
 impl Command for Revoke {
     type About = CallId;
-    type Out = ();
+    type Output = ();
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let (_, call) = subject.call()?;

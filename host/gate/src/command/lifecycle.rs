@@ -3,8 +3,8 @@
 //! **Invariant:** When a run ends, its open call is withdrawn. An effect that has started is not stopped, and its
 //! outcome is still recorded.
 
-use super::settle::still_in_doubt;
-use super::{Command, Refused, RestsOn, Sealed, Subject};
+use super::resolve::still_in_doubt;
+use super::{Command, Refused, RequiredState, Sealed, Subject};
 use crate::event::{Delayed, Event, Request, RunLimits};
 use crate::ids::{CallNumber, Digest, RunId, Time};
 use crate::name::{AgentName, ReviewerName};
@@ -26,7 +26,7 @@ impl Sealed for CreateRun {}
 impl Command for CreateRun {
     type About = RunId;
     /// The run's id.
-    type Out = RunId;
+    type Output = RunId;
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, RunId), Refused> {
         if subject.run.is_some() {
@@ -56,14 +56,14 @@ impl Sealed for CreateRunOnce {}
 impl Command for CreateRunOnce {
     type About = RunId;
     /// The id of the run that the request created, now or before.
-    type Out = RunId;
+    type Output = RunId;
 
-    fn rests_on(&self) -> RestsOn {
-        RestsOn { request: Some(self.request.key), ..RestsOn::default() }
+    fn required_state(&self) -> RequiredState {
+        RequiredState { request: Some(self.request.key), ..RequiredState::default() }
     }
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, RunId), Refused> {
-        match made(subject, &self.request)? {
+        match created_run(subject, &self.request)? {
             Some(run) => Ok((Vec::new(), run)),
             None if subject.run.is_some() => Err(Refused::RunExists),
             None => Ok((vec![self.create.event(Some(self.request))], subject.id.clone())),
@@ -80,23 +80,23 @@ impl Sealed for FindRun {}
 impl Command for FindRun {
     type About = RunId;
     /// The run's id.
-    type Out = RunId;
+    type Output = RunId;
 
-    fn rests_on(&self) -> RestsOn {
-        RestsOn { request: Some(self.0.key), ..RestsOn::default() }
+    fn required_state(&self) -> RequiredState {
+        RequiredState { request: Some(self.0.key), ..RequiredState::default() }
     }
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, RunId), Refused> {
-        Ok((Vec::new(), made(subject, &self.0)?.ok_or(Refused::NoSuchRun)?))
+        Ok((Vec::new(), created_run(subject, &self.0)?.ok_or(Refused::NoSuchRun)?))
     }
 }
 
 /// The run that the request created. A key that another request used is refused, so that a sender does not take the run
 /// of the other request for their own.
-fn made(subject: &Subject, request: &Request) -> Result<Option<RunId>, Refused> {
-    match &subject.made {
-        Some(made) if made.asks == request.asks => Ok(Some(made.run.clone())),
-        Some(made) => Err(Refused::KeyUsed(made.run.clone())),
+fn created_run(subject: &Subject, request: &Request) -> Result<Option<RunId>, Refused> {
+    match &subject.created_run {
+        Some(created_run) if created_run.asks == request.asks => Ok(Some(created_run.run.clone())),
+        Some(created_run) => Err(Refused::KeyUsed(created_run.run.clone())),
         None => Ok(None),
     }
 }
@@ -135,7 +135,7 @@ pub struct SetTimer {
 impl Sealed for SetTimer {}
 impl Command for SetTimer {
     type About = RunId;
-    type Out = ();
+    type Output = ();
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let run = ready(subject)?;
@@ -157,7 +157,7 @@ impl Sealed for FireTimer {}
 impl Command for FireTimer {
     type About = RunId;
     /// When the timer fired. The guest's clock follows this time.
-    type Out = Time;
+    type Output = Time;
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Time), Refused> {
         let run = subject.run()?;
@@ -191,7 +191,7 @@ pub struct Delay {
 impl Sealed for Delay {}
 impl Command for Delay {
     type About = RunId;
-    type Out = ();
+    type Output = ();
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let run = ready(subject)?;
@@ -203,7 +203,7 @@ impl Command for Delay {
 
 /// How a run ended by itself.
 #[derive(Clone, Debug)]
-pub enum End {
+pub enum RunEnd {
     Finished(Result<String, String>),
     Trapped(String),
     Diverged { place: String, recorded: String, found: String },
@@ -211,12 +211,12 @@ pub enum End {
 
 /// Writes how a run ended by itself.
 #[derive(Clone, Debug)]
-pub struct EndRun(pub End);
+pub struct EndRun(pub RunEnd);
 
 impl Sealed for EndRun {}
 impl Command for EndRun {
     type About = RunId;
-    type Out = ();
+    type Output = ();
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let run = subject.run()?;
@@ -224,9 +224,9 @@ impl Command for EndRun {
             return Err(Refused::RunNotReady(run.phase.state()));
         }
         let event = match self.0 {
-            End::Finished(result) => Event::RunFinished { result },
-            End::Trapped(reason) => Event::RunTrapped { reason },
-            End::Diverged { place, recorded, found } => Event::RunDiverged { place, recorded, found },
+            RunEnd::Finished(result) => Event::RunFinished { result },
+            RunEnd::Trapped(reason) => Event::RunTrapped { reason },
+            RunEnd::Diverged { place, recorded, found } => Event::RunDiverged { place, recorded, found },
         };
         let mut events = vec![event];
         events.extend(withdraw(subject));
@@ -246,7 +246,7 @@ pub struct CancelRun {
 impl Sealed for CancelRun {}
 impl Command for CancelRun {
     type About = RunId;
-    type Out = ();
+    type Output = ();
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let run = subject.run()?;

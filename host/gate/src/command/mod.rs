@@ -9,29 +9,29 @@ mod effect;
 mod grant;
 mod lifecycle;
 mod propose;
+mod resolve;
 mod role;
-mod settle;
 
 pub use decide::{Choice, DECISIONS_MAX, Decide, DecisionOutcome, REVISIONS_MAX, Revision};
-pub use effect::{ATTEMPTS_MAX, Finish, Outcome, Start};
+pub use effect::{ATTEMPTS_MAX, AttemptOutcome, Finish, Start};
 pub use grant::Revoke;
-pub use lifecycle::{CancelRun, CreateRun, CreateRunOnce, Delay, End, EndRun, FindRun, FireTimer, SetTimer};
-pub use propose::{Propose, Proposed, RecordRoutine};
+pub use lifecycle::{CancelRun, CreateRun, CreateRunOnce, Delay, EndRun, FindRun, FireTimer, RunEnd, SetTimer};
+pub use propose::{FirstVerdict, Propose, RecordRoutine};
+pub use resolve::{Expire, Resolve};
 pub use role::{DeskCommand, DispatcherCommand, DriverCommand, RunCommand};
-pub use settle::{Expire, Resolve};
 
 use crate::approval::NotEligible;
-use crate::beside::Likeness;
-use crate::call::{Call, Inconsistent};
-use crate::clearance::{Beside, Clearance, Proposal};
-use crate::condition::Mark;
+use crate::call::{Call, InconsistentEvent};
+use crate::clearance::{Clearance, Proposal, SimilarCall};
+use crate::condition::EffectMark;
 use crate::decision::Decision;
 use crate::event::Event;
-use crate::grant::{Granted, NotGranted};
+use crate::grant::{GrantRecord, NotGranted};
 use crate::ids::{CallId, CallNumber, Digest, EffectKey, JournalId, RunId, Time};
 use crate::phase::CallState;
-use crate::run::{Made, Run, RunState};
-use crate::totals::{Counted, Counter};
+use crate::run::{CreatedRun, Run, RunState};
+use crate::similar::Similarity;
+use crate::totals::{Counter, RecordedTotal};
 
 mod sealed {
     /// Keeps [`Command`](super::Command) from being implemented outside the gate.
@@ -69,21 +69,21 @@ impl About for CallId {
 pub trait Command: Sealed + Send + 'static {
     type About: About;
     /// The value that the caller gets once the events are on disk.
-    type Out: Send + 'static;
+    type Output: Send + 'static;
 
     /// Further state that the command needs. The caller loads it into [`Subject::totals`], [`Subject::granted`],
     /// [`Subject::made`] and [`Subject::beside`].
-    fn rests_on(&self) -> RestsOn {
-        RestsOn::default()
+    fn required_state(&self) -> RequiredState {
+        RequiredState::default()
     }
 
     /// Judges the step on `subject` at `now`. Returns the events to write, possibly none, and the output.
-    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Self::Out), Refused>;
+    fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Self::Output), Refused>;
 }
 
 /// State that a command needs in addition to its run and call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct RestsOn {
+pub struct RequiredState {
     /// The running totals.
     pub totals: Vec<Counter>,
     /// A grant.
@@ -91,7 +91,7 @@ pub struct RestsOn {
     /// The key of a request.
     pub request: Option<Digest>,
     /// The waiting calls with the same effect or the same subject.
-    pub like: Option<Likeness>,
+    pub like: Option<Similarity>,
 }
 
 /// What a command is judged on: a run and one of its consequential calls.
@@ -108,15 +108,15 @@ pub struct Subject {
     /// The idempotency key of the effect of this call.
     pub key: EffectKey,
     /// The totals that the command names, as they are now, in the command's order.
-    pub totals: Vec<Counted>,
+    pub totals: Vec<RecordedTotal>,
     /// The grant that the command names, as it is now.
-    pub granted: Option<Granted>,
+    pub granted: Option<GrantRecord>,
     /// The run that the request with the key has created, if there is one.
-    pub made: Option<Made>,
+    pub created_run: Option<CreatedRun>,
     /// The other waiting calls with the same effect or subject, by their ids.
-    pub beside: Vec<Beside>,
+    pub similar_calls: Vec<SimilarCall>,
     /// The keys of the effects of the calls that the call lists beside it, in the order of that list.
-    pub keys_beside: Vec<EffectKey>,
+    pub similar_keys: Vec<EffectKey>,
 }
 
 /// Why a step is not legal now.
@@ -239,16 +239,16 @@ impl Subject {
             key,
             totals: Vec::new(),
             granted: None,
-            beside: Vec::new(),
-            keys_beside: Vec::new(),
-            made: None,
+            similar_calls: Vec::new(),
+            similar_keys: Vec::new(),
+            created_run: None,
         }
     }
 
     /// Changes the state as one event says. The journal uses this for its tables, recovery to rebuild, tests as a
     /// model.
-    pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), Inconsistent> {
-        let lost = || Inconsistent {
+    pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), InconsistentEvent> {
+        let lost = || InconsistentEvent {
             event: format!("{event:?}").chars().take(40).collect(),
             place: "the earlier events".into(),
         };
@@ -280,9 +280,11 @@ impl Subject {
     }
 
     /// The marks by which a connector recognises the effects of the calls that a proposal lists beside it.
-    fn marks(&self, proposal: &Proposal) -> Vec<Mark> {
-        let keys = self.keys_beside.iter().cloned();
-        keys.zip(&proposal.beside).map(|(key, listed)| Mark { key, deed: listed.deed }).collect()
+    fn marks(&self, proposal: &Proposal) -> Vec<EffectMark> {
+        let keys = self.similar_keys.iter().cloned();
+        keys.zip(&proposal.similar_calls)
+            .map(|(key, listed)| EffectMark { key, effect_digest: listed.effect_digest })
+            .collect()
     }
 
     fn clearance(&self, call: CallNumber, revision: u32, proposal: &Proposal) -> Digest {

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::lifecycle::next_call;
-use super::{Command, Refused, RestsOn, Sealed, Subject};
+use super::{Command, Refused, RequiredState, Sealed, Subject};
 use crate::action::Action;
 use crate::clearance::{EffectClass, PolicyRecord, Proposal};
 use crate::condition::unchanged;
@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::ids::{CallNumber, RunId, Time};
 use crate::phase::Phase;
 use crate::run::Run;
-use crate::totals::{Counted, Counter, day};
+use crate::totals::{Counter, RecordedTotal, day};
 
 /// Writes the answer to a routine call.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ pub struct RecordRoutine {
 impl Sealed for RecordRoutine {}
 impl Command for RecordRoutine {
     type About = RunId;
-    type Out = ();
+    type Output = ();
 
     fn decide(self, subject: &Subject, _now: Time) -> Result<(Vec<Event>, ()), Refused> {
         next_call(subject, self.call)?;
@@ -48,7 +48,7 @@ impl Command for RecordRoutine {
 
 /// The first verdict on a consequential call.
 #[derive(Clone, Debug)]
-pub enum Proposed {
+pub enum FirstVerdict {
     /// Policy clears the call. Without a determining policy, or with an error, the call is held instead.
     Clear(Box<Proposal>),
     /// The call is held for reviewers.
@@ -57,14 +57,14 @@ pub enum Proposed {
     Refuse(Box<Action>, RefusalReason, Option<Box<PolicyRecord>>),
 }
 
-impl Proposed {
+impl FirstVerdict {
     /// The same proposal, held for reviewers, because the totals that policy used keep changing.
     #[must_use]
-    pub fn at_last(self) -> Self {
+    pub fn into_hold(self) -> Self {
         match self {
             Self::Clear(mut proposal) | Self::Hold(mut proposal) => {
                 proposal.policy.totals.clear();
-                proposal.policy.let_go();
+                proposal.policy.remove_grant();
                 proposal.policy.errors.push("the running totals changed each time while policy was evaluated".into());
                 Self::Hold(proposal)
             }
@@ -87,23 +87,23 @@ pub struct Propose {
     /// The call. Its number is the next one of the run.
     pub call: CallNumber,
     /// The first verdict on the call.
-    pub proposed: Proposed,
+    pub proposed: FirstVerdict,
 }
 
 impl Sealed for Propose {}
 impl Command for Propose {
     type About = RunId;
     /// The phase in which the call begins.
-    type Out = Phase;
+    type Output = Phase;
 
-    fn rests_on(&self) -> RestsOn {
-        let Some(record) = self.proposed.record() else { return RestsOn::default() };
+    fn required_state(&self) -> RequiredState {
+        let Some(record) = self.proposed.record() else { return RequiredState::default() };
         let totals = record.totals.iter().map(|counted| counted.counter.clone()).collect();
         let like = match &self.proposed {
-            Proposed::Clear(proposal) | Proposed::Hold(proposal) => Some(proposal.likeness()),
-            Proposed::Refuse(..) => None,
+            FirstVerdict::Clear(proposal) | FirstVerdict::Hold(proposal) => Some(proposal.similarity()),
+            FirstVerdict::Refuse(..) => None,
         };
-        RestsOn { totals, grant: record.grant.clone(), request: None, like }
+        RequiredState { totals, grant: record.grant.clone(), request: None, like }
     }
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Phase), Refused> {
@@ -111,20 +111,22 @@ impl Command for Propose {
         let run = next_call(subject, call)?;
         let proposed = match self.proposed {
             // A question needs a reviewer's answer, so policy cannot clear it.
-            Proposed::Clear(proposal) if !proposal.policy.may_clear() || proposal.class == EffectClass::Question => {
-                Proposed::Hold(proposal)
+            FirstVerdict::Clear(proposal)
+                if !proposal.policy.may_clear() || proposal.class == EffectClass::Question =>
+            {
+                FirstVerdict::Hold(proposal)
             }
-            proposed @ (Proposed::Clear(_) | Proposed::Hold(_) | Proposed::Refuse(..)) => proposed,
+            proposed @ (FirstVerdict::Clear(_) | FirstVerdict::Hold(_) | FirstVerdict::Refuse(..)) => proposed,
         };
-        if proposed.record().is_some_and(|record| !still_so(record, subject, now)) {
+        if proposed.record().is_some_and(|record| !totals_unchanged(record, subject, now)) {
             return Err(Refused::TotalsChanged);
         }
-        if let Proposed::Clear(proposal) = &proposed {
+        if let FirstVerdict::Clear(proposal) = &proposed {
             still_granted(subject, run, proposal, now)?;
         }
         let event = match proposed {
-            Proposed::Hold(mut proposal) => {
-                proposal.beside.clone_from(&subject.beside);
+            FirstVerdict::Hold(mut proposal) => {
+                proposal.similar_calls.clone_from(&subject.similar_calls);
                 match run.limits.refuse_to_hold(run.held) {
                     Some(refusal) => {
                         Event::CallRefused { call, action: Box::new(proposal.action), refusal, policy: None }
@@ -132,13 +134,13 @@ impl Command for Propose {
                     None => Event::CallHeld { call, clearance: subject.clearance(call, 1, &proposal), proposal },
                 }
             }
-            Proposed::Clear(mut proposal) => {
+            FirstVerdict::Clear(mut proposal) => {
                 // No reviewer sees the calls that wait beside it, and policy judged exactly these values: no fact may
                 // differ.
                 proposal.preconditions = unchanged(&proposal.preconditions);
                 Event::CallCleared { call, clearance: subject.clearance(call, 1, &proposal), proposal }
             }
-            Proposed::Refuse(action, refusal, policy) => Event::CallRefused { call, action, refusal, policy },
+            FirstVerdict::Refuse(action, refusal, policy) => Event::CallRefused { call, action, refusal, policy },
         };
         let phase = crate::call::Call::open(&event, now).ok_or(Refused::NoSuchCall)?.phase;
         Ok((vec![event], phase))
@@ -147,8 +149,8 @@ impl Command for Propose {
 
 /// Whether the totals of a verdict still have their recorded values. A total of one day is valid on that day only.
 /// Otherwise a call that was judged on yesterday's total would be counted in today's total.
-fn still_so(record: &PolicyRecord, subject: &Subject, now: Time) -> bool {
-    let of_another_day = |counted: &Counted| counted.counter.scope.day().is_some_and(|of| of != day(now));
+fn totals_unchanged(record: &PolicyRecord, subject: &Subject, now: Time) -> bool {
+    let of_another_day = |counted: &RecordedTotal| counted.counter.scope.day().is_some_and(|of| of != day(now));
     let same = record.totals == subject.totals;
     same && !record.totals.iter().any(of_another_day)
 }

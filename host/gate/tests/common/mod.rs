@@ -3,11 +3,11 @@
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
-    Choice, CreateRun, Decide, DecisionOutcome, Finish, Outcome, Propose, Proposed, Revision, Start,
+    AttemptOutcome, Choice, CreateRun, Decide, DecisionOutcome, Finish, FirstVerdict, Propose, Revision, Start,
 };
 use holdshort_gate::{
-    Action, CallState, Command, Counted, Digest, EffectClass, EffectKey, Event, FunctionType, JournalId, Permit,
-    Proposal, Refused, Requirement, Reviewers, RunId, RunLimits, Subject, Time, WitType,
+    Action, CallState, Command, Digest, EffectClass, EffectKey, Event, FunctionType, JournalId, Permit, Proposal,
+    RecordedTotal, Refused, Requirement, Reviewers, RunId, RunLimits, Subject, Time, WitType,
 };
 use serde_json::{Value, json};
 
@@ -34,7 +34,7 @@ pub fn requirement() -> Requirement {
 }
 
 /// Policy's record of a verdict that used these totals.
-pub fn with_totals(totals: Vec<Counted>) -> PolicyRecord {
+pub fn with_totals(totals: Vec<RecordedTotal>) -> PolicyRecord {
     PolicyRecord { totals, ..proposal("a").policy }
 }
 
@@ -43,7 +43,7 @@ pub fn proposal(text: &str) -> Proposal {
         action: action(text),
         summary: format!("send {text}"),
         exhibits: Vec::new(),
-        beside: Vec::new(),
+        similar_calls: Vec::new(),
         preconditions: Value::Null,
         facts: Value::Null,
         consequence: None,
@@ -87,11 +87,11 @@ impl World {
     /// A run whose first call is held.
     pub fn held(proposal: Proposal) -> Self {
         let mut world = Self::new();
-        world.submit(Propose { call: 1, proposed: Proposed::Hold(Box::new(proposal)) }).unwrap();
+        world.submit(Propose { call: 1, proposed: FirstVerdict::Hold(Box::new(proposal)) }).unwrap();
         world
     }
 
-    pub fn submit<C: Command>(&mut self, command: C) -> Result<C::Out, Refused> {
+    pub fn submit<C: Command>(&mut self, command: C) -> Result<C::Output, Refused> {
         let before = self.subject.clone();
         let judged = command.decide(&self.subject, self.now);
         assert_eq!(before, self.subject, "judging changes nothing");
@@ -122,7 +122,7 @@ impl World {
         self.submit(Start { perform_within_ms: 1_000 })
     }
 
-    pub fn finish(&mut self, attempt: u32, outcome: Outcome) -> Result<CallState, Refused> {
+    pub fn finish(&mut self, attempt: u32, outcome: AttemptOutcome) -> Result<CallState, Refused> {
         self.submit(Finish { attempt, outcome, evidence: None })
     }
 

@@ -2,29 +2,29 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use holdshort_gate::{CallId, Digest, Likeness};
+use holdshort_gate::{CallId, Digest, Similarity};
 
 /// An index of the waiting calls.
 #[derive(Default)]
 pub(super) struct Like {
-    calls: HashMap<CallId, Likeness>,
+    calls: HashMap<CallId, Similarity>,
     found: HashMap<Digest, BTreeSet<CallId>>,
 }
 
 impl Like {
     /// From now on the call is found by this likeness; with `None` it is not found, because it no longer waits.
-    pub(super) fn changed(&mut self, id: &CallId, likeness: Option<&Likeness>) {
+    pub(super) fn changed(&mut self, id: &CallId, similarity: Option<&Similarity>) {
         let before = self.calls.remove(id);
         for digest in before.into_iter().flat_map(digests) {
             if let Some(ids) = self.found.get_mut(&digest) {
                 ids.remove(id);
             }
         }
-        if let Some(likeness) = likeness {
-            for digest in digests(likeness.clone()) {
+        if let Some(similarity) = similarity {
+            for digest in digests(similarity.clone()) {
                 self.found.entry(digest).or_default().insert(id.clone());
             }
-            self.calls.insert(id.clone(), likeness.clone());
+            self.calls.insert(id.clone(), similarity.clone());
         }
     }
 
@@ -34,6 +34,6 @@ impl Like {
     }
 }
 
-fn digests(Likeness { deed, about }: Likeness) -> impl Iterator<Item = Digest> {
-    std::iter::once(deed).chain(about)
+fn digests(Similarity { effect_digest, about }: Similarity) -> impl Iterator<Item = Digest> {
+    std::iter::once(effect_digest).chain(about)
 }

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use holdshort_gate::event::EVENT_FORMAT;
-use holdshort_gate::{Digest, Recorded, Run, RunPhase, RunState, Time};
+use holdshort_gate::{Digest, RecordedEvent, Run, RunPhase, RunState, Time};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::ReadError;
@@ -39,7 +39,11 @@ pub(super) fn limit(limit: usize) -> i64 {
 }
 
 /// Reads an event from five columns that begin at `first`, with the number of its bytes.
-pub(super) fn recorded(connection: &Connection, row: &Row<'_>, first: usize) -> Result<(Recorded, usize), ReadError> {
+pub(super) fn recorded(
+    connection: &Connection,
+    row: &Row<'_>,
+    first: usize,
+) -> Result<(RecordedEvent, usize), ReadError> {
     let (seq, at): (i64, i64) = (row.get(first)?, row.get(first + 1)?);
     let format: u32 = row.get(first + 2)?;
     if format > EVENT_FORMAT {
@@ -57,7 +61,7 @@ pub(super) fn recorded(connection: &Connection, row: &Row<'_>, first: usize) -> 
         (None, None) => return Err(ReadError::Damaged(format!("event {seq} has no body"))),
     };
     let event = serde_json::from_slice(&bytes).map_err(|error| ReadError::Damaged(format!("event {seq}: {error}")))?;
-    Ok((Recorded { seq: natural(seq), at: Time(natural(at)), event }, bytes.len()))
+    Ok((RecordedEvent { seq: natural(seq), at: Time(natural(at)), event }, bytes.len()))
 }
 
 /// The bytes with this digest.
@@ -96,7 +100,7 @@ impl Standing {
     }
 
     /// The run, completed from its first event. `id` is used only in errors.
-    pub(super) fn run(&self, created: &Recorded, id: &str) -> Result<StoredRun, ReadError> {
+    pub(super) fn run(&self, created: &RecordedEvent, id: &str) -> Result<StoredRun, ReadError> {
         let damaged = |why: &str| ReadError::Damaged(format!("run {id}: {why}"));
         let opened =
             Run::open(&created.event, created.at).ok_or_else(|| damaged("the first event does not create the run"))?;

@@ -49,14 +49,14 @@ impl<'a> Insert<'a> {
         for (counter, total) in &batch.totals {
             self.total(counter, total).map_err(|error| error.to_string())?;
         }
-        for (key, made) in &batch.made {
-            self.made(key, made).map_err(told)?;
+        for (key, created_run) in &batch.created_run {
+            self.created_run(key, created_run).map_err(told)?;
         }
         for ((id, number), call) in &batch.calls {
             let run = batch.runs.get(id).ok_or_else(|| format!("run {id} was not staged"))?;
             let news = (opened.get(&(id, *number)).copied(), lived.contains(&(id, *number)));
-            let likeness = batch.like.get(&CallId { run: id.clone(), call: *number }).and_then(Option::as_ref);
-            self.call(id, &run.run, call, likeness, news).map_err(|error| error.to_string())?;
+            let similarity = batch.like.get(&CallId { run: id.clone(), call: *number }).and_then(Option::as_ref);
+            self.call(id, &run.run, call, similarity, news).map_err(|error| error.to_string())?;
         }
         let mut before: Option<&Entry> = None;
         for entry in &batch.events {

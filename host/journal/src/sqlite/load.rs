@@ -1,7 +1,7 @@
 //! Runs, calls and totals, each read from its own rows. The readers and the writer use the same functions, each on its
 //! own connection.
 
-use holdshort_gate::{Call, CallNumber, Counter, Digest, Event, Made, Recorded, RunId, Seq, Total};
+use holdshort_gate::{Call, CallNumber, Counter, CreatedRun, Digest, Event, RecordedEvent, RunId, Seq, Total};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, integer, json, recorded};
@@ -28,7 +28,7 @@ pub(super) fn call_events(
     run: &RunId,
     call: CallNumber,
     before: Seq,
-) -> Result<Vec<Recorded>, ReadError> {
+) -> Result<Vec<RecordedEvent>, ReadError> {
     events_of(connection, run, call, "seq <", before)
 }
 
@@ -44,7 +44,7 @@ pub(super) fn call_until(
     let Some(first) = events.next() else { return Ok(None) };
     let opened = Call::open(&first.event, first.at);
     let mut folded = opened.ok_or_else(|| damaged("the first event does not open the call".into()))?;
-    for Recorded { event, at, .. } in events {
+    for RecordedEvent { event, at, .. } in events {
         folded.apply(&event, at).map_err(|error| damaged(error.to_string()))?;
     }
     Ok(Some(folded))
@@ -58,7 +58,7 @@ pub(super) fn events_of(
     call: CallNumber,
     within: &str,
     bound: u64,
-) -> Result<Vec<Recorded>, ReadError> {
+) -> Result<Vec<RecordedEvent>, ReadError> {
     let select = format!(
         "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
          WHERE runs.id = ?1 AND events.call = ?2 AND events.{within} ?3 ORDER BY events.position"
@@ -101,9 +101,10 @@ pub(super) fn total(connection: &Connection, counter: &Counter) -> Result<Total,
 }
 
 /// The run that the request with this key created, if there is one.
-pub(super) fn made(connection: &Connection, key: &Digest) -> Result<Option<Made>, ReadError> {
+pub(super) fn created_run(connection: &Connection, key: &Digest) -> Result<Option<CreatedRun>, ReadError> {
     let select = "SELECT runs.id, made.asks FROM made JOIN runs ON runs.number = made.run WHERE made.key = ?1";
     let mut statement = connection.prepare_cached(select)?;
-    let row = |row: &Row<'_>| Ok(Made { run: RunId(row.get(0)?), asks: Digest::from(row.get::<_, [u8; 32]>(1)?) });
+    let row =
+        |row: &Row<'_>| Ok(CreatedRun { run: RunId(row.get(0)?), asks: Digest::from(row.get::<_, [u8; 32]>(1)?) });
     Ok(statement.query_row([key.bytes()], row).optional()?)
 }

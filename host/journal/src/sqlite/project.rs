@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, HashMap};
 use holdshort_gate::command::Subject;
 use holdshort_gate::totals::money;
 use holdshort_gate::{
-    Call, CallNumber, Counter, Digest, EffectKey, JournalId, Likeness, Made, Recorded, ReviewerName, Run, RunId, Total,
+    Call, CallNumber, Counter, CreatedRun, Digest, EffectKey, JournalId, RecordedEvent, ReviewerName, Run, RunId,
+    Similarity, Total,
 };
 use rusqlite::{Connection, Transaction};
 
@@ -20,7 +21,7 @@ use crate::history::{Deed, deed, words_of};
 use crate::inbox::{WaitsFor, urgency};
 use crate::rows::Position;
 use crate::rows::StoredRun;
-use crate::store::{made, opens, revises};
+use crate::store::{created_run, opens, revises};
 
 impl Insert<'_> {
     /// The projection of a call holds the columns by which lists filter and order; everything else is read from its
@@ -32,12 +33,12 @@ impl Insert<'_> {
         id: &RunId,
         run: &Run,
         call: &Call,
-        likeness: Option<&Likeness>,
+        similarity: Option<&Similarity>,
         (opened, lived): (Option<u64>, bool),
     ) -> Result<(), ReadError> {
         let (number, phase, urgency) = (self.number(id)?, call.phase.state().as_str(), urgency(call));
         let deadline = call.deadline().map(|at| integer(at.0));
-        let (deed, about) = likeness.map(|like| (key(&like.deed), like.about.as_ref().map(key))).unzip();
+        let (deed, about) = similarity.map(|like| (key(&like.effect_digest), like.about.as_ref().map(key))).unzip();
         let about = about.flatten();
         let waits = WaitsFor::of(call, &run.started_by);
         let position: i64 = if let Some(position) = opened {
@@ -86,10 +87,10 @@ impl Insert<'_> {
     }
 
     /// A key is used once, so the run that it created never changes.
-    pub(super) fn made(&mut self, key: &Digest, made: &Made) -> rusqlite::Result<()> {
-        let run = self.number(&made.run)?;
+    pub(super) fn created_run(&mut self, key: &Digest, created_run: &CreatedRun) -> rusqlite::Result<()> {
+        let run = self.number(&created_run.run)?;
         let insert = "INSERT INTO made (key, run, asks) VALUES (?1, ?2, ?3)";
-        self.execute(insert, (key.bytes(), run, made.asks.bytes()))
+        self.execute(insert, (key.bytes(), run, created_run.asks.bytes()))
     }
 
     /// A revision begins at this position, and list rows of its call are read from here on. The call's row must exist
@@ -155,7 +156,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     let mut rows = statement.query([number])?;
     // The revisions, without a decision (`None`), and the decisions.
     let (mut told, mut requested) = (Vec::new(), None);
-    let mut before: Option<Recorded> = None;
+    let mut before: Option<RecordedEvent> = None;
     while let Some(row) = rows.next()? {
         let (recorded, _) = recorded(transaction, row, 0)?;
         let (position, call): (i64, Option<CallNumber>) = (row.get(5)?, row.get(6)?);
@@ -164,7 +165,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
         } else if let Some(call) = call.filter(|call| subject.call.as_ref().map(|call| call.number) != Some(*call)) {
             subject.call = calls.get(&call).cloned();
         }
-        requested = made(&id, &recorded.event).or(requested);
+        requested = created_run(&id, &recorded.event).or(requested);
         subject.apply(&recorded.event, recorded.at).map_err(|error| damaged(error.to_string()))?;
         if let Some(changed) = subject.call.as_ref().filter(|changed| call == Some(changed.number)) {
             calls.insert(changed.number, changed.clone());
@@ -181,11 +182,11 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     let state = StoredRun { run, last_seq: last.seq, updated_at: last.at };
     let mut insert = Insert::new(transaction);
     insert.run(&id, &state)?;
-    if let Some((key, made)) = &requested {
-        insert.made(key, made)?;
+    if let Some((key, created_run)) = &requested {
+        insert.created_run(key, created_run)?;
     }
     for (number, call) in &calls {
-        insert.call(&id, &state.run, call, call.likeness().as_ref(), (opened.get(number).copied(), true))?;
+        insert.call(&id, &state.run, call, call.similarity().as_ref(), (opened.get(number).copied(), true))?;
     }
     for call in calls.values().filter(|call| call.counted_at.is_some()) {
         let money = money(call.action());

@@ -2,13 +2,15 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Made, Recorded, RunId, RunState, Seq, Time, Total};
+use holdshort_gate::{
+    Call, CallId, CallNumber, Counter, CreatedRun, Digest, RecordedEvent, RunId, RunState, Seq, Time, Total,
+};
 use rusqlite::{Connection, OpenFlags, Row, params_from_iter};
 
 use super::codec::{EVENT_COLUMNS, blob, integer, limit, natural, recorded};
 use super::connect::connect;
 use super::lists::{self, Conditions, each_state};
-use super::load::{call, call_events, call_until, made, run, run_of, select_runs, total};
+use super::load::{call, call_events, call_until, created_run, run, run_of, select_runs, total};
 use super::told;
 use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
@@ -50,8 +52,8 @@ impl Load for SqliteReader {
         total(&self.0, counter)
     }
 
-    fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
-        made(&self.0, key)
+    fn created_run(&mut self, key: &Digest) -> Result<Option<CreatedRun>, ReadError> {
+        created_run(&self.0, key)
     }
 
     fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
@@ -124,7 +126,7 @@ impl Reader for SqliteReader {
         lists::decisions(&self.0, filter)
     }
 
-    fn call_events(&mut self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<Recorded>, ReadError> {
+    fn call_events(&mut self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<RecordedEvent>, ReadError> {
         call_events(&self.0, run, call, before)
     }
 

@@ -1,7 +1,7 @@
 //! Rows of lists. A row is read from the event on that began the call's current revision, so the work does not grow
 //! with the earlier history. `tests/histories.rs` checks that both stores give the same rows.
 
-use holdshort_gate::{Call, CallId, CallNumber, Counter, Event, Granted, Recorded, ReviewerName, RunId, Time};
+use holdshort_gate::{Call, CallId, CallNumber, Counter, Event, GrantRecord, RecordedEvent, ReviewerName, RunId, Time};
 use rusqlite::{Connection, Row};
 
 use super::codec::{EVENT_COLUMNS, integer, natural, recorded};
@@ -70,7 +70,7 @@ fn revised(connection: &Connection, place: &Place, since: Position) -> Result<Ca
     let opened = Call::open(&held, first.at).ok_or_else(|| place.damaged("cannot be opened"))?;
     let (edited_by, proposed_at) = (place.editor.clone(), written_at(connection, place.position)?);
     let mut call = Call { revision, edited_by, proposed_at, ..opened };
-    for Recorded { event, at, .. } in events {
+    for RecordedEvent { event, at, .. } in events {
         call.apply(&event, at).map_err(|error| place.damaged(&error.to_string()))?;
     }
     Ok(Call { attempts: place.attempts, ..call })
@@ -114,7 +114,7 @@ pub(super) fn decision_row(
 pub(super) fn grant_row(connection: &Connection, row: &Row<'_>) -> Result<GrantRow, ReadError> {
     let (granted, id) = (row.get::<_, String>(0)?, CallId { run: RunId(row.get(1)?), call: row.get(2)? });
     let damaged = |error| ReadError::Damaged(format!("the grant {id}: {error}"));
-    let granted: Granted = serde_json::from_str(&granted).map_err(damaged)?;
+    let granted: GrantRecord = serde_json::from_str(&granted).map_err(damaged)?;
     let used = total(connection, &Counter::of_grant(&id, &granted.grant.capability))?;
     Ok(GrantRow { id, position: Position(natural(row.get(3)?)), granted, used })
 }

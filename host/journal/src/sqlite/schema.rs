@@ -76,7 +76,7 @@ CREATE TABLE logs (
 /// `since` is the position of the event that began the current revision, if it is not the first. A row is read from
 /// there on, however long the earlier history is; `attempts` and `editor` keep what a row needs of that history.
 /// `decisions.since` is the same for the revision that was decided on.
-/// `made` has the runs that requests with a key created. `grants` has the grants of the calls at their positions.
+/// `created_run` has the runs that requests with a key created. `grants` has the grants of the calls at their positions.
 /// `words` finds finished calls by their words.
 pub(super) const PROJECTED: &str = "
 CREATE TABLE names (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);

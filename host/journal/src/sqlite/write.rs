@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use holdshort_gate::{Call, CallId, CallNumber, Counter, Digest, Made, RunId, Time, Total};
+use holdshort_gate::{Call, CallId, CallNumber, Counter, CreatedRun, Digest, RunId, Time, Total};
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Transaction};
 
 use super::codec::natural;
@@ -103,8 +103,8 @@ impl Load for Sqlite {
         load::total(&self.connection, counter)
     }
 
-    fn made(&mut self, key: &Digest) -> Result<Option<Made>, ReadError> {
-        load::made(&self.connection, key)
+    fn created_run(&mut self, key: &Digest) -> Result<Option<CreatedRun>, ReadError> {
+        load::created_run(&self.connection, key)
     }
 
     fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {

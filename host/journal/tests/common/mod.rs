@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
-    CancelRun, Choice, CreateRun, Decide, DecisionOutcome, Finish, Outcome, Propose, Proposed, RecordRoutine, Start,
-    Subject,
+    AttemptOutcome, CancelRun, Choice, CreateRun, Decide, DecisionOutcome, Finish, FirstVerdict, Propose,
+    RecordRoutine, Start, Subject,
 };
 use holdshort_gate::{
     Action, Call, CallNumber, Clearance, Command, Digest, EffectClass, FunctionType, Permit, Phase, Proposal,
@@ -132,22 +132,22 @@ impl World {
         run: &RunId,
         call: Option<CallNumber>,
         command: C,
-    ) -> Result<Flushed<C::Out>, SubmitError> {
+    ) -> Result<Flushed<C::Output>, SubmitError> {
         self.deref().submit(run, call, Fence::None, command).await
     }
 
     /// Submits a command about a run; its answer may be awaited later.
-    pub fn submit_now<C: Command>(&self, run: &RunId, command: C) -> Submitted<C::Out> {
+    pub fn submit_now<C: Command>(&self, run: &RunId, command: C) -> Submitted<C::Output> {
         self.deref().submit(run, None, Fence::None, command)
     }
 
     /// Submits a command about one of the run's calls.
-    pub fn submit_at<C: Command>(&self, run: &RunId, call: CallNumber, command: C) -> Submitted<C::Out> {
+    pub fn submit_at<C: Command>(&self, run: &RunId, call: CallNumber, command: C) -> Submitted<C::Output> {
         self.deref().submit(run, Some(call), Fence::None, command)
     }
 
     /// Submits a command of a task that drives the run.
-    pub fn submit_fenced<C: Command>(&self, run: &RunId, fence: Fence, command: C) -> Submitted<C::Out> {
+    pub fn submit_fenced<C: Command>(&self, run: &RunId, fence: Fence, command: C) -> Submitted<C::Output> {
         self.deref().submit(run, None, fence, command)
     }
 
@@ -265,7 +265,7 @@ pub fn proposal(text: &str) -> Proposal {
         action: action(text),
         summary: format!("send {}", text.chars().take(40).collect::<String>()),
         exhibits: Vec::new(),
-        beside: Vec::new(),
+        similar_calls: Vec::new(),
         preconditions: Value::Null,
         facts: Value::Null,
         consequence: None,
@@ -295,7 +295,7 @@ pub fn question(text: &str) -> Proposal {
 }
 
 pub fn hold(call: CallNumber, proposal: Proposal) -> Propose {
-    Propose { call, proposed: Proposed::Hold(Box::new(proposal)) }
+    Propose { call, proposed: FirstVerdict::Hold(Box::new(proposal)) }
 }
 
 pub fn routine(call: CallNumber, result: &str) -> RecordRoutine {
@@ -307,7 +307,7 @@ pub fn decision(reviewer: impl Into<ReviewerName>, clearance: Digest, choice: Ch
 }
 
 pub fn happened(attempt: u32, receipt: Value) -> Finish {
-    Finish { attempt, outcome: Outcome::Happened(receipt), evidence: None }
+    Finish { attempt, outcome: AttemptOutcome::Happened(receipt), evidence: None }
 }
 
 pub fn cancel() -> CancelRun {

@@ -5,14 +5,14 @@ use std::future::Future;
 use std::pin::Pin;
 
 use holdshort_gate::command::{
-    CancelRun, Choice, Delay, End, EndRun, Expire, Finish, FireTimer, Outcome, Propose, Proposed, Resolve, Revision,
-    Revoke, SetTimer,
+    AttemptOutcome, CancelRun, Choice, Delay, EndRun, Expire, Finish, FireTimer, FirstVerdict, Propose, Resolve,
+    Revision, Revoke, RunEnd, SetTimer,
 };
 use holdshort_gate::totals::day;
 use holdshort_gate::{
-    Action, Call, CallId, CallNumber, CallState, Command, Consequence, Counted, Counter, Digest, Event, Grant, Granted,
-    Phase, Proposal, RefusalReason, Resolution, ReviewerName, Reviewers, Run, RunId, RunPhase, RunState, Scope, Time,
-    Total, Verdict,
+    Action, Call, CallId, CallNumber, CallState, Command, Consequence, Counter, Digest, Event, Grant, GrantRecord,
+    Phase, Proposal, RecordedChoice, RecordedTotal, RefusalReason, Resolution, ReviewerName, Reviewers, Run, RunId,
+    RunPhase, RunState, Scope, Time, Total,
 };
 use holdshort_journal::{
     CallFilter, CallOrder, CallRow, DecisionFilter, DecisionKind, DecisionRow, Due, Entry, Fence, GrantFilter,
@@ -34,7 +34,7 @@ pub enum Step {
     /// Policy clears a payment on the basis of these totals, which may have changed since they were read.
     ClearBy {
         call: CallNumber,
-        totals: Vec<Counted>,
+        totals: Vec<RecordedTotal>,
     },
     /// The grant of another call clears this call. `used` is what that grant had cleared when it was read.
     ClearByGrant {
@@ -130,20 +130,20 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
         Step::Create => said(journal, run, None, create("what it was asked")),
         Step::Routine(call) => said(journal, run, None, routine(call, "answer")),
         Step::Clear(call) => {
-            said(journal, run, None, Propose { call, proposed: Proposed::Clear(Box::new(proposal("cleared"))) })
+            said(journal, run, None, Propose { call, proposed: FirstVerdict::Clear(Box::new(proposal("cleared"))) })
         }
         Step::ClearBy { call, totals } => {
             let mut paying = paying(100 + u64::from(call));
             paying.policy.totals = totals;
-            said(journal, run, None, Propose { call, proposed: Proposed::Clear(Box::new(paying)) })
+            said(journal, run, None, Propose { call, proposed: FirstVerdict::Clear(Box::new(paying)) })
         }
         Step::ClearByGrant { call, grant, used } => {
             let mut granted = proposal("granted");
             granted.requirement.grantors = Reviewers::Any;
             let counter = Counter::of_grant(&grant, granted.action.capability());
-            granted.policy.totals = vec![Counted { counter, total: used }];
+            granted.policy.totals = vec![RecordedTotal { counter, total: used }];
             granted.policy.grant = Some(grant);
-            said(journal, run, None, Propose { call, proposed: Proposed::Clear(Box::new(granted)) })
+            said(journal, run, None, Propose { call, proposed: FirstVerdict::Clear(Box::new(granted)) })
         }
         Step::Hold { call, quorum, expires_at } => {
             said(journal, run, None, hold(call, varied(call, quorum, expires_at)))
@@ -151,7 +151,12 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
         Step::Ask(call) => said(journal, run, None, hold(call, question("which?"))),
         Step::Refuse(call) => {
             let why = RefusalReason::Forbidden("never".into());
-            said(journal, run, None, Propose { call, proposed: Proposed::Refuse(Box::new(action("no")), why, None) })
+            said(
+                journal,
+                run,
+                None,
+                Propose { call, proposed: FirstVerdict::Refuse(Box::new(action("no")), why, None) },
+            )
         }
         Step::Approve { call, reviewer, clearance } => {
             said(journal, run, Some(call), decision(reviewer, clearance, Choice::Approve))
@@ -180,16 +185,16 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
             })
         }
         Step::Happened { call, attempt } => said(journal, run, Some(call), happened(attempt, json!("done"))),
-        Step::DidNotHappen { call, attempt } => finish(call, attempt, Outcome::DidNotHappen("no".into())),
-        Step::PutOff { call, attempt } => finish(call, attempt, Outcome::Postponed("busy".into(), 1_000)),
-        Step::Unknown { call, attempt } => finish(call, attempt, Outcome::Unknown("no reply".into())),
+        Step::DidNotHappen { call, attempt } => finish(call, attempt, AttemptOutcome::DidNotHappen("no".into())),
+        Step::PutOff { call, attempt } => finish(call, attempt, AttemptOutcome::Postponed("busy".into(), 1_000)),
+        Step::Unknown { call, attempt } => finish(call, attempt, AttemptOutcome::Unknown("no reply".into())),
         Step::LookedUp { call, attempt, found } => {
-            let outcome = Outcome::Unknown("looked".into());
+            let outcome = AttemptOutcome::Unknown("looked".into());
             said(journal, run, Some(call), Finish { attempt, outcome, evidence: Some(found.into()) })
         }
         Step::FactsChanged { call, attempt, pays } => {
             let proposal = Box::new(if pays { paying(7) } else { proposal("with the facts of now") });
-            finish(call, attempt, Outcome::FactsChanged { reason: "it moved".into(), proposal })
+            finish(call, attempt, AttemptOutcome::FactsChanged { reason: "it moved".into(), proposal })
         }
         Step::Resolve { call, attempt, resolution } => {
             let resolve = Resolve { attempt, by: "bob".into(), resolution, message: Some("I looked".into()) };
@@ -201,11 +206,11 @@ pub fn take(journal: &Journal, run: &RunId, step: &Step) -> Answer {
             let delay = Delay { reason: format!("try {tries}: no `repository`"), tries, told: tries == 3 };
             said(journal, run, None, delay)
         }
-        Step::Finish(well) => end(End::Finished(if well { Ok("result".into()) } else { Err("could not".into()) })),
-        Step::Trap => end(End::Trapped("out of memory".into())),
+        Step::Finish(well) => end(RunEnd::Finished(if well { Ok("result".into()) } else { Err("could not".into()) })),
+        Step::Trap => end(RunEnd::Trapped("out of memory".into())),
         Step::Diverge => {
             let (place, recorded, found) = ("call 1".into(), "a call".into(), "another".into());
-            end(End::Diverged { place, recorded, found })
+            end(RunEnd::Diverged { place, recorded, found })
         }
         Step::Cancel => said(journal, run, None, CancelRun { by: "olga".into(), reason: Some("enough".into()) }),
         Step::Log(at) => {
@@ -249,7 +254,7 @@ fn granting(call: CallNumber) -> Grant {
 
 fn said<C: Command>(journal: &Journal, run: &RunId, call: Option<CallNumber>, command: C) -> Answer
 where
-    C::Out: std::fmt::Debug,
+    C::Output: std::fmt::Debug,
 {
     let submitted = journal.submit(run, call, Fence::None, command);
     Box::pin(async move { format!("{:?}", submitted.await) })
@@ -399,7 +404,7 @@ impl Dice {
 #[derive(Debug, PartialEq)]
 pub struct Shown {
     pub feed: Vec<Entry>,
-    pub events: Vec<Vec<holdshort_gate::Recorded>>,
+    pub events: Vec<Vec<holdshort_gate::RecordedEvent>>,
     pub runs: Vec<Vec<RunRow>>,
     pub calls: Vec<Vec<CallRow>>,
     pub counts: Vec<usize>,
@@ -408,7 +413,7 @@ pub struct Shown {
     pub due: Vec<Vec<String>>,
     pub next_deadline: Option<Time>,
     pub logs: Vec<Vec<(u64, LogLine)>>,
-    pub totals: Vec<Counted>,
+    pub totals: Vec<RecordedTotal>,
     pub grants: Vec<Vec<GrantRow>>,
     pub same: Vec<(CallId, Vec<CallId>)>,
 }
@@ -690,13 +695,14 @@ impl Model {
     /// The other waiting calls with the same effect, found by comparing every call with every other. No call here names
     /// a subject.
     fn like(&self, id: &CallId, proposal: &Proposal) -> Vec<CallId> {
-        let deed = |action: &Action| {
+        let effect_digest = |action: &Action| {
             let mut arguments = action.arguments().clone();
             arguments.as_object_mut().unwrap().remove("rationale");
             (action.capability().clone(), arguments)
         };
         let ids = self.0.iter().flat_map(|(run, kept)| kept.calls.values().map(move |(_, call)| (run, call)));
-        let same = ids.filter(|(_, call)| is_open(call) && deed(call.action()) == deed(&proposal.action));
+        let same =
+            ids.filter(|(_, call)| is_open(call) && effect_digest(call.action()) == effect_digest(&proposal.action));
         let ids = same.map(|(run, call)| CallId { run: run.clone(), call: call.number });
         ids.filter(|other| other != id).collect()
     }
@@ -710,7 +716,7 @@ impl Model {
             | Event::CallReheld { call, proposal, .. } => (*call, proposal),
             _ => return,
         };
-        let listed: Vec<CallId> = proposal.beside.iter().map(|other| other.id.clone()).collect();
+        let listed: Vec<CallId> = proposal.similar_calls.iter().map(|other| other.id.clone()).collect();
         assert_eq!(listed, self.like(&CallId { run: run.clone(), call }, proposal), "beside call {call} of {run}");
     }
 
@@ -757,10 +763,10 @@ impl Model {
         #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here decides nothing")]
         let decided = match event {
             Event::DecisionMade { decision, .. } => match decision.verdict {
-                Verdict::Approve => by_hand(&decision.reviewer, DecisionKind::Approve, &decision.message),
-                Verdict::Reject => by_hand(&decision.reviewer, DecisionKind::Reject, &decision.message),
-                Verdict::Edit(_) => by_hand(&decision.reviewer, DecisionKind::Edit, &decision.message),
-                Verdict::Respond(_) => by_hand(&decision.reviewer, DecisionKind::Respond, &decision.message),
+                RecordedChoice::Approve => by_hand(&decision.reviewer, DecisionKind::Approve, &decision.message),
+                RecordedChoice::Reject => by_hand(&decision.reviewer, DecisionKind::Reject, &decision.message),
+                RecordedChoice::Edit(_) => by_hand(&decision.reviewer, DecisionKind::Edit, &decision.message),
+                RecordedChoice::Respond(_) => by_hand(&decision.reviewer, DecisionKind::Respond, &decision.message),
             },
             Event::EffectResolved { by, resolution, message, .. } => match resolution {
                 Resolution::Done(_) => by_hand(by, DecisionKind::Done, message),
@@ -904,7 +910,7 @@ impl Model {
             }
         }
         rows.retain(|row| {
-            let Granted { grant, revoked, .. } = &row.granted;
+            let GrantRecord { grant, revoked, .. } = &row.granted;
             filter.standing_at.is_none_or(|at| revoked.is_none() && at < grant.until)
                 && filter.agent.as_ref().is_none_or(|agent| *agent == grant.agent)
                 && filter.capability.as_ref().is_none_or(|of| *of == grant.capability.to_string())
@@ -938,7 +944,7 @@ impl Model {
             let expected = wanted.and_then(|number| kept.calls.get(&number)).map(|(_, call)| call);
             assert_eq!(call.as_ref(), expected, "{what}: call {number} of {id}");
         }
-        for Counted { counter, total } in &shown.totals {
+        for RecordedTotal { counter, total } in &shown.totals {
             assert_eq!(*total, self.recount(counter), "{what}: {counter:?}");
         }
         for (filter, rows) in grant_filters(last).iter().zip(&shown.grants) {

@@ -5,7 +5,7 @@ struct ClearEverything;
 
 impl Command for ClearEverything {
     type About = RunId;
-    type Out = ();
+    type Output = ();
 
     fn decide(self, _: &Subject, _: Time) -> Result<(Vec<Event>, ()), Refused> {
         Ok((Vec::new(), ()))

@@ -12,7 +12,7 @@ fn make(action: Action, clearance: Digest) -> Permit {
         connector: "maildir".into(),
         preconditions: serde_json::Value::Null,
         material: false,
-        beside: Vec::new(),
+        similar_effects: Vec::new(),
         key: EffectKey("key".into()),
         perform_by: Time(0),
     }

@@ -2,8 +2,8 @@
 
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, AgentName, Capability, Consequence, Counted, Digest, FunctionType, Requirement, ReviewerName, Reviewers,
-    RunId, Time, Total, WitType,
+    Action, AgentName, Capability, Consequence, Digest, FunctionType, RecordedTotal, Requirement, ReviewerName,
+    Reviewers, RunId, Time, Total, WitType,
 };
 use holdshort_policy::load::Source;
 use holdshort_policy::schema::Types;
@@ -49,7 +49,7 @@ pub(crate) struct Asks {
     pub(crate) agent: AgentName,
     pub(crate) started_by: ReviewerName,
     pub(crate) run: RunId,
-    pub(crate) totals: Vec<Counted>,
+    pub(crate) totals: Vec<RecordedTotal>,
 }
 
 impl Asks {
@@ -58,7 +58,8 @@ impl Asks {
         let action =
             Action::new(Digest::of(b"agent"), capability.clone(), types.get(&capability).unwrap(), arguments).unwrap();
         let (run, agent) = (RunId("run".into()), AgentName::from("billing"));
-        let counted = |counter| Counted { counter, total: Total { count: 2, sums: [("EUR".to_owned(), 300)].into() } };
+        let counted =
+            |counter| RecordedTotal { counter, total: Total { count: 2, sums: [("EUR".to_owned(), 300)].into() } };
         let totals = counters(&run, &agent, &capability, Time(0)).map(counted).into();
         Self { capability, types, action, agent, started_by: "dan".into(), run, totals }
     }

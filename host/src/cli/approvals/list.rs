@@ -1,6 +1,6 @@
 //! `holdshort approvals list`.
 
-use holdshort_gate::{CallState, Reviewers, Waiting};
+use holdshort_gate::{CallState, OpenDemand, Reviewers};
 use serde_json::Value;
 
 use crate::api::inbox::{ApprovalPage, ApprovalRow};
@@ -44,8 +44,8 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
 
 /// The reviewers who still have to decide; empty if every reviewer may.
 fn waits_for(row: &ApprovalRow) -> String {
-    let named = |one: &&Waiting| one.stages > 1 || one.reviewers != Reviewers::Any;
-    let named: Vec<Waiting> = row.waiting_for.iter().filter(named).cloned().collect();
+    let named = |one: &&OpenDemand| one.stages > 1 || one.reviewers != Reviewers::Any;
+    let named: Vec<OpenDemand> = row.waiting_for.iter().filter(named).cloned().collect();
     let who = waiting::who(&named).join(" and ");
     if who.is_empty() { who } else { format!("; waits for {who}") }
 }

@@ -19,11 +19,11 @@ fn what_was_written_late_is_judged_by_when_it_was_asked() {
             world.now = Time(hour).plus_ms(asked_ms);
             let (proposal, judgement) = world.judged(&world.subjects[at].id.clone(), "landlord");
             let proposed = match judgement.verdict {
-                Verdict::Clear => Proposed::Clear(Box::new(proposal)),
-                Verdict::Hold => Proposed::Hold(Box::new(proposal)),
+                Verdict::Clear => FirstVerdict::Clear(Box::new(proposal)),
+                Verdict::Hold => FirstVerdict::Hold(Box::new(proposal)),
                 Verdict::Refuse(why) => {
                     let (policy, why) = (Some(Box::new(proposal.policy)), RefusalReason::Forbidden(why.into_string()));
-                    Proposed::Refuse(Box::new(proposal.action), why, policy)
+                    FirstVerdict::Refuse(Box::new(proposal.action), why, policy)
                 }
             };
             world.now = world.now.plus_ms(late_ms);

@@ -4,7 +4,7 @@
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, Consequence, Counted, Digest, EffectClass, FunctionType, Requirement, Reviewers, RunId, Time, Total,
+    Action, Consequence, Digest, EffectClass, FunctionType, RecordedTotal, Requirement, Reviewers, RunId, Time, Total,
 };
 use serde_json::json;
 
@@ -19,7 +19,7 @@ fn proposal(action: &Action, facts: &Value) -> Proposal {
         action: action.clone(),
         summary: String::new(),
         exhibits: Vec::new(),
-        beside: Vec::new(),
+        similar_calls: Vec::new(),
         preconditions: Value::Null,
         facts: facts.clone(),
         consequence: None,
@@ -56,9 +56,9 @@ fn clears(
     let (run, now) = (RunId("r".into()), Time(1_767_268_800_000_000));
     let sums: BTreeMap<String, u64> = totals::money(action).into_keys().map(|currency| (currency, before.1)).collect();
     let total = Total { count: before.0, sums };
-    let totals: Vec<Counted> = counters(&run, agent, action.capability(), now)
+    let totals: Vec<RecordedTotal> = counters(&run, agent, action.capability(), now)
         .into_iter()
-        .map(|counter| Counted { counter, total: total.clone() })
+        .map(|counter| RecordedTotal { counter, total: total.clone() })
         .collect();
     let judged = policy.judge(&CallQuestion {
         started_by: &"alice".into(),

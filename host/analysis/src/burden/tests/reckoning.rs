@@ -52,7 +52,7 @@ fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static
                 }
             };
             let own_vote = index > 0
-                && matches!((events[index - 1], event), ((before, Event::CallRevised { by, .. }), Event::DecisionMade { decision, .. }) if before == *at && decision.reviewer == *by && decision.verdict == Verdict::Approve);
+                && matches!((events[index - 1], event), ((before, Event::CallRevised { by, .. }), Event::DecisionMade { decision, .. }) if before == *at && decision.reviewer == *by && decision.verdict == RecordedChoice::Approve);
             let held_before = before.is_some_and(|call| call.phase == Phase::Held);
             match event {
                 Event::CallCleared { .. } => count(&names, "cleared"),
@@ -73,11 +73,11 @@ fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static
             }
             let Event::DecisionMade { decision, .. } = event else { continue };
             let what = match decision.verdict {
-                Verdict::Edit(_) => "edited",
-                Verdict::Approve if own_vote => continue,
-                Verdict::Approve => "approvals",
-                Verdict::Reject => "rejections",
-                Verdict::Respond(_) => "answers",
+                RecordedChoice::Edit(_) => "edited",
+                RecordedChoice::Approve if own_vote => continue,
+                RecordedChoice::Approve => "approvals",
+                RecordedChoice::Reject => "rejections",
+                RecordedChoice::Respond(_) => "answers",
             };
             let person = decision.reviewer.clone();
             names.push(("reviewer", person.to_string()));
@@ -127,7 +127,8 @@ fn tell(fold: &mut Burden, feed: &[(RunId, Time, Event)], index: usize) {
         }
         Some(Lacks::Call(call)) => {
             let before = feed[..index].iter().filter(|(of, _, event)| of == run && event.call() == Some(call));
-            let recorded = |(_, at, event): &(RunId, Time, Event)| Recorded { seq: 1, at: *at, event: event.clone() };
+            let recorded =
+                |(_, at, event): &(RunId, Time, Event)| RecordedEvent { seq: 1, at: *at, event: event.clone() };
             fold.tell_call(run.clone(), agent.unwrap(), &before.map(recorded).collect::<Vec<_>>());
         }
     }

@@ -32,11 +32,11 @@ fn decisions(payments: &[Action], mut pick: impl FnMut(usize) -> usize) -> usize
         let one = &held[&number];
         let mark = |other: &usize| {
             let action = &payments[*other];
-            let deed = holdshort_gate::beside::deed(action.capability(), action.arguments());
-            holdshort_gate::Mark { key: EffectKey(key(*other)), deed }
+            let effect_digest = holdshort_gate::similar::effect_digest(action.capability(), action.arguments());
+            holdshort_gate::EffectMark { key: EffectKey(key(*other)), effect_digest }
         };
         let beside: Vec<_> = one.beside.iter().map(mark).collect();
-        let shown = Shown { preconditions: &one.shown, beside: &beside };
+        let shown = Shown { preconditions: &one.shown, similar_effects: &beside };
         match shop.ledger.0.attempt(&one.action, shown, &EffectKey(key(number)), LATER) {
             Attempt::Done(_) | Attempt::DoneDespite(..) => drop(held.remove(&number)),
             Attempt::FactsChanged(why) => {
@@ -119,10 +119,10 @@ proptest! {
         }
         let before = (shop.transfers(), shop.balance("operating", "EUR"));
         let covered = before.1 >= i64::try_from(cents).unwrap();
-        let deed = holdshort_gate::beside::deed(listed.capability(), listed.arguments());
-        let beside = [holdshort_gate::Mark { key: EffectKey("beside".into()), deed }];
+        let effect_digest = holdshort_gate::similar::effect_digest(listed.capability(), listed.arguments());
+        let beside = [holdshort_gate::EffectMark { key: EffectKey("beside".into()), effect_digest }];
         let attempt =
-            shop.ledger.0.attempt(&action, Shown { preconditions: &shown, beside: &beside }, &EffectKey("k".into()), LATER);
+            shop.ledger.0.attempt(&action, Shown { preconditions: &shown, similar_effects: &beside }, &EffectKey("k".into()), LATER);
         prop_assert_eq!(receipt(&attempt).is_some(), covered && !surprise, "{:?} after {:?}", attempt, done);
         if receipt(&attempt).is_none() {
             prop_assert_eq!((shop.transfers(), shop.balance("operating", "EUR")), before);

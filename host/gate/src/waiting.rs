@@ -13,8 +13,8 @@ use crate::totals::{Counter, counters};
 
 /// One demand of the current stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub struct Waiting {
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Waiting))]
+pub struct OpenDemand {
     /// The number of the stage, from 1.
     pub stage: usize,
     /// The number of stages.
@@ -27,7 +27,7 @@ pub struct Waiting {
 
 impl Call {
     /// The demands of the current stage; empty if the call is not held.
-    pub fn waiting_for(&self, started_by: &ReviewerName) -> Vec<Waiting> {
+    pub fn waiting_for(&self, started_by: &ReviewerName) -> Vec<OpenDemand> {
         let (Phase::Held, Some(requirement)) = (&self.phase, self.requirement()) else { return Vec::new() };
         let missing = requirement.missing(self.stage, self.level, &self.votes);
         let demands = requirement.stages.get(self.stage).into_iter().flatten();
@@ -35,12 +35,12 @@ impl Call {
             !self.has_vote_of(name) && requirement.bars(name, started_by, self.edited_by.as_ref()).is_ok()
         };
         let waiting = |(demand, more): (&Demand, u32)| {
-            let all = requirement.escalated(self.level).fold(demand.reviewers.clone(), |all, more| all.and(more));
+            let all = requirement.escalated(self.level).fold(demand.reviewers.clone(), |all, more| all.union(more));
             let reviewers = match all {
                 Reviewers::Any => Reviewers::Any,
                 Reviewers::Named(names) => Reviewers::Named(names.into_iter().filter(open).collect()),
             };
-            Waiting { stage: self.stage + 1, stages: requirement.stages.len(), reviewers, more }
+            OpenDemand { stage: self.stage + 1, stages: requirement.stages.len(), reviewers, more }
         };
         demands.zip(missing).map(waiting).collect()
     }
@@ -70,7 +70,7 @@ impl Call {
 
     /// Whether the time for decisions is over. Before a further escalation it is not over, because the present
     /// reviewers may still decide after the escalation.
-    pub fn has_lapsed(&self, now: Time) -> bool {
+    pub fn has_expired(&self, now: Time) -> bool {
         let last = self.requirement().is_none_or(|requirement| self.level >= requirement.escalations.len());
         last && self.deadline().is_some_and(|deadline| now >= deadline)
     }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::action::{Capability, RATIONALE, canonical};
 use crate::call::Call;
-use crate::clearance::{Beside, Proposal};
+use crate::clearance::{Proposal, SimilarCall};
 use crate::condition;
 use crate::ids::{CallId, Digest};
 use crate::phase::Phase;
@@ -21,23 +21,23 @@ pub const LISTED_MAX: usize = 32;
 
 /// The digests by which other calls with the same effect or the same subject are found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Likeness {
+pub struct Similarity {
     /// The digest of the proposal's effect.
-    pub deed: Digest,
+    pub effect_digest: Digest,
     /// The digest of the proposal's subject, such as a payee, if the preconditions name a subject.
     pub about: Option<Digest>,
 }
 
-impl Likeness {
+impl Similarity {
     /// Whether two calls are listed beside each other.
     pub fn meets(&self, other: &Self) -> bool {
-        self.deed == other.deed || (self.about.is_some() && self.about == other.about)
+        self.effect_digest == other.effect_digest || (self.about.is_some() && self.about == other.about)
     }
 }
 
 /// The digest of an action's effect, from its capability and its arguments without the rationale. The agent, the run
 /// and the wording of the reasons do not change the digest.
-pub fn deed(capability: &Capability, arguments: &Value) -> Digest {
+pub fn effect_digest(capability: &Capability, arguments: &Value) -> Digest {
     let mut arguments = arguments.clone();
     if let Some(fields) = arguments.as_object_mut() {
         fields.remove(RATIONALE);
@@ -47,27 +47,27 @@ pub fn deed(capability: &Capability, arguments: &Value) -> Digest {
 
 impl Proposal {
     /// The digests by which other calls with the same effect or the same subject are found.
-    pub fn likeness(&self) -> Likeness {
+    pub fn similarity(&self) -> Similarity {
         let capability = self.action.capability();
         let about = condition::about(&self.preconditions);
         let about =
             about.map(|about| Digest::tagged("holdshort/about", canonical(&json!([capability, about])).as_bytes()));
-        Likeness { deed: deed(capability, self.action.arguments()), about }
+        Similarity { effect_digest: effect_digest(capability, self.action.arguments()), about }
     }
 
     /// The calls with the same effect that waited when the proposal was written.
-    pub fn same_beside(&self) -> impl Iterator<Item = &Beside> {
-        let own = deed(self.action.capability(), self.action.arguments());
-        self.beside.iter().filter(move |other| other.deed == own)
+    pub fn same_effect_calls(&self) -> impl Iterator<Item = &SimilarCall> {
+        let own = effect_digest(self.action.capability(), self.action.arguments());
+        self.similar_calls.iter().filter(move |other| other.effect_digest == own)
     }
 }
 
 impl Call {
     /// The digests by which other calls find this call; `None` once its effect or its answer can no longer come.
-    pub fn likeness(&self) -> Option<Likeness> {
+    pub fn similarity(&self) -> Option<Similarity> {
         match &self.phase {
             Phase::Held | Phase::Cleared { .. } | Phase::Approved { .. } | Phase::Started | Phase::InDoubt { .. } => {
-                self.proposal().map(Proposal::likeness)
+                self.proposal().map(Proposal::similarity)
             }
             Phase::Refused(_)
             | Phase::Succeeded { .. }
@@ -81,9 +81,9 @@ impl Call {
     }
 
     /// The entry for this call in the lists of other calls.
-    pub fn listed_as(&self, id: CallId) -> Option<Beside> {
+    pub fn as_similar_call(&self, id: CallId) -> Option<SimilarCall> {
         let proposal = self.proposal()?;
-        let deed = deed(proposal.action.capability(), proposal.action.arguments());
-        Some(Beside { id, deed, summary: proposal.summary.clone() })
+        let effect_digest = effect_digest(proposal.action.capability(), proposal.action.arguments());
+        Some(SimilarCall { id, effect_digest, summary: proposal.summary.clone() })
     }
 }

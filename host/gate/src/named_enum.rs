@@ -8,7 +8,7 @@ pub struct UnknownName;
 /// Defines an enum without payload. The name beside a variant is the variant's name in the API, in the journal's tables
 /// and on pages.
 #[macro_export]
-macro_rules! named {
+macro_rules! named_enum {
     ($(#[doc = $about:literal])* pub enum $enum:ident { $($(#[$doc:meta])* $variant:ident = $name:literal,)+ }) => {
         $(#[doc = $about])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
@@ -46,7 +46,7 @@ macro_rules! named {
     };
 }
 
-/// The schema of an enum that [`named`](crate::named) defines.
+/// The schema of an enum that [`named_enum`](crate::named_enum) defines.
 #[cfg(feature = "schema")]
 #[doc(hidden)]
 #[macro_export]

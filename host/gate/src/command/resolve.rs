@@ -26,7 +26,7 @@ impl Sealed for Resolve {}
 impl Command for Resolve {
     type About = CallId;
     /// The state of the call after the resolution.
-    type Out = CallState;
+    type Output = CallState;
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, CallState), Refused> {
         let (run, _) = subject.call()?;
@@ -57,7 +57,7 @@ pub struct Expire;
 impl Sealed for Expire {}
 impl Command for Expire {
     type About = CallId;
-    type Out = ();
+    type Output = ();
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, ()), Refused> {
         let (_, call) = subject.call()?;
@@ -65,10 +65,10 @@ impl Command for Expire {
             Some(deadline) if now >= deadline && call.sent_again => {
                 Ok((vec![still_in_doubt(call, "the time to send the effect again is over")], ()))
             }
-            Some(deadline) if now >= deadline && !call.has_lapsed(now) && call.phase == Phase::Held => {
+            Some(deadline) if now >= deadline && !call.has_expired(now) && call.phase == Phase::Held => {
                 Ok((vec![Event::CallEscalated { call: call.number, level: call.level + 1 }], ()))
             }
-            Some(deadline) if now >= deadline && call.put_off.is_some() => Ok((vec![given_up(call)], ())),
+            Some(deadline) if now >= deadline && call.postponed.is_some() => Ok((vec![given_up(call)], ())),
             Some(deadline) if now >= deadline => Ok((vec![Event::CallExpired { call: call.number }], ())),
             Some(_) | None => Err(Refused::NotDue),
         }
@@ -105,7 +105,7 @@ pub(super) fn still_in_doubt(call: &Call, why: &str) -> Event {
 /// The event for a call that was postponed and did not start again in time. It tells the agent why the last attempt did
 /// not happen.
 fn given_up(call: &Call) -> Event {
-    let last = call.put_off.as_ref().map(|put_off| put_off.reason.as_str()).unwrap_or_default();
+    let last = call.postponed.as_ref().map(|postponed| postponed.reason.as_str()).unwrap_or_default();
     let reason = format!("{last}; the deadline for the start passed before the next attempt");
     Event::EffectFailed { call: call.number, attempt: call.attempts, reason, evidence: None }
 }

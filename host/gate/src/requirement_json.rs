@@ -10,8 +10,8 @@ use crate::ids::Time;
 /// Who must approve a held call, how many, and until when.
 // In an event: either the older form or the form with stages.
 #[derive(Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
-pub(crate) struct Requirement {
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Requirement))]
+pub(crate) struct RequirementJson {
     /// The reviewers, if the requirement is one demand; otherwise see `stages`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
@@ -64,17 +64,17 @@ fn is_nobody(reviewers: &Reviewers) -> bool {
 
 impl Serialize for approval::Requirement {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Requirement::from(self.clone()).serialize(serializer)
+        RequirementJson::from(self.clone()).serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for approval::Requirement {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Requirement::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
+        RequirementJson::deserialize(deserializer)?.try_into().map_err(D::Error::custom)
     }
 }
 
-impl From<approval::Requirement> for Requirement {
+impl From<approval::Requirement> for RequirementJson {
     fn from(of: approval::Requirement) -> Self {
         let approval::Requirement {
             stages,
@@ -111,18 +111,18 @@ impl From<approval::Requirement> for Requirement {
 /// A requirement without a stage or a demand.
 #[derive(Debug, thiserror::Error)]
 #[error("a requirement needs `reviewers` and `quorum`, or `stages` of which none is empty")]
-pub(crate) struct AsksForNothing;
+pub(crate) struct NoDemand;
 
-impl TryFrom<Requirement> for approval::Requirement {
-    type Error = AsksForNothing;
+impl TryFrom<RequirementJson> for approval::Requirement {
+    type Error = NoDemand;
 
-    fn try_from(written: Requirement) -> Result<Self, AsksForNothing> {
+    fn try_from(written: RequirementJson) -> Result<Self, NoDemand> {
         let stages = match (written.reviewers, written.quorum) {
             (Some(reviewers), Some(quorum)) if written.stages.is_empty() => vec![vec![Demand { reviewers, quorum }]],
             (None, None) if !written.stages.is_empty() && written.stages.iter().all(|stage| !stage.is_empty()) => {
                 written.stages
             }
-            _ => return Err(AsksForNothing),
+            _ => return Err(NoDemand),
         };
         Ok(Self {
             stages,
