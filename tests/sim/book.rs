@@ -7,7 +7,7 @@ use holdshort_gate::{
     Call, CallNumber, CallState, Decision, Demand, Digest, Event, Phase, RecordedChoice, RefusalReason, Requirement,
     Resolution, ReviewerName, Reviewers, Run, RunId, Time,
 };
-use holdshort_journal::{Entry, Position};
+use holdshort_journal::{JournalEntry, Position};
 
 pub type Place = (RunId, CallNumber);
 
@@ -66,8 +66,8 @@ impl Book {
     }
 
     /// Follows one event. An error says which rule the event breaks.
-    pub fn follow(&mut self, entry: &Entry) -> Result<(), String> {
-        let Entry { position: Position(position), run: id, recorded } = entry;
+    pub fn follow(&mut self, entry: &JournalEntry) -> Result<(), String> {
+        let JournalEntry { position: Position(position), run: id, recorded } = entry;
         let (event, at) = (&recorded.event, recorded.at);
         if *position != self.position + 1 || Time0(at) < self.at {
             return Err(format!("event {position} at {at:?} follows {} at {:?}", self.position, self.at.0));

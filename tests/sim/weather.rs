@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
 use holdshort_gate::Time;
-use holdshort_journal::{Entry, Fault};
+use holdshort_journal::{Fault, JournalEntry};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -148,7 +148,7 @@ impl Weather {
     }
 
     /// How the disk treats a transaction: it may fail.
-    pub fn fault(&self, events: &[Entry]) -> Fault {
+    pub fn fault(&self, events: &[JournalEntry]) -> Fault {
         if self.true_now() < self.full_until.load(SeqCst) {
             self.saw("disk full");
             Fault::Full

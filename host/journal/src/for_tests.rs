@@ -6,10 +6,10 @@ use crate::error::SubmitError;
 use crate::fence::{Fence, Lease};
 use crate::flushed::Flushed;
 use crate::journal::Journal;
+use crate::notified::NotificationRecord;
 use crate::role::Opened;
 use crate::rows::LogLine;
 use crate::submit::Submitted;
-use crate::told::Note;
 
 impl Journal {
     /// The handles of the roles.
@@ -44,7 +44,7 @@ impl Journal {
     }
 
     /// See [`Notifier::note`](crate::Notifier::note).
-    pub fn note(&self, note: Note) -> Submitted<()> {
-        self.roles().notifier.note(note)
+    pub fn record_notification(&self, note: NotificationRecord) -> Submitted<()> {
+        self.roles().notifier.record_notification(note)
     }
 }

@@ -64,7 +64,7 @@ impl DecisionKind {
 
 /// The decision that an event records.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Deed<'a> {
+pub(crate) struct DecisionRecord<'a> {
     pub(crate) by: Option<&'a ReviewerName>,
     pub(crate) kind: DecisionKind,
     pub(crate) message: Option<&'a str>,
@@ -72,8 +72,8 @@ pub(crate) struct Deed<'a> {
 
 /// The decision that an event records, if any. `before` is the previous event of the run: when a run is cancelled, that
 /// event says who cancelled the run, and the next event withdraws the run's open call.
-pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<Deed<'a>> {
-    let deed = |by, kind, message: &'a Option<String>| Deed { by, kind, message: message.as_deref() };
+pub(crate) fn decision<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<DecisionRecord<'a>> {
+    let record = |by, kind, message: &'a Option<String>| DecisionRecord { by, kind, message: message.as_deref() };
     #[allow(clippy::wildcard_enum_match_arm, reason = "every other event follows from one of these")]
     match event {
         Event::DecisionMade { decision, .. } => {
@@ -83,7 +83,7 @@ pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<De
                 RecordedChoice::Reject => DecisionKind::Reject,
                 RecordedChoice::Respond(_) => DecisionKind::Respond,
             };
-            Some(deed(Some(&decision.reviewer), kind, &decision.message))
+            Some(record(Some(&decision.reviewer), kind, &decision.message))
         }
         Event::EffectResolved { by, resolution, message, .. } => {
             let kind = match resolution {
@@ -92,15 +92,15 @@ pub(crate) fn deed<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<De
                 Resolution::Abandon => DecisionKind::Abandon,
                 Resolution::SendAgain => DecisionKind::SendAgain,
             };
-            Some(deed(Some(by), kind, message))
+            Some(record(Some(by), kind, message))
         }
         Event::CallCancelled { .. } => match before {
-            Some(Event::RunCancelled { by, reason }) => Some(deed(Some(by), DecisionKind::Cancel, reason)),
-            _ => Some(deed(None, DecisionKind::Cancel, &None)),
+            Some(Event::RunCancelled { by, reason }) => Some(record(Some(by), DecisionKind::Cancel, reason)),
+            _ => Some(record(None, DecisionKind::Cancel, &None)),
         },
-        Event::CallExpired { .. } => Some(deed(None, DecisionKind::Expire, &None)),
-        Event::CallCleared { .. } => Some(deed(None, DecisionKind::Clear, &None)),
-        Event::CallRefused { .. } => Some(deed(None, DecisionKind::Refuse, &None)),
+        Event::CallExpired { .. } => Some(record(None, DecisionKind::Expire, &None)),
+        Event::CallCleared { .. } => Some(record(None, DecisionKind::Clear, &None)),
+        Event::CallRefused { .. } => Some(record(None, DecisionKind::Refuse, &None)),
         _ => None,
     }
 }

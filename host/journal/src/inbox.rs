@@ -38,12 +38,12 @@ pub(crate) fn rank(call: &Call) -> Rank {
 
 /// The reviewers for whom a call waits: with `everybody`, all except those in `but`; else only those in `but`.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct WaitsFor<'a> {
+pub(crate) struct WaitingReviewers<'a> {
     pub(crate) everybody: bool,
     pub(crate) but: BTreeSet<&'a ReviewerName>,
 }
 
-impl<'a> WaitsFor<'a> {
+impl<'a> WaitingReviewers<'a> {
     /// A call that is neither held nor in doubt waits for nobody. A held call does not wait for a reviewer who has
     /// voted; a call in doubt does, because that reviewer may still resolve the doubt.
     pub(crate) fn of(call: &'a Call, started_by: &'a ReviewerName) -> Self {

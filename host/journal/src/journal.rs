@@ -15,18 +15,18 @@ use holdshort_gate::{
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 use crate::blobs::Blob;
+use crate::broadcast::Broadcast;
+use crate::clock::{Clock, JournalClock};
 use crate::error::{OpenError, ReadError};
 use crate::fence::{Fence, Leases};
-use crate::hub::Hub;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::memory::Memory;
-use crate::rows::{Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
+use crate::rows::{Deadline, Events, Health, Hint, JournalEntry, LogLine, Position, RunFilter, RunRow};
 use crate::secret::Identity;
 use crate::sqlite::{self, Presence};
 use crate::staged::{self, Staged};
 use crate::store::{Head, Reader, Readers, Store};
-use crate::submit::{Submitted, Task, Typed};
-use crate::watch::{Clock, Watch};
+use crate::submit::{Submitted, Task, TypedSubmission};
 use crate::writer::Writer;
 
 /// How many reads run at the same time, and how many idle readers are kept for later reads.
@@ -40,14 +40,14 @@ pub struct Journal(pub(crate) Arc<Inner>);
 /// What all handles of one journal share: the queue to the writer thread, the readers, and the broadcasts.
 pub(crate) struct Inner {
     identity: Identity,
-    watch: Arc<Watch>,
+    clock: Arc<JournalClock>,
     /// Bytes of log lines that are not on disk yet.
     pub(crate) logs_waiting: Arc<AtomicUsize>,
     /// `None` once the journal closes.
     tasks: Option<Sender<Task>>,
     writer: Option<JoinHandle<()>>,
     pub(crate) leases: Arc<Leases>,
-    hub: Arc<Hub>,
+    broadcast: Arc<Broadcast>,
     readers: Box<dyn Readers>,
     idle: Mutex<Vec<Box<dyn Reader>>>,
     reads: Semaphore,
@@ -109,26 +109,26 @@ impl Journal {
         readers: Box<dyn Readers>,
         head: Head,
     ) -> (Inner, Writer, Receiver<Task>) {
-        let (leases, hub) = (Arc::new(Leases::default()), Arc::new(Hub::new()));
+        let (leases, broadcast) = (Arc::new(Leases::default()), Arc::new(Broadcast::new()));
         let (tasks, queue) = mpsc::channel();
-        let watch = Arc::new(Watch::new(clock, head.at));
+        let clock = Arc::new(JournalClock::new(clock, head.at));
         let writer = Writer {
             store,
             staged: Staged::new(identity.clone(), head),
-            watch: watch.clone(),
+            clock: clock.clone(),
             leases: leases.clone(),
-            hub: hub.clone(),
+            broadcast: broadcast.clone(),
             stale: false,
             unsure: Vec::new(),
         };
         let inner = Inner {
             identity,
-            watch,
+            clock,
             logs_waiting: Arc::default(),
             tasks: Some(tasks),
             writer: None,
             leases,
-            hub,
+            broadcast,
             readers,
             idle: Mutex::default(),
             reads: Semaphore::new(READS_MAX),
@@ -146,7 +146,7 @@ impl Journal {
     /// The time by the journal's clock, but never before the last written time, even if the clock was set back since. A
     /// deadline computed from this time is therefore later than every event.
     pub fn now(&self) -> Time {
-        self.0.watch.now().at
+        self.0.clock.now().at
     }
 
     /// Writes the address of this host's API beside the journal, where the command line finds it. The file is removed
@@ -181,7 +181,7 @@ impl Journal {
             };
             let Some(own) = similarity(reader, &of)? else { return Ok(Vec::new()) };
             let mut same = Vec::new();
-            for id in reader.like(&own.effect_digest, LISTED_MAX + 1)?.into_iter().filter(|id| *id != of) {
+            for id in reader.similar_calls(&own.effect_digest, LISTED_MAX + 1)?.into_iter().filter(|id| *id != of) {
                 if similarity(reader, &id)?.is_some_and(|other| other.effect_digest == own.effect_digest) {
                     same.push(id);
                 }
@@ -250,7 +250,7 @@ impl Journal {
     }
 
     /// A chunk of all runs' events in the order of commits.
-    pub async fn feed(&self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError> {
+    pub async fn feed(&self, after: Position, limit: usize) -> Result<Vec<JournalEntry>, ReadError> {
         self.read(move |reader| reader.feed(after, limit)).await
     }
 
@@ -265,7 +265,7 @@ impl Journal {
     }
 
     /// The calls and timers whose deadline is at or before `now`, earliest first.
-    pub async fn due(&self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError> {
+    pub async fn due(&self, now: Time, limit: usize) -> Result<Vec<Deadline>, ReadError> {
         self.read(move |reader| reader.due(now, limit)).await
     }
 
@@ -294,17 +294,17 @@ impl Journal {
 
     /// Hints about commits from now on. A listener that falls behind gets an error and must read the journal.
     pub fn hints(&self) -> broadcast::Receiver<Hint> {
-        self.0.hub.hints()
+        self.0.broadcast.hints()
     }
 
     /// How many transactions were committed since the journal was opened. Each has one flush.
     pub fn commits(&self) -> u64 {
-        self.0.hub.commits()
+        self.0.broadcast.commits()
     }
 
     /// Whether the journal can be written.
     pub fn health(&self) -> Health {
-        self.0.hub.health()
+        self.0.broadcast.health()
     }
 
     /// Queues a command. `evidence` is written in the same transaction.
@@ -316,7 +316,7 @@ impl Journal {
         evidence: Vec<Blob>,
     ) -> Submitted<C::Output> {
         let (reply, submitted) = Submitted::new();
-        let work = Box::new(Typed::new(command, reply));
+        let work = Box::new(TypedSubmission::new(command, reply));
         self.send(Task::Command { run: run.clone(), call, fence, work, evidence });
         submitted
     }

@@ -7,21 +7,23 @@
 //! the one port: SQLite, and memory for tests.
 //!
 //! Read in this order: [`Journal`] (the port, to read), `role` (who writes what), [`Flushed`] (the proof), `writer` and
-//! `staged` (a batch), `watch` (the journal's time), `store` (what a store must do), `sqlite`, `memory`, `simulated`.
+//! `staged` (a batch), `clock` (the journal's time), `store` (what a store must do), `sqlite`, `memory`, `simulated`.
 
 mod blobs;
+mod broadcast;
+mod clock;
 mod error;
 mod fence;
 mod flushed;
 #[cfg(feature = "simulated")]
 mod for_tests;
 mod history;
-mod hub;
 mod inbox;
 mod journal;
 pub mod kill;
 mod lists;
 mod memory;
+mod notified;
 mod role;
 mod rows;
 mod secret;
@@ -31,11 +33,10 @@ mod sqlite;
 mod staged;
 mod store;
 mod submit;
-mod told;
-mod watch;
 mod writer;
 
 pub use blobs::Blob;
+pub use clock::Clock;
 pub use error::{OpenError, ReadError, SubmitError};
 #[cfg(feature = "simulated")]
 pub use fence::Fence;
@@ -45,10 +46,9 @@ pub use history::DecisionKind;
 pub use inbox::Rank;
 pub use journal::Journal;
 pub use lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
+pub use notified::NotificationRecord;
 pub use role::{Desk, Dispatcher, Driver, Notifier, Opened};
-pub use rows::{CallHint, Due, Entry, Events, Health, Hint, LogLine, Position, RunFilter, RunRow};
+pub use rows::{CallHint, Deadline, Events, Health, Hint, JournalEntry, LogLine, Position, RunFilter, RunRow};
 #[cfg(feature = "simulated")]
 pub use simulated::{Disk, Fault, ManualWriter};
 pub use submit::Submitted;
-pub use told::Note;
-pub use watch::Clock;

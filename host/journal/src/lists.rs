@@ -5,7 +5,7 @@ use holdshort_gate::{
     GrantRecord, OpenDemand, ReviewerName, Run, RunId, Time, Total,
 };
 
-use crate::history::{DecisionKind, Deed};
+use crate::history::{DecisionKind, DecisionRecord};
 use crate::inbox::{self, Rank};
 use crate::rows::Position;
 
@@ -221,7 +221,13 @@ pub struct DecisionRow {
 
 impl DecisionRow {
     /// `then` is the event that began the revision decided on. The result is `None` if `then` begins no revision.
-    pub(crate) fn new(position: Position, at: Time, deed: Deed<'_>, then: &Event, call: CallRow) -> Option<Self> {
+    pub(crate) fn new(
+        position: Position,
+        at: Time,
+        record: DecisionRecord<'_>,
+        then: &Event,
+        call: CallRow,
+    ) -> Option<Self> {
         #[allow(clippy::wildcard_enum_match_arm, reason = "only these five begin a revision")]
         let (revision, proposal, clearance) = match then {
             Event::CallCleared { proposal, clearance, .. } | Event::CallHeld { proposal, clearance, .. } => {
@@ -235,9 +241,9 @@ impl DecisionRow {
         Some(Self {
             position,
             at,
-            by: deed.by.cloned(),
-            kind: deed.kind,
-            message: deed.message.map(str::to_owned),
+            by: record.by.cloned(),
+            kind: record.kind,
+            message: record.message.map(str::to_owned),
             clearance,
             revision,
             summary: proposal.map(|proposal| proposal.summary.clone()).unwrap_or_default(),

@@ -1,7 +1,7 @@
 //! The store in memory: for tests of the layers above the journal, and as a second implementation of the port.
 
-mod like;
 mod run;
+mod similar;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
@@ -11,37 +11,37 @@ use holdshort_gate::{
     Seq, Time, Total,
 };
 
-use self::like::Like;
-use self::run::KeptRun;
+use self::run::MemoryRun;
+use self::similar::SimilarIndex;
 use crate::error::ReadError;
-use crate::history::{deed, words, words_of};
-use crate::inbox::WaitsFor;
+use crate::history::{decision, words, words_of};
+use crate::inbox::WaitingReviewers;
 use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
+use crate::notified;
 use crate::rows::StoredRun;
-use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, timer};
+use crate::rows::{Deadline, Events, JournalEntry, LogLine, Position, RunFilter, RunRow, timer};
 use crate::store::{Batch, Head, Load, Reader, Readers, Store, WriteError, opens, revises};
-use crate::told;
 
 /// The whole store. It is a cheap handle that serves as the writer, as each reader, and as the maker of readers.
 #[derive(Clone, Default)]
-pub(crate) struct Memory(Arc<RwLock<Kept>>);
+pub(crate) struct Memory(Arc<RwLock<Contents>>);
 
 #[derive(Default)]
-struct Kept {
+struct Contents {
     // INVARIANT: positions are numbered from 1 without gaps, so the event at index `n` has position `n + 1`. `feed`
     // relies on this.
-    events: Vec<Entry>,
-    runs: BTreeMap<RunId, KeptRun>,
+    events: Vec<JournalEntry>,
+    runs: BTreeMap<RunId, MemoryRun>,
     blobs: HashMap<Digest, Vec<u8>>,
-    notes: told::Kept,
+    notes: notified::Notifications,
     totals: HashMap<Counter, Total>,
     created_run: HashMap<Digest, CreatedRun>,
-    like: Like,
+    similar: SimilarIndex,
 }
 
 impl Memory {
     /// Only a panic in `write` could poison the lock, and `write` does not panic, so the data is complete.
-    fn kept(&self) -> RwLockReadGuard<'_, Kept> {
+    fn kept(&self) -> RwLockReadGuard<'_, Contents> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -64,8 +64,8 @@ impl Load for Memory {
         Ok(self.kept().created_run.get(key).cloned())
     }
 
-    fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
-        Ok(self.kept().like.found(digest, most))
+    fn similar_calls(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+        Ok(self.kept().similar.found(digest, most))
     }
 }
 
@@ -85,7 +85,7 @@ impl Store for Memory {
         for entry in &batch.events {
             let event = &entry.recorded.event;
             if let (Event::RunCreated { task, .. }, Some(state)) = (event, batch.runs.get(&entry.run)) {
-                kept.runs.insert(entry.run.clone(), KeptRun::new(state.clone(), task.clone()));
+                kept.runs.insert(entry.run.clone(), MemoryRun::new(state.clone(), task.clone()));
             }
             if let Some(run) = kept.runs.get_mut(&entry.run) {
                 run.events.push(kept.events.len());
@@ -108,15 +108,17 @@ impl Store for Memory {
             }
             kept.notes.changed(run, call);
         }
-        for (id, similarity) in &batch.like {
-            kept.like.changed(id, similarity.as_ref());
+        for (id, similarity) in &batch.similar {
+            kept.similar.changed(id, similarity.as_ref());
         }
         for note in &batch.notes {
             let call = match note {
-                told::Note::Told { .. } | told::Note::Only { .. } => None,
-                told::Note::Reminded { call, .. } => kept.runs.get(&call.run).and_then(|run| run.call(call.call)),
+                notified::NotificationRecord::Delivered { .. } | notified::NotificationRecord::KeepOnly { .. } => None,
+                notified::NotificationRecord::Reminded { call, .. } => {
+                    kept.runs.get(&call.run).and_then(|run| run.call(call.call))
+                }
             };
-            kept.notes.note(note, call);
+            kept.notes.record_notification(note, call);
         }
         for (digest, bytes) in &batch.blobs {
             kept.blobs.entry(*digest).or_insert_with(|| bytes.clone());
@@ -158,8 +160,8 @@ impl Reader for Memory {
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         let kept = self.kept();
         let older = kept.runs.iter().rev().filter(|(id, _)| filter.before.as_ref().is_none_or(|before| *id < before));
-        let wanted = |run: &KeptRun| filter.states.is_empty() || filter.states.contains(&run.state.run.phase.state());
-        let row = |(id, run): (&RunId, &KeptRun)| RunRow::new(id.clone(), run.task.clone(), run.state.clone());
+        let wanted = |run: &MemoryRun| filter.states.is_empty() || filter.states.contains(&run.state.run.phase.state());
+        let row = |(id, run): (&RunId, &MemoryRun)| RunRow::new(id.clone(), run.task.clone(), run.state.clone());
         Ok(older.filter(|(_, run)| wanted(run)).take(filter.limit).map(row).collect())
     }
 
@@ -203,7 +205,7 @@ impl Reader for Memory {
 
     fn grants(&mut self, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError> {
         let kept = self.kept();
-        let row = |(run, _, position, call): (&RunId, &KeptRun, Position, &Call)| {
+        let row = |(run, _, position, call): (&RunId, &MemoryRun, Position, &Call)| {
             let (id, granted) = (CallId { run: run.clone(), call: call.number }, call.granted.clone()?);
             let used = kept.totals.get(&Counter::of_grant(&id, &granted.grant.capability)).cloned().unwrap_or_default();
             Some(GrantRow { id, position, granted, used })
@@ -216,7 +218,7 @@ impl Reader for Memory {
     }
 
     /// Positions have no gaps, so a position is an index.
-    fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError> {
+    fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<JournalEntry>, ReadError> {
         let after = usize::try_from(after.0).unwrap_or(usize::MAX);
         Ok(self.kept().events.iter().skip(after).take(limit).cloned().collect())
     }
@@ -231,7 +233,7 @@ impl Reader for Memory {
     }
 
     /// Earliest first; calls and timers with the same time stay in the order of the list.
-    fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError> {
+    fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Deadline>, ReadError> {
         let mut due = self.deadlines();
         due.retain(|(at, _)| *at <= now);
         due.sort_by_key(|(at, _)| *at);
@@ -267,27 +269,27 @@ impl Reader for Memory {
         Ok(folded)
     }
 
-    fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError> {
-        Ok(self.kept().notes.told(target))
+    fn notified_up_to(&mut self, target: &str) -> Result<Option<Position>, ReadError> {
+        Ok(self.kept().notes.notified_up_to(target))
     }
 
     fn to_remind(&mut self, target: &str, (now, until): (Time, Time), most: usize) -> Result<Vec<CallId>, ReadError> {
         let mut due = self.deadlines();
         let kept = self.kept();
         due.retain(|(at, due)| match due {
-            Due::Timer { .. } => false,
-            Due::Call(id) => {
+            Deadline::Timer { .. } => false,
+            Deadline::Call(id) => {
                 let call = kept.runs.get(&id.run).and_then(|run| run.call(id.call));
                 let waits = |call: &Call| {
-                    told::stands(call, call.revision) && !kept.notes.was_reminded(target, id, call.revision)
+                    notified::stands(call, call.revision) && !kept.notes.was_reminded(target, id, call.revision)
                 };
                 *at > now && *at <= until && call.is_some_and(waits)
             }
         });
         due.sort_by_key(|(at, _)| *at);
         let calls = due.into_iter().filter_map(|(_, due)| match due {
-            Due::Call(id) => Some(id),
-            Due::Timer { .. } => None,
+            Deadline::Call(id) => Some(id),
+            Deadline::Timer { .. } => None,
         });
         Ok(calls.take(most).collect())
     }
@@ -301,28 +303,28 @@ impl Reader for Memory {
     }
 }
 
-impl Kept {
+impl Contents {
     /// Every consequential call with its run.
-    fn calls(&self) -> impl Iterator<Item = (&RunId, &KeptRun, Position, &Call)> {
+    fn calls(&self) -> impl Iterator<Item = (&RunId, &MemoryRun, Position, &Call)> {
         self.runs.iter().flat_map(|(id, run)| {
             run.calls.values().filter_map(move |(position, call)| Some((id, run, *position, call.as_ref()?)))
         })
     }
 
     /// The decision that an event records, and the revision decided on.
-    fn decision(&self, entry: &Entry) -> Option<DecisionRow> {
+    fn decision(&self, entry: &JournalEntry) -> Option<DecisionRow> {
         let event = &entry.recorded.event;
         let run = self.runs.get(&entry.run)?;
         let events = || run.events.iter().filter_map(|place| self.events.get(*place));
         let before = events().take_while(|before| before.position < entry.position).last();
-        let deed = deed(event, before.map(|before| &before.recorded.event))?;
+        let record = decision(event, before.map(|before| &before.recorded.event))?;
         let number = event.call()?;
         let (position, now) = run.calls.get(&number)?;
         let until = events().take_while(|event| event.position <= entry.position).map(|entry| &entry.recorded.event);
         let begins = |event: &&Event| event.call() == Some(number) && (opens(event).is_some() || revises(event));
         let then = until.filter(begins).last()?;
         let row = CallRow::new(entry.run.clone(), &run.state.run, *position, now.as_ref()?);
-        DecisionRow::new(entry.position, entry.recorded.at, deed, then, row)
+        DecisionRow::new(entry.position, entry.recorded.at, record, then, row)
     }
 
     /// The newest finished calls that have, for each word of `search`, a word that begins with it.
@@ -347,8 +349,9 @@ impl Memory {
         let kept = self.kept();
         let wanted = kept.calls().filter(|(id, run, _, call)| {
             let Run { agent, started_by, .. } = &run.state.run;
-            let waits =
-                |of: &[ReviewerName]| of.iter().any(|reviewer| WaitsFor::of(call, started_by).includes(reviewer));
+            let waits = |of: &[ReviewerName]| {
+                of.iter().any(|reviewer| WaitingReviewers::of(call, started_by).includes(reviewer))
+            };
             (filter.states.is_empty() || filter.states.contains(&call.phase.state()))
                 && filter.run.as_ref().is_none_or(|run| run == *id)
                 && filter.agent.as_ref().is_none_or(|wanted| wanted == agent)
@@ -359,14 +362,14 @@ impl Memory {
     }
 
     /// Looks at all calls and timers, which is fast enough for tests; the SQLite store has an index for deadlines.
-    fn deadlines(&self) -> Vec<(Time, Due)> {
+    fn deadlines(&self) -> Vec<(Time, Deadline)> {
         let kept = self.kept();
         let mut found = Vec::new();
         for (id, run) in &kept.runs {
-            let timer = timer(&run.state.run).map(|(timer, at)| (at, Due::Timer { run: id.clone(), timer }));
+            let timer = timer(&run.state.run).map(|(timer, at)| (at, Deadline::Timer { run: id.clone(), timer }));
             let calls = run.calls.values().filter_map(|(_, call)| call.as_ref());
             let id_of = |call: &Call| CallId { run: id.clone(), call: call.number };
-            let calls = calls.filter_map(|call| Some((call.deadline()?, Due::Call(id_of(call)))));
+            let calls = calls.filter_map(|call| Some((call.deadline()?, Deadline::Call(id_of(call)))));
             found.extend(calls.chain(timer));
         }
         found

@@ -10,14 +10,14 @@ use holdshort_gate::command::{About, DeskCommand, DispatcherCommand, DriverComma
 use holdshort_gate::{Digest, RunId};
 
 use crate::blobs::Blob;
+use crate::clock::Clock;
 use crate::error::{OpenError, SubmitError};
 use crate::fence::{Fence, Lease};
 use crate::flushed::Flushed;
 use crate::journal::Journal;
+use crate::notified::NotificationRecord;
 use crate::rows::LogLine;
-use crate::submit::{Submitted, Task, Waiting};
-use crate::told::Note;
-use crate::watch::Clock;
+use crate::submit::{LogReservation, Submitted, Task};
 
 /// An open journal: the handle that only reads, and a handle of each role.
 pub struct Opened {
@@ -107,7 +107,7 @@ impl Driver {
     /// Queues a line of a run's log. Log lines are hints for people: if too many bytes wait for the disk, the line is
     /// dropped.
     pub fn log(&self, run: &RunId, line: LogLine) {
-        if let Some(waiting) = Waiting::take(&line, &self.0.0.logs_waiting) {
+        if let Some(waiting) = LogReservation::take(&line, &self.0.0.logs_waiting) {
             self.send(Task::Log(run.clone(), line, waiting));
         }
     }
@@ -115,7 +115,7 @@ impl Driver {
 
 impl Notifier {
     /// Stores a note about notifications. The note is on disk when the answer comes.
-    pub fn note(&self, note: Note) -> Submitted<()> {
+    pub fn record_notification(&self, note: NotificationRecord) -> Submitted<()> {
         let (reply, submitted) = Submitted::new();
         self.send(Task::Note(note, reply));
         submitted

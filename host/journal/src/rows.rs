@@ -11,7 +11,7 @@ pub struct Position(pub u64);
 
 /// An event of some run.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
+pub struct JournalEntry {
     /// The event's position.
     pub position: Position,
     /// The run that the event belongs to.
@@ -107,7 +107,7 @@ impl RunRow {
 
 /// A deadline: something that must happen at its time although nobody acts.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum Deadline {
     /// A call expires or escalates.
     Call(CallId),
     /// A run wakes.

@@ -11,15 +11,15 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use holdshort_gate::{Call, CallId, CallNumber, Counter, CreatedRun, Digest, JournalId, RunId, Total};
 use tokio::sync::Notify;
 
+use crate::clock::Clock;
 use crate::error::ReadError;
 use crate::journal::Journal;
 use crate::memory::Memory;
 use crate::rows::StoredRun;
-use crate::rows::{Entry, Position};
+use crate::rows::{JournalEntry, Position};
 use crate::secret::Identity;
 use crate::store::{Batch, Head, Load, Reader, Store, WriteError};
 use crate::submit::Task;
-use crate::watch::Clock;
 use crate::writer::Writer;
 
 /// The outcome of a transaction, as a test chooses it.
@@ -38,7 +38,7 @@ pub enum Fault {
 
 /// Decides the outcome of a transaction that would write these events. The list is empty if the transaction writes only
 /// other data.
-type Faults = dyn Fn(&[Entry]) -> Fault + Send + Sync;
+type Faults = dyn Fn(&[JournalEntry]) -> Fault + Send + Sync;
 
 /// The disk: what is left when a host dies. The value is a cheap handle.
 #[derive(Clone)]
@@ -50,14 +50,14 @@ pub struct Disk {
 
 impl Disk {
     /// An empty disk, with a journal whose name and secret are derived from `seed`.
-    pub fn new(seed: u64, faults: impl Fn(&[Entry]) -> Fault + Send + Sync + 'static) -> Self {
+    pub fn new(seed: u64, faults: impl Fn(&[JournalEntry]) -> Fault + Send + Sync + 'static) -> Self {
         let secret = *Digest::tagged("holdshort/simulated", &seed.to_be_bytes()).bytes();
         let identity = Identity { id: JournalId(format!("{seed:032x}")), secret };
         Self { memory: Memory::default(), identity, faults: Arc::new(faults) }
     }
 
     /// Every event on the disk after `after`, in the order of commits.
-    pub fn entries(&self, after: Position) -> Vec<Entry> {
+    pub fn entries(&self, after: Position) -> Vec<JournalEntry> {
         self.memory.clone().feed(after, usize::MAX).unwrap_or_default()
     }
 }
@@ -79,8 +79,8 @@ impl Load for Disk {
         self.memory.created_run(key)
     }
 
-    fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
-        self.memory.like(digest, most)
+    fn similar_calls(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+        self.memory.similar_calls(digest, most)
     }
 }
 

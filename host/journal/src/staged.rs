@@ -12,7 +12,7 @@ use holdshort_gate::{
 
 use crate::error::ReadError;
 use crate::rows::StoredRun;
-use crate::rows::{CallHint, Entry, Hint, Position, timer};
+use crate::rows::{CallHint, Hint, JournalEntry, Position, timer};
 use crate::secret::Identity;
 use crate::store::{Batch, Head, Load, Store, created_run};
 
@@ -23,7 +23,7 @@ pub(crate) const RUNS_KEPT_MAX: usize = 1_024;
 const NO_CALL: CallNumber = 0;
 
 /// A recently written run.
-struct Hot {
+struct CachedRun {
     subject: Subject,
     /// The call to whose effect the subject's key belongs.
     key_of: CallNumber,
@@ -36,14 +36,14 @@ struct Hot {
 pub(crate) struct Staged {
     identity: Identity,
     head: Head,
-    hot: HashMap<RunId, Hot>,
+    cached: HashMap<RunId, CachedRun>,
     uses: u64,
     batch: Batch,
 }
 
 impl Staged {
     pub(crate) fn new(identity: Identity, head: Head) -> Self {
-        Self { identity, head, hot: HashMap::new(), uses: 0, batch: Batch::default() }
+        Self { identity, head, cached: HashMap::new(), uses: 0, batch: Batch::default() }
     }
 
     /// The batch so far.
@@ -69,41 +69,43 @@ impl Staged {
         });
         let created_run = created_run.transpose()?.flatten();
         let own = call.map(|call| CallId { run: run.clone(), call });
-        let similar_calls =
-            required_state.like.map(|like| similar_calls(&self.batch, store, &like, own.as_ref())).transpose()?;
+        let similar_calls = required_state
+            .similar_to
+            .map(|similarity| similar_calls(&self.batch, store, &similarity, own.as_ref()))
+            .transpose()?;
         self.uses += 1;
-        if !self.hot.contains_key(run) {
+        if !self.cached.contains_key(run) {
             let mut subject =
                 Subject::new(self.identity.id.clone(), run.clone(), self.identity.effect_key(run, NO_CALL));
             let loaded = store.run(run)?;
             let last_seq = loaded.as_ref().map_or(0, |state| state.last_seq);
             subject.run = loaded.map(|state| state.run);
-            self.hot.insert(run.clone(), Hot { subject, key_of: NO_CALL, last_seq, used: 0 });
+            self.cached.insert(run.clone(), CachedRun { subject, key_of: NO_CALL, last_seq, used: 0 });
         }
-        let Some(hot) = self.hot.get_mut(run) else {
+        let Some(cached) = self.cached.get_mut(run) else {
             return Err(ReadError::Damaged(format!("run {run} was not kept")));
         };
-        hot.used = self.uses;
-        hot.subject.totals = totals;
-        hot.subject.granted = granted.and_then(|call| call.granted);
-        hot.subject.created_run = created_run;
-        hot.subject.similar_calls = similar_calls.unwrap_or_default();
-        let last = || hot.subject.run.as_ref().and_then(|run| run.last_consequential);
+        cached.used = self.uses;
+        cached.subject.totals = totals;
+        cached.subject.granted = granted.and_then(|call| call.granted);
+        cached.subject.created_run = created_run;
+        cached.subject.similar_calls = similar_calls.unwrap_or_default();
+        let last = || cached.subject.run.as_ref().and_then(|run| run.last_consequential);
         let wanted = call.or_else(last);
         // The subject already has a call that a command has just opened, but its key still belongs to the call before.
         let key_of = wanted.unwrap_or(NO_CALL);
-        if hot.key_of != key_of {
-            hot.subject.key = self.identity.effect_key(run, key_of);
-            hot.key_of = key_of;
+        if cached.key_of != key_of {
+            cached.subject.key = self.identity.effect_key(run, key_of);
+            cached.key_of = key_of;
         }
-        if hot.subject.call.as_ref().map(|call| call.number) != wanted {
-            hot.subject.call = None;
+        if cached.subject.call.as_ref().map(|call| call.number) != wanted {
+            cached.subject.call = None;
             if let Some(wanted) = wanted {
-                hot.subject.call = staged_call(&self.batch, store, &CallId { run: run.clone(), call: wanted })?;
+                cached.subject.call = staged_call(&self.batch, store, &CallId { run: run.clone(), call: wanted })?;
             }
         }
-        hot.subject.similar_keys = similar_keys(&self.identity, hot.subject.call.as_ref());
-        Ok(&hot.subject)
+        cached.subject.similar_keys = similar_keys(&self.identity, cached.subject.call.as_ref());
+        Ok(&cached.subject)
     }
 
     /// Stages the events of a command: numbers them, applies them, and returns the hint to give after the commit.
@@ -118,29 +120,29 @@ impl Staged {
             return Ok(None);
         }
         let damaged = |why: String| ReadError::Damaged(format!("run {run}: {why}"));
-        let hot = self.hot.get_mut(run).ok_or_else(|| damaged("the run was not loaded".into()))?;
+        let cached = self.cached.get_mut(run).ok_or_else(|| damaged("the run was not loaded".into()))?;
         let mut about = None;
         for event in events {
-            let before = counted(&hot.subject, event.call());
-            hot.subject.apply(&event, at).map_err(|error| damaged(error.to_string()))?;
-            let after = counted(&hot.subject, event.call());
+            let before = counted(&cached.subject, event.call());
+            cached.subject.apply(&event, at).map_err(|error| damaged(error.to_string()))?;
+            let after = counted(&cached.subject, event.call());
             if before != after {
                 count(&mut self.batch, store, before, Total::without)?;
                 count(&mut self.batch, store, after, Total::with)?;
             }
-            hot.last_seq += 1;
+            cached.last_seq += 1;
             self.head = Head { position: self.head.position + 1, at };
             about = event.call().or(about);
             self.batch.created_run.extend(created_run(run, &event));
-            let recorded = RecordedEvent { seq: hot.last_seq, at, event };
-            self.batch.events.push(Entry { position: Position(self.head.position), run: run.clone(), recorded });
+            let recorded = RecordedEvent { seq: cached.last_seq, at, event };
+            self.batch.events.push(JournalEntry { position: Position(self.head.position), run: run.clone(), recorded });
         }
-        let about = hot.subject.call.as_ref().filter(|call| about == Some(call.number));
+        let about = cached.subject.call.as_ref().filter(|call| about == Some(call.number));
         if let Some(call) = about {
-            self.batch.like.insert(CallId { run: run.clone(), call: call.number }, call.similarity());
+            self.batch.similar.insert(CallId { run: run.clone(), call: call.number }, call.similarity());
             self.batch.calls.insert((run.clone(), call.number), call.clone());
         }
-        let state = hot.subject.run.clone().ok_or_else(|| damaged("the run has no first event".into()))?;
+        let state = cached.subject.run.clone().ok_or_else(|| damaged("the run has no first event".into()))?;
         let hint = Hint {
             position: Position(self.head.position),
             run: run.clone(),
@@ -148,15 +150,15 @@ impl Staged {
             call: about.map(CallHint::new),
             deadline: timer(&state).map(|(_, until)| until).into_iter().chain(about.and_then(Call::deadline)).min(),
         };
-        self.batch.runs.insert(run.clone(), StoredRun { run: state, last_seq: hot.last_seq, updated_at: at });
+        self.batch.runs.insert(run.clone(), StoredRun { run: state, last_seq: cached.last_seq, updated_at: at });
         Ok(Some(hint))
     }
 
     /// Called when a command led to no event. A run that does not exist is not kept, because a client can ask about any
     /// number of such runs.
     pub(crate) fn nothing_staged(&mut self, run: &RunId) {
-        if self.hot.get(run).is_some_and(|hot| hot.subject.run.is_none()) {
-            self.hot.remove(run);
+        if self.cached.get(run).is_some_and(|cached| cached.subject.run.is_none()) {
+            self.cached.remove(run);
         }
     }
 
@@ -170,36 +172,36 @@ impl Staged {
     /// before the commit.
     pub(crate) fn trim(&mut self, released: &[RunId]) {
         for run in released {
-            self.hot.remove(run);
+            self.cached.remove(run);
         }
-        if self.hot.len() > RUNS_KEPT_MAX {
-            let mut uses: Vec<u64> = self.hot.values().map(|hot| hot.used).collect();
+        if self.cached.len() > RUNS_KEPT_MAX {
+            let mut uses: Vec<u64> = self.cached.values().map(|cached| cached.used).collect();
             let middle = uses.len() / 2;
             let (_, oldest_kept, _) = uses.select_nth_unstable(middle);
             let oldest_kept = *oldest_kept;
-            self.hot.retain(|_, hot| hot.used >= oldest_kept);
+            self.cached.retain(|_, cached| cached.used >= oldest_kept);
         }
     }
 
     /// How many runs are in memory.
     #[cfg(test)]
     pub(crate) fn kept(&self) -> usize {
-        self.hot.len()
+        self.cached.len()
     }
 
     /// Called when the batch is not on disk: everything is read again.
-    pub(crate) fn lost(&mut self, head: Head) {
-        self.hot.clear();
+    pub(crate) fn reset(&mut self, head: Head) {
+        self.cached.clear();
         self.batch = Batch::default();
         self.head = head;
     }
 }
 
 /// What a call adds to the running totals.
-type Counts = Option<(Vec<Counter>, BTreeMap<String, u64>)>;
+type TotalChange = Option<(Vec<Counter>, BTreeMap<String, u64>)>;
 
 /// What the subject's call adds to the totals; `None` if `about` names another call.
-pub(crate) fn counted(subject: &Subject, about: Option<CallNumber>) -> Counts {
+pub(crate) fn counted(subject: &Subject, about: Option<CallNumber>) -> TotalChange {
     let call = subject.call.as_ref().filter(|call| about == Some(call.number) && call.counted_at.is_some())?;
     Some((call.counters(&subject.id, subject.run.as_ref()?), money(call.action())))
 }
@@ -214,20 +216,21 @@ fn staged_call(batch: &Batch, store: &mut dyn Store, of: &CallId) -> Result<Opti
 fn similar_calls(
     batch: &Batch,
     store: &mut dyn Store,
-    like: &Similarity,
+    similarity: &Similarity,
     own: Option<&CallId>,
 ) -> Result<Vec<SimilarCall>, ReadError> {
     let mut ids = BTreeSet::new();
-    for digest in std::iter::once(like.effect_digest).chain(like.about) {
-        ids.extend(store.like(&digest, LISTED_MAX + 1)?);
+    for digest in std::iter::once(similarity.effect_digest).chain(similarity.about) {
+        ids.extend(store.similar_calls(&digest, LISTED_MAX + 1)?);
     }
-    ids.retain(|id| !batch.like.contains_key(id));
-    let meets = |(_, other): &(&CallId, &Option<Similarity>)| other.as_ref().is_some_and(|other| like.meets(other));
-    ids.extend(batch.like.iter().filter(meets).map(|(id, _)| id.clone()));
+    ids.retain(|id| !batch.similar.contains_key(id));
+    let meets =
+        |(_, other): &(&CallId, &Option<Similarity>)| other.as_ref().is_some_and(|other| similarity.meets(other));
+    ids.extend(batch.similar.iter().filter(meets).map(|(id, _)| id.clone()));
     let mut found = Vec::new();
     for id in ids.into_iter().filter(|id| own != Some(id)) {
         let call = staged_call(batch, store, &id)?;
-        let call = call.filter(|call| call.similarity().is_some_and(|other| like.meets(&other)));
+        let call = call.filter(|call| call.similarity().is_some_and(|other| similarity.meets(&other)));
         found.extend(call.and_then(|call| call.as_similar_call(id)));
         if found.len() == LISTED_MAX {
             break;
@@ -250,7 +253,7 @@ fn total(batch: &Batch, store: &mut dyn Store, counter: &Counter) -> Result<Tota
 fn count(
     batch: &mut Batch,
     store: &mut dyn Store,
-    counts: Counts,
+    counts: TotalChange,
     change: fn(&Total, &BTreeMap<String, u64>) -> Total,
 ) -> Result<(), ReadError> {
     let (counters, money) = counts.unwrap_or_default();

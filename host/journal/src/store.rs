@@ -9,9 +9,9 @@ use holdshort_gate::{
 
 use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
-use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow, StoredRun};
-use crate::submit::Waiting;
-use crate::told::Note;
+use crate::notified::NotificationRecord;
+use crate::rows::{Deadline, Events, JournalEntry, LogLine, Position, RunFilter, RunRow, StoredRun};
+use crate::submit::LogReservation;
 
 /// The end of the journal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,20 +26,20 @@ pub(crate) struct Head {
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
     /// The events, in the order of their positions.
-    pub(crate) events: Vec<Entry>,
+    pub(crate) events: Vec<JournalEntry>,
     /// The new states of the runs to which the events belong.
     pub(crate) runs: BTreeMap<RunId, StoredRun>,
     /// The new states of the calls to which the events belong.
     pub(crate) calls: BTreeMap<(RunId, CallNumber), Call>,
     /// The digests by which these calls are found; `None` for calls that no longer wait.
-    pub(crate) like: BTreeMap<CallId, Option<Similarity>>,
+    pub(crate) similar: BTreeMap<CallId, Option<Similarity>>,
     /// The new values of the running totals.
     pub(crate) totals: BTreeMap<Counter, Total>,
     /// The runs that requests with a key created, by the key's digest.
     pub(crate) created_run: BTreeMap<Digest, CreatedRun>,
     pub(crate) blobs: Vec<(Digest, Vec<u8>)>,
-    pub(crate) notes: Vec<Note>,
-    pub(crate) logs: Vec<(RunId, LogLine, Waiting)>,
+    pub(crate) notes: Vec<NotificationRecord>,
+    pub(crate) logs: Vec<(RunId, LogLine, LogReservation)>,
 }
 
 /// A batch was not written.
@@ -66,7 +66,7 @@ pub(crate) trait Load {
     fn created_run(&mut self, key: &Digest) -> Result<Option<CreatedRun>, ReadError>;
     /// Waiting calls with this digest of effect or subject, the oldest first. A store may also return other calls: the
     /// caller compares the whole digest.
-    fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError>;
+    fn similar_calls(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError>;
 }
 
 /// The one writer of a store; it lives on the writer's thread.
@@ -97,16 +97,16 @@ pub(crate) trait Reader: Load + Send {
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError>;
     /// Newest first.
     fn grants(&mut self, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError>;
-    fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<Entry>, ReadError>;
+    fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<JournalEntry>, ReadError>;
     fn last_position(&mut self) -> Result<Position, ReadError>;
     fn next_deadline(&mut self) -> Result<Option<Time>, ReadError>;
-    fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Due>, ReadError>;
+    fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Deadline>, ReadError>;
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError>;
     /// The events of a call whose numbers in the run are below `before`, oldest first.
     fn call_events(&mut self, run: &RunId, call: CallNumber, before: Seq) -> Result<Vec<RecordedEvent>, ReadError>;
     /// The state of a call after its events up to the position `at`.
     fn call_as_of(&mut self, run: &RunId, call: CallNumber, at: Position) -> Result<Option<Call>, ReadError>;
-    fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError>;
+    fn notified_up_to(&mut self, target: &str) -> Result<Option<Position>, ReadError>;
     fn to_remind(&mut self, target: &str, between: (Time, Time), most: usize) -> Result<Vec<CallId>, ReadError>;
     fn log_lines(&mut self, run: &RunId, after: u64, limit: usize) -> Result<Vec<(u64, LogLine)>, ReadError>;
 }

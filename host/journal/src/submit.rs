@@ -14,8 +14,8 @@ use crate::blobs::Blob;
 use crate::error::SubmitError;
 use crate::fence::Fence;
 use crate::flushed::Flushed;
+use crate::notified::NotificationRecord;
 use crate::rows::LogLine;
-use crate::told::Note;
 
 /// The answer to a command, which comes once the command's batch is on disk. The command was queued when this value was
 /// made, whether or not the value is awaited.
@@ -43,13 +43,13 @@ impl<T> Future for Submitted<T> {
 /// What the writer is asked to do.
 pub(crate) enum Task {
     /// Judge a command, and write its events together with the evidence that they name.
-    Command { run: RunId, call: Option<CallNumber>, fence: Fence, work: Box<dyn Work>, evidence: Vec<Blob> },
+    Command { run: RunId, call: Option<CallNumber>, fence: Fence, work: Box<dyn Submission>, evidence: Vec<Blob> },
     /// Store bytes under their digest.
     Blob { digest: Digest, bytes: Vec<u8>, reply: oneshot::Sender<Result<Flushed<Digest>, SubmitError>> },
     /// Store a notification cursor or a reminder.
-    Note(Note, oneshot::Sender<Result<Flushed<()>, SubmitError>>),
+    Note(NotificationRecord, oneshot::Sender<Result<Flushed<()>, SubmitError>>),
     /// Store a log line with some later batch.
-    Log(RunId, LogLine, Waiting),
+    Log(RunId, LogLine, LogReservation),
 }
 
 /// How many bytes of log lines may wait for the disk. An agent can write more than a disk can take; lines over this
@@ -60,12 +60,12 @@ const LINE_BYTES: usize = 128;
 
 /// A log line's share of the room for waiting lines. The share is given back when the line is on disk or dropped.
 #[derive(Debug)]
-pub(crate) struct Waiting {
+pub(crate) struct LogReservation {
     bytes: usize,
     taken: Arc<AtomicUsize>,
 }
 
-impl Waiting {
+impl LogReservation {
     /// Takes room for `line`, if the bytes counted by `taken` leave enough.
     pub(crate) fn take(line: &LogLine, taken: &Arc<AtomicUsize>) -> Option<Self> {
         let bytes = LINE_BYTES + line.message.len();
@@ -76,14 +76,14 @@ impl Waiting {
     }
 }
 
-impl Drop for Waiting {
+impl Drop for LogReservation {
     fn drop(&mut self) {
         self.taken.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
 /// A command with its place for the answer.
-pub(crate) trait Work: Send {
+pub(crate) trait Submission: Send {
     /// The further state that the command is judged on.
     fn required_state(&self) -> RequiredState;
     /// Judges the command, once. An error means that the command was refused, and the answer is then fixed.
@@ -93,19 +93,19 @@ pub(crate) trait Work: Send {
 }
 
 /// A command of type `C`.
-pub(crate) struct Typed<C: Command> {
+pub(crate) struct TypedSubmission<C: Command> {
     command: Option<C>,
     judged: Option<Result<C::Output, Refused>>,
     reply: oneshot::Sender<Result<Flushed<C::Output>, SubmitError>>,
 }
 
-impl<C: Command> Typed<C> {
+impl<C: Command> TypedSubmission<C> {
     pub(crate) fn new(command: C, reply: oneshot::Sender<Result<Flushed<C::Output>, SubmitError>>) -> Self {
         Self { command: Some(command), judged: None, reply }
     }
 }
 
-impl<C: Command> Work for Typed<C> {
+impl<C: Command> Submission for TypedSubmission<C> {
     fn required_state(&self) -> RequiredState {
         self.command.as_ref().map(Command::required_state).unwrap_or_default()
     }
@@ -140,11 +140,11 @@ mod tests {
     fn lines_have_room_again_once_others_are_gone() {
         let taken = Arc::default();
         let line = LogLine { at: Time(0), level: "info".into(), message: "x".repeat(4096) };
-        let mut waiting: Vec<Waiting> = std::iter::from_fn(|| Waiting::take(&line, &taken)).collect();
+        let mut waiting: Vec<LogReservation> = std::iter::from_fn(|| LogReservation::take(&line, &taken)).collect();
         assert_eq!(waiting.len(), LOGS_WAITING_BYTES_MAX / (LINE_BYTES + 4096));
-        assert!(Waiting::take(&line, &taken).is_none(), "nothing leaks while there is no room");
+        assert!(LogReservation::take(&line, &taken).is_none(), "nothing leaks while there is no room");
         waiting.pop();
-        assert!(Waiting::take(&line, &taken).is_some());
+        assert!(LogReservation::take(&line, &taken).is_some());
         waiting.clear();
         assert_eq!(taken.load(Ordering::Relaxed), 0);
     }

@@ -15,16 +15,16 @@ use std::time::Duration;
 use holdshort_gate::{CallNumber, Digest, RunId};
 use tokio::sync::oneshot;
 
+use crate::broadcast::Broadcast;
+use crate::clock::JournalClock;
 use crate::error::SubmitError;
 use crate::fence::{Fence, Leases};
 use crate::flushed::Flushed;
-use crate::hub::Hub;
 use crate::kill;
 use crate::rows::Hint;
 use crate::staged::Staged;
 use crate::store::{Store, WriteError};
-use crate::submit::{Task, Work};
-use crate::watch::Watch;
+use crate::submit::{Submission, Task};
 
 /// How many tasks one batch takes at most, and after how many bytes of blobs it ends.
 const BATCH_TASKS_MAX: usize = 1_024;
@@ -37,8 +37,8 @@ const LOGS_BATCH: usize = 1_024;
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// A task of the batch whose answer waits for the commit.
-enum Answer {
-    Command(Box<dyn Work>),
+enum PendingAnswer {
+    Command(Box<dyn Submission>),
     Blob(Digest, oneshot::Sender<Result<Flushed<Digest>, SubmitError>>),
     Note(oneshot::Sender<Result<Flushed<()>, SubmitError>>),
 }
@@ -47,9 +47,9 @@ enum Answer {
 pub(crate) struct Writer {
     pub(crate) store: Box<dyn Store>,
     pub(crate) staged: Staged,
-    pub(crate) watch: Arc<Watch>,
+    pub(crate) clock: Arc<JournalClock>,
     pub(crate) leases: Arc<Leases>,
-    pub(crate) hub: Arc<Hub>,
+    pub(crate) broadcast: Arc<Broadcast>,
     /// Whether the state has to be read again before a command is judged.
     pub(crate) stale: bool,
     /// The hints of a batch whose COMMIT had an unknown result. They are given if the batch turns out to be on disk.
@@ -62,7 +62,7 @@ impl Writer {
         loop {
             match self.wait(tasks) {
                 Ok(first) => self.batch(first, tasks),
-                Err(RecvTimeoutError::Timeout) if self.hub.is_failing() => self.probe(),
+                Err(RecvTimeoutError::Timeout) if self.broadcast.is_failing() => self.probe(),
                 Err(RecvTimeoutError::Timeout) => self.write(Vec::new(), Vec::new()),
                 Err(RecvTimeoutError::Disconnected) => return self.write(Vec::new(), Vec::new()),
             }
@@ -72,7 +72,7 @@ impl Writer {
     /// Waits for the next task: for ever, or until a failing store is to be tried again or log lines have waited long
     /// enough.
     fn wait(&mut self, tasks: &Receiver<Task>) -> Result<Task, RecvTimeoutError> {
-        if self.hub.is_failing() {
+        if self.broadcast.is_failing() {
             tasks.recv_timeout(PROBE_EVERY)
         } else if self.staged.batch().logs.is_empty() {
             tasks.recv().map_err(|_| RecvTimeoutError::Disconnected)
@@ -108,11 +108,11 @@ impl Writer {
                 Task::Blob { digest, bytes, reply } => {
                     blob_bytes += bytes.len();
                     self.staged.batch().blobs.push((digest, bytes));
-                    answers.push(Answer::Blob(digest, reply));
+                    answers.push(PendingAnswer::Blob(digest, reply));
                 }
                 Task::Note(note, reply) => {
                     self.staged.batch().notes.push(note);
-                    answers.push(Answer::Note(reply));
+                    answers.push(PendingAnswer::Note(reply));
                 }
                 Task::Log(run, line, waiting) => self.staged.batch().logs.push((run, line, waiting)),
             }
@@ -152,21 +152,21 @@ impl Writer {
         run: &RunId,
         call: Option<CallNumber>,
         fence: Fence,
-        mut work: Box<dyn Work>,
-        answers: &mut Vec<Answer>,
+        mut work: Box<dyn Submission>,
+        answers: &mut Vec<PendingAnswer>,
         hints: &mut Vec<Hint>,
     ) {
         if !self.leases.permits(run, fence) {
             return work.answer(Err(SubmitError::Fenced));
         }
-        let moment = self.watch.now();
+        let moment = self.clock.now();
         let events = match self.staged.subject(&mut *self.store, run, call, work.required_state()) {
             Ok(subject) => work.decide(subject, moment.at),
             Err(error) => return work.answer(Err(SubmitError::NotWritten(error.to_string()))),
         };
         match events.map(|events| self.staged.stage(&mut *self.store, run, events, moment.at)) {
             Ok(Ok(Some(hint))) => {
-                self.watch.written(moment);
+                self.clock.written(moment);
                 hints.push(hint);
             }
             Ok(Ok(None)) | Err(()) => self.staged.nothing_staged(run),
@@ -176,20 +176,20 @@ impl Writer {
             }
         }
         // A refusal may rest on events staged in this batch, so its answer waits for the commit too.
-        answers.push(Answer::Command(work));
+        answers.push(PendingAnswer::Command(work));
     }
 
     // INVARIANT: an answer is given only after the store has returned from its COMMIT. Hints come last, so that a
     // listener always finds the events of a hint.
-    fn write(&mut self, answers: Vec<Answer>, hints: Vec<Hint>) {
+    fn write(&mut self, answers: Vec<PendingAnswer>, hints: Vec<Hint>) {
         self.may_die("before");
         match self.store.write(self.staged.batch()) {
             Ok(()) => {
                 self.may_die("after");
-                self.hub.committed();
+                self.broadcast.committed();
                 self.staged.committed(&self.leases.released());
                 answers.into_iter().for_each(|answer| answer.give(Ok(())));
-                hints.into_iter().for_each(|hint| self.hub.hint(hint));
+                hints.into_iter().for_each(|hint| self.broadcast.hint(hint));
             }
             Err(error) => self.give_up(answers, hints, &error),
         }
@@ -198,7 +198,7 @@ impl Writer {
     /// Tells every task of the batch why the batch is not on disk, also the refused ones: a refusal may have rested on
     /// an event that is lost now. The staged state is dropped, so that the next batch is judged on what the store
     /// holds.
-    fn give_up(&mut self, answers: Vec<Answer>, hints: Vec<Hint>, error: &WriteError) {
+    fn give_up(&mut self, answers: Vec<PendingAnswer>, hints: Vec<Hint>, error: &WriteError) {
         let (cause, error) = match error {
             WriteError::NotWritten(cause) => (cause, SubmitError::NotWritten(cause.clone())),
             WriteError::Unknown(cause) => {
@@ -206,7 +206,7 @@ impl Writer {
                 (cause, SubmitError::Unknown(cause.clone()))
             }
         };
-        self.hub.fails(self.watch.now().at, cause);
+        self.broadcast.set_failing(self.clock.now().at, cause);
         self.stale = true;
         answers.into_iter().for_each(|answer| answer.give(Err(error.clone())));
         drop(self.read_again());
@@ -216,10 +216,10 @@ impl Writer {
     /// their hints are given: their submitter may be gone, and a run that became ready by them would never be woken.
     fn read_again(&mut self) -> Result<(), String> {
         let head = self.store.head().map_err(|error| error.to_string())?;
-        self.staged.lost(head);
+        self.staged.reset(head);
         self.stale = false;
         let written = std::mem::take(&mut self.unsure).into_iter().filter(|hint| hint.position.0 <= head.position);
-        written.for_each(|hint| self.hub.hint(hint));
+        written.for_each(|hint| self.broadcast.hint(hint));
         Ok(())
     }
 
@@ -227,15 +227,15 @@ impl Writer {
     fn probe(&mut self) {
         match self.store.probe() {
             Ok(()) if self.stale && self.read_again().is_err() => {}
-            Ok(()) => self.hub.works(),
+            Ok(()) => self.broadcast.set_ok(),
             Err(WriteError::NotWritten(cause) | WriteError::Unknown(cause)) => {
-                self.hub.fails(self.watch.now().at, &cause)
+                self.broadcast.set_failing(self.clock.now().at, &cause)
             }
         }
     }
 }
 
-impl Answer {
+impl PendingAnswer {
     /// Gives the answer. If nobody waits for the answer any more, what was written stays written.
     fn give(self, outcome: Result<(), SubmitError>) {
         match self {
@@ -271,16 +271,16 @@ mod tests {
     use crate::secret::Identity;
     use crate::staged::RUNS_KEPT_MAX;
     use crate::store::{Batch, Head, Load};
-    use crate::submit::{Submitted, Typed};
+    use crate::submit::{Submitted, TypedSubmission};
 
     fn writer() -> Writer {
         let head = Head { position: 0, at: Time(0) };
         Writer {
             store: Box::new(Memory::default()),
             staged: Staged::new(Identity::draw().unwrap(), head),
-            watch: Arc::new(Watch::new(Arc::new(|| Time(1)), head.at)),
+            clock: Arc::new(JournalClock::new(Arc::new(|| Time(1)), head.at)),
             leases: Arc::default(),
-            hub: Arc::new(Hub::new()),
+            broadcast: Arc::new(Broadcast::new()),
             stale: false,
             unsure: Vec::new(),
         }
@@ -302,7 +302,7 @@ mod tests {
     fn ask<C: Command>(writer: &mut Writer, runs: std::ops::Range<usize>, kind: &str, command: impl Fn() -> C) {
         let (tasks, queue) = mpsc::channel();
         for run in runs {
-            let work = Box::new(Typed::new(command(), Submitted::new().0));
+            let work = Box::new(TypedSubmission::new(command(), Submitted::new().0));
             let run = RunId(format!("{kind}-{run}"));
             tasks.send(Task::Command { run, call: None, fence: Fence::None, work, evidence: Vec::new() }).unwrap();
         }
@@ -335,8 +335,8 @@ mod tests {
             self.memory.created_run(key)
         }
 
-        fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
-            self.memory.like(digest, most)
+        fn similar_calls(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+            self.memory.similar_calls(digest, most)
         }
     }
 
@@ -363,7 +363,7 @@ mod tests {
         for (writes, silent) in [(true, false), (true, true), (false, false), (false, true)] {
             let mut writer = writer();
             writer.store = Box::new(Unsure { memory: Memory::default(), writes, silent });
-            let mut hints = writer.hub.hints();
+            let mut hints = writer.broadcast.hints();
             ask(&mut writer, 0..2, "run", create);
             assert!(!silent || hints.try_recv().is_err(), "it is not known yet");
             // No command is needed: the writer looks by itself while the store fails.

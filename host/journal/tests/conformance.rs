@@ -23,8 +23,8 @@ use holdshort_gate::{
     ReviewerName, Reviewers, RunId, RunState, Time,
 };
 use holdshort_journal::{
-    CallFilter, CallHint, CallOrder, DecisionFilter, Due, Fence, Flushed, Health, Hint, LogLine, Note, Position,
-    RunFilter, SubmitError,
+    CallFilter, CallHint, CallOrder, Deadline, DecisionFilter, Fence, Flushed, Health, Hint, LogLine,
+    NotificationRecord, Position, RunFilter, SubmitError,
 };
 use serde_json::json;
 
@@ -143,7 +143,7 @@ async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
     // The deadline comes somewhat later than a day, because the journal's time goes slower until the clock has caught
     // up.
     world.clock.set(EPOCH + 28 * HOUR);
-    assert_eq!(world.due(world.now(), 10).await.unwrap(), [Due::Call(CallId { run: lapsing.clone(), call: 1 })]);
+    assert_eq!(world.due(world.now(), 10).await.unwrap(), [Deadline::Call(CallId { run: lapsing.clone(), call: 1 })]);
     let _ = world.submit(&lapsing, Some(1), Expire).await.unwrap();
     assert_eq!(world.phase(&lapsing, 1).await, "expired");
     let times: Vec<Time> =
@@ -793,26 +793,26 @@ async fn what_is_due_comes_earliest_first(world: World) {
         let run = RunId(format!("run-{n:02}"));
         if n % 2 == 0 {
             let run = world.held(&run.0, requiring(1, Some(at))).await;
-            wanted.push((at, Due::Call(CallId { run, call: 1 })));
+            wanted.push((at, Deadline::Call(CallId { run, call: 1 })));
         } else {
             let run = world.create(&run.0).await;
             let timer = holdshort_gate::command::SetTimer { timer: 1, until: at };
             let _ = world.submit(&run, None, timer).await.unwrap();
-            wanted.push((at, Due::Timer { run, timer: 1 }));
+            wanted.push((at, Deadline::Timer { run, timer: 1 }));
         }
     }
     wanted.sort_by_key(|(at, _)| *at);
     assert_eq!(world.next_deadline().await.unwrap(), Some(wanted[0].0));
     assert_eq!(world.due(Time(wanted[0].0.0 - 1), 100).await.unwrap(), []);
-    let all: Vec<Due> = wanted.iter().map(|(_, due)| due.clone()).collect();
+    let all: Vec<Deadline> = wanted.iter().map(|(_, due)| due.clone()).collect();
     assert_eq!(world.due(wanted[9].0, 100).await.unwrap(), all[..10]);
     assert_eq!(world.due(Time(u64::MAX >> 1), 7).await.unwrap(), all[..7]);
     // A deadline that was acted on is no longer due.
     world.clock.set(EPOCH + 10_000_000);
     for (n, due) in all.iter().take(10).enumerate() {
         match due {
-            Due::Call(CallId { run, call }) => drop(world.submit(run, Some(*call), Expire).await.unwrap()),
-            Due::Timer { run, timer } => {
+            Deadline::Call(CallId { run, call }) => drop(world.submit(run, Some(*call), Expire).await.unwrap()),
+            Deadline::Timer { run, timer } => {
                 let fire = holdshort_gate::command::FireTimer { timer: *timer };
                 drop(world.submit(run, None, fire).await.unwrap());
             }
@@ -823,7 +823,7 @@ async fn what_is_due_comes_earliest_first(world: World) {
     let run = world.held("approved", proposal("hello")).await;
     let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
     let start_by = world.call(&run, 1).await.deadline().unwrap();
-    assert_eq!(world.due(start_by, 100).await.unwrap().last(), Some(&Due::Call(CallId { run, call: 1 })));
+    assert_eq!(world.due(start_by, 100).await.unwrap().last(), Some(&Deadline::Call(CallId { run, call: 1 })));
 }
 
 async fn the_feed_is_every_event_in_order_of_commits(world: World) {
@@ -1034,17 +1034,23 @@ fn to_unit<T: Send + 'static>(
 }
 
 async fn what_a_target_was_told_is_kept(world: World) {
-    let told = |target: &str, up_to| Note::Told { target: target.into(), up_to: Position(up_to) };
-    assert_eq!(world.told("ops").await.unwrap(), None);
+    let told = |target: &str, up_to| NotificationRecord::Delivered { target: target.into(), up_to: Position(up_to) };
+    assert_eq!(world.notified_up_to("ops").await.unwrap(), None);
     for note in [told("ops", 3), told("chat", 5), told("ops", 7)] {
-        let _ = world.note(note).await.unwrap();
+        let _ = world.record_notification(note).await.unwrap();
     }
-    assert_eq!(world.told("ops").await.unwrap(), Some(Position(7)));
+    assert_eq!(world.notified_up_to("ops").await.unwrap(), Some(Position(7)));
     // Targets that are no longer configured are removed.
-    let _ = world.note(Note::Only { targets: vec!["ops".into(), "o'hara\"".into()] }).await.unwrap();
-    assert_eq!((world.told("ops").await.unwrap(), world.told("chat").await.unwrap()), (Some(Position(7)), None));
-    let _ = world.note(Note::Only { targets: Vec::new() }).await.unwrap();
-    assert_eq!(world.told("ops").await.unwrap(), None);
+    let _ = world
+        .record_notification(NotificationRecord::KeepOnly { targets: vec!["ops".into(), "o'hara\"".into()] })
+        .await
+        .unwrap();
+    assert_eq!(
+        (world.notified_up_to("ops").await.unwrap(), world.notified_up_to("chat").await.unwrap()),
+        (Some(Position(7)), None)
+    );
+    let _ = world.record_notification(NotificationRecord::KeepOnly { targets: Vec::new() }).await.unwrap();
+    assert_eq!(world.notified_up_to("ops").await.unwrap(), None);
     assert_eq!(world.last_position().await.unwrap(), Position(0), "none of it is an event");
 }
 
@@ -1065,8 +1071,9 @@ async fn a_target_is_reminded_once_for_each_revision(world: World) {
     );
     assert!(world.to_remind("ops", (at(30), at(60)), 10).await.unwrap().is_empty(), "what is over is not in it");
     let id = |run: &RunId| CallId { run: run.clone(), call: 1 };
-    let reminded = |run: &RunId, revision| Note::Reminded { target: "ops".into(), call: id(run), revision };
-    let _ = world.note(reminded(&soon, 1)).await.unwrap();
+    let reminded =
+        |run: &RunId, revision| NotificationRecord::Reminded { target: "ops".into(), call: id(run), revision };
+    let _ = world.record_notification(reminded(&soon, 1)).await.unwrap();
     assert_eq!((due("ops").await.len(), due("chat").await.len()), (1, 2), "each target by itself");
     // A vote does not remove the reminder; another revision does.
     let _ = world.decide(&soon, 1, "alice", Choice::Approve).await.unwrap();
@@ -1075,12 +1082,12 @@ async fn a_target_is_reminded_once_for_each_revision(world: World) {
     let _ = world.decide(&soon, 1, "bob", Choice::Edit(Box::new(edited))).await.unwrap();
     assert_eq!(due("ops").await, ["soon.1", "late.1"]);
     // A reminder of an older revision, written too late, is not stored.
-    let _ = world.note(reminded(&soon, 1)).await.unwrap();
+    let _ = world.record_notification(reminded(&soon, 1)).await.unwrap();
     assert_eq!(due("ops").await, ["soon.1", "late.1"]);
-    let _ = world.note(reminded(&soon, 2)).await.unwrap();
+    let _ = world.record_notification(reminded(&soon, 2)).await.unwrap();
     let _ = world.decide(&late, 1, "alice", Choice::Reject).await.unwrap();
     assert!(due("ops").await.is_empty(), "what is decided waits no more");
-    let _ = world.note(reminded(&late, 1)).await.unwrap();
+    let _ = world.record_notification(reminded(&late, 1)).await.unwrap();
 }
 
 async fn a_call_is_shown_as_it_was(world: World) {

@@ -35,7 +35,7 @@ use std::sync::{Mutex, PoisonError};
 use common::script::{Answer, Dice, Model, Step, same, shown, take};
 use common::{EPOCH, scratch};
 use holdshort_gate::{Digest, JournalId, RunId, Time};
-use holdshort_journal::{Clock, Entry, Journal, Position};
+use holdshort_journal::{Clock, Journal, JournalEntry, Position};
 use holdshort_test_disk::{Disk, Op};
 use remains::{HANDS, Hand, Remains, Tree, lay_down, tree};
 
@@ -77,7 +77,7 @@ struct History {
     seed: u64,
     id: JournalId,
     told: Vec<Told>,
-    feed: Vec<Entry>,
+    feed: Vec<JournalEntry>,
 }
 
 /// A clock that counts its readings and advances by one tick with each. A test can stop it.

@@ -124,7 +124,7 @@ async fn everything(world: &World) {
 }
 
 /// The kinds of the events, by their names in the journal.
-fn kinds(feed: &[holdshort_journal::Entry]) -> Vec<String> {
+fn kinds(feed: &[holdshort_journal::JournalEntry]) -> Vec<String> {
     let kind = |event: &Event| serde_json::to_value(event).unwrap()["type"].as_str().unwrap().to_owned();
     let mut kinds: Vec<String> = feed.iter().map(|entry| kind(&entry.recorded.event)).collect();
     kinds.sort();

@@ -16,7 +16,7 @@ use axum::response::IntoResponse;
 use axum::response::sse::{self, KeepAlive, Sse};
 use futures_util::{StreamExt, stream};
 use holdshort_gate::RunId;
-use holdshort_journal::{Entry, Hint, Journal, Position, ReadError};
+use holdshort_journal::{Hint, Journal, JournalEntry, Position, ReadError};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::OwnedSemaphorePermit;
@@ -140,7 +140,7 @@ struct Feed {
     journal: Journal,
     hints: Receiver<Hint>,
     after: Position,
-    ready: VecDeque<Entry>,
+    ready: VecDeque<JournalEntry>,
     _held: Listener,
 }
 
@@ -180,7 +180,7 @@ impl Feed {
     }
 }
 
-fn event(Entry { position, run, recorded }: Entry) -> Result<sse::Event, Problem> {
+fn event(JournalEntry { position, run, recorded }: JournalEntry) -> Result<sse::Event, Problem> {
     let RunEvent { seq, at, kind, data } = RunEvent::new(&recorded)?;
     let named = sse::Event::default().id(position.0.to_string()).event(&kind);
     let data = FeedEvent { position: position.0, run, seq, at, kind, data };

@@ -7,7 +7,7 @@ use std::time::Duration;
 use axum::extract::State;
 use axum::response::IntoResponse;
 use holdshort_gate::{Run, Time, WaitEnd};
-use holdshort_journal::{Entry, Position, ReadError};
+use holdshort_journal::{JournalEntry, Position, ReadError};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use utoipa::{IntoParams, ToSchema};
@@ -154,7 +154,11 @@ impl Api {
     }
 
     /// Supplies a run or call that the fold dropped and needs again.
-    async fn tell(&self, fold: &mut Burden, Entry { run, recorded, .. }: &Entry) -> Result<(), ReadError> {
+    async fn tell(
+        &self,
+        fold: &mut Burden,
+        JournalEntry { run, recorded, .. }: &JournalEntry,
+    ) -> Result<(), ReadError> {
         let Some(lacks) = fold.lacks(run, &recorded.event) else { return Ok(()) };
         let Some(subject) = self.journal().subject(run, None).await? else { return Ok(()) };
         let Some(Run { agent, held, .. }) = subject.run else { return Ok(()) };

@@ -5,7 +5,7 @@ use std::sync::PoisonError;
 use std::time::Duration;
 
 use holdshort_gate::{CallState, ReviewerName, Time};
-use holdshort_journal::{Entry, Hint, Note, Position, ReadError};
+use holdshort_journal::{Hint, JournalEntry, NotificationRecord, Position, ReadError};
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -53,7 +53,7 @@ pub(super) async fn run(notify: &Notify, target: &Target) {
     loop {
         let brought = async {
             if !began {
-                deliverer.at = notify.journal.told(&target.name).await?.unwrap_or(Position(0));
+                deliverer.at = notify.journal.notified_up_to(&target.name).await?.unwrap_or(Position(0));
                 deliverer.written = deliverer.at;
                 began = true;
             }
@@ -119,7 +119,7 @@ impl Deliverer<'_> {
     }
 
     /// The notification for an event, if this target gets one.
-    async fn worth(&self, entry: &Entry) -> Result<Option<Notice>, ReadError> {
+    async fn worth(&self, entry: &JournalEntry) -> Result<Option<Notice>, ReadError> {
         let event = &entry.recorded.event;
         let wanted = |kind| self.target.events.contains(&kind);
         if !Notice::kind(event).is_some_and(|kind| wanted(kind) || (kind == Kind::Decided && wanted(Kind::Held))) {
@@ -226,7 +226,7 @@ impl Deliverer<'_> {
                     return Ok(false);
                 }
                 let (target, revision) = (self.target.name.clone(), call.revision);
-                self.note(Note::Reminded { target, call: id.clone(), revision }).await?;
+                self.record_notification(NotificationRecord::Reminded { target, call: id.clone(), revision }).await?;
             }
             if due.len() < CHUNK {
                 return Ok(true);
@@ -237,14 +237,14 @@ impl Deliverer<'_> {
     /// Saves the position. If that fails, delivery continues, and the next host may deliver some
     /// notifications again.
     async fn write(&mut self) {
-        let note = Note::Told { target: self.target.name.clone(), up_to: self.at };
-        if self.note(note).await.is_ok() {
+        let note = NotificationRecord::Delivered { target: self.target.name.clone(), up_to: self.at };
+        if self.record_notification(note).await.is_ok() {
             self.written = self.at;
         }
     }
 
-    async fn note(&self, note: Note) -> Result<(), ReadError> {
-        let written = self.notify.journal.note(note).await;
+    async fn record_notification(&self, note: NotificationRecord) -> Result<(), ReadError> {
+        let written = self.notify.journal.record_notification(note).await;
         written.map(drop).map_err(|error| {
             tracing::warn!(target = self.target.name, %error, "the delivery was not recorded; the notification may be sent again");
             ReadError::Store(error.to_string())

@@ -2,7 +2,7 @@
 //! doubt, a run ended.
 //!
 //! Each target has its own delivery task. The task reads the journal's feed from the target's saved
-//! position ([`holdshort_journal::Note`]) and tries each notification until the target accepts it
+//! position ([`holdshort_journal::NotificationRecord`]) and tries each notification until the target accepts it
 //! or the attempts are used up. So every notification is sent at least once; an unreachable target
 //! delays neither other targets nor runs; and neither replay nor a restart repeats an acknowledged
 //! notification. A notification says where to look and contains the host's summary. **Invariant:**
@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use futures_util::future::{BoxFuture, join_all};
 use holdshort_gate::{ReviewerName, Time};
-use holdshort_journal::{Clock, Note, Notifier, ReadError};
+use holdshort_journal::{Clock, NotificationRecord, Notifier, ReadError};
 
 pub use delivery::Retry;
 pub use message::{Format, NoticeEmail};
@@ -94,12 +94,16 @@ impl Notify {
     pub async fn begin(&self) -> Result<(), ReadError> {
         let unwritten = |error: holdshort_journal::SubmitError| ReadError::Store(error.to_string());
         let targets = self.targets.iter().map(|target| target.name.clone()).collect();
-        self.journal.note(Note::Only { targets }).await.map(drop).map_err(unwritten)?;
+        self.journal
+            .record_notification(NotificationRecord::KeepOnly { targets })
+            .await
+            .map(drop)
+            .map_err(unwritten)?;
         let now = self.journal.last_position().await?;
         for target in &self.targets {
-            if self.journal.told(&target.name).await?.is_none() {
-                let note = Note::Told { target: target.name.clone(), up_to: now };
-                self.journal.note(note).await.map(drop).map_err(unwritten)?;
+            if self.journal.notified_up_to(&target.name).await?.is_none() {
+                let note = NotificationRecord::Delivered { target: target.name.clone(), up_to: now };
+                self.journal.record_notification(note).await.map(drop).map_err(unwritten)?;
             }
         }
         Ok(())

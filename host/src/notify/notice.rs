@@ -3,7 +3,7 @@
 use holdshort_gate::{
     AgentName, Call, CallNumber, Event, JournalId, Phase, RecordedChoice, Requirement, ReviewerName, Run, RunId, Time,
 };
-use holdshort_journal::{Entry, Position};
+use holdshort_journal::{JournalEntry, Position};
 
 /// The kinds of notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -128,7 +128,7 @@ impl Notice {
 
     /// The notification for an event, if there is one. `run` and `call` are the states right after
     /// the event, so the content is the same at any time.
-    pub(super) fn of(journal: &JournalId, entry: &Entry, run: &Run, call: Option<&Call>) -> Option<Self> {
+    pub(super) fn of(journal: &JournalId, entry: &JournalEntry, run: &Run, call: Option<&Call>) -> Option<Self> {
         let event = &entry.recorded.event;
         let mut kind = Self::kind(event)?;
         if let Some(call) = call.filter(|call| kind == Kind::Decided && call.phase == Phase::Held && !answers(event)) {

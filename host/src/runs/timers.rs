@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use holdshort_gate::command::{Expire, FireTimer};
-use holdshort_journal::{Driver, Due, ReadError};
+use holdshort_journal::{Deadline, Driver, ReadError};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Inner;
@@ -63,11 +63,11 @@ async fn fire(host: &Inner) -> Result<Duration, ReadError> {
         let due = journal.due(journal.now(), CHUNK).await?;
         // A run in memory fires its own timer and continues in place. Fired here, it would need a
         // replay.
-        let is_ours = |due: &&Due| match due {
-            Due::Timer { run, .. } => !host.live().contains_key(run),
-            Due::Call(_) => true,
+        let is_ours = |due: &&Deadline| match due {
+            Deadline::Timer { run, .. } => !host.live().contains_key(run),
+            Deadline::Call(_) => true,
         };
-        let ours: Vec<&Due> = due.iter().filter(is_ours).collect();
+        let ours: Vec<&Deadline> = due.iter().filter(is_ours).collect();
         if ours.is_empty() && !due.is_empty() {
             return Ok(LEFT_TO_OTHERS);
         }
@@ -85,10 +85,10 @@ async fn fire(host: &Inner) -> Result<Duration, ReadError> {
 
 /// Fires one deadline. Returns whether it was written. A refusal means that another task was
 /// faster.
-async fn fire_one(journal: &Driver, due: &Due) -> bool {
+async fn fire_one(journal: &Driver, due: &Deadline) -> bool {
     let submitted = match due {
-        Due::Call(call) => journal.submit(call, Expire).await.map(drop),
-        Due::Timer { run, timer } => journal.submit(run, FireTimer { timer: *timer }).await.map(drop),
+        Deadline::Call(call) => journal.submit(call, Expire).await.map(drop),
+        Deadline::Timer { run, timer } => journal.submit(run, FireTimer { timer: *timer }).await.map(drop),
     };
     if let Err(error) = &submitted {
         tracing::debug!(?due, %error, "a deadline was not fired");

@@ -84,7 +84,7 @@ impl Command for Decide {
     /// An edited action is shown with the calls that wait beside it.
     fn required_state(&self) -> RequiredState {
         let Choice::Edit(revision) = &self.choice else { return RequiredState::default() };
-        RequiredState { like: Some(revision.proposal.similarity()), ..RequiredState::default() }
+        RequiredState { similar_to: Some(revision.proposal.similarity()), ..RequiredState::default() }
     }
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, DecisionOutcome), Refused> {

@@ -129,7 +129,7 @@ impl Command for Finish {
 
     fn required_state(&self) -> RequiredState {
         let AttemptOutcome::FactsChanged { proposal, .. } = &self.outcome else { return RequiredState::default() };
-        RequiredState { like: Some(proposal.similarity()), ..RequiredState::default() }
+        RequiredState { similar_to: Some(proposal.similarity()), ..RequiredState::default() }
     }
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, CallState), Refused> {

@@ -91,7 +91,7 @@ pub struct RequiredState {
     /// The key of a request.
     pub request: Option<Digest>,
     /// The waiting calls with the same effect or the same subject.
-    pub like: Option<Similarity>,
+    pub similar_to: Option<Similarity>,
 }
 
 /// What a command is judged on: a run and one of its consequential calls.

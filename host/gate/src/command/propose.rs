@@ -99,11 +99,11 @@ impl Command for Propose {
     fn required_state(&self) -> RequiredState {
         let Some(record) = self.proposed.record() else { return RequiredState::default() };
         let totals = record.totals.iter().map(|counted| counted.counter.clone()).collect();
-        let like = match &self.proposed {
+        let similar_to = match &self.proposed {
             FirstVerdict::Clear(proposal) | FirstVerdict::Hold(proposal) => Some(proposal.similarity()),
             FirstVerdict::Refuse(..) => None,
         };
-        RequiredState { totals, grant: record.grant.clone(), request: None, like }
+        RequiredState { totals, grant: record.grant.clone(), request: None, similar_to }
     }
 
     fn decide(self, subject: &Subject, now: Time) -> Result<(Vec<Event>, Phase), Refused> {

@@ -9,7 +9,7 @@ use crate::rows::{LogLine, Position};
 use crate::store::LOG_LINES_MAX;
 
 /// A run, with the data that the SQLite store keeps in separate tables.
-pub(super) struct KeptRun {
+pub(super) struct MemoryRun {
     pub(super) state: StoredRun,
     /// From the run's first event, because the state does not hold the task.
     pub(super) task: String,
@@ -22,7 +22,7 @@ pub(super) struct KeptRun {
     pub(super) logs_dropped: u64,
 }
 
-impl KeptRun {
+impl MemoryRun {
     pub(super) fn new(state: StoredRun, task: String) -> Self {
         let (events, calls, logs) = (Vec::new(), BTreeMap::new(), VecDeque::new());
         Self { state, task, events, calls, logs, logs_dropped: 0 }

@@ -14,7 +14,7 @@ pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The columns that [`recorded`] reads, in its order.
 pub(super) const EVENT_COLUMNS: &str = "events.seq, events.at, events.format, events.body, events.blob";
-/// The columns that [`Standing::read`] reads, in its order.
+/// The columns that [`RunColumns::read`] reads, in its order.
 pub(super) const RUN_COLUMNS: &str = "runs.phase, runs.last_seq, runs.calls, runs.held, runs.last_consequential, \
      runs.timers, runs.detail, runs.deadline, runs.updated_at";
 
@@ -71,7 +71,7 @@ pub(super) fn blob(connection: &Connection, digest: &Digest) -> Result<Option<Ve
 }
 
 /// The state of a run, without what its first event says.
-pub(super) struct Standing {
+pub(super) struct RunColumns {
     phase: String,
     last_seq: i64,
     calls: u32,
@@ -83,7 +83,7 @@ pub(super) struct Standing {
     updated_at: Time,
 }
 
-impl Standing {
+impl RunColumns {
     /// Reads nine columns that begin at `first`.
     pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         Ok(Self {

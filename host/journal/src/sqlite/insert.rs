@@ -7,10 +7,10 @@ use holdshort_gate::{CallId, Digest, RunId};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::codec::{BODY_BYTES_MAX, detail, integer};
-use super::told as notes;
-use crate::history::deed;
+use super::notified as notes;
+use crate::history::decision;
 use crate::rows::StoredRun;
-use crate::rows::{Entry, timer};
+use crate::rows::{JournalEntry, timer};
 use crate::store::{Batch, LOG_LINES_MAX, opens, revises};
 
 /// The statements of one transaction.
@@ -32,9 +32,9 @@ impl<'a> Insert<'a> {
     /// has the position of the event that opened the call. A log line without a run is left out: log lines are hints,
     /// and a hint must not make a batch fail.
     pub(super) fn batch(&mut self, batch: &Batch) -> Result<(), String> {
-        let told = |error: rusqlite::Error| error.to_string();
+        let text_of = |error: rusqlite::Error| error.to_string();
         for (run, state) in &batch.runs {
-            self.run(run, state).map_err(told)?;
+            self.run(run, state).map_err(text_of)?;
         }
         let (mut opened, mut lived) = (HashMap::new(), HashSet::new());
         for entry in &batch.events {
@@ -50,39 +50,41 @@ impl<'a> Insert<'a> {
             self.total(counter, total).map_err(|error| error.to_string())?;
         }
         for (key, created_run) in &batch.created_run {
-            self.created_run(key, created_run).map_err(told)?;
+            self.created_run(key, created_run).map_err(text_of)?;
         }
         for ((id, number), call) in &batch.calls {
             let run = batch.runs.get(id).ok_or_else(|| format!("run {id} was not staged"))?;
             let news = (opened.get(&(id, *number)).copied(), lived.contains(&(id, *number)));
-            let similarity = batch.like.get(&CallId { run: id.clone(), call: *number }).and_then(Option::as_ref);
+            let similarity = batch.similar.get(&CallId { run: id.clone(), call: *number }).and_then(Option::as_ref);
             self.call(id, &run.run, call, similarity, news).map_err(|error| error.to_string())?;
         }
-        let mut before: Option<&Entry> = None;
+        let mut before: Option<&JournalEntry> = None;
         for entry in &batch.events {
             let before = before.replace(entry).filter(|before| before.run == entry.run);
             let event = &entry.recorded.event;
             if let Some(call) = event.call().filter(|_| revises(event)) {
-                self.revision(entry.position, &entry.run, call).map_err(told)?;
+                self.revision(entry.position, &entry.run, call).map_err(text_of)?;
             }
-            if let (Some(call), Some(deed)) = (event.call(), deed(event, before.map(|before| &before.recorded.event))) {
-                self.decision(entry.position, &entry.run, call, deed).map_err(told)?;
+            if let (Some(call), Some(record)) =
+                (event.call(), decision(event, before.map(|before| &before.recorded.event)))
+            {
+                self.decision(entry.position, &entry.run, call, record).map_err(text_of)?;
             }
         }
         for (digest, bytes) in &batch.blobs {
-            self.blob(digest, bytes).map_err(told)?;
+            self.blob(digest, bytes).map_err(text_of)?;
         }
         for note in &batch.notes {
-            notes::note(self.transaction, note).map_err(|error| error.to_string())?;
+            notes::record_notification(self.transaction, note).map_err(|error| error.to_string())?;
         }
         for (run, line, _) in &batch.logs {
-            let Some(run) = self.number(run).map_err(told)? else { continue };
+            let Some(run) = self.number(run).map_err(text_of)? else { continue };
             let next = "INSERT INTO logs (run, line, at, level, message) \
                         SELECT ?1, coalesce(max(line), 0) + 1, ?2, ?3, ?4 FROM logs WHERE run = ?1 RETURNING line";
             let values = (run, integer(line.at.0), &line.level, &line.message);
-            let line: i64 = self.one(next, values).map_err(told)?;
+            let line: i64 = self.one(next, values).map_err(text_of)?;
             let oldest = line.saturating_sub(integer(LOG_LINES_MAX));
-            self.execute("DELETE FROM logs WHERE run = ?1 AND line <= ?2", (run, oldest)).map_err(told)?;
+            self.execute("DELETE FROM logs WHERE run = ?1 AND line <= ?2", (run, oldest)).map_err(text_of)?;
         }
         Ok(())
     }
@@ -117,14 +119,14 @@ impl<'a> Insert<'a> {
     /// events.
     // INVARIANT: `staged` puts a run's state into the batch with each of its events, so the row is known here; otherwise
     // the batch is refused.
-    fn event(&self, entry: &Entry) -> Result<(), String> {
+    fn event(&self, entry: &JournalEntry) -> Result<(), String> {
         let run = self.runs.get(&entry.run).ok_or_else(|| format!("run {} was not staged", entry.run))?;
         let event = &entry.recorded.event;
         let body = serde_json::to_string(event).map_err(|error| error.to_string())?;
-        let told = |error: rusqlite::Error| error.to_string();
+        let text_of = |error: rusqlite::Error| error.to_string();
         let (body, blob) = if body.len() > BODY_BYTES_MAX {
             let digest = Digest::of(body.as_bytes());
-            self.blob(&digest, body.as_bytes()).map_err(told)?;
+            self.blob(&digest, body.as_bytes()).map_err(text_of)?;
             (None, Some(*digest.bytes()))
         } else {
             (Some(body), None)
@@ -142,7 +144,7 @@ impl<'a> Insert<'a> {
         );
         let insert = "INSERT INTO events (position, run, seq, call, at, format, body, blob) \
                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-        self.execute(insert, values).map_err(told)
+        self.execute(insert, values).map_err(text_of)
     }
 
     /// The same digest means the same bytes, so bytes that are stored already are not written again.

@@ -6,7 +6,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, Row, params_from_iter};
 
 use super::codec::{integer, limit, natural};
-use super::row::{PLACE, Place, call_row, decision_row, grant_row};
+use super::row::{CallLocation, PLACE, call_row, decision_row, grant_row};
 use crate::error::ReadError;
 use crate::history::DecisionKind;
 use crate::history::words;
@@ -40,18 +40,18 @@ pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<
             limit(filter.limit)
         );
         let mut statement = connection.prepare_cached(&select)?;
-        let place = |row: &Row<'_>| Ok((Rank(natural(row.get(0)?)), Place::read(row, 1)?));
-        let places = statement.query_map(params_from_iter(wanted.values), place)?;
+        let location = |row: &Row<'_>| Ok((Rank(natural(row.get(0)?)), CallLocation::read(row, 1)?));
+        let places = statement.query_map(params_from_iter(wanted.values), location)?;
         Ok(places.collect::<rusqlite::Result<Vec<_>>>()?)
     })?;
-    found.sort_by_key(|(rank, place)| (ranked.then_some(*rank), place.position));
+    found.sort_by_key(|(rank, location)| (ranked.then_some(*rank), location.position));
     found.truncate(filter.limit);
-    found.into_iter().map(|(_, place)| call_row(connection, &place)).collect()
+    found.into_iter().map(|(_, location)| call_row(connection, &location)).collect()
 }
 
 /// Waiting calls, by the beginning of a digest of their effect or their subject. Each of the two queries uses its own
 /// index and gives the oldest calls first.
-pub(super) fn like(connection: &Connection, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+pub(super) fn similar_calls(connection: &Connection, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
     let mut found = Vec::new();
     for select in LIKE {
         let mut statement = connection.prepare_cached(select)?;
@@ -125,11 +125,12 @@ pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Res
         limit(filter.limit)
     );
     let mut statement = connection.prepare_cached(&select)?;
-    let place =
-        |row: &Row<'_>| Ok((Position(natural(row.get(0)?)), Position(natural(row.get(1)?)), Place::read(row, 2)?));
-    let places = statement.query_map(params_from_iter(wanted.values), place)?;
+    let location = |row: &Row<'_>| {
+        Ok((Position(natural(row.get(0)?)), Position(natural(row.get(1)?)), CallLocation::read(row, 2)?))
+    };
+    let places = statement.query_map(params_from_iter(wanted.values), location)?;
     let places = places.collect::<rusqlite::Result<Vec<_>>>()?;
-    places.into_iter().map(|(at, since, place)| decision_row(connection, at, since, &place)).collect()
+    places.into_iter().map(|(at, since, location)| decision_row(connection, at, since, &location)).collect()
 }
 
 /// From the newest grant back. Few grants are valid at the same time.

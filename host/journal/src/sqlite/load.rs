@@ -4,7 +4,7 @@
 use holdshort_gate::{Call, CallNumber, Counter, CreatedRun, Digest, Event, RecordedEvent, RunId, Seq, Total};
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, Standing, integer, json, recorded};
+use super::codec::{EVENT_COLUMNS, RUN_COLUMNS, RunColumns, integer, json, recorded};
 use crate::error::ReadError;
 use crate::rows::{Position, StoredRun};
 
@@ -85,7 +85,7 @@ pub(super) fn select_runs(rest: &str) -> String {
 /// is damaged.
 pub(super) fn run_of(connection: &Connection, row: &Row<'_>) -> Result<(RunId, StoredRun, String), ReadError> {
     let id: String = row.get(0)?;
-    let standing = Standing::read(row, 1)?;
+    let standing = RunColumns::read(row, 1)?;
     let (created, _) = recorded(connection, row, 10)?;
     let state = standing.run(&created, &id)?;
     let task = if let Event::RunCreated { task, .. } = created.event { task } else { String::new() };

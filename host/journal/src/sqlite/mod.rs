@@ -8,6 +8,7 @@ mod connect;
 mod insert;
 mod lists;
 mod load;
+mod notified;
 mod open;
 mod presence;
 mod project;
@@ -16,7 +17,6 @@ mod row;
 mod schema;
 #[cfg(test)]
 mod tests;
-mod told;
 mod write;
 
 pub(crate) use open::open;

@@ -41,11 +41,11 @@ pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
         return Err(OpenError::Sqlite { path: path.into(), why });
     }
     make_file(path)?;
-    let mut connection = bare(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| told(path, &error))?;
+    let mut connection = bare(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| open_error(path, &error))?;
     let empty = inspect(path, &connection)?;
     // The settings come after the check, because they change the file, and a file of another program must stay as it
     // is.
-    make_durable(&connection).map_err(|error| told(path, &error))?;
+    make_durable(&connection).map_err(|error| open_error(path, &error))?;
     prepare(path, &mut connection, empty)?;
     let identity = identity(&connection).map_err(|error| OpenError::unreadable(path, error))?;
     let readers = SqliteReaders::new(path.into());
@@ -81,12 +81,12 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
 
 /// Refuses every file that this version cannot use; says whether the file is empty.
 fn inspect(path: &Path, connection: &Connection) -> Result<bool, OpenError> {
-    let told = |error: rusqlite::Error| told(path, &error);
+    let open_error = |error: rusqlite::Error| open_error(path, &error);
     let pragma = |connection: &Connection, name| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-    let application = pragma(connection, "application_id").map_err(told)?;
-    let version = pragma(connection, "user_version").map_err(told)?;
+    let application = pragma(connection, "application_id").map_err(open_error)?;
+    let version = pragma(connection, "user_version").map_err(open_error)?;
     let tables = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], tables).map_err(told)?;
+    let tables = connection.query_row("SELECT count(*) FROM sqlite_schema", [], tables).map_err(open_error)?;
     if application == 0 && version == 0 && tables == 0 {
         return Ok(true);
     }
@@ -106,7 +106,7 @@ fn prepare(path: &Path, connection: &mut Connection, empty: bool) -> Result<(), 
     if empty {
         create(connection).map_err(|error| OpenError::Sqlite { path: path.into(), why: error })?;
     }
-    migrate(connection).map_err(|error| told(path, &error))?;
+    migrate(connection).map_err(|error| open_error(path, &error))?;
     let projection = meta(connection, "projection").map_err(|error| OpenError::unreadable(path, error))?;
     if projection != PROJECTION.as_bytes() {
         rebuild(connection).map_err(|error| OpenError::unreadable(path, error))?;
@@ -166,7 +166,7 @@ fn meta(connection: &Connection, key: &str) -> Result<Vec<u8>, ReadError> {
     found.ok_or_else(|| ReadError::Damaged(format!("the table `meta` has no `{key}`")))
 }
 
-fn told(path: &Path, error: &rusqlite::Error) -> OpenError {
+fn open_error(path: &Path, error: &rusqlite::Error) -> OpenError {
     let path = path.into();
     match error.sqlite_error_code() {
         Some(ErrorCode::NotADatabase) => OpenError::NotAJournal { path, why: "it is not a SQLite database".into() },

@@ -14,11 +14,11 @@ use super::codec::{EVENT_COLUMNS, integer, json, natural, recorded};
 use super::insert::Insert;
 use super::lists::{key, kind_number};
 use super::load;
+use super::notified;
 use super::schema::{DROPPED, PROJECTED, PROJECTION};
-use super::told;
 use crate::error::ReadError;
-use crate::history::{Deed, deed, words_of};
-use crate::inbox::{WaitsFor, urgency};
+use crate::history::{DecisionRecord, decision, words_of};
+use crate::inbox::{WaitingReviewers, urgency};
 use crate::rows::Position;
 use crate::rows::StoredRun;
 use crate::store::{created_run, opens, revises};
@@ -40,7 +40,7 @@ impl Insert<'_> {
         let deadline = call.deadline().map(|at| integer(at.0));
         let (deed, about) = similarity.map(|like| (key(&like.effect_digest), like.about.as_ref().map(key))).unzip();
         let about = about.flatten();
-        let waits = WaitsFor::of(call, &run.started_by);
+        let waits = WaitingReviewers::of(call, &run.started_by);
         let position: i64 = if let Some(position) = opened {
             let (agent, capability) =
                 (self.name(run.agent.as_str())?, self.name(&call.action().capability().to_string())?);
@@ -58,7 +58,7 @@ impl Insert<'_> {
             let values = (number, call.number, phase, deadline, urgency, waits.everybody, deed, about);
             let position = self.one(update, values)?;
             self.execute("DELETE FROM exceptions WHERE position = ?1", [position])?;
-            told::changed(self.transaction, number, call)?;
+            notified::changed(self.transaction, number, call)?;
             position
         };
         for reviewer in waits.but {
@@ -107,10 +107,10 @@ impl Insert<'_> {
         at: Position,
         id: &RunId,
         call: CallNumber,
-        deed: Deed<'_>,
+        record: DecisionRecord<'_>,
     ) -> rusqlite::Result<()> {
-        let kind = kind_number(deed.kind);
-        let (run, reviewer) = (self.number(id)?, deed.by.map(|by| self.name(by.as_str())).transpose()?);
+        let kind = kind_number(record.kind);
+        let (run, reviewer) = (self.number(id)?, record.by.map(|by| self.name(by.as_str())).transpose()?);
         let insert = "INSERT INTO decisions (position, call, kind, reviewer, since) \
                       SELECT ?1, position, ?4, ?5, since FROM calls WHERE run = ?2 AND call = ?3";
         self.execute(insert, (integer(at.0), run, call, kind, reviewer))
@@ -173,8 +173,8 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
         if let Some(call) = call.filter(|_| revises(&recorded.event)) {
             told.push((Position(natural(position)), call, None));
         }
-        if let (Some(call), Some(deed)) = (call, deed(&recorded.event, before.as_ref().map(|before| &before.event))) {
-            told.push((Position(natural(position)), call, Some((deed.kind, deed.by.cloned()))));
+        if let (Some(call), Some(record)) = (call, decision(&recorded.event, before.as_ref().map(|one| &one.event))) {
+            told.push((Position(natural(position)), call, Some((record.kind, record.by.cloned()))));
         }
         before = Some(recorded);
     }
@@ -198,7 +198,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     for (position, call, decided) in told {
         match decided {
             Some((kind, by)) => {
-                insert.decision(position, &id, call, Deed { by: by.as_ref(), kind, message: None })?;
+                insert.decision(position, &id, call, DecisionRecord { by: by.as_ref(), kind, message: None })?;
             }
             None => insert.revision(position, &id, call)?,
         }

@@ -11,11 +11,11 @@ use super::codec::{EVENT_COLUMNS, blob, integer, limit, natural, recorded};
 use super::connect::connect;
 use super::lists::{self, Conditions, each_state};
 use super::load::{call, call_events, call_until, created_run, run, run_of, select_runs, total};
-use super::told;
+use super::notified;
 use crate::error::ReadError;
 use crate::lists::{CallFilter, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::StoredRun;
-use crate::rows::{Due, Entry, Events, LogLine, Position, RunFilter, RunRow};
+use crate::rows::{Deadline, Events, JournalEntry, LogLine, Position, RunFilter, RunRow};
 use crate::store::{Load, Reader, Readers};
 
 /// About how many bytes of events one read brings into memory, however many were asked for. At least one event is read.
@@ -56,8 +56,8 @@ impl Load for SqliteReader {
         created_run(&self.0, key)
     }
 
-    fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
-        lists::like(&self.0, digest, most)
+    fn similar_calls(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+        lists::similar_calls(&self.0, digest, most)
     }
 }
 
@@ -142,7 +142,7 @@ impl Reader for SqliteReader {
     }
 
     /// By position, which is the order of commits over all runs.
-    fn feed(&mut self, after: Position, most: usize) -> Result<Vec<Entry>, ReadError> {
+    fn feed(&mut self, after: Position, most: usize) -> Result<Vec<JournalEntry>, ReadError> {
         let select = format!(
             "SELECT {EVENT_COLUMNS}, events.position, runs.id FROM events JOIN runs ON runs.number = events.run \
              WHERE events.position > ?1 ORDER BY events.position LIMIT ?2"
@@ -155,7 +155,7 @@ impl Reader for SqliteReader {
         {
             let (recorded, size) = recorded(&self.0, row, 0)?;
             bytes += size;
-            found.push(Entry { position: Position(natural(row.get(5)?)), run: RunId(row.get(6)?), recorded });
+            found.push(JournalEntry { position: Position(natural(row.get(5)?)), run: RunId(row.get(6)?), recorded });
         }
         Ok(found)
     }
@@ -175,18 +175,22 @@ impl Reader for SqliteReader {
     }
 
     /// Reads up to `most` calls and up to `most` timers, because the earliest deadlines may all be of one kind.
-    fn due(&mut self, now: Time, most: usize) -> Result<Vec<Due>, ReadError> {
+    fn due(&mut self, now: Time, most: usize) -> Result<Vec<Deadline>, ReadError> {
         let calls = "SELECT calls.deadline, runs.id, calls.call FROM calls JOIN runs ON runs.number = calls.run \
                      WHERE calls.deadline <= ?1 ORDER BY calls.deadline LIMIT ?2";
         let timers = "SELECT deadline, id, timers FROM runs WHERE deadline <= ?1 ORDER BY deadline LIMIT ?2";
-        let mut found: Vec<(i64, Due)> = Vec::new();
+        let mut found: Vec<(i64, Deadline)> = Vec::new();
         for (select, timer) in [(calls, false), (timers, true)] {
             let mut statement = self.0.prepare_cached(select)?;
             let due = |row: &Row<'_>| {
                 let (at, run, number) = (row.get(0)?, RunId(row.get(1)?), row.get(2)?);
                 Ok((
                     at,
-                    if timer { Due::Timer { run, timer: number } } else { Due::Call(CallId { run, call: number }) },
+                    if timer {
+                        Deadline::Timer { run, timer: number }
+                    } else {
+                        Deadline::Call(CallId { run, call: number })
+                    },
                 ))
             };
             for row in statement.query_map((integer(now.0), limit(most)), due)? {
@@ -206,12 +210,12 @@ impl Reader for SqliteReader {
         call_until(&self.0, run, number, at)
     }
 
-    fn told(&mut self, target: &str) -> Result<Option<Position>, ReadError> {
-        told::told(&self.0, target)
+    fn notified_up_to(&mut self, target: &str) -> Result<Option<Position>, ReadError> {
+        notified::notified_up_to(&self.0, target)
     }
 
     fn to_remind(&mut self, target: &str, between: (Time, Time), most: usize) -> Result<Vec<CallId>, ReadError> {
-        told::to_remind(&self.0, target, between, most)
+        notified::to_remind(&self.0, target, between, most)
     }
 
     /// Lines are numbered within their run, and the numbers of dropped lines are not used again.

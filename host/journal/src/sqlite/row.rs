@@ -7,15 +7,15 @@ use rusqlite::{Connection, Row};
 use super::codec::{EVENT_COLUMNS, integer, natural, recorded};
 use super::load::{call, events_of, run, total};
 use crate::error::ReadError;
-use crate::history::deed;
+use crate::history::decision;
 use crate::lists::{CallRow, DecisionRow, GrantRow};
 use crate::rows::Position;
 
-/// The columns that [`Place::read`] reads, in its order.
+/// The columns that [`CallLocation::read`] reads, in its order.
 pub(super) const PLACE: &str = "runs.id, calls.call, calls.position, calls.since, calls.attempts, calls.editor";
 
 /// The position of a call, and the values that remain from the time before its current revision.
-pub(super) struct Place {
+pub(super) struct CallLocation {
     run: RunId,
     number: CallNumber,
     pub(super) position: Position,
@@ -25,7 +25,7 @@ pub(super) struct Place {
     editor: Option<ReviewerName>,
 }
 
-impl Place {
+impl CallLocation {
     /// Reads the columns [`PLACE`], which begin at `first`.
     pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         let since: Option<i64> = row.get(first + 3)?;
@@ -45,35 +45,35 @@ impl Place {
 }
 
 /// A call's row, its events and its run are written in one transaction, so a row without events or run is damage.
-pub(super) fn call_row(connection: &Connection, place: &Place) -> Result<CallRow, ReadError> {
-    let call = match place.since {
-        Some(since) => revised(connection, place, since)?,
-        None => call(connection, &place.run, place.number)?.ok_or_else(|| place.damaged("has no events"))?,
+pub(super) fn call_row(connection: &Connection, location: &CallLocation) -> Result<CallRow, ReadError> {
+    let call = match location.since {
+        Some(since) => revised(connection, location, since)?,
+        None => call(connection, &location.run, location.number)?.ok_or_else(|| location.damaged("has no events"))?,
     };
-    let (state, _) = run(connection, &place.run)?.ok_or_else(|| place.damaged("has no run"))?;
-    Ok(CallRow::new(place.run.clone(), &state.run, place.position, &call))
+    let (state, _) = run(connection, &location.run)?.ok_or_else(|| location.damaged("has no run"))?;
+    Ok(CallRow::new(location.run.clone(), &state.run, location.position, &call))
 }
 
 /// The call, as far as a row shows it. A revision is a proposal of its own, so votes on earlier revisions no longer
 /// count; decisions and grants from before the revision are left out.
-fn revised(connection: &Connection, place: &Place, since: Position) -> Result<Call, ReadError> {
-    let mut events = events_of(connection, &place.run, place.number, "position >=", since.0)?.into_iter();
-    let first = events.next().ok_or_else(|| place.damaged("has no such revision"))?;
+fn revised(connection: &Connection, location: &CallLocation, since: Position) -> Result<Call, ReadError> {
+    let mut events = events_of(connection, &location.run, location.number, "position >=", since.0)?.into_iter();
+    let first = events.next().ok_or_else(|| location.damaged("has no such revision"))?;
     #[allow(clippy::wildcard_enum_match_arm, reason = "only these two begin another revision")]
     let (revision, held) = match first.event {
         Event::CallRevised { call, revision, proposal, clearance, .. }
         | Event::CallReheld { call, revision, proposal, clearance, .. } => {
             (revision, Event::CallHeld { call, proposal, clearance })
         }
-        _ => return Err(place.damaged("has a different event in the place of its revision")),
+        _ => return Err(location.damaged("has a different event in the place of its revision")),
     };
-    let opened = Call::open(&held, first.at).ok_or_else(|| place.damaged("cannot be opened"))?;
-    let (edited_by, proposed_at) = (place.editor.clone(), written_at(connection, place.position)?);
+    let opened = Call::open(&held, first.at).ok_or_else(|| location.damaged("cannot be opened"))?;
+    let (edited_by, proposed_at) = (location.editor.clone(), written_at(connection, location.position)?);
     let mut call = Call { revision, edited_by, proposed_at, ..opened };
     for RecordedEvent { event, at, .. } in events {
-        call.apply(&event, at).map_err(|error| place.damaged(&error.to_string()))?;
+        call.apply(&event, at).map_err(|error| location.damaged(&error.to_string()))?;
     }
-    Ok(Call { attempts: place.attempts, ..call })
+    Ok(Call { attempts: location.attempts, ..call })
 }
 
 fn written_at(connection: &Connection, at: Position) -> Result<Time, ReadError> {
@@ -87,7 +87,7 @@ pub(super) fn decision_row(
     connection: &Connection,
     at: Position,
     since: Position,
-    place: &Place,
+    location: &CallLocation,
 ) -> Result<DecisionRow, ReadError> {
     let damaged = || ReadError::Damaged(format!("the event at position {} is not a decision", at.0));
     let select = format!(
@@ -101,12 +101,12 @@ pub(super) fn decision_row(
         (Event::CallCancelled { .. }, Some(row)) => Some(recorded(connection, row, 0)?.0),
         _ => None,
     };
-    let deed = deed(&event.event, before.as_ref().map(|before| &before.event)).ok_or_else(damaged)?;
+    let record = decision(&event.event, before.as_ref().map(|before| &before.event)).ok_or_else(damaged)?;
     let select = format!("SELECT {EVENT_COLUMNS} FROM events WHERE position = ?1");
     let mut statement = connection.prepare_cached(&select)?;
     let mut rows = statement.query([integer(since.0)])?;
     let (then, _) = recorded(connection, rows.next()?.ok_or_else(damaged)?, 0)?;
-    DecisionRow::new(at, event.at, deed, &then.event, call_row(connection, place)?).ok_or_else(damaged)
+    DecisionRow::new(at, event.at, record, &then.event, call_row(connection, location)?).ok_or_else(damaged)
 }
 
 /// Reads a grant from its projection, which holds the whole grant, and from the id and position of the call with which

@@ -8,7 +8,7 @@ pub(super) const VERSION: i64 = 1 + STEPS.len() as i64;
 
 /// The steps from each version of the file to the next, beginning with version 1. A new file gets all of them.
 /// Projections need no steps, because they are made again.
-const STEPS: [&str; 1] = [super::told::TABLES];
+const STEPS: [&str; 1] = [super::notified::TABLES];
 
 /// The steps that a file of `version` lacks.
 pub(super) fn lacking(version: i64) -> impl Iterator<Item = &'static str> {
@@ -71,7 +71,7 @@ CREATE TABLE logs (
 /// A call with `everybody` waits for all reviewers except its `exceptions`; any other call waits only for its
 /// `exceptions`.
 /// `rank` is [`rank()`](crate::inbox::rank), computed on reading, because only its index has to store it.
-/// `deed` and `about` are the beginnings of the digests by which a waiting call is found; they are empty once the call
+/// `decision` and `about` are the beginnings of the digests by which a waiting call is found; they are empty once the call
 /// is over.
 /// `since` is the position of the event that began the current revision, if it is not the first. A row is read from
 /// there on, however long the earlier history is; `attempts` and `editor` keep what a row needs of that history.

@@ -107,8 +107,8 @@ impl Load for Sqlite {
         load::created_run(&self.connection, key)
     }
 
-    fn like(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
-        lists::like(&self.connection, digest, most)
+    fn similar_calls(&mut self, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
+        lists::similar_calls(&self.connection, digest, most)
     }
 }
 

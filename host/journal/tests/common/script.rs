@@ -15,8 +15,8 @@ use holdshort_gate::{
     RunPhase, RunState, Scope, Time, Total,
 };
 use holdshort_journal::{
-    CallFilter, CallOrder, CallRow, DecisionFilter, DecisionKind, DecisionRow, Due, Entry, Fence, GrantFilter,
-    GrantRow, Journal, LogLine, Position, Rank, RunFilter, RunRow, SubmitError,
+    CallFilter, CallOrder, CallRow, Deadline, DecisionFilter, DecisionKind, DecisionRow, Fence, GrantFilter, GrantRow,
+    Journal, JournalEntry, LogLine, Position, Rank, RunFilter, RunRow, SubmitError,
 };
 use serde_json::json;
 
@@ -403,7 +403,7 @@ impl Dice {
 /// Everything that a journal shows.
 #[derive(Debug, PartialEq)]
 pub struct Shown {
-    pub feed: Vec<Entry>,
+    pub feed: Vec<JournalEntry>,
     pub events: Vec<Vec<holdshort_gate::RecordedEvent>>,
     pub runs: Vec<Vec<RunRow>>,
     pub calls: Vec<Vec<CallRow>>,
@@ -604,8 +604,8 @@ pub fn same(found: &Shown, expected: &Shown, what: &str) {
     }
 }
 
-async fn paged_feed(journal: &Journal) -> Vec<Entry> {
-    let mut feed: Vec<Entry> = Vec::new();
+async fn paged_feed(journal: &Journal) -> Vec<JournalEntry> {
+    let mut feed: Vec<JournalEntry> = Vec::new();
     loop {
         let after = feed.last().map_or(Position(0), |entry| entry.position);
         let page = journal.feed(after, 7).await.unwrap();
@@ -639,7 +639,7 @@ struct ModelRun {
 }
 
 impl Model {
-    pub fn of(feed: &[Entry]) -> Self {
+    pub fn of(feed: &[JournalEntry]) -> Self {
         let mut model = Self::default();
         for entry in feed {
             model.follow(entry);
@@ -720,7 +720,7 @@ impl Model {
         assert_eq!(listed, self.like(&CallId { run: run.clone(), call }, proposal), "beside call {call} of {run}");
     }
 
-    fn follow(&mut self, entry: &Entry) {
+    fn follow(&mut self, entry: &JournalEntry) {
         self.check_verdict(&entry.recorded.event, entry.recorded.at);
         self.check_beside(&entry.run, &entry.recorded.event);
         self.project(entry);
@@ -735,7 +735,7 @@ impl Model {
         }
     }
 
-    fn project(&mut self, Entry { position, run, recorded }: &Entry) {
+    fn project(&mut self, JournalEntry { position, run, recorded }: &JournalEntry) {
         let (event, at) = (&recorded.event, recorded.at);
         if let Some(opened) = Run::open(event, at) {
             let holdshort_gate::Event::RunCreated { task, .. } = event else { panic!("{event:?} opened a run") };
@@ -884,14 +884,14 @@ impl Model {
         call.answer().is_some() && !wanted.is_empty() && wanted.iter().all(begins)
     }
 
-    pub fn due(&self) -> Vec<(Time, Due)> {
+    pub fn due(&self) -> Vec<(Time, Deadline)> {
         let mut due = Vec::new();
         for (id, kept) in &self.0 {
             if let RunPhase::Sleeping { timer, until } = kept.run.phase {
-                due.push((until, Due::Timer { run: id.clone(), timer }));
+                due.push((until, Deadline::Timer { run: id.clone(), timer }));
             }
             let calls = kept.calls.values().filter_map(|(_, call)| Some((call.deadline()?, call.number)));
-            due.extend(calls.map(|(at, call)| (at, Due::Call(CallId { run: id.clone(), call }))));
+            due.extend(calls.map(|(at, call)| (at, Deadline::Call(CallId { run: id.clone(), call }))));
         }
         due.sort_by_key(|(at, _)| *at);
         due

@@ -13,9 +13,9 @@ use crate::rows::Position;
 
 /// A fact about notifications.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Note {
+pub enum NotificationRecord {
     /// The target was notified up to this position, or the host gave up sending the messages.
-    Told {
+    Delivered {
         /// The target.
         target: String,
         /// The last event about which the target needs no further message.
@@ -23,7 +23,7 @@ pub enum Note {
     },
     /// The configured targets. The cursors of all other targets are removed, so that a target that is configured again
     /// begins anew.
-    Only {
+    KeepOnly {
         /// The names of the targets.
         targets: Vec<String>,
     },
@@ -41,9 +41,9 @@ pub enum Note {
 
 impl Journal {
     /// The position up to which a target was notified; `None` for a new target.
-    pub async fn told(&self, target: &str) -> Result<Option<Position>, ReadError> {
+    pub async fn notified_up_to(&self, target: &str) -> Result<Option<Position>, ReadError> {
         let target = target.to_owned();
-        self.read(move |reader| reader.told(&target)).await
+        self.read(move |reader| reader.notified_up_to(&target)).await
     }
 
     /// Held calls whose deadline is after the first of two times and not after the second, and of whose present
@@ -61,21 +61,21 @@ pub(crate) fn stands(call: &Call, revision: u32) -> bool {
 
 /// The notes of the store in memory.
 #[derive(Default)]
-pub(crate) struct Kept {
-    told: BTreeMap<String, Position>,
+pub(crate) struct Notifications {
+    up_to: BTreeMap<String, Position>,
     reminded: BTreeSet<(String, CallId, u32)>,
 }
 
-impl Kept {
+impl Notifications {
     /// Stores a note. `call` is the call that the note is about.
-    pub(crate) fn note(&mut self, note: &Note, call: Option<&Call>) {
+    pub(crate) fn record_notification(&mut self, note: &NotificationRecord, call: Option<&Call>) {
         match note {
-            Note::Told { target, up_to } => drop(self.told.insert(target.clone(), *up_to)),
-            Note::Only { targets } => {
-                self.told.retain(|target, _| targets.contains(target));
+            NotificationRecord::Delivered { target, up_to } => drop(self.up_to.insert(target.clone(), *up_to)),
+            NotificationRecord::KeepOnly { targets } => {
+                self.up_to.retain(|target, _| targets.contains(target));
                 self.reminded.retain(|(target, ..)| targets.contains(target));
             }
-            Note::Reminded { target, call: id, revision } => {
+            NotificationRecord::Reminded { target, call: id, revision } => {
                 if call.is_some_and(|call| stands(call, *revision)) {
                     self.reminded.insert((target.clone(), id.clone(), *revision));
                 }
@@ -89,8 +89,8 @@ impl Kept {
         self.reminded.retain(|(_, id, revision)| !same(id) || stands(call, *revision));
     }
 
-    pub(crate) fn told(&self, target: &str) -> Option<Position> {
-        self.told.get(target).copied()
+    pub(crate) fn notified_up_to(&self, target: &str) -> Option<Position> {
+        self.up_to.get(target).copied()
     }
 
     pub(crate) fn was_reminded(&self, target: &str, id: &CallId, revision: u32) -> bool {

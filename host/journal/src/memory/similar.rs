@@ -6,12 +6,12 @@ use holdshort_gate::{CallId, Digest, Similarity};
 
 /// An index of the waiting calls.
 #[derive(Default)]
-pub(super) struct Like {
+pub(super) struct SimilarIndex {
     calls: HashMap<CallId, Similarity>,
     found: HashMap<Digest, BTreeSet<CallId>>,
 }
 
-impl Like {
+impl SimilarIndex {
     /// From now on the call is found by this likeness; with `None` it is not found, because it no longer waits.
     pub(super) fn changed(&mut self, id: &CallId, similarity: Option<&Similarity>) {
         let before = self.calls.remove(id);

@@ -12,13 +12,13 @@ use crate::rows::{Health, Hint};
 const HINTS_KEPT: usize = 8_192;
 
 /// Shared by the writer and the journal's handles.
-pub(crate) struct Hub {
+pub(crate) struct Broadcast {
     hints: broadcast::Sender<Hint>,
     health: Mutex<Health>,
     commits: AtomicU64,
 }
 
-impl Hub {
+impl Broadcast {
     pub(crate) fn new() -> Self {
         Self { hints: broadcast::Sender::new(HINTS_KEPT), health: Mutex::new(Health::Ok), commits: AtomicU64::new(0) }
     }
@@ -47,10 +47,10 @@ impl Hub {
     /// A batch is on disk.
     pub(crate) fn committed(&self) {
         self.commits.fetch_add(1, Ordering::Relaxed);
-        self.works();
+        self.set_ok();
     }
 
-    pub(crate) fn works(&self) {
+    pub(crate) fn set_ok(&self) {
         let mut health = self.lock();
         if let Health::Failing { since, .. } = &*health {
             tracing::info!(since = since.0, "the journal can be written again");
@@ -58,7 +58,7 @@ impl Hub {
         }
     }
 
-    pub(crate) fn fails(&self, now: Time, cause: &str) {
+    pub(crate) fn set_failing(&self, now: Time, cause: &str) {
         let mut health = self.lock();
         let since = match &*health {
             Health::Ok => {

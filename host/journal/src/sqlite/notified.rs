@@ -6,8 +6,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::codec::{integer, limit, natural};
 use super::load as read;
 use crate::error::ReadError;
+use crate::notified::{NotificationRecord, stands};
 use crate::rows::Position;
-use crate::told::{Note, stands};
 
 /// The tables. Neither is a projection: their contents cannot be made again from the events.
 pub(super) const TABLES: &str = "
@@ -23,20 +23,20 @@ CREATE TABLE reminded (
 
 /// Stores a note. A reminder is stored only if its call still waits, because the reminder of a decided call would stay
 /// for ever.
-pub(super) fn note(connection: &Connection, note: &Note) -> Result<(), ReadError> {
+pub(super) fn record_notification(connection: &Connection, note: &NotificationRecord) -> Result<(), ReadError> {
     match note {
-        Note::Told { target, up_to } => {
+        NotificationRecord::Delivered { target, up_to } => {
             let upsert = "INSERT OR REPLACE INTO told (target, up_to) VALUES (?1, ?2)";
             connection.prepare_cached(upsert)?.execute((target, integer(up_to.0)))?;
         }
-        Note::Only { targets } => {
+        NotificationRecord::KeepOnly { targets } => {
             let targets = serde_json::to_string(targets).map_err(|error| ReadError::Store(error.to_string()))?;
             for table in ["told", "reminded"] {
                 let forget = format!("DELETE FROM {table} WHERE target NOT IN (SELECT value FROM json_each(?1))");
                 connection.execute(&forget, [&targets])?;
             }
         }
-        Note::Reminded { target, call: CallId { run, call }, revision } => {
+        NotificationRecord::Reminded { target, call: CallId { run, call }, revision } => {
             if read::call(connection, run, *call)?.is_some_and(|call| stands(&call, *revision)) {
                 let upsert = "INSERT OR REPLACE INTO reminded (run, call, target, revision) \
                               SELECT number, ?2, ?3, ?4 FROM runs WHERE id = ?1";
@@ -55,7 +55,7 @@ pub(super) fn changed(connection: &Connection, run: Option<i64>, call: &Call) ->
 }
 
 /// The position up to which a target was notified.
-pub(super) fn told(connection: &Connection, target: &str) -> Result<Option<Position>, ReadError> {
+pub(super) fn notified_up_to(connection: &Connection, target: &str) -> Result<Option<Position>, ReadError> {
     let mut statement = connection.prepare_cached("SELECT up_to FROM told WHERE target = ?1")?;
     Ok(statement.query_row([target], |row| Ok(Position(natural(row.get(0)?)))).optional()?)
 }

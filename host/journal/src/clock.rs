@@ -15,27 +15,27 @@ pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 const TENTHS: u64 = 9;
 
 /// Tells the time to the journal's readers and its writer.
-pub(crate) struct Watch {
+pub(crate) struct JournalClock {
     clock: Clock,
-    last: Mutex<Moment>,
+    last: Mutex<ClockReading>,
 }
 
 /// A time of the journal, and what the clock showed at that time.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
+pub(crate) struct ClockReading {
     pub(crate) at: Time,
     clock: Time,
 }
 
-impl Watch {
+impl JournalClock {
     /// A watch for a journal whose last event was written at `last`.
     pub(crate) fn new(clock: Clock, last: Time) -> Self {
-        Self { clock, last: Mutex::new(Moment { at: last, clock: last }) }
+        Self { clock, last: Mutex::new(ClockReading { at: last, clock: last }) }
     }
 
     /// The journal's present time. If the clock was ahead for a moment and nothing was written in that moment, later
     /// times do not depend on it.
-    pub(crate) fn now(&self) -> Moment {
+    pub(crate) fn now(&self) -> ClockReading {
         // The clock is read before the lock is taken, because the clock is code of the caller.
         let clock = (self.clock)();
         let mut last = self.last();
@@ -43,18 +43,18 @@ impl Watch {
         last.clock = last.clock.min(clock);
         let passed = clock.0.saturating_sub(last.clock.0);
         let goes_on = last.at.0.saturating_add(passed.saturating_mul(TENTHS) / 10);
-        Moment { at: clock.max(Time(goes_on)), clock }
+        ClockReading { at: clock.max(Time(goes_on)), clock }
     }
 
     /// An event was staged with this time: from now on the journal's time is never earlier.
-    pub(crate) fn written(&self, moment: Moment) {
+    pub(crate) fn written(&self, moment: ClockReading) {
         let mut last = self.last();
         if moment.at >= last.at {
             *last = moment;
         }
     }
 
-    fn last(&self) -> MutexGuard<'_, Moment> {
+    fn last(&self) -> MutexGuard<'_, ClockReading> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -74,7 +74,7 @@ mod tests {
     fn time_goes_on_whatever_the_clock_does() {
         let shows = Arc::new(AtomicU64::new(0));
         let clock = shows.clone();
-        let watch = Watch::new(Arc::new(move || Time(clock.load(Ordering::Relaxed))), Time(YEAR));
+        let journal_clock = JournalClock::new(Arc::new(move || Time(clock.load(Ordering::Relaxed))), Time(YEAR));
         for (clock, is_written, expected, why) in [
             (YEAR + HOUR, true, YEAR + HOUR, "the clock is right"),
             (11 * YEAR, false, 11 * YEAR, "it jumps, and nobody writes"),
@@ -91,10 +91,10 @@ mod tests {
             (11 * YEAR + HOUR, true, 11 * YEAR + 18 * HOUR + (10 * YEAR - 22 * HOUR) / 10 * 9, "as if it had passed"),
         ] {
             shows.store(clock, Ordering::Relaxed);
-            let moment = watch.now();
+            let moment = journal_clock.now();
             assert_eq!(moment.at, Time(expected), "{why}");
             if is_written {
-                watch.written(moment);
+                journal_clock.written(moment);
             }
         }
     }
