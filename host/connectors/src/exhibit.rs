@@ -10,8 +10,8 @@ use std::fmt::Display;
 use std::path::Path;
 
 use holdshort_gate::LIMIT;
-use holdshort_words::{Said, configured};
-pub use holdshort_words::{Sentence, error_said, quote, quote_start, quote_value, say};
+use holdshort_words::{HostText, configured};
+pub use holdshort_words::{Sentence, quote, quote_start, quote_value, say, sentence_error};
 use lettre::Address;
 
 use super::CannotPreview;
@@ -152,9 +152,9 @@ impl Known {
     }
 }
 
-impl Said for Known {
-    fn said(&self) -> Cow<'_, str> {
-        self.0.said()
+impl HostText for Known {
+    fn host_text(&self) -> Cow<'_, str> {
+        self.0.host_text()
     }
 }
 
@@ -211,13 +211,13 @@ pub(super) mod tests {
         for fits in [vec![], long(EXHIBIT_BYTES_MAX), lines(EXHIBIT_LINES_MAX)] {
             assert_eq!(of(fits), Ok(()));
         }
-        for (over, said) in [
+        for (over, host_text) in [
             (lines(EXHIBIT_LINES_MAX + 1), "`diff` is 2000000 bytes and 2000001 lines; a reviewer is shown at most"),
             (lines(7_500_000), "7500000 lines"),
             (long(EXHIBIT_BYTES_MAX + 1), "is 16777217 bytes and 1 lines"),
         ] {
             let Err(CannotPreview::Impossible(why)) = of(over) else { panic!("it is shown") };
-            assert!(why.as_str().starts_with(LIMIT) && why.as_str().contains(said), "{}", why.as_str());
+            assert!(why.as_str().starts_with(LIMIT) && why.as_str().contains(host_text), "{}", why.as_str());
         }
     }
 }

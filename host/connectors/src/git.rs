@@ -27,7 +27,7 @@ use std::time::Duration;
 
 pub use self::run::{BOUNDS, Limit, Looked, limit_of};
 use self::turns::Turns;
-use super::{Known, Sentence, child, error_said, quote, say};
+use super::{Known, Sentence, child, quote, say, sentence_error};
 use holdshort_common::aside;
 
 /// The time limit for a command that changes nothing. A diff of a large history takes seconds.
@@ -190,7 +190,7 @@ impl GitError {
     }
 }
 
-error_said!(GitError);
+sentence_error!(GitError);
 
 impl Git {
     /// The repository at `path`, which may not exist yet. Parent folders are not searched.

@@ -40,7 +40,7 @@ use serde_json::{Map, Value};
 
 use descriptor::{Class, Descriptor, Effect};
 pub use exhibit::{EXHIBIT_BYTES_MAX, Exhibit};
-use exhibit::{Known, Sentence, error_said, quote, quote_start, quote_value, say};
+use exhibit::{Known, Sentence, quote, quote_start, quote_value, say, sentence_error};
 use history::History;
 
 use holdshort_common::aside;

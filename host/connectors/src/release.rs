@@ -1,12 +1,12 @@
 //! Reads a release from the arguments of `deployment.deploy`.
 
 use holdshort_gate::Action;
-use holdshort_words::Said;
+use holdshort_words::HostText;
 use serde_json::{Value, json};
 
 use super::git::revision::{NotResolved, Resolved};
 use super::git::{CommitId, Git, GitError};
-use super::{CannotPreview, Known, Sentence, error_said, quote_start, say};
+use super::{CannotPreview, Known, Sentence, quote_start, say, sentence_error};
 
 /// A proposed release.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ impl From<GitError> for CannotPreview {
 }
 
 /// The action is impossible as it is.
-pub fn impossible(error: &impl Said) -> CannotPreview {
+pub fn impossible(error: &impl HostText) -> CannotPreview {
     CannotPreview::Impossible(say!("{}", *error))
 }
 
@@ -72,4 +72,4 @@ impl NotARelease {
     }
 }
 
-error_said!(NotARelease);
+sentence_error!(NotARelease);

@@ -11,7 +11,7 @@ use holdshort_gate::Proposal;
 use serde_json::Value;
 
 use super::visible;
-use holdshort_words::{Said, Sentence, quote, say};
+use holdshort_words::{HostText, Sentence, quote, say};
 
 /// A report names at most this many commits or domains, and counts the rest.
 const NAMED_MAX: usize = 5;
@@ -81,9 +81,9 @@ impl Claims {
         Self(sentences)
     }
 
-    /// The position of the first sentence that has a phrase of `said` and no phrase of `unless`.
-    fn find(&self, said: &[&str], unless: &[&str]) -> Option<String> {
-        let says = |sentence: &str| has(sentence, said) && !has(sentence, unless) && !has(sentence, NOT);
+    /// The position of the first sentence that has a phrase of `host_text` and no phrase of `unless`.
+    fn find(&self, host_text: &[&str], unless: &[&str]) -> Option<String> {
+        let says = |sentence: &str| has(sentence, host_text) && !has(sentence, unless) && !has(sentence, NOT);
         self.0.iter().find(|(_, sentence)| says(sentence)).map(|(place, _)| place.clone())
     }
 }
@@ -192,8 +192,8 @@ fn left_out(arguments: &Value, facts: &Value) -> Option<Difference> {
     };
     let (named, missing): (Vec<_>, Vec<_>) = commits.iter().partition(|commit| is_named(commit));
     let missing: Vec<_> = missing.into_iter().filter(|(_, subject)| !subject.starts_with("Merge ")).collect();
-    let said = has(&words, &[&format!("and {} more", missing.len())]);
-    if named.is_empty() || missing.is_empty() || said {
+    let host_text = has(&words, &[&format!("and {} more", missing.len())]);
+    if named.is_empty() || missing.is_empty() || host_text {
         return None;
     }
     let short = |id: &str| Plain::of(&id.chars().take(12).collect::<String>());
@@ -306,8 +306,8 @@ impl Plain {
     }
 }
 
-impl Said for Plain {
-    fn said(&self) -> Cow<'_, str> {
+impl HostText for Plain {
+    fn host_text(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.0)
     }
 }

@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures_util::future::BoxFuture;
 use holdshort_gate::{AgentName, Call, CallId, CallState, Capability, Proposal, Run, RunId};
 use holdshort_journal::{CallFilter, CallHint, CallOrder, Dispatcher, Hint, ReadError};
-use holdshort_words::{Sentence, configured, error_said, say};
+use holdshort_words::{Sentence, configured, say, sentence_error};
 use serde_json::Value;
 use tokio::sync::SemaphorePermit;
 use tokio::sync::broadcast::error::RecvError;
@@ -97,7 +97,7 @@ impl NoPerformer {
     }
 }
 
-error_said!(NoPerformer);
+sentence_error!(NoPerformer);
 
 /// The first step of a task for a call.
 #[derive(Clone, Copy)]

@@ -2,7 +2,7 @@
 //!
 //! A reviewer believes the host. So an agent, a committer or a payee must not be able to continue a sentence of the
 //! host: in `pay 10.00 EUR to Globex, paid 14 times before`, a payee could be called `Globex, paid 14 times before`.
-//! [`say!`] makes a [`Sentence`] from a literal and from values that implement [`Said`]. `String` does not. Foreign
+//! [`say!`] makes a [`Sentence`] from a literal and from values that implement [`HostText`]. `String` does not. Foreign
 //! words go in through [`quote`], which adds quotation marks and escapes everything that would end the quotation or
 //! look like its end, begin a line, or hide a number of spaces.
 //!
@@ -28,25 +28,25 @@ pub struct Quoted(String);
 
 /// A value that may appear in a sentence without quotation marks, because the host wrote or counted it. Its text has no
 /// quotation mark and no line end.
-pub trait Said {
+pub trait HostText {
     /// The text.
-    fn said(&self) -> Cow<'_, str>;
+    fn host_text(&self) -> Cow<'_, str>;
 }
 
-/// Makes a [`Sentence`] like `format!`, from a literal and [`Said`] values.
+/// Makes a [`Sentence`] like `format!`, from a literal and [`HostText`] values.
 #[macro_export]
 macro_rules! say {
     // `concat!` prevents variables inside the literal, which would be accepted with any type.
     ($text:literal $(, $value:expr)* $(,)?) => {{
         // This is a separate statement, so that no borrow lasts over an `await`.
-        let made = $crate::Sentence::__made(::std::format_args!(::std::concat!($text), $($crate::Said::said(&$value)),*));
+        let made = $crate::Sentence::__made(::std::format_args!(::std::concat!($text), $($crate::HostText::host_text(&$value)),*));
         made
     }};
 }
 
 /// Makes an error from a type with a `sentence`: for display, and inside other sentences.
 #[macro_export]
-macro_rules! error_said {
+macro_rules! sentence_error {
     ($kind:ty) => {
         impl ::std::fmt::Display for $kind {
             fn fmt(&self, f: &mut ::std::fmt::Formatter<'_>) -> ::std::fmt::Result {
@@ -56,8 +56,8 @@ macro_rules! error_said {
 
         impl ::std::error::Error for $kind {}
 
-        impl $crate::Said for $kind {
-            fn said(&self) -> ::std::borrow::Cow<'_, str> {
+        impl $crate::HostText for $kind {
+            fn host_text(&self) -> ::std::borrow::Cow<'_, str> {
                 ::std::borrow::Cow::Owned(self.sentence().into_string())
             }
         }
@@ -257,14 +257,14 @@ impl fmt::Display for Sentence {
     }
 }
 
-impl Said for Sentence {
-    fn said(&self) -> Cow<'_, str> {
+impl HostText for Sentence {
+    fn host_text(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.0)
     }
 }
 
-impl Said for Quoted {
-    fn said(&self) -> Cow<'_, str> {
+impl HostText for Quoted {
+    fn host_text(&self) -> Cow<'_, str> {
         Cow::Borrowed(&self.0)
     }
 }
@@ -277,16 +277,16 @@ impl From<&'static str> for Sentence {
 }
 
 /// A constant of the host. Foreign text is never `'static`.
-impl Said for &'static str {
-    fn said(&self) -> Cow<'_, str> {
+impl HostText for &'static str {
+    fn host_text(&self) -> Cow<'_, str> {
         Cow::Borrowed(self)
     }
 }
 
-macro_rules! said {
+macro_rules! host_text {
     ($($kind:ty),*) => {$(
-        impl Said for $kind {
-            fn said(&self) -> Cow<'_, str> {
+        impl HostText for $kind {
+            fn host_text(&self) -> Cow<'_, str> {
                 Cow::Owned(self.to_string())
             }
         }
@@ -294,7 +294,7 @@ macro_rules! said {
 }
 
 // The texts of these types consist of digits, or of the few characters that ids and WIT names can have.
-said!(u8, u16, u32, u64, usize, i32, i64, Digest, CallId, RunId, Capability);
+host_text!(u8, u16, u32, u64, usize, i32, i64, Digest, CallId, RunId, Capability);
 
 /// A part of a sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{Known, Sentence, error_said, quote, say};
+use crate::{Known, Sentence, quote, say, sentence_error};
 
 /// A child process was not started.
 #[derive(Debug)]
@@ -32,4 +32,4 @@ impl NotStarted {
     }
 }
 
-error_said!(NotStarted);
+sentence_error!(NotStarted);

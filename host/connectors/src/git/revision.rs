@@ -7,7 +7,7 @@
 //! agent's text is never passed to `rev-parse`.
 
 use super::{CommitId, Git, GitError, Reference};
-use crate::{Sentence, error_said, quote, quote_start, say};
+use crate::{Sentence, quote, quote_start, say, sentence_error};
 use holdshort_common::reference::{NotAName, ReferenceName, is_an_id, short};
 
 /// An error repeats at most this many characters of a text.
@@ -92,7 +92,7 @@ impl NotResolved {
     }
 }
 
-error_said!(NotResolved);
+sentence_error!(NotResolved);
 
 impl From<GitError> for NotResolved {
     fn from(error: GitError) -> Self {

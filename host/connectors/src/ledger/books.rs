@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
 use serde_json::Value;
 
-use crate::{Known, Sentence, error_said, quote, say};
+use crate::{Known, Sentence, quote, say, sentence_error};
 
 use super::schema::{APPLICATION_ID, TABLES, VERSION};
 
@@ -54,7 +54,7 @@ impl BooksError {
     }
 }
 
-error_said!(BooksError);
+sentence_error!(BooksError);
 
 /// An open ledger. It is opened for each use, so that a replaced or removed file is noticed, and nothing is booked into
 /// a deleted file.

@@ -13,7 +13,7 @@ use super::facts::{Facts, PAYMENTS};
 use super::transfer::Transfer;
 use crate::descriptor::{Fact, FactType, Readers};
 use crate::history::History;
-use crate::{Exhibit, Known, Previewed, Sentence, error_said, quote, say};
+use crate::{Exhibit, Known, Previewed, Sentence, quote, say, sentence_error};
 use holdshort_common::money::Currency;
 
 /// The number of earlier payments that a reviewer is shown, beside their total.
@@ -93,7 +93,7 @@ impl NotCovered {
     }
 }
 
-error_said!(NotCovered);
+sentence_error!(NotCovered);
 
 impl Standing {
     /// The accounts of a transfer; `None` if the source does not exist.

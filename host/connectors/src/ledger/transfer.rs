@@ -4,7 +4,7 @@ use holdshort_gate::Action;
 use serde_json::{Value, json};
 
 use super::books::Booked;
-use crate::{Known, Sentence, error_said, quote, say};
+use crate::{Known, Sentence, quote, say, sentence_error};
 use holdshort_common::money::{Currency, NoCurrency};
 
 /// The maximum length of a payee and of a reference, so that each is read at a glance, on one line.
@@ -78,7 +78,7 @@ impl NotATransfer {
     }
 }
 
-error_said!(NotATransfer);
+sentence_error!(NotATransfer);
 
 impl From<NoCurrency> for NotATransfer {
     fn from(error: NoCurrency) -> Self {
