@@ -26,7 +26,7 @@ use holdshort::connectors;
 use holdshort::policy::cases::{Case, Cases};
 use holdshort::policy::load::Source;
 use holdshort::policy::schema::Types;
-use holdshort::policy::{Base, CallQuestion, CedarPolicy, People, Policy, Verdict};
+use holdshort::policy::{CallQuestion, CedarPolicy, Defaults, People, Policy, Verdict};
 use holdshort_gate::{Action, Consequence, Digest, FunctionType, Requirement, ReviewerName, Reviewers, RunId, Time};
 use serde_json::{Value, json};
 
@@ -54,7 +54,7 @@ fn people() -> People {
 }
 
 fn load(sources: &[Source]) -> Result<CedarPolicy, String> {
-    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
+    let base = Defaults::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
     CedarPolicy::load(sources, &types(), people(), base).map_err(|problems| problems.to_string())
 }
 

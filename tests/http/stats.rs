@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 
 use holdshort::policy::load::Source;
-use holdshort::policy::{Base, CedarPolicy, People};
+use holdshort::policy::{CedarPolicy, Defaults, People};
 use holdshort_gate::command::{CancelRun, Choice, EndRun, FirstVerdict, RunEnd};
 use holdshort_gate::{FunctionType, Requirement, Reviewers, WitType};
 use serde_json::{Value, json};
@@ -102,7 +102,7 @@ async fn one_history_is_told_alike_everywhere() {
     let function = FunctionType { params: vec![("text".into(), WitType::String)], result: None };
     let source = Source { path: "a.cedar".into(), text: policy.into() };
     let types = [(SEND.parse().unwrap(), function)].into_iter().collect();
-    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 1_000));
+    let base = Defaults::new(|_| Requirement::plain(Reviewers::Any, 1, 1_000));
     assert!(CedarPolicy::load(&[source], &types, People::default(), base).is_ok(), "{policy}");
     assert_eq!(
         unused["text"],

@@ -14,7 +14,7 @@ use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, SessionCookie, se
 use holdshort::isolate::{self, Isolate};
 use holdshort::policy::isolated::Reader;
 use holdshort::policy::load::Source;
-use holdshort::policy::{Base, People, Setting};
+use holdshort::policy::{Defaults, People, PolicySetup};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{
     AttemptOutcome, CancelRun, Choice, CreateRun, CreateRunOnce, Decide, Expire, Finish, FirstVerdict, Propose,
@@ -243,16 +243,16 @@ when { resource.arguments.text == \"short\" };
 ";
 
 /// What policies can refer to here: the one function and the four people.
-fn setting(cpu_seconds: u64) -> Setting {
+fn setting(cpu_seconds: u64) -> PolicySetup {
     let capability = "acme:mail/send@1.0.0#send".parse().unwrap();
     let names = |names: &[&'static str]| names.iter().map(|name| ReviewerName::from(*name)).collect::<Vec<_>>();
     let groups = [("team".to_owned(), names(&["alice", "bob"]))].into();
     let people = People::new(names(&["alice", "bob", "carol", "olga"]), groups);
-    let base = Base::new(|_| Requirement::plain(Who::Any, 1, 60_000));
+    let base = Defaults::new(|_| Requirement::plain(Who::Any, 1, 60_000));
     let source = Source { path: "rules/ours.cedar".into(), text: POLICIES.into() };
     let limits = isolate::Limits { settings: "policy", memory_mib: 512, cpu_seconds, seconds: 60, file_mib: 0 };
     let reader = Reader::isolated(Isolate::of(Path::new(env!("CARGO_BIN_EXE_holdshort"))), limits);
-    Setting::new(vec![source], [(capability, function())].into_iter().collect(), people, base, reader).unwrap()
+    PolicySetup::new(vec![source], [(capability, function())].into_iter().collect(), people, base, reader).unwrap()
 }
 
 impl World {
@@ -288,7 +288,7 @@ impl World {
             reviewers: Reviewers::new(["alice", "bob", "carol", "olga"].map(hash)).unwrap(),
             allowed_hosts: vec!["holdshort.test".into(), at.to_string()],
             allowed_origins: vec!["http://holdshort.test".into(), format!("http://{at}")],
-            setting: setting(cpu_seconds),
+            policy_setup: setting(cpu_seconds),
             pages: holdshort::page::pages(),
             cookie: cookie(at),
             limits,

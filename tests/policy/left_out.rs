@@ -2,7 +2,7 @@
 //! `tests/README.md`).
 
 use holdshort::policy::schema::Types;
-use holdshort::policy::{Base, CedarPolicy};
+use holdshort::policy::{CedarPolicy, Defaults};
 use holdshort_gate::{FunctionType, Requirement, Reviewers, WitType};
 
 use super::{DECIDE, cases, evidence, inline, people};
@@ -68,7 +68,7 @@ fn what_may_be_nothing_can_be_left_out_of_a_case() {
         let types: Types = [("acme:crm/contacts@1.0.0#find".parse().unwrap(), function)].into_iter().collect();
         let permit =
             format!("permit (principal, action == Action::\"call\", resource) when {{ {condition} }};\n{DECIDE}");
-        let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
+        let base = Defaults::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
         let policy =
             CedarPolicy::load(&[inline(&permit)], &types, people(), base).unwrap_or_else(|why| panic!("{why}"));
         let case = format!(
@@ -117,7 +117,7 @@ fn the_ways_to_say_it_are_taken() {
             () => "resource is acme::crm::contacts::Find",
         };
         let text = format!("permit (principal, action == Action::\"call\", {scope}) when {{ {condition} }};\n{DECIDE}");
-        let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
+        let base = Defaults::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
         let read = CedarPolicy::load(&[inline(&text)], &types, people(), base);
         assert!(read.is_ok_and(|policy| policy.warnings().is_empty()), "{text}");
     }

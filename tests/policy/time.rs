@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use holdshort::policy::load::Source;
-use holdshort::policy::{Base, CallQuestion, CedarPolicy, JudgedCall, Policy, Verdict, Zone};
+use holdshort::policy::{CallQuestion, CedarPolicy, Defaults, JudgedCall, Policy, Verdict, Zone};
 use holdshort_gate::clearance::JudgedAt;
 use holdshort_gate::{Consequence, EffectClass, Proposal, Requirement, Reviewers, RunId, Time};
 use serde_json::Value;
@@ -46,7 +46,7 @@ fn zone(name: &str) -> Zone {
 }
 
 fn in_zone(name: &str, text: &str) -> CedarPolicy {
-    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000)).in_zone(zone(name));
+    let base = Defaults::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000)).in_zone(zone(name));
     let source = Source { text: format!("{text}\n{DECIDE}"), ..inline("") };
     CedarPolicy::load(&[source], &types(), people(), base).unwrap_or_else(|problems| panic!("{problems}"))
 }
@@ -259,12 +259,12 @@ fn only_the_time_overtakes_a_verdict() {
         (call("forbid", "resource has arguments"), thursday, friday_late, false, None),
     ] {
         let policy = in_zone("Europe/Zagreb", &text);
-        assert_eq!(policy.goes_by_time(), text.contains("local"), "{text}");
+        assert_eq!(policy.depends_on_time(), text.contains("local"), "{text}");
         let moment = |text: &str| Zone::UTC.moment(text).unwrap();
         let case = &cases(TRANSFER)[0];
         let (action, _) = case.action(&types()).unwrap();
         let mut record = case.judge(&policy, &types()).unwrap().record;
-        assert_eq!(record.judged_at.is_some(), policy.goes_by_time());
+        assert_eq!(record.judged_at.is_some(), policy.depends_on_time());
         record.judged_at = Some(JudgedAt { at: moment(then), zone: "Europe/Zagreb".into() });
         let proposal = Proposal {
             action,
@@ -282,7 +282,7 @@ fn only_the_time_overtakes_a_verdict() {
         let run = RunId("run".into());
         let (started_by, agent) = (&"olga".into(), &"agent".into());
         let judged = JudgedCall { started_by, agent, run: &run, proposal: &proposal, by_policy };
-        assert_eq!(policy.overtaken(&judged, moment(now)).as_deref(), expected, "{text} {then} {now} {by_policy}");
+        assert_eq!(policy.forbidden_now(&judged, moment(now)).as_deref(), expected, "{text} {then} {now} {by_policy}");
     }
 }
 

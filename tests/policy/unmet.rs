@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use holdshort::policy::isolated::Reader;
-use holdshort::policy::{Base, CedarPolicy, People, Setting};
+use holdshort::policy::{CedarPolicy, Defaults, People, PolicySetup};
 use holdshort_gate::{Demand, Requirement, ReviewerName, Reviewers};
 
 use super::{DECIDE, TRANSFER, cases, evidence, golden, inline, types};
@@ -22,11 +22,11 @@ fn people() -> People {
 /// warnings and notes.
 fn said(text: &str, quorum: u32) -> (bool, Vec<String>) {
     let demand = Demand { reviewers: Reviewers::Any, quorum };
-    let base = Base::new(move |_| Requirement {
+    let base = Defaults::new(move |_| Requirement {
         stages: vec![vec![demand.clone()]],
         ..Requirement::plain(Reviewers::Any, 1, 600_000)
     });
-    match Setting::new(vec![inline(text)], types(), people(), base, Reader::in_process()) {
+    match PolicySetup::new(vec![inline(text)], types(), people(), base, Reader::in_process()) {
         Ok(setting) => {
             let policies = setting.present.unwrap();
             (true, policies.warnings().iter().chain(&policies.notes()).map(ToString::to_string).collect())
@@ -244,7 +244,7 @@ fn a_number_with_a_point_is_answered_with_a_decimal() {
 #[test]
 fn a_confidence_outside_of_its_range_clears_nothing() {
     let permit = "permit (principal, action == Action::\"call\", resource) when { context has confidence && context.confidence.greaterThanOrEqual(decimal(\"0.7\")) };\n";
-    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
+    let base = Defaults::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
     let policy = CedarPolicy::load(&[inline(&format!("{permit}{DECIDE}"))], &types(), people(), base).unwrap();
     for (claimed, expected) in [
         ("0.7", "clear"),

@@ -10,7 +10,7 @@ use holdshort::agent;
 use holdshort::api::backtests;
 use holdshort::policy::load::Source;
 use holdshort::policy::schema::Types;
-use holdshort::policy::{Base, CallQuestion, People, Policy, Setting, Verdict};
+use holdshort::policy::{CallQuestion, Defaults, People, Policy, PolicySetup, Verdict};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{AttemptOutcome, Choice, CreateRun, Decide, Finish, FirstVerdict, Propose, Start};
 use holdshort_gate::totals::counters;
@@ -41,7 +41,7 @@ fn judging(table: &Table) {
             (format!("policy: 100 policies for ten capabilities, 10 people; it {word}"), hundred(10), "100 µs"),
             (format!("policy: the same, all about this very call; it {word}"), hundred(1), ""),
         ] {
-            let policies = setting(&text).present.unwrap();
+            let policies = policy_setup(&text).present.unwrap();
             let asks = Asks::new(minor_units);
             assert_eq!(policies.judge(&asks.question()).verdict, expected, "{:?}", policies.judge(&asks.question()));
             let judged = |_| {
@@ -110,15 +110,21 @@ pub fn types() -> Types {
 }
 
 /// Ten people in three groups, and these policies in force.
-pub fn setting(text: &str) -> Setting {
+pub fn policy_setup(text: &str) -> PolicySetup {
     let people: Vec<ReviewerName> = (0..10).map(|number| ReviewerName::new(format!("person-{number}"))).collect();
     let groups = [("finance", 0..4), ("managers", 4..7), ("board", 7..10)];
     let groups: BTreeMap<_, _> =
         groups.into_iter().map(|(name, members)| (name.to_owned(), people[members].to_vec())).collect();
-    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
+    let base = Defaults::new(|_| Requirement::plain(Reviewers::Any, 1, 600_000));
     let files = if text.is_empty() { Vec::new() } else { vec![source(text)] };
-    Setting::new(files, types(), People::new(people, groups), base, holdshort::policy::isolated::Reader::in_process())
-        .unwrap()
+    PolicySetup::new(
+        files,
+        types(),
+        People::new(people, groups),
+        base,
+        holdshort::policy::isolated::Reader::in_process(),
+    )
+    .unwrap()
 }
 
 fn source(text: &str) -> Source {
@@ -212,12 +218,12 @@ fn backtest(table: &Table) {
         }
         written.join_all().await;
     });
-    let setting = Arc::new(setting(""));
+    let policy_setup = Arc::new(policy_setup(""));
     let source = source(&hundred(10));
     let begin = Instant::now();
     let turn = Arc::new(Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap());
-    let candidate = setting.candidate(vec![source], false).unwrap();
-    let report = runtime.block_on(backtests::backtest(&journal, &setting, candidate, Time(0), turn)).unwrap();
+    let candidate = policy_setup.candidate(vec![source], false).unwrap();
+    let report = runtime.block_on(backtests::backtest(&journal, &policy_setup, candidate, Time(0), turn)).unwrap();
     let took = begin.elapsed();
     let all = report.calls.all();
     assert_eq!(all.clear + all.hold + all.refuse, u64::from(runs * CALLS), "{report:?}");

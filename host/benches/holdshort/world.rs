@@ -129,7 +129,7 @@ async fn host(
         reviewers: Reviewers::new([("bench".into(), Digest::of(TOKEN.as_bytes()))]).unwrap(),
         allowed_hosts: vec![at.to_string()],
         allowed_origins: Vec::new(),
-        setting: crate::policy::setting(""),
+        policy_setup: crate::policy::policy_setup(""),
         pages: holdshort::page::pages(),
         cookie: SessionCookie::new(false, at.port()),
         limits: Limits::STANDARD,

@@ -39,7 +39,7 @@ pub const MATERIAL: &str = "material";
 
 /// The demand of one `review` policy. Its durations count from the time when a call is held.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Asks {
+pub(super) struct ReviewDemand {
     reviewers: Reviewers,
     quorum: u32,
     stage: usize,
@@ -52,7 +52,7 @@ pub(super) struct Asks {
     pub(super) why: Option<String>,
 }
 
-impl Asks {
+impl ReviewDemand {
     /// Reads the annotations of a policy. An error includes what to write instead.
     pub(super) fn read(policy: &Policy, people: &People) -> Result<Self, String> {
         for (name, _) in policy.annotations() {
@@ -70,7 +70,7 @@ impl Asks {
         let text = |name: &str| policy.annotation(name).map(str::trim);
         let span = |name: &str| text(name).map(|text| duration(name, text)).transpose();
         let count = |name: &str| text(name).map(|text| count(name, text)).transpose();
-        let asks = Self {
+        let demands = Self {
             reviewers: text("reviewers").map_or(Ok(Reviewers::Any), |text| people.named(text))?,
             quorum: count("quorum")?.unwrap_or(1),
             stage: count("stage")?.unwrap_or(1) as usize - 1,
@@ -86,10 +86,10 @@ impl Asks {
             sign_in_within_ms: span("sign_in_within")?,
             why: text("why").map(str::to_owned),
         };
-        if !asks.escalations.is_empty() && asks.within_ms.is_none() {
+        if !demands.escalations.is_empty() && demands.within_ms.is_none() {
             return Err("`@escalate` needs the time after which it applies: add `@within(\"4h\")`".into());
         }
-        Ok(asks)
+        Ok(demands)
     }
 
     /// The requirement for a call held at `now` by this demand alone. Where the policy says nothing, `base` applies.

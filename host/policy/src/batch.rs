@@ -14,7 +14,7 @@ const THREADS_MAX: usize = 2;
 
 /// A question to policy with all its data, so that it can be sent to another process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Put {
+pub struct OwnedQuestion {
     /// Who started the run.
     pub started_by: ReviewerName,
     pub agent: AgentName,
@@ -28,7 +28,7 @@ pub struct Put {
     pub now: Time,
 }
 
-impl Put {
+impl OwnedQuestion {
     /// The question for policy; `None` for a function of unknown type.
     pub fn question<'a>(&'a self, types: &'a Types) -> Option<CallQuestion<'a>> {
         let Self { started_by, agent, run, action, facts, consequence, totals, now } = self;
@@ -39,13 +39,13 @@ impl Put {
 
 /// The verdicts of trusted policies on the calls in their order. Calls are independent, so several
 /// threads judge.
-pub fn judge_all(policy: &CedarPolicy, types: &Types, puts: &[Put]) -> Vec<Judgement> {
-    let one = |put: &Put| put.question(types).map(|question| policy.judge(&question));
+pub fn judge_all(policy: &CedarPolicy, types: &Types, questions: &[OwnedQuestion]) -> Vec<Judgement> {
+    let one = |put: &OwnedQuestion| put.question(types).map(|question| policy.judge(&question));
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);
-    if puts.len() < 2 * threads {
-        return puts.iter().filter_map(one).collect();
+    if questions.len() < 2 * threads {
+        return questions.iter().filter_map(one).collect();
     }
-    let parts = puts.chunks(puts.len().div_ceil(threads));
+    let parts = questions.chunks(questions.len().div_ceil(threads));
     std::thread::scope(|scope| {
         let work: Vec<_> =
             parts.map(|part| (part, scope.spawn(|| part.iter().filter_map(one).collect::<Vec<_>>()))).collect();

@@ -3,7 +3,7 @@
 //! The text of these policies may come over HTTP, and matching one pattern with one text of a call
 //! can take long. So the child has a CPU limit and a low priority.
 
-use super::batch::Put;
+use super::batch::OwnedQuestion;
 use super::isolated::Reader;
 use super::load::{Problems, Source};
 use super::schema::Types;
@@ -32,7 +32,7 @@ impl Candidate {
     }
 
     /// The verdicts on the calls in their order. It is an error if the child exceeds its limits.
-    pub fn judge(&self, types: &Types, puts: &[Put]) -> Result<Vec<Judgement>, Problems> {
-        self.reader.judge(&self.sources, &self.policy, types, puts)
+    pub fn judge(&self, types: &Types, questions: &[OwnedQuestion]) -> Result<Vec<Judgement>, Problems> {
+        self.reader.judge(&self.sources, &self.policy, types, questions)
     }
 }

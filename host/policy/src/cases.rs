@@ -10,7 +10,7 @@ use holdshort_gate::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::batch::Put;
+use super::batch::OwnedQuestion;
 use super::schema::{Types, entity_type};
 use super::{Judgement, Policy, Verdict, values};
 use holdshort_common::once::once;
@@ -26,7 +26,7 @@ pub struct Cases {
 
 /// The result of a case.
 #[derive(Debug, Serialize)]
-pub struct Tried {
+pub struct CaseResult {
     pub name: String,
     pub verdict: PolicyVerdict,
     /// The policies that determined the verdict.
@@ -43,13 +43,14 @@ pub struct Tried {
 
 impl Cases {
     /// The questions of all cases. A time without an offset is in `zone`.
-    pub fn puts(&self, zone: &Zone, types: &Types) -> Result<Vec<Put>, String> {
-        let put = |case: &Case| case.put(zone, types).map_err(|error| format!("case `{}`: {error}", case.name));
-        self.case.iter().map(put).collect()
+    pub fn questions(&self, zone: &Zone, types: &Types) -> Result<Vec<OwnedQuestion>, String> {
+        let question =
+            |case: &Case| case.question(zone, types).map_err(|error| format!("case `{}`: {error}", case.name));
+        self.case.iter().map(question).collect()
     }
 
     /// The results for these verdicts. `needs` describes a requirement.
-    pub fn tried(&self, judgements: Vec<Judgement>, needs: impl Fn(&Requirement) -> String) -> Vec<Tried> {
+    pub fn results(&self, judgements: Vec<Judgement>, needs: impl Fn(&Requirement) -> String) -> Vec<CaseResult> {
         let tried = |(case, judgement): (&Case, Judgement)| {
             let needs = needs(&judgement.requirement);
             let differs = case.differs(&judgement, &needs);
@@ -59,15 +60,15 @@ impl Cases {
                 Verdict::Clear | Verdict::Hold => String::new(),
             };
             let (by, errors) = (judgement.record.determining, judgement.record.errors);
-            Tried { name: case.name.clone(), verdict, by, errors, needs, why, differs }
+            CaseResult { name: case.name.clone(), verdict, by, errors, needs, why, differs }
         };
         self.case.iter().zip(judgements).map(tried).collect()
     }
 }
 
-impl Tried {
+impl CaseResult {
     /// The verdict, the determining policies and the consequences in one line.
-    pub fn told(&self) -> String {
+    pub fn one_line(&self) -> String {
         let mut line = self.verdict.to_string();
         if !self.by.is_empty() {
             line += &format!(", by {}", self.by.join(", "));
@@ -110,7 +111,7 @@ pub struct Case {
     pub now: Option<String>,
     /// The totals before the call; zero by default.
     #[serde(default)]
-    pub totals: Totals,
+    pub totals: CaseTotals,
     /// The expected verdict.
     pub expect: PolicyVerdict,
     /// The expected determining policies in any order.
@@ -122,17 +123,17 @@ pub struct Case {
 /// The totals before a call.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
-pub struct Totals {
-    run: OneTotal,
-    agent: OneTotal,
-    agent_today: OneTotal,
-    today: OneTotal,
+pub struct CaseTotals {
+    run: CaseTotal,
+    agent: CaseTotal,
+    agent_today: CaseTotal,
+    today: CaseTotal,
 }
 
 /// A number of calls, and their money in the call's currency in minor units.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct OneTotal {
+pub struct CaseTotal {
     count: u64,
     sum: u64,
 }
@@ -165,13 +166,13 @@ pub enum BadCase {
 impl Case {
     /// Policy's verdict on the case.
     pub fn judge(&self, policy: &dyn Policy, types: &Types) -> Result<Judgement, BadCase> {
-        let put = self.put(&policy.zone(), types)?;
-        let question = put.question(types).ok_or_else(|| BadCase::NoSuchCall(self.call.clone(), String::new()))?;
+        let question = self.question(&policy.zone(), types)?;
+        let question = question.question(types).ok_or_else(|| BadCase::NoSuchCall(self.call.clone(), String::new()))?;
         Ok(policy.judge(&question))
     }
 
     /// The case as a question to policy.
-    fn put(&self, zone: &Zone, types: &Types) -> Result<Put, BadCase> {
+    fn question(&self, zone: &Zone, types: &Types) -> Result<OwnedQuestion, BadCase> {
         let (action, _) = self.action(types)?;
         let now = match &self.now {
             None => Time(1_767_268_800_000_000),
@@ -180,7 +181,7 @@ impl Case {
         let (facts, run) = (json("facts", &self.facts)?, RunId("case".into()));
         let totals = self.totals(&run, &action, now);
         let (started_by, agent) = (self.started_by.clone(), self.agent.clone());
-        Ok(Put { started_by, agent, run, action, facts, consequence: self.consequence, totals, now })
+        Ok(OwnedQuestion { started_by, agent, run, action, facts, consequence: self.consequence, totals, now })
     }
 
     /// The action, and the type of its function.
@@ -204,9 +205,9 @@ impl Case {
     }
 
     fn totals(&self, run: &RunId, action: &Action, now: Time) -> Vec<RecordedTotal> {
-        let Totals { run: in_run, agent, agent_today, today } = &self.totals;
+        let CaseTotals { run: in_run, agent, agent_today, today } = &self.totals;
         let currency = values::currency(action);
-        let total = |one: &OneTotal| {
+        let total = |one: &CaseTotal| {
             let sums = currency.iter().map(|currency| (currency.clone(), one.sum)).collect::<BTreeMap<_, _>>();
             Total { count: one.count, sums }
         };

@@ -12,11 +12,11 @@ use holdshort_gate::{Capability, Demand, Digest, FunctionType, Requirement, Revi
 
 use holdshort_words::{Sentence, configured, quote, say};
 
-use super::annotations::Asks;
-use super::apart::{Apart, Person, everybody};
-use super::load::{ACTIONS, Loaded, Place, Problem, Problems, Source};
-use super::question::{Asked, Names, of_type, people_entities, uid};
-use super::schema::{Facts, Types, attribute, schema};
+use super::annotations::ReviewDemand;
+use super::load::{ACTIONS, Loaded, PolicyLocation, PolicyProblem, Problems, Source};
+use super::partition::{Partition, ReviewerEntity, everybody};
+use super::question::{CedarNames, CedarQuestion, of_type, people_entities, uid};
+use super::schema::{FactTypes, Types, attribute, schema};
 use super::{CallQuestion, JudgedCall, Judgement, People, Policy, Verdict};
 use holdshort_config::Zone;
 
@@ -26,37 +26,37 @@ pub(super) const STACK_BYTES: usize = 64 << 20;
 /// Policies that were read and checked against this host's capabilities.
 pub struct CedarPolicy {
     pub(super) loaded: Loaded,
-    call: Apart,
-    pub(super) review: Apart,
+    call: Partition,
+    pub(super) review: Partition,
     pub(super) decide: Right,
     grant: Right,
-    pub(super) names: Names,
+    pub(super) names: CedarNames,
     people: People,
     /// The groups, and the reviewers as their members.
     entities: Entities,
     /// The types of the functions.
     types: Types,
     /// The configured requirement for every held call.
-    pub(super) base: Base,
+    pub(super) base: Defaults,
 }
 
 /// A right over a call: to decide on it, or to create a grant with it.
 pub(super) struct Right {
     action: EntityUid,
-    pub(super) policies: Apart,
-    everybody: Vec<Person>,
+    pub(super) policies: Partition,
+    everybody: Vec<ReviewerEntity>,
     /// For each type of call, the reviewers with this right, if the right depends on the type alone.
     pub(super) steady: HashMap<EntityTypeName, Vec<ReviewerName>>,
 }
 
 /// The part of the configuration that applies to calls under any policies.
 #[derive(Clone)]
-pub struct Base {
+pub struct Defaults {
     requirement: Arc<dyn Fn(Time) -> Requirement + Send + Sync>,
     zone: Zone,
 }
 
-impl Base {
+impl Defaults {
     /// `requirement` gives the configured requirement for a call held at a time. The time zone is UTC.
     pub fn new(requirement: impl Fn(Time) -> Requirement + Send + Sync + 'static) -> Self {
         Self { requirement: Arc::new(requirement), zone: Zone::UTC }
@@ -75,7 +75,7 @@ impl Base {
 }
 
 impl Right {
-    fn new(action: &str, policies: Apart, people: &People, names: &Names) -> Result<Self, String> {
+    fn new(action: &str, policies: Partition, people: &People, names: &CedarNames) -> Result<Self, String> {
         let uids = people.names().iter().map(|name| of_type(&names.person, name.as_str())).collect();
         let everybody = everybody(people, policies.all(), uids);
         Ok(Self { action: uid("Action", action)?, policies, everybody, steady: HashMap::new() })
@@ -83,8 +83,8 @@ impl Right {
 }
 
 impl CedarPolicy {
-    /// Reads policies. `base` is the configured requirement. [`Setting`](super::Setting) first tries them in a child.
-    pub fn load(sources: &[Source], types: &Types, people: People, base: Base) -> Result<Self, Problems> {
+    /// Reads policies. `base` is the configured requirement. [`PolicySetup`](super::PolicySetup) first tries them in a child.
+    pub fn load(sources: &[Source], types: &Types, people: People, base: Defaults) -> Result<Self, Problems> {
         Self::load_on(STACK_BYTES, sources, types, people, base)
     }
 
@@ -94,9 +94,9 @@ impl CedarPolicy {
         sources: &[Source],
         types: &Types,
         people: People,
-        base: Base,
+        base: Defaults,
     ) -> Result<Self, Problems> {
-        let failed = |what: &str| Problems(vec![Problem { path: "".into(), line: 0, what: what.into() }]);
+        let failed = |what: &str| Problems(vec![PolicyProblem { path: "".into(), line: 0, what: what.into() }]);
         std::thread::scope(|scope| {
             let reader = std::thread::Builder::new().stack_size(stack_bytes);
             let read = reader.spawn_scoped(scope, || Self::read(sources, types, people, base));
@@ -105,17 +105,18 @@ impl CedarPolicy {
         })
     }
 
-    fn read(sources: &[Source], types: &Types, people: People, base: Base) -> Result<Self, Problems> {
-        let internal = |what: String| Problems(vec![Problem { path: "the schema".into(), line: 0, what }]);
+    fn read(sources: &[Source], types: &Types, people: People, base: Defaults) -> Result<Self, Problems> {
+        let internal = |what: String| Problems(vec![PolicyProblem { path: "the schema".into(), line: 0, what }]);
         let (schema, _) =
             Schema::from_cedarschema_str(&schema(types)).map_err(|error| internal(format!("{error:?}")))?;
-        let names = Names::new(types).map_err(internal)?;
+        let names = CedarNames::new(types).map_err(internal)?;
         let names_of = |capability| types.facts(capability).keys().map(|name| attribute(name)).collect();
         let facts = names.types.iter().map(|(capability, ty)| (ty.clone(), names_of(capability))).collect();
         let mut loaded = Loaded::new(sources, &schema, &people, &facts)?;
         let entities = people_entities(&people).map_err(internal)?;
-        let mut apart =
-            |set: fn(&mut Loaded) -> &mut PolicySet| Apart::new(std::mem::take(set(&mut loaded)), names.types.values());
+        let mut apart = |set: fn(&mut Loaded) -> &mut PolicySet| {
+            Partition::new(std::mem::take(set(&mut loaded)), names.types.values())
+        };
         let call = apart(|loaded| &mut loaded.call);
         let review = apart(|loaded| &mut loaded.review);
         let (decide, grant) = (apart(|loaded| &mut loaded.decide), apart(|loaded| &mut loaded.grant));
@@ -131,32 +132,32 @@ impl CedarPolicy {
     /// For each type of call, the reviewers with a right for every call of this type, whatever its content is.
     fn steady(&self, right: &Right) -> Result<HashMap<EntityTypeName, Vec<ReviewerName>>, String> {
         let mut steady = HashMap::new();
-        for ty in self.names.types.values().filter(|ty| right.policies.goes_by_scope(ty)) {
+        for ty in self.names.types.values().filter(|ty| right.policies.depends_only_on_scope(ty)) {
             let (agent, resource) = (of_type(&self.names.agent, ""), of_type(ty, ""));
             let (entities, context) = (self.entities.clone(), Context::empty());
-            let asked = Asked { agent, ty: ty.clone(), resource, entities, context };
+            let query = CedarQuestion { agent, ty: ty.clone(), resource, entities, context };
             let holders =
-                self.holders(right, &ReviewerName::default(), &asked, &mut PolicyRecord::new(self.loaded.digest))?;
+                self.holders(right, &ReviewerName::default(), &query, &mut PolicyRecord::new(self.loaded.digest))?;
             steady.insert(ty.clone(), holders);
         }
         Ok(steady)
     }
 
     /// Probable mistakes.
-    pub fn warnings(&self) -> &[Problem] {
+    pub fn warnings(&self) -> &[PolicyProblem] {
         &self.loaded.warnings
     }
 
     /// For tests: judges all policies for all reviewers.
     #[cfg(test)]
     pub(super) fn whole(mut self) -> Self {
-        [&mut self.call, &mut self.review].into_iter().for_each(Apart::together);
+        [&mut self.call, &mut self.review].into_iter().for_each(Partition::together);
         for right in [&mut self.decide, &mut self.grant] {
             right.policies.together();
             right.everybody.iter_mut().for_each(|person| person.alike = None);
             right.steady.clear();
         }
-        self.loaded.speaks_of.iter_mut().for_each(|(_, is)| *is = true);
+        self.loaded.reads.iter_mut().for_each(|(_, is)| *is = true);
         self
     }
 
@@ -176,13 +177,13 @@ impl CedarPolicy {
     }
 
     /// All policies by id, in the order of the files.
-    pub fn places(&self) -> &[(String, Place)] {
-        &self.loaded.places
+    pub fn locations(&self) -> &[(String, PolicyLocation)] {
+        &self.loaded.locations
     }
 
     /// Whether a policy uses this attribute of the context.
-    pub fn speaks_of(&self, attribute: &str) -> bool {
-        self.loaded.speaks_of.iter().any(|(name, is)| *is && *name == attribute)
+    pub fn uses_attribute(&self, attribute: &str) -> bool {
+        self.loaded.reads.iter().any(|(name, is)| *is && *name == attribute)
     }
 
     /// The type of a function that this host offers.
@@ -191,7 +192,7 @@ impl CedarPolicy {
     }
 
     /// The facts of a capability.
-    pub fn facts(&self, capability: &Capability) -> Facts {
+    pub fn facts(&self, capability: &Capability) -> FactTypes {
         self.types.facts(capability)
     }
 
@@ -203,33 +204,33 @@ impl CedarPolicy {
 
     /// The number of policies for each action: `call`, `review`, `decide`, `grant`.
     pub fn counts(&self) -> [usize; 4] {
-        let about = |action| self.loaded.places.iter().filter(|(_, place)| place.actions.contains(&action)).count();
+        let about = |action| self.loaded.locations.iter().filter(|(_, place)| place.actions.contains(&action)).count();
         ACTIONS.map(about)
     }
 
     /// Evaluates the policies of an action that can apply to the call.
     fn ask(
         &self,
-        policies: &Apart,
+        policies: &Partition,
         action: &EntityUid,
         principal: &EntityUid,
-        asked: &Asked,
+        query: &CedarQuestion,
     ) -> Result<Response, String> {
-        let (principal, resource, context) = (principal.clone(), asked.resource.clone(), asked.context.clone());
+        let (principal, resource, context) = (principal.clone(), query.resource.clone(), query.context.clone());
         let request = Request::new(principal, action.clone(), resource, context, None);
         let request = request.map_err(|error| error.to_string())?;
-        Ok(Authorizer::new().is_authorized(&request, policies.about(&asked.ty), &asked.entities))
+        Ok(Authorizer::new().is_authorized(&request, policies.for_type(&query.ty), &query.entities))
     }
 
     /// The configured requirement with the demands of all matching policies, limited to reviewers who may decide.
     fn requirement(
         &self,
         question: &CallQuestion<'_>,
-        asked: &Asked,
+        query: &CedarQuestion,
         record: &mut PolicyRecord,
     ) -> Result<Requirement, String> {
         let base = self.base.requirement(question.now);
-        let response = self.ask(&self.review, &self.names.review, &asked.agent, asked)?;
+        let response = self.ask(&self.review, &self.names.review, &query.agent, query)?;
         let diagnostics = response.diagnostics();
         record.errors.extend(diagnostics.errors().map(ToString::to_string));
         // A policy that could not be evaluated might have demanded more reviewers, so it counts as matching.
@@ -240,11 +241,11 @@ impl CedarPolicy {
         let mut matched: Vec<_> = diagnostics.reason().chain(erred).collect();
         matched.sort();
         record.determining.extend(matched.iter().map(ToString::to_string));
-        let asks: Vec<&Asks> = matched.iter().filter_map(|id| self.loaded.asks.get(*id)).collect();
-        record.reasons.extend(asks.iter().filter_map(|asks| asks.why.clone()));
-        let deciders = self.holders(&self.decide, question.started_by, asked, record)?;
-        let mut requirement = asked_together(&asks, base, &deciders, question.now);
-        let grantors = self.holders(&self.grant, question.started_by, asked, record)?;
+        let demands: Vec<&ReviewDemand> = matched.iter().filter_map(|id| self.loaded.demands.get(*id)).collect();
+        record.reasons.extend(demands.iter().filter_map(|demands| demands.why.clone()));
+        let deciders = self.holders(&self.decide, question.started_by, query, record)?;
+        let mut requirement = joint(&demands, base, &deciders, question.now);
+        let grantors = self.holders(&self.grant, question.started_by, query, record)?;
         requirement.grantors = among(&Reviewers::Named(grantors), &deciders);
         Ok(requirement)
     }
@@ -255,20 +256,20 @@ impl CedarPolicy {
         &self,
         right: &Right,
         started_by: &ReviewerName,
-        asked: &Asked,
+        query: &CedarQuestion,
         record: &mut PolicyRecord,
     ) -> Result<Vec<ReviewerName>, String> {
-        if let Some(steady) = right.steady.get(&asked.ty) {
+        if let Some(steady) = right.steady.get(&query.ty) {
             return Ok(steady.clone());
         }
         let mut holders = Vec::new();
         let mut said = BTreeMap::<usize, (bool, Vec<String>)>::new();
-        for Person { name, uid, alike } in &right.everybody {
+        for ReviewerEntity { name, uid, alike } in &right.everybody {
             let alike = alike.filter(|_| name != started_by);
             let (may, errors) = match alike.and_then(|alike| said.get(&alike)) {
                 Some(said) => said.clone(),
                 None => {
-                    let response = self.ask(&right.policies, &right.action, uid, asked)?;
+                    let response = self.ask(&right.policies, &right.action, uid, query)?;
                     let errors: Vec<String> = response.diagnostics().errors().map(ToString::to_string).collect();
                     (response.decision() == Decision::Allow && errors.is_empty(), errors)
                 }
@@ -283,25 +284,26 @@ impl CedarPolicy {
 
 impl Policy for CedarPolicy {
     fn names(&self) -> Vec<String> {
-        let asked =
-            |(_, place): &&(String, Place)| place.actions.iter().any(|action| ["call", "review"].contains(action));
-        self.loaded.places.iter().filter(asked).map(|(name, _)| name.clone()).collect()
+        let asked = |(_, place): &&(String, PolicyLocation)| {
+            place.actions.iter().any(|action| ["call", "review"].contains(action))
+        };
+        self.loaded.locations.iter().filter(asked).map(|(name, _)| name.clone()).collect()
     }
 
     fn uses_totals(&self) -> bool {
         self.loaded.uses_totals
     }
 
-    fn goes_by_time(&self) -> bool {
-        self.loaded.goes_by_time
+    fn depends_on_time(&self) -> bool {
+        self.loaded.depends_on_time
     }
 
     fn zone(&self) -> Zone {
         self.base.zone.clone()
     }
 
-    fn overtaken(&self, call: &JudgedCall<'_>, now: Time) -> Option<Sentence> {
-        call.overtaken(self, now)
+    fn forbidden_now(&self, call: &JudgedCall<'_>, now: Time) -> Option<Sentence> {
+        call.forbidden_now(self, now)
     }
 
     /// If the question itself is invalid, no reviewer can be found. So the call is refused.
@@ -309,7 +311,7 @@ impl Policy for CedarPolicy {
         let mut record = PolicyRecord::new(self.loaded.digest);
         record.totals = question.totals.to_vec();
         record.judged_at =
-            self.goes_by_time().then(|| JudgedAt { at: question.now, zone: self.base.zone.name().to_owned() });
+            self.depends_on_time().then(|| JudgedAt { at: question.now, zone: self.base.zone.name().to_owned() });
         match self.verdict(question, &mut record) {
             Ok((verdict, requirement)) => Judgement { verdict, requirement, record },
             Err(error) => {
@@ -328,9 +330,9 @@ impl CedarPolicy {
         question: &CallQuestion<'_>,
         record: &mut PolicyRecord,
     ) -> Result<(Verdict, Requirement), String> {
-        let (speaks_of, zone) = (&self.loaded.speaks_of, &self.base.zone);
-        let asked = Asked::new(question, &self.names, &self.entities, speaks_of, zone, &mut record.errors)?;
-        let response = self.ask(&self.call, &self.names.call, &asked.agent, &asked)?;
+        let (reads, zone) = (&self.loaded.reads, &self.base.zone);
+        let query = CedarQuestion::new(question, &self.names, &self.entities, reads, zone, &mut record.errors)?;
+        let response = self.ask(&self.call, &self.names.call, &query.agent, &query)?;
         let mut reasons: Vec<String> = response.diagnostics().reason().map(ToString::to_string).collect();
         reasons.sort();
         record.errors.extend(response.diagnostics().errors().map(ToString::to_string));
@@ -343,7 +345,7 @@ impl CedarPolicy {
             ));
         }
         let mut review = PolicyRecord::new(self.loaded.digest);
-        let requirement = self.requirement(question, &asked, &mut review)?;
+        let requirement = self.requirement(question, &query, &mut review)?;
         let said = record.determining.iter().chain(&review.determining);
         let material = said.filter_map(|name| self.loaded.material.get(name)).flatten().cloned();
         record.material = material.collect::<BTreeSet<String>>().into_iter().collect();
@@ -366,8 +368,8 @@ impl CedarPolicy {
 }
 
 /// The joint requirement of several `review` policies and the configuration, limited to reviewers who may decide.
-pub(super) fn asked_together(asks: &[&Asks], base: Requirement, deciders: &[ReviewerName], now: Time) -> Requirement {
-    let each = asks.iter().map(|asks| asks.requirement(&base, now));
+pub(super) fn joint(demands: &[&ReviewDemand], base: Requirement, deciders: &[ReviewerName], now: Time) -> Requirement {
+    let each = demands.iter().map(|demands| demands.requirement(&base, now));
     let all = each.reduce(|one, other| one.strictest(&other));
     let mut requirement = with_base(all, base);
     let demanded = requirement.stages.iter_mut().flatten().map(|demand| &mut demand.reviewers);

@@ -12,7 +12,7 @@ use holdshort_config::Zone;
 pub(super) fn context(
     question: &CallQuestion<'_>,
     started_by: EntityUid,
-    speaks_of: &[(&str, bool)],
+    reads: &[(&str, bool)],
     zone: &Zone,
     errors: &mut Vec<String>,
 ) -> Vec<(String, Expression)> {
@@ -24,7 +24,7 @@ pub(super) fn context(
         ("run".to_owned(), run),
         ("consequence".into(), Expression::new_string(question.consequence.name().into())),
     ];
-    for (name, _) in speaks_of.iter().filter(|(_, is)| *is) {
+    for (name, _) in reads.iter().filter(|(_, is)| *is) {
         let made = match *name {
             "now" => Some(values::moment(question.now, errors)),
             "local" => local(question.now, zone, errors),

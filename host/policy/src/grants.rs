@@ -22,7 +22,7 @@ const POINTER_CHARS_MAX: usize = 100;
 
 /// A part of the arguments that a grant can compare.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Place {
+pub struct ArgumentPart {
     /// The position as a JSON pointer into the arguments.
     pub pointer: String,
     pub value: Value,
@@ -30,7 +30,7 @@ pub struct Place {
 
 /// The comparable positions of a call's arguments: all except the agent's claims and the amount of
 /// money.
-pub fn places(ty: &FunctionType, arguments: &Value) -> Vec<Place> {
+pub fn comparable_parts(ty: &FunctionType, arguments: &Value) -> Vec<ArgumentPart> {
     let mut found = Vec::new();
     for (name, ty) in &ty.params {
         collect(ty, arguments.get(name), format!("/{name}"), &mut found);
@@ -40,9 +40,9 @@ pub fn places(ty: &FunctionType, arguments: &Value) -> Vec<Place> {
 }
 
 /// Adds the positions in a value. Records are compared field by field, other values as a whole.
-fn collect(ty: &WitType, value: Option<&Value>, pointer: String, found: &mut Vec<Place>) {
+fn collect(ty: &WitType, value: Option<&Value>, pointer: String, found: &mut Vec<ArgumentPart>) {
     let (WitType::Record(fields), Some(value)) = (ty, value) else {
-        return found.extend(value.map(|value| Place { pointer, value: value.clone() }));
+        return found.extend(value.map(|value| ArgumentPart { pointer, value: value.clone() }));
     };
     let bounded = |name: &str| is_money(ty) && name == "minor-units";
     for (name, ty) in fields.iter().filter(|(name, _)| !bounded(name)) {
@@ -57,7 +57,7 @@ fn within(pointer: &str, place: &str) -> bool {
 
 /// The values that other calls must share with this one, if these positions may vary.
 pub fn like(ty: &FunctionType, arguments: &Value, may_differ: &[String]) -> Result<BTreeMap<String, Value>, String> {
-    let mut all = places(ty, arguments);
+    let mut all = comparable_parts(ty, arguments);
     for place in may_differ {
         if !all.iter().any(|one| within(&one.pointer, place)) {
             let known = all.iter().map(|one| one.pointer.as_str()).collect::<Vec<_>>().join(", ");
@@ -66,7 +66,7 @@ pub fn like(ty: &FunctionType, arguments: &Value, may_differ: &[String]) -> Resu
         }
     }
     all.retain(|one| !may_differ.iter().any(|place| within(&one.pointer, place)));
-    Ok(all.into_iter().map(|Place { pointer, value }| (pointer, value)).collect())
+    Ok(all.into_iter().map(|ArgumentPart { pointer, value }| (pointer, value)).collect())
 }
 
 /// A grant as a policy. In it, `context.granted` is the total of the calls that the grant has cleared before, and

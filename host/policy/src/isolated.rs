@@ -13,10 +13,10 @@ use std::path::PathBuf;
 use holdshort_gate::{Requirement, Reviewers, Time};
 use serde::{Deserialize, Serialize};
 
-use super::batch::{Put, judge_all};
-use super::load::{Problem, Problems, Source};
+use super::batch::{OwnedQuestion, judge_all};
+use super::load::{PolicyProblem, Problems, Source};
 use super::schema::Types;
-use super::{Base, CedarPolicy, Judgement, People, Policy};
+use super::{CedarPolicy, Defaults, Judgement, People, Policy};
 use holdshort_common::isolate::{Input, Isolate, Limits};
 
 /// The size of the stack on which a child reads. In a debug build it suffices for a hundred nested
@@ -35,13 +35,13 @@ pub struct Reader(Option<(Isolate, Limits)>);
 
 /// The input for reading policies.
 #[derive(Serialize, Deserialize)]
-struct Order {
+struct ReadingInput {
     sources: Vec<Source>,
     types: Types,
     people: People,
 }
 
-impl Order {
+impl ReadingInput {
     fn new(sources: &[Source], types: &Types, people: &People) -> Self {
         Self { sources: sources.to_vec(), types: types.clone(), people: people.clone() }
     }
@@ -70,26 +70,26 @@ impl Reader {
         let Some((isolate, limits)) = &self.0 else { return Ok(()) };
         let named: Vec<String> = new.iter().map(|source| source.path.display().to_string()).collect();
         let path = PathBuf::from(named.join(" or ").chars().take(NAMES_CHARS_MAX).collect::<String>());
-        let failed = |what: String| Problems(vec![Problem { path: path.clone(), line: 0, what }]);
-        let order =
-            serde_json::to_vec(&Order::new(sources, types, people)).map_err(|error| failed(error.to_string()))?;
+        let failed = |what: String| Problems(vec![PolicyProblem { path: path.clone(), line: 0, what }]);
+        let order = serde_json::to_vec(&ReadingInput::new(sources, types, people))
+            .map_err(|error| failed(error.to_string()))?;
         let answer = isolate
             .ask(&["policies".as_ref()], Input::Bytes(&order), limits)
             .map_err(|fault| failed(fault.to_string()))?;
-        let answer: Result<Result<(), Vec<Problem>>, _> = serde_json::from_slice(&answer);
+        let answer: Result<Result<(), Vec<PolicyProblem>>, _> = serde_json::from_slice(&answer);
         answer.map_err(|error| failed(error.to_string()))?.map_err(Problems)
     }
 }
 
 /// The input of a child that judges calls.
 #[derive(Serialize, Deserialize)]
-struct Trial {
-    order: Order,
+struct JudgingInput {
+    order: ReadingInput,
     /// The name of the policies' time zone.
     zone: String,
     /// The configured requirement, for each time for which a call is judged.
     floor: Vec<(Time, Requirement)>,
-    puts: Vec<Put>,
+    questions: Vec<OwnedQuestion>,
 }
 
 impl Reader {
@@ -99,18 +99,18 @@ impl Reader {
         sources: &[Source],
         policy: &CedarPolicy,
         types: &Types,
-        puts: &[Put],
+        questions: &[OwnedQuestion],
     ) -> Result<Vec<Judgement>, Problems> {
-        let Some((isolate, limits)) = self.0.as_ref().filter(|_| !puts.is_empty()) else {
-            return Ok(judge_all(policy, types, puts));
+        let Some((isolate, limits)) = self.0.as_ref().filter(|_| !questions.is_empty()) else {
+            return Ok(judge_all(policy, types, questions));
         };
         let failed = |what: &str| {
             let what = what.replacen("reading the file", "judging calls by these policies", 1);
-            Problems(vec![Problem { path: "the candidate".into(), line: 0, what }])
+            Problems(vec![PolicyProblem { path: "the candidate".into(), line: 0, what }])
         };
-        let floor = puts.iter().map(|put| (put.now, policy.floor(put.now))).collect();
-        let (zone, puts) = (policy.zone().name().to_owned(), puts.to_vec());
-        let trial = Trial { order: Order::new(sources, types, policy.people()), zone, floor, puts };
+        let floor = questions.iter().map(|question| (question.now, policy.floor(question.now))).collect();
+        let (zone, questions) = (policy.zone().name().to_owned(), questions.to_vec());
+        let trial = JudgingInput { order: ReadingInput::new(sources, types, policy.people()), zone, floor, questions };
         let trial = serde_json::to_vec(&trial).map_err(|error| failed(&error.to_string()))?;
         let answer = isolate.ask(&["judge".as_ref()], Input::Bytes(&trial), limits);
         let answer = answer.map_err(|fault| failed(&fault.to_string()))?;
@@ -121,12 +121,13 @@ impl Reader {
 
 /// A child's verdicts.
 pub fn judged(trial: &[u8]) -> Result<Vec<Judgement>, String> {
-    let Trial { order, zone, floor, puts } = serde_json::from_slice(trial).map_err(|error| error.to_string())?;
+    let JudgingInput { order, zone, floor, questions } =
+        serde_json::from_slice(trial).map_err(|error| error.to_string())?;
     let (types, floor) = (order.types, floor.into_iter().collect::<BTreeMap<_, _>>());
-    let base = Base::new(move |now| floor.get(&now).cloned().unwrap_or_else(nothing)).in_zone(zone.parse()?);
+    let base = Defaults::new(move |now| floor.get(&now).cloned().unwrap_or_else(nothing)).in_zone(zone.parse()?);
     let policy = CedarPolicy::load(&order.sources, &types, order.people, base).map_err(|error| error.to_string())?;
     let judging = std::thread::Builder::new().stack_size(JUDGING_STACK_BYTES);
-    let judging = judging.spawn(move || judge_all(&policy, &types, &puts)).map_err(|error| error.to_string())?;
+    let judging = judging.spawn(move || judge_all(&policy, &types, &questions)).map_err(|error| error.to_string())?;
     judging.join().map_err(|_| "the judging thread panicked".into())
 }
 
@@ -145,11 +146,11 @@ fn nothing() -> Requirement {
 }
 
 /// A child's answer: the policies are valid, or all their errors.
-pub fn answer(order: &[u8]) -> Result<(), Vec<Problem>> {
-    let order: Order = serde_json::from_slice(order)
-        .map_err(|error| vec![Problem { path: "".into(), line: 0, what: error.to_string() }])?;
+pub fn answer(order: &[u8]) -> Result<(), Vec<PolicyProblem>> {
+    let order: ReadingInput = serde_json::from_slice(order)
+        .map_err(|error| vec![PolicyProblem { path: "".into(), line: 0, what: error.to_string() }])?;
     // Nothing is judged here, so the requirement does not matter.
-    let base = Base::new(|_| nothing());
+    let base = Defaults::new(|_| nothing());
     let read = CedarPolicy::load_on(CHILD_STACK_BYTES, &order.sources, &order.types, order.people, base);
     read.map(drop).map_err(|Problems(problems)| problems)
 }

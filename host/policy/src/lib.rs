@@ -16,7 +16,6 @@
 extern crate self as holdshort_policy;
 
 pub mod annotations;
-mod apart;
 pub mod batch;
 pub mod candidate;
 pub mod cases;
@@ -28,11 +27,12 @@ pub mod grants;
 mod hints;
 pub mod isolated;
 pub mod load;
-mod overtaken;
+mod partition;
 mod people;
 mod question;
+mod recheck;
 pub mod schema;
-mod setting;
+mod setup;
 #[cfg(test)]
 mod tests;
 mod unmet;
@@ -49,11 +49,11 @@ use serde_json::Value;
 
 use holdshort_config::Approval;
 
-pub use cedar::{Base, CedarPolicy};
+pub use cedar::{CedarPolicy, Defaults};
 pub use holdshort_config::Zone;
-pub use overtaken::JudgedCall;
 pub use people::People;
-pub use setting::Setting;
+pub use recheck::JudgedCall;
+pub use setup::PolicySetup;
 pub use values::currency;
 
 /// A question to policy about a consequential call.
@@ -134,7 +134,7 @@ pub trait Policy: Send + Sync {
 
     /// Whether a verdict can depend on the time, so that it must be repeated before the effect
     /// starts.
-    fn goes_by_time(&self) -> bool {
+    fn depends_on_time(&self) -> bool {
         false
     }
 
@@ -145,7 +145,7 @@ pub trait Policy: Send + Sync {
 
     /// Why the call must not happen now although policy allowed it earlier; `None` if it may
     /// happen. Only the time counts for this; see [`JudgedCall`].
-    fn overtaken(&self, _call: &JudgedCall<'_>, _now: Time) -> Option<Sentence> {
+    fn forbidden_now(&self, _call: &JudgedCall<'_>, _now: Time) -> Option<Sentence> {
         None
     }
 }

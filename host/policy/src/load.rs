@@ -18,10 +18,10 @@ use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
 
 use super::People;
-use super::annotations::{ANY, Asks, MATERIAL, material};
-use super::apart::can_be_about;
+use super::annotations::{ANY, MATERIAL, ReviewDemand, material};
 use super::depth::too_deep;
 use super::hints::decimal_hint;
+use super::partition::can_be_about;
 
 /// A policy file that was read.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub struct Source {
 
 /// An error or a warning in policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
+pub struct PolicyProblem {
     pub path: PathBuf,
     /// The line, counted from 1; 0 for the whole file.
     pub line: usize,
@@ -40,7 +40,7 @@ pub struct Problem {
     pub what: String,
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for PolicyProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.path.display())?;
         if self.line > 0 {
@@ -52,12 +52,12 @@ impl fmt::Display for Problem {
 
 /// All errors in the policies.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(Problem::to_string).collect::<Vec<_>>().join("\n"))]
-pub struct Problems(pub Vec<Problem>);
+#[error("{}", .0.iter().map(PolicyProblem::to_string).collect::<Vec<_>>().join("\n"))]
+pub struct Problems(pub Vec<PolicyProblem>);
 
 /// The location and text of a policy.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct PolicyLocation {
     pub path: PathBuf,
     /// The first line, counted from 1.
     pub line: usize,
@@ -80,21 +80,21 @@ pub(super) struct Loaded {
     pub(super) review: PolicySet,
     pub(super) decide: PolicySet,
     pub(super) grant: PolicySet,
-    pub(super) asks: BTreeMap<PolicyId, Asks>,
+    pub(super) demands: BTreeMap<PolicyId, ReviewDemand>,
     /// The material facts of each policy.
     pub(super) material: BTreeMap<String, Vec<String>>,
     /// All policies by id, in the order of the files.
-    pub(super) places: Vec<(String, Place)>,
+    pub(super) locations: Vec<(String, PolicyLocation)>,
     /// Whether a policy uses running totals.
     pub(super) uses_totals: bool,
     /// Whether a policy uses the time.
-    pub(super) goes_by_time: bool,
+    pub(super) depends_on_time: bool,
     /// The expensive attributes of the context, and whether a policy uses them.
-    pub(super) speaks_of: [(&'static str, bool); 4],
+    pub(super) reads: [(&'static str, bool); 4],
     /// The digest of the files in order.
     pub(super) digest: Digest,
     /// Probable mistakes.
-    pub(super) warnings: Vec<Problem>,
+    pub(super) warnings: Vec<PolicyProblem>,
 }
 
 /// The names of facts in policies, by type of call.
@@ -110,12 +110,12 @@ impl Loaded {
             review: PolicySet::new(),
             decide: PolicySet::new(),
             grant: PolicySet::new(),
-            asks: BTreeMap::new(),
+            demands: BTreeMap::new(),
             material: BTreeMap::new(),
-            places: Vec::new(),
+            locations: Vec::new(),
             uses_totals: false,
-            goes_by_time: false,
-            speaks_of: ["now", "local", "totals", "confidence"].map(|name| (name, false)),
+            depends_on_time: false,
+            reads: ["now", "local", "totals", "confidence"].map(|name| (name, false)),
             digest: digest(sources),
             warnings: Vec::new(),
         };
@@ -133,7 +133,7 @@ impl Loaded {
                     Some(id) if !id.trim().is_empty() => id.trim().to_owned(),
                     _ => format!("{}:{line}", file_name(&source.path)),
                 };
-                let problem = |what| Problem { path: source.path.clone(), line, what };
+                let problem = |what| PolicyProblem { path: source.path.clone(), line, what };
                 if let Some(other) = seen.insert(name.clone(), line) {
                     problems.push(problem(format!(
                         "two policies have the name `{name}`; the other policy is on line {other}; give each policy a different `@id`"
@@ -145,8 +145,8 @@ impl Loaded {
                     Err(what) => problems.push(problem(format!("`{name}`: {what}"))),
                     Ok(actions) => {
                         let why = policy.annotation("why").map(str::to_owned);
-                        let place = Place { path: source.path.clone(), line, text, actions, why };
-                        loaded.places.push((name, place));
+                        let place = PolicyLocation { path: source.path.clone(), line, text, actions, why };
+                        loaded.locations.push((name, place));
                     }
                 }
             }
@@ -155,14 +155,19 @@ impl Loaded {
             let what = "no policy permits `decide`, so nobody may decide, and every call that would be held is refused; \
                         write `permit (principal, action == Action::\"decide\", resource);`";
             let path = sources.first().map(|source| source.path.clone()).unwrap_or_default();
-            loaded.warnings.push(Problem { path, line: 0, what: what.into() });
+            loaded.warnings.push(PolicyProblem { path, line: 0, what: what.into() });
         }
         problems.truncate(PROBLEMS_MAX);
         if problems.is_empty() { Ok(loaded) } else { Err(Problems(problems)) }
     }
 
     /// Parses and validates one file.
-    fn parse(&mut self, source: &Source, validator: &Validator, problems: &mut Vec<Problem>) -> Option<PolicySet> {
+    fn parse(
+        &mut self,
+        source: &Source,
+        validator: &Validator,
+        problems: &mut Vec<PolicyProblem>,
+    ) -> Option<PolicySet> {
         let set = match PolicySet::from_str(&source.text) {
             Ok(set) => set,
             Err(errors) => {
@@ -172,12 +177,12 @@ impl Loaded {
         };
         if set.num_of_templates() > 0 {
             let what = "templates (`?principal`, `?resource`) are not supported: write each policy in full".to_owned();
-            problems.push(Problem { path: source.path.clone(), line: 0, what });
+            problems.push(PolicyProblem { path: source.path.clone(), line: 0, what });
             return None;
         }
         let deep: Vec<String> = set.policies().filter_map(too_deep).collect();
         if !deep.is_empty() {
-            problems.extend(deep.into_iter().map(|what| Problem { path: source.path.clone(), line: 0, what }));
+            problems.extend(deep.into_iter().map(|what| PolicyProblem { path: source.path.clone(), line: 0, what }));
             return None;
         }
         let result = validator.validate(&set, ValidationMode::Strict);
@@ -225,7 +230,7 @@ impl Loaded {
                         "a `forbid` on `review` has no effect; to refuse calls, `forbid` the action `call`".into()
                     );
                 }
-                self.asks.insert(id.clone(), Asks::read(policy, people)?);
+                self.demands.insert(id.clone(), ReviewDemand::read(policy, people)?);
             } else if let Some((other, _)) = policy.annotations().find(|(name, _)| {
                 let clears = *action == "call" && policy.effect() == Effect::Permit;
                 !(ANY.contains(name) || clears && *name == MATERIAL)
@@ -242,10 +247,10 @@ impl Loaded {
             // is.
             let text = policy.to_json().map_err(|error| error.to_string())?.to_string();
             self.uses_totals |= text.contains("totals");
-            for (name, is) in &mut self.speaks_of {
+            for (name, is) in &mut self.reads {
                 *is |= text.contains(&format!("\"{name}\""));
             }
-            self.goes_by_time |= self.speaks_of.iter().any(|(name, is)| *is && ["now", "local"].contains(name));
+            self.depends_on_time |= self.reads.iter().any(|(name, is)| *is && ["now", "local"].contains(name));
             set.add(policy.new_id(id.clone())).map_err(|error| error.to_string())?;
         }
         Ok(actions)
@@ -281,7 +286,7 @@ fn file_name(path: &Path) -> String {
 }
 
 /// A Cedar error with its line and advice.
-fn located(source: &Source, error: &dyn Diagnostic) -> Problem {
+fn located(source: &Source, error: &dyn Diagnostic) -> PolicyProblem {
     let offset = error.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
     let line = offset.map_or(0, |offset| source.text.get(..offset).unwrap_or_default().matches('\n').count() + 1);
     let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
@@ -294,7 +299,7 @@ fn located(source: &Source, error: &dyn Diagnostic) -> Problem {
         what.truncate(at);
         what.push('…');
     }
-    Problem { path: source.path.clone(), line, what }
+    PolicyProblem { path: source.path.clone(), line, what }
 }
 
 /// The number of the line on which the next policy begins, with its annotations, and its text. `read` is the end of the previous policy.

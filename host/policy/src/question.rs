@@ -8,12 +8,12 @@ use cedar_policy::{
 };
 use holdshort_gate::{Capability, WitType};
 
-use super::schema::{Facts, Types, entity_type};
+use super::schema::{FactTypes, Types, entity_type};
 use super::{CallQuestion, People, context, facts, values};
 use holdshort_config::Zone;
 
 /// Type names that every question needs, parsed once.
-pub(super) struct Names {
+pub(super) struct CedarNames {
     pub(super) call: EntityUid,
     pub(super) review: EntityUid,
     pub(super) agent: EntityTypeName,
@@ -21,11 +21,11 @@ pub(super) struct Names {
     /// The types of calls.
     pub(super) types: HashMap<Capability, EntityTypeName>,
     /// The types of the facts of each capability.
-    facts: HashMap<Capability, Facts>,
+    facts: HashMap<Capability, FactTypes>,
 }
 
 /// A question in Cedar's form.
-pub(super) struct Asked {
+pub(super) struct CedarQuestion {
     pub(super) agent: EntityUid,
     pub(super) ty: EntityTypeName,
     pub(super) resource: EntityUid,
@@ -33,7 +33,7 @@ pub(super) struct Asked {
     pub(super) context: Context,
 }
 
-impl Names {
+impl CedarNames {
     pub(super) fn new(types: &Types) -> Result<Self, String> {
         let facts = types.iter().map(|(capability, _)| (capability.clone(), types.facts(capability))).collect();
         let types = types.iter().map(|(capability, _)| Ok((capability.clone(), call_type(capability)?)));
@@ -48,13 +48,13 @@ impl Names {
     }
 }
 
-impl Asked {
+impl CedarQuestion {
     /// Converts a question. Values that do not fit Cedar are reported in `errors`.
     pub(super) fn new(
         question: &CallQuestion<'_>,
-        names: &Names,
+        names: &CedarNames,
         people: &Entities,
-        speaks_of: &[(&str, bool)],
+        reads: &[(&str, bool)],
         zone: &Zone,
         errors: &mut Vec<String>,
     ) -> Result<Self, String> {
@@ -74,7 +74,7 @@ impl Asked {
             .map_err(|error| error.to_string())?;
         let entities = people.clone().add_entities([call, asker], None).map_err(|error| error.to_string())?;
         let started_by = of_type(&names.person, question.started_by.as_str());
-        let context = Context::from_pairs(context::context(question, started_by, speaks_of, zone, errors))
+        let context = Context::from_pairs(context::context(question, started_by, reads, zone, errors))
             .map_err(|error| error.to_string())?;
         Ok(Self { agent, ty, resource, entities, context })
     }

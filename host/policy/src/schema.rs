@@ -67,16 +67,16 @@ type Question = {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Types {
     functions: BTreeMap<Capability, FunctionType>,
-    facts: BTreeMap<Capability, Facts>,
+    facts: BTreeMap<Capability, FactTypes>,
 }
 
 /// The facts of a capability with their types.
-pub type Facts = BTreeMap<String, WitType>;
+pub type FactTypes = BTreeMap<String, WitType>;
 
 impl Types {
     /// The same functions with these facts, in place of any facts before.
     #[must_use]
-    pub fn with_facts(self, facts: BTreeMap<Capability, Facts>) -> Self {
+    pub fn with_facts(self, facts: BTreeMap<Capability, FactTypes>) -> Self {
         Self { facts, ..self }
     }
 
@@ -92,7 +92,7 @@ impl Types {
 
     /// The facts of a capability. A fact can be missing for a call. Then a policy that uses the fact fails, and the
     /// call is held.
-    pub fn facts(&self, capability: &Capability) -> Facts {
+    pub fn facts(&self, capability: &Capability) -> FactTypes {
         self.facts.get(capability).cloned().unwrap_or_default()
     }
 }

@@ -7,8 +7,8 @@ use holdshort_gate::feasible::CannotBeMet;
 use holdshort_gate::{Requirement, ReviewerName, Time};
 
 use super::CedarPolicy;
-use super::cedar::asked_together;
-use super::load::Problem;
+use super::cedar::joint;
+use super::load::PolicyProblem;
 
 /// The advice for a demand that nobody can meet.
 const HINT: &str = "lower the quorum, name other people, add people to the group, or let more people `decide`";
@@ -16,20 +16,19 @@ const HINT: &str = "lower the quorum, name other people, add people to the group
 impl CedarPolicy {
     /// The `review` policies whose demand nobody can meet in any matching call, together with the configuration and
     /// with the policies that always match. Combinations of policies with conditions are not examined.
-    pub(super) fn unmet(&self) -> Vec<Problem> {
+    pub(super) fn unmet(&self) -> Vec<PolicyProblem> {
         let everybody = self.people().names();
         self.each_demand(|requirement| {
             let met = |starter: &ReviewerName| requirement.can_be_met(everybody, starter, None);
             let why = match met(&ReviewerName::default()) {
-                Err(why) => told(&why),
+                Err(why) => missing_approvals(&why),
                 // The starter of a run is a reviewer, and four-eyes excludes them.
                 Ok(()) => {
                     let (first, others) = everybody.split_first()?;
                     let why = met(first).err()?;
-                    others
-                        .iter()
-                        .all(|starter| met(starter).is_err())
-                        .then(|| format!("with four-eyes, for every person who could start the run: {}", told(&why)))?
+                    others.iter().all(|starter| met(starter).is_err()).then(|| {
+                        format!("with four-eyes, for every person who could start the run: {}", missing_approvals(&why))
+                    })?
                 }
             };
             let names = requirement.names().map(|names| names.join(", ")).filter(|names| !names.is_empty());
@@ -40,7 +39,7 @@ impl CedarPolicy {
 
     /// Cases in which some calls will be refused. The operator may want this. Either nobody may decide on a type of
     /// call, or four-eyes leaves too few reviewers if certain people start a run.
-    pub fn notes(&self) -> Vec<Problem> {
+    pub fn notes(&self) -> Vec<PolicyProblem> {
         let everybody = self.people().names();
         let mut found = self.each_demand(|requirement| {
             let met = |starter: &ReviewerName| requirement.can_be_met(everybody, starter, None).is_ok();
@@ -59,7 +58,7 @@ impl CedarPolicy {
                 let what = format!(
                     "no policy permits anybody to `decide` on `{ty}`, so each such call is refused instead of held"
                 );
-                found.extend(self.places().first().map(|(_, place)| Problem {
+                found.extend(self.locations().first().map(|(_, place)| PolicyProblem {
                     path: place.path.clone(),
                     line: 0,
                     what,
@@ -71,20 +70,21 @@ impl CedarPolicy {
 
     /// Checks the demand of each `review` policy, together with the policies that always match, and reports each error
     /// once.
-    fn each_demand(&self, wrong: impl Fn(&Requirement) -> Option<String>) -> Vec<Problem> {
+    fn each_demand(&self, wrong: impl Fn(&Requirement) -> Option<String>) -> Vec<PolicyProblem> {
         let mut found = BTreeMap::<(Option<usize>, String), Vec<String>>::new();
         for ty in self.types_in_order() {
             let deciders = self.deciders(ty).unwrap_or(self.people().names());
-            let about = self.review.about(ty).policies();
+            let about = self.review.for_type(ty).policies();
             let (always, sometimes): (Vec<&Policy>, Vec<&Policy>) = about.partition(|one| is_always(one));
             let with = sometimes.into_iter().map(|one| [one].into_iter().chain(always.iter().copied()).collect());
             let sets: Vec<Vec<&Policy>> = std::iter::once(always.clone()).chain(with).collect();
             for together in sets.iter().filter(|_| !deciders.is_empty()) {
-                let asks: Vec<_> = together.iter().filter_map(|policy| self.loaded.asks.get(policy.id())).collect();
-                let requirement = asked_together(&asks, self.base.requirement(Time(0)), deciders, Time(0));
+                let demands: Vec<_> =
+                    together.iter().filter_map(|policy| self.loaded.demands.get(policy.id())).collect();
+                let requirement = joint(&demands, self.base.requirement(Time(0)), deciders, Time(0));
                 let Some(what) = wrong(&requirement) else { continue };
                 let mut names = together.iter().map(|policy| policy.id().to_string());
-                let first = names.next().and_then(|first| self.places().iter().position(|(name, _)| *name == first));
+                let first = names.next().and_then(|first| self.locations().iter().position(|(name, _)| *name == first));
                 let with = names.map(|name| format!(" with `{name}`")).collect::<String>();
                 found.entry((first, format!("{with}: {what}"))).or_default().push(ty.to_string());
                 // Every further combination contains the policies that always match, so each would repeat this error.
@@ -94,9 +94,13 @@ impl CedarPolicy {
             }
         }
         let problem = |((at, what), types): ((Option<usize>, String), Vec<String>)| {
-            let (name, place) = at.and_then(|at| self.places().get(at)).or_else(|| self.places().first())?;
+            let (name, place) = at.and_then(|at| self.locations().get(at)).or_else(|| self.locations().first())?;
             let (who, line) = at.map_or(("[approval]", 0), |_| (name, place.line));
-            Some(Problem { path: place.path.clone(), line, what: format!("`{who}`{what} ({})", types.join(", ")) })
+            Some(PolicyProblem {
+                path: place.path.clone(),
+                line,
+                what: format!("`{who}`{what} ({})", types.join(", ")),
+            })
         };
         found.into_iter().filter_map(problem).collect()
     }
@@ -122,7 +126,7 @@ fn is_always(policy: &Policy) -> bool {
 }
 
 /// The missing approvals as text.
-fn told(CannotBeMet { stage, needed, found }: &CannotBeMet) -> String {
+fn missing_approvals(CannotBeMet { stage, needed, found }: &CannotBeMet) -> String {
     let people = if *needed == 1 { "1 person".to_owned() } else { format!("{needed} different people") };
     let left = if *found == 1 { "is eligible" } else { "are eligible" };
     format!("stage {stage} needs {people}, but {found} {left}")

@@ -23,9 +23,9 @@ use super::{Answer, Api};
 use crate::analysis::backtest::{Backtest, Found, GroupBurden, Listed, NotJudged, Report, Row};
 use crate::policy::batch::judge_all;
 use crate::policy::candidate::Candidate;
-use crate::policy::cases::{Cases, Tried};
+use crate::policy::cases::{CaseResult, Cases};
 use crate::policy::load::{Problems, Source};
-use crate::policy::{CedarPolicy, Policy, Setting};
+use crate::policy::{CedarPolicy, Policy, PolicySetup};
 use crate::review::sentences;
 
 /// The number of events judged in one child. The next ones are read meanwhile.
@@ -159,14 +159,14 @@ pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -
     if files.is_empty() {
         return Err(Problem::new(Kind::BadRequest, "there are no policies to try"));
     }
-    let (turn, setting) = (turn(api)?, api.setting().clone());
+    let (turn, policy_setup) = (turn(api)?, api.policy_setup().clone());
     let held = turn.clone();
     let read = move || {
         let _turn = held;
-        setting.candidate(files, add)
+        policy_setup.candidate(files, add)
     };
     let candidate = blocking(read).await?.map_err(unsound)?;
-    let trial = backtest(api.journal(), api.setting(), candidate, since, turn);
+    let trial = backtest(api.journal(), api.policy_setup(), candidate, since, turn);
     tokio::time::timeout(TRIAL_TIME_MAX, trial).await.unwrap_or_else(|_| {
         let detail = format!(
             "the backtest took more than {} seconds; try simpler policies, or the calls of a shorter period",
@@ -178,27 +178,32 @@ pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -
 
 /// Judges invented cases with these policies as in [`run`], or with those in force if there are
 /// none.
-pub(crate) async fn try_cases(api: &Api, cases: Source, files: Vec<Source>, add: bool) -> Result<Vec<Tried>, Problem> {
+pub(crate) async fn try_cases(
+    api: &Api,
+    cases: Source,
+    files: Vec<Source>,
+    add: bool,
+) -> Result<Vec<CaseResult>, Problem> {
     small(files.iter().chain([&cases]))?;
-    let (turn, setting) = (turn(api)?, api.setting().clone());
+    let (turn, policy_setup) = (turn(api)?, api.policy_setup().clone());
     let work = move || {
         let _turn = turn;
         let bad = |what: String| Problem::new(Kind::BadRequest, format!("{}: {what}", cases.path.display()));
         let read: Cases = toml::from_str(&cases.text).map_err(|error| bad(error.to_string()))?;
-        let puts = |policy: &CedarPolicy| read.puts(&policy.zone(), &setting.types).map_err(bad);
-        let judgements = match &setting.present {
-            Some(present) if files.is_empty() => judge_all(present, &setting.types, &puts(present)?),
+        let questions = |policy: &CedarPolicy| read.questions(&policy.zone(), &policy_setup.types).map_err(bad);
+        let judgements = match &policy_setup.present {
+            Some(present) if files.is_empty() => judge_all(present, &policy_setup.types, &questions(present)?),
             None if files.is_empty() => {
                 let detail =
                     "there are no policies in force, so every consequential call is held: write a policy first";
                 return Err(Problem::new(Kind::BadRequest, detail));
             }
             _ => {
-                let candidate = setting.candidate(files, add).map_err(unsound)?;
-                candidate.judge(&setting.types, &puts(candidate.policy())?).map_err(unsound)?
+                let candidate = policy_setup.candidate(files, add).map_err(unsound)?;
+                candidate.judge(&policy_setup.types, &questions(candidate.policy())?).map_err(unsound)?
             }
         };
-        Ok(read.tried(judgements, sentences::needs))
+        Ok(read.results(judgements, sentences::needs))
     };
     blocking(work).await?
 }
@@ -237,12 +242,12 @@ fn unsound(problems: Problems) -> Problem {
 /// Reads the whole journal once while the client waits. Events written meanwhile are not included.
 pub async fn backtest(
     journal: &Journal,
-    setting: &Arc<Setting>,
+    policy_setup: &Arc<PolicySetup>,
     candidate: Candidate,
     since: Time,
     turn: Turn,
 ) -> Result<Report, Problem> {
-    let mut backtest = Backtest::new(candidate, setting.types.clone(), since);
+    let mut backtest = Backtest::new(candidate, policy_setup.types.clone(), since);
     let (mut after, last) = (Position(0), journal.last_position().await?);
     let mut chunk = journal.feed(after, CHUNK).await?;
     while let Some(end) = chunk.last().map(|entry| entry.position) {

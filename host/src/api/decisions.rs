@@ -146,13 +146,15 @@ pub(crate) async fn decide(
 /// The call keeps waiting and may be approved at another time. If no policy depends on the time,
 /// nothing is read.
 async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest) -> Result<(), Problem> {
-    let Some(policy) = api.setting().present.as_ref().filter(|policy| policy.goes_by_time()) else { return Ok(()) };
+    let Some(policy) = api.policy_setup().present.as_ref().filter(|policy| policy.depends_on_time()) else {
+        return Ok(());
+    };
     let (subject, call) = approvals::load(api, run, number).await?;
     let waits = call.phase == Phase::Held && call.clearance == Some(digest);
     let Some((proposal, started)) = call.proposal().zip(subject.run.as_ref()).filter(|_| waits) else { return Ok(()) };
     let (started_by, agent) = (&started.started_by, &started.agent);
     let judged = JudgedCall { started_by, agent, run, proposal, by_policy: false };
-    match policy.overtaken(&judged, api.journal().now()) {
+    match policy.forbidden_now(&judged, api.journal().now()) {
         Some(why) => {
             Err(Problem::new(Kind::NotNow, format!("{why}; approve the call at another time")).state(CallState::Held))
         }

@@ -133,10 +133,10 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
     let events = api.journal().call_events(&run, number, Seq::MAX).await?;
     let life = Life::of(&events).ok_or_else(|| Problem::not_found(format_args!("approval `{id}`")))?;
     let asker = subject.run.map(|run| (run.agent, run.started_by)).unwrap_or_default();
-    let policies = api.setting().present.clone();
+    let policies = api.policy_setup().present.clone();
     let mut notes = Vec::new();
     let recorded = life.record().map(|record| recorded(life.verdict, record, policies.as_deref()));
-    let present = match (policies, api.setting().types.get(life.call.action().capability()).cloned()) {
+    let present = match (policies, api.policy_setup().types.get(life.call.action().capability()).cloned()) {
         (None, _) => {
             notes.push("no policies are in force: every consequential call is held".into());
             None
@@ -259,7 +259,7 @@ fn present(
 
 /// A policy. It has its text if a policy in force has this id.
 fn named(name: String, policies: Option<&CedarPolicy>) -> DeterminingPolicy {
-    let place = policies.and_then(|policies| policies.places().iter().find(|(known, _)| *known == name));
+    let place = policies.and_then(|policies| policies.locations().iter().find(|(known, _)| *known == name));
     let place = place.map(|(_, place)| place);
     DeterminingPolicy {
         file: place.map(|place| file_name(&place.path)),
@@ -272,8 +272,8 @@ fn named(name: String, policies: Option<&CedarPolicy>) -> DeterminingPolicy {
 
 /// The policies in force in the order of their files, and their digest; nothing if there are no policies.
 pub(crate) fn all_in_force(api: &Api) -> (Option<Digest>, Vec<DeterminingPolicy>) {
-    let present = api.setting().present.as_deref();
-    let all = present.into_iter().flat_map(CedarPolicy::places).map(|(name, _)| named(name.clone(), present));
+    let present = api.policy_setup().present.as_deref();
+    let all = present.into_iter().flat_map(CedarPolicy::locations).map(|(name, _)| named(name.clone(), present));
     (present.map(CedarPolicy::digest), all.collect())
 }
 

@@ -130,7 +130,7 @@ pub(crate) async fn check(api: &Api, run: &RunId, number: CallNumber, grant: &Gr
     let (_, call) = approvals::load(api, run, number).await?;
     let function = api.driver().function(&call).await?;
     let wrong = |detail: String| Problem::new(Kind::WrongType, detail);
-    let places = grants::places(&function, call.action().arguments());
+    let places = grants::comparable_parts(&function, call.action().arguments());
     if let Some(place) = grant.like.keys().find(|like| places.iter().all(|place| place.pointer != **like)) {
         return Err(wrong(format!(
             "a grant cannot compare `{}`, because this is not a path in the call's arguments",

@@ -78,14 +78,14 @@ use secrets::Secrets;
 use shares::Shares;
 use stats::Standing;
 
-use crate::policy::Setting;
+use crate::policy::PolicySetup;
 
 /// The parts of an endpoint.
 pub struct ApiParts {
     pub desk: Desk,
     pub driver: Arc<dyn Driver>,
     /// The context for reading policies, and the policies in force.
-    pub setting: Setting,
+    pub policy_setup: PolicySetup,
     /// The known reviewers.
     pub reviewers: Reviewers,
     /// The accepted values of `Host`, with their ports.
@@ -120,7 +120,7 @@ pub struct Api(Arc<Inner>);
 struct Inner {
     desk: Desk,
     driver: Arc<dyn Driver>,
-    setting: Arc<Setting>,
+    policy_setup: Arc<PolicySetup>,
     /// One backtest at a time.
     trial: Arc<Semaphore>,
     /// One explanation at a time; others wait.
@@ -150,7 +150,7 @@ impl Api {
         let ApiParts {
             desk,
             driver,
-            setting,
+            policy_setup,
             reviewers,
             allowed_hosts,
             allowed_origins,
@@ -165,7 +165,7 @@ impl Api {
         Self(Arc::new(Inner {
             desk,
             driver,
-            setting: Arc::new(setting),
+            policy_setup: Arc::new(policy_setup),
             trial: Arc::new(Semaphore::new(1)),
             explaining: Arc::new(Semaphore::new(1)),
             secrets: Secrets::new(reviewers, cookie, limits.failures),
@@ -210,8 +210,8 @@ impl Api {
         &*self.0.driver
     }
 
-    pub(crate) fn setting(&self) -> &Arc<Setting> {
-        &self.0.setting
+    pub(crate) fn policy_setup(&self) -> &Arc<PolicySetup> {
+        &self.0.policy_setup
     }
 
     fn limits(&self) -> &Limits {

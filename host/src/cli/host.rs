@@ -36,7 +36,7 @@ use crate::config::{self, Config};
 use crate::effects::Effects;
 use crate::notify::{Notify, Target};
 use crate::page;
-use crate::policy::Setting;
+use crate::policy::PolicySetup;
 use crate::runs::{DisplayBudget, Runs, Settings};
 use holdshort_common::isolate::{self, Isolate};
 
@@ -55,7 +55,7 @@ pub(super) struct Host {
     pub(super) runs: Runs,
     effects: Effects,
     targets: Vec<Target>,
-    setting: Setting,
+    policy_setup: PolicySetup,
     known: Known,
     sandboxes: CheckSandboxes,
 }
@@ -77,13 +77,14 @@ impl Host {
         let live = config.limits.live_runs;
         let guests_max = u32::try_from(instances_max(live)).unwrap_or(u32::MAX);
         let engine = Engine::new(reader.clone(), guests_max, live).map_err(|error| failed(&error))?;
-        let setting = policy_setup::setting(&config, policy_setup::sources(&config)?, &reader)?;
-        let policy = policy_setup::policy(&config, &setting);
-        let known = Known { groups: config.groups.clone(), types: setting.types.clone(), policies: policy.names() };
+        let policy_setup = policy_setup::load(&config, policy_setup::sources(&config)?, &reader)?;
+        let policy = policy_setup::policy(&config, &policy_setup);
+        let known =
+            Known { groups: config.groups.clone(), types: policy_setup.types.clone(), policies: policy.names() };
         let runs = Runs::new(driver, engine, catalogue, policy, self::settings(&config));
         let effects = Effects::new(dispatcher, performers, runs.refresher());
         let targets = notifiers::targets(&config, &system_clock())?;
-        Ok(Self { config, desk, notifier, runs, effects, targets, setting, known, sandboxes })
+        Ok(Self { config, desk, notifier, runs, effects, targets, policy_setup, known, sandboxes })
     }
 
     /// The reason why links in notifications do not work, if so.
@@ -174,7 +175,7 @@ impl Host {
             reviewers,
             allowed_hosts: config.server.hosts(bound),
             allowed_origins: config.server.origins(bound),
-            setting: self.setting.clone(),
+            policy_setup: self.policy_setup.clone(),
             pages: page::pages(),
             cookie,
             limits: Limits::STANDARD,

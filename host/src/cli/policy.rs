@@ -17,7 +17,7 @@ use super::output::Output;
 use crate::config::Config;
 use crate::policy::batch::judge_all;
 use crate::policy::cases::Cases;
-use crate::policy::load::{Problem, Source};
+use crate::policy::load::{PolicyProblem, Source};
 use crate::policy::schema::schema;
 use crate::policy::{CedarPolicy, Policy};
 use crate::review::sentences;
@@ -48,7 +48,7 @@ fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Fail
     } else {
         files.iter().map(|path| policy_setup::read(path)).collect::<Result<_, _>>()?
     };
-    policy_setup::setting(config, sources, &forgetful_reader(config)?)?.present.ok_or_else(|| {
+    policy_setup::load(config, sources, &forgetful_reader(config)?)?.present.ok_or_else(|| {
         let hint = "name files, or write `[policy]` and `files = [\"calls.cedar\"]` into holdshort.toml";
         Failure::new(Exit::Usage, "there are no policies, so every consequential call is held").hint(hint)
     })
@@ -57,7 +57,7 @@ fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Fail
 /// Prints a summary, and probable mistakes.
 fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {
     let [calls, reviews, decides, grants] = policies.counts();
-    let text = |problems: &[Problem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let text = |problems: &[PolicyProblem]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
     let (warnings, notes) = (text(policies.warnings()), text(&policies.notes()));
     if output.json {
         let counts = json!({ "call": calls, "review": reviews, "decide": decides, "grant": grants });
@@ -84,8 +84,8 @@ fn test(path: &Path, policies: &CedarPolicy, config: &Config, output: &Output) -
     let text = std::fs::read_to_string(path).map_err(|error| usage(error.to_string()))?;
     let cases: Cases = toml::from_str(&text).map_err(|error| usage(error.to_string()))?;
     let types = policy_setup::types(config, &forgetful_reader(config)?)?;
-    let puts = cases.puts(&policies.zone(), &types).map_err(usage)?;
-    let tried = cases.tried(judge_all(policies, &types, &puts), sentences::needs);
+    let questions = cases.questions(&policies.zone(), &types).map_err(usage)?;
+    let tried = cases.results(judge_all(policies, &types, &questions), sentences::needs);
     let failed = tried.iter().filter(|one| one.differs.is_some()).count();
     if output.json {
         output.json(&json!({ "cases": tried, "failed": failed }))?;
@@ -93,7 +93,7 @@ fn test(path: &Path, policies: &CedarPolicy, config: &Config, output: &Output) -
         for one in &tried {
             let remark = if one.differs.is_some() { "FAILED" } else { "ok" };
             let errors = one.errors.iter().map(|error| format!("could not be evaluated: {error}"));
-            output.text(&format!("{remark}: {}: {}", one.name, one.told()))?;
+            output.text(&format!("{remark}: {}: {}", one.name, one.one_line()))?;
             for line in errors.chain(one.differs.clone()) {
                 output.text(&format!("  {line}"))?;
             }

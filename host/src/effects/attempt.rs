@@ -86,7 +86,7 @@ impl Effects {
             }
         };
         // Where neither can have changed, the journal is not read between a start and its effect.
-        if (authorized.has_material_facts() || self.0.refresh.goes_by_time())
+        if (authorized.has_material_facts() || self.0.refresh.depends_on_time())
             && let Some(outcome) = self.moved(id).await
         {
             return self.finish(id, attempt, outcome, None).await;
@@ -126,7 +126,7 @@ impl Effects {
         let Some((run, call, proposal)) = self.proposal(id).await else {
             return Some(not_done(say!("the cleared action is not in the journal")));
         };
-        if let Some(reason) = self.0.refresh.overtaken(&run, id, &call) {
+        if let Some(reason) = self.0.refresh.forbidden_now(&run, id, &call) {
             return Some(self.held_again(id, reason).await);
         }
         let agent = run.agent;

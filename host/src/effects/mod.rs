@@ -70,11 +70,11 @@ pub trait Refresh: Send + Sync {
     ) -> BoxFuture<'a, Result<Option<(Sentence, Proposal)>, Sentence>>;
 
     /// Whether policy depends on the time, so that it may forbid a call that it permitted before.
-    fn goes_by_time(&self) -> bool;
+    fn depends_on_time(&self) -> bool;
 
     /// Why policy forbids a call at this time that it permitted before; `None` if it does not. If
     /// no policy depends on the time, it is always `None`.
-    fn overtaken(&self, run: &Run, id: &CallId, call: &Call) -> Option<Sentence>;
+    fn forbidden_now(&self, run: &Run, id: &CallId, call: &Call) -> Option<Sentence>;
 }
 
 /// Nothing can perform a cleared call.

@@ -112,11 +112,11 @@ impl Refresh for Unchanged {
         Box::pin(async { Ok(None) })
     }
 
-    fn goes_by_time(&self) -> bool {
+    fn depends_on_time(&self) -> bool {
         false
     }
 
-    fn overtaken(&self, _: &Run, _: &CallId, _: &Call) -> Option<Sentence> {
+    fn forbidden_now(&self, _: &Run, _: &CallId, _: &Call) -> Option<Sentence> {
         panic!("nothing is read between a start and its effect where nothing can have changed")
     }
 }

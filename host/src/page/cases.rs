@@ -9,7 +9,7 @@ use axum::response::IntoResponse;
 use super::frame::{Answer, Frame, Seal, Signed, page};
 use crate::api::limits::Form;
 use crate::api::{Api, backtests};
-use crate::policy::cases::Tried;
+use crate::policy::cases::CaseResult;
 use crate::policy::load::Source;
 use crate::review::Text;
 
@@ -84,12 +84,12 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -
     }
 }
 
-impl From<Tried> for Shown {
-    fn from(tried: Tried) -> Self {
+impl From<CaseResult> for Shown {
+    fn from(tried: CaseResult) -> Self {
         let errors = tried.errors.iter().map(|error| format!("could not be evaluated: {error}"));
         Self {
             name: Text::line(&tried.name),
-            told: Text::line(&tried.told()),
+            told: Text::line(&tried.one_line()),
             trouble: errors.chain(tried.differs.clone()).map(|line| Text::line(&line)).collect(),
             failed: tried.differs.is_some(),
         }

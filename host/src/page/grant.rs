@@ -22,7 +22,7 @@ use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, ids};
-use crate::policy::grants::places;
+use crate::policy::grants::comparable_parts;
 use crate::review::Text;
 use holdshort_common::money::Amount;
 
@@ -114,7 +114,7 @@ impl<'a> Granting<'a> {
             |name: &str, otherwise: &str| sent.and_then(|form| form.field(name)).unwrap_or(otherwise).to_owned();
         let lasts = typed("lasts", "7200000");
         let differs = |place: &str| sent.is_some_and(|form| differ(form).any(|named| named == place));
-        let place = |place: crate::policy::grants::Place| {
+        let place = |place: crate::policy::grants::ArgumentPart| {
             (Text::line(&place.pointer), Text::compact(&place.value), differs(&place.pointer))
         };
         let sum = |currency: &String| (Text::line(currency), Text::line(&typed(&format!("sum-{currency}"), "")));
@@ -128,7 +128,7 @@ impl<'a> Granting<'a> {
             calls: Text::line(&typed("calls", "10")),
             times: TIMES.iter().map(|(label, ms)| (*label, *ms, ms.to_string() == lasts)).collect(),
             sums: money(self.call.action()).keys().map(sum).collect(),
-            places: places(&function, self.call.action().arguments()).into_iter().map(place).collect(),
+            places: comparable_parts(&function, self.call.action().arguments()).into_iter().map(place).collect(),
         };
         let answer = page(&shown)?;
         Ok(if trouble.is_some() { (StatusCode::UNPROCESSABLE_ENTITY, answer).into_response() } else { answer })

@@ -31,15 +31,15 @@ impl Runs {
 }
 
 impl Refresh for Refresher {
-    fn overtaken(&self, run: &Run, id: &CallId, call: &Call) -> Option<Sentence> {
+    fn forbidden_now(&self, run: &Run, id: &CallId, call: &Call) -> Option<Sentence> {
         let proposal = call.proposal()?;
         let by_policy = matches!(call.started_from, Some(Phase::Cleared { .. })) && proposal.policy.grant.is_none();
         let judged = JudgedCall { started_by: &run.started_by, agent: &run.agent, run: &id.run, proposal, by_policy };
-        self.policy.overtaken(&judged, self.journal.now())
+        self.policy.forbidden_now(&judged, self.journal.now())
     }
 
-    fn goes_by_time(&self) -> bool {
-        self.policy.goes_by_time()
+    fn depends_on_time(&self) -> bool {
+        self.policy.depends_on_time()
     }
 
     fn connector(&self, capability: &Capability) -> Option<String> {

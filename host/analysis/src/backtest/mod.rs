@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 
 use holdshort_gate::{PolicyVerdict, RecordedEvent, RunId, Time, WaitEnd};
 
-use holdshort_policy::batch::Put;
+use holdshort_policy::batch::OwnedQuestion;
 use holdshort_policy::candidate::Candidate;
 use holdshort_policy::load::Problems;
 use holdshort_policy::schema::Types;
@@ -76,7 +76,8 @@ impl Backtest {
         for (run, recorded) in events {
             self.steps.follow(run, recorded, &mut steps);
         }
-        let asked: Vec<Put> = steps.iter().filter_map(|step| step.asked(self.since, &self.types)).map(put).collect();
+        let asked: Vec<OwnedQuestion> =
+            steps.iter().filter_map(|step| step.asked(self.since, &self.types)).map(put).collect();
         let mut judgements = self.candidate.judge(&self.types, &asked)?.into_iter();
         for step in steps {
             let judged = step.asked(self.since, &self.types).is_some();
@@ -206,8 +207,8 @@ impl Backtest {
 }
 
 /// The recorded question to policy.
-fn put(asked: &Asked) -> Put {
-    Put {
+fn put(asked: &Asked) -> OwnedQuestion {
+    OwnedQuestion {
         started_by: asked.by.started_by.clone(),
         agent: asked.by.agent.clone(),
         run: asked.key.0.clone(),

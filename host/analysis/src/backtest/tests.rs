@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::*;
 use holdshort_policy::isolated::Reader;
 use holdshort_policy::load::Source;
-use holdshort_policy::{Base, CallQuestion, CedarPolicy, Setting};
+use holdshort_policy::{CallQuestion, CedarPolicy, Defaults, PolicySetup};
 
 const PAY: &str = "acme:bank/pay@1.0.0#pay";
 const TO: [&str; 7] = ["one", "two", "late", "stages", "veto", "clear", "refuse"];
@@ -51,7 +51,7 @@ fn policies(text: &str) -> CedarPolicy {
     let people = People::new(names(&["ann", "ben", "cyd", "dan", "eve"]), groups.into());
     let floor = |_| Requirement { rejections: 2, ..Requirement::plain(Reviewers::Any, 1, 3_600_000) };
     let sources = vec![Source { path: "p.cedar".into(), text: text.into() }];
-    let setting = Setting::new(sources, types(), people, Base::new(floor), Reader::in_process());
+    let setting = PolicySetup::new(sources, types(), people, Defaults::new(floor), Reader::in_process());
     let setting = setting.unwrap_or_else(|why| panic!("{why}"));
     Arc::into_inner(setting.present.unwrap()).unwrap()
 }

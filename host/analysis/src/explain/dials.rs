@@ -40,7 +40,7 @@ pub(super) fn dials(
     if policy.uses_totals() {
         made.extend(totals(variant, question, constants));
     }
-    made.push(moments(variant, constants, policy.speaks_of("local").then(|| policy.zone())));
+    made.push(moments(variant, constants, policy.uses_attribute("local").then(|| policy.zone())));
     let others = |from: &str, all: Vec<&str>| {
         let tries = all.into_iter().filter(|one| *one != from).map(|one| json!(one)).collect();
         Kind::Words { from: json!(from), tries }

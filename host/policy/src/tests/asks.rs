@@ -7,7 +7,7 @@ use holdshort_gate::{
 };
 use holdshort_policy::load::Source;
 use holdshort_policy::schema::Types;
-use holdshort_policy::{Base, CallQuestion, CedarPolicy, People};
+use holdshort_policy::{CallQuestion, CedarPolicy, Defaults, People};
 use serde_json::{Value, json};
 
 pub(crate) const DEPLOY: &str = "holdshort:agent/deployment@0.1.0#deploy";
@@ -36,7 +36,7 @@ pub(crate) fn policies(text: &str) -> CedarPolicy {
         [("finance", &["ann", "ben"][..]), ("board", &["cyd", "ben"]), ("all", &["ann", "ben", "cyd", "dan", "eve"])];
     let groups = groups.into_iter().map(|(name, members)| (name.to_owned(), names(members))).collect();
     let people = People::new(names(&["ann", "ben", "cyd", "dan", "eve", "fay"]), groups);
-    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 60_000));
+    let base = Defaults::new(|_| Requirement::plain(Reviewers::Any, 1, 60_000));
     let source = Source { path: "p.cedar".into(), text: text.into() };
     CedarPolicy::load(&[source], &types(), people, base).unwrap_or_else(|problems| panic!("{problems}\n{text}"))
 }

@@ -15,12 +15,12 @@ use crate::connectors;
 use crate::policy::isolated;
 use crate::policy::load::Source;
 use crate::policy::schema::Types;
-use crate::policy::{Base, HoldEverything, People, Policy, Setting};
+use crate::policy::{Defaults, HoldEverything, People, Policy, PolicySetup};
 use holdshort_common::isolate::Limits;
 
 /// The policy of a configuration. Probable mistakes are logged.
-pub(super) fn policy(config: &Config, setting: &Setting) -> Arc<dyn Policy> {
-    let Some(present) = setting.present.clone() else { return Arc::new(HoldEverything(config.approval.clone())) };
+pub(super) fn policy(config: &Config, policy_setup: &PolicySetup) -> Arc<dyn Policy> {
+    let Some(present) = policy_setup.present.clone() else { return Arc::new(HoldEverything(config.approval.clone())) };
     for warning in present.warnings() {
         tracing::warn!("{warning}");
     }
@@ -28,7 +28,7 @@ pub(super) fn policy(config: &Config, setting: &Setting) -> Arc<dyn Policy> {
 }
 
 /// The context in which policies are read, with the configured files or others.
-pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>, reader: &Reader) -> Result<Setting, Failure> {
+pub(in crate::cli) fn load(config: &Config, sources: Vec<Source>, reader: &Reader) -> Result<PolicySetup, Failure> {
     let everybody = config.reviewers.iter().map(|reviewer| &reviewer.name).chain([&config.operator]);
     let mut names: Vec<ReviewerName> = everybody.cloned().collect();
     names.sort();
@@ -36,7 +36,7 @@ pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>, reader: &Re
     let people = People::new(names, config.groups.clone());
     let approval = config.approval.clone();
     let base =
-        Base::new(move |now: Time| -> Requirement { approval.requirement(now) }).in_zone(config.time_zone.clone());
+        Defaults::new(move |now: Time| -> Requirement { approval.requirement(now) }).in_zone(config.time_zone.clone());
     let limits = Limits {
         settings: "policy",
         memory_mib: config.limits.policy_memory_mib,
@@ -44,7 +44,7 @@ pub(in crate::cli) fn setting(config: &Config, sources: Vec<Source>, reader: &Re
         seconds: config.limits.policy_seconds,
         file_mib: 0,
     };
-    Setting::new(sources, types(config, reader)?, people, base, isolated::Reader::isolated(this_program(), limits))
+    PolicySetup::new(sources, types(config, reader)?, people, base, isolated::Reader::isolated(this_program(), limits))
         .map_err(|problems| Failure::new(Exit::Usage, problems.to_string()))
 }
 

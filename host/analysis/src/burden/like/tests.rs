@@ -12,7 +12,7 @@ use super::*;
 use holdshort_agent as agent;
 use holdshort_policy::cases::Cases;
 use holdshort_policy::load::Source;
-use holdshort_policy::{Base, CallQuestion, CedarPolicy, People, Policy, Verdict};
+use holdshort_policy::{CallQuestion, CedarPolicy, Defaults, People, Policy, Verdict};
 
 fn proposal(action: &Action, facts: &Value) -> Proposal {
     Proposal {
@@ -35,7 +35,7 @@ fn load(text: &str, types: &Types) -> CedarPolicy {
         path: "suggested.cedar".into(),
         text: format!("{text}permit (principal, action == Action::\"decide\", resource);\n"),
     };
-    let base = Base::new(|_| Requirement::plain(Reviewers::Any, 1, 1_000));
+    let base = Defaults::new(|_| Requirement::plain(Reviewers::Any, 1, 1_000));
     let loaded = CedarPolicy::load(&[source], types, People::new(vec!["alice".into()], BTreeMap::new()), base);
     let loaded = loaded.unwrap_or_else(|problems| panic!("{problems}\n{text}"));
     assert!(loaded.warnings().is_empty(), "{:?}\n{text}", loaded.warnings());

@@ -27,7 +27,7 @@ pub struct JudgedCall<'a> {
 impl JudgedCall<'_> {
     /// The reason why the call must not happen now, as text: policy forbids it at this time, or no
     /// longer clears a call that only policy cleared.
-    pub(super) fn overtaken(&self, policy: &CedarPolicy, now: Time) -> Option<Sentence> {
+    pub(super) fn forbidden_now(&self, policy: &CedarPolicy, now: Time) -> Option<Sentence> {
         let proposal = self.proposal;
         let then = proposal.policy.judged_at.as_ref()?.at;
         // If this host no longer offers the function, the call is judged without its arguments, for

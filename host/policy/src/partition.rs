@@ -19,12 +19,12 @@ use super::People;
 
 /// The policies of one action: all, and for each type of call those that can apply.
 #[derive(Default)]
-pub(super) struct Apart {
+pub(super) struct Partition {
     all: PolicySet,
     of: BTreeMap<EntityTypeName, PolicySet>,
 }
 
-impl Apart {
+impl Partition {
     /// Partitions the policies of an action by these types of calls.
     pub(super) fn new<'a>(all: PolicySet, types: impl Iterator<Item = &'a EntityTypeName>) -> Self {
         let about = |ty: &EntityTypeName| {
@@ -37,12 +37,12 @@ impl Apart {
     }
 
     /// The policies that can apply to a type of call; all of them for an unknown type.
-    pub(super) fn about(&self, ty: &EntityTypeName) -> &PolicySet {
+    pub(super) fn for_type(&self, ty: &EntityTypeName) -> &PolicySet {
         self.of.get(ty).unwrap_or(&self.all)
     }
 
     /// Whether the policies for a known type depend only on the principal and the type.
-    pub(super) fn goes_by_scope(&self, ty: &EntityTypeName) -> bool {
+    pub(super) fn depends_only_on_scope(&self, ty: &EntityTypeName) -> bool {
         let by_scope = |policy: &Policy| {
             let any = matches!(policy.resource_constraint(), ResourceConstraint::Any | ResourceConstraint::Is(_));
             any && !policy.has_non_scope_constraint()
@@ -72,7 +72,7 @@ pub(super) fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
 }
 
 /// A reviewer, for the question whether this reviewer may decide.
-pub(super) struct Person {
+pub(super) struct ReviewerEntity {
     pub(super) name: ReviewerName,
     pub(super) uid: EntityUid,
     /// A number. Reviewers with the same number are the same for every policy, except that one of
@@ -81,7 +81,7 @@ pub(super) struct Person {
 }
 
 /// All reviewers. Reviewers that the policies on `decide` cannot distinguish get the same number.
-pub(super) fn everybody(people: &People, decide: &PolicySet, uids: Vec<EntityUid>) -> Vec<Person> {
+pub(super) fn everybody(people: &People, decide: &PolicySet, uids: Vec<EntityUid>) -> Vec<ReviewerEntity> {
     let named: BTreeSet<EntityUid> = decide.policies().flat_map(Policy::entity_literals).collect();
     let mut kinds = Vec::<Vec<&String>>::new();
     let mut person = |(name, uid): (&ReviewerName, EntityUid)| {
@@ -91,7 +91,7 @@ pub(super) fn everybody(people: &People, decide: &PolicySet, uids: Vec<EntityUid
             kinds.push(groups);
             kinds.len() - 1
         });
-        Person { name: name.clone(), alike: (!named.contains(&uid)).then_some(kind), uid }
+        ReviewerEntity { name: name.clone(), alike: (!named.contains(&uid)).then_some(kind), uid }
     };
     people.names().iter().zip(uids).map(&mut person).collect()
 }

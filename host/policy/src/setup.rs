@@ -7,34 +7,34 @@ use super::candidate::Candidate;
 use super::isolated::Reader;
 use super::load::{Problems, Source};
 use super::schema::Types;
-use super::{Base, CedarPolicy, People};
+use super::{CedarPolicy, Defaults, People};
 
 /// The policy of a host without policy files.
 const ALL_DECIDE: &str = "permit (principal, action == Action::\"decide\", resource);\n";
 
 /// Everything that is needed to read policies as this host would.
 #[derive(Clone)]
-pub struct Setting {
+pub struct PolicySetup {
     pub sources: Vec<Source>,
     /// The calls that policies can refer to.
     pub types: Types,
     /// The reviewers and their groups.
     pub people: People,
     /// The configured requirement for every held call.
-    pub base: Base,
+    pub base: Defaults,
     /// Tries policies in a child first.
     pub reader: Reader,
     /// The policies in force. `None` without policy files; then every call is held.
     pub present: Option<Arc<CedarPolicy>>,
 }
 
-impl Setting {
+impl PolicySetup {
     /// Reads the configured files.
     pub fn new(
         sources: Vec<Source>,
         types: Types,
         people: People,
-        base: Base,
+        base: Defaults,
         reader: Reader,
     ) -> Result<Self, Problems> {
         let mut setting = Self { sources, types, people, base, reader, present: None };
