@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
-use holdshort::analysis::burden::Known;
+use holdshort::analysis::review_load::Directory;
 use holdshort::api::driver::{AgentInfo, AgentState, Figures, OfferedCapability, ReviseError, StartError};
 use holdshort::api::{Api, ApiParts, Driver, Limits, Reviewers, SessionCookie, serve};
 use holdshort::isolate::{self, Isolate};
@@ -293,7 +293,7 @@ impl World {
             cookie: cookie(at),
             limits,
             targets_gone: Arc::default(),
-            known: Known {
+            known: Directory {
                 groups: [("finance".to_owned(), vec!["alice".into()])].into(),
                 types: [("acme:mail/send@1.0.0#send".parse().unwrap(), function())].into_iter().collect(),
                 policies: vec!["never-\"needed\"".into()],

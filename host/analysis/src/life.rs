@@ -9,7 +9,7 @@ use serde_json::Value;
 
 /// How the present revision of a call came about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Came {
+pub enum RevisionOrigin {
     /// The agent proposed it.
     Proposed,
     /// By an edit, after this number of escalations, the last of them at this time.
@@ -22,7 +22,7 @@ pub enum Came {
 #[derive(Clone, Debug)]
 pub struct Life {
     pub call: Call,
-    pub came: Came,
+    pub origin: RevisionOrigin,
     /// The verdict on the present revision: `Hold` after an edit, and the earlier verdict after a changed fact.
     pub verdict: PolicyVerdict,
     /// Policy's record of a call that it refused.
@@ -37,20 +37,20 @@ pub struct Life {
 #[derive(Debug)]
 pub struct Step<'e> {
     /// The decision of a reviewer. The vote that an editor's edit includes is no decision of its own.
-    pub decided: Option<Decided<'e>>,
+    pub decided: Option<ReviewerDecision<'e>>,
     /// How the call stopped waiting for reviewers or for its effect.
     pub end: Option<WaitEnd>,
     /// The event is the vote that an editor's edit includes.
     pub own_vote: bool,
     /// How the event began another revision.
-    pub revised: Option<Came>,
+    pub revised: Option<RevisionOrigin>,
     /// The event added reviewers.
     pub escalated: bool,
 }
 
 /// The decision of a reviewer.
 #[derive(Debug)]
-pub struct Decided<'e> {
+pub struct ReviewerDecision<'e> {
     pub reviewer: &'e ReviewerName,
     /// The reviewer whose vote it is; the absent reviewer if a delegate decided.
     pub on_behalf_of: &'e ReviewerName,
@@ -70,7 +70,7 @@ impl Life {
             (Phase::Held, _) => (PolicyVerdict::Hold, None),
             _ => (PolicyVerdict::Clear, None),
         };
-        Some(Self { call, came: Came::Proposed, verdict, refused, began: at, escalated: Vec::new() })
+        Some(Self { call, origin: RevisionOrigin::Proposed, verdict, refused, began: at, escalated: Vec::new() })
     }
 
     /// The call after all these events; `None` if they do not follow each other.
@@ -93,18 +93,18 @@ impl Life {
         decided.iter_mut().for_each(|decided| decided.ends = next_stage || end.is_some());
         #[allow(clippy::wildcard_enum_match_arm, reason = "the other events begin no revision")]
         let revised = match event {
-            Event::CallRevised { .. } => Some(Came::Edited { level, waits_since }),
-            Event::CallReheld { .. } => Some(Came::Reheld),
+            Event::CallRevised { .. } => Some(RevisionOrigin::Edited { level, waits_since }),
+            Event::CallReheld { .. } => Some(RevisionOrigin::Reheld),
             _ => None,
         };
         if next_stage {
             self.began = at;
         }
-        if let Some(came) = revised {
-            (self.came, self.began) = (came, at);
+        if let Some(origin) = revised {
+            (self.origin, self.began) = (origin, at);
             self.escalated.clear();
         }
-        if matches!(revised, Some(Came::Edited { .. })) {
+        if matches!(revised, Some(RevisionOrigin::Edited { .. })) {
             self.verdict = PolicyVerdict::Hold;
         }
         let escalated = matches!(event, Event::CallEscalated { .. });
@@ -113,11 +113,17 @@ impl Life {
     }
 
     /// The decision in an event, before it is applied.
-    fn decided<'e>(&self, event: &'e Event, at: Time) -> Option<Decided<'e>> {
+    fn decided<'e>(&self, event: &'e Event, at: Time) -> Option<ReviewerDecision<'e>> {
         let Event::DecisionMade { decision, .. } = event else { return None };
         let on_behalf_of = decision.stands_for.as_ref().unwrap_or(&decision.reviewer);
         let took_us = at.0.saturating_sub(self.asked(on_behalf_of).0);
-        Some(Decided { reviewer: &decision.reviewer, on_behalf_of, verdict: &decision.verdict, took_us, ends: false })
+        Some(ReviewerDecision {
+            reviewer: &decision.reviewer,
+            on_behalf_of,
+            verdict: &decision.verdict,
+            took_us,
+            ends: false,
+        })
     }
 
     /// When this reviewer was first asked about the present stage.

@@ -134,7 +134,7 @@ async fn host(
         cookie: SessionCookie::new(false, at.port()),
         limits: Limits::STANDARD,
         targets_gone: Arc::default(),
-        known: holdshort::analysis::burden::Known::default(),
+        known: holdshort::analysis::review_load::Directory::default(),
         unconfined: false,
     });
     tokio::spawn(effects.run());

@@ -20,7 +20,9 @@ use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, InstantShape, Moment};
 use super::{Answer, Api};
-use crate::analysis::backtest::{Backtest, Found, GroupBurden, Listed, NotJudged, Report, Row};
+use crate::analysis::backtest::{
+    Backtest, BacktestReport, BacktestedCall, CallSample, GroupLoad, NotJudged, OutcomeRow,
+};
 use crate::policy::batch::judge_all;
 use crate::policy::candidate::Candidate;
 use crate::policy::cases::{CaseResult, Cases};
@@ -87,13 +89,13 @@ pub(crate) struct BacktestResult {
     /// a grant.
     pub(crate) approved_but_refused: FoundCalls,
     /// Verdicts on calls as first proposed.
-    pub(crate) calls: Vec<Row>,
+    pub(crate) calls: Vec<OutcomeRow>,
     /// Verdicts on later revisions that reviewers decided on: after an edit or a change of a
     /// material fact.
-    pub(crate) revisions: Vec<Row>,
+    pub(crate) revisions: Vec<OutcomeRow>,
     /// The reviewers' decisions, actual and under the candidate: for everybody, then for each
     /// group.
-    pub(crate) burden: Vec<GroupBurden>,
+    pub(crate) burden: Vec<GroupLoad>,
     /// The number of calls for which a policy of the candidate failed to evaluate. Such calls are
     /// held.
     pub(crate) errors: u64,
@@ -154,7 +156,7 @@ pub(super) async fn create(State(api): State<Api>, Input(request): Input<Backtes
 }
 
 /// Tries these files, alone or together with those in force.
-pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -> Result<Report, Problem> {
+pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -> Result<BacktestReport, Problem> {
     small(&files)?;
     if files.is_empty() {
         return Err(Problem::new(Kind::BadRequest, "there are no policies to try"));
@@ -246,7 +248,7 @@ pub async fn backtest(
     candidate: Candidate,
     since: Time,
     turn: Turn,
-) -> Result<Report, Problem> {
+) -> Result<BacktestReport, Problem> {
     let mut backtest = Backtest::new(candidate, policy_setup.types.clone(), since);
     let (mut after, last) = (Position(0), journal.last_position().await?);
     let mut chunk = journal.feed(after, CHUNK).await?;
@@ -272,8 +274,8 @@ pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send 
     })
 }
 
-impl From<Report> for BacktestResult {
-    fn from(report: Report) -> Self {
+impl From<BacktestReport> for BacktestResult {
+    fn from(report: BacktestReport) -> Self {
         Self {
             digest: report.digest,
             warnings: report.warnings,
@@ -293,14 +295,14 @@ impl From<Report> for BacktestResult {
     }
 }
 
-impl From<Listed> for FoundCalls {
-    fn from(Listed { count, first }: Listed) -> Self {
+impl From<CallSample> for FoundCalls {
+    fn from(CallSample { count, first }: CallSample) -> Self {
         Self { count, first: first.into_iter().map(FoundCall::from).collect() }
     }
 }
 
-impl From<Found> for FoundCall {
-    fn from(Found { id, revision, summary, agent, at, by, said, determining, why }: Found) -> Self {
+impl From<BacktestedCall> for FoundCall {
+    fn from(BacktestedCall { id, revision, summary, agent, at, by, said, determining, why }: BacktestedCall) -> Self {
         Self { id, revision, summary, agent: agent.into(), at: Moment(at), by, message: said, determining, why }
     }
 }

@@ -20,8 +20,8 @@ use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::ApprovalIdShape;
 use super::{Answer, Api, approvals, ids};
-use crate::analysis::explain::{Change, Different, explain};
-use crate::analysis::life::{Came, Life};
+use crate::analysis::explain::{AttributeChange, DecisiveChange, explain};
+use crate::analysis::life::{Life, RevisionOrigin};
 use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict, Zone};
 use crate::review::sentences::judged;
 
@@ -191,12 +191,12 @@ fn say(life: &Life, policies: &CedarPolicy, notes: &mut Vec<String>) {
     if life.call.is_question() {
         notes.push("the call is a question, and questions are always held".into());
     }
-    match life.came {
-        Came::Proposed => {}
-        Came::Edited { .. } => {
+    match life.origin {
+        RevisionOrigin::Proposed => {}
+        RevisionOrigin::Edited { .. } => {
             notes.push("the call was edited, and an edited call is always held, even if a policy clears it".into())
         }
-        Came::Reheld => notes.push(
+        RevisionOrigin::Reheld => notes.push(
             "facts changed after the call was cleared; policy was not evaluated again, so this is the earlier verdict"
                 .into(),
         ),
@@ -238,7 +238,7 @@ fn present(
             totals: life.record().map(|record| &record.totals[..]).unwrap_or_default(),
             now: life.asked_at(),
         },
-        life.call.is_question() || matches!(life.came, Came::Edited { .. }),
+        life.call.is_question() || matches!(life.origin, RevisionOrigin::Edited { .. }),
     );
     let why = match &explained.judgement.verdict {
         Verdict::Refuse(why) => Some(why.to_string()),
@@ -295,12 +295,14 @@ impl From<RecordedTotal> for RestedOn {
     }
 }
 
-impl From<Change> for VerdictChange {
-    fn from(change: Change) -> Self {
+impl From<DecisiveChange> for VerdictChange {
+    fn from(change: DecisiveChange) -> Self {
         let would = judged(change.verdict);
-        let one = |Different { place, from, to }: &Different| format!("{place} were {to} instead of {from}");
+        let one =
+            |AttributeChange { place, from, to }: &AttributeChange| format!("{place} were {to} instead of {from}");
         let all: Vec<String> = change.different.iter().map(one).collect();
-        let different = |Different { place, from, to }| DifferentAttribute { attribute: place, is: from, would_be: to };
+        let different =
+            |AttributeChange { place, from, to }| DifferentAttribute { attribute: place, is: from, would_be: to };
         Self {
             verdict: change.verdict,
             sentence: format!("would be {would} if {}", all.join(" and ")),

@@ -104,6 +104,6 @@ pub(super) async fn metrics(State(api): State<Api>) -> Answer {
     for target in api.0.targets_gone.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         let _ = writeln!(text, "holdshort_notify_target_gone{{target=\"{target}\"}} 1");
     }
-    api.write_burden(&mut text).await;
+    api.write_review_load(&mut text).await;
     Ok(([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response())
 }

@@ -69,7 +69,7 @@ pub use server::{Listeners, serve};
 pub use sessions::SessionCookie;
 pub use starting::starting;
 
-use crate::analysis::burden::Known;
+use crate::analysis::review_load::Directory;
 use auth::Reviewer;
 use limits::Throttle;
 use metrics::Metrics;
@@ -98,7 +98,7 @@ pub struct ApiParts {
     pub cookie: SessionCookie,
     pub limits: Limits,
     /// The configuration that the review load refers to.
-    pub known: Known,
+    pub known: Directory,
     /// Whether a check runs the repository's code as the host's user.
     pub unconfined: bool,
     /// Notification targets that refused all further notifications.
@@ -131,7 +131,7 @@ struct Inner {
     pages: Pages,
     limits: Limits,
     metrics: Metrics,
-    burden: Standing,
+    load_figures: Standing,
     unconfined: bool,
     targets_gone: Arc<Mutex<BTreeSet<String>>>,
     requests: Throttle<Reviewer>,
@@ -174,7 +174,7 @@ impl Api {
             pages,
             limits,
             metrics: Metrics::default(),
-            burden: Standing::new(known),
+            load_figures: Standing::new(known),
             unconfined,
             targets_gone,
             requests: Throttle::new(limits.requests),

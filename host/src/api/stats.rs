@@ -20,9 +20,9 @@ use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{InstantShape, Moment};
 use super::{Answer, Api};
-use crate::analysis::burden::tally::Tally;
-use crate::analysis::burden::times::{COARSE_S, Times};
-use crate::analysis::burden::{Burden, Known, Lacks, Report, Window};
+use crate::analysis::review_load::tally::Tally;
+use crate::analysis::review_load::times::{COARSE_S, Times};
+use crate::analysis::review_load::{Directory, LoadReport, MissingState, ReviewLoad, Window};
 use crate::review::visible;
 
 /// Events per read. They are complete: a proposal includes its arguments and up to 32 other waiting
@@ -39,10 +39,10 @@ const ASKING_MAX: usize = 8;
 
 /// The continuous figures of `/metrics`, and the queue for reports.
 pub(super) struct Standing {
-    known: Arc<Known>,
+    known: Arc<Directory>,
     live: tokio::sync::Mutex<Live>,
     /// The text of the last complete reading; `None` before the first.
-    told: Mutex<Option<String>>,
+    rendered: Mutex<Option<String>>,
     /// One report at a time, because each reads the journal.
     turn: Semaphore,
     /// The requests that read or wait, so that reports occupy few connections.
@@ -51,21 +51,21 @@ pub(super) struct Standing {
 
 /// The fold for `/metrics`, and its position.
 struct Live {
-    fold: Burden,
+    fold: ReviewLoad,
     after: Position,
 }
 
 impl Standing {
-    pub(super) fn new(known: Known) -> Self {
+    pub(super) fn new(known: Directory) -> Self {
         // `/metrics` has no suggestions, so their data is not collected.
-        let groups = Known { groups: known.groups.clone(), ..Known::default() };
+        let groups = Directory { groups: known.groups.clone(), ..Directory::default() };
         Self {
             known: Arc::new(known),
             live: tokio::sync::Mutex::new(Live {
-                fold: Burden::new(Arc::new(groups), Window::EVER),
+                fold: ReviewLoad::new(Arc::new(groups), Window::EVER),
                 after: Position(0),
             }),
-            told: Mutex::default(),
+            rendered: Mutex::default(),
             turn: Semaphore::new(1),
             asking: Semaphore::new(ASKING_MAX),
         }
@@ -91,7 +91,7 @@ pub(super) struct StatsQuery {
 pub(crate) struct StatsAnswer {
     pub(crate) since: Moment,
     pub(crate) until: Moment,
-    pub(crate) stats: Report,
+    pub(crate) stats: LoadReport,
 }
 
 /// Figures on the review load: decisions, their durations, and suggestions that would reduce it.
@@ -121,14 +121,14 @@ impl Api {
 
     /// The figures of a period. Earlier events are read too, because a decided call may have been
     /// held long before.
-    pub(crate) async fn stats(&self, window: Window) -> Result<Report, Problem> {
-        let Standing { known, turn, asking, .. } = &self.0.burden;
+    pub(crate) async fn stats(&self, window: Window) -> Result<LoadReport, Problem> {
+        let Standing { known, turn, asking, .. } = &self.0.load_figures;
         let _asking = asking.try_acquire().map_err(|_| {
             let detail = format!("{ASKING_MAX} reports are in progress or waiting; try again later");
             Problem::new(Kind::TooMany, detail).retry_after_s(5)
         })?;
         let _turn = turn.acquire().await.map_err(|_| Problem::new(Kind::Internal, "the host is shutting down"))?;
-        let mut fold = Burden::new(known.clone(), window);
+        let mut fold = ReviewLoad::new(known.clone(), window);
         let mut after = Position(0);
         while self.read_on(&mut fold, &mut after, window.until).await? {}
         if *self.0.closing.borrow() {
@@ -138,14 +138,14 @@ impl Api {
     }
 
     /// Follows the next events. Returns whether there are more.
-    async fn read_on(&self, fold: &mut Burden, after: &mut Position, until: Time) -> Result<bool, ReadError> {
+    async fn read_on(&self, fold: &mut ReviewLoad, after: &mut Position, until: Time) -> Result<bool, ReadError> {
         let entries = self.journal().feed(*after, CHUNK).await?;
         for entry in &entries {
             // Time never runs backwards in a journal.
             if entry.recorded.at >= until {
                 return Ok(false);
             }
-            self.tell(fold, entry).await?;
+            self.supply_missing(fold, entry).await?;
             fold.follow(&entry.run, entry.recorded.at, &entry.recorded.event);
             *after = entry.position;
         }
@@ -154,19 +154,19 @@ impl Api {
     }
 
     /// Supplies a run or call that the fold dropped and needs again.
-    async fn tell(
+    async fn supply_missing(
         &self,
-        fold: &mut Burden,
+        fold: &mut ReviewLoad,
         JournalEntry { run, recorded, .. }: &JournalEntry,
     ) -> Result<(), ReadError> {
-        let Some(lacks) = fold.lacks(run, &recorded.event) else { return Ok(()) };
+        let Some(missing_state) = fold.missing_state(run, &recorded.event) else { return Ok(()) };
         let Some(subject) = self.journal().subject(run, None).await? else { return Ok(()) };
         let Some(Run { agent, held, .. }) = subject.run else { return Ok(()) };
-        match lacks {
-            Lacks::Run => fold.tell_run(run.clone(), agent, held.into()),
-            Lacks::Call(call) => {
+        match missing_state {
+            MissingState::Run => fold.supply_run(run.clone(), agent, held.into()),
+            MissingState::Call(call) => {
                 let events = self.journal().call_events(run, call, recorded.seq).await?;
-                fold.tell_call(run.clone(), agent, &events);
+                fold.supply_call(run.clone(), agent, &events);
             }
         }
         Ok(())
@@ -175,29 +175,29 @@ impl Api {
     /// Updates the continuous figures, unless another task does. It continues after the client has
     /// gone.
     async fn catch_up(self) -> Result<(), ReadError> {
-        let Standing { live, told, .. } = &self.0.burden;
+        let Standing { live, rendered, .. } = &self.0.load_figures;
         let Ok(mut live) = live.try_lock() else { return Ok(()) };
         let Live { fold, after } = &mut *live;
         while self.read_on(fold, after, Time(u64::MAX)).await? {}
         if !*self.0.closing.borrow() {
-            *told.lock().unwrap_or_else(PoisonError::into_inner) = Some(text(fold));
+            *rendered.lock().unwrap_or_else(PoisonError::into_inner) = Some(text(fold));
         }
         Ok(())
     }
 
     /// Writes the latest available figures for Prometheus without delaying the scrape.
-    pub(super) async fn write_burden(&self, text: &mut String) {
+    pub(super) async fn write_review_load(&self, text: &mut String) {
         let work = tokio::spawn(self.clone().catch_up());
         if let Ok(Ok(Err(error))) = tokio::time::timeout(SCRAPE_TIME_MAX, work).await {
             tracing::warn!(%error, "the figures are out of date: the journal could not be read");
         }
-        let told = self.0.burden.told.lock().unwrap_or_else(PoisonError::into_inner);
-        text.push_str(told.as_deref().unwrap_or_default());
+        let rendered = self.0.load_figures.rendered.lock().unwrap_or_else(PoisonError::into_inner);
+        text.push_str(rendered.as_deref().unwrap_or_default());
     }
 }
 
 /// The figures since the beginning of the journal. Each table has a limited number of names.
-fn text(fold: &Burden) -> String {
+fn text(fold: &ReviewLoad) -> String {
     let mut text = String::new();
     let judged =
         |tally: &Tally| [("cleared", tally.cleared), ("held", tally.held), ("refused", tally.refused)].to_vec();

@@ -30,7 +30,7 @@ use super::exit::{Exit, Failure};
 use super::listening::Listening;
 use super::socket::{self, Bound};
 use crate::agent::{Engine, ReadLimits, Reader};
-use crate::analysis::burden::Known;
+use crate::analysis::review_load::Directory;
 use crate::api::{self, Api, ApiParts, Limits, Listeners, SessionCookie};
 use crate::config::{self, Config};
 use crate::effects::Effects;
@@ -56,7 +56,7 @@ pub(super) struct Host {
     effects: Effects,
     targets: Vec<Target>,
     policy_setup: PolicySetup,
-    known: Known,
+    known: Directory,
     sandboxes: CheckSandboxes,
 }
 
@@ -80,7 +80,7 @@ impl Host {
         let policy_setup = policy_setup::load(&config, policy_setup::sources(&config)?, &reader)?;
         let policy = policy_setup::policy(&config, &policy_setup);
         let known =
-            Known { groups: config.groups.clone(), types: policy_setup.types.clone(), policies: policy.names() };
+            Directory { groups: config.groups.clone(), types: policy_setup.types.clone(), policies: policy.names() };
         let runs = Runs::new(driver, engine, catalogue, policy, self::settings(&config));
         let effects = Effects::new(dispatcher, performers, runs.refresher());
         let targets = notifiers::targets(&config, &system_clock())?;

@@ -8,7 +8,7 @@ use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::host::system_clock;
 use super::output::Output;
-use crate::analysis::burden::words;
+use crate::analysis::review_load::words;
 use crate::api::stats::StatsAnswer;
 use crate::review::sentences;
 

@@ -8,7 +8,7 @@ use holdshort_gate::Time;
 use serde::Deserialize;
 
 use super::frame::{Answer, Frame, Seal, Signed, page};
-use crate::analysis::backtest::{Found, Listed, NotJudged, Report, Row, Table};
+use crate::analysis::backtest::{BacktestReport, BacktestedCall, CallSample, NotJudged, OutcomeRow, OutcomeTable};
 use crate::api::limits::{Form, Query};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, backtests};
@@ -49,8 +49,8 @@ struct Outcome {
     rejected_first: Vec<Call>,
     refused: u64,
     refused_first: Vec<Call>,
-    calls: Vec<Row>,
-    revisions: Vec<Row>,
+    calls: Vec<OutcomeRow>,
+    revisions: Vec<OutcomeRow>,
     burden: Vec<Burden>,
     warnings: Vec<Text>,
 }
@@ -128,9 +128,11 @@ fn since(api: &Api, days: &str) -> Result<Time, Problem> {
 }
 
 /// Lays the report out for the page.
-fn outcome(report: Report) -> Outcome {
-    let some = |Table(rows): Table| rows.into_iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect();
-    let listed = |Listed { first, .. }: Listed| first.into_iter().map(Call::from).collect();
+fn outcome(report: BacktestReport) -> Outcome {
+    let some = |OutcomeTable(rows): OutcomeTable| {
+        rows.into_iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect()
+    };
+    let listed = |CallSample { first, .. }: CallSample| first.into_iter().map(Call::from).collect();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes to look at")]
     let burden = report.burden.iter().map(|group| Burden {
         who: Text::line(group.group.as_deref().unwrap_or("everybody")),
@@ -168,8 +170,8 @@ fn outcome(report: Report) -> Outcome {
     }
 }
 
-impl From<Found> for Call {
-    fn from(found: Found) -> Self {
+impl From<BacktestedCall> for Call {
+    fn from(found: BacktestedCall) -> Self {
         let candidate = found.why.unwrap_or_else(|| format!("cleared by {}", found.determining.join(", ")));
         Self {
             id: Text::line(&found.id),

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::frame::{Answer, Frame, Signed, page};
 use super::history::midnight;
-use crate::analysis::burden::report::{CallRow, DecisionFigures, PeopleRow, Report, Suggestion};
-use crate::analysis::burden::words;
+use crate::analysis::review_load::report::{CallRow, DecisionFigures, LoadReport, PeopleRow, Suggestion};
+use crate::analysis::review_load::words;
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, shortened};
@@ -87,7 +87,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         }),
     };
     let window = api.window(day(&query.from, 0)?, day(&query.until, 1)?)?;
-    let Report {
+    let LoadReport {
         calls,
         runs,
         by_capability,

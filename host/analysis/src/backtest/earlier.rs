@@ -4,57 +4,59 @@
 
 use holdshort_gate::{Requirement, Time, WaitEnd};
 
-use super::steps::{Asked, End, Outcome, Said};
-use super::{Judged, Judgement, Verdict};
-use crate::life::Came;
+use super::steps::{ProposalEnd, ProposalOutcome, RecordedProposal, ReviewerWords};
+use super::{JudgedProposal, Judgement, Verdict};
+use crate::life::RevisionOrigin;
 use holdshort_policy::facts;
 
 /// The candidate's verdicts on a call that may still be revised.
 #[derive(Default)]
-pub(super) struct Earlier {
+pub(super) struct EarlierRevisions {
     /// The candidate's requirement; `None` if it refused the call.
     asks: Option<Requirement>,
     /// Whether the candidate held the last revision.
     held: bool,
     /// The first revision that the candidate would have cleared. Reviewers then decided on a later
     /// revision.
-    pub(super) cleared: Option<Judged>,
+    pub(super) cleared: Option<JudgedProposal>,
     /// The last revision, if the candidate would have cleared it.
-    last: Option<Judged>,
+    last: Option<JudgedProposal>,
     /// The rejections of a revision that was then edited.
-    pub(super) no: Said,
+    pub(super) no: ReviewerWords,
 }
 
-impl Earlier {
+impl EarlierRevisions {
     /// Adjusts the candidate's verdict on the next revision. After a changed fact, the call is
     /// held, and policy is not asked again.
-    pub(super) fn bears_on(&mut self, asked: &Asked, judgement: &mut Judgement) {
+    pub(super) fn bears_on(&mut self, asked: &RecordedProposal, judgement: &mut Judgement) {
         let last = self.last.take();
-        let acted_on = |last: &Judged| match asked.life.came {
-            Came::Edited { .. } => true,
-            Came::Reheld => would_have_gone_on(last, asked),
-            Came::Proposed => false,
+        let acted_on = |last: &JudgedProposal| match asked.life.origin {
+            RevisionOrigin::Edited { .. } => true,
+            RevisionOrigin::Reheld => would_have_gone_on(last, asked),
+            RevisionOrigin::Proposed => false,
         };
         self.cleared = self.cleared.take().or(last.filter(acted_on));
         let Some(asks) = &self.asks else { return };
-        match asked.life.came {
-            Came::Edited { level, waits_since } if self.held && !matches!(judgement.verdict, Verdict::Refuse(_)) => {
+        match asked.life.origin {
+            RevisionOrigin::Edited { level, waits_since }
+                if self.held && !matches!(judgement.verdict, Verdict::Refuse(_)) =>
+            {
                 judgement.requirement =
                     asks.after_edit(&judgement.requirement, level, deadline(asks, level, waits_since));
             }
-            Came::Reheld => judgement.requirement = asks.clone(),
-            Came::Proposed | Came::Edited { .. } => return,
+            RevisionOrigin::Reheld => judgement.requirement = asks.clone(),
+            RevisionOrigin::Proposed | RevisionOrigin::Edited { .. } => return,
         }
         judgement.verdict = Verdict::Hold;
     }
 
     /// Adds a revision that was cleared, approved or edited, and that a further revision may
     /// follow.
-    pub(super) fn add(&mut self, judged: Judged, end: &End) {
+    pub(super) fn add(&mut self, judged: JudgedProposal, end: &ProposalEnd) {
         let Judgement { verdict, requirement, .. } = &judged.judgement;
         self.asks = (!matches!(verdict, Verdict::Refuse(_))).then(|| requirement.clone());
         self.held = *verdict == Verdict::Hold;
-        if end.outcome == Outcome::Ended(WaitEnd::Edited) && !end.no.by.is_empty() {
+        if end.outcome == ProposalOutcome::Ended(WaitEnd::Edited) && !end.no.by.is_empty() {
             self.no = end.no.clone();
         }
         self.last = Some(judged).filter(|judged| judged.judgement.verdict == Verdict::Clear);
@@ -64,7 +66,7 @@ impl Earlier {
 /// Whether the call was held again only because of facts that are material under the recorded
 /// policies and not under the candidate. If a connector itself finds a change, it stops the call
 /// under any policies.
-fn would_have_gone_on(cleared: &Judged, again: &Asked) -> bool {
+fn would_have_gone_on(cleared: &JudgedProposal, again: &RecordedProposal) -> bool {
     let moved = |names: &[String]| facts::changed(names, cleared.asked.life.facts(), again.life.facts());
     let recorded = cleared.asked.life.record().map_or(&[][..], |record| &record.material);
     matches!(moved(recorded), Ok(Some(_))) && moved(&cleared.judgement.record.material) == Ok(None)

@@ -7,12 +7,12 @@
 //! the candidate's verdict on each of these calls, and not what agents would have done after
 //! another verdict.
 //!
-//! One pass in commit order keeps only the open calls, the open runs and counters. [`burden`]
+//! One pass in commit order keeps only the open calls, the open runs and counters. [`review_load`]
 //! computes the review load.
 
-mod burden;
 mod earlier;
 mod report;
+mod review_load;
 mod steps;
 #[cfg(test)]
 mod tests;
@@ -27,11 +27,11 @@ use holdshort_policy::load::Problems;
 use holdshort_policy::schema::Types;
 use holdshort_policy::{Judgement, People, Policy, Verdict};
 
-pub use burden::GroupBurden;
-use burden::{Asks, Burden};
-use earlier::Earlier;
-pub use report::{Found, LISTED_MAX, Listed, NotJudged, Report, Row, Table};
-use steps::{Asked, End, Key, Outcome, Step, Steps};
+use earlier::EarlierRevisions;
+pub use report::{BacktestReport, BacktestedCall, CallSample, LISTED_MAX, NotJudged, OutcomeRow, OutcomeTable};
+pub use review_load::GroupLoad;
+use review_load::{AskedApprovals, LoadCounters};
+use steps::{BacktestStep, CallKey, ProposalEnd, ProposalOutcome, RecordedProposal, Steps};
 
 /// The number of different evaluation errors that are listed.
 const ERRORS_MAX: usize = 20;
@@ -44,16 +44,16 @@ pub struct Backtest {
     since: Time,
     steps: Steps,
     /// The candidate's verdicts on revisions that reviewers have not decided on yet.
-    open: BTreeMap<Key, Judged>,
+    open: BTreeMap<CallKey, JudgedProposal>,
     /// The candidate's verdicts on earlier revisions of open calls.
-    earlier: BTreeMap<Key, Earlier>,
-    burden: Burden,
-    report: Report,
+    earlier: BTreeMap<CallKey, EarlierRevisions>,
+    review_load: LoadCounters,
+    report: BacktestReport,
 }
 
 /// The candidate's verdict on a proposal.
-struct Judged {
-    asked: Asked,
+struct JudgedProposal {
+    asked: RecordedProposal,
     judgement: Judgement,
 }
 
@@ -61,12 +61,12 @@ impl Backtest {
     /// A backtest of these policies on calls proposed at a time or later.
     pub fn new(candidate: Candidate, types: Types, since: Time) -> Self {
         let policy = candidate.policy();
-        let burden = Burden::new(policy.people());
+        let review_load = LoadCounters::new(policy.people());
         let warnings = policy.warnings().iter().map(ToString::to_string).collect();
-        let report = Report { warnings, ..Report::new(policy.digest(), since) };
+        let report = BacktestReport { warnings, ..BacktestReport::new(policy.digest(), since) };
         let steps = Steps::new(policy.uses_totals(), since);
         let (open, earlier) = (BTreeMap::new(), BTreeMap::new());
-        Self { candidate, types, since, steps, open, earlier, burden, report }
+        Self { candidate, types, since, steps, open, earlier, review_load, report }
     }
 
     /// Adds events in commit order. Events of a run or call whose beginning is unknown are skipped.
@@ -82,31 +82,36 @@ impl Backtest {
         for step in steps {
             let judged = step.asked(self.since, &self.types).is_some();
             match step {
-                Step::Asked(asked) if judged => {
+                BacktestStep::Asked(asked) if judged => {
                     if let Some(judgement) = judgements.next() {
-                        self.judged(Judged { asked: *asked, judgement });
+                        self.judged(JudgedProposal { asked: *asked, judgement });
                     }
                 }
-                Step::Asked(asked) => self.passed_over(&asked),
-                Step::Decided { key, on_behalf_of, at } => {
+                BacktestStep::Asked(asked) => self.passed_over(&asked),
+                BacktestStep::Decided { key, on_behalf_of, at } => {
                     if let Some(open) = self.open.get(&key) {
                         let micros = at.0 - open.asked.now.0.min(at.0);
-                        self.burden.decided(&key, open.asked.life.call.action().capability(), &on_behalf_of, micros);
+                        self.review_load.decided(
+                            &key,
+                            open.asked.life.call.action().capability(),
+                            &on_behalf_of,
+                            micros,
+                        );
                     }
                 }
-                Step::Ended { key, end } => {
+                BacktestStep::Ended { key, end } => {
                     if let Some(judged) = self.open.remove(&key) {
                         self.ended(&key, judged, &end);
                     }
                 }
-                Step::Over { key } => drop(self.earlier.remove(&key)),
+                BacktestStep::Over { key } => drop(self.earlier.remove(&key)),
             }
         }
         Ok(())
     }
 
     /// Counts a call that cannot be judged, by its capability.
-    fn passed_over(&mut self, asked: &Asked) {
+    fn passed_over(&mut self, asked: &RecordedProposal) {
         if asked.life.call.proposed_at >= self.since {
             let capability = asked.life.call.action().capability().to_string();
             match self.report.not_judged.iter_mut().find(|one| one.capability == capability) {
@@ -118,8 +123,8 @@ impl Backtest {
 
     /// Compares the candidate's verdict with what really happened. If this is not known yet, the
     /// verdict is kept until it is.
-    fn judged(&mut self, mut judged: Judged) {
-        let Judged { asked, judgement } = &mut judged;
+    fn judged(&mut self, mut judged: JudgedProposal) {
+        let JudgedProposal { asked, judgement } = &mut judged;
         if let Some(earlier) = self.earlier.get_mut(&asked.key) {
             earlier.bears_on(asked, judgement);
         }
@@ -145,7 +150,7 @@ impl Backtest {
         let key = asked.key.clone();
         match asked.at_once() {
             Some(outcome) => {
-                let mut end = End::at_once(outcome, asked.now);
+                let mut end = ProposalEnd::at_once(outcome, asked.now);
                 end.yes.by.extend(asked.grant().map(|grant| format!("the grant {grant}")));
                 self.ended(&key, judged, &end);
             }
@@ -154,60 +159,64 @@ impl Backtest {
     }
 
     /// Reviewers or a deadline decided on a proposal.
-    fn ended(&mut self, key: &Key, judged: Judged, end: &End) {
-        let Judged { asked, judgement } = &judged;
+    fn ended(&mut self, key: &CallKey, judged: JudgedProposal, end: &ProposalEnd) {
+        let JudgedProposal { asked, judgement } = &judged;
         let call = &asked.life.call;
-        let table: &mut Table = if call.revision == 1 { &mut self.report.calls } else { &mut self.report.revisions };
+        let table: &mut OutcomeTable =
+            if call.revision == 1 { &mut self.report.calls } else { &mut self.report.revisions };
         table.count(end.outcome, &judgement.verdict);
         // If the candidate holds the call, the grant would still clear it.
-        let held = judgement.verdict == Verdict::Hold && end.outcome != Outcome::Granted;
+        let held = judgement.verdict == Verdict::Hold && end.outcome != ProposalOutcome::Granted;
         let was = call.requirement().filter(|_| asked.is_held());
         let then = held.then_some(&judgement.requirement);
-        self.burden.add(key, call.action().capability(), Asks { was, then, level: end.level });
+        self.review_load.add(key, call.action().capability(), AskedApprovals { was, then, level: end.level });
         if matches!(
             (end.outcome, &judgement.verdict),
-            (Outcome::Ended(WaitEnd::Approved) | Outcome::Granted, Verdict::Refuse(_))
+            (ProposalOutcome::Ended(WaitEnd::Approved) | ProposalOutcome::Granted, Verdict::Refuse(_))
         ) {
-            self.report.approved_but_refused.add(|| Found::new(&judged, end.at, &end.yes));
+            self.report.approved_but_refused.add(|| BacktestedCall::new(&judged, end.at, &end.yes));
         }
         match end.outcome {
-            Outcome::Waiting
-            | Outcome::Ended(WaitEnd::Rejected | WaitEnd::Expired | WaitEnd::Cancelled | WaitEnd::NotStarted) => {
+            ProposalOutcome::Waiting
+            | ProposalOutcome::Ended(WaitEnd::Rejected | WaitEnd::Expired | WaitEnd::Cancelled | WaitEnd::NotStarted) =>
+            {
                 self.came_to_nothing(key, &judged, end);
             }
-            Outcome::Cleared | Outcome::Granted | Outcome::Ended(WaitEnd::Approved | WaitEnd::Edited) => {
+            ProposalOutcome::Cleared
+            | ProposalOutcome::Granted
+            | ProposalOutcome::Ended(WaitEnd::Approved | WaitEnd::Edited) => {
                 self.earlier.entry(key.clone()).or_default().add(judged, end);
             }
-            Outcome::Ended(WaitEnd::Answered) | Outcome::Refused => {}
+            ProposalOutcome::Ended(WaitEnd::Answered) | ProposalOutcome::Refused => {}
         }
     }
 
     /// Lists a call if a revision of it was rejected and the candidate would have cleared a
     /// revision of it.
-    fn came_to_nothing(&mut self, key: &Key, judged: &Judged, end: &End) {
+    fn came_to_nothing(&mut self, key: &CallKey, judged: &JudgedProposal, end: &ProposalEnd) {
         let earlier = self.earlier.get(key);
         let no = if end.no.by.is_empty() { earlier.map(|earlier| &earlier.no) } else { Some(&end.no) };
         let Some(no) = no.filter(|no| !no.by.is_empty()) else { return };
         let of = Some(judged).filter(|judged| judged.judgement.verdict == Verdict::Clear);
         if let Some(of) = of.or_else(|| earlier?.cleared.as_ref()) {
-            self.report.rejected_but_cleared.add(|| Found::new(of, end.at, no));
+            self.report.rejected_but_cleared.add(|| BacktestedCall::new(of, end.at, no));
         }
     }
 
     /// The report. Open calls count as waiting.
-    pub fn report(mut self) -> Report {
+    pub fn report(mut self) -> BacktestReport {
         for (key, judged) in std::mem::take(&mut self.open) {
             let end = self.steps.waiting(&key, judged.asked.now);
             self.ended(&key, judged, &end);
         }
         self.report.without_policy = self.steps.without_policy;
-        self.report.burden = self.burden.groups();
+        self.report.burden = self.review_load.groups();
         self.report
     }
 }
 
 /// The recorded question to policy.
-fn put(asked: &Asked) -> OwnedQuestion {
+fn put(asked: &RecordedProposal) -> OwnedQuestion {
     OwnedQuestion {
         started_by: asked.by.started_by.clone(),
         agent: asked.by.agent.clone(),

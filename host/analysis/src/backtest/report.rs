@@ -5,16 +5,16 @@ use holdshort_gate::{AgentName, Digest, Time};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::burden::GroupBurden;
-use super::steps::{Asked, Outcome, Said};
-use super::{Judged, Verdict};
+use super::review_load::GroupLoad;
+use super::steps::{ProposalOutcome, RecordedProposal, ReviewerWords};
+use super::{JudgedProposal, Verdict};
 
 /// The maximum number of listed calls of each kind. All calls are counted.
 pub const LISTED_MAX: usize = 50;
 
 /// The result of a backtest.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Report {
+pub struct BacktestReport {
     /// The digest of the candidate's files.
     pub digest: Digest,
     /// Probable mistakes in the candidate's files.
@@ -25,16 +25,16 @@ pub struct Report {
     pub between: Option<(Time, Time)>,
     /// Calls that the candidate would have cleared although a reviewer rejected them and they were
     /// not approved later.
-    pub rejected_but_cleared: Listed,
+    pub rejected_but_cleared: CallSample,
     /// Calls that the candidate would have refused although they were approved, by reviewers or by
     /// a grant.
-    pub approved_but_refused: Listed,
+    pub approved_but_refused: CallSample,
     /// Verdicts on calls as first proposed.
-    pub calls: Table,
+    pub calls: OutcomeTable,
     /// Verdicts on later revisions, after an edit or a changed fact.
-    pub revisions: Table,
+    pub revisions: OutcomeTable,
     /// The review load, actual and under the candidate: for everybody, then for each group.
-    pub burden: Vec<GroupBurden>,
+    pub burden: Vec<GroupLoad>,
     /// The number of calls with an evaluation error.
     pub errors: u64,
     /// The first of these errors, each once.
@@ -58,16 +58,16 @@ pub struct NotJudged {
 
 /// A number of calls, and the first of them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Listed {
+pub struct CallSample {
     /// The number of calls.
     pub count: u64,
     /// The first of these calls.
-    pub first: Vec<Found>,
+    pub first: Vec<BacktestedCall>,
 }
 
 /// One of these calls.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Found {
+pub struct BacktestedCall {
     /// The run, a dot and the call's number.
     pub id: String,
     /// The revision.
@@ -90,12 +90,12 @@ pub struct Found {
 
 /// What happened to calls, and the candidate's verdicts on them.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Table(pub Vec<Row>);
+pub struct OutcomeTable(pub Vec<OutcomeRow>);
 
 /// Calls with the same outcome, and the candidate's verdicts on them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = BacktestRow)]
-pub struct Row {
+pub struct OutcomeRow {
     /// What really happened: `cleared`, `cleared by a grant`, `approved`, `edited`, `rejected`,
     /// `answered`, `expired`, `cancelled`, `waiting` or `refused`.
     pub recorded: String,
@@ -107,13 +107,18 @@ pub struct Row {
     pub refuse: u64,
 }
 
-impl Table {
+impl OutcomeTable {
     pub(super) fn new() -> Self {
-        Self(Outcome::ALL.iter().map(|outcome| Row { recorded: outcome.name().into(), ..Row::default() }).collect())
+        Self(
+            ProposalOutcome::ALL
+                .iter()
+                .map(|outcome| OutcomeRow { recorded: outcome.name().into(), ..OutcomeRow::default() })
+                .collect(),
+        )
     }
 
-    pub(super) fn count(&mut self, outcome: Outcome, verdict: &Verdict) {
-        let index = Outcome::ALL.iter().position(|known| *known == outcome);
+    pub(super) fn count(&mut self, outcome: ProposalOutcome, verdict: &Verdict) {
+        let index = ProposalOutcome::ALL.iter().position(|known| *known == outcome);
         let Some(row) = index.and_then(|index| self.0.get_mut(index)) else { return };
         match verdict {
             Verdict::Clear => row.clear += 1,
@@ -123,28 +128,28 @@ impl Table {
     }
 
     /// The sum of all rows.
-    pub fn all(&self) -> Row {
-        let sum = |all: Row, row: &Row| Row {
+    pub fn all(&self) -> OutcomeRow {
+        let sum = |all: OutcomeRow, row: &OutcomeRow| OutcomeRow {
             clear: all.clear + row.clear,
             hold: all.hold + row.hold,
             refuse: all.refuse + row.refuse,
             recorded: "all".into(),
         };
-        self.0.iter().fold(Row::default(), sum)
+        self.0.iter().fold(OutcomeRow::default(), sum)
     }
 }
 
-impl Report {
+impl BacktestReport {
     pub(super) fn new(digest: Digest, since: Time) -> Self {
         Self {
             digest,
             warnings: Vec::new(),
             since,
             between: None,
-            rejected_but_cleared: Listed::default(),
-            approved_but_refused: Listed::default(),
-            calls: Table::new(),
-            revisions: Table::new(),
+            rejected_but_cleared: CallSample::default(),
+            approved_but_refused: CallSample::default(),
+            calls: OutcomeTable::new(),
+            revisions: OutcomeTable::new(),
             burden: Vec::new(),
             errors: 0,
             first_errors: Vec::new(),
@@ -154,15 +159,15 @@ impl Report {
         }
     }
 
-    pub(super) fn took_part(&mut self, asked: &Asked) {
+    pub(super) fn took_part(&mut self, asked: &RecordedProposal) {
         let first = self.between.map_or(asked.now, |(first, _)| first);
         self.between = Some((first, asked.now));
     }
 }
 
-impl Listed {
+impl CallSample {
     /// Counts a call, and lists it if it is among the first.
-    pub(super) fn add(&mut self, found: impl FnOnce() -> Found) {
+    pub(super) fn add(&mut self, found: impl FnOnce() -> BacktestedCall) {
         self.count += 1;
         if self.first.len() < LISTED_MAX {
             self.first.push(found());
@@ -170,8 +175,8 @@ impl Listed {
     }
 }
 
-impl Found {
-    pub(super) fn new(Judged { asked, judgement }: &Judged, at: Time, said: &Said) -> Self {
+impl BacktestedCall {
+    pub(super) fn new(JudgedProposal { asked, judgement }: &JudgedProposal, at: Time, said: &ReviewerWords) -> Self {
         let why = match &judgement.verdict {
             Verdict::Refuse(why) => Some(why.to_string()),
             Verdict::Clear | Verdict::Hold => None,

@@ -9,14 +9,14 @@ use holdshort_gate::{
 };
 
 use super::Types;
-use crate::life::{Came, Life};
+use crate::life::{Life, RevisionOrigin};
 
 /// A call of a run.
-pub(super) type Key = (RunId, CallNumber);
+pub(super) type CallKey = (RunId, CallNumber);
 
 /// What really happened to a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Outcome {
+pub(super) enum ProposalOutcome {
     /// Policy cleared it without a reviewer.
     Cleared,
     /// A grant cleared it without a reviewer.
@@ -28,7 +28,7 @@ pub(super) enum Outcome {
     Refused,
 }
 
-impl Outcome {
+impl ProposalOutcome {
     /// The outcomes in the order of tables.
     pub(super) const ALL: [Self; 10] = [
         Self::Cleared,
@@ -56,51 +56,51 @@ impl Outcome {
 }
 
 /// How a proposal ended, or its present state if it has not ended.
-pub(super) struct End {
-    pub(super) outcome: Outcome,
+pub(super) struct ProposalEnd {
+    pub(super) outcome: ProposalOutcome,
     pub(super) at: Time,
     /// The number of escalations.
     pub(super) level: usize,
     /// The approvals, with the last message.
-    pub(super) yes: Said,
+    pub(super) yes: ReviewerWords,
     /// The rejections.
-    pub(super) no: Said,
+    pub(super) no: ReviewerWords,
 }
 
 /// Reviewers and their message.
 #[derive(Clone, Default)]
-pub(super) struct Said {
+pub(super) struct ReviewerWords {
     pub(super) by: Vec<String>,
     pub(super) words: Option<String>,
 }
 
-impl End {
+impl ProposalEnd {
     /// An outcome without a reviewer.
-    pub(super) fn at_once(outcome: Outcome, at: Time) -> Self {
-        Self { outcome, at, level: 0, yes: Said::default(), no: Said::default() }
+    pub(super) fn at_once(outcome: ProposalOutcome, at: Time) -> Self {
+        Self { outcome, at, level: 0, yes: ReviewerWords::default(), no: ReviewerWords::default() }
     }
 
-    fn of(call: &Call, outcome: Outcome, at: Time) -> Self {
+    fn of(call: &Call, outcome: ProposalOutcome, at: Time) -> Self {
         let by = |votes: &[Vote]| votes.iter().map(|vote| vote.reviewer.to_string()).collect::<Vec<_>>();
         let mut said = call.decisions.iter().rev().map(|made| &made.decision);
         let no = said.clone().find(|said| said.verdict == RecordedChoice::Reject).and_then(|said| said.message.clone());
-        let yes = Said { by: by(&call.votes), words: said.next().and_then(|last| last.message.clone()) };
-        let no = Said { by: by(&call.rejections), words: no.filter(|_| !call.rejections.is_empty()) };
+        let yes = ReviewerWords { by: by(&call.votes), words: said.next().and_then(|last| last.message.clone()) };
+        let no = ReviewerWords { by: by(&call.rejections), words: no.filter(|_| !call.rejections.is_empty()) };
         Self { outcome, at, level: call.level, yes, no }
     }
 }
 
 /// A proposal that policy judged at the time.
-pub(super) struct Asked {
-    pub(super) key: Key,
-    pub(super) by: Run,
+pub(super) struct RecordedProposal {
+    pub(super) key: CallKey,
+    pub(super) by: RunOwner,
     /// The call just after the proposal.
     pub(super) life: Life,
     pub(super) totals: Vec<RecordedTotal>,
     pub(super) now: Time,
 }
 
-impl Asked {
+impl RecordedProposal {
     /// Whether this is a revision that the reviewers decided on.
     pub(super) fn is_held(&self) -> bool {
         self.life.call.phase == Phase::Held
@@ -112,32 +112,32 @@ impl Asked {
     }
 
     /// The outcome, if it was reached without a reviewer.
-    pub(super) fn at_once(&self) -> Option<Outcome> {
+    pub(super) fn at_once(&self) -> Option<ProposalOutcome> {
         match self.life.verdict {
             _ if self.is_held() => None,
-            PolicyVerdict::Refuse => Some(Outcome::Refused),
+            PolicyVerdict::Refuse => Some(ProposalOutcome::Refused),
             PolicyVerdict::Clear | PolicyVerdict::Hold => {
-                Some(if self.grant().is_some() { Outcome::Granted } else { Outcome::Cleared })
+                Some(if self.grant().is_some() { ProposalOutcome::Granted } else { ProposalOutcome::Cleared })
             }
         }
     }
 }
 
 /// What an event means for the backtest.
-pub(super) enum Step {
+pub(super) enum BacktestStep {
     /// A proposal was judged.
-    Asked(Box<Asked>),
+    Asked(Box<RecordedProposal>),
     /// A reviewer decided, for themselves or for an absent reviewer.
-    Decided { key: Key, on_behalf_of: ReviewerName, at: Time },
+    Decided { key: CallKey, on_behalf_of: ReviewerName, at: Time },
     /// A proposal ended.
-    Ended { key: Key, end: Box<End> },
+    Ended { key: CallKey, end: Box<ProposalEnd> },
     /// The call ended.
-    Over { key: Key },
+    Over { key: CallKey },
 }
 
-impl Step {
+impl BacktestStep {
     /// The proposal in this step, if it is to be judged.
-    pub(super) fn asked(&self, since: Time, types: &Types) -> Option<&Asked> {
+    pub(super) fn asked(&self, since: Time, types: &Types) -> Option<&RecordedProposal> {
         match self {
             Self::Asked(asked)
                 if asked.life.call.proposed_at >= since
@@ -152,15 +152,15 @@ impl Step {
 
 /// The agent of a run, and who started it.
 #[derive(Clone)]
-pub(super) struct Run {
+pub(super) struct RunOwner {
     pub(super) agent: AgentName,
     pub(super) started_by: ReviewerName,
 }
 
 /// A call that has not ended.
-struct Open {
+struct OpenCall {
     life: Life,
-    by: Run,
+    by: RunOwner,
 }
 
 /// Follows the events. It keeps open runs, open calls, and totals.
@@ -168,8 +168,8 @@ pub(super) struct Steps {
     uses_totals: bool,
     /// Calls proposed earlier are skipped.
     since: Time,
-    runs: HashMap<RunId, Run>,
-    open: HashMap<Key, Open>,
+    runs: HashMap<RunId, RunOwner>,
+    open: HashMap<CallKey, OpenCall>,
     totals: HashMap<Scope, BTreeMap<Capability, Total>>,
     today: u32,
     /// Calls refused without policy's verdict.
@@ -183,13 +183,18 @@ impl Steps {
     }
 
     /// Adds the steps of an event.
-    pub(super) fn follow(&mut self, run: RunId, RecordedEvent { at, event, .. }: RecordedEvent, steps: &mut Vec<Step>) {
+    pub(super) fn follow(
+        &mut self,
+        run: RunId,
+        RecordedEvent { at, event, .. }: RecordedEvent,
+        steps: &mut Vec<BacktestStep>,
+    ) {
         #[allow(
             clippy::wildcard_enum_match_arm,
             reason = "the others are about calls, or about nothing that matters here"
         )]
         match event {
-            Event::RunCreated { agent, started_by, .. } => drop(self.runs.insert(run, Run { agent, started_by })),
+            Event::RunCreated { agent, started_by, .. } => drop(self.runs.insert(run, RunOwner { agent, started_by })),
             Event::RunFinished { .. }
             | Event::RunTrapped { .. }
             | Event::RunCancelled { .. }
@@ -203,7 +208,7 @@ impl Steps {
                     self.without_policy += u64::from(life.verdict == PolicyVerdict::Refuse && at >= self.since);
                     return;
                 };
-                let (key, open) = ((run, life.call.number), Open { life, by });
+                let (key, open) = ((run, life.call.number), OpenCall { life, by });
                 steps.push(self.asked(&key, &open, at));
                 self.recount(&key, None, &open);
                 self.keep(key, open);
@@ -213,7 +218,7 @@ impl Steps {
     }
 
     /// Keeps a call that is not over, and returns whether it is over.
-    fn keep(&mut self, key: Key, open: Open) -> Option<Key> {
+    fn keep(&mut self, key: CallKey, open: OpenCall) -> Option<CallKey> {
         if open.life.call.answer().is_some() {
             return Some(key);
         }
@@ -222,41 +227,41 @@ impl Steps {
     }
 
     /// Follows an event of an open call.
-    fn of_a_call(&mut self, run: RunId, event: &Event, at: Time, steps: &mut Vec<Step>) {
+    fn of_a_call(&mut self, run: RunId, event: &Event, at: Time, steps: &mut Vec<BacktestStep>) {
         let Some(number) = event.call() else { return };
         let key = (run, number);
         let Some(mut open) = self.open.remove(&key) else { return };
-        let before = self.uses_totals.then(|| Counts::of(&key, &open)).flatten();
+        let before = self.uses_totals.then(|| CountedCall::of(&key, &open)).flatten();
         // A damaged journal is reported by its host.
         let Some(step) = open.life.follow(event, at) else { return };
         if let Some(decided) = step.decided {
-            steps.push(Step::Decided { key: key.clone(), on_behalf_of: decided.on_behalf_of.clone(), at });
+            steps.push(BacktestStep::Decided { key: key.clone(), on_behalf_of: decided.on_behalf_of.clone(), at });
         }
         if let Some(end) = step.end {
-            let end = End::of(&open.life.call, Outcome::Ended(end), at);
-            steps.push(Step::Ended { key: key.clone(), end: Box::new(end) });
+            let end = ProposalEnd::of(&open.life.call, ProposalOutcome::Ended(end), at);
+            steps.push(BacktestStep::Ended { key: key.clone(), end: Box::new(end) });
         }
         self.recount(&key, before, &open);
         if step.revised.is_some() {
             steps.push(self.asked(&key, &open, at));
         }
-        steps.extend(self.keep(key, open).map(|key| Step::Over { key }));
+        steps.extend(self.keep(key, open).map(|key| BacktestStep::Over { key }));
     }
 
     /// The state of a proposal without a decision.
-    pub(super) fn waiting(&self, key: &Key, at: Time) -> End {
-        let waits = |open: &Open| End::of(&open.life.call, Outcome::Waiting, at);
-        self.open.get(key).map_or_else(|| End::at_once(Outcome::Waiting, at), waits)
+    pub(super) fn waiting(&self, key: &CallKey, at: Time) -> ProposalEnd {
+        let waits = |open: &OpenCall| ProposalEnd::of(&open.life.call, ProposalOutcome::Waiting, at);
+        self.open.get(key).map_or_else(|| ProposalEnd::at_once(ProposalOutcome::Waiting, at), waits)
     }
 
     /// The current revision of a call, as policy is asked about it at this time.
-    fn asked(&self, key: &Key, Open { life, by }: &Open, at: Time) -> Step {
-        Step::Asked(Box::new(Asked {
+    fn asked(&self, key: &CallKey, OpenCall { life, by }: &OpenCall, at: Time) -> BacktestStep {
+        BacktestStep::Asked(Box::new(RecordedProposal {
             key: key.clone(),
             by: by.clone(),
             totals: self.totals_of(&key.0, &by.agent, life.call.action(), at),
             // After a changed fact policy was not asked, so no time of a question is recorded.
-            now: if life.came == Came::Reheld { at } else { life.asked_at() },
+            now: if life.origin == RevisionOrigin::Reheld { at } else { life.asked_at() },
             life: life.clone(),
         }))
     }
@@ -278,13 +283,13 @@ impl Steps {
     }
 
     /// Updates the totals after an event changed a call.
-    fn recount(&mut self, key: &Key, before: Option<Counts>, open: &Open) {
-        let after = self.uses_totals.then(|| Counts::of(key, open)).flatten();
+    fn recount(&mut self, key: &CallKey, before: Option<CountedCall>, open: &OpenCall) {
+        let after = self.uses_totals.then(|| CountedCall::of(key, open)).flatten();
         if before == after {
             return;
         }
         // An ended run has no totals, and subtracting a call must not create any.
-        if let Some(Counts { counters, money, .. }) = &before {
+        if let Some(CountedCall { counters, money, .. }) = &before {
             for Counter { scope, capability } in counters {
                 let totals = self.totals.get_mut(scope);
                 totals
@@ -293,13 +298,13 @@ impl Steps {
                     .for_each(|total| *total = total.without(money));
             }
         }
-        if let Some(Counts { counters, money, .. }) = &after {
+        if let Some(CountedCall { counters, money, .. }) = &after {
             for Counter { scope, capability } in counters {
                 let total = self.totals.entry(scope.clone()).or_default().entry(capability.clone()).or_default();
                 *total = total.with(money);
             }
         }
-        [before, after].into_iter().flatten().for_each(|Counts { at, .. }| self.forget(day(at)));
+        [before, after].into_iter().flatten().for_each(|CountedCall { at, .. }| self.forget(day(at)));
     }
 
     /// Drops the totals of past days, because no policy can ask for them. Yesterday's are kept for calls counted just
@@ -317,14 +322,14 @@ impl Steps {
 
 /// What a call adds to the totals.
 #[derive(PartialEq)]
-struct Counts {
+struct CountedCall {
     counters: [Counter; 4],
     money: BTreeMap<String, u64>,
     at: Time,
 }
 
-impl Counts {
-    fn of((run, _): &Key, Open { life, by }: &Open) -> Option<Self> {
+impl CountedCall {
+    fn of((run, _): &CallKey, OpenCall { life, by }: &OpenCall) -> Option<Self> {
         let (at, action) = (life.call.counted_at?, life.call.action());
         Some(Self { counters: counters(run, &by.agent, action.capability(), at), money: money(action), at })
     }

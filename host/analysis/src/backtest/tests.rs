@@ -170,7 +170,7 @@ impl World {
         self.submit(at, CancelRun { by: "eve".into(), reason: None })
     }
 
-    fn tried(&self, text: &str) -> Report {
+    fn tried(&self, text: &str) -> BacktestReport {
         let mut backtest = Backtest::new(Candidate::in_process(policies(text)), types(), Time(0));
         backtest.add(self.feed.iter().cloned()).unwrap();
         backtest.report()
@@ -178,12 +178,12 @@ impl World {
 }
 
 /// The prompts and minutes of a group, actual and under the candidate.
-fn burden(report: &Report, group: &str) -> (u64, u64, f64, f64) {
+fn burden(report: &BacktestReport, group: &str) -> (u64, u64, f64, f64) {
     let of = report.burden.iter().find(|of| of.group.as_deref().unwrap_or_default() == group).unwrap();
     (of.prompts, of.prompts_then, of.minutes, of.minutes_then)
 }
 
-fn row(report: &Report, recorded: &str) -> [u64; 3] {
+fn row(report: &BacktestReport, recorded: &str) -> [u64; 3] {
     let row = report.calls.0.iter().find(|row| row.recorded == recorded);
     row.map_or([0; 3], |row| [row.clear, row.hold, row.refuse])
 }
@@ -306,7 +306,8 @@ fn what_was_proposed_before_is_no_part_of_a_trial() {
         let mut backtest = Backtest::new(Candidate::in_process(policies(ALL)), types(), since);
         backtest.add(world.feed.iter().cloned()).unwrap();
         let report = backtest.report();
-        let judged = |Table(rows): &Table| rows.iter().map(|row| row.clear + row.hold + row.refuse).sum::<u64>();
+        let judged =
+            |OutcomeTable(rows): &OutcomeTable| rows.iter().map(|row| row.clear + row.hold + row.refuse).sum::<u64>();
         (judged(&report.calls), judged(&report.revisions), report.without_policy)
     };
     assert_eq!((tried(Time(0)), tried(since)), ((2, 1, 1), (1, 0, 0)));

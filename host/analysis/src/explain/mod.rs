@@ -10,12 +10,12 @@
 //! Changed arguments have the function's type. The facts of a variant are the recorded facts,
 //! although other arguments might have led to other facts.
 
+mod attribute;
+mod attributes;
 mod constants;
-mod dial;
-mod dials;
-mod leaves;
 #[cfg(test)]
 mod tests;
+mod value_attributes;
 
 use holdshort_gate::{
     Action, AgentName, Consequence, FunctionType, PolicyVerdict, RecordedTotal, ReviewerName, RunId, Time,
@@ -24,9 +24,9 @@ use serde_json::Value;
 
 use holdshort_policy::{CallQuestion, CedarPolicy, Judgement, Policy, Verdict};
 
+use attribute::{Attribute, TriedValue};
+use attributes::attributes;
 use constants::Constants;
-use dial::{Dial, Notch};
-use dials::dials;
 
 /// The maximum number of judgements for one explanation: one or two seconds of work.
 const TRIED_MAX: usize = 20_000;
@@ -53,25 +53,25 @@ pub struct Explanation {
     /// The verdict.
     pub judgement: Judgement,
     /// The changes, smallest first.
-    pub changes: Vec<Change>,
+    pub changes: Vec<DecisiveChange>,
     /// The number of variants tried.
     pub tried: usize,
 }
 
 /// A change of the call, with the verdict on the changed call.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct DecisiveChange {
     /// The verdict on the changed call.
     pub verdict: PolicyVerdict,
     /// One attribute, or two if no single one suffices.
-    pub different: Vec<Different>,
+    pub different: Vec<AttributeChange>,
     /// The size of the change, by which changes are sorted. For numbers it is relative.
     distance: f64,
 }
 
 /// A changed attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Different {
+pub struct AttributeChange {
     /// Its name in policies.
     pub place: String,
     /// The recorded value.
@@ -93,7 +93,7 @@ pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: b
         totals: question.totals.to_vec(),
         now: question.now,
     };
-    let dials = dials(&variant, question, &Constants::of(policy), policy);
+    let attributes = attributes(&variant, question, &Constants::of(policy), policy);
     let (action, ty, run) = (question.action, question.ty, question.run);
     let mut search = Search {
         policy,
@@ -105,9 +105,9 @@ pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: b
         in_any_case,
         tried: 0,
     };
-    let mut changes = search.singles(&dials);
+    let mut changes = search.singles(&attributes);
     if changes.is_empty() {
-        changes = search.pairs(&dials);
+        changes = search.pairs(&attributes);
     }
     changes.sort_by(|one, other| one.distance.total_cmp(&other.distance));
     let tried = search.tried;
@@ -121,9 +121,9 @@ fn judge(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: bool) -
 }
 
 /// The smallest changes, with at most a few of one attribute.
-fn nearest(all: Vec<Change>) -> Vec<Change> {
-    let mut kept: Vec<Change> = Vec::new();
-    let place = |change: &Change| change.different.iter().map(|one| one.place.clone()).collect::<Vec<_>>();
+fn nearest(all: Vec<DecisiveChange>) -> Vec<DecisiveChange> {
+    let mut kept: Vec<DecisiveChange> = Vec::new();
+    let place = |change: &DecisiveChange| change.different.iter().map(|one| one.place.clone()).collect::<Vec<_>>();
     for change in all {
         let same = kept.iter().filter(|other| place(other) == place(&change)).count();
         if same < CHANGES_OF_ONE_MAX && kept.len() < CHANGES_MAX {
@@ -149,13 +149,13 @@ struct Search<'a> {
 impl Search<'_> {
     /// The verdict on the call with these attributes changed; `None` if there is no such call, or
     /// the limit is reached.
-    fn verdict(&mut self, set: &[(&Dial, &Notch)]) -> Option<PolicyVerdict> {
+    fn verdict(&mut self, set: &[(&Attribute, &TriedValue)]) -> Option<PolicyVerdict> {
         if self.tried >= TRIED_MAX {
             return None;
         }
         let mut variant = self.recorded.clone();
-        for (dial, notch) in set {
-            dial.turn(&mut variant, notch)?;
+        for (attribute, tried) in set {
+            attribute.set(&mut variant, tried)?;
         }
         let old = self.action;
         let action = Action::new(old.component(), old.capability().clone(), self.ty, &variant.arguments).ok()?;
@@ -175,21 +175,21 @@ impl Search<'_> {
     }
 
     /// The verdict on the changed call, if it differs from the present one.
-    fn other(&mut self, set: &[(&Dial, &Notch)]) -> Option<PolicyVerdict> {
+    fn other(&mut self, set: &[(&Attribute, &TriedValue)]) -> Option<PolicyVerdict> {
         self.verdict(set).filter(|verdict| *verdict != self.present)
     }
 
     /// Changes of one attribute.
-    fn singles(&mut self, dials: &[Dial]) -> Vec<Change> {
+    fn singles(&mut self, attributes: &[Attribute]) -> Vec<DecisiveChange> {
         let mut found = Vec::new();
-        for dial in dials {
-            for side in dial.sides() {
+        for attribute in attributes {
+            for side in attribute.sides() {
                 // Of numbers, the first that gives another verdict is the nearest on its side, so
                 // the others are skipped. Other values have no order, and each is tried.
-                for notch in side {
-                    if self.other(&[(dial, &notch)]).is_some() {
-                        found.extend(self.change(&[], dial, notch.clone()));
-                        if notch.number().is_some() {
+                for tried in side {
+                    if self.other(&[(attribute, &tried)]).is_some() {
+                        found.extend(self.change(&[], attribute, tried.clone()));
+                        if tried.number().is_some() {
                             break;
                         }
                     }
@@ -200,10 +200,10 @@ impl Search<'_> {
     }
 
     /// Changes of two attributes together. They are tried if no single change was found.
-    fn pairs(&mut self, dials: &[Dial]) -> Vec<Change> {
+    fn pairs(&mut self, attributes: &[Attribute]) -> Vec<DecisiveChange> {
         let mut found = Vec::new();
-        for (index, one) in dials.iter().enumerate() {
-            for other in dials.iter().skip(index + 1) {
+        for (index, one) in attributes.iter().enumerate() {
+            for other in attributes.iter().skip(index + 1) {
                 let pairs = one
                     .few()
                     .into_iter()
@@ -225,25 +225,30 @@ impl Search<'_> {
 
     /// Makes a change from a value that gives another verdict, with the attributes in `similar_calls`
     /// changed too. Of numbers, it searches for the nearest.
-    fn change(&mut self, beside: &[(&Dial, &Notch)], dial: &Dial, notch: Notch) -> Option<Change> {
-        let notch = self.nearer(beside, dial, notch);
-        let set: Vec<(&Dial, &Notch)> = beside.iter().copied().chain([(dial, &notch)]).collect();
+    fn change(
+        &mut self,
+        beside: &[(&Attribute, &TriedValue)],
+        attribute: &Attribute,
+        tried: TriedValue,
+    ) -> Option<DecisiveChange> {
+        let tried = self.nearer(beside, attribute, tried);
+        let set: Vec<(&Attribute, &TriedValue)> = beside.iter().copied().chain([(attribute, &tried)]).collect();
         let verdict = self.other(&set)?;
-        let distance = set.iter().map(|(dial, notch)| dial.distance(notch)).sum();
-        let different = set.iter().map(|(dial, notch)| dial.different(notch)).collect();
-        Some(Change { verdict, different, distance })
+        let distance = set.iter().map(|(attribute, tried)| attribute.distance(tried)).sum();
+        let different = set.iter().map(|(attribute, tried)| attribute.different(tried)).collect();
+        Some(DecisiveChange { verdict, different, distance })
     }
 
     /// Bisects between the recorded number and a number that gives another verdict.
-    fn nearer(&mut self, beside: &[(&Dial, &Notch)], dial: &Dial, notch: Notch) -> Notch {
-        let (Some(now), Some(mut far)) = (dial.number(), notch.number()) else { return notch };
+    fn nearer(&mut self, beside: &[(&Attribute, &TriedValue)], attribute: &Attribute, tried: TriedValue) -> TriedValue {
+        let (Some(now), Some(mut far)) = (attribute.number(), tried.number()) else { return tried };
         let mut near = now;
         while far.abs_diff(near) > 1 {
             let middle = near + (far - near) / 2;
-            let tried = Notch::of(middle);
-            let set: Vec<(&Dial, &Notch)> = beside.iter().copied().chain([(dial, &tried)]).collect();
+            let tried = TriedValue::of(middle);
+            let set: Vec<(&Attribute, &TriedValue)> = beside.iter().copied().chain([(attribute, &tried)]).collect();
             if self.other(&set).is_some() { far = middle } else { near = middle }
         }
-        Notch::of(far)
+        TriedValue::of(far)
     }
 }

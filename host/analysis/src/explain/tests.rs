@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Change, Explanation, explain};
+use super::{DecisiveChange, Explanation, explain};
 use asks::{Asks, policies};
 
 #[path = "../../../policy/src/tests/asks.rs"]
@@ -10,7 +10,7 @@ mod asks;
 
 /// The changes of an explanation as sentences.
 fn changes(explanation: &Explanation) -> Vec<String> {
-    let one = |change: &Change| {
+    let one = |change: &DecisiveChange| {
         let different: Vec<String> =
             change.different.iter().map(|one| format!("{} {} -> {}", one.place, one.from, one.to)).collect();
         format!("{}: {}", change.verdict, different.join(" and "))

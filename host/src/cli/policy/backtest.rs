@@ -4,7 +4,7 @@
 use holdshort_gate::Time;
 use serde_json::json;
 
-use crate::analysis::backtest::Row;
+use crate::analysis::backtest::OutcomeRow;
 use crate::api::backtests::{BacktestResult, FoundCalls};
 use crate::api::shapes::Moment;
 use crate::cli::args::Backtest;
@@ -113,8 +113,8 @@ fn listed(what: &str, all: &FoundCalls, output: &Output) -> Result<(), Failure> 
 }
 
 /// Prints counts under a heading.
-fn table(what: &str, rows: &[Row], output: &Output) -> Result<(), Failure> {
-    let some: Vec<&Row> = rows.iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect();
+fn table(what: &str, rows: &[OutcomeRow], output: &Output) -> Result<(), Failure> {
+    let some: Vec<&OutcomeRow> = rows.iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect();
     if some.is_empty() {
         return Ok(());
     }

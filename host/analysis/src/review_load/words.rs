@@ -1,6 +1,6 @@
 //! The figures as text for the page and the terminal.
 
-use super::report::{CallFigures, DecisionFigures, Report, RunFigures};
+use super::report::{CallFigures, DecisionFigures, LoadReport, RunFigures};
 
 /// The verdicts with their shares.
 pub fn judged(calls: &CallFigures) -> String {
@@ -83,7 +83,7 @@ pub fn span(seconds: f64) -> String {
 /// How to read the figures.
 pub const NOTES: &str = "Times run from the first request to a reviewer to the decision that ended a hold or a stage; they come from a histogram and are exact to 5 %. An approval counts as too fast if it came before a person can have read the new content, at 238 words of 6 bytes a minute.";
 
-impl Report {
+impl LoadReport {
     /// The figures as rows: a heading, or a name with its text.
     pub fn rows(&self) -> Vec<(&'static str, Vec<(String, String)>)> {
         let calls = |rows: &[super::report::CallRow]| -> Vec<(String, String)> {

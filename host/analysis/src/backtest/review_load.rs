@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::People;
-use super::steps::Key;
+use super::steps::CallKey;
 
 /// A decision counts for at most this time.
 const SECONDS_MAX: usize = 900;
@@ -22,7 +22,7 @@ const SECONDS_MAX: usize = 900;
 /// The review load of a group, actual and under the candidate.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = BacktestBurden)]
-pub struct GroupBurden {
+pub struct GroupLoad {
     /// The group's name; null for everybody.
     #[schema(required = true)]
     pub group: Option<String>,
@@ -39,7 +39,7 @@ pub struct GroupBurden {
 
 /// The counters of one group. The first group is everybody.
 #[derive(Default)]
-struct Group {
+struct GroupCounters {
     name: String,
     /// `None` for everybody.
     members: Option<Vec<ReviewerName>>,
@@ -53,7 +53,7 @@ struct Group {
 
 /// What was asked of reviewers, and what the candidate would have asked.
 #[derive(Clone, Copy)]
-pub(super) struct Asks<'a> {
+pub(super) struct AskedApprovals<'a> {
     /// The recorded requirement; `None` if the proposal was not held.
     pub(super) was: Option<&'a Requirement>,
     pub(super) then: Option<&'a Requirement>,
@@ -62,27 +62,27 @@ pub(super) struct Asks<'a> {
 }
 
 /// The counters of all groups, and the open proposals.
-pub(super) struct Burden {
-    groups: Vec<Group>,
+pub(super) struct LoadCounters {
+    groups: Vec<GroupCounters>,
     /// The time that each reviewer spent on an open proposal.
-    spent: BTreeMap<Key, Vec<(ReviewerName, usize)>>,
+    spent: BTreeMap<CallKey, Vec<(ReviewerName, usize)>>,
     /// The number of decisions by their duration in seconds.
     took: BTreeMap<Capability, Vec<u32>>,
 }
 
-impl Burden {
+impl LoadCounters {
     pub(super) fn new(people: &People) -> Self {
-        let group = |(name, members): (&String, &Vec<ReviewerName>)| Group {
+        let group = |(name, members): (&String, &Vec<ReviewerName>)| GroupCounters {
             name: name.clone(),
             members: Some(members.clone()),
-            ..Group::default()
+            ..GroupCounters::default()
         };
-        let groups = std::iter::once(Group::default()).chain(people.groups().iter().map(group)).collect();
+        let groups = std::iter::once(GroupCounters::default()).chain(people.groups().iter().map(group)).collect();
         Self { groups, spent: BTreeMap::new(), took: BTreeMap::new() }
     }
 
     /// Adds a reviewer's decision on an open proposal, with the time that it took.
-    pub(super) fn decided(&mut self, key: &Key, capability: &Capability, on_behalf_of: &ReviewerName, micros: u64) {
+    pub(super) fn decided(&mut self, key: &CallKey, capability: &Capability, on_behalf_of: &ReviewerName, micros: u64) {
         let seconds = usize::try_from(micros / 1_000_000).unwrap_or(SECONDS_MAX).min(SECONDS_MAX);
         self.spent.entry(key.clone()).or_default().push((on_behalf_of.clone(), seconds));
         let took = self.took.entry(capability.clone()).or_insert_with(|| vec![0; SECONDS_MAX + 1]);
@@ -91,7 +91,7 @@ impl Burden {
 
     /// Closes a proposal, and counts the approvals that were asked for and the approvals that the
     /// candidate would have asked for.
-    pub(super) fn add(&mut self, key: &Key, capability: &Capability, asks: Asks<'_>) {
+    pub(super) fn add(&mut self, key: &CallKey, capability: &Capability, asks: AskedApprovals<'_>) {
         let spent = self.spent.remove(key).unwrap_or_default();
         for group in &mut self.groups {
             let theirs = spent.iter().filter(|(name, _)| group.has(name));
@@ -101,15 +101,15 @@ impl Burden {
     }
 
     /// The review load of everybody, and then of each group.
-    pub(super) fn groups(self) -> Vec<GroupBurden> {
+    pub(super) fn groups(self) -> Vec<GroupLoad> {
         let all = self.took.values().fold(vec![0; SECONDS_MAX + 1], |all: Vec<u32>, took| {
             all.iter().zip(took).map(|(one, other)| one + other).collect()
         });
         let median = |capability: &Capability| median(self.took.get(capability).unwrap_or(&all));
         let minutes = |seconds: u64| seconds as f64 / 60.0;
-        let group = |group: Group| {
+        let group = |group: GroupCounters| {
             let added = group.added.iter().map(|(capability, approvals)| approvals * median(capability));
-            GroupBurden {
+            GroupLoad {
                 group: group.members.is_some().then_some(group.name),
                 prompts: group.prompts,
                 prompts_then: group.prompts_then,
@@ -121,14 +121,14 @@ impl Burden {
     }
 }
 
-impl Group {
+impl GroupCounters {
     /// Whether a reviewer is in the group.
     fn has(&self, name: &ReviewerName) -> bool {
         self.members.as_ref().is_none_or(|members| members.contains(name))
     }
 
     /// Adds seconds that the group spent on a proposal.
-    fn add(&mut self, capability: &Capability, asks: Asks<'_>, seconds: u64) {
+    fn add(&mut self, capability: &Capability, asks: AskedApprovals<'_>, seconds: u64) {
         let (was, then) = (self.asked(asks.was, asks.level), self.asked(asks.then, asks.level));
         self.prompts += u64::from(was > 0);
         self.prompts_then += u64::from(then > 0);

@@ -8,12 +8,12 @@ use utoipa::ToSchema;
 
 use super::tally::{OTHER, Table, Tally};
 use super::times::Times;
-use super::{Burden, habits};
+use super::{ReviewLoad, approval_patterns};
 
 /// What became of calls, who decided how fast, and what of it could go without people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Stats)]
-pub struct Report {
+pub struct LoadReport {
     /// All runs that ended.
     pub runs: RunFigures,
     /// All calls together.
@@ -151,18 +151,18 @@ pub struct Suggestion {
     pub minutes: f64,
 }
 
-impl Report {
-    pub(super) fn new(burden: &Burden) -> Self {
+impl LoadReport {
+    pub(super) fn new(review_load: &ReviewLoad) -> Self {
         let people = |name: &str, capability: Option<&str>, tally: &Tally| PeopleRow {
             name: name.into(),
             capability: capability.map(str::to_owned),
             decisions: DecisionFigures::new(tally),
         };
         let mut groups = BTreeMap::<&str, Tally>::new();
-        for ((group, _), tally) in burden.groups.iter() {
+        for ((group, _), tally) in review_load.groups.iter() {
             groups.entry(group).or_default().merge_decisions(tally);
         }
-        let ended = burden.ended;
+        let ended = review_load.ended;
         Self {
             runs: RunFigures {
                 ended: ended.runs,
@@ -170,18 +170,18 @@ impl Report {
                 held_most: ended.most,
                 never_held: ended.unheld,
             },
-            calls: CallFigures::new(&burden.all),
-            by_capability: rows(&burden.capabilities),
-            by_agent: rows(&burden.agents),
-            by_policy: rows(&burden.policies),
+            calls: CallFigures::new(&review_load.all),
+            by_capability: rows(&review_load.capabilities),
+            by_agent: rows(&review_load.agents),
+            by_policy: rows(&review_load.policies),
             by_group: groups.iter().map(|(name, tally)| people(name, None, tally)).collect(),
-            by_group_and_capability: burden
+            by_group_and_capability: review_load
                 .groups
                 .iter()
                 .map(|((name, of), tally)| people(name, Some(of), tally))
                 .collect(),
-            by_reviewer: burden.reviewers.iter().map(|(name, tally)| people(name, None, tally)).collect(),
-            suggestions: suggestions(burden),
+            by_reviewer: review_load.reviewers.iter().map(|(name, tally)| people(name, None, tally)).collect(),
+            suggestions: suggestions(review_load),
         }
     }
 }
@@ -255,44 +255,46 @@ fn rounded(number: f64, to: f64) -> f64 {
 
 /// Makes the suggestions: policies for calls that are always approved, first those that caused the most work; smaller
 /// quorums where reviewers always agreed; and policies that never matched.
-fn suggestions(burden: &Burden) -> Vec<Suggestion> {
+fn suggestions(review_load: &ReviewLoad) -> Vec<Suggestion> {
     let mut found: Vec<Suggestion> = Vec::new();
-    let mut habits: Vec<_> = burden.habits.always_approved().collect();
-    habits.sort_by_key(|(key, habit)| (std::cmp::Reverse((habit.prompts, habit.work_us)), *key));
+    let mut approval_patterns: Vec<_> = review_load.approval_patterns.always_approved().collect();
+    approval_patterns.sort_by_key(|(key, pattern)| (std::cmp::Reverse((pattern.prompts, pattern.work_us)), *key));
     let mut taken = Vec::new();
-    for (key, habit) in habits {
+    for (key, pattern) in approval_patterns {
         let by = if key.policies.is_empty() { "no policy".to_owned() } else { named(&key.policies) };
-        let Some((id, suggested)) = burden.habits.suggested(key, &burden.known, &taken) else { continue };
-        let minutes = minutes(habit.work_us);
-        let hasty = match habit.hasty {
+        let Some((id, suggested)) = review_load.approval_patterns.suggested(key, &review_load.directory, &taken) else {
+            continue;
+        };
+        let minutes = minutes(pattern.work_us);
+        let hasty = match pattern.hasty {
             0 => String::new(),
             hasty => format!(" ({hasty} of them faster than the texts can be read, so these approvals mean little)"),
         };
         let text = format!(
             "{by} held {} calls of `{}` to `{}`, and reviewers approved all of them unchanged, in {} decisions{hasty} and {minutes} minutes: consider a policy that clears such calls",
-            habit.approved, key.agent, key.capability, habit.prompts
+            pattern.approved, key.agent, key.capability, pattern.prompts
         );
         taken.push(id);
         let policy = Some(format!(
             "// {} such calls were approved, and no such call was rejected, edited or left undecided.\n{}",
-            habit.approved, suggested.text
+            pattern.approved, suggested.text
         ));
-        found.push(Suggestion { text, policy, open: suggested.open, decisions: habit.prompts, minutes });
+        found.push(Suggestion { text, policy, open: suggested.open, decisions: pattern.prompts, minutes });
     }
     let told = |text| Suggestion { text, policy: None, open: Vec::new(), decisions: 0, minutes: 0.0 };
-    for (policy, Tally { several, split, .. }) in burden.policies.iter() {
-        if *several >= habits::CALLS_MIN && *split == 0 {
+    for (policy, Tally { several, split, .. }) in review_load.policies.iter() {
+        if *several >= approval_patterns::CALLS_MIN && *split == 0 {
             let text = format!(
                 "`{policy}` held {several} calls that several reviewers had to approve, and the reviewers always agreed: consider asking only one reviewer"
             );
             found.push(told(text));
         }
     }
-    let Tally { cleared, held, refused, .. } = burden.all;
+    let Tally { cleared, held, refused, .. } = review_load.all;
     let calls = cleared + held + refused;
     // If policies beyond the limit were counted together as `other`, a policy without a row may have matched.
-    if calls >= habits::CALLS_MIN && !burden.policies.has(&OTHER.to_owned()) {
-        let unused = burden.known.policies.iter().filter(|policy| !burden.policies.has(policy));
+    if calls >= approval_patterns::CALLS_MIN && !review_load.policies.has(&OTHER.to_owned()) {
+        let unused = review_load.directory.policies.iter().filter(|policy| !review_load.policies.has(policy));
         found.extend(unused.map(|policy| {
             told(format!("`{policy}` determined no verdict on {calls} calls: check whether this policy is needed"))
         }));

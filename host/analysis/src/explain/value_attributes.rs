@@ -3,26 +3,30 @@
 use holdshort_gate::WitType;
 use serde_json::{Value, json};
 
+use super::attribute::{Attribute, AttributePath, SOMETHING_ELSE, Spelling, TriedValues, numbers};
 use super::constants::Constants;
-use super::dial::{At, Dial, Kind, SOMETHING_ELSE, Spelling, numbers};
 use holdshort_policy::schema::attribute;
 
 /// The number of list items that are inspected.
 const ITEMS_MAX: usize = 8;
 
 /// Collects attributes inside a value.
-pub(super) struct Leaves<'a> {
-    pub(super) root: fn(String) -> At,
+pub(super) struct AttributeCollector<'a> {
+    pub(super) root: fn(String) -> AttributePath,
     pub(super) constants: &'a Constants,
-    pub(super) made: &'a mut Vec<Dial>,
+    pub(super) made: &'a mut Vec<Attribute>,
 }
 
-impl Leaves<'_> {
+impl AttributeCollector<'_> {
     /// Adds an attribute with the other values to try.
     fn words(&mut self, from: &Value, tries: Vec<Value>, pointer: String, place: String) {
         let tries: Vec<Value> = tries.into_iter().filter(|tried| tried != from).collect();
         if !tries.is_empty() {
-            self.made.push(Dial::new((self.root)(pointer), place, Kind::Words { from: from.clone(), tries }));
+            self.made.push(Attribute::new(
+                (self.root)(pointer),
+                place,
+                TriedValues::Words { from: from.clone(), tries },
+            ));
         }
     }
 
@@ -84,7 +88,7 @@ impl Leaves<'_> {
         if let Some((now, spelling)) = number(value, decimal) {
             let least = if decimal || signed { -i128::from(i64::MAX / 4) } else { 0 };
             let kind = numbers(now, spelling, self.constants, least);
-            self.made.push(Dial::new((self.root)(pointer), place, kind));
+            self.made.push(Attribute::new((self.root)(pointer), place, kind));
         }
     }
 

@@ -7,9 +7,9 @@ use holdshort_gate::{
 };
 use serde_json::{Value, json};
 
-use super::Known;
-use super::like::Like;
-use crate::life::{Decided, Life, Step};
+use super::Directory;
+use super::suggestion::SharedProperties;
+use crate::life::{Life, ReviewerDecision, Step};
 
 /// The speed of silent reading: 238 words a minute for English non-fiction (M. Brysbaert, "How many
 /// words do we read per minute? A review and meta-analysis of reading rate", Journal of Memory and
@@ -30,7 +30,7 @@ pub(super) fn reading_us(bytes: u64) -> u64 {
 
 /// A call that has not ended.
 #[derive(Debug)]
-pub(super) struct Open {
+pub(super) struct OpenCall {
     life: Life,
     agent: AgentName,
     policies: Vec<String>,
@@ -39,7 +39,7 @@ pub(super) struct Open {
     /// The content of earlier revisions: arguments and exhibits.
     read: Vec<Digest>,
     /// The call's properties for a suggestion, if a policy can express them.
-    like: Option<Like>,
+    shared: Option<SharedProperties>,
     split: bool,
     /// The number of decisions so far, and their work.
     pub(super) prompts: u64,
@@ -48,22 +48,23 @@ pub(super) struct Open {
     pub(super) hasty: u64,
 }
 
-impl Open {
+impl OpenCall {
     /// Starts a call with its first event.
-    pub(super) fn new(event: &Event, at: Time, agent: AgentName, known: &Known) -> Option<Self> {
+    pub(super) fn new(event: &Event, at: Time, agent: AgentName, directory: &Directory) -> Option<Self> {
         let life = Life::open(event, at)?;
         let policies = life.record().map(determining).unwrap_or_default();
-        let (reading_us, read, like, split) = (0, Vec::new(), None, false);
-        let mut open = Self { life, agent, policies, reading_us, read, like, split, prompts: 0, work_us: 0, hasty: 0 };
+        let (reading_us, read, shared, split) = (0, Vec::new(), None, false);
+        let mut open =
+            Self { life, agent, policies, reading_us, read, shared, split, prompts: 0, work_us: 0, hasty: 0 };
         if open.life.verdict == PolicyVerdict::Hold {
-            open.begin(known);
+            open.begin(directory);
         }
         open.lighten();
         Some(open)
     }
 
     /// Starts a revision that reviewers decide on.
-    fn begin(&mut self, known: &Known) {
+    fn begin(&mut self, directory: &Directory) {
         let Some(proposal) = self.life.call.proposal() else { return };
         let arguments = proposal.action.canonical_arguments();
         let summary = length(&proposal.summary) + length(&arguments);
@@ -73,7 +74,7 @@ impl Open {
         self.reading_us = reading_us(new.fold(0, u64::saturating_add));
         self.read = texts.into_iter().map(|(digest, _)| digest).collect();
         self.policies = determining(&proposal.policy);
-        self.like = Like::of(proposal, &known.types);
+        self.shared = SharedProperties::of(proposal, &directory.types);
         self.split = false;
     }
 
@@ -85,11 +86,11 @@ impl Open {
     }
 
     /// Follows the next event.
-    pub(super) fn follow<'e>(&mut self, event: &'e Event, at: Time, known: &Known) -> Option<Step<'e>> {
+    pub(super) fn follow<'e>(&mut self, event: &'e Event, at: Time, directory: &Directory) -> Option<Step<'e>> {
         let step = self.life.follow(event, at)?;
         self.life.call.decisions.clear();
         if step.revised.is_some() {
-            self.begin(known);
+            self.begin(directory);
             self.lighten();
         }
         if let Some(decided) = &step.decided {
@@ -105,7 +106,7 @@ impl Open {
     }
 
     /// Whether an approval came faster than the new content can be read.
-    pub(super) fn is_hasty(&self, decided: &Decided<'_>, at: Time) -> bool {
+    pub(super) fn is_hasty(&self, decided: &ReviewerDecision<'_>, at: Time) -> bool {
         *decided.verdict == RecordedChoice::Approve
             && at.0.saturating_sub(self.life.call.revised_at.0) < self.reading_us
     }
@@ -148,8 +149,8 @@ impl Open {
     }
 
     /// The properties of the current revision.
-    pub(super) fn like(&self) -> Option<&Like> {
-        self.like.as_ref()
+    pub(super) fn shared(&self) -> Option<&SharedProperties> {
+        self.shared.as_ref()
     }
 
     /// Whether the call was neither edited nor held again.

@@ -74,14 +74,14 @@ fn clears(
     judged.verdict == Verdict::Clear
 }
 
-fn suggested(seen: &[(Action, Value)], types: &Types, fullest: &Fullest) -> Option<Suggested> {
-    let mut all = seen.iter().map(|(action, facts)| Like::of(&proposal(action, facts), types));
+fn suggested(seen: &[(Action, Value)], types: &Types, fullest: &DayMax) -> Option<SuggestedPolicy> {
+    let mut all = seen.iter().map(|(action, facts)| SharedProperties::of(&proposal(action, facts), types));
     let first = all.next()??;
-    let like = all.try_fold(first, |mut like, other| {
-        like.join(&other?);
-        Some(like)
+    let shared = all.try_fold(first, |mut shared, other| {
+        shared.join(&other?);
+        Some(shared)
     });
-    like?.policy("like", &"the \"agent\"".into(), seen[0].0.capability(), fullest)
+    shared?.policy("like", &"the \"agent\"".into(), seen[0].0.capability(), fullest)
 }
 
 /// All calls of the cases in `policies/cases.toml`, by capability, as if all had been approved.
@@ -96,7 +96,7 @@ fn calls_of_ours_are_cleared_by_what_is_suggested_of_them() {
     for case in &case {
         let Ok((action, _)) = case.action(&types) else { continue };
         // One case has an amount that no policy can compare. Nothing is suggested for such a call.
-        if Like::of(&proposal(&action, &case.facts), &types).is_some() {
+        if SharedProperties::of(&proposal(&action, &case.facts), &types).is_some() {
             seen.entry(action.capability().clone()).or_default().push((action, case.facts.clone()));
         } else {
             assert_eq!(case.name, "an amount that no policy can compare");
@@ -106,7 +106,7 @@ fn calls_of_ours_are_cleared_by_what_is_suggested_of_them() {
     let mut texts = String::new();
     for (capability, seen) in &seen {
         let sums = ["EUR", "USD"].map(|currency| (currency.to_owned(), 1_000_000)).into();
-        let suggested = suggested(seen, &types, &Fullest { count: 3, sums }).unwrap();
+        let suggested = suggested(seen, &types, &DayMax { count: 3, sums }).unwrap();
         texts += &format!("{}open: {:?}\n\n", suggested.text, suggested.open);
         let policy = load(&suggested.text, &types);
         for (action, facts) in seen {
@@ -217,7 +217,7 @@ fn whatever_was_seen_is_cleared_and_no_more_money() {
         let pairs: Vec<_> = seen.iter().map(|action| (action.clone(), facts.clone())).collect();
         let currency = |one: &Action| one.arguments()["amount"]["currency"].as_str().unwrap().to_owned();
         let sums = seen.iter().map(|one| (currency(one), 1_000_000)).collect();
-        let Some(suggested) = suggested(&pairs, &types, &Fullest { count: 9, sums }) else {
+        let Some(suggested) = suggested(&pairs, &types, &DayMax { count: 9, sums }) else {
             none += 1;
             continue;
         };

@@ -57,11 +57,11 @@ fn proposal(action: Action, policies: &[&str], requirement: Requirement) -> Prop
     }
 }
 
-fn known() -> Arc<Known> {
+fn known() -> Arc<Directory> {
     let groups = [("finance", vec!["alice", "bob"]), ("board", vec!["bob", "carol"])];
     let groups = groups.map(|(name, members)| (name.to_owned(), members.into_iter().map(ReviewerName::from).collect()));
     let types = [MAIL, PAY].map(|name| (name.parse().unwrap(), function())).into_iter().collect();
-    Arc::new(Known { groups: groups.into(), types, policies: vec!["never".into(), "p0".into()] })
+    Arc::new(Directory { groups: groups.into(), types, policies: vec!["never".into(), "p0".into()] })
 }
 
 struct Dice(u64);
@@ -257,8 +257,8 @@ fn approved(world: &mut World, policies: &[&str], payee: &str, units: u64, by: &
     }
 }
 
-fn report(world: &World) -> Report {
-    let mut fold = Burden::new(known(), Window::EVER);
+fn report(world: &World) -> LoadReport {
+    let mut fold = ReviewLoad::new(known(), Window::EVER);
     world.feed.iter().for_each(|(run, at, event)| fold.follow(run, *at, event));
     fold.report()
 }

@@ -6,7 +6,7 @@ use holdshort_gate::{AgentName, ReviewerName, Time};
 use serde_json::{Value, json};
 
 use super::constants::Constants;
-use super::{Different, Variant};
+use super::{AttributeChange, Variant};
 use holdshort_policy::Zone;
 
 /// If two attributes are changed together, at most this many values of each are tried.
@@ -15,7 +15,7 @@ const FEW: usize = 6;
 pub(super) const SOMETHING_ELSE: &str = "something else";
 
 /// Where an attribute is.
-pub(super) enum At {
+pub(super) enum AttributePath {
     /// In the arguments, by JSON pointer.
     Arguments(String),
     /// In the facts, by JSON pointer.
@@ -45,7 +45,7 @@ pub(super) enum Spelling {
 }
 
 /// The values that are tried for an attribute.
-pub(super) enum Kind {
+pub(super) enum TriedValues {
     /// Numbers. Between two of them, the search can bisect.
     Number { now: i128, spelling: Spelling, tries: BTreeSet<i128> },
     /// Other values, which are tried one by one.
@@ -53,20 +53,20 @@ pub(super) enum Kind {
 }
 
 /// An attribute of the call.
-pub(super) struct Dial {
-    at: At,
+pub(super) struct Attribute {
+    at: AttributePath,
     place: String,
-    kind: Kind,
+    kind: TriedValues,
 }
 
 /// A value of an attribute.
 #[derive(Clone)]
-pub(super) enum Notch {
+pub(super) enum TriedValue {
     Number(i128),
     Word(Value),
 }
 
-impl Notch {
+impl TriedValue {
     pub(super) fn of(number: i128) -> Self {
         Self::Number(number)
     }
@@ -79,101 +79,101 @@ impl Notch {
     }
 }
 
-impl Dial {
-    pub(super) fn new(at: At, place: String, kind: Kind) -> Self {
+impl Attribute {
+    pub(super) fn new(at: AttributePath, place: String, kind: TriedValues) -> Self {
         Self { at, place, kind }
     }
 
     /// The recorded number, if the attribute is a number.
     pub(super) fn number(&self) -> Option<i128> {
         match self.kind {
-            Kind::Number { now, .. } => Some(now),
-            Kind::Words { .. } => None,
+            TriedValues::Number { now, .. } => Some(now),
+            TriedValues::Words { .. } => None,
         }
     }
 
     /// The values to try, in lists that are each searched from the front: smaller numbers and
     /// larger numbers, the nearest first; or all other values in one list.
-    pub(super) fn sides(&self) -> Vec<Vec<Notch>> {
+    pub(super) fn sides(&self) -> Vec<Vec<TriedValue>> {
         match &self.kind {
-            Kind::Number { now, tries, .. } => vec![
-                tries.range(..now).rev().copied().map(Notch::of).collect(),
-                tries.range(now + 1..).copied().map(Notch::of).collect(),
+            TriedValues::Number { now, tries, .. } => vec![
+                tries.range(..now).rev().copied().map(TriedValue::of).collect(),
+                tries.range(now + 1..).copied().map(TriedValue::of).collect(),
             ],
-            Kind::Words { tries, .. } => vec![tries.iter().cloned().map(Notch::Word).collect()],
+            TriedValues::Words { tries, .. } => vec![tries.iter().cloned().map(TriedValue::Word).collect()],
         }
     }
 
     /// A few of the values to try. Of numbers, these are the nearest and the farthest.
-    pub(super) fn few(&self) -> Vec<Notch> {
-        let some = |side: Vec<Notch>| {
+    pub(super) fn few(&self) -> Vec<TriedValue> {
+        let some = |side: Vec<TriedValue>| {
             let (near, far) = (side.iter().take(FEW / 3), side.last().filter(|_| side.len() > FEW / 3));
             near.chain(far).cloned().collect::<Vec<_>>()
         };
         match self.kind {
-            Kind::Number { .. } => self.sides().into_iter().flat_map(some).collect(),
-            Kind::Words { .. } => self.sides().into_iter().flatten().take(FEW).collect(),
+            TriedValues::Number { .. } => self.sides().into_iter().flat_map(some).collect(),
+            TriedValues::Words { .. } => self.sides().into_iter().flatten().take(FEW).collect(),
         }
     }
 
     /// Sets the attribute of a variant to a value; `None` if the call has no such attribute.
-    pub(super) fn turn(&self, variant: &mut Variant, notch: &Notch) -> Option<()> {
-        let value = self.value(notch);
+    pub(super) fn set(&self, variant: &mut Variant, tried: &TriedValue) -> Option<()> {
+        let value = self.value(tried);
         match &self.at {
-            At::Arguments(pointer) => *variant.arguments.pointer_mut(pointer)? = value,
-            At::Facts(pointer) => *variant.facts.pointer_mut(pointer)? = value,
-            At::Total(index, currency) => {
+            AttributePath::Arguments(pointer) => *variant.arguments.pointer_mut(pointer)? = value,
+            AttributePath::Facts(pointer) => *variant.facts.pointer_mut(pointer)? = value,
+            AttributePath::Total(index, currency) => {
                 let (total, number) =
-                    (&mut variant.totals.get_mut(*index)?.total, u64::try_from(notch.number()?).ok()?);
+                    (&mut variant.totals.get_mut(*index)?.total, u64::try_from(tried.number()?).ok()?);
                 match currency {
                     None => total.count = number,
                     Some(currency) => drop(total.sums.insert(currency.clone(), number)),
                 }
             }
-            At::Now(_) => variant.now = Time(u64::try_from(notch.number()?).ok()?.checked_mul(1_000)?),
-            At::StartedBy => variant.started_by = ReviewerName::new(value.as_str()?),
-            At::Agent => variant.agent = AgentName::new(value.as_str()?),
-            At::Consequence => variant.consequence = serde_json::from_value(value).ok()?,
+            AttributePath::Now(_) => variant.now = Time(u64::try_from(tried.number()?).ok()?.checked_mul(1_000)?),
+            AttributePath::StartedBy => variant.started_by = ReviewerName::new(value.as_str()?),
+            AttributePath::Agent => variant.agent = AgentName::new(value.as_str()?),
+            AttributePath::Consequence => variant.consequence = serde_json::from_value(value).ok()?,
         }
         Some(())
     }
 
     /// The JSON value.
-    fn value(&self, notch: &Notch) -> Value {
-        match (notch, &self.kind) {
-            (Notch::Word(value), _) => value.clone(),
-            (Notch::Number(number), Kind::Number { spelling, .. }) => spelling.write(*number),
-            (Notch::Number(number), Kind::Words { .. }) => Spelling::Plain.write(*number),
+    fn value(&self, tried: &TriedValue) -> Value {
+        match (tried, &self.kind) {
+            (TriedValue::Word(value), _) => value.clone(),
+            (TriedValue::Number(number), TriedValues::Number { spelling, .. }) => spelling.write(*number),
+            (TriedValue::Number(number), TriedValues::Words { .. }) => Spelling::Plain.write(*number),
         }
     }
 
     /// The distance of a value from the recorded one.
     #[allow(clippy::cast_precision_loss, reason = "it only puts them in an order")]
-    pub(super) fn distance(&self, notch: &Notch) -> f64 {
-        match (self.number(), notch.number()) {
+    pub(super) fn distance(&self, tried: &TriedValue) -> f64 {
+        match (self.number(), tried.number()) {
             (Some(now), Some(to)) => to.abs_diff(now) as f64 / now.unsigned_abs().max(1) as f64,
             _ => 1.0,
         }
     }
 
     /// The change of the attribute to this value, as text.
-    pub(super) fn different(&self, notch: &Notch) -> Different {
+    pub(super) fn different(&self, tried: &TriedValue) -> AttributeChange {
         let from = match &self.kind {
-            Kind::Number { now, spelling, .. } => spelling.show(*now),
-            Kind::Words { from, .. } => shown(from),
+            TriedValues::Number { now, spelling, .. } => spelling.show(*now),
+            TriedValues::Words { from, .. } => shown(from),
         };
-        let to = match (notch, &self.kind) {
-            (Notch::Number(number), Kind::Number { spelling, .. }) => spelling.show(*number),
-            _ => shown(&self.value(notch)),
+        let to = match (tried, &self.kind) {
+            (TriedValue::Number(number), TriedValues::Number { spelling, .. }) => spelling.show(*number),
+            _ => shown(&self.value(tried)),
         };
         let told = |text: String, number: Option<i128>| match (&self.at, number) {
-            (At::Now(Some(zone)), Some(ms)) => {
+            (AttributePath::Now(Some(zone)), Some(ms)) => {
                 u64::try_from(ms * 1_000).map_or(text.clone(), |micros| format!("{text} ({})", zone.told(Time(micros))))
             }
             _ => text,
         };
-        let (from, to) = (told(from, self.number()), told(to, notch.number()));
-        Different { place: self.place.clone(), from, to }
+        let (from, to) = (told(from, self.number()), told(to, tried.number()));
+        AttributeChange { place: self.place.clone(), from, to }
     }
 }
 
@@ -209,7 +209,7 @@ impl Spelling {
 
 /// The values to try for a number: the constants of the policies and their neighbours, the number
 /// plus and minus one, and the smallest and a very large number.
-pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, least: i128) -> Kind {
+pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, least: i128) -> TriedValues {
     let mut around: BTreeSet<i128> = match spelling {
         Spelling::Decimal => constants.decimals.clone(),
         Spelling::Moment => constants.moments.clone(),
@@ -228,5 +228,5 @@ pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, leas
         tries.insert(i128::from(i64::MAX / 4));
     }
     tries.retain(|number| *number >= least && *number != now);
-    Kind::Number { now, spelling, tries }
+    TriedValues::Number { now, spelling, tries }
 }

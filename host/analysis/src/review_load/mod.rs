@@ -1,21 +1,21 @@
 //! Computes the review load: how many decisions reviewers are asked for, how long they take, and
 //! which calls could be made without a reviewer. The figures are a fold over the journal's events.
 //!
-//! [`Burden::follow`] takes every event of all runs in commit order. It starts at the beginning of
+//! [`ReviewLoad::follow`] takes every event of all runs in commit order. It starts at the beginning of
 //! the journal, because a call that is decided today may have been held long ago. Events outside
 //! the [`Window`] are followed but not counted. The memory is limited: the fold keeps the 256 most
 //! recently used open runs and calls (`open`), a [`tally`] for a limited number of names, and
 //! histograms of times ([`times`]). If an event belongs to a call that was dropped, the fold
-//! reports that it [lacks](Burden::lacks) the call, and the caller supplies it from the journal.
+//! reports that it [lacks](ReviewLoad::lacks) the call, and the caller supplies it from the journal.
 //! The fold has no clock and does no IO.
 //!
 //! Read in this order: [`report`] (the figures), `open` (the effect of an event on its call), the
-//! fold in this file, and `habits` (suggestions).
+//! fold in this file, and `approval_patterns` (suggestions).
 
-mod habits;
-mod like;
+mod approval_patterns;
 mod open;
 pub mod report;
+mod suggestion;
 pub mod tally;
 pub mod times;
 pub mod words;
@@ -27,20 +27,20 @@ use holdshort_gate::{
     AgentName, CallNumber, Event, RecordedChoice, RecordedEvent, ReviewerName, RunId, Time, WaitEnd, totals,
 };
 
-use crate::life::{Came, Decided, Step};
-use habits::Habits;
+use crate::life::{ReviewerDecision, RevisionOrigin, Step};
+use approval_patterns::ApprovalPatterns;
 use holdshort_policy::schema::Types;
-use open::Open;
+use open::OpenCall;
 use tally::{Table, Tally};
 
-pub use report::Report;
+pub use report::LoadReport;
 
 /// The group name for reviewers who are in no configured group.
 pub const NOBODYS_GROUP: &str = "nobody's group";
 
 /// The configuration that the figures refer to.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct Directory {
     /// The members of each group.
     pub groups: BTreeMap<String, Vec<ReviewerName>>,
     /// The functions that policies can refer to. Only they get suggestions.
@@ -50,7 +50,7 @@ pub struct Known {
     pub policies: Vec<String>,
 }
 
-impl Known {
+impl Directory {
     /// The groups of a reviewer. The list is never empty.
     fn groups_of<'a>(&'a self, person: &ReviewerName) -> Vec<&'a str> {
         let of = self.groups.iter().filter(|(_, members)| members.contains(person));
@@ -88,14 +88,14 @@ struct OpenRun {
     held: u64,
     /// The caller supplied this run after it was dropped. From then on its holds are not counted
     /// here; their total is requested from the caller when the run ends.
-    told: bool,
+    is_supplied: bool,
     /// The number of the last event that used the run.
     used: u64,
 }
 
 /// A run or call that the fold dropped and that the caller must supply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Lacks {
+pub enum MissingState {
     Run,
     /// A call, with its events so far.
     Call(CallNumber),
@@ -103,7 +103,7 @@ pub enum Lacks {
 
 /// Totals over the runs that ended.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Ended {
+pub struct EndedRuns {
     /// The number of ended runs.
     pub runs: u64,
     /// Ended runs without a held call.
@@ -116,11 +116,11 @@ pub struct Ended {
 
 /// The fold over events.
 #[derive(Debug)]
-pub struct Burden {
-    known: Arc<Known>,
+pub struct ReviewLoad {
+    directory: Arc<Directory>,
     window: Window,
     runs: HashMap<RunId, OpenRun>,
-    open: HashMap<(RunId, CallNumber), (Open, u64)>,
+    open: HashMap<(RunId, CallNumber), (OpenCall, u64)>,
     events: u64,
     open_max: usize,
     /// The figures of all calls.
@@ -136,15 +136,15 @@ pub struct Burden {
     pub reviewers: Table<String>,
     /// The figures by group and capability. A decision counts for each group of its reviewer.
     pub groups: Table<(String, String)>,
-    pub ended: Ended,
-    habits: Habits,
+    pub ended: EndedRuns,
+    approval_patterns: ApprovalPatterns,
 }
 
-impl Burden {
+impl ReviewLoad {
     /// A fold before the first event.
-    pub fn new(known: Arc<Known>, window: Window) -> Self {
+    pub fn new(directory: Arc<Directory>, window: Window) -> Self {
         Self {
-            known,
+            directory,
             window,
             runs: HashMap::new(),
             open: HashMap::new(),
@@ -156,14 +156,14 @@ impl Burden {
             policies: Table::default(),
             reviewers: Table::default(),
             groups: Table::default(),
-            ended: Ended::default(),
-            habits: Habits::default(),
+            ended: EndedRuns::default(),
+            approval_patterns: ApprovalPatterns::default(),
         }
     }
 
-    /// The run or call that the caller must supply with [`tell_run`](Self::tell_run) or
-    /// [`tell_call`](Self::tell_call) before the fold can follow this event.
-    pub fn lacks(&self, run: &RunId, event: &Event) -> Option<Lacks> {
+    /// The run or call that the caller must supply with [`supply_run`](Self::supply_run) or
+    /// [`supply_call`](Self::supply_call) before the fold can follow this event.
+    pub fn missing_state(&self, run: &RunId, event: &Event) -> Option<MissingState> {
         #[allow(clippy::wildcard_enum_match_arm, reason = "every other event is one of a call that is open")]
         match event {
             Event::RunCreated { .. }
@@ -175,33 +175,35 @@ impl Burden {
             Event::RunFinished { .. }
             | Event::RunTrapped { .. }
             | Event::RunCancelled { .. }
-            | Event::RunDiverged { .. } => self.runs.get(run).is_none_or(|run| run.told).then_some(Lacks::Run),
-            Event::CallCleared { .. } | Event::CallHeld { .. } | Event::CallRefused { .. } => {
-                (!self.runs.contains_key(run)).then_some(Lacks::Run)
+            | Event::RunDiverged { .. } => {
+                self.runs.get(run).is_none_or(|run| run.is_supplied).then_some(MissingState::Run)
             }
-            _ => event.call().filter(|call| !self.open.contains_key(&(run.clone(), *call))).map(Lacks::Call),
+            Event::CallCleared { .. } | Event::CallHeld { .. } | Event::CallRefused { .. } => {
+                (!self.runs.contains_key(run)).then_some(MissingState::Run)
+            }
+            _ => event.call().filter(|call| !self.open.contains_key(&(run.clone(), *call))).map(MissingState::Call),
         }
     }
 
     /// Supplies a run: its agent, and the number of its held calls.
-    pub fn tell_run(&mut self, run: RunId, agent: AgentName, held: u64) {
+    pub fn supply_run(&mut self, run: RunId, agent: AgentName, held: u64) {
         let used = self.events;
-        self.runs.insert(run, OpenRun { agent, held, told: true, used });
+        self.runs.insert(run, OpenRun { agent, held, is_supplied: true, used });
     }
 
     /// Supplies a call: its agent, and its events so far.
-    pub fn tell_call(&mut self, run: RunId, agent: AgentName, events: &[RecordedEvent]) {
+    pub fn supply_call(&mut self, run: RunId, agent: AgentName, events: &[RecordedEvent]) {
         let Some((first, rest)) = events.split_first() else { return };
-        let Some(mut open) = Open::new(&first.event, first.at, agent, &self.known) else { return };
+        let Some(mut open) = OpenCall::new(&first.event, first.at, agent, &self.directory) else { return };
         for RecordedEvent { event, at, .. } in rest {
-            if open.follow(event, *at, &self.known).is_none() {
+            if open.follow(event, *at, &self.directory).is_none() {
                 return;
             }
         }
         self.keep((run, open.number()), open);
     }
 
-    fn keep(&mut self, key: (RunId, CallNumber), open: Open) {
+    fn keep(&mut self, key: (RunId, CallNumber), open: OpenCall) {
         if !open.is_over() {
             self.open.insert(key, (open, self.events));
         }
@@ -216,7 +218,7 @@ impl Burden {
         )]
         match event {
             Event::RunCreated { agent, .. } => {
-                let opened = OpenRun { agent: agent.clone(), held: 0, told: false, used: self.events };
+                let opened = OpenRun { agent: agent.clone(), held: 0, is_supplied: false, used: self.events };
                 self.runs.insert(run.clone(), opened);
             }
             Event::RunFinished { .. }
@@ -226,11 +228,11 @@ impl Burden {
             Event::CallCleared { .. } | Event::CallHeld { .. } | Event::CallRefused { .. } => self.open(run, at, event),
             _ => self.go_on(run, at, event),
         }
-        self.let_go();
+        self.evict();
     }
 
     /// If too many runs or calls are kept, drops the less recently used half.
-    fn let_go(&mut self) {
+    fn evict(&mut self) {
         if self.open.len() > self.open_max {
             let oldest = middle(self.open.values().map(|(_, used)| *used));
             self.open.retain(|_, (_, used)| *used > oldest);
@@ -245,7 +247,7 @@ impl Burden {
     fn end(&mut self, run: &RunId, at: Time) {
         let Some(OpenRun { held, .. }) = self.runs.remove(run) else { return };
         if self.window.includes(at) {
-            let Ended { runs, unheld, held: all, most } = &mut self.ended;
+            let EndedRuns { runs, unheld, held: all, most } = &mut self.ended;
             *runs += 1;
             *unheld += u64::from(held == 0);
             *all += held;
@@ -258,15 +260,15 @@ impl Burden {
         let held = matches!(event, Event::CallHeld { .. });
         let used = self.events;
         let agent = self.runs.get_mut(run).map_or_else(AgentName::default, |run| {
-            run.held += u64::from(held && !run.told);
+            run.held += u64::from(held && !run.is_supplied);
             run.used = used;
             run.agent.clone()
         });
-        let Some(open) = Open::new(event, at, agent, &self.known) else { return };
+        let Some(open) = OpenCall::new(event, at, agent, &self.directory) else { return };
         if self.window.includes(at) {
             if let Event::CallCleared { proposal, .. } = event {
                 let money = totals::money(&proposal.action);
-                self.habits.day(open.agent(), &open.capability(), money.iter(), at);
+                self.approval_patterns.day(open.agent(), &open.capability(), money.iter(), at);
             }
             self.each(&open, |tally| tally.judged(event));
         }
@@ -278,7 +280,7 @@ impl Burden {
         let Some(key) = event.call().map(|call| (run.clone(), call)) else { return };
         let Some((mut open, _)) = self.open.remove(&key) else { return };
         // A damaged journal is reported by its host.
-        let Some(step) = open.follow(event, at, &self.known) else { return };
+        let Some(step) = open.follow(event, at, &self.directory) else { return };
         if self.window.includes(at) {
             self.count(&open, &step, at);
         }
@@ -286,12 +288,12 @@ impl Burden {
     }
 
     /// Counts a step of a call in each table that has a row for it.
-    fn count(&mut self, open: &Open, step: &Step<'_>, at: Time) {
+    fn count(&mut self, open: &OpenCall, step: &Step<'_>, at: Time) {
         if let Some(made) = &step.decided {
             let hasty = open.is_hasty(made, at);
             self.each(open, |tally| tally.decided(made, hasty));
             self.reviewers.get(made.reviewer.to_string()).decided(made, hasty);
-            for group in self.known.groups_of(made.reviewer) {
+            for group in self.directory.groups_of(made.reviewer) {
                 self.groups.get((group.to_owned(), open.capability())).decided(made, hasty);
             }
         }
@@ -299,13 +301,13 @@ impl Burden {
             self.each(open, |tally| tally.ended(end, open.several(), open.split()));
         }
         self.each(open, |tally| {
-            tally.reheld += u64::from(step.revised == Some(Came::Reheld));
+            tally.reheld += u64::from(step.revised == Some(RevisionOrigin::Reheld));
             tally.escalated += u64::from(step.escalated);
         });
-        self.habits.follow(open, step, at);
+        self.approval_patterns.follow(open, step, at);
     }
 
-    fn each(&mut self, open: &Open, count: impl Fn(&mut Tally)) {
+    fn each(&mut self, open: &OpenCall, count: impl Fn(&mut Tally)) {
         count(&mut self.all);
         count(self.capabilities.get(open.capability()));
         count(self.agents.get(open.agent().to_string()));
@@ -313,8 +315,8 @@ impl Burden {
     }
 
     /// The figures so far.
-    pub fn report(&self) -> Report {
-        Report::new(self)
+    pub fn report(&self) -> LoadReport {
+        LoadReport::new(self)
     }
 }
 
@@ -334,7 +336,7 @@ impl Tally {
     }
 
     /// Counts a decision.
-    fn decided(&mut self, made: &Decided<'_>, hasty: bool) {
+    fn decided(&mut self, made: &ReviewerDecision<'_>, hasty: bool) {
         match made.verdict {
             RecordedChoice::Approve => self.approvals += 1,
             RecordedChoice::Reject => self.rejections += 1,

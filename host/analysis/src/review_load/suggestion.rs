@@ -19,7 +19,7 @@ const SUM: &str = "context.totals.agent_today.sum";
 
 /// The properties that several calls share.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Like {
+pub(super) struct SharedProperties {
     arguments: BTreeMap<String, Field>,
     facts: BTreeMap<String, Field>,
     /// The money of one call by currency. Of several joined calls, only the currencies matter.
@@ -28,7 +28,7 @@ pub(super) struct Like {
 
 /// A suggested policy, and the attributes that it does not restrict.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Suggested {
+pub(super) struct SuggestedPolicy {
     pub(super) text: String,
     /// The attributes that the policy does not restrict.
     pub(super) open: Vec<String>,
@@ -36,7 +36,7 @@ pub(super) struct Suggested {
 
 /// The highest totals of one day, for the agent's calls of a capability.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Fullest {
+pub(super) struct DayMax {
     /// The number of calls.
     pub(super) count: u64,
     /// The money by currency. Each currency may have had its highest total on another day.
@@ -67,7 +67,7 @@ enum Shape {
     Record(BTreeMap<String, Field>),
 }
 
-impl Like {
+impl SharedProperties {
     /// The properties of one call; `None` if its type is unknown or no policy could limit it.
     pub(super) fn of(proposal: &Proposal, types: &Types) -> Option<Self> {
         let capability = proposal.action.capability();
@@ -93,8 +93,8 @@ impl Like {
 
     /// The policy that clears such calls of an agent, up to the highest daily totals; `None` if their money could not
     /// be limited.
-    pub(super) fn policy(&self, id: &str, agent: &AgentName, of: &Capability, day: &Fullest) -> Option<Suggested> {
-        let mut say = Saying::default();
+    pub(super) fn policy(&self, id: &str, agent: &AgentName, of: &Capability, day: &DayMax) -> Option<SuggestedPolicy> {
+        let mut say = PolicyDraft::default();
         say.record(&self.arguments, "resource.arguments");
         if say.unbounded {
             return None;
@@ -122,13 +122,13 @@ impl Like {
             quoted(id),
             quoted(agent.as_str())
         );
-        Some(Suggested { text, open: say.open })
+        Some(SuggestedPolicy { text, open: say.open })
     }
 }
 
 /// The conditions of a policy under construction.
 #[derive(Default)]
-struct Saying {
+struct PolicyDraft {
     conditions: Vec<String>,
     open: Vec<String>,
     /// The positions of amounts of money, and whether each is always present.
@@ -137,7 +137,7 @@ struct Saying {
     unbounded: bool,
 }
 
-impl Saying {
+impl PolicyDraft {
     /// Adds conditions for fields that were always the same.
     fn record(&mut self, fields: &BTreeMap<String, Field>, at: &str) {
         for (name, field) in fields {

@@ -10,7 +10,7 @@ struct Plain {
 }
 
 /// Computes all figures from the complete history, by folding each call's events from the beginning.
-fn reckoned(feed: &[Entry], window: Window, known: &Known) -> BTreeMap<(&'static str, String), Plain> {
+fn reckoned(feed: &[Entry], window: Window, known: &Directory) -> BTreeMap<(&'static str, String), Plain> {
     let mut found = BTreeMap::<(&'static str, String), Plain>::new();
     let mut calls = BTreeMap::<(&RunId, u32), Vec<(Time, &Event)>>::new();
     for (run, at, event) in feed {
@@ -112,24 +112,24 @@ fn inside(window: Window, at: Time) -> bool {
 }
 
 /// Supplies what the fold lacks for this event, as the journal would.
-fn tell(fold: &mut Burden, feed: &[(RunId, Time, Event)], index: usize) {
+fn tell(fold: &mut ReviewLoad, feed: &[(RunId, Time, Event)], index: usize) {
     let (run, _, event) = &feed[index];
     let of_run = || feed.iter().filter(|(of, _, _)| of == run).map(|(_, _, event)| event);
     let agent = of_run().find_map(|event| match event {
         Event::RunCreated { agent, .. } => Some(agent.clone()),
         _ => None,
     });
-    match fold.lacks(run, event) {
+    match fold.missing_state(run, event) {
         None => {}
-        Some(Lacks::Run) => {
+        Some(MissingState::Run) => {
             let held = of_run().filter(|event| matches!(event, Event::CallHeld { .. })).count();
-            fold.tell_run(run.clone(), agent.unwrap(), held as u64);
+            fold.supply_run(run.clone(), agent.unwrap(), held as u64);
         }
-        Some(Lacks::Call(call)) => {
+        Some(MissingState::Call(call)) => {
             let before = feed[..index].iter().filter(|(of, _, event)| of == run && event.call() == Some(call));
             let recorded =
                 |(_, at, event): &(RunId, Time, Event)| RecordedEvent { seq: 1, at: *at, event: event.clone() };
-            fold.tell_call(run.clone(), agent.unwrap(), &before.map(recorded).collect::<Vec<_>>());
+            fold.supply_call(run.clone(), agent.unwrap(), &before.map(recorded).collect::<Vec<_>>());
         }
     }
 }
@@ -226,10 +226,10 @@ fn the_fold_counts_what_a_plain_reckoning_counts() {
         let (first, last) = (world.feed[0].1.0, world.now.0);
         let middle = |part: u64| Time(first + (last - first) * part / 3);
         for window in [Window::EVER, Window { since: middle(1), until: middle(2) }] {
-            let mut fold = Burden::new(known.clone(), window);
+            let mut fold = ReviewLoad::new(known.clone(), window);
             world.feed.iter().for_each(|(run, at, event)| fold.follow(run, *at, event));
             // A fold that drops nearly everything, and gets it again from the journal, gives the same figures.
-            let mut forgetful = Burden { open_max: 1, ..Burden::new(known.clone(), window) };
+            let mut forgetful = ReviewLoad { open_max: 1, ..ReviewLoad::new(known.clone(), window) };
             for (index, (run, at, event)) in world.feed.iter().enumerate() {
                 tell(&mut forgetful, &world.feed, index);
                 forgetful.follow(run, *at, event);
@@ -261,7 +261,7 @@ fn the_fold_counts_what_a_plain_reckoning_counts() {
                 world.feed.iter().filter(|(run, _, event)| run == of && matches!(event, Event::CallHeld { .. })).count()
                     as u64
             };
-            let Ended { runs, unheld, held: all, most } = fold.ended;
+            let EndedRuns { runs, unheld, held: all, most } = fold.ended;
             assert_eq!((runs, all), (over.len() as u64, over.iter().map(|run| held(run)).sum()), "seed {seed}");
             assert_eq!(unheld, over.iter().filter(|run| held(run) == 0).count() as u64);
             assert_eq!(most, over.iter().map(|run| held(run)).max().unwrap_or(0));
@@ -271,7 +271,7 @@ fn the_fold_counts_what_a_plain_reckoning_counts() {
         }
         let open =
             world.subjects.iter().filter(|subject| subject.call.as_ref().is_some_and(|call| call.answer().is_none()));
-        let mut fold = Burden::new(known.clone(), Window::EVER);
+        let mut fold = ReviewLoad::new(known.clone(), Window::EVER);
         world.feed.iter().for_each(|(run, at, event)| fold.follow(run, *at, event));
         assert_eq!(fold.open.len(), open.count(), "what is over is dropped");
         let live = world.subjects.iter().filter(|subject| subject.run.as_ref().is_some_and(|run| !run.phase.is_over()));

@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use holdshort_gate::{Consequence, ReviewerName};
 use serde_json::{Value, json};
 
+use super::attribute::{Attribute, AttributePath, SOMETHING_ELSE, Spelling, TriedValues, numbers};
 use super::constants::Constants;
-use super::dial::{At, Dial, Kind, SOMETHING_ELSE, Spelling, numbers};
-use super::leaves::Leaves;
+use super::value_attributes::AttributeCollector;
 use super::{CallQuestion, Variant};
 use holdshort_policy::schema::attribute;
 use holdshort_policy::{CedarPolicy, Policy, Zone, currency};
@@ -19,21 +19,31 @@ const HOURS: i128 = 24;
 const HOUR: i128 = 3_600_000;
 
 /// All attributes of a call.
-pub(super) fn dials(
+pub(super) fn attributes(
     variant: &Variant,
     question: &CallQuestion<'_>,
     constants: &Constants,
     policy: &CedarPolicy,
-) -> Vec<Dial> {
+) -> Vec<Attribute> {
     let mut made = Vec::new();
     for (name, ty) in &question.ty.params {
         let (pointer, place) = (format!("/{name}"), format!("resource.arguments.{}", attribute(name)));
-        Leaves { root: At::Arguments, constants, made: &mut made }.add(ty, variant.arguments.get(name), pointer, place);
+        AttributeCollector { root: AttributePath::Arguments, constants, made: &mut made }.add(
+            ty,
+            variant.arguments.get(name),
+            pointer,
+            place,
+        );
     }
     for (name, ty) in policy.facts(question.action.capability()) {
         let (pointer, place) = (format!("/{name}"), format!("resource.facts.{}", attribute(&name)));
         if !name.starts_with("checks-") {
-            Leaves { root: At::Facts, constants, made: &mut made }.add(&ty, variant.facts.get(&name), pointer, place);
+            AttributeCollector { root: AttributePath::Facts, constants, made: &mut made }.add(
+                &ty,
+                variant.facts.get(&name),
+                pointer,
+                place,
+            );
         }
     }
     made.extend(checks(&variant.facts, constants));
@@ -43,23 +53,27 @@ pub(super) fn dials(
     made.push(moments(variant, constants, policy.uses_attribute("local").then(|| policy.zone())));
     let others = |from: &str, all: Vec<&str>| {
         let tries = all.into_iter().filter(|one| *one != from).map(|one| json!(one)).collect();
-        Kind::Words { from: json!(from), tries }
+        TriedValues::Words { from: json!(from), tries }
     };
     let people = policy.people().names().iter().map(ReviewerName::as_str).chain([SOMETHING_ELSE]).collect();
     let started_by = others(question.started_by.as_str(), people);
-    made.push(Dial::new(At::StartedBy, "context.run.started_by".into(), started_by));
+    made.push(Attribute::new(AttributePath::StartedBy, "context.run.started_by".into(), started_by));
     let agents = constants.agents.iter().map(String::as_str).chain([SOMETHING_ELSE]).collect();
-    made.push(Dial::new(At::Agent, "the agent".into(), others(question.agent.as_str(), agents)));
+    made.push(Attribute::new(AttributePath::Agent, "the agent".into(), others(question.agent.as_str(), agents)));
     let all = [Consequence::Low, Consequence::Medium, Consequence::High].map(Consequence::name).to_vec();
-    made.push(Dial::new(At::Consequence, "context.consequence".into(), others(question.consequence.name(), all)));
+    made.push(Attribute::new(
+        AttributePath::Consequence,
+        "context.consequence".into(),
+        others(question.consequence.name(), all),
+    ));
     made
 }
 
 /// The time of the call, with the policies' constants as candidates.
-fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Dial {
+fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Attribute {
     let now = i128::from(variant.now.0 / 1_000);
     let mut kind = numbers(now, Spelling::Moment, constants, 0);
-    if let Kind::Number { tries, .. } = &mut kind {
+    if let TriedValues::Number { tries, .. } = &mut kind {
         let hours = (1..=HOURS).chain((2..8).map(|day| day * HOURS)).flat_map(|hours| [-hours, hours]);
         // The earliest times are not tried. Beside their distance, every other distance would look
         // small.
@@ -70,28 +84,35 @@ fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Dial
         tries.extend(days.flatten().map(|at| i128::from(at.0 / 1_000)));
         tries.remove(&now);
     }
-    Dial::new(At::Now(zone), "context.now".into(), kind)
+    Attribute::new(AttributePath::Now(zone), "context.now".into(), kind)
 }
 
 /// The running totals, each with count and sum.
-fn totals(variant: &Variant, question: &CallQuestion<'_>, constants: &Constants) -> Vec<Dial> {
+fn totals(variant: &Variant, question: &CallQuestion<'_>, constants: &Constants) -> Vec<Attribute> {
     let currency = currency(question.action);
     let names = ["run", "agent", "agent_today", "today"];
-    let dials = variant.totals.iter().zip(names).enumerate().flat_map(|(index, (counted, name))| {
+    let attributes = variant.totals.iter().zip(names).enumerate().flat_map(|(index, (counted, name))| {
         let number = |now: u64| numbers(i128::from(now), Spelling::Plain, constants, 0);
-        let count =
-            Dial::new(At::Total(index, None), format!("context.totals.{name}.count"), number(counted.total.count));
+        let count = Attribute::new(
+            AttributePath::Total(index, None),
+            format!("context.totals.{name}.count"),
+            number(counted.total.count),
+        );
         let sum = currency.as_ref().map(|currency| {
             let sum = counted.total.sums.get(currency).copied().unwrap_or(0);
-            Dial::new(At::Total(index, Some(currency.clone())), format!("context.totals.{name}.sum"), number(sum))
+            Attribute::new(
+                AttributePath::Total(index, Some(currency.clone())),
+                format!("context.totals.{name}.sum"),
+                number(sum),
+            )
         });
         [count].into_iter().chain(sum)
     });
-    dials.collect()
+    attributes.collect()
 }
 
 /// The checks of a commit. Each check that a policy might require is tried as passed and as failed.
-fn checks(facts: &Value, constants: &Constants) -> Option<Dial> {
+fn checks(facts: &Value, constants: &Constants) -> Option<Attribute> {
     let found = facts.get("checks")?.as_array()?;
     let name = |check: &Value| check.get("name").and_then(Value::as_str).map(str::to_owned);
     let names: BTreeSet<String> = found.iter().filter_map(name).chain(constants.texts.iter().cloned()).collect();
@@ -101,9 +122,9 @@ fn checks(facts: &Value, constants: &Constants) -> Option<Dial> {
     };
     let tries =
         names.iter().flat_map(|one| [with(one, true), with(one, false)]).filter(|tried| tried != facts).collect();
-    Some(Dial::new(
-        At::Facts("/checks".into()),
+    Some(Attribute::new(
+        AttributePath::Facts("/checks".into()),
         "the checks of the commit".into(),
-        Kind::Words { from: json!(found), tries },
+        TriedValues::Words { from: json!(found), tries },
     ))
 }

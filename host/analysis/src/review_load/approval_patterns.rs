@@ -5,10 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use holdshort_gate::{AgentName, Capability, Time, WaitEnd, totals};
 
-use super::Known;
-use super::like::{Fullest, Like, Suggested};
-use super::open::Open;
-use crate::life::{Came, Step};
+use super::Directory;
+use super::open::OpenCall;
+use super::suggestion::{DayMax, SharedProperties, SuggestedPolicy};
+use crate::life::{RevisionOrigin, Step};
 
 /// The minimum number of calls for a pattern.
 pub(super) const CALLS_MIN: u64 = 20;
@@ -17,7 +17,7 @@ const HABITS_MAX: usize = 1_000;
 
 /// The calls of one agent and capability that the same policies held.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(super) struct PatternKey {
     pub(super) agent: AgentName,
     pub(super) capability: String,
     pub(super) policies: Vec<String>,
@@ -25,7 +25,7 @@ pub(super) struct Key {
 
 /// The decisions on the calls of one pattern.
 #[derive(Debug, Default)]
-pub(super) struct Habit {
+pub(super) struct ApprovalPattern {
     /// Calls that were approved as the agent proposed them.
     pub(super) approved: u64,
     /// Decisions on these calls.
@@ -36,13 +36,13 @@ pub(super) struct Habit {
     /// suggestion.
     pub(super) hasty: u64,
     /// The properties that all calls share; `None` if no policy can express them.
-    like: Option<Like>,
+    shared: Option<SharedProperties>,
 }
 
 /// All patterns.
 #[derive(Debug, Default)]
-pub(super) struct Habits {
-    all: BTreeMap<Key, Habit>,
+pub(super) struct ApprovalPatterns {
+    all: BTreeMap<PatternKey, ApprovalPattern>,
     /// Agents and capabilities with at least one call that was edited, rejected, or not approved by
     /// every asked reviewer, under any policy. They get no suggestion: a suggested policy would
     /// also have cleared this call.
@@ -58,15 +58,15 @@ pub(super) struct Habits {
 #[derive(Debug, Default)]
 struct Days {
     day: u32,
-    today: Fullest,
-    fullest: Fullest,
+    today: DayMax,
+    fullest: DayMax,
 }
 
 impl Days {
     fn count<'a>(&mut self, money: impl Iterator<Item = (&'a String, &'a u64)>, at: Time) {
         // Time never goes backwards in a journal, so no event belongs to a past day.
         if totals::day(at) != self.day {
-            (self.day, self.today) = (totals::day(at), Fullest::default());
+            (self.day, self.today) = (totals::day(at), DayMax::default());
         }
         self.today.count += 1;
         self.fullest.count = self.fullest.count.max(self.today.count);
@@ -79,16 +79,16 @@ impl Days {
     }
 }
 
-impl Habits {
+impl ApprovalPatterns {
     /// Records what an event did to a call.
-    pub(super) fn follow(&mut self, open: &Open, step: &Step<'_>, at: Time) {
+    pub(super) fn follow(&mut self, open: &OpenCall, step: &Step<'_>, at: Time) {
         let ended = step.end.is_some_and(|end| end != WaitEnd::NotStarted);
-        if open.is_question() || !(ended || step.revised == Some(Came::Reheld)) {
+        if open.is_question() || !(ended || step.revised == Some(RevisionOrigin::Reheld)) {
             return;
         }
         let (agent, capability) = (open.agent().clone(), open.capability());
         if step.end == Some(WaitEnd::Approved) {
-            self.day(&agent, &capability, open.like().into_iter().flat_map(Like::money), at);
+            self.day(&agent, &capability, open.shared().into_iter().flat_map(SharedProperties::money), at);
         }
         if step.end != Some(WaitEnd::Approved) || !open.is_first_revision() || open.split() {
             self.full |= self.doubted.len() >= HABITS_MAX;
@@ -97,7 +97,7 @@ impl Habits {
             }
             return;
         }
-        let key = Key { agent, capability, policies: open.policies().to_vec() };
+        let key = PatternKey { agent, capability, policies: open.policies().to_vec() };
         self.full |= self.all.len() >= HABITS_MAX && !self.all.contains_key(&key);
         if !self.full {
             self.all.entry(key).or_default().approve(open);
@@ -120,22 +120,23 @@ impl Habits {
     }
 
     /// The patterns with enough calls, if all their calls were approved.
-    pub(super) fn always_approved(&self) -> impl Iterator<Item = (&Key, &Habit)> {
-        let doubted = |key: &Key| self.full || self.doubted.contains(&(key.agent.clone(), key.capability.clone()));
-        self.all.iter().filter(move |(key, habit)| habit.approved >= CALLS_MIN && !doubted(key))
+    pub(super) fn always_approved(&self) -> impl Iterator<Item = (&PatternKey, &ApprovalPattern)> {
+        let doubted =
+            |key: &PatternKey| self.full || self.doubted.contains(&(key.agent.clone(), key.capability.clone()));
+        self.all.iter().filter(move |(key, pattern)| pattern.approved >= CALLS_MIN && !doubted(key))
     }
 }
 
-impl Habit {
+impl ApprovalPattern {
     /// Records an approval without edits, and widens the shared properties to include this call.
-    fn approve(&mut self, open: &Open) {
+    fn approve(&mut self, open: &OpenCall) {
         self.prompts += open.prompts;
         self.work_us = self.work_us.saturating_add(open.work_us);
         self.hasty += open.hasty;
-        self.like = match (self.like.take(), open.like(), self.approved) {
-            (_, like, 0) => like.cloned(),
-            (Some(mut all), Some(like), _) => {
-                all.join(like);
+        self.shared = match (self.shared.take(), open.shared(), self.approved) {
+            (_, shared, 0) => shared.cloned(),
+            (Some(mut all), Some(shared), _) => {
+                all.join(shared);
                 Some(all)
             }
             _ => None,
@@ -144,16 +145,21 @@ impl Habit {
     }
 }
 
-impl Habits {
+impl ApprovalPatterns {
     /// The policy that would clear the calls of a pattern, with its id.
-    pub(super) fn suggested(&self, key: &Key, known: &Known, taken: &[String]) -> Option<(String, Suggested)> {
+    pub(super) fn suggested(
+        &self,
+        key: &PatternKey,
+        directory: &Directory,
+        taken: &[String],
+    ) -> Option<(String, SuggestedPolicy)> {
         let fullest = &self.days.get(&(key.agent.clone(), key.capability.clone()))?.fullest;
         let capability: Capability = key.capability.parse().ok()?;
         let plain = format!("like-{}-{}", key.agent, capability.function());
-        let is_free = |id: &String| !known.policies.contains(id) && !taken.contains(id);
+        let is_free = |id: &String| !directory.policies.contains(id) && !taken.contains(id);
         let mut ids = std::iter::once(plain.clone()).chain((2..=HABITS_MAX).map(|n| format!("{plain}-{n}")));
         let id = ids.find(is_free)?;
-        let suggested = self.all.get(key)?.like.as_ref()?.policy(&id, &key.agent, &capability, fullest)?;
+        let suggested = self.all.get(key)?.shared.as_ref()?.policy(&id, &key.agent, &capability, fullest)?;
         Some((id, suggested))
     }
 }
