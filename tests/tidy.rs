@@ -289,7 +289,7 @@ fn screens<'a>(text: &str, words: &[&'a str]) -> Vec<&'a str> {
     words.iter().copied().filter(|word| stands(word)).collect()
 }
 
-/// The outputs accept only `Shown`, and only `review` makes a `Shown`, because its field is private. This test checks
+/// The outputs accept only `VisibleLines`, and only `review` makes a `VisibleLines`, because its field is private. This test checks
 /// that nothing else is written to the outputs.
 #[test]
 fn review_is_the_only_road_to_eyes() {
@@ -302,11 +302,11 @@ fn review_is_the_only_road_to_eyes() {
             assert!(!screens(&code_of(&top().join(gate)), words).is_empty(), "{gate} is no gate");
         }
     }
-    // In these files two functions open the outputs, and both accept `Shown`.
+    // In these files two functions open the outputs, and both accept `VisibleLines`.
     let output = code_of(&top().join(OUTPUT));
     for (opens, signature) in [
-        ("io::stdout().lock()", "fn print(shown: &Shown) -> Result<(), Failure> {"),
-        ("io::stderr().lock()", "fn print_aside(shown: &Shown) -> io::Result<()> {"),
+        ("io::stdout().lock()", "fn print(shown: &VisibleLines) -> Result<(), Failure> {"),
+        ("io::stderr().lock()", "fn print_aside(shown: &VisibleLines) -> io::Result<()> {"),
     ] {
         assert_eq!(output.matches(opens).count(), 1, "`{opens}` in output.rs");
         let function = output.split(signature).nth(1).unwrap_or_else(|| panic!("no `{signature}` in output.rs"));
@@ -348,9 +348,9 @@ fn review_is_the_only_road_to_eyes() {
     let cells = code_of(&top().join(CELLS));
     assert_eq!(cells.matches("cells.set_").count(), 1, "one place fills cells");
     assert!(cells.contains("cells.set_stringn(area.x, y, line.text(), "), "with the text of a `Line`");
-    // Only `review` constructs a `Shown`.
+    // Only `review` constructs a `VisibleLines`.
     let shown = code_of(&top().join("host/review/src/shown.rs"));
-    assert!(shown.contains("pub struct Shown(String);"), "the field of `Shown` is private");
+    assert!(shown.contains("pub struct VisibleLines(String);"), "the field of `VisibleLines` is private");
     let terminal = code_of(&top().join("host/review/src/terminal.rs"));
     assert!(
         terminal.contains("pub struct Line {\n    tone: Tone,\n    text: String,\n}"),

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use holdshort::review::{CallContent, Text};
+use holdshort::review::{ShownCall, Text};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -24,7 +24,7 @@ fn read<T: for<'a> Deserialize<'a>>(name: &str) -> T {
 /// The warnings and the notes about a text in an action.
 fn told(text: &str) -> (Vec<String>, Vec<String>) {
     let arguments = json!({ "x": text });
-    let matter = CallContent {
+    let content = ShownCall {
         summary: "pay",
         facts: &[],
         arguments: &arguments,
@@ -33,7 +33,7 @@ fn told(text: &str) -> (Vec<String>, Vec<String>) {
         preconditions: &Value::Null,
         differences: Vec::new(),
     };
-    (matter.warnings(), matter.notes())
+    (content.warnings(), content.notes())
 }
 
 /// Every text, with its kind.

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use holdshort::review::CallContent;
+use holdshort::review::ShownCall;
 use holdshort::review::terminal::{action, plain};
 use holdshort_gate::Proposal;
 
@@ -57,7 +57,7 @@ fn what_an_agent_says_is_shown_or_refused() {
                 let approval = host.approval(&format!("{run}.{call}"));
                 if approval["state"] == "held" {
                     let proposal: Proposal = serde_json::from_value(approval["proposal"].clone()).unwrap();
-                    let page = plain(&action(&CallContent::of(&proposal, &[], &[]), 100));
+                    let page = plain(&action(&ShownCall::of(&proposal, &[], &[]), 100));
                     let what = format!("{class}: {}: {page}", bait.attack);
                     assert_harmless(&page, [*bait], &what);
                     let marked = page.contains("\n\nWarnings\n") || page.contains("\n\nCode points of the texts\n");

@@ -1,7 +1,7 @@
 //! The renderers: every text of the corpus, in every field that is shown, at several widths.
 
 use holdshort::review::terminal::{self, Line, Tone, plain};
-use holdshort::review::{CallContent, Screenful, Shown, ShownExhibit, changes, screen};
+use holdshort::review::{Screenful, ShownCall, ShownExhibit, VisibleLines, changes, screen};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
@@ -66,7 +66,7 @@ impl<'a> Around<'a> {
         }];
         let facts = [("its task", self.fact.to_owned())];
         let preconditions = json!({ "tip": self.precondition });
-        let matter = CallContent {
+        let content = ShownCall {
             summary: self.summary,
             facts: &facts,
             arguments,
@@ -75,7 +75,7 @@ impl<'a> Around<'a> {
             preconditions: &preconditions,
             differences: Vec::new(),
         };
-        terminal::action(&matter, columns)
+        terminal::action(&content, columns)
     }
 }
 
@@ -215,12 +215,12 @@ fn others(bait: &Bait, columns: usize) -> u64 {
     // Programs read these values whole. The output has only characters that a terminal can show, and parses back to the
     // same text.
     let value = json!({"note": text, text: [text]});
-    for shown in [Shown::json(&value), Shown::json_line(&value)] {
+    for shown in [VisibleLines::json(&value), VisibleLines::json_line(&value)] {
         let shown = shown.to_string();
         assert_harmless(&shown, [bait], &bait.attack);
         assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value, "{}", bait.attack);
     }
-    let entry = Shown::entry(&format!("WARN the program says: {text}\n")).to_string();
+    let entry = VisibleLines::entry(&format!("WARN the program says: {text}\n")).to_string();
     assert_harmless(&entry, [bait], &bait.attack);
     assert!(entry.ends_with('\n') && entry.lines().count() == 1, "{entry:?}");
     kinds.len() as u64 + 3
@@ -232,7 +232,7 @@ fn what_is_disguised_is_marked() {
     let (mut marked, mut wrong) = (0, Vec::new());
     for bait in CORPUS.iter() {
         let arguments = json!({ "x": bait.text });
-        let matter = CallContent {
+        let content = ShownCall {
             summary: PLAIN,
             facts: &[],
             arguments: &arguments,
@@ -241,15 +241,15 @@ fn what_is_disguised_is_marked() {
             preconditions: &Value::Null,
             differences: Vec::new(),
         };
-        let found: Vec<String> = matter.remarks().iter().map(ToString::to_string).collect();
+        let found: Vec<String> = content.remarks().iter().map(ToString::to_string).collect();
         let missing = bait.marks.iter().any(|mark| !found.iter().any(|found| found.contains(mark)));
         let more = found.iter().any(|found| !bait.marks.iter().any(|mark| found.contains(mark)));
         if missing || more {
             wrong.push(format!("{}: {}: should be {:?}, and is {found:?}", bait.class, bait.attack, bait.marks));
         }
-        let page = plain(&terminal::action(&matter, 80));
-        assert_eq!(page.contains("\n\nWarnings\n"), !matter.warnings().is_empty());
-        assert_eq!(page.contains("\n\nCode points of the texts\n"), !matter.notes().is_empty());
+        let page = plain(&terminal::action(&content, 80));
+        assert_eq!(page.contains("\n\nWarnings\n"), !content.warnings().is_empty());
+        assert_eq!(page.contains("\n\nCode points of the texts\n"), !content.notes().is_empty());
         marked += usize::from(!found.is_empty());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));

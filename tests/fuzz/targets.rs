@@ -10,7 +10,7 @@ use holdshort::agent::Manifest;
 use holdshort::api::decisions;
 use holdshort::config::{Config, ConfigContext};
 use holdshort::review::terminal;
-use holdshort::review::{CallContent, ShownExhibit, changes};
+use holdshort::review::{ShownCall, ShownExhibit, changes};
 use holdshort_gate::command::Subject;
 use holdshort_gate::{Action, Capability, Digest, EffectKey, Event, FunctionType, JournalId, RunId, Time, WitType};
 use serde::Deserialize;
@@ -177,7 +177,7 @@ pub(crate) fn terminal(bytes: &[u8]) -> bool {
         .collect();
     let page = |arguments: &Value| {
         let facts = [("Agent", shown.summary.clone())];
-        let matter = CallContent {
+        let content = ShownCall {
             summary: &shown.summary,
             facts: &facts,
             arguments,
@@ -186,7 +186,7 @@ pub(crate) fn terminal(bytes: &[u8]) -> bool {
             preconditions: &shown.preconditions,
             differences: Vec::new(),
         };
-        let lines = terminal::action(&matter, shown.columns.into());
+        let lines = terminal::action(&content, shown.columns.into());
         are_harmless(&lines);
         are_harmless(&terminal::refused(&facts, arguments, shown.columns.into()));
         terminal::plain(&lines)

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 
 use holdshort::review::terminal::{self, action, plain};
-use holdshort::review::{CallContent, Shown, changes};
+use holdshort::review::{ShownCall, VisibleLines, changes};
 use holdshort_gate::{Action, Digest, FunctionType, WitType};
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
@@ -32,7 +32,7 @@ fn draw<S: Strategy>(strategy: &S, runner: &mut TestRunner) -> S::Value {
 
 /// A page that shows these arguments, with or without their types.
 fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> String {
-    let matter = CallContent {
+    let content = ShownCall {
         summary: "a call",
         facts: &[],
         arguments,
@@ -41,13 +41,13 @@ fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> S
         preconditions: &Value::Null,
         differences: Vec::new(),
     };
-    plain(&action(&matter, columns))
+    plain(&action(&content, columns))
 }
 
 /// The same on the review page. Its style indents no further from the fifth level on, so a difference in deeper
 /// indentation does not count here.
 fn browsed(arguments: &Value, function: Option<&FunctionType>) -> String {
-    let matter = CallContent {
+    let content = ShownCall {
         summary: "a call",
         facts: &[],
         arguments,
@@ -56,7 +56,7 @@ fn browsed(arguments: &Value, function: Option<&FunctionType>) -> String {
         preconditions: &Value::Null,
         differences: Vec::new(),
     };
-    let html = holdshort::page::sheet(&matter).unwrap();
+    let html = holdshort::page::sheet(&content).unwrap();
     let (first, rest) = html.split_once("class=\"item d").unwrap_or((&html, ""));
     let deep = |part: &str| match part.split_once('"') {
         Some((depth, rest)) => format!("{}\"{rest}", depth.parse::<u8>().map_or(0, |depth| depth.min(4))),
@@ -114,7 +114,7 @@ fn values_of_one_type(seed: u64, again: &str) -> u64 {
         ("the review page, by its types", &|value| browsed(value, Some(&function))),
         ("the page, by its JSON alone", &|value| page(value, None, columns)),
         ("the page, by its types", &|value| page(value, Some(&function), columns)),
-        ("the endpoint's JSON", &|value| Shown::json_line(value).to_string()),
+        ("the endpoint's JSON", &|value| VisibleLines::json_line(value).to_string()),
         ("an edit", &|value| plain(&terminal::changes(&changes(first, value), columns))),
         ("an edit that is undone", &|value| plain(&terminal::changes(&changes(value, first), columns))),
     ];
@@ -148,7 +148,7 @@ fn different_texts_look_different() {
         let summary = |text: &str| {
             let (arguments, preconditions) = (json!({}), Value::Null);
             let facts = [("task", text.to_owned())];
-            let matter = CallContent {
+            let content = ShownCall {
                 summary: text,
                 facts: &facts,
                 arguments: &arguments,
@@ -157,7 +157,7 @@ fn different_texts_look_different() {
                 preconditions: &preconditions,
                 differences: Vec::new(),
             };
-            plain(&action(&matter, columns))
+            plain(&action(&content, columns))
         };
         let looks: [TextLook<'_>; 6] = [
             ("a summary", &summary),

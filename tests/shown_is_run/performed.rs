@@ -5,7 +5,7 @@
 //! nothing.
 
 use holdshort::cli::client::verify;
-use holdshort::review::CallContent;
+use holdshort::review::ShownCall;
 use holdshort::review::terminal::{action, plain};
 use holdshort_gate::command::{FirstVerdict, Propose, Start};
 use holdshort_gate::{Action, Digest, FunctionType, Proposal, WitType};
@@ -69,7 +69,7 @@ async fn what_is_performed_has_the_digest_that_was_shown() {
         assert_eq!(shown["digest"], clearance_digest(&shown), "{again}");
         let verified = verify(&id.parse().unwrap(), &mut serde_json::from_value(shown.clone()).unwrap()).unwrap();
         let facts = [("digest", verified.digest.to_string())];
-        let page = plain(&action(&CallContent::of(&verified.proposal, &facts, &[]), 100));
+        let page = plain(&action(&ShownCall::of(&verified.proposal, &facts, &[]), 100));
         let digest = page.lines().find_map(|line| line.strip_prefix("  digest: ")).expect("the page shows its digest");
         assert_eq!(shown["digest"], digest, "{again}");
 

@@ -7,7 +7,7 @@ use super::outline;
 
 /// One place where two values differ.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Change {
+pub struct ValueChange {
     /// The position of the difference, as in `message.to[2]`. The text is safe to show.
     pub place: String,
     /// The old value; `None` if the position is new.
@@ -17,13 +17,13 @@ pub struct Change {
 }
 
 /// Lists every difference. The list is empty exactly if the two values are equal.
-pub fn changes(before: &Value, after: &Value) -> Vec<Change> {
+pub fn changes(before: &Value, after: &Value) -> Vec<ValueChange> {
     let mut found = Vec::new();
     compare("", Some(before), Some(after), &mut found);
     found
 }
 
-fn compare(place: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Change>) {
+fn compare(place: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<ValueChange>) {
     match (before, after) {
         (Some(before), Some(after)) if before == after => {}
         (Some(Value::Object(before)), Some(Value::Object(after))) => {
@@ -42,7 +42,7 @@ fn compare(place: &str, before: Option<&Value>, after: Option<&Value>, found: &m
         (None, None) => {}
         (before, after) => {
             let place = if place.is_empty() { "the whole value" } else { place };
-            found.push(Change { place: place.into(), before: before.cloned(), after: after.cloned() });
+            found.push(ValueChange { place: place.into(), before: before.cloned(), after: after.cloned() });
         }
     }
 }

@@ -9,7 +9,7 @@
 //!   evidence, and last the agent's own words under their own heading. [`Sheet`] has the same order
 //!   for a page.
 //!
-//! Each output takes one type that only this package makes: a printer takes [`Shown`], a full
+//! Each output takes one type that only this package makes: a printer takes [`VisibleLines`], a full
 //! screen takes a [`Screenful`], and a page's template takes [`Text`].
 //!
 //! A long line is wrapped and never cut. A page may leave out long evidence. Then it says this, and
@@ -35,14 +35,14 @@ pub mod visible;
 pub mod waiting;
 mod warning;
 
-pub use changes::{Change, changes};
+pub use changes::{ValueChange, changes};
 pub use differences::{Difference, differences};
 pub use patch::{Patch, PatchFile, PatchLine, Side};
 pub use remarks::Remark;
 pub use screen::Screenful;
 pub use sheet::{Item, Shape, Sheet};
-pub use shown::Shown;
-pub use terminal::{CallContent, Line, ShownExhibit, Tone};
+pub use shown::VisibleLines;
+pub use terminal::{Line, ShownCall, ShownExhibit, Tone};
 pub use text::Text;
 pub use text_page::{NumberedLine, TextPage};
 pub use warning::Warning;

@@ -16,12 +16,12 @@ pub struct Row {
     pub depth: usize,
     /// The field's name, or the item's number with a full stop. A single value has an empty label.
     pub label: String,
-    pub content: Content,
+    pub content: RowContent,
 }
 
 /// The kinds of rows.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum RowContent {
     /// A value on one line.
     Inline(String),
     /// A text of several lines.
@@ -72,20 +72,24 @@ pub fn key(name: &str) -> String {
 fn add(rows: &mut Vec<Row>, depth: usize, label: String, value: &Value, ty: Option<&WitType>) {
     let mut push = |content| rows.push(Row { depth, label: label.clone(), content });
     match value {
-        Value::Null => push(Content::Inline("none".into())),
-        Value::Bool(yes) => push(Content::Inline(yes.to_string())),
-        Value::Number(number) => push(Content::Inline(number.to_string())),
+        Value::Null => push(RowContent::Inline("none".into())),
+        Value::Bool(yes) => push(RowContent::Inline(yes.to_string())),
+        Value::Number(number) => push(RowContent::Inline(number.to_string())),
         Value::String(text) => push(self::text(text, ty)),
-        Value::Array(items) if items.is_empty() => push(Content::Inline("an empty list".into())),
+        Value::Array(items) if items.is_empty() => push(RowContent::Inline("an empty list".into())),
         Value::Array(items) => {
-            push(Content::Group(if items.len() == 1 { "1 entry".into() } else { format!("{} entries", items.len()) }));
+            push(RowContent::Group(if items.len() == 1 {
+                "1 entry".into()
+            } else {
+                format!("{} entries", items.len())
+            }));
             for (index, item) in items.iter().enumerate() {
                 add(rows, depth + 1, format!("{}.", index + 1), item, entry_type(ty, index));
             }
         }
-        Value::Object(fields) if fields.is_empty() => push(Content::Inline("an empty record".into())),
+        Value::Object(fields) if fields.is_empty() => push(RowContent::Inline("an empty record".into())),
         Value::Object(fields) => {
-            push(Content::Group(String::new()));
+            push(RowContent::Group(String::new()));
             let types = field_types(ty);
             add_fields(rows, depth + 1, fields, &types);
         }
@@ -101,14 +105,14 @@ fn add_fields(rows: &mut Vec<Row>, depth: usize, fields: &Map<String, Value>, ty
     }
 }
 
-fn text(text: &str, ty: Option<&WitType>) -> Content {
+fn text(text: &str, ty: Option<&WitType>) -> RowContent {
     let number = matches!(plain(ty), Some(WitType::U64 | WitType::S64));
     if number && text.strip_prefix('-').unwrap_or(text).chars().all(|c| c.is_ascii_digit()) && !text.is_empty() {
-        Content::Inline(text.to_owned())
+        RowContent::Inline(text.to_owned())
     } else if text.contains('\n') {
-        Content::Block { lines: visible::lines(text), bytes: text.len() }
+        RowContent::Block { lines: visible::lines(text), bytes: text.len() }
     } else {
-        Content::Inline(format!("\"{}\"", visible::line(text)))
+        RowContent::Inline(format!("\"{}\"", visible::line(text)))
     }
 }
 

@@ -4,9 +4,9 @@
 use holdshort_gate::{RATIONALE, WitType};
 use serde_json::Value;
 
-use super::changes::Change;
-use super::outline::{self, Content, Row};
-use super::terminal::{CallContent, split};
+use super::changes::ValueChange;
+use super::outline::{self, Row, RowContent};
+use super::terminal::{ShownCall, split};
 use super::text::Text;
 
 /// The parts of an action, in their order.
@@ -49,7 +49,7 @@ pub enum Shape {
 
 impl Sheet {
     /// Lays out the content of a call.
-    pub fn of(content: &CallContent<'_>) -> Self {
+    pub fn of(content: &ShownCall<'_>) -> Self {
         let params = content.function.map(|function| function.params.as_slice());
         let (done, claimed) = split(content.arguments);
         let rows = match &done {
@@ -76,9 +76,9 @@ impl Item {
     }
 
     /// The changes of an edit: position, old value, new value.
-    pub fn changes(changes: &[Change]) -> Vec<(Text, Vec<Self>, Vec<Self>)> {
+    pub fn changes(changes: &[ValueChange]) -> Vec<(Text, Vec<Self>, Vec<Self>)> {
         let side = |value: &Option<Value>| value.as_ref().map(|value| Self::all(value, None)).unwrap_or_default();
-        let place = |change: &Change| Text::seen(change.place.clone());
+        let place = |change: &ValueChange| Text::seen(change.place.clone());
         changes.iter().map(|change| (place(change), side(&change.before), side(&change.after))).collect()
     }
 }
@@ -86,9 +86,9 @@ impl Item {
 impl From<Row> for Item {
     fn from(Row { depth, label, content }: Row) -> Self {
         let shape = match content {
-            Content::Inline(text) => Shape::Inline(Text::seen(text)),
-            Content::Block { lines, bytes } => Shape::Block(lines.into_iter().map(Text::seen).collect(), bytes),
-            Content::Group(note) => Shape::Group(Text::seen(note)),
+            RowContent::Inline(text) => Shape::Inline(Text::seen(text)),
+            RowContent::Block { lines, bytes } => Shape::Block(lines.into_iter().map(Text::seen).collect(), bytes),
+            RowContent::Group(note) => Shape::Group(Text::seen(note)),
         };
         Self { depth, label: Text::seen(label), shape }
     }

@@ -13,9 +13,9 @@ use super::visible;
 ///
 /// Only this package makes values of this type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shown(String);
+pub struct VisibleLines(String);
 
-impl Shown {
+impl VisibleLines {
     /// Reviewed lines without colours.
     pub fn plain(lines: &[Line]) -> Self {
         Self(terminal::plain(lines))
@@ -74,7 +74,7 @@ impl Shown {
     }
 }
 
-impl fmt::Display for Shown {
+impl fmt::Display for VisibleLines {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }

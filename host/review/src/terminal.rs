@@ -9,10 +9,10 @@ use holdshort_gate::{FunctionType, Proposal, RATIONALE, WitType};
 use serde_json::{Map, Value};
 use unicode_width::UnicodeWidthChar;
 
-use super::changes::Change;
+use super::changes::ValueChange;
 use super::differences::{Difference, differences};
 use super::evidence_gaps::evidence_gaps;
-use super::outline::{self, Content, Row};
+use super::outline::{self, Row, RowContent};
 use super::remarks::{self, Remark};
 use super::visible;
 
@@ -64,7 +64,7 @@ pub enum Tone {
 
 /// The content of a call that a reviewer decides on.
 #[derive(Clone, Debug)]
-pub struct CallContent<'a> {
+pub struct ShownCall<'a> {
     /// The connector's summary in one line.
     pub summary: &'a str,
     /// The host's facts about the approval: label and text.
@@ -89,7 +89,7 @@ pub struct ShownExhibit {
     pub bytes: Option<Vec<u8>>,
 }
 
-impl<'a> CallContent<'a> {
+impl<'a> ShownCall<'a> {
     /// Collects the content of a proposal.
     pub fn of(proposal: &'a Proposal, facts: &'a [(&'a str, String)], exhibits: &'a [ShownExhibit]) -> Self {
         let (summary, arguments) = (proposal.summary.as_str(), proposal.action.arguments());
@@ -128,7 +128,7 @@ impl<'a> CallContent<'a> {
 
 /// The complete content in order: the host's summary, the warnings, the action, the host's evidence, and last the
 /// agent's own words.
-pub fn action(content: &CallContent<'_>, columns: usize) -> Vec<Line> {
+pub fn action(content: &ShownCall<'_>, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Heading, 0, "", content.summary);
     let warnings = content.warnings();
@@ -179,7 +179,7 @@ pub fn refused(facts: &[(&str, String)], arguments: &Value, columns: usize) -> V
 }
 
 /// The changes of an edit: each position with its old and its new value.
-pub fn changes(changes: &[Change], columns: usize) -> Vec<Line> {
+pub fn changes(changes: &[ValueChange], columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     for change in changes {
         page.heading(&change.place);
@@ -344,10 +344,10 @@ impl Page {
             };
             let label = if label.is_empty() { label } else { label + " " };
             match content {
-                Content::Group(note) if note.is_empty() => self.safe(tone, depth, label.trim_end(), ""),
-                Content::Inline(text) => self.safe(tone, depth, &label, &text),
-                Content::Group(note) => self.safe(tone, depth, &label, &format!("({note})")),
-                Content::Block { lines, bytes } => {
+                RowContent::Group(note) if note.is_empty() => self.safe(tone, depth, label.trim_end(), ""),
+                RowContent::Inline(text) => self.safe(tone, depth, &label, &text),
+                RowContent::Group(note) => self.safe(tone, depth, &label, &format!("({note})")),
+                RowContent::Block { lines, bytes } => {
                     self.safe(tone, depth, &label, &format!("a text of {} lines, {bytes} bytes", lines.len()));
                     self.block(tone, depth + 1, &lines);
                 }

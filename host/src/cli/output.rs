@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use super::exit::{Exit, Failure};
 use crate::review::terminal::{self, Line};
-use crate::review::{Shown, visible};
+use crate::review::{VisibleLines, visible};
 
 /// The width if the terminal's is unknown.
 const COLUMNS: usize = 100;
@@ -91,22 +91,22 @@ impl Output {
 
     /// Prints indented JSON with invisible characters as escapes.
     pub fn json(&self, value: &Value) -> Result<(), Failure> {
-        print(&Shown::json(value))
+        print(&VisibleLines::json(value))
     }
 
     /// Prints JSON on one line.
     pub fn json_line(&self, value: &Value) -> Result<(), Failure> {
-        print(&Shown::json_line(value))
+        print(&VisibleLines::json_line(value))
     }
 
     /// Prints a text as the complete output.
     pub fn text(&self, text: &str) -> Result<(), Failure> {
-        print(&Shown::text(text))
+        print(&VisibleLines::text(text))
     }
 
     /// Prints a message on stderr. A failure is ignored.
     pub fn note(&self, text: &str) {
-        let _ = print_aside(&Shown::plain(&terminal::note("", text)));
+        let _ = print_aside(&VisibleLines::plain(&terminal::note("", text)));
     }
 
     /// Whether stderr goes to a person and is not stored.
@@ -117,7 +117,7 @@ impl Output {
     /// Prints several lines of the host without wrapping, so that they can be copied.
     pub fn notes(&self, lines: &[&str]) {
         let lines: Vec<Line> = lines.iter().flat_map(|line| terminal::note("", line)).collect();
-        let _ = print_aside(&Shown::plain(&lines));
+        let _ = print_aside(&VisibleLines::plain(&lines));
     }
 
     /// Prints the reason for the program's end, if there is one.
@@ -125,7 +125,7 @@ impl Output {
         if !failure.message.is_empty() {
             let hint = failure.hint.iter().flat_map(|hint| terminal::note("hint: ", hint));
             let lines: Vec<Line> = terminal::note("error: ", &failure.message).into_iter().chain(hint).collect();
-            let _ = print_aside(&Shown::plain(&lines));
+            let _ = print_aside(&VisibleLines::plain(&lines));
         }
     }
 
@@ -136,11 +136,11 @@ impl Output {
         }
         // No lock is held while the person thinks, so that other messages can be printed.
         let mut answer = String::new();
-        let bytes = print_aside(&Shown::question(question))
+        let bytes = print_aside(&VisibleLines::question(question))
             .and_then(|()| io::stdin().read_line(&mut answer))
             .map_err(|error| Failure::new(Exit::Failed, format!("cannot ask on the terminal: {error}")))?;
         if bytes == 0 {
-            let _ = print_aside(&Shown::gap());
+            let _ = print_aside(&VisibleLines::gap());
             return Err(Failure::new(Exit::Failed, "nothing was typed; nothing was decided"));
         }
         Ok(Some(answer.trim().to_owned()))
@@ -158,7 +158,7 @@ impl Write for Log {
     /// Writes one entry, as `tracing_subscriber` passes it.
     fn write(&mut self, entry: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(entry);
-        print_aside(&if self.json { Shown::json_entry(&text) } else { Shown::entry(&text) })?;
+        print_aside(&if self.json { VisibleLines::json_entry(&text) } else { VisibleLines::entry(&text) })?;
         Ok(entry.len())
     }
 
@@ -177,9 +177,9 @@ impl Drop for Progress {
 }
 
 // INVARIANT: only `print` (stdout) and `print_aside` (stderr) write to the program's outputs. They
-// accept only a `Shown`, which only the package `review` makes.
+// accept only a `VisibleLines`, which only the package `review` makes.
 
-fn print(shown: &Shown) -> Result<(), Failure> {
+fn print(shown: &VisibleLines) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
         if error.kind() == ErrorKind::BrokenPipe {
@@ -190,11 +190,11 @@ fn print(shown: &Shown) -> Result<(), Failure> {
     })
 }
 
-fn print_aside(shown: &Shown) -> io::Result<()> {
+fn print_aside(shown: &VisibleLines) -> io::Result<()> {
     let mut stderr = io::stderr().lock();
     stderr.write_all(shown.as_bytes()).and_then(|()| stderr.flush())
 }
 
-fn painted(lines: &[Line], colours: bool) -> Shown {
-    if colours { Shown::painted(lines) } else { Shown::plain(lines) }
+fn painted(lines: &[Line], colours: bool) -> VisibleLines {
+    if colours { VisibleLines::painted(lines) } else { VisibleLines::plain(lines) }
 }

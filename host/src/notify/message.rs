@@ -5,7 +5,7 @@ use holdshort_gate::{Digest, Time};
 use serde_json::{Value, json};
 
 use super::notice::{Kind, Notice, NoticeCall};
-use crate::review::{Shown, sentences, visible};
+use crate::review::{VisibleLines, sentences, visible};
 
 /// The format of a webhook's body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +34,7 @@ pub fn body(notice: &Notice, base: &str, format: Format) -> String {
         Format::Standard => standard(notice, base),
         Format::Chat => json!({ "text": chat(notice, base) }),
     };
-    Shown::json_line(&value).to_string().trim_end().to_owned()
+    VisibleLines::json_line(&value).to_string().trim_end().to_owned()
 }
 
 /// The email to one reviewer.

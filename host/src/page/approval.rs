@@ -17,7 +17,7 @@ use crate::api::limits::{Path, Query};
 use crate::api::{Api, approvals, ids, runs};
 use crate::review::sentences;
 use crate::review::waiting::is_early;
-use crate::review::{CallContent, Item, Sheet, ShownExhibit, Text};
+use crate::review::{Item, Sheet, ShownCall, ShownExhibit, Text};
 
 /// The query of the page's address.
 #[derive(Deserialize)]
@@ -149,11 +149,11 @@ fn content<'a>(
     call: &'a Call,
     function: Option<&'a holdshort_gate::FunctionType>,
     titles: &'a [ShownExhibit],
-) -> CallContent<'a> {
+) -> ShownCall<'a> {
     static NOTHING: serde_json::Value = serde_json::Value::Null;
     match call.proposal() {
-        Some(proposal) => CallContent { function, ..CallContent::of(proposal, &[], titles) },
-        None => CallContent {
+        Some(proposal) => ShownCall { function, ..ShownCall::of(proposal, &[], titles) },
+        None => ShownCall {
             summary: "",
             facts: &[],
             arguments: call.action().arguments(),

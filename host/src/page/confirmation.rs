@@ -8,7 +8,7 @@ use holdshort_gate::{ExhibitRef, Proposal};
 use super::evidence;
 use crate::api::limits::Form;
 use crate::api::problem::{Kind, Problem};
-use crate::review::{CallContent, ShownExhibit};
+use crate::review::{ShownCall, ShownExhibit};
 
 /// The word.
 const WORD: &str = "approve";
@@ -19,7 +19,7 @@ const WORD: &str = "approve";
 pub(super) fn caution<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Clone) -> Option<&'static str> {
     let doubtful = |proposal: &Proposal| {
         let titles: Vec<ShownExhibit> = titles(proposal);
-        !CallContent::of(proposal, &[], &titles).warnings().is_empty()
+        !ShownCall::of(proposal, &[], &titles).warnings().is_empty()
     };
     if proposals.clone().into_iter().any(doubtful) {
         return Some("This approval has warnings: read the warnings first.");

@@ -22,7 +22,7 @@ use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
 use crate::api::problem::{self, Problem};
 use crate::api::{Api, ids};
-use crate::review::{CallContent, Item, Sheet, Text, changes};
+use crate::review::{Item, Sheet, ShownCall, Text, changes};
 use holdshort_common::once::once;
 
 #[derive(Template)]
@@ -155,7 +155,7 @@ impl<'a> Editing<'a> {
             seal: self.signed.seal(&sealed(digest, &arguments.to_string(), caution.is_some())),
             arguments,
             before: self.summary(),
-            sheet: Sheet::of(&CallContent::of(&new, &[], &[])),
+            sheet: Sheet::of(&ShownCall::of(&new, &[], &[])),
             consequence: new.consequence.unwrap_or_default().name(),
             changes: Item::changes(&changes(old.action.arguments(), new.action.arguments())),
             facts: Item::changes(&changes(&old.facts, &new.facts)),

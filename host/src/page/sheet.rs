@@ -3,7 +3,7 @@
 
 use askama::Template;
 
-use crate::review::{CallContent, Sheet};
+use crate::review::{Sheet, ShownCall};
 
 #[derive(Template)]
 #[template(path = "sheet.html")]
@@ -13,6 +13,6 @@ struct SheetPart {
 
 /// The HTML of the action, the preconditions and the agent's words, as on the review page. An error
 /// is a template's error.
-pub fn sheet(content: &CallContent<'_>) -> Result<String, askama::Error> {
+pub fn sheet(content: &ShownCall<'_>) -> Result<String, askama::Error> {
     SheetPart { sheet: Sheet::of(content) }.render()
 }

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::*;
 
-fn content<'a>(arguments: &'a Value, exhibits: &'a [ShownExhibit]) -> CallContent<'a> {
-    CallContent {
+fn content<'a>(arguments: &'a Value, exhibits: &'a [ShownExhibit]) -> ShownCall<'a> {
+    ShownCall {
         summary: "deploy `main` to production",
         facts: &[],
         arguments,
@@ -90,7 +90,7 @@ proptest! {
         let arguments = json!({"x": text, "rationale": {"summary": text}, name: [1]});
         let preconditions = Value::from(text.clone());
         let facts = [("task", text.clone())];
-        let whole = CallContent { summary: &text, facts: &facts, arguments: &arguments, function: None, exhibits: &exhibits, preconditions: &preconditions, differences: Vec::new() };
+        let whole = ShownCall { summary: &text, facts: &facts, arguments: &arguments, function: None, exhibits: &exhibits, preconditions: &preconditions, differences: Vec::new() };
         let mut lines = action(&whole, 80);
         lines.extend(super::said("RUN says: ", &text, 80));
         lines.extend(super::changes(&crate::changes(&arguments, &preconditions), 80));
@@ -179,7 +179,7 @@ fn the_whole_page() {
     ];
     let facts = [("run", "0k3v9m2e8q1c4z7d of release, started by olga".to_owned())];
     let preconditions = json!({"tip": "41aa"});
-    let whole = CallContent {
+    let whole = ShownCall {
         summary: "move production from 41aa to 3f2a1b0 (2 commits), which is a summary that is too long for one line",
         facts: &facts,
         preconditions: &preconditions,
@@ -207,7 +207,7 @@ fn types_give_the_order_and_tell_numbers() {
         result: None,
     };
     let arguments = json!({"amount": {"currency": "EUR", "minor-units": "1250"}, "to": "ACME", "at": {"some": "-5"}});
-    let lines = action(&CallContent { function: Some(&function), ..content(&arguments, &[]) }, 80);
+    let lines = action(&ShownCall { function: Some(&function), ..content(&arguments, &[]) }, 80);
     let text = plain(&lines);
     let body = text.split("What would be done\n").nth(1).unwrap();
     assert_eq!(body, "  to: \"ACME\"\n  amount:\n    minor-units: 1250\n    currency: \"EUR\"\n  at:\n    some: -5\n");

@@ -11,7 +11,7 @@ use crate::cli::output::Output;
 use crate::review::sentences;
 use crate::review::terminal::{self, Line};
 use crate::review::waiting;
-use crate::review::{CallContent, ShownExhibit};
+use crate::review::{ShownCall, ShownExhibit};
 
 /// Longer exhibits are left out. The page then names the command that shows them; it never cuts
 /// one.
@@ -97,7 +97,7 @@ impl Page {
         let facts = facts(&self.detail, Some(&self.verified));
         let ours = agent::functions().unwrap_or_default();
         let is_called = |import: &&agent::Import| import.capability == *self.verified.proposal.action.capability();
-        let mut content = CallContent::of(&self.verified.proposal, &facts, exhibits);
+        let mut content = ShownCall::of(&self.verified.proposal, &facts, exhibits);
         // A host accepts only agents with the published types of our functions, so their types are
         // known here.
         content.function = ours.iter().find(is_called).map(|import| &import.ty);
@@ -117,7 +117,7 @@ impl Page {
     /// contradicted claim, or an exhibit left out.
     pub(in crate::cli) fn caution(&self) -> Option<&'static str> {
         let titles: Vec<ShownExhibit> = self.verified.proposal.exhibits.iter().map(titled).collect();
-        if !CallContent::of(&self.verified.proposal, &[], &titles).warnings().is_empty() {
+        if !ShownCall::of(&self.verified.proposal, &[], &titles).warnings().is_empty() {
             return Some(MARKED);
         }
         self.leaves_out().then_some("Evidence is not shown here; `--full` shows it.")
