@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use holdshort::connectors::checks::Check;
-use holdshort::connectors::confined::{Given, Sandbox};
+use holdshort::connectors::confined::{Sandbox, SandboxAccess};
 
 use super::evidence;
 use super::skipped::skipped;
@@ -122,7 +122,11 @@ const ATTEMPTS: &[(&str, &str, bool)] = &[
 ];
 
 /// Runs all attempts in one check, each in its own shell, so that the sandbox is made only once.
-async fn tried(world: &World, attempts: &[&(&str, &str, bool)], confined: Option<(Sandbox, Given)>) -> Vec<String> {
+async fn tried(
+    world: &World,
+    attempts: &[&(&str, &str, bool)],
+    confined: Option<(Sandbox, SandboxAccess)>,
+) -> Vec<String> {
     let one = |(number, (_, script, _)): (usize, &&(&str, &str, bool))| {
         format!("echo; echo '== {number}'\n( {script} ) 2>&1\n")
     };
@@ -139,7 +143,7 @@ async fn a_check_gets_nothing_of_the_machine() {
     let world = World::new();
     let got = |said: &str| said.lines().any(|line| line == "GOT");
     let all = ATTEMPTS.iter().collect::<Vec<_>>();
-    let said = tried(&world, &all, Some((sandbox, Given::default()))).await;
+    let said = tried(&world, &all, Some((sandbox, SandboxAccess::default()))).await;
     let wrong: Vec<_> =
         ATTEMPTS.iter().zip(&said).filter(|(_, said)| got(said) || said.contains(&format!("{SECRET}-"))).collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
@@ -170,7 +174,8 @@ async fn nothing_of_a_check_is_left_when_it_ends() {
         // The first four end by themselves, however slow the machine is. The host must end the others.
         let ends = number < 4;
         let time_out = if ends { TIME } else { Duration::from_secs(2) };
-        let ended = world.run(&way.replace("MARK", &mark), Some((sandbox.clone(), Given::default())), time_out).await;
+        let ended =
+            world.run(&way.replace("MARK", &mark), Some((sandbox.clone(), SandboxAccess::default())), time_out).await;
         assert_eq!((ended.passed, ended.output.contains("[stopped after")), (ends, !ends), "{way}: {ended:?}");
         world.has_lost(&mark, way).await;
     }
@@ -181,7 +186,7 @@ async fn nothing_of_a_check_is_left_when_it_ends() {
 async fn what_grows_without_end_stops_and_the_next_check_works() {
     let Some(sandbox) = sandbox() else { return };
     let world = World::new();
-    let given = |memory_mib: u64| Given { memory_bytes: Some(memory_mib << 20), ..Given::default() };
+    let given = |memory_mib: u64| SandboxAccess { memory_bytes: Some(memory_mib << 20), ..SandboxAccess::default() };
     let bombs = [
         // Both fork as long as they can: the first makes processes, the second threads.
         ("f() { f & f & wait; }; f", 512, false),
@@ -201,7 +206,7 @@ async fn what_grows_without_end_stops_and_the_next_check_works() {
             .await;
         assert!(!ended.passed || ended.output.contains("THREADS True"), "{bomb}: {ended:?}");
         assert_eq!(ended.status != -1, ends, "{bomb}: {ended:?}");
-        let next = world.run("echo fine", Some((sandbox.clone(), Given::default())), TIME).await;
+        let next = world.run("echo fine", Some((sandbox.clone(), SandboxAccess::default())), TIME).await;
         assert_eq!((next.passed, next.output.as_str()), (true, "fine\n"), "after {bomb}");
     }
     evidence::figure("T33", "bombs", bombs.len() as u64);
@@ -233,7 +238,7 @@ async fn a_check_leaves_half_of_the_disk() {
             time_out: TIME,
             revisions: vec!["main".parse().unwrap()],
             environment: Vec::new(),
-            confined: confined.map(|sandbox| (sandbox, Given::default())),
+            confined: confined.map(|sandbox| (sandbox, SandboxAccess::default())),
         };
         let ended = ended(&world.checks(check, &disk.join("checkouts"))).await;
         assert!(ended.output.contains("half of the free disk space"), "{script}: {ended:?}");
@@ -257,7 +262,7 @@ async fn whatever_a_check_leaves_behind_is_removed() {
         "ln -s / top; ln -s ../../.. up; mkfifo pipe; touch -- '-rf' ./- \"$(printf 'new\\nline')\"",
     ];
     for mess in messes {
-        for confined in [None, sandbox().map(|sandbox| (sandbox, Given::default()))] {
+        for confined in [None, sandbox().map(|sandbox| (sandbox, SandboxAccess::default()))] {
             let ended = world.run(mess, confined, TIME).await;
             assert!(ended.passed, "{mess}: {ended:?}");
         }

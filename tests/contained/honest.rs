@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use holdshort::connectors::confined::Given;
+use holdshort::connectors::confined::SandboxAccess;
 
 use super::evidence;
 use super::world::{World, sandbox};
@@ -44,7 +44,7 @@ async fn an_honest_check_finds_what_it_needs() {
         ("its exit status", "exit 3", ""),
     ];
     for (what, script, expected) in scripts {
-        let ended = world.run(script, Some((sandbox.clone(), Given::default())), TIME).await;
+        let ended = world.run(script, Some((sandbox.clone(), SandboxAccess::default())), TIME).await;
         assert!(ended.output.contains(expected), "{what}: {ended:?}");
         assert_eq!(ended.status, if expected.is_empty() { 3 } else { 0 }, "{what}: {ended:?}");
     }
@@ -61,7 +61,7 @@ async fn what_the_operator_names_is_there_and_no_more() {
     std::fs::set_permissions(world.path("tools/bin/tool"), std::os::unix::fs::PermissionsExt::from_mode(0o755))
         .unwrap();
     let tools = world.path("tools").to_str().unwrap().to_owned();
-    let given = Given { paths: vec![world.path("tools")], ..Given::default() };
+    let given = SandboxAccess { paths: vec![world.path("tools")], ..SandboxAccess::default() };
     let script = format!("{tools}/bin/tool; touch {tools}/x; ls {tools}/..");
     let ended = world.run(&script, Some((sandbox.clone(), given.clone())), TIME).await;
     assert!(ended.output.starts_with("the tool\n") && ended.output.ends_with("\ntools\n"), "{ended:?}");
@@ -69,16 +69,16 @@ async fn what_the_operator_names_is_there_and_no_more() {
 
     // The operator's own program is visible in the sandbox because it is the command.
     let argv = vec![format!("{tools}/bin/tool")];
-    let ended = world.run_argv(argv, Some((sandbox.clone(), Given::default())), TIME, &[]).await;
+    let ended = world.run_argv(argv, Some((sandbox.clone(), SandboxAccess::default())), TIME, &[]).await;
     assert_eq!((ended.status, ended.output.as_str()), (0, "the tool\n"));
 
-    let network = Given { network: true, ..Given::default() };
+    let network = SandboxAccess { network: true, ..SandboxAccess::default() };
     let script =
         "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", PORT), 2); print(\"reached\")'; ls HOST";
     let ended = world.run(script, Some((sandbox.clone(), network)), TIME).await;
     assert!(ended.output.starts_with("reached\n") && ended.output.contains("No such file"), "{ended:?}");
     // Variables of the host are passed by name.
     let argv = ["sh", "-c", "echo $CARGO_MANIFEST_DIR; echo $HOME"].map(str::to_owned).to_vec();
-    let ended = world.run_argv(argv, Some((sandbox, Given::default())), TIME, &["CARGO_MANIFEST_DIR"]).await;
+    let ended = world.run_argv(argv, Some((sandbox, SandboxAccess::default())), TIME, &["CARGO_MANIFEST_DIR"]).await;
     assert_eq!(ended.output, format!("{}\n/home/check\n", env!("CARGO_MANIFEST_DIR")));
 }

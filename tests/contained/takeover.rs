@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use holdshort::connectors::confined::{Folders, Given};
+use holdshort::connectors::confined::{Folders, SandboxAccess};
 
 use super::evidence;
 use super::skipped::skipped;
@@ -42,7 +42,7 @@ async fn a_check_that_takes_over_its_first_process_ends_all_the_same() {
     for (number, (way, ends)) in WAYS.into_iter().enumerate() {
         let mark = mark(number);
         let time_out = Duration::from_secs(if ends { 30 } else { 3 });
-        let confined = Some((sandbox.clone(), Given::default()));
+        let confined = Some((sandbox.clone(), SandboxAccess::default()));
         let ended = world.run_argv(argv(way, &mark), confined, time_out, &[]).await;
         let is_said = SAID.iter().any(|words| ended.output.contains(words));
         // A check that ends at once prints nothing more.
@@ -66,7 +66,7 @@ async fn a_check_that_takes_over_its_first_process_ends_with_the_host() {
         let mark = mark(WAYS.len() + number);
         // A shell stands in the host's place, and it does not tell its child when it is killed.
         let mut host = Command::new("sh");
-        host.args(["-c", "\"$@\"; :", "sh"]).args(sandbox.argv(&folders, &Given::default(), &argv(way, &mark)));
+        host.args(["-c", "\"$@\"; :", "sh"]).args(sandbox.argv(&folders, &SandboxAccess::default(), &argv(way, &mark)));
         let mut host = host.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(host.stdout.take().unwrap()).lines().map(Result::unwrap);
         let said = lines.take_while(|line| !line.starts_with("the first process")).collect::<Vec<_>>();

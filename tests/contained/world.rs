@@ -14,7 +14,7 @@ use std::time::Duration;
 use holdshort::agent::functions;
 use holdshort::connectors::checks::{Check, Checks};
 use holdshort::connectors::child::Children;
-use holdshort::connectors::confined::{Given, Sandbox, Unavailable};
+use holdshort::connectors::confined::{NoSandbox, Sandbox, SandboxAccess};
 use holdshort::connectors::git::Git;
 use holdshort::connectors::{Routine, RoutineCall};
 use holdshort_gate::{Action, Digest, RunId};
@@ -27,7 +27,7 @@ pub const SECRET: &str = "swordfish";
 
 /// The sandbox of this machine, or `None`.
 pub fn sandbox() -> Option<Sandbox> {
-    static FOUND: LazyLock<Result<Sandbox, Unavailable>> = LazyLock::new(Sandbox::find);
+    static FOUND: LazyLock<Result<Sandbox, NoSandbox>> = LazyLock::new(Sandbox::find);
     match &*FOUND {
         Ok(sandbox) => Some(sandbox.clone()),
         Err(why) => {
@@ -126,7 +126,7 @@ impl World {
     }
 
     /// Runs `script` as a check on `main`. The words in capitals are replaced by places of this world.
-    pub async fn run(&self, script: &str, confined: Option<(Sandbox, Given)>, time_out: Duration) -> Ended {
+    pub async fn run(&self, script: &str, confined: Option<(Sandbox, SandboxAccess)>, time_out: Duration) -> Ended {
         let argv = ["sh", "-c", &self.filled_in(script)].map(str::to_owned).to_vec();
         self.run_argv(argv, confined, time_out, &[]).await
     }
@@ -134,7 +134,7 @@ impl World {
     pub async fn run_argv(
         &self,
         argv: Vec<String>,
-        confined: Option<(Sandbox, Given)>,
+        confined: Option<(Sandbox, SandboxAccess)>,
         time_out: Duration,
         environment: &[&str],
     ) -> Ended {

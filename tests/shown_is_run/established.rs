@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use holdshort::connectors::DESCRIPTORS;
-use holdshort::connectors::descriptor::{Class, DeclaredFacts, Effect, Readers};
+use holdshort::connectors::descriptor::{Class, DeclaredFacts, Effect, FactReaders};
 use serde_json::{Value, json};
 
 use crate::support::{Folder, Host, component};
@@ -85,7 +85,7 @@ fn every_declared_fact_is_found_by_its_connector() {
             }
             Class::Log | Class::Routine | Class::Consequential(_) => None,
         });
-        let declared = declared.unwrap().iter().filter(|fact| fact.readers != Readers::Policies);
+        let declared = declared.unwrap().iter().filter(|fact| fact.readers != FactReaders::Policies);
         assert_eq!(found, declared.map(|fact| fact.name).collect(), "{connector}");
     }
 }

@@ -23,8 +23,10 @@ use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
 use self::checkout::{Checkout, NotMade};
-use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, Reserve, environment};
-use super::confined::{self, Given, NotFound, Sandbox};
+use super::child::{
+    ChildCommand, ChildEnd, ChildOutput, Children, ExitKind, Leftovers, NotStarted, Reserve, environment,
+};
+use super::confined::{self, NotFound, Sandbox, SandboxAccess};
 use super::descriptor::{Class, Descriptor};
 use super::git::revision::{NotResolved, Resolved};
 use super::git::{CommitId, Git, GitError};
@@ -55,7 +57,7 @@ pub struct Check {
     /// the defaults, such as `HOME`.
     pub environment: Vec<String>,
     /// The sandbox, and what the check gets in it. `None`: the check runs as the host's user.
-    pub confined: Option<(Sandbox, Given)>,
+    pub confined: Option<(Sandbox, SandboxAccess)>,
 }
 
 impl Check {
@@ -173,7 +175,7 @@ impl Routine for Checks {
         async move {
             match self.result(call.action).await {
                 Ok(report) => Ok(json!({ "ok": report })),
-                Err(NotRun::Git(error)) if !error.is_of_the_question() => Err(Unavailable(error.sentence())),
+                Err(NotRun::Git(error)) if !error.is_permanent() => Err(Unavailable(error.sentence())),
                 Err(error @ NotRun::Checkout(_)) => Err(Unavailable(say!("the check was not run: {}", quote(error)))),
                 Err(why) => Ok(json!({ "err": why.to_string() })),
             }
@@ -182,7 +184,7 @@ impl Routine for Checks {
     }
 }
 
-fn order(check: &Check, checkout: &Checkout) -> io::Result<Order> {
+fn order(check: &Check, checkout: &Checkout) -> io::Result<ChildCommand> {
     let folders = checkout.folders();
     let path = |path: PathBuf| path.to_string_lossy().into_owned();
     let (argv, home, temporary) = match &check.confined {
@@ -192,7 +194,7 @@ fn order(check: &Check, checkout: &Checkout) -> io::Result<Order> {
         None => (check.argv.clone(), path(folders.home()), path(folders.temporary())),
     };
     let own = [("HOME", home), ("TMPDIR", temporary), ("LANG", "C.UTF-8".to_owned()), ("CI", "true".to_owned())];
-    Ok(Order {
+    Ok(ChildCommand {
         argv,
         folder: Some(folders.tree()),
         // The operator's variables come last, so they replace the defaults. For example, a check
@@ -211,14 +213,14 @@ fn order(check: &Check, checkout: &Checkout) -> io::Result<Order> {
 
 /// The report of a check. A failed check is an ordinary answer. A check that was stopped has status
 /// -1, which no program can return, and its output gives the reason.
-fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value {
+fn report(name: &str, commit: &CommitId, check: &Check, ended: &ChildEnd) -> Value {
     let (status, stopped) = match &ended.how {
-        How::Exited(status) => (*status, None),
-        How::Signalled(signal) => (-1, Some(format!("ended by signal {signal}"))),
-        How::TimedOut => (-1, Some(format!("stopped after {} seconds", check.time_out.as_secs_f64()))),
-        How::WroteTooMuch => (-1, Some(format!("stopped after printing {WRITTEN_BYTES_MAX} bytes"))),
-        How::FilledDisk => (-1, Some("stopped after using half of the free disk space".to_owned())),
-        How::Lost(error) => (-1, Some(format!("the exit status is unknown: {error}"))),
+        ExitKind::Exited(status) => (*status, None),
+        ExitKind::Signalled(signal) => (-1, Some(format!("ended by signal {signal}"))),
+        ExitKind::TimedOut => (-1, Some(format!("stopped after {} seconds", check.time_out.as_secs_f64()))),
+        ExitKind::WroteTooMuch => (-1, Some(format!("stopped after printing {WRITTEN_BYTES_MAX} bytes"))),
+        ExitKind::FilledDisk => (-1, Some("stopped after using half of the free disk space".to_owned())),
+        ExitKind::Lost(error) => (-1, Some(format!("the exit status is unknown: {error}"))),
     };
     let mut tail = tail(&ended.stderr);
     if let Some(stopped) = stopped {
@@ -230,7 +232,7 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value 
     json!({
         "name": name,
         "revision": commit.as_str(),
-        "passed": ended.how == How::Exited(0),
+        "passed": ended.how == ExitKind::Exited(0),
         "exit-status": status,
         "counts": counts.map(|counts| json!({
             "passed": counts.passed, "failed": counts.failed, "skipped": counts.skipped,
@@ -241,7 +243,7 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &Ended) -> Value 
 
 /// The end of the output. It begins at the start of a line, and says how many bytes before it are
 /// missing.
-fn tail(output: &Output) -> String {
+fn tail(output: &ChildOutput) -> String {
     let start = output.bytes.len().saturating_sub(TAIL_BYTES_MAX);
     let end = output.bytes.get(start..).unwrap_or_default();
     if start == 0 && !output.is_cut() {

@@ -38,7 +38,7 @@ const PASSING: Duration = Duration::from_millis(250);
 
 /// A program to run, and its limits.
 #[derive(Clone, Debug)]
-pub struct Order {
+pub struct ChildCommand {
     /// The program and its arguments. There is no shell, so nothing is expanded.
     pub argv: Vec<String>,
     /// The working folder; by default the host's.
@@ -74,18 +74,18 @@ pub enum Leftovers {
 
 /// The end of a child, and its output.
 #[derive(Debug)]
-pub struct Ended {
-    pub how: How,
-    /// The standard output; empty with [`Order::merged`].
-    pub stdout: Output,
-    pub stderr: Output,
+pub struct ChildEnd {
+    pub how: ExitKind,
+    /// The standard output; empty with [`ChildCommand::merged`].
+    pub stdout: ChildOutput,
+    pub stderr: ChildOutput,
     /// Whether a process that the child started still holds the lock.
     pub lingers: bool,
 }
 
 /// The ways in which a child ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum How {
+pub enum ExitKind {
     /// It exited with this status.
     Exited(i32),
     /// A signal ended it. The host did not send this signal.
@@ -102,14 +102,14 @@ pub enum How {
 
 /// The end of a child's output.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Output {
-    /// The last bytes, at most [`Order::kept_bytes_max`].
+pub struct ChildOutput {
+    /// The last bytes, at most [`ChildCommand::kept_bytes_max`].
     pub bytes: Vec<u8>,
     /// The total number of bytes.
     pub written_bytes: u64,
 }
 
-impl Output {
+impl ChildOutput {
     /// Whether the beginning is missing.
     pub fn is_cut(&self) -> bool {
         self.written_bytes > self.bytes.len() as u64
@@ -127,7 +127,7 @@ impl Output {
 
 /// The state of a child's lock.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Trace {
+pub enum LockState {
     /// There is no file: no child of this name was started, or its files were removed.
     None,
     /// The file exists and nothing holds its lock: the child has ended, or did not start.
@@ -161,7 +161,7 @@ impl Children {
     /// time.
     ///
     /// Dropping the future kills the child's process group, so that no process continues without limits.
-    pub async fn run(&self, name: &str, order: Order) -> Result<Ended, NotStarted> {
+    pub async fn run(&self, name: &str, order: ChildCommand) -> Result<ChildEnd, NotStarted> {
         let files = Files::lock(&self.out(name), &self.err(name), order.merged).await?;
         let mut group = spawn(&order, &files).await?;
         // From here on only the child's copies of the open file hold the lock.
@@ -172,24 +172,25 @@ impl Children {
             group.kill();
         }
         group.done = true;
-        let lingers = self.wait_until_gone(name, PASSING).await == Trace::Running;
-        let stdout = if order.merged { Output::default() } else { read_end(&self.out(name), order.kept_bytes_max) };
+        let lingers = self.wait_until_gone(name, PASSING).await == LockState::Running;
+        let stdout =
+            if order.merged { ChildOutput::default() } else { read_end(&self.out(name), order.kept_bytes_max) };
         let stderr = read_end(&self.err(name), order.kept_bytes_max);
-        Ok(Ended { how, stdout, stderr, lingers })
+        Ok(ChildEnd { how, stdout, stderr, lingers })
     }
 
     /// Waits up to `patience` until no process of the child `name` runs.
-    pub async fn wait_until_gone(&self, name: &str, patience: Duration) -> Trace {
+    pub async fn wait_until_gone(&self, name: &str, patience: Duration) -> LockState {
         let deadline = Instant::now() + patience;
         loop {
             match File::open(self.err(name)) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => return Trace::None,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return LockState::None,
                 Err(_) => {}
-                Ok(file) if file.try_lock().is_ok() => return Trace::Gone,
+                Ok(file) if file.try_lock().is_ok() => return LockState::Gone,
                 Ok(_) => {}
             }
             if Instant::now() >= deadline {
-                return Trace::Running;
+                return LockState::Running;
             }
             sleep(LOOK_EVERY.min(patience)).await;
         }
@@ -197,7 +198,7 @@ impl Children {
 
     /// Removes a child's files, unless one of its processes still runs.
     pub async fn forget(&self, name: &str) {
-        if self.wait_until_gone(name, PASSING).await == Trace::Gone {
+        if self.wait_until_gone(name, PASSING).await == LockState::Gone {
             for path in [self.out(name), self.err(name)] {
                 if let Err(error) = std::fs::remove_file(&path)
                     && error.kind() != io::ErrorKind::NotFound
@@ -222,27 +223,27 @@ impl Children {
         self.err(name)
     }
 
-    async fn watch(&self, name: &str, group: &mut Group, order: &Order) -> How {
+    async fn watch(&self, name: &str, group: &mut Group, order: &ChildCommand) -> ExitKind {
         let deadline = Instant::now() + order.time_out;
         loop {
             match timeout(LOOK_EVERY, group.child.wait()).await {
                 Ok(Ok(status)) => return ended(status),
-                Ok(Err(error)) => return How::Lost(error.to_string()),
+                Ok(Err(error)) => return ExitKind::Lost(error.to_string()),
                 Err(_) => {}
             }
             let size = |path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
             let too_much = size(self.out(name)).max(size(self.err(name))) > order.written_bytes_max;
             let over = if too_much {
-                How::WroteTooMuch
+                ExitKind::WroteTooMuch
             } else if order.reserve.as_ref().is_some_and(Reserve::is_used) {
-                How::FilledDisk
+                ExitKind::FilledDisk
             } else if Instant::now() >= deadline {
-                How::TimedOut
+                ExitKind::TimedOut
             } else {
                 continue;
             };
             group.kill();
-            return group.child.wait().await.map_or_else(|error| How::Lost(error.to_string()), |_| over);
+            return group.child.wait().await.map_or_else(|error| ExitKind::Lost(error.to_string()), |_| over);
         }
     }
 
@@ -314,7 +315,7 @@ impl Drop for Group {
     }
 }
 
-async fn spawn(order: &Order, files: &Files) -> Result<Group, NotStarted> {
+async fn spawn(order: &ChildCommand, files: &Files) -> Result<Group, NotStarted> {
     let Some((program, arguments)) = order.argv.split_first() else {
         return Err(NotStarted::EmptyCommand);
     };
@@ -345,29 +346,29 @@ fn feed(child: &mut Child, input: &[u8]) {
     }
 }
 
-fn ended(status: ExitStatus) -> How {
+fn ended(status: ExitStatus) -> ExitKind {
     use std::os::unix::process::ExitStatusExt;
     match (status.code(), status.signal()) {
-        (Some(code), _) => How::Exited(code),
-        (None, Some(signal)) => How::Signalled(signal),
-        (None, None) => How::Lost(status.to_string()),
+        (Some(code), _) => ExitKind::Exited(code),
+        (None, Some(signal)) => ExitKind::Signalled(signal),
+        (None, None) => ExitKind::Lost(status.to_string()),
     }
 }
 
-fn read_end(path: &Path, bytes_max: u64) -> Output {
+fn read_end(path: &Path, bytes_max: u64) -> ChildOutput {
     let read = || {
         let mut file = File::open(path)?;
         let written_bytes = file.metadata()?.len();
         file.seek(SeekFrom::Start(written_bytes.saturating_sub(bytes_max)))?;
         let mut bytes = Vec::new();
         file.take(bytes_max).read_to_end(&mut bytes)?;
-        Ok(Output { bytes, written_bytes })
+        Ok(ChildOutput { bytes, written_bytes })
     };
     read().unwrap_or_else(|error: io::Error| {
         tracing::warn!(path = %path.display(), %error, "a child's output could not be read");
         // No byte could be read. The length 1 marks the output as incomplete, so that it is not taken for an empty
         // output.
-        Output { bytes: Vec::new(), written_bytes: 1 }
+        ChildOutput { bytes: Vec::new(), written_bytes: 1 }
     })
 }
 

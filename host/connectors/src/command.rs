@@ -8,7 +8,7 @@
 //! type, which is checked. Its exit status gives the result. The operator lists the codes that mean
 //! "nothing was done, and nothing will be done"; this list holds for all programs of a function.
 //!
-//! [`Acts`] is in this file, [`Answers`] in [`answers`], and their common part in [`look`].
+//! [`EffectCommand`] is in this file, [`RoutineCommand`] in [`routine`], and their common part in [`context`].
 //!
 //! **Invariant:** a program reads exactly the bytes that the action digest covers. A clearance
 //! names the program: if the configuration names another program later, a fact has changed.
@@ -16,14 +16,14 @@
 //! **Invariant:** the output of a program is checked against the function's own type, which is read
 //! from the calling component (by digest, from the journal).
 
-mod answers;
+mod context;
 mod facts;
-mod look;
+mod routine;
 mod summary;
 
-pub use answers::Answers;
-pub use facts::Facts;
-pub use look::{FunctionTypes, Surroundings};
+pub use context::{CommandContext, FunctionTypes};
+pub use facts::FactsProgram;
+pub use routine::RoutineCommand;
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -31,26 +31,26 @@ use holdshort_gate::{Action, AgentName, Consequence, EffectClass, FunctionType, 
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
-use super::child::Output;
+use super::child::ChildOutput;
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Precondition};
-use super::program::{KEPT_BYTES_MAX, Left, Origin, PATIENCE, Program, Said, how, words};
+use super::program::{AttemptOrigin, AttemptRemains, KEPT_BYTES_MAX, PATIENCE, Program, ProgramOutcome, how, words};
 use super::{
-    Attempt, CannotPreview, Exhibit, Finding, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
-    Sentence, quote, say,
+    Attempt, CannotPreview, Exhibit, Finding, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, Sentence,
+    Trusted, quote, say,
 };
-use look::{own, printed};
+use context::{own, printed};
 
 /// Performs consequential functions with the operator's programs.
 #[derive(Clone)]
-pub struct Acts {
+pub struct EffectCommand {
     program: Program,
-    beside: Beside,
-    around: Surroundings,
+    options: CommandOptions,
+    context: CommandContext,
 }
 
 /// The configured options of a program that acts, and the programs beside it.
 #[derive(Clone, Debug, Default)]
-pub struct Beside {
+pub struct CommandOptions {
     /// Whether the remote system recognises the idempotency key, so that a reviewer may send the
     /// call again.
     pub idempotent: bool,
@@ -59,7 +59,7 @@ pub struct Beside {
     /// The program for lookups.
     pub lookup: Option<Vec<String>>,
     /// The program for facts.
-    pub facts: Option<Facts>,
+    pub facts: Option<FactsProgram>,
 }
 
 /// The connector for consequential functions, if the section has neither `idempotent` nor `lookup`.
@@ -77,7 +77,7 @@ const EFFECT: Effect = Effect {
     preconditions: &[Precondition::same("program")],
 };
 
-impl Beside {
+impl CommandOptions {
     /// The connector's descriptor, with the section's settings `idempotent` and `lookup` applied.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor { class: Class::Consequential(self.effect()), ..DESCRIPTOR }
@@ -99,21 +99,21 @@ impl Beside {
     }
 }
 
-impl Acts {
+impl EffectCommand {
     /// Makes a connector that performs calls with `program`.
-    pub fn new(program: Program, beside: Beside, around: Surroundings) -> Self {
-        Self { program, beside, around }
+    pub fn new(program: Program, options: CommandOptions, context: CommandContext) -> Self {
+        Self { program, options, context }
     }
 
     /// The preview. It shows the outputs of the operator's programs for previews and facts, and
     /// then the program that would act. The host itself knows only that program, and not its
     /// effect.
-    async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+    async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let (mut exhibits, mut found) = (Vec::new(), Value::Null);
-        if let Some(argv) = &self.beside.preview {
+        if let Some(argv) = &self.options.preview {
             exhibits.push(self.shown(argv, action).await?);
         }
-        if let Some(facts) = &self.beside.facts {
+        if let Some(facts) = &self.options.facts {
             let (exhibit, value) = self.found(facts, action).await?;
             exhibits.push(exhibit);
             found = value;
@@ -136,7 +136,7 @@ impl Acts {
                 KEPT_BYTES_MAX
             )));
         }
-        let title = say!("the preview by `{}`", Known::configured(argv.join(" ")));
+        let title = say!("the preview by `{}`", Trusted::configured(argv.join(" ")));
         let mut bytes = printed.bytes;
         if bytes.trim_ascii().is_empty() {
             bytes = b"(the program printed nothing)\n".to_vec();
@@ -145,62 +145,62 @@ impl Acts {
     }
 
     /// The facts of the operator's program, for policies and reviewers.
-    async fn found(&self, facts: &Facts, action: &Action) -> Result<(Exhibit, Value), CannotPreview> {
+    async fn found(&self, facts: &FactsProgram, action: &Action) -> Result<(Exhibit, Value), CannotPreview> {
         let printed = self.looked("facts", &facts.argv, action).await?;
         let found = facts.read(&printed).map_err(|why| unavailable("facts", &facts.argv, why))?;
-        let title = say!("the facts by `{}`", Known::configured(facts.argv.join(" ")));
+        let title = say!("the facts by `{}`", Trusted::configured(facts.argv.join(" ")));
         let bytes = format!("{found:#}\n").into_bytes();
         Ok((Exhibit::words("the operator's program", title, "application/json", bytes), found))
     }
 
     /// The output of a program that looks before the effect. If its exit status means "nothing was
     /// done", the call is impossible as proposed.
-    async fn looked(&self, what: &'static str, argv: &[String], action: &Action) -> Result<Output, CannotPreview> {
-        let ended = self.around.look(&self.program, argv, action, &own(action)).await;
+    async fn looked(&self, what: &'static str, argv: &[String], action: &Action) -> Result<ChildOutput, CannotPreview> {
+        let ended = self.context.look(&self.program, argv, action, &own(action)).await;
         let ended = ended.map_err(|why| unavailable(what, argv, why))?;
         match self.program.said(&ended) {
-            Said::Done => Ok(ended.stdout),
-            Said::NotDone(why) => {
+            ProgramOutcome::Done => Ok(ended.stdout),
+            ProgramOutcome::NotDone(why) => {
                 let said = words(&ended);
                 Err(CannotPreview::Impossible(if said.is_empty() {
                     why
                 } else {
-                    say!("the {} `{}` says: {}", what, Known::configured(argv.join(" ")), quote(said))
+                    say!("the {} `{}` says: {}", what, Trusted::configured(argv.join(" ")), quote(said))
                 }))
             }
-            Said::Unknown(why) => Err(unavailable(what, argv, why)),
+            ProgramOutcome::Unknown(why) => Err(unavailable(what, argv, why)),
         }
     }
 
     /// Makes one attempt. Everything that can be checked is checked before the program starts. So
     /// only the program can leave the outcome unknown.
-    async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
+    async fn attempt(&self, action: &Action, preconditions: &Value, origin: AttemptOrigin<'_>) -> Attempt {
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
             return Attempt::FactsChanged(changed);
         }
-        let ty = match self.around.types.of(action).await {
+        let ty = match self.context.types.of(action).await {
             Ok(ty) => ty,
             Err(why) => return Attempt::NotDone(why),
         };
         let environment = own_of_attempt(action, &origin);
         let order = self.program.order(&self.program.argv, action.canonical().into_bytes(), &environment);
-        self.program.attempt(&self.around.children, &origin, order, |stdout| printed(stdout, ok(&ty)?)).await
+        self.program.attempt(&self.context.children, &origin, order, |stdout| printed(stdout, ok(&ty)?)).await
     }
 
     /// Runs the lookup program. Its exit statuses mean the same as those of the lost program.
-    async fn find_out(&self, inquiry: &Inquiry) -> Finding {
-        let origin = Origin::of(inquiry);
+    async fn run_lookup(&self, inquiry: &Inquiry) -> Finding {
+        let origin = AttemptOrigin::of(inquiry);
         // If the lost program still runs, it may act after the lookup. So the lookup first waits
         // for its end, at most for the program's time limit.
-        let patience = if self.beside.lookup.is_some() { self.program.time_out } else { PATIENCE };
-        let left = Left::by(&self.around.children, &origin, patience).await;
-        let Some(argv) = self.beside.lookup.as_ref().filter(|_| !left.runs) else {
+        let patience = if self.options.lookup.is_some() { self.program.time_out } else { PATIENCE };
+        let left = AttemptRemains::by(&self.context.children, &origin, patience).await;
+        let Some(argv) = self.options.lookup.as_ref().filter(|_| !left.runs) else {
             return Finding::Unknown { evidence: left.evidence };
         };
-        let named = Known::configured(argv.join(" "));
+        let named = Trusted::configured(argv.join(" "));
         let unknown =
             |why: Sentence| Finding::Unknown { evidence: say!("{}; the lookup `{}`: {}", left.evidence, named, why) };
-        let ty = match self.around.types.of(&inquiry.action).await {
+        let ty = match self.context.types.of(&inquiry.action).await {
             Ok(ty) => ty,
             Err(why) => return unknown(why),
         };
@@ -209,36 +209,36 @@ impl Acts {
         if let Some(at) = started_at.and_then(|micros| jiff::Timestamp::from_microsecond(micros).ok()) {
             environment.push(("HOLDSHORT_STARTED_AT", format!("{at:.6}")));
         }
-        let ended = match self.around.look(&self.program, argv, &inquiry.action, &environment).await {
+        let ended = match self.context.look(&self.program, argv, &inquiry.action, &environment).await {
             Ok(ended) => ended,
             Err(why) => return unknown(why),
         };
         let evidence = || say!("the lookup `{}`: {}", named, how(&ended, self.program.time_out));
         match self.program.said(&ended) {
-            Said::Done => match ok(&ty).and_then(|ok| printed(&ended.stdout, ok)) {
+            ProgramOutcome::Done => match ok(&ty).and_then(|ok| printed(&ended.stdout, ok)) {
                 Ok(receipt) => Finding::Happened { receipt, evidence: evidence() },
                 Err(why) => unknown(say!("exit status 0, but {}", why)),
             },
-            Said::NotDone(_) => Finding::DidNotHappen { evidence: evidence() },
-            Said::Unknown(why) => unknown(why),
+            ProgramOutcome::NotDone(_) => Finding::DidNotHappen { evidence: evidence() },
+            ProgramOutcome::Unknown(why) => unknown(why),
         }
     }
 }
 
-impl Preview for Acts {
+impl Preview for EffectCommand {
     fn effect(&self) -> Effect {
-        self.beside.effect()
+        self.options.effect()
     }
 
     fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
-        self.look_ahead(action).boxed()
+        self.preview_now(action).boxed()
     }
 }
 
-impl Perform for Acts {
+impl Perform for EffectCommand {
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
         async move {
-            self.attempt(authorized.action(), authorized.preconditions(), Origin::permitted(&authorized)).await
+            self.attempt(authorized.action(), authorized.preconditions(), AttemptOrigin::permitted(&authorized)).await
         }
         .boxed()
     }
@@ -248,7 +248,7 @@ impl Perform for Acts {
     }
 
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
-        self.find_out(inquiry).boxed()
+        self.run_lookup(inquiry).boxed()
     }
 
     /// There is no receipt: it is the program's output, which does not follow from the action.
@@ -259,7 +259,7 @@ impl Perform for Acts {
 
 /// The error for a program that should look and that failed.
 fn unavailable(what: &'static str, argv: &[String], why: Sentence) -> CannotPreview {
-    CannotPreview::Unavailable(say!("the {} `{}`: {}", what, Known::configured(argv.join(" ")), why))
+    CannotPreview::Unavailable(say!("the {} `{}`: {}", what, Trusted::configured(argv.join(" ")), why))
 }
 
 /// The type of the result after success; `None` if the function returns nothing.
@@ -272,7 +272,7 @@ fn ok(ty: &FunctionType) -> Result<Option<&WitType>, Sentence> {
 }
 
 /// The environment variables of a program that acts, and of its lookup.
-fn own_of_attempt(action: &Action, origin: &Origin<'_>) -> Vec<(&'static str, String)> {
+fn own_of_attempt(action: &Action, origin: &AttemptOrigin<'_>) -> Vec<(&'static str, String)> {
     let mut environment = own(action);
     environment.extend([
         ("HOLDSHORT_KEY", origin.key.to_string()),

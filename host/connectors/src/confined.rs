@@ -87,11 +87,11 @@ pub struct Sandbox {
 /// The reason why this machine cannot confine programs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct Unavailable(String);
+pub struct NoSandbox(String);
 
 /// What a confined program gets besides its own folders.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
+pub struct SandboxAccess {
     /// Files and folders of the machine that it may read.
     pub paths: Vec<PathBuf>,
     /// Whether it can use the machine's network.
@@ -111,7 +111,7 @@ pub enum NotFound {
     Outside { program: String, folder: PathBuf },
 }
 
-impl Given {
+impl SandboxAccess {
     /// Checks that a program can be found inside: by its path, or in a visible folder of `PATH`. A
     /// wrong command line is reported before anything is created for it.
     pub fn finds(&self, program: &str) -> Result<(), NotFound> {
@@ -130,13 +130,13 @@ impl Given {
 impl Sandbox {
     /// Starts the sandbox once with a program that does nothing. The existence of bubblewrap says
     /// little, because kernels, containers and distributions forbid namespaces in many ways.
-    pub fn find() -> Result<Self, Unavailable> {
+    pub fn find() -> Result<Self, NoSandbox> {
         let sandbox = Self { as_root: rustix::process::geteuid().is_root(), memory_bytes: machine_bytes() / 2 };
-        let failed = |error: io::Error| Unavailable(format!("cannot make a folder to test the sandbox: {error}"));
+        let failed = |error: io::Error| NoSandbox(format!("cannot make a folder to test the sandbox: {error}"));
         let place = tempfile::tempdir().map_err(failed)?;
         let folders = Folders::make(place.path().join("try")).map_err(failed)?;
         sandbox.hand_over(&folders).map_err(failed)?;
-        let argv = sandbox.argv(&folders, &Given::default(), &["true".to_owned()]);
+        let argv = sandbox.argv(&folders, &SandboxAccess::default(), &["true".to_owned()]);
         run(&argv).map(|()| sandbox)
     }
 
@@ -158,10 +158,10 @@ impl Sandbox {
     }
 
     /// The command line that runs `argv` confined in [`TREE`].
-    pub fn argv(&self, folders: &Folders, given: &Given, argv: &[String]) -> Vec<String> {
+    pub fn argv(&self, folders: &Folders, given: &SandboxAccess, argv: &[String]) -> Vec<String> {
         // `choom` comes first, because only a privileged process can set this value so that the program cannot change
         // it back: when memory runs out, the kernel ends this program and not the host.
-        let mut words = Words::default();
+        let mut words = CommandLine::default();
         words.all(["nice", "-n", "10", "choom", "-n", "1000", "--"]);
         let mut binds = own(folders);
         let program = argv.first().map(Path::new).filter(|program| program.is_absolute() && !is_system(program));
@@ -210,9 +210,9 @@ fn own(folders: &Folders) -> Vec<Bind> {
 
 /// A command line under construction.
 #[derive(Default)]
-struct Words(Vec<String>);
+struct CommandLine(Vec<String>);
 
-impl Words {
+impl CommandLine {
     fn one(&mut self, word: impl Into<String>) {
         self.0.push(word.into());
     }
@@ -301,15 +301,15 @@ impl Words {
 }
 
 /// Runs a command line that must print nothing and succeed.
-fn run(argv: &[String]) -> Result<(), Unavailable> {
+fn run(argv: &[String]) -> Result<(), NoSandbox> {
     let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
-    let (program, arguments) = argv.split_first().ok_or_else(|| Unavailable("the command is empty".into()))?;
+    let (program, arguments) = argv.split_first().ok_or_else(|| NoSandbox("the command is empty".into()))?;
     let ended = Command::new(program).args(arguments).env_clear().env("PATH", path).stdin(Stdio::null()).output();
-    let ended = ended.map_err(|error| Unavailable(format!("`{program}` cannot be run: {error}")))?;
+    let ended = ended.map_err(|error| NoSandbox(format!("`{program}` cannot be run: {error}")))?;
     if ended.status.success() {
         return Ok(());
     }
     let said = String::from_utf8_lossy(&ended.stderr);
     let said = said.trim().chars().take(300).collect::<String>();
-    Err(Unavailable(if said.is_empty() { format!("the sandbox ended with {}", ended.status) } else { said }))
+    Err(NoSandbox(if said.is_empty() { format!("the sandbox ended with {}", ended.status) } else { said }))
 }

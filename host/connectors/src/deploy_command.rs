@@ -23,19 +23,19 @@ use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::child::{Children, Order};
-use super::deploy_git::change::{self, Change, Extent, SHALLOW, commits};
-use super::deploy_git::state::{self, Facts};
+use super::child::{ChildCommand, Children};
+use super::deploy_git::change::{self, BranchChange, Extent, SHALLOW, commits};
+use super::deploy_git::state::{self, DeployFacts};
 use super::descriptor::{DeclaredFacts, Descriptor, Effect, Precondition};
 use super::git::objects::Objects;
 use super::git::relation::Relation;
 use super::git::{CommitId, Git};
 use super::history::History;
-use super::program::{Left, Origin, PATIENCE, Program};
+use super::program::{AttemptOrigin, AttemptRemains, PATIENCE, Program};
 use super::release::{Release, impossible, unknown_target};
 use super::{
-    Attempt, CannotPreview, Exhibit, Finding, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed,
-    Sentence, quote, say,
+    Attempt, CannotPreview, Exhibit, Finding, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, Sentence,
+    Trusted, quote, say,
 };
 use holdshort_common::reference::{BranchName, ReferenceName};
 
@@ -78,13 +78,13 @@ impl DeployCommand {
     }
 
     /// Shows the change and the program. The program is not run, because it could only deploy.
-    async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+    async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let release = Release::of(action).map_err(|error| impossible(&error))?;
         let standing = self.standing(&release).await?;
         let (what, extent, mut exhibits) = self.describe(&release, &standing).await?;
         exhibits.push(self.program.exhibit());
-        let (commit, target) = (Known::commit(&standing.new), Known::configured(release.target));
-        let program = Known::configured(self.program.name());
+        let (commit, target) = (Trusted::commit(&standing.new), Trusted::configured(release.target));
+        let program = Trusted::configured(self.program.name());
         let summary = say!("deploy {} to {} by running `{}`: {}", commit, target, program, what);
         let mut preconditions = standing.to_json();
         if let Some(preconditions) = preconditions.as_object_mut() {
@@ -92,12 +92,12 @@ impl DeployCommand {
         }
         let (facts, consequence) = (change::facts(&standing, extent.as_ref()), Consequence::High);
         let mut previewed = Previewed { summary, exhibits, preconditions, facts, consequence };
-        change::tell_branches(&self.git, &standing.new, &mut previewed).await?;
+        change::add_branch_facts(&self.git, &standing.new, &mut previewed).await?;
         Ok(previewed)
     }
 
     /// The present commits of the revision and of the target's branch.
-    async fn standing(&self, release: &Release<'_>) -> Result<Facts, CannotPreview> {
+    async fn standing(&self, release: &Release<'_>) -> Result<DeployFacts, CannotPreview> {
         let Some(branch) = self.targets.get(release.target) else {
             return Err(unknown_target(release.target, self.targets.keys()));
         };
@@ -105,7 +105,7 @@ impl DeployCommand {
         let [tip] = self.git.references([branch.as_str()]).await?;
         let (repository, branch) = (self.git.repository().display().to_string(), branch.as_str().to_owned());
         let (new, reference) = (resolved.commit().clone(), resolved.reference().cloned());
-        Ok(Facts { repository, branch, old: tip.map(|tip| tip.id), new, reference })
+        Ok(DeployFacts { repository, branch, old: tip.map(|tip| tip.id), new, reference })
     }
 
     /// Describes the change from the branch's commit, with commits and diff as evidence if there is
@@ -114,10 +114,10 @@ impl DeployCommand {
     async fn describe(
         &self,
         release: &Release<'_>,
-        facts: &Facts,
+        facts: &DeployFacts,
     ) -> Result<(Sentence, Option<Extent>, Vec<Exhibit>), CannotPreview> {
-        let Facts { branch, old, new, .. } = facts;
-        let named = Known::configured(branch);
+        let DeployFacts { branch, old, new, .. } = facts;
+        let named = Trusted::configured(branch);
         let old = match old {
             Some(old) if old != new => old,
             Some(_) => return Ok((say!("{} is already at this commit", named), None, self.commit(new).await?)),
@@ -126,10 +126,10 @@ impl DeployCommand {
                 return Ok((what, None, self.commit(new).await?));
             }
         };
-        let change = Change { git: &self.git, target: release.target, branch, old: Some(old), new };
+        let change = BranchChange { git: &self.git, target: release.target, branch, old: Some(old), new };
         let (extent, exhibits) = change.evidence().await?;
-        let (Extent { relation: Relation { added, dropped }, files, .. }, old) = (&extent, Known::commit(old));
-        let (at, files) = (say!("{}, which is at {}", named, old), Known::configured(files));
+        let (Extent { relation: Relation { added, dropped }, files, .. }, old) = (&extent, Trusted::commit(old));
+        let (at, files) = (say!("{}, which is at {}", named, old), Trusted::configured(files));
         let what = match (*dropped, *added) {
             (Some(0), Some(added)) => say!("{} more than {}; {}", commits(added), at, files),
             (Some(lost), Some(added)) => {
@@ -152,12 +152,12 @@ impl DeployCommand {
     /// Runs the program if everything is as shown: the program, the commit of the agent's revision,
     /// and the commit of the target's branch. Otherwise reviewers decide again. Only the program
     /// itself can notice changes after this check.
-    async fn attempt(&self, action: &Action, preconditions: &Value, origin: Origin<'_>) -> Attempt {
+    async fn attempt(&self, action: &Action, preconditions: &Value, origin: AttemptOrigin<'_>) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
-        let Some(shown) = Facts::read(preconditions) else {
+        let Some(shown) = DeployFacts::read(preconditions) else {
             return Attempt::NotDone("the clearance does not hold the commits that were shown".into());
         };
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
@@ -165,14 +165,14 @@ impl DeployCommand {
         }
         let lock = self.busy.get(release.target).map(Mutex::try_lock).transpose();
         let Ok(_alone) = lock else {
-            let target = Known::configured(release.target);
+            let target = Trusted::configured(release.target);
             return Attempt::FactsChanged(say!("another deployment to `{}` was running", target));
         };
         match self.standing(&release).await {
             Ok(now) if now == shown => {}
             Ok(now) => return Attempt::FactsChanged(differences(&release, &shown, &now)),
             Err(CannotPreview::Impossible(why)) => {
-                let shown = Known::label(&shown.new);
+                let shown = Trusted::label(&shown.new);
                 return Attempt::FactsChanged(say!("the commit was {} when the call was shown; now {}", shown, why));
             }
             Err(CannotPreview::Unavailable(why)) => return Attempt::NotDone(why),
@@ -183,7 +183,7 @@ impl DeployCommand {
     }
 
     /// The program's input and environment.
-    fn order(&self, release: &Release<'_>, facts: &Facts, origin: &Origin<'_>) -> Order {
+    fn order(&self, release: &Release<'_>, facts: &DeployFacts, origin: &AttemptOrigin<'_>) -> ChildCommand {
         let previous = facts.old.as_ref().map(CommitId::as_str);
         let reference = facts.reference.as_ref().map(ReferenceName::as_str);
         let own = [
@@ -206,7 +206,7 @@ impl DeployCommand {
         });
         let order = self.program.order(&self.program.argv, input.to_string().into_bytes(), &own);
         // No part of the output is a result, so both streams are read in the order of writing.
-        Order { merged: true, ..order }
+        ChildCommand { merged: true, ..order }
     }
 }
 
@@ -216,7 +216,7 @@ impl Preview for DeployCommand {
     }
 
     fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
-        self.look_ahead(action).boxed()
+        self.preview_now(action).boxed()
     }
 
     fn recall(&self, _: &Action, history: &History, previewed: &mut Previewed) {
@@ -228,8 +228,8 @@ impl Perform for DeployCommand {
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
         async move {
             // A cleared call does not wait for git programs that agents cause.
-            let acting = Self { git: self.git.apart(), ..self.clone() };
-            acting.attempt(authorized.action(), authorized.preconditions(), Origin::permitted(&authorized)).await
+            let acting = Self { git: self.git.with_own_turns(), ..self.clone() };
+            acting.attempt(authorized.action(), authorized.preconditions(), AttemptOrigin::permitted(&authorized)).await
         }
         .boxed()
     }
@@ -242,24 +242,26 @@ impl Perform for DeployCommand {
     /// because the deployment is recorded nowhere.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
-            let Left { evidence, .. } = Left::by(&self.children, &Origin::of(inquiry), PATIENCE).await;
+            let AttemptRemains { evidence, .. } =
+                AttemptRemains::by(&self.children, &AttemptOrigin::of(inquiry), PATIENCE).await;
             Finding::Unknown { evidence }
         }
         .boxed()
     }
 
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
-        let facts = Facts::read(&inquiry.preconditions)?;
+        let facts = DeployFacts::read(&inquiry.preconditions)?;
         Some(Release::of(&inquiry.action).ok()?.receipt(&facts.new, facts.old.as_ref()))
     }
 }
 
 /// The changed facts, each with both values.
-fn differences(release: &Release<'_>, shown: &Facts, now: &Facts) -> Sentence {
-    let found = |facts: &Facts| facts.reference.as_ref().map_or("a commit id".into(), |name| quote(name).into());
-    let tip = |facts: &Facts| facts.old.as_ref().map_or("absent".into(), |old| say!("at {}", Known::label(old)));
-    let own = |text: &dyn Display| say!("{}", Known::configured(text));
-    let target = Known::configured(release.target);
+fn differences(release: &Release<'_>, shown: &DeployFacts, now: &DeployFacts) -> Sentence {
+    let found = |facts: &DeployFacts| facts.reference.as_ref().map_or("a commit id".into(), |name| quote(name).into());
+    let tip =
+        |facts: &DeployFacts| facts.old.as_ref().map_or("absent".into(), |old| say!("at {}", Trusted::label(old)));
+    let own = |text: &dyn Display| say!("{}", Trusted::configured(text));
+    let target = Trusted::configured(release.target);
     let facts = [
         (say!("the repository"), own(&shown.repository), own(&now.repository)),
         (say!("the branch of `{}`", target), own(&shown.branch), own(&now.branch)),

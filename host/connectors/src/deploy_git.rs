@@ -19,15 +19,15 @@ use holdshort_gate::{Action, AgentName, Consequence, EffectClass, EffectKey};
 use holdshort_journal::Authorized;
 use serde_json::Value;
 
-use self::change::Change;
-use self::state::{Facts, Judged, MARKERS_ABOVE, State, marker};
-use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Trace};
+use self::change::BranchChange;
+use self::state::{BranchState, DeployFacts, MARKERS_ABOVE, StateFinding, marker};
+use super::child::{ChildCommand, ChildEnd, Children, ExitKind, Leftovers, LockState, NotStarted};
 use super::descriptor::{DeclaredFacts, Descriptor, Effect};
 use super::git::{self, Git, GitError};
 use super::history::History;
 use super::release::{Release, impossible, unknown_target};
 use super::{
-    Attempt, CannotPreview, Finding, Inquiry, Known, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, Sentence, key,
+    Attempt, CannotPreview, Finding, Inquiry, PROGRAMS_AT_A_TIME, Perform, Preview, Previewed, Sentence, Trusted, key,
     quote, say,
 };
 use holdshort_common::reference::BranchName;
@@ -70,7 +70,7 @@ impl DeployGit {
     /// The move, and the facts that must still hold at the effect. Nothing is written, not even a lock. Anything that
     /// makes the move impossible is reported to the agent here, before a reviewer is asked; later changes are found by
     /// [`check`](Self::check).
-    async fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+    async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let release = Release::of(action).map_err(|error| impossible(&error))?;
         let Some(branch) = self.targets.get(release.target) else {
             return Err(unknown_target(release.target, self.targets.keys()));
@@ -83,26 +83,26 @@ impl DeployGit {
         }
         let old = tip.map(|tip| tip.id);
         if old.as_ref() == Some(&new) {
-            let (target, branch) = (Known::configured(release.target), Known::configured(branch));
+            let (target, branch) = (Trusted::configured(release.target), Trusted::configured(branch));
             let why =
-                say!("`{}` ({}) is already at {}: there is nothing to deploy", target, branch, Known::label(&new));
+                say!("`{}` ({}) is already at {}: there is nothing to deploy", target, branch, Trusted::label(&new));
             return Err(CannotPreview::Impossible(why));
         }
         let branch = branch.as_str();
-        let change = Change { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
+        let change = BranchChange { git: &self.git, target: release.target, branch, old: old.as_ref(), new: &new };
         let (summary, extent, exhibits) = change.describe().await?;
         let (repository, reference) = (self.repository(), resolved.reference().cloned());
-        let standing = Facts { repository, branch: branch.to_owned(), old, new, reference };
+        let standing = DeployFacts { repository, branch: branch.to_owned(), old, new, reference };
         let facts = change::facts(&standing, Some(&extent));
         let (preconditions, consequence) = (standing.to_json(), Consequence::High);
         let mut previewed = Previewed { summary, exhibits, preconditions, facts, consequence };
-        change::tell_branches(&self.git, &standing.new, &mut previewed).await?;
+        change::add_branch_facts(&self.git, &standing.new, &mut previewed).await?;
         Ok(previewed)
     }
 
     /// The connector for cleared calls, which do not wait for git programs that agents cause.
     fn acting(&self) -> Self {
-        Self { git: self.git.apart(), ..self.clone() }
+        Self { git: self.git.with_own_turns(), ..self.clone() }
     }
 
     /// The repository in the form that clearances use.
@@ -117,7 +117,7 @@ impl DeployGit {
         branch: &BranchName,
         tip: Option<&git::Reference>,
     ) -> Result<Option<Sentence>, GitError> {
-        let name = Known::configured(branch);
+        let name = Trusted::configured(branch);
         let symbolic = match tip {
             Some(tip) => tip.symbolic.clone(),
             None => self.git.target_of(branch.as_str()).await?,
@@ -166,7 +166,7 @@ impl DeployGit {
             Ok(release) => release,
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
-        let Some(facts) = Facts::read(preconditions) else {
+        let Some(facts) = DeployFacts::read(preconditions) else {
             return Attempt::NotDone("the clearance does not hold the commits that were shown".into());
         };
         if let Err(ended_before) = self.check(&release, &facts, key).await {
@@ -178,7 +178,7 @@ impl DeployGit {
             Err(NotStarted::Busy(path)) => {
                 return Attempt::Unknown(say!(
                     "an earlier attempt still runs and holds the lock `{}`",
-                    Known::path(&path)
+                    Trusted::path(&path)
                 ));
             }
             Err(error) => return Attempt::NotDone(error.sentence()),
@@ -197,15 +197,15 @@ impl DeployGit {
 
     /// The checks before anything begins. `Err` is the outcome if nothing is left to do. The marker comes first: a
     /// completed attempt is done, whatever happened to the branch since. Changed facts go back to the reviewers.
-    async fn check(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Result<(), Attempt> {
-        let (here, target) = (self.repository(), Known::configured(release.target));
+    async fn check(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey) -> Result<(), Attempt> {
+        let (here, target) = (self.repository(), Trusted::configured(release.target));
         if facts.repository != here {
-            let (was, here) = (Known::configured(&facts.repository), Known::configured(here));
+            let (was, here) = (Trusted::configured(&facts.repository), Trusted::configured(here));
             let why = say!("`{}` was in {} when the call was shown and is in {} now", target, was, here);
             return Err(Attempt::FactsChanged(why));
         }
         let not_done = |error: GitError| Attempt::NotDone(error.sentence());
-        let state = State::look(&self.git, facts, key).await.map_err(not_done)?;
+        let state = BranchState::look(&self.git, facts, key).await.map_err(not_done)?;
         match &state.marker {
             Some(marker) if marker.id == facts.new => return Err(self.done(release, facts, key).await),
             Some(_) => return Err(Attempt::NotDone(state.describe(facts, key))),
@@ -213,8 +213,8 @@ impl DeployGit {
         }
         let branch = self.targets.get(release.target);
         let Some(branch) = branch.filter(|branch| branch.as_str() == facts.branch) else {
-            let (was, now) = (Known::configured(&facts.branch), branch.map_or("no branch", BranchName::as_str));
-            let why = say!("`{}` was {} when the call was shown and is {} now", target, was, Known::configured(now));
+            let (was, now) = (Trusted::configured(&facts.branch), branch.map_or("no branch", BranchName::as_str));
+            let why = say!("`{}` was {} when the call was shown and is {} now", target, was, Trusted::configured(now));
             return Err(Attempt::FactsChanged(why));
         };
         if state.tip() != facts.old.as_ref() {
@@ -228,8 +228,8 @@ impl DeployGit {
 
     /// Processes that git leaves behind are killed: hooks are switched off, so it starts nothing that should outlive
     /// it.
-    fn order(&self, facts: &Facts, key: &EffectKey, reason: &str) -> Order {
-        Order {
+    fn order(&self, facts: &DeployFacts, key: &EffectKey, reason: &str) -> ChildCommand {
+        ChildCommand {
             argv: self.git.argv(&["update-ref", "-m", reason, "--stdin"]),
             folder: self.git.folder().map(Path::to_owned),
             environment: git::environment(),
@@ -247,31 +247,31 @@ impl DeployGit {
     /// Combines git's own output with the repository's state. "Nothing happened" is certain only if git ended by
     /// itself, and either had prepared nothing, or left the repository unchanged and without a lock. A git that was
     /// killed in the middle leaves a doubt.
-    async fn outcome(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey, ended: &Ended) -> Attempt {
+    async fn outcome(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey, ended: &ChildEnd) -> Attempt {
         // Git reports each completed step. Without `prepare` it had not begun to change anything.
         let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);
-        let exited = matches!(ended.how, How::Exited(_)) && !ended.lingers;
+        let exited = matches!(ended.how, ExitKind::Exited(_)) && !ended.lingers;
         let never_begun = exited && !ended.stdout.is_cut() && !said(b"prepare: ok");
-        let (complaint, how) = (ended.stderr.tail(500), Known::label(format_args!("{:?}", ended.how)));
-        let state = match State::look(&self.git, facts, key).await {
+        let (complaint, how) = (ended.stderr.tail(500), Trusted::label(format_args!("{:?}", ended.how)));
+        let state = match BranchState::look(&self.git, facts, key).await {
             Ok(state) => state,
             Err(error) if never_begun => return Attempt::NotDone(say!("git refused: {}; {}", quote(complaint), error)),
             Err(error) => return Attempt::Unknown(say!("git ended ({}), and {}", how, error)),
         };
-        if ended.how == How::Exited(0) && said(b"commit: ok") || state.judge(facts) == Judged::Happened {
+        if ended.how == ExitKind::Exited(0) && said(b"commit: ok") || state.judge(facts) == StateFinding::Happened {
             return self.done(release, facts, key).await;
         }
         if never_begun && state.tip() != facts.old.as_ref() {
             return Attempt::FactsChanged(tip_moved(&state, facts));
         }
-        if never_begun || state.judge(facts) == Judged::DidNotHappen && exited {
+        if never_begun || state.judge(facts) == StateFinding::DidNotHappen && exited {
             return Attempt::NotDone(say!("git did not move the branch: {}", quote(complaint)));
         }
         Attempt::Unknown(say!("git ended ({}) before it was done; {}", how, state.describe(facts, key)))
     }
 
     /// Reports success only after a sync. If a power cut undid the move, the receipt would be wrong forever.
-    async fn done(&self, release: &Release<'_>, facts: &Facts, key: &EffectKey) -> Attempt {
+    async fn done(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey) -> Attempt {
         match self.sync(facts, key).await {
             Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
             Err(error) => {
@@ -283,39 +283,40 @@ impl DeployGit {
     /// Looks up a lost attempt. Its git must have ended, because it could move the branch right after the check.
     async fn find(&self, inquiry: &Inquiry) -> Finding {
         let key = &inquiry.key;
-        let (Some(facts), Some(receipt)) = (Facts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
+        let (Some(facts), Some(receipt)) = (DeployFacts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
             return Finding::Unknown { evidence: "the clearance does not hold the commits that were shown".into() };
         };
         if facts.repository != self.repository() {
             // The attempt was made in another repository, so this repository cannot tell its outcome.
             let evidence = say!(
                 "this effect was started in {}, but this host no longer deploys there",
-                Known::configured(facts.repository)
+                Trusted::configured(facts.repository)
             );
             return Finding::Unknown { evidence };
         }
         let name = child_name(key);
-        if self.children.wait_until_gone(&name, PATIENCE).await == Trace::Running {
+        if self.children.wait_until_gone(&name, PATIENCE).await == LockState::Running {
             let lock = self.children.lock_path(&name);
-            let evidence = say!("the git of an earlier attempt still runs and holds the lock `{}`", Known::path(&lock));
+            let evidence =
+                say!("the git of an earlier attempt still runs and holds the lock `{}`", Trusted::path(&lock));
             return Finding::Unknown { evidence };
         }
         let mut waited = Duration::ZERO;
         loop {
-            let state = match State::look(&self.git, &facts, key).await {
+            let state = match BranchState::look(&self.git, &facts, key).await {
                 Ok(state) => state,
                 Err(error) => return Finding::Unknown { evidence: say!("the repository cannot be read: {}", error) },
             };
             let evidence = state.describe(&facts, key);
             match state.judge(&facts) {
-                Judged::Happened => return Finding::Happened { receipt, evidence },
-                Judged::DidNotHappen => {
+                StateFinding::Happened => return Finding::Happened { receipt, evidence },
+                StateFinding::DidNotHappen => {
                     let evidence = say!("no git process of this attempt runs, and {}", evidence);
                     return Finding::DidNotHappen { evidence };
                 }
                 // Another git may be working on the same branch.
-                Judged::Unclear if !state.locks.is_empty() && waited < PATIENCE => {}
-                Judged::Unclear => return Finding::Unknown { evidence },
+                StateFinding::Unclear if !state.locks.is_empty() && waited < PATIENCE => {}
+                StateFinding::Unclear => return Finding::Unknown { evidence },
             }
             tokio::time::sleep(LOOK_EVERY).await;
             waited += LOOK_EVERY;
@@ -324,7 +325,7 @@ impl DeployGit {
 
     /// Git makes the content of references durable, but not their names. The repository's own folder needs no sync,
     /// because the `refs` in it existed before.
-    async fn sync(&self, facts: &Facts, key: &EffectKey) -> Result<(), String> {
+    async fn sync(&self, facts: &DeployFacts, key: &EffectKey) -> Result<(), String> {
         let common = self.git.common_folder().await.map_err(|error| error.to_string())?;
         let paths = [common.join(&facts.branch), common.join(marker(key))];
         let synced = tokio::task::spawn_blocking(move || {
@@ -341,7 +342,7 @@ impl Preview for DeployGit {
     }
 
     fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
-        self.look_ahead(action).boxed()
+        self.preview_now(action).boxed()
     }
 
     fn recall(&self, _: &Action, history: &History, previewed: &mut Previewed) {
@@ -368,7 +369,7 @@ impl Perform for DeployGit {
     }
 
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
-        let facts = Facts::read(&inquiry.preconditions)?;
+        let facts = DeployFacts::read(&inquiry.preconditions)?;
         Some(Release::of(&inquiry.action).ok()?.receipt(&facts.new, facts.old.as_ref()))
     }
 }
@@ -379,9 +380,9 @@ fn child_name(key: &EffectKey) -> String {
 }
 
 /// The sentence that the branch has moved. It names both commits, because reviewers read it when they decide again.
-fn tip_moved(state: &State, facts: &Facts) -> Sentence {
+fn tip_moved(state: &BranchState, facts: &DeployFacts) -> Sentence {
     let (before, now) = (state::place(facts.old.as_ref()), state::place(state.tip()));
-    say!("{} was {} when the call was shown and is {} now", Known::configured(&facts.branch), before, now)
+    say!("{} was {} when the call was shown and is {} now", Trusted::configured(&facts.branch), before, now)
 }
 
 /// A missing folder needs no sync: its references are packed, or in tables that git syncs itself.

@@ -74,14 +74,14 @@ pub struct Fact {
     /// The type.
     pub ty: FactType,
     /// The readers of the fact.
-    pub readers: Readers,
+    pub readers: FactReaders,
     /// The meaning, as the operator's page says it.
     pub means: &'static str,
 }
 
 /// The readers of a fact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Readers {
+pub enum FactReaders {
     /// Policies and the readers of the proposal.
     All,
     /// The readers of the proposal alone: policies cannot compare the value.
@@ -115,12 +115,12 @@ pub struct Precondition {
     /// Its name in the proposal's preconditions.
     pub name: &'static str,
     /// The allowed difference.
-    pub compares: Compares,
+    pub compares: Comparison,
 }
 
 /// The allowed difference between the shown value and the value at the start of the effect; see [`Condition`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compares {
+pub enum Comparison {
     /// The value may not change.
     Same,
     /// The value may change, but not below a bound.
@@ -140,7 +140,7 @@ impl Descriptor {
     pub fn facts(&self) -> BTreeMap<String, WitType> {
         match self.class {
             Class::Consequential(Effect { facts: DeclaredFacts::Fixed(facts), .. }) => {
-                let asked = facts.iter().filter(|fact| fact.readers != Readers::Programs);
+                let asked = facts.iter().filter(|fact| fact.readers != FactReaders::Programs);
                 asked.map(|fact| (fact.name.to_owned(), fact.ty.wit())).collect()
             }
             Class::Consequential(_) | Class::Log | Class::Routine => BTreeMap::new(),
@@ -152,14 +152,14 @@ impl Effect {
     /// The facts and preconditions of a preview that differ from the declared ones.
     pub fn undeclared(&self, previewed: &Previewed) -> Vec<String> {
         let fits = |fact: &&Fact, name: &str, value: &Value| {
-            fact.name == name && fact.readers != Readers::Policies && fact.ty.fits(value)
+            fact.name == name && fact.readers != FactReaders::Policies && fact.ty.fits(value)
         };
         let facts = members(&previewed.facts).filter(|(name, value)| match self.facts {
             DeclaredFacts::Fixed(facts) => !facts.iter().any(|fact| fits(&fact, name, value)),
             DeclaredFacts::Configured => false,
         });
         let preconditions = members(&previewed.preconditions).filter(|(name, value)| {
-            let compares = Compares::of(value);
+            let compares = Comparison::of(value);
             !self.preconditions.iter().any(|declared| declared.name == *name && declared.compares == compares)
         });
         let told = |what: &str, (name, value): (&String, &Value)| format!("the {what} `{name}`: {value}");
@@ -170,12 +170,12 @@ impl Effect {
 impl Fact {
     /// A fact for all readers.
     pub const fn new(name: &'static str, ty: FactType, means: &'static str) -> Self {
-        Self { name, ty, readers: Readers::All, means }
+        Self { name, ty, readers: FactReaders::All, means }
     }
 
     /// The same fact, but only for these readers.
     #[must_use]
-    pub const fn only_for(self, readers: Readers) -> Self {
+    pub const fn only_for(self, readers: FactReaders) -> Self {
         Self { readers, ..self }
     }
 }
@@ -218,11 +218,11 @@ impl FactType {
 impl Precondition {
     /// A value that must be the same.
     pub const fn same(name: &'static str) -> Self {
-        Self { name, compares: Compares::Same }
+        Self { name, compares: Comparison::Same }
     }
 }
 
-impl Compares {
+impl Comparison {
     /// The allowed difference, as a proposal's preconditions state it.
     fn of(stated: &Value) -> Self {
         match Condition::read(stated) {

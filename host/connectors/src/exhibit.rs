@@ -99,9 +99,9 @@ impl Exhibit {
 
 /// A checked text, or a text of the operator's, that appears in a sentence without quotation marks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Known(Sentence);
+pub(super) struct Trusted(Sentence);
 
-impl Known {
+impl Trusted {
     fn new(text: impl Display) -> Self {
         Self(configured(text))
     }
@@ -152,7 +152,7 @@ impl Known {
     }
 }
 
-impl HostText for Known {
+impl HostText for Trusted {
     fn host_text(&self) -> Cow<'_, str> {
         self.0.host_text()
     }

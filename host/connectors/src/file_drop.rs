@@ -32,7 +32,7 @@ use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Fact, FactType
 use super::maildir::is_refusal;
 use super::relative::RelativePath;
 use super::{
-    Attempt, CannotPreview, Exhibit, Finding, Inquiry, Known, Perform, Preview, Previewed, Sentence, key, quote,
+    Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed, Sentence, Trusted, key, quote,
     quote_start, quote_value, say,
 };
 
@@ -64,7 +64,7 @@ const FILE_BYTES_MAX: usize = 1 << 20;
 const NAME_BYTES_MAX: usize = 200;
 /// The operator's settings.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct FileDropSettings {
     /// The folder for the files. It must exist.
     pub folder: PathBuf,
     /// The parameter with the file's name: a string.
@@ -76,12 +76,12 @@ pub struct Settings {
 /// Puts files into one folder.
 #[derive(Clone)]
 pub struct FileDrop {
-    settings: Arc<Settings>,
+    settings: Arc<FileDropSettings>,
     types: Arc<dyn FunctionTypes>,
 }
 
 /// A file that an agent wants to put into the folder.
-struct Proposed {
+struct ProposedFile {
     name: String,
     content: Vec<u8>,
     /// The function's `ok` value: the name, or nothing.
@@ -90,7 +90,7 @@ struct Proposed {
 
 impl FileDrop {
     /// Fails if the folder cannot be used, or the folder of proofs cannot be made in it.
-    pub fn open(settings: Settings, types: Arc<dyn FunctionTypes>) -> io::Result<Self> {
+    pub fn open(settings: FileDropSettings, types: Arc<dyn FunctionTypes>) -> io::Result<Self> {
         Folders::make(&settings.folder)?;
         Ok(Self { settings: Arc::new(settings), types })
     }
@@ -99,7 +99,7 @@ impl FileDrop {
     async fn with<T: Send + 'static>(
         &self,
         action: &Action,
-        work: impl FnOnce(&Settings, Result<Proposed, Sentence>) -> T + Send + 'static,
+        work: impl FnOnce(&FileDropSettings, Result<ProposedFile, Sentence>) -> T + Send + 'static,
     ) -> Result<T, Sentence> {
         let (ty, settings, action) = (self.types.of(action).await?, self.settings.clone(), action.clone());
         let worked = tokio::task::spawn_blocking(move || work(&settings, settings.read(&action, &ty)));
@@ -114,8 +114,8 @@ impl Preview for FileDrop {
 
     fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         async move {
-            let look = |settings: &Settings, read: Result<Proposed, Sentence>| {
-                settings.look_ahead(read.map_err(CannotPreview::Impossible)?)
+            let look = |settings: &FileDropSettings, read: Result<ProposedFile, Sentence>| {
+                settings.preview_now(read.map_err(CannotPreview::Impossible)?)
             };
             self.with(action, look).await.map_err(CannotPreview::Unavailable)?
         }
@@ -130,7 +130,7 @@ impl Perform for FileDrop {
             if let Err(why) = self.types.of(&action).await {
                 return Attempt::NotDone(why);
             }
-            let attempt = move |settings: &Settings, read: Result<Proposed, Sentence>| match read {
+            let attempt = move |settings: &FileDropSettings, read: Result<ProposedFile, Sentence>| match read {
                 Ok(file) => settings.attempt(&file, authorized.preconditions(), authorized.key()),
                 Err(why) => Attempt::NotDone(why),
             };
@@ -143,7 +143,7 @@ impl Perform for FileDrop {
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
             let (key, shown) = (inquiry.key.clone(), inquiry.preconditions.clone());
-            let find = move |settings: &Settings, read: Result<Proposed, Sentence>| match read {
+            let find = move |settings: &FileDropSettings, read: Result<ProposedFile, Sentence>| match read {
                 Ok(file) => settings.find(file, &shown, &key),
                 Err(evidence) => Finding::Unknown { evidence },
             };
@@ -159,17 +159,17 @@ impl Perform for FileDrop {
     }
 }
 
-impl Settings {
+impl FileDropSettings {
     /// Why this connector cannot serve functions of a type, if it cannot.
     pub fn check(&self, ty: &FunctionType) -> Result<(), Sentence> {
         let parameter = |name: &str| ty.params.iter().find(|(known, _)| known == name).map(|(_, ty)| ty);
         if parameter(&self.name_from) != Some(&WitType::String) {
-            let name = Known::configured(&self.name_from);
+            let name = Trusted::configured(&self.name_from);
             return Err(say!("the function has no string `{}`: set `name-from` to the parameter with the name", name));
         }
         if !matches!(parameter(&self.content_from), Some(ty) if *ty == WitType::String || is_bytes(ty)) {
             let (name, hint) =
-                (Known::configured(&self.content_from), "set `content-from` to the parameter with the content");
+                (Trusted::configured(&self.content_from), "set `content-from` to the parameter with the content");
             return Err(say!("the function has no parameter `{}` of type string or bytes: {}", name, hint));
         }
         match &ty.result {
@@ -180,7 +180,7 @@ impl Settings {
     }
 
     /// Reads the file from an action's arguments.
-    fn read(&self, action: &Action, ty: &FunctionType) -> Result<Proposed, Sentence> {
+    fn read(&self, action: &Action, ty: &FunctionType) -> Result<ProposedFile, Sentence> {
         self.check(ty)?;
         let value = |name: &String| action.arguments().get(name).and_then(Value::as_str).unwrap_or_default();
         let (name, content) = (value(&self.name_from), value(&self.content_from));
@@ -196,22 +196,22 @@ impl Settings {
         }
         let returns_the_name = matches!(&ty.result, Some(WitType::Result { ok: Some(_), .. }));
         let receipt = if returns_the_name { json!(name) } else { Value::Null };
-        Ok(Proposed { name: name.to_owned(), content, receipt })
+        Ok(ProposedFile { name: name.to_owned(), content, receipt })
     }
 
     fn unseen(&self, error: io::Error) -> Sentence {
-        say!("the folder `{}` cannot be used: {}", Known::path(&self.folder), quote(error))
+        say!("the folder `{}` cannot be used: {}", Trusted::path(&self.folder), quote(error))
     }
 
-    fn preconditions(&self, id: &str, file: &Proposed) -> Value {
+    fn preconditions(&self, id: &str, file: &ProposedFile) -> Value {
         let (folder, digest) = (self.folder.display().to_string(), Digest::of(&file.content));
         json!({ "folder": folder, "proofs": id, "name": file.name, "sha256": digest })
     }
 
-    fn look_ahead(&self, file: Proposed) -> Result<Previewed, CannotPreview> {
+    fn preview_now(&self, file: ProposedFile) -> Result<Previewed, CannotPreview> {
         let unseen = |error| CannotPreview::Unavailable(self.unseen(error));
         let Folders { top, id, .. } = Folders::open(&self.folder).map_err(unseen)?;
-        let (name, folder) = (quote(&file.name), Known::path(&self.folder));
+        let (name, folder) = (quote(&file.name), Trusted::path(&self.folder));
         if exists(&top, &file.name).map_err(unseen)? {
             let why = say!("{} is already in the folder, and files are never overwritten: choose another name", name);
             return Err(CannotPreview::Impossible(why));
@@ -229,7 +229,7 @@ impl Settings {
 
     /// Writes and flushes a draft, links it by the file's name, flushes the folder, and replaces the draft by an empty
     /// mark. Before the link nothing has happened, so an error there is `NotDone`.
-    fn attempt(&self, file: &Proposed, shown: &Value, key: &EffectKey) -> Attempt {
+    fn attempt(&self, file: &ProposedFile, shown: &Value, key: &EffectKey) -> Attempt {
         let folders = match Folders::open(&self.folder) {
             Ok(folders) => folders,
             Err(error) => return Attempt::NotDone(self.unseen(error)),
@@ -263,7 +263,7 @@ impl Settings {
     }
 
     /// The outcome after the link: the file is there. If the mark cannot be made, the draft is proof enough.
-    fn linked(&self, folders: &Folders, file: &Proposed, key: &EffectKey) -> Attempt {
+    fn linked(&self, folders: &Folders, file: &ProposedFile, key: &EffectKey) -> Attempt {
         if let Err(errno) = rustix::fs::fsync(&folders.top) {
             return Attempt::Unknown(say!("the file was put there, but a power cut may remove it: {}", quote(errno)));
         }
@@ -277,7 +277,7 @@ impl Settings {
 
     /// The outcome if the link failed. The file did not appear under the name, or somebody has already removed it. The
     /// second case is impossible if the name was taken or the system refused to begin.
-    fn not_linked(&self, folders: &Folders, file: &Proposed, key: &EffectKey, error: io::Error) -> Attempt {
+    fn not_linked(&self, folders: &Folders, file: &ProposedFile, key: &EffectKey, error: io::Error) -> Attempt {
         let is_taken = error.kind() == io::ErrorKind::AlreadyExists;
         if !is_taken && !is_refusal(&error) {
             return Attempt::Unknown(self.unseen(error));
@@ -292,7 +292,7 @@ impl Settings {
 
     /// The first value that is not as it was shown: another folder, another folder of proofs, or, by other settings of
     /// the operator, another name or content.
-    fn changed(&self, shown: &Value, id: &str, file: &Proposed) -> Option<Sentence> {
+    fn changed(&self, shown: &Value, id: &str, file: &ProposedFile) -> Option<Sentence> {
         let now = self.preconditions(id, file);
         let differs = |name: &&str| shown.get(*name) != now.get(*name);
         let name = ["folder", "proofs", "name", "sha256"].into_iter().find(differs)?;
@@ -302,14 +302,14 @@ impl Settings {
 
     /// Looks up a lost attempt. The folders are flushed, because an attempt that was killed after its link did not
     /// flush them.
-    fn find(&self, file: Proposed, shown: &Value, key: &EffectKey) -> Finding {
+    fn find(&self, file: ProposedFile, shown: &Value, key: &EffectKey) -> Finding {
         let looked = Folders::open(&self.folder).and_then(|folders| {
             let state = folders.state(&file.name, key)?;
             rustix::fs::fsync(&folders.top)?;
             rustix::fs::fsync(&folders.proofs)?;
             Ok((state, self.changed(shown, &folders.id, &file)))
         });
-        let (folder, name) = (Known::path(&self.folder), quote(&file.name));
+        let (folder, name) = (Trusted::path(&self.folder), quote(&file.name));
         match looked {
             Ok((_, Some(evidence))) => Finding::Unknown { evidence },
             Ok((State::Done, None)) => {

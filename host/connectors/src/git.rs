@@ -16,18 +16,18 @@ pub mod relation;
 pub mod revision;
 mod run;
 pub mod tips;
+pub mod tree_size;
 mod trees;
 mod turns;
-pub mod unfolded;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-pub use self::run::{BOUNDS, Limit, Looked, limit_of};
+pub use self::run::{BOUNDS, GitOutput, Limit, limit_of};
 use self::turns::Turns;
-use super::{Known, Sentence, child, quote, say, sentence_error};
+use super::{Sentence, Trusted, child, quote, say, sentence_error};
 use holdshort_common::aside;
 
 /// The time limit for a command that changes nothing. A diff of a large history takes seconds.
@@ -158,7 +158,7 @@ impl From<aside::Failed> for GitError {
 
 impl GitError {
     /// Whether the same command would fail again.
-    pub fn is_of_the_question(&self) -> bool {
+    pub fn is_permanent(&self) -> bool {
         matches!(self, Self::TooLarge { .. } | Self::Unsound { .. })
     }
 
@@ -169,7 +169,7 @@ impl GitError {
         match self {
             Self::NotARepository(path) => say!(
                 "`{}` is not a git repository; give the folder that holds `.git`, or a bare repository",
-                Known::path(path)
+                Trusted::path(path)
             ),
             Self::NotWorkedOut(error) => quote(error).into(),
             Self::NotRun(error) => {
@@ -179,10 +179,10 @@ impl GitError {
                 say!("cannot make a temporary folder for git: {}; make room for temporary files", quote(error))
             }
             Self::TimedOut { command } => say!("{} took longer than {} seconds", git(command), LOOK_MAX.as_secs()),
-            Self::TooLarge { command, limit } => say!("{} takes more than {}", git(command), Known::label(limit)),
+            Self::TooLarge { command, limit } => say!("{} takes more than {}", git(command), Trusted::label(limit)),
             Self::Unsound { tree, name } => say!(
                 "the tree {} lists {} twice or out of order, so different programs read different files from the tree; make the commit again (`git fsck` shows details)",
-                Known::label(tree),
+                Trusted::label(tree),
                 quote(name)
             ),
             Self::Failed { command, complaint } => say!("{} failed: {}", git(command), quote(complaint)),
@@ -202,7 +202,7 @@ impl Git {
 
     /// The same repository with turns of its own (see `turns`), so that the two kinds of work do
     /// not wait for each other.
-    pub fn apart(&self) -> Self {
+    pub fn with_own_turns(&self) -> Self {
         Self { turns: Turns::new(), ..self.clone() }
     }
 

@@ -15,7 +15,7 @@ use holdshort_gate::call::InconsistentEvent;
 use holdshort_gate::{Call, CallNumber, Capability, Event, Phase, RecordedEvent, totals};
 use serde_json::{Value, json};
 
-use super::{Exhibit, Known, Previewed, Sentence, quote, say};
+use super::{Exhibit, Previewed, Sentence, Trusted, quote, say};
 
 /// The number of reports and calls that a reviewer is shown, beside their total.
 const LISTED_MAX: usize = 20;
@@ -28,7 +28,7 @@ const LISTED_MAX: usize = 20;
 pub struct History {
     /// The checks that this host ran for the run, by commit. The key `None` has the checks that did
     /// not run.
-    checks: BTreeMap<Option<String>, Checks>,
+    checks: BTreeMap<Option<String>, CommitChecks>,
     /// The number of calls of each routine function.
     routine: BTreeMap<Capability, u64>,
     /// The last consequential call, while it has no answer. A run makes one at a time.
@@ -45,16 +45,16 @@ pub struct History {
 
 /// The checks on one commit.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Checks {
+struct CommitChecks {
     runs: usize,
     failures: usize,
-    by_name: BTreeMap<String, ByName>,
-    last: VecDeque<Check>,
+    by_name: BTreeMap<String, CheckResults>,
+    last: VecDeque<CheckCall>,
 }
 
 /// The results of one check on one commit.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct ByName {
+struct CheckResults {
     runs: usize,
     failures: usize,
     passed: bool,
@@ -63,13 +63,13 @@ struct ByName {
 
 /// A call of `checks.run` with its answer.
 #[derive(Clone, Debug, PartialEq)]
-struct Check {
+struct CheckCall {
     call: CallNumber,
     /// `ok` with the report, or `err`.
     result: Value,
 }
 
-impl Check {
+impl CheckCall {
     fn report(&self, name: &str) -> Option<&Value> {
         self.result.get("ok")?.get(name)
     }
@@ -102,25 +102,25 @@ impl Check {
             Some(status) => say!("FAILED with exit status {}", status),
             None => say!("FAILED"),
         };
-        say!("{}: {} on {} (call {}){}\n", Known::configured(self.name()), how, short(commit), call, counts)
+        say!("{}: {} on {} (call {}){}\n", Trusted::configured(self.name()), how, short(commit), call, counts)
     }
 }
 
-impl Checks {
-    fn add(&mut self, check: Check) {
+impl CommitChecks {
+    fn add(&mut self, check: CheckCall) {
         let (failed, passed) = (usize::from(!check.passed()), check.passed());
         self.runs += 1;
         self.failures += failed;
         let counts = check.report("counts").cloned().unwrap_or_default();
         let by_name = self.by_name.entry(check.name().to_owned()).or_default();
-        *by_name = ByName { runs: by_name.runs + 1, failures: by_name.failures + failed, passed, counts };
+        *by_name = CheckResults { runs: by_name.runs + 1, failures: by_name.failures + failed, passed, counts };
         keep(&mut self.last, check);
     }
 
     /// One entry for each check: its last result, and how often it ran and failed.
     fn facts(&self) -> Value {
-        let fact = |(name, by_name): (&String, &ByName)| {
-            let ByName { runs, failures, passed, counts } = by_name;
+        let fact = |(name, by_name): (&String, &CheckResults)| {
+            let CheckResults { runs, failures, passed, counts } = by_name;
             json!({ "name": name, "passed": passed, "counts": counts, "runs": runs, "failures": failures })
         };
         self.by_name.iter().map(fact).collect()
@@ -140,7 +140,7 @@ impl History {
             *self.routine.entry(capability.clone()).or_default() += 1;
             // Only the package's own interfaces have such a name, and only the host answers them.
             if capability.interface().starts_with("holdshort:agent/checks@") {
-                let check = Check { call, result };
+                let check = CheckCall { call, result };
                 self.checks.entry(check.commit().map(str::to_owned)).or_default().add(check);
             }
         } else if let Some(open) = self.open.as_mut().filter(|open| event.call() == Some(open.number)) {
@@ -175,7 +175,7 @@ impl History {
     }
 
     /// Adds the rest of the run's history to the evidence.
-    pub fn tell(&self, previewed: &mut Previewed) {
+    pub fn add_to(&self, previewed: &mut Previewed) {
         let count = self.answered + self.refused + self.routine.values().sum::<u64>();
         if count == 0 {
             return;
@@ -195,8 +195,8 @@ impl History {
 
     /// Adds one exhibit before all others: the reports on the deployed commit, and then the reports
     /// on other commits.
-    pub fn tell_checks(&self, commit: &str, previewed: &mut Previewed) {
-        let (commit, none) = (Some(commit.to_owned()), Checks::default());
+    pub fn add_check_reports(&self, commit: &str, previewed: &mut Previewed) {
+        let (commit, none) = (Some(commit.to_owned()), CommitChecks::default());
         let here = self.checks.get(&commit).unwrap_or(&none);
         let elsewhere = || self.checks.iter().filter(|(other, _)| **other != commit);
         let said = match (here.runs, here.failures) {
@@ -213,7 +213,7 @@ impl History {
         if here.runs == 0 {
             text += say!("This run has run no check on this commit.\n");
         }
-        let mut last: Vec<&Check> = elsewhere().flat_map(|(_, checks)| &checks.last).collect();
+        let mut last: Vec<&CheckCall> = elsewhere().flat_map(|(_, checks)| &checks.last).collect();
         if !last.is_empty() {
             last.sort_by_key(|check| check.call);
             let listed = last.split_off(last.len().saturating_sub(LISTED_MAX));
@@ -242,8 +242,8 @@ fn left_out(all: u64, listed: usize) -> Sentence {
     if all == listed as u64 { say!("") } else { say!("(the last {} of {})\n", listed, all) }
 }
 
-fn short(commit: &str) -> Known {
-    Known::configured(commit.get(..12).unwrap_or(commit))
+fn short(commit: &str) -> Trusted {
+    Trusted::configured(commit.get(..12).unwrap_or(commit))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 //! no account: its first payment opens an outside account.
 //!
 //! Read in this order: `schema` (the tables and their rules), `books` (the statements), `transfer` (the request),
-//! `standing` (the evidence), `facts` (the preconditions), `funding` (the operator's money), `attempts` (late
+//! `transfer_accounts` (the evidence), `facts` (the preconditions), `funding` (the operator's money), `attempts` (late
 //! arrivals).
 
 mod attempts;
@@ -14,8 +14,8 @@ mod books;
 mod facts;
 mod funding;
 mod schema;
-mod standing;
 mod transfer;
+mod transfer_accounts;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,15 +29,15 @@ use rusqlite::{Connection, ErrorCode};
 use serde_json::Value;
 
 use self::attempts::Attempts;
-use self::books::{Booked, Books, BooksError, Entry, Kind};
-use self::facts::{Facts, Shown, Stopped};
-use self::standing::{Standing, micros};
+use self::books::{AccountKind, BookEntry, BookedTransfer, Books, BooksError};
+use self::facts::{NotBooked, ShownFacts, TransferFacts};
 use self::transfer::Transfer;
+use self::transfer_accounts::{TransferAccounts, micros};
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
 use super::history::History;
 use super::{
-    Attempt, CannotPreview, Clock, Finding, Inquiry, Known, Perform, Preview, Previewed, Sentence, quote, quote_start,
-    say,
+    Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed, Sentence, Trusted, quote,
+    quote_start, say,
 };
 
 pub use self::books::BooksError as LedgerError;
@@ -58,7 +58,7 @@ const EFFECT: Effect = Effect {
     connector: "ledger",
     class: EffectClass::Idempotent,
     evidence: "the host waits until no attempt runs on the ledger, then looks for an entry with the call's key; if there is an entry, the transfer was booked; if there is none, the transfer was not booked and cannot be booked later",
-    facts: DeclaredFacts::Fixed(standing::FACTS),
+    facts: DeclaredFacts::Fixed(transfer_accounts::FACTS),
     preconditions: facts::PRECONDITIONS,
 };
 
@@ -80,9 +80,9 @@ struct Inner {
 }
 
 /// The ledger's entry for a key, and whether it is final.
-struct Looked {
+struct LedgerLookup {
     /// The entry with the key.
-    found: Option<Booked>,
+    found: Option<BookedTransfer>,
     /// An error means that the entry was read but may be lost in a power cut.
     flushed: Result<(), rusqlite::Error>,
 }
@@ -127,11 +127,11 @@ impl Preview for Ledger {
     fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         let action = action.clone();
         let unavailable = |error| Err(CannotPreview::Unavailable(say!("the ledger was not read: {}", quote(error))));
-        self.blocking(move |inner| inner.look_ahead(&action), unavailable).boxed()
+        self.blocking(move |inner| inner.preview_now(&action), unavailable).boxed()
     }
 
     fn recall(&self, action: &Action, history: &History, previewed: &mut Previewed) {
-        standing::recall(action, history, previewed);
+        transfer_accounts::recall(action, history, previewed);
     }
 }
 
@@ -146,8 +146,10 @@ impl Perform for Ledger {
                 Err(error) => return Attempt::NotDone(say!("the attempt was not started: {}", quote(error))),
             };
             let work = move |inner: &Inner| {
-                let shown =
-                    Shown { preconditions: authorized.preconditions(), similar_effects: authorized.similar_effects() };
+                let shown = ShownFacts {
+                    preconditions: authorized.preconditions(),
+                    similar_effects: authorized.similar_effects(),
+                };
                 let attempt = inner.attempt(authorized.action(), shown, authorized.key(), authorized.perform_by());
                 drop(under_way);
                 attempt
@@ -198,12 +200,12 @@ impl Inner {
         if self.sources.is_empty() {
             return Err(say!("there is no account {}: the configuration has no accounts", source));
         }
-        let names = Sentence::join(self.sources.iter().map(|name| say!("`{}`", Known::configured(name))), ", ");
+        let names = Sentence::join(self.sources.iter().map(|name| say!("`{}`", Trusted::configured(name))), ", ");
         Err(say!("there is no account {}; configured: {}", source, names))
     }
 
     /// The preview. All its values come from the same moment of the ledger.
-    fn look_ahead(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+    fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let unavailable = |error: rusqlite::Error| {
             CannotPreview::Unavailable(BooksError::Sqlite { path: self.path.clone(), source: error }.sentence())
         };
@@ -211,8 +213,8 @@ impl Inner {
         self.allowed(&transfer).map_err(CannotPreview::Impossible)?;
         let mut books = self.books().map_err(|error| CannotPreview::Unavailable(error.sentence()))?;
         let books = books.read().map_err(unavailable)?;
-        let Some(standing) = Standing::of(&books, &transfer).map_err(unavailable)? else {
-            return Err(CannotPreview::Unavailable(self.without(&transfer)));
+        let Some(standing) = TransferAccounts::of(&books, &transfer).map_err(unavailable)? else {
+            return Err(CannotPreview::Unavailable(self.missing_account(&transfer)));
         };
         let after = standing.after(&transfer).map_err(|error| CannotPreview::Impossible(error.sentence()))?;
         let (summary, facts, exhibits) = standing.describe(&books, &transfer, after).map_err(unavailable)?;
@@ -222,16 +224,16 @@ impl Inner {
     }
 
     /// The error for a configured account that is missing: the ledger was replaced while the host runs.
-    fn without(&self, transfer: &Transfer) -> Sentence {
+    fn missing_account(&self, transfer: &Transfer) -> Sentence {
         say!(
             "the ledger `{}` no longer has the account `{}`, which existed when this host started; restore the ledger",
-            Known::path(&self.path),
-            Known::configured(&transfer.source)
+            Trusted::path(&self.path),
+            Trusted::configured(&transfer.source)
         )
     }
 
     /// Books in one transaction: key, facts and balances are checked on data that cannot change before the commit.
-    fn attempt(&self, action: &Action, shown: Shown<'_>, key: &EffectKey, perform_by: Time) -> Attempt {
+    fn attempt(&self, action: &Action, shown: ShownFacts<'_>, key: &EffectKey, perform_by: Time) -> Attempt {
         let unbooked = |why: Sentence| Attempt::NotDone(say!("{}; nothing was booked", why));
         let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
         let transfer = match Transfer::read(action) {
@@ -252,9 +254,9 @@ impl Inner {
         // Returning drops the transaction, which rolls it back.
         let (booked, changed) = match self.book(&transaction, (action, &transfer), shown, key) {
             Ok(booked) => booked,
-            Err(Stopped::NotDone(why)) => return unbooked(why),
-            Err(Stopped::FactsChanged(why)) => return Attempt::FactsChanged(why),
-            Err(Stopped::Sqlite(error)) => return unbooked(sqlite(error).sentence()),
+            Err(NotBooked::NotDone(why)) => return unbooked(why),
+            Err(NotBooked::FactsChanged(why)) => return Attempt::FactsChanged(why),
+            Err(NotBooked::Sqlite(error)) => return unbooked(sqlite(error).sentence()),
         };
         match transaction.commit() {
             Ok(()) if changed.is_empty() => Attempt::Done(transfer.receipt(&booked)),
@@ -272,29 +274,29 @@ impl Inner {
         &self,
         books: &Connection,
         (action, transfer): (&Action, &Transfer),
-        shown: Shown<'_>,
+        shown: ShownFacts<'_>,
         key: &EffectKey,
-    ) -> Result<(Booked, Vec<Sentence>), Stopped> {
+    ) -> Result<(BookedTransfer, Vec<Sentence>), NotBooked> {
         if let Some(booked) = books::booked(books, &key.0)? {
             if booked.transfer != transfer.record {
                 let why = say!("T{} has the same key, but is a different transfer", booked.number);
-                return Err(Stopped::NotDone(why));
+                return Err(NotBooked::NotDone(why));
             }
             books::settle(books)?;
             return Ok((booked, Vec::new()));
         }
-        self.allowed(transfer).map_err(Stopped::NotDone)?;
-        let Some(standing) = Standing::of(books, transfer)? else {
-            return Err(Stopped::NotDone(self.without(transfer)));
+        self.allowed(transfer).map_err(NotBooked::NotDone)?;
+        let Some(standing) = TransferAccounts::of(books, transfer)? else {
+            return Err(NotBooked::NotDone(self.missing_account(transfer)));
         };
         let since = standing.since(books, action.capability(), shown.preconditions)?;
         let changed = standing.facts.compared(transfer, shown, since)?;
-        let (source_balance, _) = standing.after(transfer).map_err(|error| Stopped::NotDone(error.sentence()))?;
+        let (source_balance, _) = standing.after(transfer).map_err(|error| NotBooked::NotDone(error.sentence()))?;
         let to = match standing.payee {
             Some(payee) => payee,
-            None => books::open_account(books, &transfer.payee, Kind::Outside)?,
+            None => books::open_account(books, &transfer.payee, AccountKind::Outside)?,
         };
-        let entry = Entry {
+        let entry = BookEntry {
             kind: "transfer",
             key: &key.0,
             at: micros((self.clock)()),
@@ -306,7 +308,7 @@ impl Inner {
             amount: transfer.amount,
         };
         let number = books::book(books, &entry)?;
-        Ok((Booked { number, transfer: transfer.record.clone(), source_balance }, changed))
+        Ok((BookedTransfer { number, transfer: transfer.record.clone(), source_balance }, changed))
     }
 
     /// A failed COMMIT may have reached the disk; only reading the ledger can tell.
@@ -316,11 +318,11 @@ impl Inner {
         let cut_short = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         let failed = say!("the ledger could not commit: {}", quote(error));
         match self.look(key) {
-            Ok(Looked { found: Some(booked), flushed: Ok(()) }) => Attempt::Done(transfer.receipt(&booked)),
-            Ok(Looked { found: None, flushed }) if flushed.is_ok() || cut_short => {
+            Ok(LedgerLookup { found: Some(booked), flushed: Ok(()) }) => Attempt::Done(transfer.receipt(&booked)),
+            Ok(LedgerLookup { found: None, flushed }) if flushed.is_ok() || cut_short => {
                 Attempt::NotDone(say!("{}; nothing was booked", failed))
             }
-            Ok(Looked { flushed, .. }) => {
+            Ok(LedgerLookup { flushed, .. }) => {
                 let why = flushed.err().map(|why| say!(", and the lookup failed: {}", quote(why)));
                 Attempt::Unknown(failed + why.unwrap_or_default())
             }
@@ -329,38 +331,38 @@ impl Inner {
     }
 
     /// Searches for a key on a new connection, while no other transaction is in progress.
-    fn look(&self, key: &EffectKey) -> Result<Looked, BooksError> {
+    fn look(&self, key: &EffectKey) -> Result<LedgerLookup, BooksError> {
         let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
         let mut books = self.books()?;
         let transaction = books.write().map_err(sqlite)?;
         let found = books::booked(&transaction, &key.0).map_err(sqlite)?;
         let flushed = books::settle(&transaction).and_then(|()| transaction.commit());
-        Ok(Looked { found, flushed })
+        Ok(LedgerLookup { found, flushed })
     }
 
     /// Looks up a lost attempt when none is in progress. Another file in the ledger's place knows nothing of the
     /// attempt, so the ledger's id is compared first.
     fn find(&self, inquiry: &Inquiry) -> Finding {
         let unknown = |evidence: Sentence| Finding::Unknown { evidence };
-        let path = Known::path(&self.path);
+        let path = Trusted::path(&self.path);
         let transfer = match Transfer::read(&inquiry.action) {
             Ok(transfer) => transfer,
             Err(error) => return unknown(error.sentence()),
         };
-        let Some(shown) = Facts::ledger_of(&inquiry.preconditions) else {
+        let Some(shown) = TransferFacts::ledger_of(&inquiry.preconditions) else {
             return unknown("the clearance does not name the ledger that was shown".into());
         };
         match self.id() {
             Ok(id) if id == shown => {}
             Ok(id) => {
-                let (id, shown) = (Known::label(id), Known::label(shown));
+                let (id, shown) = (Trusted::label(id), Trusted::label(shown));
                 let why = say!("`{}` is the ledger {}, but the transfer belongs to the ledger {}", path, id, shown);
                 return unknown(why);
             }
             Err(error) => return unknown(error.sentence()),
         }
         match self.look(&inquiry.key) {
-            Ok(Looked { flushed: Err(error), found }) => {
+            Ok(LedgerLookup { flushed: Err(error), found }) => {
                 let what = if found.is_some() { "there" } else { "not there" };
                 unknown(say!(
                     "the call's key is {} in `{}`, but a power cut may remove this entry: {}",
@@ -369,14 +371,14 @@ impl Inner {
                     quote(error)
                 ))
             }
-            Ok(Looked { found: Some(booked), .. }) if booked.transfer != transfer.record => {
+            Ok(LedgerLookup { found: Some(booked), .. }) if booked.transfer != transfer.record => {
                 unknown(say!("T{} in `{}` has the call's key, but is a different transfer", booked.number, path))
             }
-            Ok(Looked { found: Some(booked), .. }) => Finding::Happened {
+            Ok(LedgerLookup { found: Some(booked), .. }) => Finding::Happened {
                 evidence: say!("T{} in `{}` has the call's key", booked.number, path),
                 receipt: transfer.receipt(&booked),
             },
-            Ok(Looked { found: None, .. }) => Finding::DidNotHappen {
+            Ok(LedgerLookup { found: None, .. }) => Finding::DidNotHappen {
                 evidence: say!("no attempt runs, and no entry in `{}` has the call's key", path),
             },
             Err(error) => unknown(error.sentence()),

@@ -40,7 +40,7 @@ use serde_json::{Map, Value};
 
 use descriptor::{Class, Descriptor, Effect};
 pub use exhibit::{EXHIBIT_BYTES_MAX, Exhibit};
-use exhibit::{Known, Sentence, quote, quote_start, quote_value, say, sentence_error};
+use exhibit::{Sentence, Trusted, quote, quote_start, quote_value, say, sentence_error};
 use history::History;
 
 use holdshort_common::aside;
@@ -95,7 +95,7 @@ pub trait Preview: Send + Sync {
     /// Adds the parts of the run's history that matter for a decision. They come from the journal,
     /// without a lookup.
     fn recall(&self, _: &Action, history: &History, previewed: &mut Previewed) {
-        history.tell(previewed);
+        history.add_to(previewed);
     }
 }
 

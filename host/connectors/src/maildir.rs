@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
 use super::message::{self, Bcc, Composer, NotComposed};
 use super::{
-    Attempt, CannotPreview, Clock, Finding, Inquiry, Known, Perform, Preview, Previewed, Sentence, key, quote, say,
+    Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed, Sentence, Trusted, key, quote, say,
 };
 
 /// The connector.
@@ -137,8 +137,8 @@ impl Inner {
                 return Attempt::Unknown(why);
             }
         }
-        let letter = match self.composer.compose(agent, action, preconditions, key, (self.clock)(), Bcc::Keep) {
-            Ok(letter) => letter,
+        let composed = match self.composer.compose(agent, action, preconditions, key, (self.clock)(), Bcc::Keep) {
+            Ok(composed) => composed,
             Err(NotComposed::Impossible(why)) => return Attempt::NotDone(why),
             Err(NotComposed::FactsChanged(why)) => return Attempt::FactsChanged(why),
         };
@@ -146,9 +146,9 @@ impl Inner {
         let tmp = self.folder.join("tmp").join(&name);
         // Files of a Maildir have the local system's LF line ends. Every part is ASCII, so nothing
         // else changes.
-        let bytes: Vec<u8> = letter.bytes.into_iter().filter(|byte| *byte != b'\r').collect();
+        let bytes: Vec<u8> = composed.bytes.into_iter().filter(|byte| *byte != b'\r').collect();
         if let Err(error) = write_synced(&tmp, &bytes) {
-            return Attempt::NotDone(say!("`{}` could not be written: {}", Known::path(&tmp), quote(error)));
+            return Attempt::NotDone(say!("`{}` could not be written: {}", Trusted::path(&tmp), quote(error)));
         }
         let new = self.folder.join("new").join(&name);
         let attempt = match std::fs::hard_link(&tmp, &new) {
@@ -172,7 +172,7 @@ impl Inner {
     /// conclusive only if the system refused to begin.
     fn not_linked(&self, action: &Action, key: &EffectKey, error: &io::Error) -> Attempt {
         let new = self.folder.join("new").join(key::plain(key));
-        let failed = say!("cannot make the link `{}`: {}", Known::path(&new), quote(error));
+        let failed = say!("cannot make the link `{}`: {}", Trusted::path(&new), quote(error));
         match self.whereabouts(key) {
             Ok(Some(_)) => self.done(action, key),
             Ok(None) if is_refusal(error) => Attempt::NotDone(failed),
@@ -201,15 +201,15 @@ impl Inner {
     /// A present message proves delivery; a missing one proves nothing, because a mail reader may
     /// have deleted it.
     fn find(&self, action: &Action, key: &EffectKey) -> Finding {
-        let folder = Known::path(&self.folder);
+        let folder = Trusted::path(&self.folder);
         match (self.whereabouts(key), self.receipt(action, key)) {
             (Ok(Some(path)), Some(receipt)) => {
-                Finding::Happened { receipt, evidence: say!("the message is there: `{}`", Known::path(&path)) }
+                Finding::Happened { receipt, evidence: say!("the message is there: `{}`", Trusted::path(&path)) }
             }
             (Ok(Some(path)), None) => Finding::Unknown {
                 evidence: say!(
                     "the file `{}` is there, but no receipt can be written, because the action has no `message`",
-                    Known::path(&path)
+                    Trusted::path(&path)
                 ),
             },
             (Ok(None), _) => Finding::Unknown {
@@ -229,7 +229,7 @@ impl Inner {
         for folder in ["cur", "new"].map(|name| self.folder.join(name)) {
             let flushed = File::open(&folder).and_then(|folder| folder.sync_all());
             flushed.map_err(|error| {
-                say!("the file `{}` is there, but a power cut may remove it: {}", Known::path(&found), quote(error))
+                say!("the file `{}` is there, but a power cut may remove it: {}", Trusted::path(&found), quote(error))
             })?;
         }
         Ok(Some(found))
@@ -237,7 +237,7 @@ impl Inner {
 
     fn search(&self, key: &EffectKey) -> Result<Option<PathBuf>, Sentence> {
         let unseen = |path: &Path| {
-            let path = Known::path(path);
+            let path = Trusted::path(path);
             move |error: io::Error| say!("cannot look at `{}`: {}", path, quote(error))
         };
         let name = key::plain(key);
@@ -292,9 +292,9 @@ pub fn make(folder: &Path) -> io::Result<()> {
 }
 
 /// Delivers an email of the host under `name`. An existing file is the same email.
-pub(super) fn deliver(folder: &Path, name: &str, letter: Vec<u8>) -> io::Result<String> {
+pub(super) fn deliver(folder: &Path, name: &str, composed: Vec<u8>) -> io::Result<String> {
     let (tmp, new) = (folder.join("tmp").join(name), folder.join("new"));
-    let bytes: Vec<u8> = letter.into_iter().filter(|byte| *byte != b'\r').collect();
+    let bytes: Vec<u8> = composed.into_iter().filter(|byte| *byte != b'\r').collect();
     write_synced(&tmp, &bytes)?;
     match std::fs::hard_link(&tmp, new.join(name)) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),

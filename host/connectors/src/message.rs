@@ -6,7 +6,7 @@
 
 mod address;
 mod attached;
-mod letter;
+mod composed;
 mod shown;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,12 +19,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::key;
-use super::{Known, Sentence, quote, quote_start, say};
+use super::{Sentence, Trusted, quote, quote_start, say};
 use address::address;
 use attached::{content_type, read_within};
 
-pub(super) use letter::automatic;
-pub use letter::{Bcc, Letter, NotComposed};
+pub(super) use composed::automatic;
+pub use composed::{Bcc, ComposedMessage, NotComposed};
 pub(super) use shown::{FACTS, PRECONDITIONS};
 
 /// The maximum number of recipients, which every relay must accept (RFC 5321, 4.5.3.1.8).
@@ -99,30 +99,30 @@ impl Composer {
     }
 
     /// Reads every attachment once and compares digests, so that the hashed bytes are the sent bytes.
-    fn load(&self, agent: &AgentName, draft: &Draft) -> Result<Vec<Loaded>, Unloaded> {
+    fn load(&self, agent: &AgentName, draft: &MessageDraft) -> Result<Vec<LoadedAttachment>, AttachmentError> {
         if draft.attachments.is_empty() {
             return Ok(Vec::new());
         }
         let Some(folder) = self.workspaces.get(agent) else {
             let why = "attachments come from the agent's workspace, but this agent has no workspace; ask the operator for a workspace";
-            return Err(Unloaded::Impossible(why.into()));
+            return Err(AttachmentError::Impossible(why.into()));
         };
         let mut left = ATTACHMENTS_BYTES_MAX;
         let mut loaded = Vec::new();
         for AttachmentField { path, sha256 } in &draft.attachments {
-            let digest = digest(sha256).map_err(Unloaded::Impossible)?;
+            let digest = digest(sha256).map_err(AttachmentError::Impossible)?;
             let bytes = read_within(folder, path, left)?;
             left = left.saturating_sub(bytes.len() as u64);
             let found = Digest::of(&bytes);
             if found != digest {
-                return Err(Unloaded::Changed(say!(
+                return Err(AttachmentError::Changed(say!(
                     "the attachment {} has the digest {}, not {}",
                     quote(path),
                     found,
                     digest
                 )));
             }
-            loaded.push(Loaded { path: path.clone(), bytes, digest });
+            loaded.push(LoadedAttachment { path: path.clone(), bytes, digest });
         }
         Ok(loaded)
     }
@@ -132,7 +132,7 @@ impl Composer {
 // INVARIANT: only `read` makes a draft, and `read` checks all fields. The code that writes a draft does not check
 // again.
 #[derive(Debug)]
-struct Draft {
+struct MessageDraft {
     to: Vec<Address>,
     cc: Vec<Address>,
     bcc: Vec<Address>,
@@ -167,13 +167,13 @@ struct AttachmentField {
     sha256: String,
 }
 
-struct Loaded {
+struct LoadedAttachment {
     path: String,
     bytes: Vec<u8>,
     digest: Digest,
 }
 
-enum Unloaded {
+enum AttachmentError {
     /// The message is impossible, now and later.
     Impossible(Sentence),
     /// The file's digest differs from the agent's: an error in the proposal, or a changed fact after clearance.
@@ -182,7 +182,7 @@ enum Unloaded {
     Unavailable(Sentence),
 }
 
-impl Draft {
+impl MessageDraft {
     /// Reads a message. An error is reported to the agent before a reviewer is asked.
     fn read(action: &Action) -> Result<Self, Sentence> {
         let Arguments { message } = Arguments::deserialize(action.arguments()).map_err(|error| {
@@ -218,7 +218,7 @@ impl Draft {
             _ => {}
         }
         if let Some(control) = self.subject.chars().find(|c| c.is_control()) {
-            let control = Known::label(format_args!("U+{:04X}", u32::from(control)));
+            let control = Trusted::label(format_args!("U+{:04X}", u32::from(control)));
             return Err(say!("the subject has the control character {}", control));
         }
         if is_encoded_word(&self.subject) {

@@ -15,12 +15,12 @@ use lettre::message::{Body, Mailbox, SinglePart};
 use lettre::{Address, Message};
 
 use super::maildir;
-use super::message::{Letter, automatic};
+use super::message::{ComposedMessage, automatic};
 use super::smtp::Relay;
 
 /// An email before it is written.
 #[derive(Clone, Debug)]
-pub struct Draft {
+pub struct NoticeDraft {
     /// The left side of its `Message-ID`, the same for every attempt.
     pub id: String,
     pub to: String,
@@ -31,7 +31,7 @@ pub struct Draft {
 
 /// The ways to send.
 #[derive(Clone, Debug)]
-pub enum Way {
+pub enum MailTransport {
     /// Into a Maildir with existing folders.
     Maildir(PathBuf),
     /// Through a relay.
@@ -40,33 +40,37 @@ pub enum Way {
 
 /// Sends the host's emails.
 #[derive(Clone, Debug)]
-pub struct Postman {
+pub struct NoticeSender {
     from: Address,
-    way: Way,
+    way: MailTransport,
 }
 
-impl Postman {
+impl NoticeSender {
     /// Makes a sender from a bare address.
-    pub fn new(from: &str, way: Way) -> Result<Self, String> {
+    pub fn new(from: &str, way: MailTransport) -> Result<Self, String> {
         let from = from.parse().map_err(|error| format!("`{}` is not an address: {error}", from.escape_debug()))?;
         Ok(Self { from, way })
     }
 
     /// Sends one email once. Returns the relay's answer, or the reason why delivery is unknown.
-    pub async fn send(&self, draft: Draft, now: Time) -> Result<String, String> {
+    pub async fn send(&self, draft: NoticeDraft, now: Time) -> Result<String, String> {
         let id = draft.id.clone();
-        let letter = self.compose(draft, now).map_err(|error| format!("the email cannot be written: {error}"))?;
+        let composed = self.compose(draft, now).map_err(|error| format!("the email cannot be written: {error}"))?;
         match &self.way {
-            Way::Relay(relay) => relay.post(&letter).await,
-            Way::Maildir(folder) => {
+            MailTransport::Relay(relay) => relay.post(&composed).await,
+            MailTransport::Maildir(folder) => {
                 let folder = folder.clone();
-                let delivered = tokio::task::spawn_blocking(move || maildir::deliver(&folder, &id, letter.bytes));
+                let delivered = tokio::task::spawn_blocking(move || maildir::deliver(&folder, &id, composed.bytes));
                 delivered.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
             }
         }
     }
 
-    fn compose(&self, draft: Draft, now: Time) -> Result<Letter, Box<dyn std::error::Error + Send + Sync>> {
+    fn compose(
+        &self,
+        draft: NoticeDraft,
+        now: Time,
+    ) -> Result<ComposedMessage, Box<dyn std::error::Error + Send + Sync>> {
         let to: Address = draft.to.parse()?;
         let envelope = Envelope::new(Some(self.from.clone()), vec![to.clone()])?;
         let body = Body::new_with_encoding(draft.text, ContentTransferEncoding::QuotedPrintable);
@@ -82,6 +86,6 @@ impl Postman {
             .raw_header(automatic("auto-generated"))
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("X-Auto-Response-Suppress"), "All".into()))
             .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body.unwrap_or_else(Body::new)))?;
-        Ok(Letter { envelope, bytes: message.formatted() })
+        Ok(ComposedMessage { envelope, bytes: message.formatted() })
     }
 }

@@ -11,8 +11,10 @@ use std::time::Duration;
 use holdshort_gate::{CallNumber, EffectKey, Permit, RunId};
 use serde_json::{Value, json};
 
-use super::child::{Children, Ended, How, Leftovers, NotStarted, Order, Output, Trace, environment};
-use super::{Attempt, Exhibit, Inquiry, Known, Sentence, key, quote, quote_value, say};
+use super::child::{
+    ChildCommand, ChildEnd, ChildOutput, Children, ExitKind, Leftovers, LockState, NotStarted, environment,
+};
+use super::{Attempt, Exhibit, Inquiry, Sentence, Trusted, key, quote, quote_value, say};
 
 /// At most this many bytes are read of the end of each output. They contain a result, or the end of
 /// a log.
@@ -41,7 +43,7 @@ pub struct Program {
 
 /// Which attempt a program runs for. The program gets this, and its files are named after it.
 #[derive(Clone, Copy, Debug)]
-pub struct Origin<'a> {
+pub struct AttemptOrigin<'a> {
     pub run: &'a RunId,
     pub call: CallNumber,
     pub attempt: u32,
@@ -49,7 +51,7 @@ pub struct Origin<'a> {
     pub key: &'a EffectKey,
 }
 
-impl<'a> Origin<'a> {
+impl<'a> AttemptOrigin<'a> {
     /// The origin of a permitted attempt.
     pub fn permitted(permit: &'a Permit) -> Self {
         Self { run: permit.run(), call: permit.call(), attempt: permit.attempt(), key: permit.key() }
@@ -68,7 +70,7 @@ impl<'a> Origin<'a> {
 
 /// What a program's end means.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Said {
+pub enum ProgramOutcome {
     /// It was done.
     Done,
     /// It was not done and will not be, in the program's own words.
@@ -111,8 +113,8 @@ impl Program {
     }
 
     /// An order for `argv` within this program's limits. `own` is added to its environment.
-    pub fn order(&self, argv: &[String], stdin: Vec<u8>, own: &[(&str, String)]) -> Order {
-        Order {
+    pub fn order(&self, argv: &[String], stdin: Vec<u8>, own: &[(&str, String)]) -> ChildCommand {
+        ChildCommand {
             argv: argv.to_vec(),
             folder: Some(self.folder.clone()),
             environment: environment(&self.environment, own),
@@ -132,9 +134,9 @@ impl Program {
     pub async fn attempt(
         &self,
         children: &Children,
-        origin: &Origin<'_>,
-        order: Order,
-        receipt: impl FnOnce(&Output) -> Result<Value, Sentence>,
+        origin: &AttemptOrigin<'_>,
+        order: ChildCommand,
+        receipt: impl FnOnce(&ChildOutput) -> Result<Value, Sentence>,
     ) -> Attempt {
         let name = origin.child();
         let ended = match children.run(&name, order).await {
@@ -142,18 +144,18 @@ impl Program {
             Err(NotStarted::Busy(path)) => {
                 return Attempt::Unknown(say!(
                     "an earlier attempt still runs and holds the lock `{}`",
-                    Known::path(&path)
+                    Trusted::path(&path)
                 ));
             }
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let attempt = match self.said(&ended) {
-            Said::Done => match receipt(&ended.stdout) {
+            ProgramOutcome::Done => match receipt(&ended.stdout) {
                 Ok(receipt) => Attempt::Done(receipt),
                 Err(why) => Attempt::Unknown(with_words(say!("exit status 0, but {}", why), &ended)),
             },
-            Said::NotDone(why) => Attempt::NotDone(why),
-            Said::Unknown(why) => Attempt::Unknown(why),
+            ProgramOutcome::NotDone(why) => Attempt::NotDone(why),
+            ProgramOutcome::Unknown(why) => Attempt::Unknown(why),
         };
         match attempt {
             // Its output is kept for a lookup or a reviewer.
@@ -168,73 +170,76 @@ impl Program {
     }
 
     /// Interprets the end of a child.
-    pub fn said(&self, ended: &Ended) -> Said {
+    pub fn said(&self, ended: &ChildEnd) -> ProgramOutcome {
         let is_not_done = |status: i32| self.not_done.iter().any(|code| i32::from(*code) == status);
         match ended.how {
-            How::Exited(0) => Said::Done,
-            How::Exited(status) if is_not_done(status) && ended.lingers => {
+            ExitKind::Exited(0) => ProgramOutcome::Done,
+            ExitKind::Exited(status) if is_not_done(status) && ended.lingers => {
                 let what = say!("exit status {}, but a process of the program still runs", status);
-                Said::Unknown(with_words(what, ended))
+                ProgramOutcome::Unknown(with_words(what, ended))
             }
-            How::Exited(status) if is_not_done(status) => Said::NotDone(how(ended, self.time_out)),
-            How::Exited(_) | How::Signalled(_) | How::TimedOut | How::WroteTooMuch | How::FilledDisk | How::Lost(_) => {
-                Said::Unknown(how(ended, self.time_out))
-            }
+            ExitKind::Exited(status) if is_not_done(status) => ProgramOutcome::NotDone(how(ended, self.time_out)),
+            ExitKind::Exited(_)
+            | ExitKind::Signalled(_)
+            | ExitKind::TimedOut
+            | ExitKind::WroteTooMuch
+            | ExitKind::FilledDisk
+            | ExitKind::Lost(_) => ProgramOutcome::Unknown(how(ended, self.time_out)),
         }
     }
 }
 
 /// The end of a child as text, with the end of its error output.
-pub fn how(ended: &Ended, time_out: Duration) -> Sentence {
+pub fn how(ended: &ChildEnd, time_out: Duration) -> Sentence {
     let what = match &ended.how {
-        How::Exited(status) => say!("exit status {}", *status),
-        How::Signalled(signal) => say!("ended by signal {}", *signal),
-        How::TimedOut => {
-            say!("stopped, because the program ran longer than {} seconds", Known::number(time_out.as_secs_f64()))
+        ExitKind::Exited(status) => say!("exit status {}", *status),
+        ExitKind::Signalled(signal) => say!("ended by signal {}", *signal),
+        ExitKind::TimedOut => {
+            say!("stopped, because the program ran longer than {} seconds", Trusted::number(time_out.as_secs_f64()))
         }
-        How::WroteTooMuch => say!("stopped, because the program printed more than {} bytes", WRITTEN_BYTES_MAX),
-        How::FilledDisk => say!("stopped, because the program used half of the free disk space"),
-        How::Lost(error) => say!("the exit status is unknown: {}", quote(error)),
+        ExitKind::WroteTooMuch => say!("stopped, because the program printed more than {} bytes", WRITTEN_BYTES_MAX),
+        ExitKind::FilledDisk => say!("stopped, because the program used half of the free disk space"),
+        ExitKind::Lost(error) => say!("the exit status is unknown: {}", quote(error)),
     };
     with_words(what, ended)
 }
 
 /// The end of a child's error output.
-pub fn words(ended: &Ended) -> String {
+pub fn words(ended: &ChildEnd) -> String {
     ended.stderr.tail(TAIL_CHARS_MAX)
 }
 
-fn with_words(what: Sentence, ended: &Ended) -> Sentence {
+fn with_words(what: Sentence, ended: &ChildEnd) -> Sentence {
     let words = words(ended);
     if words.is_empty() { what } else { say!("{}: {}", what, quote(words)) }
 }
 
 /// The remains of a lost attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Left {
+pub struct AttemptRemains {
     /// Whether the program, or a process that it started, still runs and may act.
     pub runs: bool,
     /// The finding as text.
     pub evidence: Sentence,
 }
 
-impl Left {
+impl AttemptRemains {
     /// Looks for these remains, after waiting up to `patience` for a program that outlived its
     /// host.
-    pub async fn by(children: &Children, origin: &Origin<'_>, patience: Duration) -> Self {
+    pub async fn by(children: &Children, origin: &AttemptOrigin<'_>, patience: Duration) -> Self {
         let name = origin.child();
         let path = children.lock_path(&name);
-        let path = Known::path(&path);
+        let path = Trusted::path(&path);
         let trace = children.wait_until_gone(&name, patience).await;
         let evidence = match trace {
-            Trace::Running => say!("a process of the program still runs and has locked `{}`", path),
-            Trace::Gone => match children.said(&name, TAIL_CHARS_MAX).as_str() {
+            LockState::Running => say!("a process of the program still runs and has locked `{}`", path),
+            LockState::Gone => match children.said(&name, TAIL_CHARS_MAX).as_str() {
                 "" => say!("the program has ended without output; its files are `{}` and the files beside it", path),
                 said => say!("the program has ended; the end of its output, which is in `{}`: {}", path, quote(said)),
             },
             // A power cut can remove the file and leave the effect.
-            Trace::None => say!("the program is not running any more, and there is no file `{}`", path),
+            LockState::None => say!("the program is not running any more, and there is no file `{}`", path),
         };
-        Self { runs: trace == Trace::Running, evidence }
+        Self { runs: trace == LockState::Running, evidence }
     }
 }

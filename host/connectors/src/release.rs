@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::git::revision::{NotResolved, Resolved};
 use super::git::{CommitId, Git, GitError};
-use super::{CannotPreview, Known, Sentence, quote_start, say, sentence_error};
+use super::{CannotPreview, Sentence, Trusted, quote_start, say, sentence_error};
 
 /// A proposed release.
 #[derive(Clone, Debug)]
@@ -41,7 +41,7 @@ impl<'a> Release<'a> {
 
 /// The error for an unknown target.
 pub fn unknown_target<'a>(target: &str, known: impl Iterator<Item = &'a String>) -> CannotPreview {
-    let known = Sentence::join(known.map(|name| say!("`{}`", Known::configured(name))), ", ");
+    let known = Sentence::join(known.map(|name| say!("`{}`", Trusted::configured(name))), ", ");
     CannotPreview::Impossible(say!("there is no target {}; configured: {}", quote_start(target, 80), known))
 }
 
@@ -50,7 +50,7 @@ pub fn unknown_target<'a>(target: &str, known: impl Iterator<Item = &'a String>)
 impl From<GitError> for CannotPreview {
     fn from(error: GitError) -> Self {
         let text = error.sentence();
-        if error.is_of_the_question() { Self::Impossible(text) } else { Self::Unavailable(text) }
+        if error.is_permanent() { Self::Impossible(text) } else { Self::Unavailable(text) }
     }
 }
 

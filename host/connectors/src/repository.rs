@@ -14,7 +14,7 @@ use super::descriptor::{Class, Descriptor};
 use super::git::diff::Diff;
 use super::git::objects::Objects;
 use super::git::revision::NotResolved;
-use super::git::{CommitId, Git, GitError, Looked};
+use super::git::{CommitId, Git, GitError, GitOutput};
 use super::relative::{NotWithin, RelativePath};
 use super::{Routine, RoutineCall, Unavailable, quote};
 
@@ -212,7 +212,7 @@ impl Routine for Repository {
 }
 
 /// Refuses an incomplete output: the agent gets the full size and advice for a smaller request.
-fn whole(looked: &Looked, what: &'static str, advice: &'static str) -> Result<(), NoAnswer> {
+fn whole(looked: &GitOutput, what: &'static str, advice: &'static str) -> Result<(), NoAnswer> {
     if looked.is_whole() { Ok(()) } else { Err(NoAnswer::TooLarge { what, bytes: looked.bytes_all, advice }) }
 }
 

@@ -29,9 +29,9 @@ use lettre::transport::smtp::extension::ClientId;
 use serde_json::Value;
 
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
-use super::message::{self, Bcc, Composer, Letter, NotComposed};
-use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Known, Perform, Preview, Previewed, quote, say};
-use session::Handed;
+use super::message::{self, Bcc, ComposedMessage, Composer, NotComposed};
+use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed, Trusted, quote, say};
+use session::SendOutcome;
 
 /// The longest wait before the next attempt: relays that defer expect it within some minutes.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
@@ -155,12 +155,12 @@ impl Smtp {
         let (composer, now) = (self.composer.clone(), (self.clock)());
         let composed = tokio::task::spawn_blocking(move || {
             let (action, preconditions) = (authorized.action(), authorized.preconditions());
-            let letter =
+            let composed =
                 composer.compose(authorized.agent(), action, preconditions, authorized.key(), now, Bcc::Remove);
-            (letter, authorized)
+            (composed, authorized)
         });
-        let (letter, authorized) = match composed.await {
-            Ok((Ok(letter), authorized)) => (letter, authorized),
+        let (composed, authorized) = match composed.await {
+            Ok((Ok(composed), authorized)) => (composed, authorized),
             Ok((Err(NotComposed::Impossible(why)), _)) => return Attempt::NotDone(why),
             Ok((Err(NotComposed::FactsChanged(why)), _)) => return Attempt::FactsChanged(why),
             Err(error) => return Attempt::NotDone(say!("the message could not be written: {}", quote(error))),
@@ -169,7 +169,7 @@ impl Smtp {
             let accepted_by = format!("accepted by the relay {}: {reply}", self.relay);
             self.composer.receipt(authorized.action(), authorized.key(), &accepted_by)
         };
-        self.send(&letter, authorized.attempt(), receipt).await
+        self.send(&composed, authorized.attempt(), receipt).await
     }
 
     /// The wait after this attempt: twice as long each time, up to the maximum.
@@ -178,10 +178,10 @@ impl Smtp {
         self.relay.retry_after.saturating_mul(doubled).min(RETRY_AFTER_MAX)
     }
 
-    async fn send(&self, letter: &Letter, attempt: u32, receipt: impl Fn(&str) -> Option<Value>) -> Attempt {
-        let (relay, named) = (&self.relay, Known::configured(&self.relay));
-        match session::hand_over(relay, letter).await {
-            Handed::Accepted(reply) => receipt(&reply).map_or_else(
+    async fn send(&self, composed: &ComposedMessage, attempt: u32, receipt: impl Fn(&str) -> Option<Value>) -> Attempt {
+        let (relay, named) = (&self.relay, Trusted::configured(&self.relay));
+        match session::hand_over(relay, composed).await {
+            SendOutcome::Accepted(reply) => receipt(&reply).map_or_else(
                 || {
                     Attempt::Unknown(say!(
                         "the relay {} accepted the message: {}; no receipt can be written, because the action has no `message`",
@@ -191,11 +191,11 @@ impl Smtp {
                 },
                 Attempt::Done,
             ),
-            Handed::PutOff(why) => {
+            SendOutcome::PutOff(why) => {
                 Attempt::Postponed(say!("not yet sent through the relay {}: {}", named, why), self.again_in(attempt))
             }
-            Handed::Refused(why) => Attempt::NotDone(say!("not sent through the relay {}: {}", named, why)),
-            Handed::Unclear(why) => Attempt::Unknown(say!(
+            SendOutcome::Refused(why) => Attempt::NotDone(say!("not sent through the relay {}: {}", named, why)),
+            SendOutcome::Unclear(why) => Attempt::Unknown(say!(
                 "the message was sent to the relay {}, which may have accepted it: {}",
                 named,
                 why
@@ -234,8 +234,8 @@ impl Perform for Smtp {
         let id = self.composer.message_id(&inquiry.key);
         let evidence = say!(
             "the relay {} cannot be asked about the message; look for the message id `{}` in the relay's log or in a recipient's mailbox",
-            Known::configured(&self.relay),
-            Known::label(id)
+            Trusted::configured(&self.relay),
+            Trusted::label(id)
         );
         async move { Finding::Unknown { evidence } }.boxed()
     }
@@ -265,10 +265,10 @@ impl Relay {
 
     /// Sends an email of the host. If it is unclear whether the relay has accepted the email, the
     /// delivery is unknown.
-    pub(super) async fn post(&self, letter: &Letter) -> Result<String, String> {
-        match session::hand_over(self, letter).await {
-            Handed::Accepted(reply) => Ok(format!("accepted by the relay {self}: {reply}")),
-            Handed::PutOff(why) | Handed::Refused(why) | Handed::Unclear(why) => {
+    pub(super) async fn post(&self, composed: &ComposedMessage) -> Result<String, String> {
+        match session::hand_over(self, composed).await {
+            SendOutcome::Accepted(reply) => Ok(format!("accepted by the relay {self}: {reply}")),
+            SendOutcome::PutOff(why) | SendOutcome::Refused(why) | SendOutcome::Unclear(why) => {
                 Err(format!("the relay {self}: {why}"))
             }
         }

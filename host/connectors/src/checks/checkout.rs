@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::bounds::{Bounds, lower};
-use crate::child::{Children, How, Leftovers, Order, Reserve};
+use crate::child::{ChildCommand, Children, ExitKind, Leftovers, Reserve};
 use crate::confined::Folders;
 use crate::git::revision::Resolved;
 use crate::git::{self, CommitId, Git, GitError};
@@ -47,11 +47,7 @@ impl From<io::Error> for NotMade {
 
 impl From<GitError> for NotMade {
     fn from(error: GitError) -> Self {
-        if error.is_of_the_question() {
-            Self::TooLarge(error.to_string())
-        } else {
-            Self::Failed(io::Error::other(error))
-        }
+        if error.is_permanent() { Self::TooLarge(error.to_string()) } else { Self::Failed(io::Error::other(error)) }
     }
 }
 
@@ -60,7 +56,7 @@ impl From<GitError> for NotMade {
 pub(super) struct Checkout {
     name: String,
     /// Removes the folder on drop.
-    _removed: Removed,
+    _removed: RemovedOnDrop,
     folders: Folders,
 }
 
@@ -78,7 +74,7 @@ impl Checkout {
         let name = random.iter().fold("check-".to_owned(), |name, byte| name + &format!("{byte:02x}"));
         let folder = std::path::absolute(scratch)?.join(&name);
         // From here on the folder is removed with the value, also after an error or a cancellation.
-        let checkout = Self { _removed: Removed(folder.clone()), folders: Folders::make(folder)?, name };
+        let checkout = Self { _removed: RemovedOnDrop(folder.clone()), folders: Folders::make(folder)?, name };
         let format = format!("--object-format={}", if commit.as_str().len() == 64 { "sha256" } else { "sha1" });
         checkout.measure(git, commit).await?;
         // No template means no hooks; a new configuration means no filters.
@@ -136,7 +132,7 @@ impl Checkout {
         let (bytes_free, files_free) = Reserve::half(self.folders.all())?.room()?;
         let (bytes_max, files_max) = (FILES_BYTES_MAX.min(bytes_free), files_free.min(ENTRIES_MAX as u64));
         let too_large = |what: String| Err(NotMade::TooLarge(what));
-        match git.unfolded(commit, ENTRIES_MAX).await? {
+        match git.tree_size(commit, ENTRIES_MAX).await? {
             None => too_large(format!("the commit has more than {ENTRIES_MAX} files and folders")),
             Some(it) if it.entries > files_max => too_large(format!(
                 "the commit has {} files and folders, but there is room for only {files_max}",
@@ -160,7 +156,7 @@ impl Checkout {
         let files = ("GIT_DEFAULT_REF_FORMAT".to_owned(), "files".to_owned());
         let environment =
             git::environment().into_iter().filter(|(name, _)| name != "GIT_INDEX_FILE").chain([files]).collect();
-        let order = Order {
+        let order = ChildCommand {
             argv: quiet.iter().chain(arguments).map(|argument| (*argument).to_owned()).collect(),
             folder: Some(self.folders.tree()),
             environment,
@@ -179,12 +175,12 @@ impl Checkout {
         let ended = ended.map_err(io::Error::other)?;
         let command = arguments.first().unwrap_or(&"");
         let said = ended.stderr.tail(COMPLAINT_CHARS_MAX);
-        let signal = if let How::Signalled(signal) = ended.how { Some(signal) } else { None };
+        let signal = if let ExitKind::Signalled(signal) = ended.how { Some(signal) } else { None };
         let limit = match ended.how {
-            How::Exited(0) => return Ok(()),
-            How::FilledDisk => Some("half of the disk space that is free".into()),
-            How::TimedOut => Some(format!("{} seconds", CHECKOUT_MAX.as_secs())),
-            How::Exited(_) | How::Signalled(_) | How::WroteTooMuch | How::Lost(_) => {
+            ExitKind::Exited(0) => return Ok(()),
+            ExitKind::FilledDisk => Some("half of the disk space that is free".into()),
+            ExitKind::TimedOut => Some(format!("{} seconds", CHECKOUT_MAX.as_secs())),
+            ExitKind::Exited(_) | ExitKind::Signalled(_) | ExitKind::WroteTooMuch | ExitKind::Lost(_) => {
                 git::limit_of(signal, &said, BOUNDS).map(|limit| limit.to_string())
             }
         };
@@ -195,9 +191,9 @@ impl Checkout {
 
 /// A folder that is removed on drop.
 #[derive(Debug)]
-struct Removed(PathBuf);
+struct RemovedOnDrop(PathBuf);
 
-impl Drop for Removed {
+impl Drop for RemovedOnDrop {
     fn drop(&mut self) {
         let folder = self.0.clone();
         // The removal has a thread of its own: a build can leave tens of thousands of files, and

@@ -167,16 +167,16 @@ async fn a_commit_that_unfolds_without_end_is_answered_and_not_written() {
 async fn what_a_commit_unfolds_to_is_counted_by_what_it_names() {
     let scratch = Scratch::new();
     let four = scratch.commit("four", &[("a.txt", ""), ("b", "1"), ("c/d", "1"), ("c/e", &"x".repeat(4097))]);
-    let unfolded = |commit: CommitId| {
+    let tree_size = |commit: CommitId| {
         let git = scratch.git();
-        async move { git.unfolded(&commit, 100).await.unwrap().map(|it| (it.entries, it.bytes)) }
+        async move { git.tree_size(&commit, 100).await.unwrap().map(|it| (it.entries, it.bytes)) }
     };
-    assert_eq!(unfolded(four.clone()).await, Some((5, 5 * 4096)));
+    assert_eq!(tree_size(four.clone()).await, Some((5, 5 * 4096)));
     let module = format!("160000 commit {four}");
-    assert_eq!(unfolded(scratch.unfolding(&module, 7, 1)).await, Some((7, 0)), "a submodule's files are not there");
+    assert_eq!(tree_size(scratch.unfolding(&module, 7, 1)).await, Some((7, 0)), "a submodule's files are not there");
     let leaf = scratch.leaf("b");
-    assert_eq!(unfolded(scratch.unfolding(&leaf, 9, 2)).await, Some((90, 90 * 4096)));
-    assert_eq!(unfolded(scratch.unfolding(&leaf, 10, 2)).await, None, "110 are more than 100");
+    assert_eq!(tree_size(scratch.unfolding(&leaf, 9, 2)).await, Some((90, 90 * 4096)));
+    assert_eq!(tree_size(scratch.unfolding(&leaf, 10, 2)).await, None, "110 are more than 100");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::{Known, Sentence, quote, say, sentence_error};
+use crate::{Sentence, Trusted, quote, say, sentence_error};
 
 /// A child process was not started.
 #[derive(Debug)]
@@ -23,10 +23,10 @@ impl NotStarted {
     pub fn sentence(&self) -> Sentence {
         match self {
             Self::EmptyCommand => say!("the command is empty; name a program"),
-            Self::Busy(path) => say!("an earlier child process still runs and has locked `{}`", Known::path(path)),
-            Self::Files { path, source } => say!("`{}` cannot be written: {}", Known::path(path), quote(source)),
+            Self::Busy(path) => say!("an earlier child process still runs and has locked `{}`", Trusted::path(path)),
+            Self::Files { path, source } => say!("`{}` cannot be written: {}", Trusted::path(path), quote(source)),
             Self::Program { program, source } => {
-                say!("`{}` cannot be run: {}", Known::configured(program), quote(source))
+                say!("`{}` cannot be run: {}", Trusted::configured(program), quote(source))
             }
         }
     }

@@ -1,7 +1,7 @@
 use super::*;
 
-fn order(script: &str) -> Order {
-    Order {
+fn order(script: &str) -> ChildCommand {
+    ChildCommand {
         argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
         folder: None,
         environment: environment(&[], &[("HOLDSHORT_KEY", "k1".into())]),
@@ -25,13 +25,13 @@ fn children() -> (tempfile::TempDir, Children) {
 #[tokio::test]
 async fn a_child_gets_its_input_and_a_scrubbed_environment_and_its_output_is_handed_back() {
     let (folder, children) = children();
-    let order = Order {
+    let order = ChildCommand {
         stdin: b"{\"a\":1}".to_vec(),
         folder: Some(folder.path().to_owned()),
         ..order("cat; echo; env; pwd; echo oops >&2; exit 7")
     };
     let ended = children.run("c", order).await.unwrap();
-    assert_eq!(ended.how, How::Exited(7));
+    assert_eq!(ended.how, ExitKind::Exited(7));
     assert!(!ended.lingers);
     assert_eq!(ended.stderr.tail(100), "oops");
     let said = String::from_utf8(ended.stdout.bytes).unwrap();
@@ -39,33 +39,36 @@ async fn a_child_gets_its_input_and_a_scrubbed_environment_and_its_output_is_han
     assert!(said.contains("HOLDSHORT_KEY=k1\n") && said.contains("PATH="), "{said}");
     assert!(!said.contains("CARGO") && !said.contains("HOME="), "the host's own variables are kept from it: {said}");
     assert!(said.trim_end().ends_with(&*folder.path().canonicalize().unwrap().to_string_lossy()), "{said}");
-    assert_eq!(children.wait_until_gone("c", Duration::ZERO).await, Trace::Gone);
+    assert_eq!(children.wait_until_gone("c", Duration::ZERO).await, LockState::Gone);
     children.forget("c").await;
-    assert_eq!(children.wait_until_gone("c", Duration::ZERO).await, Trace::None);
+    assert_eq!(children.wait_until_gone("c", Duration::ZERO).await, LockState::None);
 }
 
 #[tokio::test]
 async fn merged_output_is_in_the_order_in_which_it_was_written_and_only_the_end_is_kept() {
     let (_folder, children) = children();
     let ended = children
-        .run("c", Order { merged: true, kept_bytes_max: 8, ..order("echo a1; echo b2 >&2; echo c3; echo d4 >&2") })
+        .run(
+            "c",
+            ChildCommand { merged: true, kept_bytes_max: 8, ..order("echo a1; echo b2 >&2; echo c3; echo d4 >&2") },
+        )
         .await
         .unwrap();
     assert_eq!(ended.stderr.bytes, b"2\nc3\nd4\n");
     assert_eq!(ended.stderr.written_bytes, 12);
     assert!(ended.stderr.is_cut());
     assert_eq!(ended.stderr.tail(2), "…d4");
-    assert_eq!(ended.stdout, Output::default());
+    assert_eq!(ended.stdout, ChildOutput::default());
 }
 
 #[tokio::test]
 async fn a_child_is_killed_with_all_its_group_when_its_time_is_up() {
     let (_folder, children) = children();
     let ended = children
-        .run("c", Order { time_out: Duration::from_millis(300), ..order("sleep 30 & echo begun; sleep 30") })
+        .run("c", ChildCommand { time_out: Duration::from_millis(300), ..order("sleep 30 & echo begun; sleep 30") })
         .await
         .unwrap();
-    assert_eq!(ended.how, How::TimedOut);
+    assert_eq!(ended.how, ExitKind::TimedOut);
     assert_eq!(ended.stdout.tail(9), "begun");
     assert!(!ended.lingers, "the process in the background was killed too");
 }
@@ -73,8 +76,8 @@ async fn a_child_is_killed_with_all_its_group_when_its_time_is_up() {
 #[tokio::test]
 async fn a_child_that_writes_without_end_is_killed() {
     let (_folder, children) = children();
-    let ended = children.run("c", Order { written_bytes_max: 1 << 20, ..order("exec yes") }).await.unwrap();
-    assert_eq!(ended.how, How::WroteTooMuch);
+    let ended = children.run("c", ChildCommand { written_bytes_max: 1 << 20, ..order("exec yes") }).await.unwrap();
+    assert_eq!(ended.how, ExitKind::WroteTooMuch);
     assert!(ended.stdout.is_cut());
 }
 
@@ -82,15 +85,17 @@ async fn a_child_that_writes_without_end_is_killed() {
 async fn what_a_child_leaves_behind_is_seen_or_killed_as_ordered() {
     let (_folder, children) = children();
     let ended = children.run("left", order("sleep 1 & exit 0")).await.unwrap();
-    assert_eq!((ended.how, ended.lingers), (How::Exited(0), true));
+    assert_eq!((ended.how, ended.lingers), (ExitKind::Exited(0), true));
     assert!(matches!(children.run("left", order("true")).await, Err(NotStarted::Busy(_))));
     children.forget("left").await;
-    assert_eq!(children.wait_until_gone("left", Duration::from_secs(10)).await, Trace::Gone);
+    assert_eq!(children.wait_until_gone("left", Duration::from_secs(10)).await, LockState::Gone);
     children.run("left", order("true")).await.unwrap();
 
-    let ended =
-        children.run("killed", Order { leftovers: Leftovers::Kill, ..order("sleep 30 & exit 0") }).await.unwrap();
-    assert_eq!((ended.how, ended.lingers), (How::Exited(0), false));
+    let ended = children
+        .run("killed", ChildCommand { leftovers: Leftovers::Kill, ..order("sleep 30 & exit 0") })
+        .await
+        .unwrap();
+    assert_eq!((ended.how, ended.lingers), (ExitKind::Exited(0), false));
 }
 
 #[tokio::test]
@@ -98,15 +103,15 @@ async fn dropping_the_future_kills_the_child() {
     let (_folder, children) = children();
     let run = children.run("c", order("sleep 30"));
     assert!(timeout(Duration::from_millis(200), run).await.is_err());
-    assert_eq!(children.wait_until_gone("c", Duration::from_secs(5)).await, Trace::Gone);
+    assert_eq!(children.wait_until_gone("c", Duration::from_secs(5)).await, LockState::Gone);
 }
 
 #[tokio::test]
 async fn what_cannot_be_started_says_so() {
     let (_folder, children) = children();
-    let nothing = Order { argv: Vec::new(), ..order("") };
+    let nothing = ChildCommand { argv: Vec::new(), ..order("") };
     assert!(matches!(children.run("c", nothing).await, Err(NotStarted::EmptyCommand)));
-    let missing = Order { argv: vec!["/no/such/program".into()], ..order("") };
+    let missing = ChildCommand { argv: vec!["/no/such/program".into()], ..order("") };
     let error = children.run("c", missing).await.unwrap_err();
     assert!(error.to_string().starts_with("`/no/such/program` cannot be run"), "{error}");
 }
@@ -138,7 +143,7 @@ async fn a_child_outlives_a_killed_host_and_is_waited_for() {
     }
     host.kill().unwrap();
     host.wait().unwrap();
-    assert_eq!(children.wait_until_gone("c", Duration::ZERO).await, Trace::Running, "the child lives on");
-    assert_eq!(children.wait_until_gone("c", Duration::from_secs(20)).await, Trace::Gone);
+    assert_eq!(children.wait_until_gone("c", Duration::ZERO).await, LockState::Running, "the child lives on");
+    assert_eq!(children.wait_until_gone("c", Duration::from_secs(20)).await, LockState::Gone);
     assert_eq!(read_end(&children.out("c"), 99).bytes, b"begun\nended\n", "and wrote on undisturbed");
 }

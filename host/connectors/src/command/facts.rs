@@ -6,23 +6,23 @@ use std::collections::BTreeMap;
 use holdshort_gate::WitType;
 use serde_json::{Map, Value};
 
-use super::super::child::Output;
+use super::super::child::ChildOutput;
 use super::super::{Sentence, quote, say};
-use super::look::printed_json;
+use super::context::printed_json;
 
 /// A program that prints facts, and their declared types.
 #[derive(Clone, Debug)]
-pub struct Facts {
+pub struct FactsProgram {
     /// The program and its arguments.
     pub argv: Vec<String>,
     /// The type of each fact by name.
     pub types: BTreeMap<String, WitType>,
 }
 
-impl Facts {
+impl FactsProgram {
     /// Reads the printed facts in the normal form of their types. A fact that the program does not
     /// know is missing or `null`.
-    pub(super) fn read(&self, output: &Output) -> Result<Value, Sentence> {
+    pub(super) fn read(&self, output: &ChildOutput) -> Result<Value, Sentence> {
         let Some(Value::Object(found)) = printed_json(output)? else {
             return Err("the program printed no JSON object of facts, such as `{\"open-orders\": 3}`".into());
         };

@@ -4,7 +4,7 @@
 use holdshort_gate::{Action, RATIONALE};
 use serde_json::Value;
 
-use crate::{Known, Sentence, quote_start, say};
+use crate::{Sentence, Trusted, quote_start, say};
 
 /// A summary shows at most this many characters of one argument.
 const ARGUMENT_CHARS_MAX: usize = 60;
@@ -18,7 +18,7 @@ pub(super) fn of(action: &Action) -> Sentence {
     let arguments = arguments.filter(|(name, _)| *name != RATIONALE);
     let mut chars = 0;
     let count = arguments.clone().count();
-    let arguments = arguments.map(|(name, value)| say!("{}: {}", Known::configured(name), argument(value)));
+    let arguments = arguments.map(|(name, value)| say!("{}: {}", Trusted::configured(name), argument(value)));
     let shown = arguments.take_while(|argument| {
         chars += argument.as_str().chars().count();
         chars <= ARGUMENTS_CHARS_MAX
@@ -37,7 +37,7 @@ fn argument(value: &Value) -> Sentence {
     match value {
         Value::Null => say!("none"),
         Value::Bool(yes) => say!("{}", if *yes { "true" } else { "false" }),
-        Value::Number(number) => say!("{}", Known::configured(number)),
+        Value::Number(number) => say!("{}", Trusted::configured(number)),
         Value::String(text) => quote_start(text, ARGUMENT_CHARS_MAX),
         Value::Array(_) | Value::Object(_) => quote_start(&value.to_string(), ARGUMENT_CHARS_MAX),
     }

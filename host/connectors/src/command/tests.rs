@@ -39,8 +39,8 @@ impl Scratch {
         std::fs::read_to_string(self.path().join(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    fn around(&self, ty: Result<FunctionType, Sentence>) -> Surroundings {
-        Surroundings::new(Children::open(&self.path().join("children")).unwrap(), std::sync::Arc::new(Known(ty)))
+    fn context(&self, ty: Result<FunctionType, Sentence>) -> CommandContext {
+        CommandContext::new(Children::open(&self.path().join("children")).unwrap(), std::sync::Arc::new(Known(ty)))
     }
 
     fn program(&self, script: &str) -> Program {
@@ -53,22 +53,22 @@ impl Scratch {
         }
     }
 
-    fn acts(&self, script: &str) -> Acts {
-        Acts::new(self.program(script), Beside::default(), self.around(Ok(function())))
+    fn acts(&self, script: &str) -> EffectCommand {
+        EffectCommand::new(self.program(script), CommandOptions::default(), self.context(Ok(function())))
     }
 
-    fn shows(&self, preview: &str) -> Acts {
-        let beside = Beside { preview: Some(sh(preview)), ..Beside::default() };
-        Acts { beside, ..self.acts("exit 9") }
+    fn shows(&self, preview: &str) -> EffectCommand {
+        let options = CommandOptions { preview: Some(sh(preview)), ..CommandOptions::default() };
+        EffectCommand { options, ..self.acts("exit 9") }
     }
 
-    fn finds(&self, lookup: &str) -> Acts {
-        let beside = Beside { lookup: Some(sh(lookup)), ..Beside::default() };
-        Acts { beside, ..self.acts("exit 9") }
+    fn finds(&self, lookup: &str) -> EffectCommand {
+        let options = CommandOptions { lookup: Some(sh(lookup)), ..CommandOptions::default() };
+        EffectCommand { options, ..self.acts("exit 9") }
     }
 
     async fn answer(&self, ty: FunctionType, script: &str) -> Result<Value, Unavailable> {
-        let answers = Answers::new(self.program(script), self.around(Ok(ty)));
+        let answers = RoutineCommand::new(self.program(script), self.context(Ok(ty)));
         let (run, action) = (RunId("r1".into()), action("7"));
         answers.answer(RoutineCall { agent: &"clerk".into(), run: &run, action: &action }).await
     }
@@ -83,10 +83,11 @@ fn action(id: &str) -> Action {
     Action::new(Digest::of(b"agent"), capability, &function(), &json!({ "id": id })).unwrap()
 }
 
-async fn perform(acts: &Acts) -> Attempt {
+async fn perform(acts: &EffectCommand) -> Attempt {
     let previewed = acts.preview(&"clerk".into(), &action("7")).await.unwrap();
     let (run, key) = (RunId("r1".into()), EffectKey("key1".into()));
-    acts.attempt(&action("7"), &previewed.preconditions, Origin { run: &run, call: 3, attempt: 1, key: &key }).await
+    acts.attempt(&action("7"), &previewed.preconditions, AttemptOrigin { run: &run, call: 3, attempt: 1, key: &key })
+        .await
 }
 
 fn inquiry() -> Inquiry {
@@ -179,7 +180,7 @@ async fn a_program_that_takes_too_long_may_have_acted_and_one_that_cannot_start_
     assert!(
         matches!(perform(&acts).await, Attempt::NotDone(why) if why.starts_with("`/no/such/program` cannot be run"))
     );
-    acts.around = scratch.around(Err("the journal is away".into()));
+    acts.context = scratch.context(Err("the journal is away".into()));
     assert_eq!(perform(&acts).await, Attempt::NotDone("the journal is away".into()));
 }
 
@@ -188,9 +189,9 @@ async fn a_function_that_returns_nothing_needs_no_output() {
     let ty =
         FunctionType { result: Some(WitType::Result { ok: None, err: Some(Box::new(WitType::String)) }), ..function() };
     let scratch = Scratch::new();
-    let around = scratch.around(Ok(ty));
+    let context = scratch.context(Ok(ty));
     for (script, done) in [("true", true), ("echo null", true), ("echo 5", false)] {
-        let acts = Acts { around: around.clone(), ..scratch.acts(script) };
+        let acts = EffectCommand { context: context.clone(), ..scratch.acts(script) };
         let attempt = perform(&acts).await;
         assert_eq!(attempt == Attempt::Done(Value::Null), done, "{script}: {attempt:?}");
     }
@@ -201,7 +202,7 @@ async fn a_clearance_is_for_the_program_that_was_shown() {
     let scratch = Scratch::new();
     let shown = scratch.acts("exit 4").preview(&"clerk".into(), &action("7")).await.unwrap();
     let (run, key) = (RunId("r1".into()), EffectKey("key1".into()));
-    let origin = Origin { run: &run, call: 3, attempt: 1, key: &key };
+    let origin = AttemptOrigin { run: &run, call: 3, attempt: 1, key: &key };
     let other = scratch.acts("touch acted");
     let attempt = other.attempt(&action("7"), &shown.preconditions, origin).await;
     let why = r#"the program was ["sh","-c","exit 4"] when the call was shown and is ["sh","-c","touch acted"] now"#;
@@ -213,8 +214,8 @@ async fn a_clearance_is_for_the_program_that_was_shown() {
 async fn the_class_is_what_the_operator_says() {
     let scratch = Scratch::new();
     let class = |idempotent, lookup: Option<&str>| {
-        let beside = Beside { idempotent, lookup: lookup.map(sh), ..Beside::default() };
-        Acts { beside, ..scratch.acts("true") }.effect().class
+        let options = CommandOptions { idempotent, lookup: lookup.map(sh), ..CommandOptions::default() };
+        EffectCommand { options, ..scratch.acts("true") }.effect().class
     };
     assert_eq!(class(false, None), EffectClass::OneShot);
     assert_eq!(class(false, Some("true")), EffectClass::Reconcilable);
@@ -387,7 +388,7 @@ async fn a_routine_program_knows_who_asks() {
 #[tokio::test]
 async fn programs_that_look_do_not_wait_for_each_other() {
     let scratch = Scratch::new();
-    let earlier = Answers::new(scratch.program("sleep 2; echo '{\"ok\": 5}'"), scratch.around(Ok(function())));
+    let earlier = RoutineCommand::new(scratch.program("sleep 2; echo '{\"ok\": 5}'"), scratch.context(Ok(function())));
     let (run, action) = (RunId("r1".into()), action("7"));
     let call = RoutineCall { agent: &"clerk".into(), run: &run, action: &action };
     let quick = async {

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use holdshort_gate::{EffectKey, RunId, Time};
 
-use super::super::child::How;
+use super::super::child::ExitKind;
 use super::super::git::tests::{Scratch, action};
 use super::*;
 
@@ -54,7 +54,7 @@ fn inquiry(action: &Action, preconditions: &Value) -> Inquiry {
 
 async fn perform(connector: &DeployCommand, action: &Action, preconditions: &Value) -> Attempt {
     let (run, key) = (RunId("r1".into()), EffectKey("k1".into()));
-    connector.attempt(action, preconditions, Origin { run: &run, call: 2, attempt: 1, key: &key }).await
+    connector.attempt(action, preconditions, AttemptOrigin { run: &run, call: 2, attempt: 1, key: &key }).await
 }
 
 /// The outcome of a program that is previewed and then run.
@@ -195,7 +195,8 @@ async fn a_target_is_deployed_to_by_one_at_a_time() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         let (run, key) = (RunId("r2".into()), EffectKey("k2".into()));
-        let attempt = connector.attempt(&action, &shown, Origin { run: &run, call: 1, attempt: 1, key: &key }).await;
+        let attempt =
+            connector.attempt(&action, &shown, AttemptOrigin { run: &run, call: 1, attempt: 1, key: &key }).await;
         std::fs::write(&go_on, "").unwrap();
         attempt
     };
@@ -273,15 +274,15 @@ async fn a_lookup_waits_for_the_program_and_claims_nothing() {
     // and the lookup comes while it still runs.
     let order = connector.order(
         &Release::of(&action).unwrap(),
-        &Facts::read(&shown).unwrap(),
-        &Origin { run: &lost.run, call: lost.call, attempt: lost.attempt, key: &lost.key },
+        &DeployFacts::read(&shown).unwrap(),
+        &AttemptOrigin { run: &lost.run, call: lost.call, attempt: lost.attempt, key: &lost.key },
     );
     let running = connector.children.run("effect-k1-1", order);
     let (ended, seen) = tokio::join!(running, async {
         tokio::time::sleep(Duration::from_millis(300)).await;
         evidence().await
     });
-    assert_eq!(ended.unwrap().how, How::Exited(3));
+    assert_eq!(ended.unwrap().how, ExitKind::Exited(3));
     assert!(seen.contains("the program has ended"), "{seen}");
     assert_eq!(started(&scratch), 1, "a lookup starts nothing");
 }

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::state::Facts;
-use crate::descriptor::{Fact, FactType, Readers};
+use super::state::DeployFacts;
+use crate::descriptor::{Fact, FactReaders, FactType};
 use crate::git::diff::{Diff, Gap};
 use crate::git::messages::{self, OddMessage};
 use crate::git::objects::Objects;
@@ -11,7 +11,7 @@ use crate::git::relation::Relation;
 use crate::git::tips::BRANCHES_MAX;
 use crate::git::{CommitId, Git, GitError};
 use crate::history::History;
-use crate::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Known, Previewed, Sentence, say};
+use crate::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Previewed, Sentence, Trusted, say};
 use holdshort_common::aside;
 
 /// The author that exhibits with commits and diffs name.
@@ -29,7 +29,7 @@ pub(crate) fn commits(count: u64) -> Sentence {
 }
 
 /// A move of a branch that has not happened yet.
-pub(crate) struct Change<'a> {
+pub(crate) struct BranchChange<'a> {
     pub(crate) git: &'a Git,
     /// The target's name, for titles.
     pub(crate) target: &'a str,
@@ -84,7 +84,7 @@ pub(crate) const FACTS: &[Fact] = &[
         FactType::List(&FactType::Record(&[("id", FactType::Text), ("subject", FactType::Text)])),
         "the newest 100 of the gained commits, with subjects up to 200 characters; missing if `commit-count` is missing",
     )
-    .only_for(Readers::Programs),
+    .only_for(FactReaders::Programs),
     Fact::new("files-changed", FactType::Count, "the number of files that differ in content, name or mode"),
     Fact::new(
         "lines-added",
@@ -116,15 +116,15 @@ pub(crate) const FACTS: &[Fact] = &[
         ])),
         "the checks that this host ran on `new-commit` in this run: for each check, whether its last run passed, its counts (`null` without counts), the number of its runs and the number of its failures",
     )
-    .only_for(Readers::Programs),
-    Fact::new("checks-passed", FactType::TEXTS, "the names of the checks in `checks` that passed").only_for(Readers::Policies),
-    Fact::new("checks-failed", FactType::TEXTS, "the names of the checks in `checks` that failed").only_for(Readers::Policies),
+    .only_for(FactReaders::Programs),
+    Fact::new("checks-passed", FactType::TEXTS, "the names of the checks in `checks` that passed").only_for(FactReaders::Policies),
+    Fact::new("checks-failed", FactType::TEXTS, "the names of the checks in `checks` that failed").only_for(FactReaders::Policies),
     Fact::new(
         "checks-on-other-commits",
         FactType::Count,
         "the number of reports of this run on commits other than `new-commit`",
     )
-    .only_for(Readers::Programs),
+    .only_for(FactReaders::Programs),
 ];
 
 /// The maximum number of commits in the facts of a deployment. Facts are a part of the proposal, so
@@ -134,7 +134,7 @@ const COMMITS_MAX: usize = 100;
 const SUBJECT_CHARS_MAX: usize = 200;
 
 /// Adds the branches at exactly the deployed commit to the facts, or a note if they are too many.
-pub(crate) async fn tell_branches(
+pub(crate) async fn add_branch_facts(
     git: &Git,
     commit: &CommitId,
     previewed: &mut Previewed,
@@ -143,7 +143,7 @@ pub(crate) async fn tell_branches(
         (Some(branches), Some(facts)) => drop(facts.insert("branches".into(), json!(branches))),
         (None, _) => {
             let text =
-                say!("More than {} branches are at {}; they are not listed.\n", BRANCHES_MAX, Known::commit(commit));
+                say!("More than {} branches are at {}; they are not listed.\n", BRANCHES_MAX, Trusted::commit(commit));
             previewed.exhibits.push(Exhibit::text(say!("the branches at the commit are NOT LISTED"), text));
         }
         (Some(_), None) => {}
@@ -153,7 +153,7 @@ pub(crate) async fn tell_branches(
 
 /// The facts of a deployment. Without an extent, the change is unknown. An unknown fact is left
 /// out, and a policy that uses a missing fact holds the call.
-pub(crate) fn facts(standing: &Facts, extent: Option<&Extent>) -> Value {
+pub(crate) fn facts(standing: &DeployFacts, extent: Option<&Extent>) -> Value {
     let mut facts = json!({
         "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str(),
         "reference": standing.reference,
@@ -175,9 +175,9 @@ pub(crate) fn facts(standing: &Facts, extent: Option<&Extent>) -> Value {
 /// Adds the run's history, with reports on the deployed commit first.
 pub(crate) fn recall(history: &History, previewed: &mut Previewed) {
     if let Some(commit) = previewed.facts.get("new-commit").and_then(Value::as_str).map(str::to_owned) {
-        history.tell_checks(&commit, previewed);
+        history.add_check_reports(&commit, previewed);
     }
-    history.tell(previewed);
+    history.add_to(previewed);
 }
 
 /// The facts about a diff. Unknown line counts are missing.
@@ -194,7 +194,7 @@ fn counts(diff: &Diff) -> Vec<(&'static str, Value)> {
     counts
 }
 
-impl Change<'_> {
+impl BranchChange<'_> {
     /// The summary, the extent and the evidence of the move.
     pub(super) async fn describe(&self) -> Result<(Sentence, Extent, Vec<Exhibit>), CannotPreview> {
         let (extent, exhibits) = self.evidence().await?;
@@ -205,8 +205,8 @@ impl Change<'_> {
     pub(crate) async fn evidence(&self) -> Result<(Extent, Vec<Exhibit>), CannotPreview> {
         let objects = Objects::of(self.git).await?;
         let new = self.new.as_str();
-        let from = self.old.map_or_else(|| say!("nothing"), |old| say!("{}", Known::commit(old)));
-        let span = say!("{}..{}", from, Known::commit(self.new));
+        let from = self.old.map_or_else(|| say!("nothing"), |old| say!("{}", Trusted::commit(old)));
+        let span = say!("{}..{}", from, Trusted::commit(self.new));
         let added = self.old.map_or_else(|| new.to_owned(), |old| format!("{old}..{new}"));
         let relation = Relation::of(&objects, self.old, self.new).await?;
         let mut exhibits = self.lost(&objects, relation).await?;
@@ -228,7 +228,8 @@ impl Change<'_> {
         };
         exhibits.extend(log(&objects, title, &[&added]).await?);
         if let Some(old) = self.old {
-            exhibits.extend(log(&objects, say!("deployed now: {}", Known::commit(old)), &["-1", old.as_str()]).await?);
+            exhibits
+                .extend(log(&objects, say!("deployed now: {}", Trusted::commit(old)), &["-1", old.as_str()]).await?);
         }
         let title = say!("diff {}", span);
         if diff.patch_bytes > diff.patch.len() as u64 {
@@ -249,12 +250,12 @@ impl Change<'_> {
         match relation.dropped {
             Some(0) => {}
             Some(count) => {
-                let target = Known::configured(self.target);
+                let target = Trusted::configured(self.target);
                 let title = say!("not a fast-forward: commits that `{}` would lose ({})", target, count);
                 exhibits.extend(log(objects, title, &[&dropped]).await?);
             }
             None => {
-                let target = Known::configured(self.target);
+                let target = Trusted::configured(self.target);
                 let title =
                     say!("commits that `{}` may lose, in the available part of the history: {}", target, SHALLOW);
                 exhibits.extend(log(objects, title, &[&dropped]).await?);
@@ -266,9 +267,9 @@ impl Change<'_> {
     /// Lost commits are reported in capitals, because a list of approvals shows only this line.
     fn summary(&self, relation: Relation, files: &str) -> Sentence {
         let Self { target, branch, new, .. } = self;
-        let (branch, files) = (Known::configured(branch), Known::configured(files));
-        let deploy = say!("deploy {} to {}", Known::commit(new), Known::configured(target));
-        let Some(old) = self.old.map(Known::commit) else {
+        let (branch, files) = (Trusted::configured(branch), Trusted::configured(files));
+        let deploy = say!("deploy {} to {}", Trusted::commit(new), Trusted::configured(target));
+        let Some(old) = self.old.map(Trusted::commit) else {
             return say!("{}: makes {}, which does not exist yet; {}", deploy, branch, files);
         };
         let moves = say!("moves {} from {}", branch, old);

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use crate::descriptor::{Class, Descriptor, Effect, Precondition};
 use crate::git::{CommitId, Git, GitError, Reference};
-use crate::{Known, Sentence, key, say};
+use crate::{Sentence, Trusted, key, say};
 use holdshort_common::reference::ReferenceName;
 
 /// The cleared facts in the preconditions: the branch, its old commit and its new commit. Both
 /// deploy connectors use them; one moves the branch, the other only reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Facts {
+pub(crate) struct DeployFacts {
     /// The repository, because another one can have the same commits and branches.
     pub(crate) repository: String,
     pub(crate) branch: String,
@@ -34,7 +34,7 @@ pub(crate) const fn deployment(effect: Effect) -> Descriptor {
     }
 }
 
-/// [`Facts`] as a clearance states them.
+/// [`DeployFacts`] as a clearance states them.
 pub(crate) const PRECONDITIONS: [Precondition; 5] = [
     Precondition::same("repository"),
     Precondition::same("branch"),
@@ -43,7 +43,7 @@ pub(crate) const PRECONDITIONS: [Precondition; 5] = [
     Precondition::same("reference"),
 ];
 
-impl Facts {
+impl DeployFacts {
     pub(crate) fn to_json(&self) -> Value {
         let old = self.old.as_ref().map(CommitId::as_str);
         let Self { repository, branch, old: _, new, reference } = self;
@@ -88,7 +88,7 @@ pub(super) fn marker(key: &EffectKey) -> String {
 
 /// The present state of the branch and the marker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct State {
+pub(super) struct BranchState {
     pub(super) branch: Option<Reference>,
     pub(super) marker: Option<Reference>,
     /// The lock files of the branch and the marker. A running git holds them for milliseconds, a
@@ -96,8 +96,8 @@ pub(super) struct State {
     pub(super) locks: Vec<PathBuf>,
 }
 
-impl State {
-    pub(super) async fn look(git: &Git, facts: &Facts, key: &EffectKey) -> Result<Self, GitError> {
+impl BranchState {
+    pub(super) async fn look(git: &Git, facts: &DeployFacts, key: &EffectKey) -> Result<Self, GitError> {
         let (branch_name, marker_name) = (facts.branch.as_str(), marker(key));
         // Locks are read first, so that a reference replaced between the two reads is seen.
         let common = git.common_folder().await?;
@@ -113,32 +113,32 @@ impl State {
     }
 
     /// Judges an attempt without a running process.
-    pub(super) fn judge(&self, facts: &Facts) -> Judged {
+    pub(super) fn judge(&self, facts: &DeployFacts) -> StateFinding {
         let moved = self.tip() != facts.old.as_ref();
         match &self.marker {
-            Some(marker) if marker.id != facts.new => Judged::Unclear,
+            Some(marker) if marker.id != facts.new => StateFinding::Unclear,
             // A marker without the moved branch is an interrupted transaction if locks exist.
             // Otherwise somebody moved the branch back.
-            Some(_) if !moved && !self.locks.is_empty() => Judged::Unclear,
-            Some(_) => Judged::Happened,
-            None if moved || !self.locks.is_empty() => Judged::Unclear,
-            None => Judged::DidNotHappen,
+            Some(_) if !moved && !self.locks.is_empty() => StateFinding::Unclear,
+            Some(_) => StateFinding::Happened,
+            None if moved || !self.locks.is_empty() => StateFinding::Unclear,
+            None => StateFinding::DidNotHappen,
         }
     }
 
     /// The state as text, with all values.
-    pub(super) fn describe(&self, facts: &Facts, key: &EffectKey) -> Sentence {
+    pub(super) fn describe(&self, facts: &DeployFacts, key: &EffectKey) -> Sentence {
         let mut text = say!(
             "{} is now {}, and was {} before the deployment of {}; the marker {} is {}",
-            Known::configured(&facts.branch),
+            Trusted::configured(&facts.branch),
             place(self.tip()),
             place(facts.old.as_ref()),
-            Known::label(&facts.new),
-            Known::label(marker(key)),
+            Trusted::label(&facts.new),
+            Trusted::label(marker(key)),
             place(self.marker.as_ref().map(|marker| &marker.id)),
         );
         for lock in &self.locks {
-            text += say!("; the lock `{}` exists: remove the lock if no git process runs", Known::path(lock));
+            text += say!("; the lock `{}` exists: remove the lock if no git process runs", Trusted::path(lock));
         }
         text
     }
@@ -146,12 +146,12 @@ impl State {
 
 /// The commit at which a reference points, as text; "absent" if there is no such reference.
 pub(super) fn place(id: Option<&CommitId>) -> Sentence {
-    id.map_or("absent".into(), |id| say!("at {}", Known::label(id)))
+    id.map_or("absent".into(), |id| say!("at {}", Trusted::label(id)))
 }
 
 /// What the repository's state says about an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judged {
+pub(super) enum StateFinding {
     Happened,
     DidNotHappen,
     Unclear,
@@ -167,35 +167,35 @@ mod tests {
 
     #[test]
     fn only_a_clear_state_is_a_verdict() {
-        let facts = Facts {
+        let facts = DeployFacts {
             repository: "r".into(),
             branch: "refs/heads/p".into(),
             old: Some(id("1")),
             new: id("2"),
             reference: None,
         };
-        let check = |branch: Option<&str>, marker: Option<&str>, locks: usize, expected: Judged| {
+        let check = |branch: Option<&str>, marker: Option<&str>, locks: usize, expected: StateFinding| {
             let reference = |digit: &str| Reference { id: id(digit), symbolic: None };
             let locks = vec![PathBuf::from("x.lock"); locks];
-            let state = State { branch: branch.map(reference), marker: marker.map(reference), locks };
+            let state = BranchState { branch: branch.map(reference), marker: marker.map(reference), locks };
             assert_eq!(state.judge(&facts), expected, "{state:?}");
         };
-        check(Some("2"), Some("2"), 0, Judged::Happened);
-        check(Some("2"), Some("2"), 1, Judged::Happened);
+        check(Some("2"), Some("2"), 0, StateFinding::Happened);
+        check(Some("2"), Some("2"), 1, StateFinding::Happened);
         // Somebody moved the branch on or back, or removed it.
-        check(Some("3"), Some("2"), 0, Judged::Happened);
-        check(Some("1"), Some("2"), 0, Judged::Happened);
-        check(None, Some("2"), 0, Judged::Happened);
-        check(Some("1"), None, 0, Judged::DidNotHappen);
+        check(Some("3"), Some("2"), 0, StateFinding::Happened);
+        check(Some("1"), Some("2"), 0, StateFinding::Happened);
+        check(None, Some("2"), 0, StateFinding::Happened);
+        check(Some("1"), None, 0, StateFinding::DidNotHappen);
         // Git was killed before it replaced the references, or between the two.
-        check(Some("1"), None, 2, Judged::Unclear);
-        check(Some("2"), None, 1, Judged::Unclear);
-        check(Some("1"), Some("2"), 1, Judged::Unclear);
+        check(Some("1"), None, 2, StateFinding::Unclear);
+        check(Some("2"), None, 1, StateFinding::Unclear);
+        check(Some("1"), Some("2"), 1, StateFinding::Unclear);
         // Somebody else moved the branch.
-        check(Some("2"), None, 0, Judged::Unclear);
-        check(Some("3"), None, 0, Judged::Unclear);
-        check(None, None, 0, Judged::Unclear);
-        check(Some("2"), Some("3"), 0, Judged::Unclear);
+        check(Some("2"), None, 0, StateFinding::Unclear);
+        check(Some("3"), None, 0, StateFinding::Unclear);
+        check(None, None, 0, StateFinding::Unclear);
+        check(Some("2"), Some("3"), 0, StateFinding::Unclear);
     }
 
     #[test]
@@ -203,8 +203,8 @@ mod tests {
         for old in [None, Some(id("1"))] {
             for reference in [None, Some("refs/heads/main".parse().unwrap())] {
                 let (repository, branch, old) = ("r".into(), "refs/heads/p".into(), old.clone());
-                let facts = Facts { repository, branch, old, new: id("2"), reference };
-                assert_eq!(Facts::read(&facts.to_json()), Some(facts));
+                let facts = DeployFacts { repository, branch, old, new: id("2"), reference };
+                assert_eq!(DeployFacts::read(&facts.to_json()), Some(facts));
             }
         }
         for odd in [
@@ -213,7 +213,7 @@ mod tests {
             json!({"branch": "b", "old": "-x", "new": "2".repeat(40)}),
             json!({"branch": "b", "new": "2".repeat(40)}),
         ] {
-            assert_eq!(Facts::read(&odd), None, "{odd}");
+            assert_eq!(DeployFacts::read(&odd), None, "{odd}");
         }
     }
 }

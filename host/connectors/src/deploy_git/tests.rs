@@ -192,9 +192,9 @@ async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
             "repository": scratch.path, "branch": git.targets[target].as_str(), "new": scratch.tip("main").as_str(),
             "old": if target == "production" { json!(scratch.tip("production").as_str()) } else { Value::Null },
         });
-        let (key, facts) = (EffectKey("k".into()), Facts::read(&facts).unwrap());
+        let (key, facts) = (EffectKey("k".into()), DeployFacts::read(&facts).unwrap());
         let ended = git.children.run("move", git.order(&facts, &key, "r")).await.unwrap();
-        assert!(matches!(ended.how, How::Exited(code) if code != 0), "{made}: {ended:?}");
+        assert!(matches!(ended.how, ExitKind::Exited(code) if code != 0), "{made}: {ended:?}");
         scratch.run(&["update-ref", "-d", made]);
     }
     scratch.run(&["symbolic-ref", "refs/heads/env/staging", "refs/heads/nothing"]);
@@ -257,7 +257,7 @@ async fn of_two_deployments_from_the_same_state_one_happens() {
         let (first, second) = (format!("a{round}"), format!("b{round}"));
         // These attempts begin after the first check, which would notice the earlier move. So the move itself must not
         // happen twice.
-        let facts = Facts::read(&shown).unwrap();
+        let facts = DeployFacts::read(&shown).unwrap();
         let raced = async |action: &Action, key: &str| {
             let key = EffectKey(key.into());
             let ended = git.children.run(&child_name(&key), git.order(&facts, &key, "race")).await.unwrap();
@@ -281,7 +281,7 @@ async fn a_lost_outcome_is_found_in_the_repository() {
     let new = scratch.commit("two", &[("a.txt", "2\n")]);
     let (git, action) = (connector(&scratch), deploy("production", "main"));
     let shown = git.preview(&"release".into(), &action).await.unwrap().preconditions;
-    let facts = Facts::read(&shown).unwrap();
+    let facts = DeployFacts::read(&shown).unwrap();
     // The host died before git was started.
     let found = git.lookup(&inquiry(&action, &shown, "k1")).await;
     assert!(matches!(&found, Finding::DidNotHappen { evidence } if evidence.contains(old.as_str())), "{found:?}");
@@ -306,7 +306,7 @@ async fn a_git_that_still_runs_is_waited_for() {
     scratch.commit("two", &[("a.txt", "2\n")]);
     let (git, action) = (connector(&scratch), deploy("production", "main"));
     let shown = git.preview(&"release".into(), &action).await.unwrap().preconditions;
-    let facts = Facts::read(&shown).unwrap();
+    let facts = DeployFacts::read(&shown).unwrap();
     let key = EffectKey("slow".into());
     // This is the same command, but it waits before it reads its input.
     let mut order = git.order(&facts, &key, "slow");
@@ -325,7 +325,7 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     let new = scratch.commit("two", &[("a.txt", "2\n")]);
     let (git, action) = (connector(&scratch), deploy("production", "main"));
     let shown = git.preview(&"release".into(), &action).await.unwrap().preconditions;
-    let facts = Facts::read(&shown).unwrap();
+    let facts = DeployFacts::read(&shown).unwrap();
     let key = EffectKey("cut".into());
     // The input ends after `prepare`, and git is killed while it waits for more.
     let mut order = git.order(&facts, &key, "cut");
@@ -335,7 +335,7 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     // Long enough to prepare on a busy machine; no further input comes.
     order.time_out = Duration::from_secs(5);
     let ended = git.children.run(&child_name(&key), order).await.unwrap();
-    assert_eq!(ended.how, How::TimedOut);
+    assert_eq!(ended.how, ExitKind::TimedOut);
     assert!(String::from_utf8_lossy(&ended.stdout.bytes).contains("prepare: ok"));
     let release = Release::of(&action).unwrap();
     let attempt = git.outcome(&release, &facts, &key, &ended).await;

@@ -26,7 +26,8 @@ fn text() -> FunctionType {
 }
 
 fn drop_in(folder: &Path, ty: FunctionType) -> FileDrop {
-    let settings = Settings { folder: folder.to_owned(), name_from: "name".into(), content_from: "content".into() };
+    let settings =
+        FileDropSettings { folder: folder.to_owned(), name_from: "name".into(), content_from: "content".into() };
     FileDrop::open(settings, Arc::new(Typed(Arc::new(ty)))).unwrap()
 }
 
@@ -169,8 +170,11 @@ async fn other_settings_put_nothing_there_that_was_not_shown() {
     let report = action(&text(), "report.txt", "All is well.\n");
     let before = shown(&drop, &report);
     for (name_from, content_from) in [("name", "name"), ("content", "content"), ("content", "name")] {
-        let settings =
-            Settings { name_from: name_from.into(), content_from: content_from.into(), ..(*drop.settings).clone() };
+        let settings = FileDropSettings {
+            name_from: name_from.into(),
+            content_from: content_from.into(),
+            ..(*drop.settings).clone()
+        };
         let Ok(file) = settings.read(&report, &text()) else { continue };
         let attempt = settings.attempt(&file, &before, &EffectKey("k".into()));
         assert!(matches!(attempt, Attempt::FactsChanged(_)), "{name_from}, {content_from}: {attempt:?}");
@@ -233,7 +237,7 @@ async fn a_function_and_its_arguments_must_fit() {
 
     let number = ty(WitType::String, Some(WitType::U32));
     assert!(drop.settings.read(&action(&number, "a", "x"), &number).is_err(), "no receipt could be made");
-    let other = Settings { name_from: "title".into(), ..(*drop.settings).clone() };
+    let other = FileDropSettings { name_from: "title".into(), ..(*drop.settings).clone() };
     assert!(other.read(&action(&text(), "a", "x"), &text()).is_err(), "no such parameter");
     // The same is found when an agent is loaded.
     let list = ty(WitType::List(Box::new(WitType::String)), None);

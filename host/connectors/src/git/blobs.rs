@@ -25,7 +25,7 @@ pub struct Blobs {
 
 /// The content of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Content {
+pub enum BlobContent {
     /// The complete content.
     Bytes(Vec<u8>),
     /// The file is larger than [`FILE_BYTES_MAX`]; with its size.
@@ -48,9 +48,9 @@ impl Blobs {
     /// Reads a tree as stored; `None` if a partial clone lacks it.
     pub async fn tree(&mut self, id: &str) -> Result<Option<Vec<u8>>, GitError> {
         match self.read_kind(id, "tree").await? {
-            Content::Bytes(bytes) => Ok(Some(bytes)),
-            Content::Missing => Ok(None),
-            Content::TooLarge(_) => {
+            BlobContent::Bytes(bytes) => Ok(Some(bytes)),
+            BlobContent::Missing => Ok(None),
+            BlobContent::TooLarge(_) => {
                 let limit = Limit::OutputBytes(FILE_BYTES_MAX);
                 Err(GitError::TooLarge { command: "cat-file".into(), limit })
             }
@@ -58,18 +58,18 @@ impl Blobs {
     }
 
     /// Reads a file by its id. A missing file is an error, except in a partial clone.
-    pub async fn read(&mut self, id: &str) -> Result<Content, GitError> {
+    pub async fn read(&mut self, id: &str) -> Result<BlobContent, GitError> {
         self.read_kind(id, "blob").await
     }
 
-    async fn read_kind(&mut self, id: &str, kind: &str) -> Result<Content, GitError> {
+    async fn read_kind(&mut self, id: &str, kind: &str) -> Result<BlobContent, GitError> {
         match self.size(id, kind).await {
-            Ok(Some(bytes)) if bytes > FILE_BYTES_MAX => Ok(Content::TooLarge(bytes)),
+            Ok(Some(bytes)) if bytes > FILE_BYTES_MAX => Ok(BlobContent::TooLarge(bytes)),
             Ok(Some(bytes)) => match self.bytes(id, kind, bytes).await {
-                Ok(bytes) => Ok(Content::Bytes(bytes)),
+                Ok(bytes) => Ok(BlobContent::Bytes(bytes)),
                 Err(error) => Err(self.complaint(id, kind, &error).await),
             },
-            Ok(None) if self.is_partial => Ok(Content::Missing),
+            Ok(None) if self.is_partial => Ok(BlobContent::Missing),
             Ok(None) => Err(failed(format!("the repository has no object {id}; `git fsck` lists all missing objects"))),
             Err(error) => Err(self.complaint(id, kind, &error).await),
         }

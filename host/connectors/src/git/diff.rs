@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 use tokio::time::timeout;
 
 use self::classify::Sides;
-use super::blobs::{Blobs, Content};
+use super::blobs::{BlobContent, Blobs};
 use super::objects::Objects;
 use super::trees::{OddMode, odd_modes};
 use super::{CommitId, GitError, LOOK_MAX, Limit};
@@ -218,10 +218,10 @@ fn tell(listed: &mut Vec<FileChange>, odd: OddMode) {
 
 /// The content of a file for the comparison. For a submodule, it is a line with the id of its
 /// commit.
-async fn content(blobs: &mut Blobs, version: Option<&Version>) -> Result<Option<Content>, GitError> {
+async fn content(blobs: &mut Blobs, version: Option<&Version>) -> Result<Option<BlobContent>, GitError> {
     let Some(version) = version else { return Ok(None) };
     if version.mode == SUBMODULE {
-        return Ok(Some(Content::Bytes(format!("Subproject commit {}\n", version.id).into_bytes())));
+        return Ok(Some(BlobContent::Bytes(format!("Subproject commit {}\n", version.id).into_bytes())));
     }
     blobs.read(&version.id).await.map(Some)
 }

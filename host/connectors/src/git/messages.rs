@@ -35,7 +35,7 @@ pub async fn odd(objects: &Objects, range: &[&str]) -> Result<Vec<OddMessage>, G
     Ok(odd)
 }
 
-fn whole(looked: super::Looked, command: &str) -> Result<Vec<u8>, GitError> {
+fn whole(looked: super::GitOutput, command: &str) -> Result<Vec<u8>, GitError> {
     if looked.is_whole() {
         return Ok(looked.bytes);
     }

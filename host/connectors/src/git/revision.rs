@@ -103,11 +103,11 @@ impl From<GitError> for NotResolved {
 impl Git {
     /// Finds the commit that a text means at present.
     pub async fn resolve(&self, text: &str) -> Result<Resolved, NotResolved> {
-        let not_a_name = |why: &NotAName| NotResolved::NotAName { text: told(text), why: why.why().into() };
+        let not_a_name = |why: &NotAName| NotResolved::NotAName { text: quoted_start(text), why: why.why().into() };
         if text.starts_with("refs/") {
             let name: ReferenceName = text.parse().map_err(|why| not_a_name(&why))?;
             let [found] = self.references([name.as_str()]).await?;
-            let found = found.ok_or_else(|| NotResolved::Unknown(told(text)))?;
+            let found = found.ok_or_else(|| NotResolved::Unknown(quoted_start(text)))?;
             return self.by_reference(name, &found).await;
         }
         short(text).map_err(|why| not_a_name(&why))?;
@@ -122,7 +122,7 @@ impl Git {
         let could = |first: Option<&'static str>| {
             let found = found.iter().map(|(name, _)| quote(name).into());
             let could = Sentence::join(first.into_iter().map(Sentence::from).chain(found), " or ");
-            NotResolved::Ambiguous { text: told(text), could }
+            NotResolved::Ambiguous { text: quoted_start(text), could }
         };
         if is_an_id(text) {
             return if found.is_empty() { self.by_id(text).await } else { Err(could(Some("a commit id"))) };
@@ -134,7 +134,7 @@ impl Git {
                 self.by_reference(name, reference).await
             }
             found if found.iter().any(|(name, _)| name.parse::<ReferenceName>().is_ok()) => Err(could(None)),
-            _ => Err(NotResolved::Unknown(told(text))),
+            _ => Err(NotResolved::Unknown(quoted_start(text))),
         }
     }
 
@@ -159,7 +159,7 @@ impl Git {
     /// The commit of an id. The id must have the repository's own hash length, because git would
     /// take another length for an abbreviation.
     async fn by_id(&self, text: &str) -> Result<Resolved, NotResolved> {
-        let not_a_name = |why: Sentence| NotResolved::NotAName { text: told(text), why };
+        let not_a_name = |why: Sentence| NotResolved::NotAName { text: quoted_start(text), why };
         let commit: CommitId =
             text.parse().map_err(|()| not_a_name(say!("write the digits of an id in lower case")))?;
         let format = self.read(&["rev-parse", "--show-object-format=storage"], 64).await?;
@@ -170,14 +170,14 @@ impl Git {
         let looked = self.look(&["cat-file", "-t", commit.as_str()], 64).await?;
         match (looked.status, looked.text().trim()) {
             (0, "commit") => Ok(Resolved { reference: None, commit }),
-            (0, _) => Err(NotResolved::NotACommit(told(text))),
-            _ => Err(NotResolved::NoCommit(told(text))),
+            (0, _) => Err(NotResolved::NotACommit(quoted_start(text))),
+            _ => Err(NotResolved::NoCommit(quoted_start(text))),
         }
     }
 }
 
 /// The beginning of an agent's text; people read errors.
-fn told(text: &str) -> Sentence {
+fn quoted_start(text: &str) -> Sentence {
     quote_start(text, TOLD_CHARS_MAX)
 }
 

@@ -36,7 +36,7 @@ pub enum Limit {
 
 /// A command's output and exit status.
 #[derive(Debug)]
-pub struct Looked {
+pub struct GitOutput {
     pub status: i32,
     /// The first bytes of its output.
     pub bytes: Vec<u8>,
@@ -46,7 +46,7 @@ pub struct Looked {
     pub complaint: String,
 }
 
-impl Looked {
+impl GitOutput {
     /// Whether `bytes` is the complete output.
     pub fn is_whole(&self) -> bool {
         self.bytes_all == self.bytes.len() as u64
@@ -60,12 +60,12 @@ impl Looked {
 
 impl Git {
     /// Runs a command that changes nothing, and keeps the first `bytes_max` bytes of its output.
-    pub async fn look(&self, arguments: &[&str], bytes_max: usize) -> Result<Looked, GitError> {
+    pub async fn look(&self, arguments: &[&str], bytes_max: usize) -> Result<GitOutput, GitError> {
         self.look_at(arguments, Vec::new(), bytes_max).await
     }
 
     /// Like [`look`](Self::look), for a command with input.
-    pub async fn look_at(&self, arguments: &[&str], input: Vec<u8>, bytes_max: usize) -> Result<Looked, GitError> {
+    pub async fn look_at(&self, arguments: &[&str], input: Vec<u8>, bytes_max: usize) -> Result<GitOutput, GitError> {
         let named = || arguments.join(" ").chars().take(200).collect::<String>();
         let _turn = self.turns.take().await;
         let mut child = self.start(arguments, Stdio::piped())?;
@@ -93,16 +93,16 @@ impl Git {
         }
         let failed = |complaint| GitError::Failed { command: named(), complaint };
         let status = status.code().ok_or_else(|| failed(format!("the git process ended with {status}")))?;
-        Ok(Looked { status, bytes, bytes_all, complaint })
+        Ok(GitOutput { status, bytes, bytes_all, complaint })
     }
 
     /// Like [`look`](Self::look), for a command that must succeed.
-    pub async fn read(&self, arguments: &[&str], bytes_max: usize) -> Result<Looked, GitError> {
+    pub async fn read(&self, arguments: &[&str], bytes_max: usize) -> Result<GitOutput, GitError> {
         self.read_of(arguments, Vec::new(), bytes_max).await
     }
 
     /// Like [`look_at`](Self::look_at), for a command that must succeed.
-    pub async fn read_of(&self, arguments: &[&str], input: Vec<u8>, bytes_max: usize) -> Result<Looked, GitError> {
+    pub async fn read_of(&self, arguments: &[&str], input: Vec<u8>, bytes_max: usize) -> Result<GitOutput, GitError> {
         let looked = self.look_at(arguments, input, bytes_max).await?;
         if looked.status != 0 {
             let command = arguments.first().copied().unwrap_or_default().to_owned();

@@ -295,5 +295,5 @@ async fn an_output_without_end_is_not_read_to_its_end() {
     let scratch = Scratch::new();
     let bomb = scratch.unfolding(&scratch.leaf("a.txt"), 32, 5);
     let error = scratch.git().look(&["ls-tree", "-r", bomb.as_str()], 100).await.unwrap_err();
-    assert!(error.is_of_the_question() && error.to_string().contains("67108864 bytes of output"), "{error}");
+    assert!(error.is_permanent() && error.to_string().contains("67108864 bytes of output"), "{error}");
 }

@@ -26,7 +26,7 @@ pub(super) struct Attempts {
 
 /// An attempt in progress, until dropped.
 #[derive(Debug)]
-pub(super) struct UnderWay {
+pub(super) struct RunningAttempt {
     _lock: File,
 }
 
@@ -39,9 +39,9 @@ impl Attempts {
     }
 
     /// Marks an attempt as in progress.
-    pub(super) async fn begin(&self) -> io::Result<UnderWay> {
+    pub(super) async fn begin(&self) -> io::Result<RunningAttempt> {
         // Lookups hold the lock only for an instant.
-        Ok(UnderWay { _lock: self.lock(File::try_lock_shared).await? })
+        Ok(RunningAttempt { _lock: self.lock(File::try_lock_shared).await? })
     }
 
     /// Waits until all attempts in progress have ended.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior};
 use serde_json::Value;
 
-use crate::{Known, Sentence, quote, say, sentence_error};
+use crate::{Sentence, Trusted, quote, say, sentence_error};
 
 use super::schema::{APPLICATION_ID, TABLES, VERSION};
 
@@ -34,21 +34,21 @@ impl BooksError {
     pub fn sentence(&self) -> Sentence {
         match self {
             Self::Make { path, source } => {
-                say!("cannot make the ledger `{}`: {}", Known::path(path), quote(source))
+                say!("cannot make the ledger `{}`: {}", Trusted::path(path), quote(source))
             }
             Self::NotALedger { path, why } => say!(
                 "`{}` is not a ledger: {}; name another file with `path` in the section `[payments]`",
-                Known::path(path),
+                Trusted::path(path),
                 *why
             ),
             Self::Newer { path, found } => say!(
                 "the ledger `{}` has version {}, but this host reads versions up to {}: use a newer version of Holdshort",
-                Known::path(path),
+                Trusted::path(path),
                 *found,
                 VERSION
             ),
             Self::Sqlite { path, source } => {
-                say!("the ledger `{}` cannot be used: {}", Known::path(path), quote(source))
+                say!("the ledger `{}` cannot be used: {}", Trusted::path(path), quote(source))
             }
         }
     }
@@ -62,7 +62,7 @@ pub(super) struct Books(Connection);
 
 /// The kinds of accounts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum AccountKind {
     /// The operator's account.
     Own,
     /// A payee's account.
@@ -75,11 +75,11 @@ pub(super) enum Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Account {
     pub(super) number: i64,
-    pub(super) kind: Kind,
+    pub(super) kind: AccountKind,
 }
 
 /// A transaction to be booked.
-pub(super) struct Entry<'a> {
+pub(super) struct BookEntry<'a> {
     /// `funding` or `transfer`.
     pub(super) kind: &'static str,
     /// The key, unique within its kind.
@@ -97,7 +97,7 @@ pub(super) struct Entry<'a> {
 
 /// A transfer that is in the ledger.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Booked {
+pub(super) struct BookedTransfer {
     pub(super) number: i64,
     pub(super) transfer: Value,
     /// The source's balance right after it.
@@ -106,7 +106,7 @@ pub(super) struct Booked {
 
 /// An earlier payment.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Past {
+pub(super) struct PastPayment {
     /// The transaction's number, as in receipts.
     pub(super) number: i64,
     /// Microseconds since 1970.
@@ -130,21 +130,21 @@ impl Books {
             let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
         }
-        let told = |error| told(path, error);
-        let mut connection = connect(path, wait).map_err(told)?;
-        create(&mut connection).map_err(told)?;
+        let sqlite_error = |error| sqlite_error(path, error);
+        let mut connection = connect(path, wait).map_err(sqlite_error)?;
+        create(&mut connection).map_err(sqlite_error)?;
         Self::checked(path, connection)
     }
 
     /// Opens the existing file at `path`.
     pub(super) fn open(path: &Path, wait: Duration) -> Result<Self, BooksError> {
-        Self::checked(path, connect(path, wait).map_err(|error| told(path, error))?)
+        Self::checked(path, connect(path, wait).map_err(|error| sqlite_error(path, error))?)
     }
 
     /// Checks that the file is a ledger before any setting of the file is changed.
     fn checked(path: &Path, connection: Connection) -> Result<Self, BooksError> {
         check(path, &connection)?;
-        tune(&connection).map_err(|error| told(path, error))?;
+        tune(&connection).map_err(|error| sqlite_error(path, error))?;
         Ok(Self(connection))
     }
 
@@ -195,7 +195,7 @@ fn create(connection: &mut Connection) -> rusqlite::Result<()> {
 }
 
 fn check(path: &Path, connection: &Connection) -> Result<(), BooksError> {
-    let pragma = |name| pragma(connection, name).map_err(|error| told(path, error));
+    let pragma = |name| pragma(connection, name).map_err(|error| sqlite_error(path, error));
     if pragma("application_id")? != APPLICATION_ID {
         return Err(BooksError::NotALedger { path: path.into(), why: "it is the SQLite database of another program" });
     }
@@ -210,7 +210,7 @@ fn pragma(connection: &Connection, name: &str) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, name, |row| row.get(0))
 }
 
-fn told(path: &Path, source: rusqlite::Error) -> BooksError {
+fn sqlite_error(path: &Path, source: rusqlite::Error) -> BooksError {
     if source.sqlite_error_code() == Some(ErrorCode::NotADatabase) {
         return BooksError::NotALedger { path: path.into(), why: "it is not a SQLite database" };
     }
@@ -236,19 +236,19 @@ pub(super) fn equity(books: &Connection) -> rusqlite::Result<Account> {
 fn in_account(row: &Row<'_>) -> rusqlite::Result<Account> {
     let kind: String = row.get(1)?;
     let kind = match kind.as_str() {
-        "own" => Kind::Own,
-        "equity" => Kind::Equity,
-        _ => Kind::Outside,
+        "own" => AccountKind::Own,
+        "equity" => AccountKind::Equity,
+        _ => AccountKind::Outside,
     };
     Ok(Account { number: row.get(0)?, kind })
 }
 
 /// Opens an account.
-pub(super) fn open_account(books: &Connection, name: &str, kind: Kind) -> rusqlite::Result<Account> {
+pub(super) fn open_account(books: &Connection, name: &str, kind: AccountKind) -> rusqlite::Result<Account> {
     let word = match kind {
-        Kind::Own => "own",
-        Kind::Outside => "outside",
-        Kind::Equity => "equity",
+        AccountKind::Own => "own",
+        AccountKind::Outside => "outside",
+        AccountKind::Equity => "equity",
     };
     books.execute("INSERT INTO accounts (name, kind) VALUES (?1, ?2)", (name, word))?;
     Ok(Account { number: books.last_insert_rowid(), kind })
@@ -263,7 +263,7 @@ pub(super) fn balance(books: &Connection, account: Account, currency: &str) -> r
 
 /// Writes both postings, then the entry. Once both balances are known to fit, only a table's rule or the disk can make
 /// this fail.
-pub(super) fn book(books: &Connection, entry: &Entry<'_>) -> rusqlite::Result<i64> {
+pub(super) fn book(books: &Connection, entry: &BookEntry<'_>) -> rusqlite::Result<i64> {
     let number: i64 = books.query_row("SELECT coalesce(max(number), 0) + 1 FROM entries", [], |row| row.get(0))?;
     for (account, amount) in [(entry.from, entry.amount.saturating_neg()), (entry.to, entry.amount)] {
         let after = balance(books, account, entry.currency)?.saturating_add(amount);
@@ -277,14 +277,14 @@ pub(super) fn book(books: &Connection, entry: &Entry<'_>) -> rusqlite::Result<i6
 }
 
 /// The transfer with this key.
-pub(super) fn booked(books: &Connection, key: &str) -> rusqlite::Result<Option<Booked>> {
+pub(super) fn booked(books: &Connection, key: &str) -> rusqlite::Result<Option<BookedTransfer>> {
     let row = "SELECT entries.number, transfer, balance FROM entries JOIN postings ON entry = entries.number \
                WHERE kind = 'transfer' AND key = ?1 AND amount < 0";
     let in_row = |row: &Row<'_>| {
         let transfer: String = row.get(1)?;
         let odd = |error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error));
         let transfer = serde_json::from_str(&transfer).map_err(odd)?;
-        Ok(Booked { number: row.get(0)?, transfer, source_balance: row.get(2)? })
+        Ok(BookedTransfer { number: row.get(0)?, transfer, source_balance: row.get(2)? })
     };
     books.query_row(row, [key], in_row).optional()
 }
@@ -310,7 +310,7 @@ pub(super) fn history(
     account: Account,
     like: Option<(&str, i64, &str)>,
     most: u32,
-) -> rusqlite::Result<Vec<Past>> {
+) -> rusqlite::Result<Vec<PastPayment>> {
     let rows = "SELECT entries.number, entries.at, accounts.name, one.currency, one.amount, entries.reference \
                 FROM postings AS one JOIN entries ON entries.number = one.entry \
                 JOIN postings AS other ON other.entry = one.entry AND other.amount < 0 \
@@ -319,7 +319,7 @@ pub(super) fn history(
                 AND (?2 IS NULL OR (one.currency = ?2 AND one.amount = ?3 AND entries.reference = ?4)) \
                 ORDER BY entries.number DESC LIMIT ?5";
     let in_row = |row: &Row<'_>| {
-        Ok(Past {
+        Ok(PastPayment {
             number: row.get(0)?,
             at: row.get(1)?,
             source: row.get(2)?,

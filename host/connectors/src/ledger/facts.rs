@@ -14,11 +14,11 @@ use holdshort_gate::condition::{Condition, FactChange, PresentFact, changes};
 use serde_json::{Value, json};
 
 use super::transfer::Transfer;
-use crate::descriptor::{Compares, Precondition};
-use crate::{Known, Sentence, quote, say};
+use crate::descriptor::{Comparison, Precondition};
+use crate::{Sentence, Trusted, quote, say};
 
 /// A transfer was not booked. Nothing was committed.
-pub(super) enum Stopped {
+pub(super) enum NotBooked {
     /// The transfer makes no sense, or no longer does.
     NotDone(Sentence),
     /// A reviewer who sees both values could still approve it.
@@ -27,7 +27,7 @@ pub(super) enum Stopped {
     Sqlite(rusqlite::Error),
 }
 
-impl From<rusqlite::Error> for Stopped {
+impl From<rusqlite::Error> for NotBooked {
     fn from(error: rusqlite::Error) -> Self {
         Self::Sqlite(error)
     }
@@ -43,14 +43,14 @@ pub(super) const PAYMENTS: &str = "payments-to-payee";
 /// How far each fact may differ from its shown value.
 pub(super) const PRECONDITIONS: &[Precondition] = &[
     Precondition::same(LEDGER),
-    Precondition { name: BALANCE, compares: Compares::AtLeast },
+    Precondition { name: BALANCE, compares: Comparison::AtLeast },
     Precondition::same(PAYEE),
-    Precondition { name: PAYMENTS, compares: Compares::NothingNew },
+    Precondition { name: PAYMENTS, compares: Comparison::NothingNew },
 ];
 
 /// The facts that a clearance rests on, in the words that a reviewer reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
+pub(super) struct TransferFacts {
     /// The ledger's own id, so that another file in its place is noticed.
     pub(super) ledger: String,
     /// The source's balance with its currency.
@@ -64,14 +64,14 @@ pub(super) struct Facts {
 
 /// The parts of the shown content that a transfer rests on.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Shown<'a> {
+pub(super) struct ShownFacts<'a> {
     /// The facts, each with its permitted change.
     pub(super) preconditions: &'a Value,
     /// The calls that were shown to wait beside it.
     pub(super) similar_effects: &'a [EffectMark],
 }
 
-impl Facts {
+impl TransferFacts {
     /// The facts as preconditions, each with its permitted change.
     pub(super) fn conditions(&self, transfer: &Transfer) -> Value {
         let Self { ledger, source_balance, payee, payments } = self;
@@ -90,9 +90,9 @@ impl Facts {
     pub(super) fn compared(
         &self,
         transfer: &Transfer,
-        shown: Shown<'_>,
+        shown: ShownFacts<'_>,
         since: Vec<EffectMark>,
-    ) -> Result<Vec<Sentence>, Stopped> {
+    ) -> Result<Vec<Sentence>, NotBooked> {
         let is = |value: Value| PresentFact { value, since: Vec::new() };
         let now = BTreeMap::from([
             (LEDGER, is(json!(self.ledger))),
@@ -101,39 +101,40 @@ impl Facts {
             (PAYMENTS, PresentFact { value: json!(self.payments), since }),
         ]);
         let found = changes(shown.preconditions, shown.similar_effects, &now);
-        let found = found.map_err(|error| Stopped::NotDone(quote(error).into()))?;
+        let found = found.map_err(|error| NotBooked::NotDone(quote(error).into()))?;
         let (allowed, broken): (Vec<&FactChange>, Vec<&FactChange>) = found.iter().partition(|change| change.allowed);
-        let words = |changes: &[&FactChange]| changes.iter().map(|change| told(change, transfer)).collect::<Vec<_>>();
+        let words =
+            |changes: &[&FactChange]| changes.iter().map(|change| change_text(change, transfer)).collect::<Vec<_>>();
         if broken.is_empty() {
             Ok(words(&allowed))
         } else {
-            Err(Stopped::FactsChanged(Sentence::join(words(&broken), "; ")))
+            Err(NotBooked::FactsChanged(Sentence::join(words(&broken), "; ")))
         }
     }
 }
 
 /// A change as text: both values, and the condition in the clearance.
-fn told(FactChange { fact, condition, now, allowed }: &FactChange, transfer: &Transfer) -> Sentence {
+fn change_text(FactChange { fact, condition, now, allowed }: &FactChange, transfer: &Transfer) -> Sentence {
     let Transfer { source, payee, .. } = transfer;
     // Values from the ledger and the clearance are the host's own: amounts, counts and kinds of
     // accounts.
     let plain = |value: &Value| match value.as_str() {
-        Some(text) => Known::label(text),
-        None => Known::label(value),
+        Some(text) => Trusted::label(text),
+        None => Trusted::label(value),
     };
     let times =
-        |count: &Value| Known::label(format_args!("{count} payment{}", if *count == json!(1) { "" } else { "s" }));
+        |count: &Value| Trusted::label(format_args!("{count} payment{}", if *count == json!(1) { "" } else { "s" }));
     let shown = condition.shown();
     let (what, before, is, now) = match fact.as_str() {
-        BALANCE => (say!("`{}` had", Known::configured(source)), plain(&shown), "has", plain(now)),
+        BALANCE => (say!("`{}` had", Trusted::configured(source)), plain(&shown), "has", plain(now)),
         PAYEE => (say!("{} was", quote(payee)), plain(&shown), "is", plain(now)),
         PAYMENTS => (say!("{} had received", quote(payee)), times(&shown), "has received", times(now)),
-        other => (say!("the {} was", Known::label(other)), plain(&shown), "is", plain(now)),
+        other => (say!("the {} was", Trusted::label(other)), plain(&shown), "is", plain(now)),
     };
     let asks = match (condition, allowed) {
         (Condition::Same(_), _) => say!(""),
-        (Condition::AtLeast { bound, .. }, true) => say!(", which covers {}", Known::label(bound)),
-        (Condition::AtLeast { bound, .. }, false) => say!(", which does not cover {}", Known::label(bound)),
+        (Condition::AtLeast { bound, .. }, true) => say!(", which covers {}", Trusted::label(bound)),
+        (Condition::AtLeast { bound, .. }, false) => say!(", which does not cover {}", Trusted::label(bound)),
         (Condition::NothingNew { .. }, true) => say!(", by transfers that the approval listed as waiting"),
         (Condition::NothingNew { .. }, false) => {
             say!(", not all of them by transfers that the approval listed as waiting")

@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use holdshort_gate::Time;
 use rusqlite::Connection;
 
-use super::books::{self, BooksError, Entry, Kind};
-use super::standing::micros;
+use super::books::{self, AccountKind, BookEntry, BooksError};
+use super::transfer_accounts::micros;
 use holdshort_common::money::{Currency, NoCurrency};
 
 /// A one-time funding of an account.
@@ -84,9 +84,9 @@ pub enum Disagreement {
 pub(super) fn fund(books: &Connection, accounts: &Accounts, now: Time) -> rusqlite::Result<Result<(), Disagreement>> {
     for (name, fundings) in accounts {
         let account = match books::account(books, name)? {
-            Some(account) if account.kind == Kind::Own => account,
+            Some(account) if account.kind == AccountKind::Own => account,
             Some(_) => return Ok(Err(Disagreement::Payee(name.clone()))),
-            None => books::open_account(books, name, Kind::Own)?,
+            None => books::open_account(books, name, AccountKind::Own)?,
         };
         for funding in fundings {
             if let Err(disagreement) = fund_once(books, name, account, funding, now)? {
@@ -129,7 +129,7 @@ fn fund_once(
     if has.checked_add(*minor_units).is_none() || owed.checked_sub(*minor_units).is_none() {
         return Ok(Err(Disagreement::TooMuch { account: named(), label: labelled() }));
     }
-    let entry = Entry {
+    let entry = BookEntry {
         kind: "funding",
         key: &key,
         at: micros(now),

@@ -71,7 +71,7 @@ impl Shop {
     }
 
     fn preview(&self, action: &Action) -> Previewed {
-        self.ledger.0.look_ahead(action).unwrap()
+        self.ledger.0.preview_now(action).unwrap()
     }
 
     /// Attempts a transfer that was shown with no waiting calls beside it.
@@ -86,7 +86,12 @@ impl Shop {
 }
 
 fn attempt(ledger: &Inner, action: &Action, shown: &Value, key: &str, perform_by: Time) -> Attempt {
-    ledger.attempt(action, Shown { preconditions: shown, similar_effects: &[] }, &EffectKey(key.into()), perform_by)
+    ledger.attempt(
+        action,
+        ShownFacts { preconditions: shown, similar_effects: &[] },
+        &EffectKey(key.into()),
+        perform_by,
+    )
 }
 
 /// The receipt of a booked transfer, also if facts changed.
@@ -139,7 +144,7 @@ fn somebody_elses_words_never_go_on_with_the_ledgers() {
     let said = |payee: &str, reference: &str| {
         let shop = Shop::new();
         let fields = |reference: &str| transfer(json!({ "payee": payee, "reference": reference }));
-        let first = shop.ledger.0.look_ahead(&fields(reference)).ok()?;
+        let first = shop.ledger.0.preview_now(&fields(reference)).ok()?;
         assert!(matches!(shop.pay(&fields(reference), "k"), Attempt::Done(_)));
         let again = shop.preview(&fields(reference));
         let another = shop.preview(&fields("another"));
@@ -165,7 +170,7 @@ fn somebody_elses_words_never_go_on_with_the_ledgers() {
 #[test]
 fn a_refusal_is_in_the_hosts_words() {
     let shop = Shop::new();
-    let why = |action: &Action| match shop.ledger.0.look_ahead(action) {
+    let why = |action: &Action| match shop.ledger.0.preview_now(action) {
         Err(CannotPreview::Impossible(why)) => Some(why.into_string()),
         Ok(_) | Err(CannotPreview::Unavailable(_)) => None,
     };

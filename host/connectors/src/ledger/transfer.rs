@@ -3,8 +3,8 @@
 use holdshort_gate::Action;
 use serde_json::{Value, json};
 
-use super::books::Booked;
-use crate::{Known, Sentence, quote, say, sentence_error};
+use super::books::BookedTransfer;
+use crate::{Sentence, Trusted, quote, say, sentence_error};
 use holdshort_common::money::{Currency, NoCurrency};
 
 /// The maximum length of a payee and of a reference, so that each is read at a glance, on one line.
@@ -55,7 +55,7 @@ impl NotATransfer {
                 )
             }
             // These texts name only standard currencies.
-            Self::Currency(known) => say!("{}", Known::configured(known)),
+            Self::Currency(known) => say!("{}", Trusted::configured(known)),
             Self::Nothing => say!("the amount is 0: nothing would be transferred"),
             Self::TooMuch(most) => say!(
                 "the amount is more than the ledger can hold: the largest amount is {}, in the smallest unit of the currency",
@@ -70,7 +70,7 @@ impl NotATransfer {
             Self::Control { field, code } => say!(
                 "the {} has the control character {}: remove the character",
                 *field,
-                Known::label(format_args!("U+{code:04X}"))
+                Trusted::label(format_args!("U+{code:04X}"))
             ),
             Self::TooLong { field } => say!("the {} is longer than {} characters", *field, LINE_CHARS_MAX),
             Self::Itself(name) => say!("{} would pay itself", quote(name)),
@@ -138,7 +138,7 @@ impl Transfer {
     }
 
     /// The receipt after the booking.
-    pub(super) fn receipt(&self, booked: &Booked) -> Value {
+    pub(super) fn receipt(&self, booked: &BookedTransfer) -> Value {
         let balance = json!({ "minor-units": booked.source_balance.to_string(), "currency": self.currency.code() });
         json!({ "transferred": self.record, "transaction": format!("T{}", booked.number), "source-balance": balance })
     }

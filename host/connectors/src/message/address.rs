@@ -2,7 +2,7 @@
 
 use lettre::Address;
 
-use super::{Known, Sentence, quote, quote_start, say};
+use super::{Sentence, Trusted, quote, quote_start, say};
 
 /// Characters with which relays forward a message to another host: `ann%evil.example@own.example`
 /// and `evil.example!ann@own.example` go to `evil.example` (RFC 5321, appendix F; RFC 1123,
@@ -16,7 +16,7 @@ pub(super) fn address(text: &str) -> Result<Address, Sentence> {
     let refuse = |why: Sentence| say!("{} is not a valid mail address: {}", quote_start(text, 320), why);
     let (user, domain) = text.rsplit_once('@').ok_or_else(|| refuse("the address has no `@`".into()))?;
     if let Some(sign) = user.chars().find(|sign| ROUTING.contains(sign)) {
-        let sign = Known::label(sign);
+        let sign = Trusted::label(sign);
         return Err(refuse(say!("relays may read `{}` before the `@` as a route to another host", sign)));
     }
     if !user.chars().all(|c| c.is_ascii_alphanumeric() || "#$&'*+-=?^_`{}~.".contains(c)) {

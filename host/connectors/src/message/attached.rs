@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rustix::io::Errno;
 
-use super::{ATTACHMENTS_BYTES_MAX, Known, Unloaded, is_encoded_word, quote, say};
+use super::{ATTACHMENTS_BYTES_MAX, AttachmentError, Trusted, is_encoded_word, quote, say};
 use crate::relative::{RelativePath, walk};
 
 /// File types that always begin with their signature.
@@ -39,24 +39,24 @@ pub(super) fn content_type(path: &str, bytes: &[u8]) -> String {
 
 /// Reads a file inside `folder`; neither `..` nor a link leads out of it. The file is opened first
 /// and then inspected.
-pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, Unloaded> {
-    let impossible = |why: &'static str| Unloaded::Impossible(say!("{} is not {}", quote(path), why));
+pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, AttachmentError> {
+    let impossible = |why: &'static str| AttachmentError::Impossible(say!("{} is not {}", quote(path), why));
     let outside = || impossible("a path inside the agent's workspace");
     let relative: RelativePath = path.parse().map_err(|_| outside())?;
     if is_encoded_word(path) {
         return Err(outside());
     }
     let top: OwnedFd = File::open(folder).map(Into::into).map_err(|error| {
-        Unloaded::Unavailable(say!("the workspace `{}` cannot be read: {}", Known::path(folder), quote(error)))
+        AttachmentError::Unavailable(say!("the workspace `{}` cannot be read: {}", Trusted::path(folder), quote(error)))
     })?;
     let unavailable = |error: io::Error| {
-        Unloaded::Unavailable(say!("the attachment {} cannot be read: {}", quote(path), quote(error)))
+        AttachmentError::Unavailable(say!("the attachment {} cannot be read: {}", quote(path), quote(error)))
     };
     let not_a_file = || impossible("a file inside the agent's workspace");
     let file = match walk(&top, relative.names()) {
         Ok(opened) => File::from(opened),
         Err(Errno::NOENT | Errno::NAMETOOLONG) => {
-            return Err(Unloaded::Impossible(say!("there is no attachment {}", quote(path))));
+            return Err(AttachmentError::Impossible(say!("there is no attachment {}", quote(path))));
         }
         // The path contains a link, or a file in place of a folder, or names a socket.
         Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(not_a_file()),
@@ -69,7 +69,7 @@ pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<V
     file.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unavailable)?;
     if bytes.len() as u64 > bytes_max {
         let why = say!("the attachments are larger than {} bytes together", ATTACHMENTS_BYTES_MAX);
-        return Err(Unloaded::Impossible(why));
+        return Err(AttachmentError::Impossible(why));
     }
     Ok(bytes)
 }

@@ -7,9 +7,9 @@ use lettre::Address;
 use serde_json::{Value, json};
 
 use super::attached::content_type;
-use super::{Composer, Draft, Loaded, Unloaded};
+use super::{AttachmentError, Composer, LoadedAttachment, MessageDraft};
 use crate::descriptor::{Fact, FactType, Precondition};
-use crate::{CannotPreview, Exhibit, Known, Previewed, Sentence, quote, say};
+use crate::{CannotPreview, Exhibit, Previewed, Sentence, Trusted, quote, say};
 
 /// The facts about a message.
 pub(crate) const FACTS: &[Fact] = &[
@@ -29,25 +29,25 @@ const SUMMARY_RECIPIENTS_MAX: usize = 8;
 impl Composer {
     /// Previews a message. It reads the attachments, so call it on a thread that may block.
     pub fn preview(&self, agent: &AgentName, action: &Action) -> Result<Previewed, CannotPreview> {
-        let draft = Draft::read(action).map_err(CannotPreview::Impossible)?;
+        let draft = MessageDraft::read(action).map_err(CannotPreview::Impossible)?;
         let attachments = self.load(agent, &draft).map_err(|unloaded| match unloaded {
-            Unloaded::Impossible(why) | Unloaded::Changed(why) => CannotPreview::Impossible(why),
-            Unloaded::Unavailable(why) => CannotPreview::Unavailable(why),
+            AttachmentError::Impossible(why) | AttachmentError::Changed(why) => CannotPreview::Impossible(why),
+            AttachmentError::Unavailable(why) => CannotPreview::Unavailable(why),
         })?;
         let outside = self.outside(&draft);
         let shown = self.shown(&draft).into_bytes();
         let mut exhibits =
             vec![Exhibit::words("the message", say!("message as it would be sent"), "text/plain", shown)];
         if !outside.is_empty() {
-            let list = outside.iter().map(|(one, count)| say!("{}: {}\n", Known::host(one), *count)).sum();
+            let list = outside.iter().map(|(one, count)| say!("{}: {}\n", Trusted::host(one), *count)).sum();
             exhibits.push(Exhibit::text(say!("recipients outside {}", self.inside()), list));
         }
         if !attachments.is_empty() {
-            let line = |a: &Loaded| {
-                let label = Known::label(content_type(&a.path, &a.bytes));
+            let line = |a: &LoadedAttachment| {
+                let label = Trusted::label(content_type(&a.path, &a.bytes));
                 say!("{}: {}, {} bytes, {}\n", quote(&a.path), label, a.bytes.len(), a.digest)
             };
-            let title = say!("attachments, from the workspace of `{}`", Known::configured(agent));
+            let title = say!("attachments, from the workspace of `{}`", Trusted::configured(agent));
             exhibits.push(Exhibit::text(title, attachments.iter().map(line).sum()));
         }
         let (domains, counts): (Vec<&str>, Vec<usize>) =
@@ -78,11 +78,11 @@ impl Composer {
 
     /// The inside domains as text.
     fn inside(&self) -> Sentence {
-        Sentence::join(self.own_domains.iter().map(|domain| say!("{}", Known::configured(domain))), ", ")
+        Sentence::join(self.own_domains.iter().map(|domain| say!("{}", Trusted::configured(domain))), ", ")
     }
 
     /// One address for each outside domain, with the number of recipients in that domain.
-    fn outside(&self, draft: &Draft) -> Vec<(Address, usize)> {
+    fn outside(&self, draft: &MessageDraft) -> Vec<(Address, usize)> {
         let recipients = draft.recipients();
         let mut domains: BTreeMap<&str, (Address, usize)> = BTreeMap::new();
         for recipient in recipients.iter().filter(|recipient| !self.own_domains.contains(recipient.domain())) {
@@ -93,7 +93,7 @@ impl Composer {
 
     /// The summary names the recipients before the subject, because the subject is in the agent's words, and a list
     /// shows only the beginning of a line.
-    fn summary(&self, draft: &Draft, outside: usize) -> Sentence {
+    fn summary(&self, draft: &MessageDraft, outside: usize) -> Sentence {
         let count = draft.recipients().len();
         let mut names: Vec<Sentence> = Vec::new();
         for (field, addresses) in draft.fields() {
@@ -102,7 +102,7 @@ impl Composer {
                 "Bcc" => "bcc ",
                 _ => "",
             };
-            names.extend(addresses.iter().map(|address| say!("{}{}", how, Known::address(address))));
+            names.extend(addresses.iter().map(|address| say!("{}{}", how, Trusted::address(address))));
         }
         if names.len() > SUMMARY_RECIPIENTS_MAX {
             let more = names.len() - SUMMARY_RECIPIENTS_MAX;
@@ -129,7 +129,7 @@ impl Composer {
     }
 
     /// The message in readable form, with all recipients, also hidden ones.
-    fn shown(&self, draft: &Draft) -> String {
+    fn shown(&self, draft: &MessageDraft) -> String {
         let mut shown = format!("From: {}\n", self.from);
         if let Some(reply_to) = &self.reply_to {
             shown.push_str(&format!("Reply-To: {reply_to}\n"));

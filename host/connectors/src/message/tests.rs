@@ -40,7 +40,7 @@ pub(crate) fn composer(workspace: Option<PathBuf>) -> Composer {
     Composer::new("Agents <agent@example.com>", &[], workspaces).unwrap()
 }
 
-fn composed(composer: &Composer, action: &Action, bcc: Bcc) -> Result<Letter, NotComposed> {
+fn composed(composer: &Composer, action: &Action, bcc: Bcc) -> Result<ComposedMessage, NotComposed> {
     let preconditions =
         composer.preview(&"inbox".into(), action).map_or(Value::Null, |previewed| previewed.preconditions);
     composer.compose(

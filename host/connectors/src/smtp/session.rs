@@ -14,8 +14,8 @@ use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
 use lettre::transport::smtp::response::{Response, Severity};
 
 use super::{Encryption, Relay, Secret};
-use crate::message::Letter;
-use crate::{Known, Sentence, quote, say};
+use crate::message::ComposedMessage;
+use crate::{Sentence, Trusted, quote, say};
 
 /// The time for the relay's reply to QUIT; nothing depends on it.
 const GOODBYE: Duration = Duration::from_millis(500);
@@ -24,7 +24,7 @@ const REPLY_CHARS_MAX: usize = 300;
 
 /// The outcome of a message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Handed {
+pub(super) enum SendOutcome {
     /// The relay accepted it, in these words.
     Accepted(String),
     /// It was not accepted, and this attempt can no longer deliver it. A later attempt may succeed.
@@ -36,13 +36,13 @@ pub(super) enum Handed {
 }
 
 /// Sends one message to all recipients or to none.
-pub(super) async fn hand_over(relay: &Relay, letter: &Letter) -> Handed {
+pub(super) async fn hand_over(relay: &Relay, composed: &ComposedMessage) -> SendOutcome {
     let mut connection = match connect(relay).await {
         Ok(connection) => connection,
         Err(failed) => return failed.not_handed_over(),
     };
-    let handed = match prepare(&mut connection, relay, letter).await {
-        Ok(()) => content(&mut connection, relay, letter).await,
+    let handed = match prepare(&mut connection, relay, composed).await {
+        Ok(()) => content(&mut connection, relay, composed).await,
         Err(failed) => failed.not_handed_over(),
     };
     // The outcome is known already, whether or not the relay replies to QUIT.
@@ -54,8 +54,8 @@ pub(super) async fn hand_over(relay: &Relay, letter: &Letter) -> Handed {
 }
 
 /// Connects, starts TLS, and signs in.
-async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, Failed> {
-    let tls = relay.tls().map_err(|error| Failed::for_good(quote(error).into()))?;
+async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, RelayFailure> {
+    let tls = relay.tls().map_err(|error| RelayFailure::for_good(quote(error).into()))?;
     let hello = relay.hello();
     let (first, later) = match relay.encryption {
         Encryption::Implicit => (tls, None),
@@ -80,11 +80,15 @@ async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, Failed> {
 
 /// Sends sender and recipients, and asks to send. Until this returns, the relay has nothing to
 /// deliver.
-async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &Letter) -> Result<(), Failed> {
-    let mail = connection.command(Mail::new(letter.envelope.from().cloned(), Vec::new()));
+async fn prepare(
+    connection: &mut AsyncSmtpConnection,
+    relay: &Relay,
+    composed: &ComposedMessage,
+) -> Result<(), RelayFailure> {
+    let mail = connection.command(Mail::new(composed.envelope.from().cloned(), Vec::new()));
     answered(relay, mail).await.map_err(|failed| failed.when("the sender was refused"))?;
     let mut refused = Vec::new();
-    for recipient in letter.envelope.to() {
+    for recipient in composed.envelope.to() {
         let rcpt = connection.command(Rcpt::new(recipient.clone(), Vec::new()));
         match answered(relay, rcpt).await {
             Ok(_) => {}
@@ -99,28 +103,30 @@ async fn prepare(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &L
         let passing = refused.iter().all(|failed| failed.passing);
         let each = Sentence::join(refused.into_iter().map(|failed| failed.text), "; ");
         let text = say!("not sent, because the relay refused these recipients: {}", each);
-        return Err(Failed { text, answered: true, passing });
+        return Err(RelayFailure { text, answered: true, passing });
     }
     let answer = answered(relay, connection.command(Data)).await;
     let answer = answer.map_err(|failed| failed.when("`DATA` was refused"))?;
     if answer.has_code(354) {
         return Ok(());
     }
-    Err(Failed::for_good(say!("`DATA` was answered with {}", quote(words(relay, &answer)))))
+    Err(RelayFailure::for_good(say!("`DATA` was answered with {}", quote(words(relay, &answer)))))
 }
 
 /// Sends the message itself.
-async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, letter: &Letter) -> Handed {
-    match answered(relay, connection.message(&letter.bytes)).await {
-        Ok(answer) if answer.code().severity == Severity::PositiveCompletion => Handed::Accepted(words(relay, &answer)),
-        Ok(answer) => Handed::Unclear(say!("the relay answered {}", quote(words(relay, &answer)))),
+async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, composed: &ComposedMessage) -> SendOutcome {
+    match answered(relay, connection.message(&composed.bytes)).await {
+        Ok(answer) if answer.code().severity == Severity::PositiveCompletion => {
+            SendOutcome::Accepted(words(relay, &answer))
+        }
+        Ok(answer) => SendOutcome::Unclear(say!("the relay answered {}", quote(words(relay, &answer)))),
         Err(failed) if failed.answered => failed.when("the message was refused").not_handed_over(),
-        Err(failed) => Handed::Unclear(failed.text),
+        Err(failed) => SendOutcome::Unclear(failed.text),
     }
 }
 
 /// A command failed.
-struct Failed {
+struct RelayFailure {
     /// The error as a sentence.
     text: Sentence,
     /// The relay answered with a refusal. Otherwise there was no understandable answer.
@@ -129,7 +135,7 @@ struct Failed {
     passing: bool,
 }
 
-impl Failed {
+impl RelayFailure {
     fn for_good(text: Sentence) -> Self {
         Self { text, answered: false, passing: false }
     }
@@ -139,16 +145,16 @@ impl Failed {
     }
 
     fn of(self, recipient: &Address) -> Self {
-        Self { text: say!("{}: {}", Known::address(recipient), self.text), ..self }
+        Self { text: say!("{}: {}", Trusted::address(recipient), self.text), ..self }
     }
 
     /// The outcome if the message was not sent, or was refused after sending.
-    fn not_handed_over(self) -> Handed {
-        if self.passing { Handed::PutOff(self.text) } else { Handed::Refused(self.text) }
+    fn not_handed_over(self) -> SendOutcome {
+        if self.passing { SendOutcome::PutOff(self.text) } else { SendOutcome::Refused(self.text) }
     }
 }
 
-async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Error>>) -> Result<T, RelayFailure> {
     match tokio::time::timeout(relay.time_out, command).await {
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
@@ -157,11 +163,11 @@ async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Erro
             // attempt. A closed connection may work at the next attempt.
             let unreachable = !error.is_tls() && !error.is_client() && !is_untrusted(&error);
             let passing = if answered { error.is_transient() } else { unreachable };
-            Err(Failed { text: quote(clean(relay, &error.to_string())).into(), answered, passing })
+            Err(RelayFailure { text: quote(clean(relay, &error.to_string())).into(), answered, passing })
         }
         Err(_) => {
-            let text = say!("no answer within {} s", Known::number(relay.time_out.as_secs_f64()));
-            Err(Failed { text, answered: false, passing: true })
+            let text = say!("no answer within {} s", Trusted::number(relay.time_out.as_secs_f64()));
+            Err(RelayFailure { text, answered: false, passing: true })
         }
     }
 }

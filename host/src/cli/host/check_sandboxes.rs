@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{self, Config, Confinement, Mail};
 use crate::connectors::checks::Check;
-use crate::connectors::confined::{self, Given, Sandbox};
+use crate::connectors::confined::{self, Sandbox, SandboxAccess};
 
 /// The reason if the operator chose no confinement.
 const OFF: &str = "`confinement` is \"off\"";
@@ -102,7 +102,7 @@ fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
-fn check(check: &config::Check, confined: Option<(Sandbox, Given)>) -> Check {
+fn check(check: &config::Check, confined: Option<(Sandbox, SandboxAccess)>) -> Check {
     Check {
         argv: check.argv.clone(),
         time_out: Duration::from_millis(check.timeout_ms),
@@ -112,9 +112,9 @@ fn check(check: &config::Check, confined: Option<(Sandbox, Given)>) -> Check {
     }
 }
 
-fn given(check: &config::Check) -> Given {
+fn given(check: &config::Check) -> SandboxAccess {
     let memory_bytes = check.memory_mib.map(|mib| mib.saturating_mul(1024 * 1024));
-    Given { paths: check.paths.clone(), network: check.network, memory_bytes }
+    SandboxAccess { paths: check.paths.clone(), network: check.network, memory_bytes }
 }
 
 /// The paths that confined checks must not see, without links: the host's own files, and the

@@ -13,7 +13,7 @@ use super::{registry, state};
 use crate::cli::exit::{Exit, Failure};
 use crate::config::{Config, Mail, NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 use crate::connectors::maildir;
-use crate::connectors::notices::{self, Postman};
+use crate::connectors::notices::{self, NoticeSender};
 use crate::notify::sign::Secret;
 use crate::notify::webhook::anywhere;
 use crate::notify::{Format, Kind, NoticeEmail, Post, Retry, Target, Transport, Webhook, address};
@@ -97,15 +97,15 @@ fn post(config: &Config, clock: Clock) -> Result<Post, Failure> {
         Mail::Maildir { path } => {
             let unmade = |error| failed(format!("cannot make the maildir `{}`: {error}", path.display()));
             maildir::make(path).map_err(unmade)?;
-            notices::Way::Maildir(path.clone())
+            notices::MailTransport::Maildir(path.clone())
         }
-        Mail::Smtp(relay) => notices::Way::Relay(Box::new(registry::relay(relay)?)),
+        Mail::Smtp(relay) => notices::MailTransport::Relay(Box::new(registry::relay(relay)?)),
     };
     let wrong = |why: String| Failure::new(Exit::Usage, format!("[email]: {why}"));
-    let postman = Postman::new(&config.email.notices_from, transport).map_err(wrong)?;
+    let postman = NoticeSender::new(&config.email.notices_from, transport).map_err(wrong)?;
     Ok(Arc::new(move |NoticeEmail { id, to, subject, text }: NoticeEmail| {
         let (postman, now) = (postman.clone(), clock());
-        async move { postman.send(notices::Draft { id, to, subject, text }, now).await }.boxed()
+        async move { postman.send(notices::NoticeDraft { id, to, subject, text }, now).await }.boxed()
     }))
 }
 

@@ -10,7 +10,7 @@
 
 use sha2::{Digest, Sha256};
 
-use super::super::blobs::{Content, FILE_BYTES_MAX};
+use super::super::blobs::{BlobContent, FILE_BYTES_MAX};
 use super::{FileChange, Gap, LINK, SUBMODULE, Version};
 
 /// A file with at most this many odd bytes is shown as lines.
@@ -30,8 +30,8 @@ const POINTER_BYTES_MAX: usize = 32 * 1024;
 /// The old and the new content of a file; `None` if it does not exist.
 #[derive(Debug)]
 pub(super) struct Sides {
-    pub(super) old: Option<Content>,
-    pub(super) new: Option<Content>,
+    pub(super) old: Option<BlobContent>,
+    pub(super) new: Option<BlobContent>,
 }
 
 impl Sides {
@@ -44,14 +44,14 @@ impl Sides {
     pub(super) fn gaps(&self, file: &FileChange) -> Vec<(Gap, String)> {
         let before_and_after =
             || format!("before {}, after {}", described(self.old.as_ref()), described(self.new.as_ref()));
-        let has = |kind: fn(&Content) -> bool| self.old.iter().chain(&self.new).any(kind);
+        let has = |kind: fn(&BlobContent) -> bool| self.old.iter().chain(&self.new).any(kind);
         let any = |test: fn(&[u8]) -> bool| {
-            self.old.iter().chain(&self.new).any(|content| matches!(content, Content::Bytes(bytes) if test(bytes)))
+            self.old.iter().chain(&self.new).any(|content| matches!(content, BlobContent::Bytes(bytes) if test(bytes)))
         };
         let mut gaps = Vec::new();
         let mut add = |applies: bool, gap: Gap, text: String| gaps.extend(applies.then_some((gap, text)));
-        let is_missing = has(|content| *content == Content::Missing);
-        let is_too_large = has(|content| matches!(content, Content::TooLarge(_)));
+        let is_missing = has(|content| *content == BlobContent::Missing);
+        let is_too_large = has(|content| matches!(content, BlobContent::TooLarge(_)));
         let is_text = self.text(file).is_some();
         if is_missing {
             add(
@@ -92,9 +92,9 @@ impl Sides {
     }
 
     fn nuls(&self) -> usize {
-        let of = |content: &Content| match content {
-            Content::Bytes(bytes) => bytes.iter().filter(|byte| **byte == 0).count(),
-            Content::TooLarge(_) | Content::Missing => 0,
+        let of = |content: &BlobContent| match content {
+            BlobContent::Bytes(bytes) => bytes.iter().filter(|byte| **byte == 0).count(),
+            BlobContent::TooLarge(_) | BlobContent::Missing => 0,
         };
         self.old.iter().chain(&self.new).map(of).max().unwrap_or(0)
     }
@@ -102,12 +102,12 @@ impl Sides {
 
 /// The part of a file that is shown: its bytes, if they are lines. A link's target and a
 /// submodule's line are always shown.
-fn shown<'a>(content: Option<&'a Content>, version: Option<&Version>) -> Option<&'a [u8]> {
+fn shown<'a>(content: Option<&'a BlobContent>, version: Option<&Version>) -> Option<&'a [u8]> {
     let is_name = version.is_some_and(|version| [LINK, SUBMODULE].contains(&version.mode.as_str()));
     match content {
         None => Some(b""),
-        Some(Content::Bytes(bytes)) => (is_name || is_text(bytes)).then_some(bytes.as_slice()),
-        Some(Content::TooLarge(_) | Content::Missing) => None,
+        Some(BlobContent::Bytes(bytes)) => (is_name || is_text(bytes)).then_some(bytes.as_slice()),
+        Some(BlobContent::TooLarge(_) | BlobContent::Missing) => None,
     }
 }
 
@@ -125,15 +125,15 @@ fn is_pointer(bytes: &[u8]) -> bool {
 }
 
 /// Size and digest, so that a reader can compare them with a file.
-fn described(content: Option<&Content>) -> String {
+fn described(content: Option<&BlobContent>) -> String {
     match content {
         None => "absent".into(),
-        Some(Content::Bytes(bytes)) => {
+        Some(BlobContent::Bytes(bytes)) => {
             let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
             format!("{} bytes (sha256:{digest})", bytes.len())
         }
-        Some(Content::TooLarge(bytes)) => format!("{bytes} bytes"),
-        Some(Content::Missing) => "unknown".into(),
+        Some(BlobContent::TooLarge(bytes)) => format!("{bytes} bytes"),
+        Some(BlobContent::Missing) => "unknown".into(),
     }
 }
 

@@ -28,7 +28,7 @@ async fn a_tree_that_can_be_read_in_two_ways_is_refused() {
         let commit = scratch.commit_of(tree);
         for from in [Some(&main), None] {
             let error = diff::Diff::between(&objects, from, &commit).await.expect_err(what);
-            assert!(matches!(error, GitError::Unsound { .. }) && error.is_of_the_question(), "{what}: {error}");
+            assert!(matches!(error, GitError::Unsound { .. }) && error.is_permanent(), "{what}: {error}");
         }
         let mended = diff::Diff::between(&objects, Some(&commit), &main).await;
         assert!(mended.is_ok(), "{what}: and what mends it can be deployed: {mended:?}");

@@ -103,7 +103,7 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
         (action("deployment", "deploy", &json!({ "release": {} })), "the arguments have no `transfer`"),
     ];
     for (action, needle) in cases {
-        match shop.ledger.0.look_ahead(&action) {
+        match shop.ledger.0.preview_now(&action) {
             Err(CannotPreview::Impossible(why)) => assert!(why.contains(needle) && !why.contains('\n'), "{why}"),
             other => panic!("{needle}: {other:?}"),
         }
@@ -120,7 +120,7 @@ fn the_last_cent_can_be_paid_and_no_more() {
     let shop = Shop::new();
     assert!(matches!(shop.pay(&amount("1000000", "EUR"), "all"), Attempt::Done(_)));
     assert_eq!(shop.balance("operating", "EUR"), 0);
-    let refused = shop.ledger.0.look_ahead(&amount("1", "EUR"));
+    let refused = shop.ledger.0.preview_now(&amount("1", "EUR"));
     assert!(matches!(refused, Err(CannotPreview::Impossible(why)) if why.contains("has 0.00 EUR")));
 }
 
@@ -275,7 +275,7 @@ fn a_ledger_that_another_program_has_locked_books_nothing() {
     // The file is locked for readers too.
     other.pragma_update(None, "locking_mode", "EXCLUSIVE").unwrap();
     other.execute_batch("UPDATE meta SET value = 'x' WHERE key = 'settled'").unwrap();
-    let previewed = shop.ledger.0.look_ahead(&action);
+    let previewed = shop.ledger.0.preview_now(&action);
     assert!(matches!(&previewed, Err(CannotPreview::Unavailable(why)) if why.contains("locked")), "{previewed:?}");
     drop(other);
     assert!(matches!(shop.attempt(&action, &shown, "k"), Attempt::Done(_)));

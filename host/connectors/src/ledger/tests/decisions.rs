@@ -36,7 +36,7 @@ fn decisions(payments: &[Action], mut pick: impl FnMut(usize) -> usize) -> usize
             holdshort_gate::EffectMark { key: EffectKey(key(*other)), effect_digest }
         };
         let beside: Vec<_> = one.beside.iter().map(mark).collect();
-        let shown = Shown { preconditions: &one.shown, similar_effects: &beside };
+        let shown = ShownFacts { preconditions: &one.shown, similar_effects: &beside };
         match shop.ledger.0.attempt(&one.action, shown, &EffectKey(key(number)), LATER) {
             Attempt::Done(_) | Attempt::DoneDespite(..) => drop(held.remove(&number)),
             Attempt::FactsChanged(why) => {
@@ -111,7 +111,7 @@ proptest! {
             if done.contains(&key) {
                 continue;
             }
-            let Ok(now) = shop.ledger.0.look_ahead(&other) else { continue };
+            let Ok(now) = shop.ledger.0.preview_now(&other) else { continue };
             if receipt(&shop.attempt(&other, &now.preconditions, &key)).is_some() {
                 surprise |= surprises;
                 done.insert(key);
@@ -122,7 +122,7 @@ proptest! {
         let effect_digest = holdshort_gate::similar::effect_digest(listed.capability(), listed.arguments());
         let beside = [holdshort_gate::EffectMark { key: EffectKey("beside".into()), effect_digest }];
         let attempt =
-            shop.ledger.0.attempt(&action, Shown { preconditions: &shown, similar_effects: &beside }, &EffectKey("k".into()), LATER);
+            shop.ledger.0.attempt(&action, ShownFacts { preconditions: &shown, similar_effects: &beside }, &EffectKey("k".into()), LATER);
         prop_assert_eq!(receipt(&attempt).is_some(), covered && !surprise, "{:?} after {:?}", attempt, done);
         if receipt(&attempt).is_none() {
             prop_assert_eq!((shop.transfers(), shop.balance("operating", "EUR")), before);

@@ -165,7 +165,7 @@ fn a_file_of_something_else_is_refused_and_left_alone() {
     }
     // Without accounts nobody can pay, and no ledger is created.
     let none = open(&at("none.db"), &Accounts::new()).unwrap();
-    let refused = none.0.look_ahead(&transfer(json!({})));
+    let refused = none.0.preview_now(&transfer(json!({})));
     assert!(
         matches!(refused, Err(CannotPreview::Impossible(why)) if why.contains("the configuration has no accounts"))
     );

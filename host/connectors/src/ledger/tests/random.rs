@@ -41,7 +41,7 @@ proptest! {
         for Step { source, payee, currency, minor_units, key, stale } in steps {
             let money = json!({ "minor-units": minor_units.to_string(), "currency": currency });
             let action = transfer(json!({ "source": source, "payee": payee, "amount": money }));
-            if let (false, Ok(previewed)) = (stale, shop.ledger.0.look_ahead(&action)) {
+            if let (false, Ok(previewed)) = (stale, shop.ledger.0.preview_now(&action)) {
                 shown = previewed.preconditions;
             }
             let attempt = shop.attempt(&action, &shown, &key.to_string());

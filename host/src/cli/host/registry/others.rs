@@ -9,19 +9,19 @@ use holdshort_gate::{FunctionType, WitType};
 use super::settings::program;
 use super::{Opened, Served, by_command, wrong};
 use crate::config::{CapabilityRule, Config};
-use crate::connectors::command::{self, Acts, Answers, Beside, Facts};
+use crate::connectors::command::{self, CommandOptions, EffectCommand, FactsProgram, RoutineCommand};
 use crate::connectors::file_drop::{self, FileDrop};
 
 /// The connector of one section `[capabilities.…]`.
 pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served<'a> {
     match rule {
         CapabilityRule::Routine(command) => Served::new(command::ANSWERS, "", move |around| {
-            let answers = Answers::new(program(command, &config.folder), around.surroundings()?);
+            let answers = RoutineCommand::new(program(command, &config.folder), around.command_context()?);
             Ok(Opened::Routine(Arc::new(answers)))
         }),
         CapabilityRule::FileDrop(rule) => {
             let folder = rule.folder.display();
-            let settings = file_drop::Settings {
+            let settings = file_drop::FileDropSettings {
                 folder: rule.folder.clone(),
                 name_from: rule.name_from.clone(),
                 content_from: rule.content_from.clone(),
@@ -42,14 +42,18 @@ pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served
             Served { refusal: rule.refusal.clone(), servable, ..served }
         }
         CapabilityRule::Consequential(rule) => {
-            let beside = Beside {
+            let options = CommandOptions {
                 idempotent: rule.idempotent,
                 preview: rule.preview.clone(),
                 lookup: rule.lookup.clone(),
-                facts: rule.facts.clone().map(|argv| Facts { argv, types: types(rule) }),
+                facts: rule.facts.clone().map(|argv| FactsProgram { argv, types: types(rule) }),
             };
-            let served = Served::new(beside.descriptor(), by_command(&rule.command.argv), move |around| {
-                Ok(Opened::acts(Acts::new(program(&rule.command, &config.folder), beside, around.surroundings()?)))
+            let served = Served::new(options.descriptor(), by_command(&rule.command.argv), move |around| {
+                Ok(Opened::acts(EffectCommand::new(
+                    program(&rule.command, &config.folder),
+                    options,
+                    around.command_context()?,
+                )))
             });
             Served { refusal: rule.refusal.clone(), ..served }
         }

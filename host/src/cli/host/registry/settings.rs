@@ -17,7 +17,7 @@ use crate::cli::host::types::ComponentTypes;
 use crate::cli::host::{CheckSandboxes, system_clock};
 use crate::config::{self, Config, Tls};
 use crate::connectors::child::Children;
-use crate::connectors::command::{FunctionTypes, Surroundings};
+use crate::connectors::command::{CommandContext, FunctionTypes};
 use crate::connectors::ledger::Funding;
 use crate::connectors::program::Program;
 use crate::connectors::smtp::{Encryption, Login, Relay, Secret};
@@ -29,7 +29,7 @@ pub(in crate::cli::host) struct Around<'a> {
     /// The clock for the dates of emails and ledger entries.
     pub(super) clock: Clock,
     types: Arc<ComponentTypes>,
-    surroundings: OnceCell<Surroundings>,
+    command_context: OnceCell<CommandContext>,
 }
 
 impl<'a> Around<'a> {
@@ -40,7 +40,7 @@ impl<'a> Around<'a> {
         sandboxes: &'a CheckSandboxes,
     ) -> Self {
         let types = Arc::new(ComponentTypes::of(journal.clone(), reader.clone()));
-        Self { config, sandboxes, clock: system_clock(), types, surroundings: OnceCell::new() }
+        Self { config, sandboxes, clock: system_clock(), types, command_context: OnceCell::new() }
     }
 
     /// The folder in which running programs leave data for lookups. It outlives the host. All connectors share it and name their children
@@ -56,12 +56,12 @@ impl<'a> Around<'a> {
     }
 
     /// The parts that all programs for foreign functions share.
-    pub(super) fn surroundings(&self) -> Result<Surroundings, Failure> {
-        if let Some(surroundings) = self.surroundings.get() {
-            return Ok(surroundings.clone());
+    pub(super) fn command_context(&self) -> Result<CommandContext, Failure> {
+        if let Some(command_context) = self.command_context.get() {
+            return Ok(command_context.clone());
         }
-        let surroundings = Surroundings::new(self.children()?, self.types());
-        Ok(self.surroundings.get_or_init(|| surroundings).clone())
+        let command_context = CommandContext::new(self.children()?, self.types());
+        Ok(self.command_context.get_or_init(|| command_context).clone())
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::connectors::DESCRIPTORS;
 use crate::connectors::descriptor::{
-    Class, Compares, DeclaredFacts, Descriptor, Effect, Fact, FactType, Precondition, Readers,
+    Class, Comparison, DeclaredFacts, Descriptor, Effect, Fact, FactReaders, FactType, Precondition,
 };
 
 #[test]
@@ -50,9 +50,9 @@ fn connectors() -> String {
 
 fn held(Precondition { name, compares }: &Precondition) -> String {
     match compares {
-        Compares::Same => format!("`{name}`"),
-        Compares::AtLeast => format!("`{name}` (may change, but not below the needed value)"),
-        Compares::NothingNew => format!("`{name}` (may grow, but only by calls that the approval listed as waiting)"),
+        Comparison::Same => format!("`{name}`"),
+        Comparison::AtLeast => format!("`{name}` (may change, but not below the needed value)"),
+        Comparison::NothingNew => format!("`{name}` (may grow, but only by calls that the approval listed as waiting)"),
     }
 }
 
@@ -71,9 +71,9 @@ fn facts() -> String {
     for (facts, mut names) in groups {
         for fact in facts {
             let note = match fact.readers {
-                Readers::All => "",
-                Readers::Programs => ". Not for policies",
-                Readers::Policies => ". Only for policies",
+                FactReaders::All => "",
+                FactReaders::Programs => ". Not for policies",
+                FactReaders::Policies => ". Only for policies",
             };
             let connector = std::mem::take(&mut names);
             table += &format!("| {connector} | `{}` | {} | {}{note} |\n", fact.name, told(fact.ty), fact.means);

@@ -8,7 +8,7 @@ use holdshort_gate::{FunctionType, WitType};
 use super::*;
 use crate::agent::Import;
 use crate::config::ConfigContext;
-use crate::connectors::descriptor::{DeclaredFacts, Effect, Readers};
+use crate::connectors::descriptor::{DeclaredFacts, Effect, FactReaders};
 use crate::connectors::{DESCRIPTORS, deploy_command};
 use crate::runs::{BindError, BoundOffer};
 
@@ -118,7 +118,7 @@ fn a_fact_has_one_type_and_one_meaning_for_all_connectors_of_a_capability() {
             continue;
         };
         for fact in facts {
-            assert!(fact.readers != Readers::All || !matches!(fact.ty.wit(), WitType::Record(_)), "{fact:?}");
+            assert!(fact.readers != FactReaders::All || !matches!(fact.ty.wit(), WitType::Record(_)), "{fact:?}");
             let key = (descriptor.interface, fact.name);
             assert_eq!(all.entry(key).or_insert(fact), &fact, "{key:?}");
         }

@@ -9,7 +9,9 @@ use lettre::message::header::{ContentTransferEncoding, ContentType, HeaderName, 
 use lettre::message::{Attachment, Body, Mailbox, MultiPart, SinglePart};
 use serde_json::Value;
 
-use super::{Composer, Draft, Known, Loaded, Sentence, Unloaded, content_type, key, quote, say};
+use super::{
+    AttachmentError, Composer, LoadedAttachment, MessageDraft, Sentence, Trusted, content_type, key, quote, say,
+};
 
 /// The end of the year 9999, in microseconds: a `Date` field has four digits for the year.
 const DATE_MAX: u64 = 253_402_300_799_000_000;
@@ -21,7 +23,7 @@ pub(crate) fn automatic(how: &str) -> HeaderValue {
 
 /// A message ready for delivery.
 #[derive(Clone, Debug)]
-pub struct Letter {
+pub struct ComposedMessage {
     /// The sender, and each recipient once.
     pub envelope: Envelope,
     /// The message by RFC 5322: ASCII with CR LF line ends.
@@ -61,21 +63,21 @@ impl Composer {
         key: &EffectKey,
         now: Time,
         bcc: Bcc,
-    ) -> Result<Letter, NotComposed> {
+    ) -> Result<ComposedMessage, NotComposed> {
         let now_from = self.senders();
         for (field, name) in [("from", "sender"), ("reply-to", "reply address")] {
             let of = |senders: &Value| senders.get(field).and_then(Value::as_str).unwrap_or("nobody").to_owned();
             let (shown, found) = (of(preconditions), of(&now_from));
             if shown != found {
-                let (shown, found) = (Known::configured(shown), Known::configured(found));
+                let (shown, found) = (Trusted::configured(shown), Trusted::configured(found));
                 let why = say!("the {} was `{}` when the call was shown and is `{}` now", name, shown, found);
                 return Err(NotComposed::FactsChanged(why));
             }
         }
-        let draft = Draft::read(action).map_err(NotComposed::Impossible)?;
+        let draft = MessageDraft::read(action).map_err(NotComposed::Impossible)?;
         let attachments = self.load(agent, &draft).map_err(|unloaded| match unloaded {
-            Unloaded::Impossible(why) | Unloaded::Unavailable(why) => NotComposed::Impossible(why),
-            Unloaded::Changed(why) => NotComposed::FactsChanged(why),
+            AttachmentError::Impossible(why) | AttachmentError::Unavailable(why) => NotComposed::Impossible(why),
+            AttachmentError::Changed(why) => NotComposed::FactsChanged(why),
         })?;
         let failed = |error: lettre::error::Error| {
             NotComposed::Impossible(say!("the message cannot be written: {}", quote(error)))
@@ -83,13 +85,13 @@ impl Composer {
         let recipients: Vec<Address> = draft.recipients().into_iter().collect();
         let envelope = Envelope::new(Some(self.from().email.clone()), recipients).map_err(failed)?;
         let message = self.message(draft, attachments, key, now, bcc, &envelope).map_err(failed)?;
-        Ok(Letter { envelope, bytes: message.formatted() })
+        Ok(ComposedMessage { envelope, bytes: message.formatted() })
     }
 
     fn message(
         &self,
-        draft: Draft,
-        attachments: Vec<Loaded>,
+        draft: MessageDraft,
+        attachments: Vec<LoadedAttachment>,
         key: &EffectKey,
         now: Time,
         bcc: Bcc,
@@ -135,7 +137,7 @@ impl Composer {
         let boundary = Digest::tagged("holdshort/boundary", key::plain(key).as_bytes()).to_string();
         let boundary: String = boundary.chars().skip("sha256:".len()).take(40).collect();
         let mut parts = MultiPart::mixed().boundary(boundary).singlepart(body);
-        for Loaded { path, bytes, .. } in attachments {
+        for LoadedAttachment { path, bytes, .. } in attachments {
             let name = path.rsplit('/').next().unwrap_or("attachment").to_owned();
             // An attachment is never inline: a reader opens an HTML page deliberately.
             let label = ContentType::parse(&content_type(&path, &bytes)).unwrap_or(ContentType::TEXT_PLAIN);

@@ -8,12 +8,12 @@ use holdshort_words::look;
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use super::books::{self, Account, Kind, Past};
-use super::facts::{Facts, PAYMENTS};
+use super::books::{self, Account, AccountKind, PastPayment};
+use super::facts::{PAYMENTS, TransferFacts};
 use super::transfer::Transfer;
-use crate::descriptor::{Fact, FactType, Readers};
+use crate::descriptor::{Fact, FactReaders, FactType};
 use crate::history::History;
-use crate::{Exhibit, Known, Previewed, Sentence, quote, say, sentence_error};
+use crate::{Exhibit, Previewed, Sentence, Trusted, quote, say, sentence_error};
 use holdshort_common::money::Currency;
 
 /// The number of earlier payments that a reviewer is shown, beside their total.
@@ -48,12 +48,12 @@ pub(super) const FACTS: &[Fact] = &[
         ])),
         "earlier transfers of this run; a transfer that a reviewer closed with an unknown outcome counts as done",
     )
-    .only_for(Readers::Programs),
+    .only_for(FactReaders::Programs),
 ];
 
 /// The accounts of a transfer.
 #[derive(Clone, Debug)]
-pub(super) struct Standing {
+pub(super) struct TransferAccounts {
     /// The paying account.
     pub(super) source: Account,
     /// `None` if the payee was never paid.
@@ -63,16 +63,16 @@ pub(super) struct Standing {
     /// The payee's balance in minor units.
     pub(super) payee_balance: i64,
     /// The facts that a clearance rests on.
-    pub(super) facts: Facts,
+    pub(super) facts: TransferFacts,
 }
 
 /// The balances do not permit a transfer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NotCovered {
     /// The source would be overdrawn.
-    Overdraft { account: String, has: Known, amount: Known },
+    Overdraft { account: String, has: Trusted, amount: Trusted },
     /// The payee's balance would exceed the range.
-    TooMuch { payee: String, has: Known, amount: Known },
+    TooMuch { payee: String, has: Trusted, amount: Trusted },
 }
 
 impl NotCovered {
@@ -80,7 +80,7 @@ impl NotCovered {
     pub(super) fn sentence(&self) -> Sentence {
         match self {
             Self::Overdraft { account, has, amount } => {
-                let account = Known::configured(account);
+                let account = Trusted::configured(account);
                 say!("the account `{}` has {}, which does not cover {}", account, has.clone(), amount.clone())
             }
             Self::TooMuch { payee, has, amount } => say!(
@@ -95,7 +95,7 @@ impl NotCovered {
 
 sentence_error!(NotCovered);
 
-impl Standing {
+impl TransferAccounts {
     /// The accounts of a transfer; `None` if the source does not exist.
     pub(super) fn of(books: &Connection, transfer: &Transfer) -> rusqlite::Result<Option<Self>> {
         let Some(source) = books::account(books, &transfer.source)? else { return Ok(None) };
@@ -106,10 +106,11 @@ impl Standing {
             Some(payee) => (books::balance(books, payee, currency)?, books::payments(books, payee)?),
             None => (0, 0),
         };
-        let facts = Facts {
+        let facts = TransferFacts {
             ledger: books::id(books)?,
             source_balance: transfer.currency.show(source_balance),
-            payee: if payee.is_some_and(|payee| payee.kind == Kind::Own) { "own account" } else { "outside" }.into(),
+            payee: if payee.is_some_and(|payee| payee.kind == AccountKind::Own) { "own account" } else { "outside" }
+                .into(),
             payments,
         };
         Ok(Some(Self { source, payee, source_balance, payee_balance, facts }))
@@ -142,13 +143,13 @@ impl Standing {
         let left = self.source_balance.checked_sub(*amount).filter(|left| *left >= 0);
         let left = left.ok_or_else(|| NotCovered::Overdraft {
             account: transfer.source.clone(),
-            has: Known::amount(currency, self.source_balance),
-            amount: Known::amount(currency, *amount),
+            has: Trusted::amount(currency, self.source_balance),
+            amount: Trusted::amount(currency, *amount),
         })?;
         let got = self.payee_balance.checked_add(*amount).ok_or_else(|| NotCovered::TooMuch {
             payee: transfer.payee.clone(),
-            has: Known::amount(currency, self.payee_balance),
-            amount: Known::amount(currency, *amount),
+            has: Trusted::amount(currency, self.payee_balance),
+            amount: Trusted::amount(currency, *amount),
         })?;
         Ok((left, got))
     }
@@ -169,7 +170,7 @@ impl Standing {
 
     /// Whether the money stays with the operator.
     pub(super) fn is_own(&self) -> bool {
-        self.payee.is_some_and(|payee| payee.kind == Kind::Own)
+        self.payee.is_some_and(|payee| payee.kind == AccountKind::Own)
     }
 
     /// The summary, the facts and the evidence of the transfer, the most important first. The
@@ -216,11 +217,11 @@ impl Standing {
         }
         let summary = say!(
             "pay {} to {}, {}, from {}, which then has {}; reference {}",
-            Known::amount(currency, *amount),
+            Trusted::amount(currency, *amount),
             quote(payee),
             known,
-            Known::configured(source),
-            Known::amount(currency, after.0),
+            Trusted::configured(source),
+            Trusted::amount(currency, after.0),
             quote(reference),
         );
         Ok((summary, self.established(transfer, after, !same.is_empty()), exhibits))
@@ -232,11 +233,11 @@ impl Standing {
         let amounts = [self.source_balance, left, self.payee_balance, got].map(show);
         let width = amounts.iter().map(String::len).max().unwrap_or(0);
         let [before, after, payee_before, payee_after] =
-            amounts.map(|amount| Known::configured(format_args!("{amount:>width$}")));
+            amounts.map(|amount| Trusted::configured(format_args!("{amount:>width$}")));
         let whose = if own { "an account of the operator" } else { "outside" };
         say!(
             "From {}\n    before  {}\n    after   {}\nTo {} ({})\n    before  {}\n    after   {}\n",
-            Known::configured(&transfer.source),
+            Trusted::configured(&transfer.source),
             before,
             after,
             quote(&transfer.payee),
@@ -257,7 +258,7 @@ impl Standing {
         if !alike.is_empty() {
             text += say!("Payees of the ledger with almost the same name:\n");
             for name in alike.iter().take(ALIKE_MAX) {
-                let same = if looks_the_same(name, &transfer.payee) {
+                let same = if is_lookalike(name, &transfer.payee) {
                     ", which looks the same but is another payee"
                 } else {
                     ""
@@ -278,11 +279,11 @@ fn is_alike(one: &str, other: &str) -> bool {
         |name: &str| name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect::<String>();
     let (one, other) = (plain(one), plain(other));
     let slips = if one.chars().count().min(other.chars().count()) < 8 { 1 } else { 2 };
-    strsim::damerau_levenshtein(&one, &other) <= slips || looks_the_same(&one, &other)
+    strsim::damerau_levenshtein(&one, &other) <= slips || is_lookalike(&one, &other)
 }
 
 /// Whether two names look almost the same, perhaps with different letters.
-fn looks_the_same(one: &str, other: &str) -> bool {
+fn is_lookalike(one: &str, other: &str) -> bool {
     look(one) == look(other)
 }
 
@@ -295,8 +296,8 @@ pub(super) fn recall(action: &Action, history: &History, previewed: &mut Preview
     previewed.fact("transfers-before-in-run", sums.iter().map(fact).collect());
     if !sums.is_empty() {
         let shown = |code: &str, sum: u64| match Currency::of(code).ok().zip(i64::try_from(sum).ok()) {
-            Some((currency, sum)) => Known::amount(&currency, sum),
-            None => Known::configured(format_args!("{sum} {code}")),
+            Some((currency, sum)) => Trusted::amount(&currency, sum),
+            None => Trusted::configured(format_args!("{sum} {code}")),
         };
         let line = |(code, count, sum): &(&str, u64, u64)| say!("{} of {} in all\n", *count, shown(code, *sum));
         let lines = sums.iter().map(line).sum::<Sentence>()
@@ -306,26 +307,26 @@ pub(super) fn recall(action: &Action, history: &History, previewed: &mut Preview
             .exhibits
             .insert(0, Exhibit::text(say!("other transfers of this run, made before ({})", count), lines));
     }
-    history.tell(previewed);
+    history.add_to(previewed);
 }
 
 /// One line per payment.
-fn listed(past: &[Past]) -> Sentence {
-    let line = |past: &Past| {
+fn listed(past: &[PastPayment]) -> Sentence {
+    let line = |past: &PastPayment| {
         // A booked currency was valid when it was booked.
         let amount = match Currency::of(&past.currency) {
-            Ok(currency) => Known::amount(&currency, past.amount),
-            Err(_) => Known::configured(format_args!("{} {}", past.amount, past.currency)),
+            Ok(currency) => Trusted::amount(&currency, past.amount),
+            Err(_) => Trusted::configured(format_args!("{} {}", past.amount, past.currency)),
         };
-        let (source, reference) = (Known::configured(&past.source), quote(&past.reference));
+        let (source, reference) = (Trusted::configured(&past.source), quote(&past.reference));
         say!("{}  T{}  {} from {}: {}\n", day(past.at), past.number, amount, source, reference)
     };
     past.iter().map(line).sum()
 }
 
 /// The day in UTC.
-fn day(micros: i64) -> Known {
-    Known::day(
+fn day(micros: i64) -> Trusted {
+    Trusted::day(
         jiff::Timestamp::from_microsecond(micros)
             .map_or_else(|_| "an unknown day".into(), |at| at.strftime("%Y-%m-%d").to_string()),
     )

@@ -14,7 +14,7 @@ const ABOUT_BYTES_MAX: usize = 96;
 
 /// The files and folders of a commit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Unfolded {
+pub struct TreeSize {
     pub entries: u64,
     /// Their disk space.
     pub bytes: u64,
@@ -23,7 +23,7 @@ pub struct Unfolded {
 impl Git {
     /// Walks at most `entries_max` entries; `None` if there are more. Contents are not read: git is
     /// asked once for the size of each object.
-    pub async fn unfolded(&self, commit: &CommitId, entries_max: usize) -> Result<Option<Unfolded>, GitError> {
+    pub async fn tree_size(&self, commit: &CommitId, entries_max: usize) -> Result<Option<TreeSize>, GitError> {
         let arguments = ["ls-tree", "-r", "-t", "--full-tree", "--format=%(objectname)", commit.as_str()];
         let list_bytes_max = entries_max.saturating_mul(commit.as_str().len() + 1);
         let listed = match self.read(&arguments, list_bytes_max).await {
@@ -53,17 +53,17 @@ fn count(listed: &[u8]) -> (Vec<u8>, Vec<u64>) {
 /// The sum of the sizes. Each size counts as often as its object was named; `None` if answers are
 /// missing. A folder takes space too. An object that the repository lacks (a submodule, or an
 /// omission of a partial clone) takes none.
-fn sum(sizes: &str, times: &[u64]) -> Option<Unfolded> {
-    let (mut unfolded, mut answers) = (Unfolded { entries: 0, bytes: 0 }, 0);
+fn sum(sizes: &str, times: &[u64]) -> Option<TreeSize> {
+    let (mut tree_size, mut answers) = (TreeSize { entries: 0, bytes: 0 }, 0);
     for (answer, times) in sizes.lines().zip(times) {
         let bytes = match answer.split_once(' ') {
             Some(("blob", size)) => size.parse::<u64>().ok()?.checked_next_multiple_of(BLOCK_BYTES)?,
             Some(("tree", _)) => BLOCK_BYTES,
             Some(_) | None => 0,
         };
-        unfolded.entries += times;
-        unfolded.bytes = unfolded.bytes.saturating_add(bytes.saturating_mul(*times));
+        tree_size.entries += times;
+        tree_size.bytes = tree_size.bytes.saturating_add(bytes.saturating_mul(*times));
         answers += 1;
     }
-    (answers == times.len()).then_some(unfolded)
+    (answers == times.len()).then_some(tree_size)
 }

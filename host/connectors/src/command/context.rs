@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::{Action, FunctionType, WitType};
 use serde_json::Value;
 
-use super::super::child::{Children, Ended, Leftovers, NotStarted, Order, Output};
+use super::super::child::{ChildCommand, ChildEnd, ChildOutput, Children, Leftovers, NotStarted};
 use super::super::program::{KEPT_BYTES_MAX, Program};
 use super::super::{Sentence, quote, say};
 use holdshort_common::once::once;
@@ -20,14 +20,14 @@ pub trait FunctionTypes: Send + Sync {
 
 /// The context that all programs of a host share.
 #[derive(Clone)]
-pub struct Surroundings {
+pub struct CommandContext {
     pub(super) types: Arc<dyn FunctionTypes>,
     pub(super) children: Children,
     /// The number of programs that were started to look. It makes the names of their files.
     looks: Arc<AtomicU64>,
 }
 
-impl Surroundings {
+impl CommandContext {
     /// `children` stores the output of running programs.
     pub fn new(children: Children, types: Arc<dyn FunctionTypes>) -> Self {
         Self { types, children, looks: Arc::default() }
@@ -41,9 +41,9 @@ impl Surroundings {
         argv: &[String],
         action: &Action,
         own: &[(&str, String)],
-    ) -> Result<Ended, Sentence> {
+    ) -> Result<ChildEnd, Sentence> {
         let order = program.order(argv, action.canonical().into_bytes(), own);
-        let order = Order { leftovers: Leftovers::Kill, ..order };
+        let order = ChildCommand { leftovers: Leftovers::Kill, ..order };
         loop {
             // The numbers begin again with each host. So the files of a killed host are overwritten
             // and do not accumulate.
@@ -67,7 +67,7 @@ pub(super) fn own(action: &Action) -> Vec<(&'static str, String)> {
 }
 
 /// The printed JSON; `None` if nothing was printed.
-pub(super) fn printed_json(output: &Output) -> Result<Option<Value>, Sentence> {
+pub(super) fn printed_json(output: &ChildOutput) -> Result<Option<Value>, Sentence> {
     if output.is_cut() {
         return Err(say!("the program printed {} bytes; at most {} are read", output.written_bytes, KEPT_BYTES_MAX));
     }
@@ -79,7 +79,7 @@ pub(super) fn printed_json(output: &Output) -> Result<Option<Value>, Sentence> {
 }
 
 /// The printed JSON of type `ty`, in normal form. Without a result type, nothing may be printed.
-pub(super) fn printed(output: &Output, ty: Option<&WitType>) -> Result<Value, Sentence> {
+pub(super) fn printed(output: &ChildOutput, ty: Option<&WitType>) -> Result<Value, Sentence> {
     let value = match printed_json(output)? {
         Some(value) => value,
         None if ty.is_none() => Value::Null,

@@ -5,53 +5,56 @@ use futures_util::future::BoxFuture;
 use holdshort_gate::{FunctionType, WitType};
 use serde_json::{Value, json};
 
-use super::super::child::How;
+use super::super::child::ExitKind;
 use super::super::program::{Program, how, words};
-use super::super::{Known, Routine, RoutineCall, Sentence, Unavailable, say};
-use super::look::{Surroundings, own, printed};
+use super::super::{Routine, RoutineCall, Sentence, Trusted, Unavailable, say};
+use super::context::{CommandContext, own, printed};
 
 /// The exit status with which a program asks to be run again: `EX_TEMPFAIL` of `sysexits.h`.
 const TRY_AGAIN: i32 = 75;
 
 /// Answers routine functions with a program.
 #[derive(Clone)]
-pub struct Answers {
+pub struct RoutineCommand {
     program: Program,
-    around: Surroundings,
+    context: CommandContext,
 }
 
-impl Answers {
+impl RoutineCommand {
     /// Makes a connector that answers calls with `program`.
-    pub fn new(program: Program, around: Surroundings) -> Self {
-        Self { program, around }
+    pub fn new(program: Program, context: CommandContext) -> Self {
+        Self { program, context }
     }
 
     /// The agent gets the program's answer: its result or, if the function's error is a string, the
     /// error output of a non-zero exit. If the program was stopped or its output has the wrong
     /// type, the operator must fix it, and the host retries.
     async fn result(&self, call: RoutineCall<'_>) -> Result<Value, Sentence> {
-        let ty = self.around.types.of(call.action).await?;
+        let ty = self.context.types.of(call.action).await?;
         let mut environment = own(call.action);
         environment.extend([("HOLDSHORT_AGENT", call.agent.to_string()), ("HOLDSHORT_RUN", call.run.to_string())]);
-        let ended = self.around.look(&self.program, &self.program.argv, call.action, &environment).await?;
+        let ended = self.context.look(&self.program, &self.program.argv, call.action, &environment).await?;
         match ended.how {
-            How::Exited(0) => printed(&ended.stdout, ty.result.as_ref()),
-            How::Exited(status) if status != TRY_AGAIN && errs_with_text(&ty) => {
+            ExitKind::Exited(0) => printed(&ended.stdout, ty.result.as_ref()),
+            ExitKind::Exited(status) if status != TRY_AGAIN && errs_with_text(&ty) => {
                 let said = words(&ended);
                 Ok(json!({ "err": if said.is_empty() { format!("exit status {status}") } else { said } }))
             }
-            How::Exited(_) | How::Signalled(_) | How::TimedOut | How::WroteTooMuch | How::FilledDisk | How::Lost(_) => {
-                Err(how(&ended, self.program.time_out))
-            }
+            ExitKind::Exited(_)
+            | ExitKind::Signalled(_)
+            | ExitKind::TimedOut
+            | ExitKind::WroteTooMuch
+            | ExitKind::FilledDisk
+            | ExitKind::Lost(_) => Err(how(&ended, self.program.time_out)),
         }
     }
 }
 
-impl Routine for Answers {
+impl Routine for RoutineCommand {
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
         async move {
             let failed = |why: Sentence| {
-                let program = Known::configured(self.program.argv.join(" "));
+                let program = Trusted::configured(self.program.argv.join(" "));
                 Unavailable(say!("`{}` for `{}`: {}", program, call.action.capability().clone(), why))
             };
             self.result(call).await.map_err(failed)
