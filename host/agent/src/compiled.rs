@@ -26,7 +26,7 @@ use holdshort_gate::Digest;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
-use super::source::Source;
+use super::source::ComponentSource;
 
 /// The folder of wasmtime's entries, with one subfolder for each version of wasmtime.
 const ENTRIES: &str = "modules";
@@ -39,11 +39,11 @@ const BYTES_MAX: u64 = 1 << 30;
 
 /// The cache folder.
 #[derive(Clone, Debug)]
-pub(super) struct Compiled {
+pub(super) struct CompiledCache {
     pub(super) folder: PathBuf,
 }
 
-impl Compiled {
+impl CompiledCache {
     /// Creates the folder with rights for this user alone, because a user who can write here can
     /// run code as the host. Removes what interrupted children left.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
@@ -100,7 +100,7 @@ fn file_name(digest: &Digest) -> String {
 
 /// Renames the entry that this child compiled to the name that `engine` looks for. There is no
 /// entry if it could not be written.
-pub(super) fn rename_entry(folder: &Path, engine: &wasmtime::Engine, component: Source<'_>) -> io::Result<()> {
+pub(super) fn rename_entry(folder: &Path, engine: &wasmtime::Engine, component: ComponentSource<'_>) -> io::Result<()> {
     let version = fs::read_dir(folder.join(ENTRIES))?.next().ok_or(io::ErrorKind::NotFound)??.path();
     let entries = fs::read_dir(&version)?.filter_map(Result::ok);
     // Statistics and unfinished files have an extension; entries have none.
@@ -111,7 +111,7 @@ pub(super) fn rename_entry(folder: &Path, engine: &wasmtime::Engine, component: 
 /// The name that wasmtime 48 gives to a component's entry: the Base64 of a SHA-256 over the
 /// standard library's `Hash` of the engine's settings, the component, no debug information and no
 /// intrinsics. With a wrong name the engine would not find the entry; tests check this.
-pub(super) fn entry_name(engine: &wasmtime::Engine, component: Source<'_>) -> io::Result<String> {
+pub(super) fn entry_name(engine: &wasmtime::Engine, component: ComponentSource<'_>) -> io::Result<String> {
     struct Sha(Sha256);
     impl Hasher for Sha {
         fn write(&mut self, bytes: &[u8]) {

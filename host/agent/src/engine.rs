@@ -17,7 +17,7 @@ use super::manifest::{Entry, Manifest};
 use super::problem::cause;
 use super::program::{Compiled, Program};
 use super::reader::Reader;
-use super::source::Source;
+use super::source::ComponentSource;
 use super::threads::Threads;
 use super::ticker::Ticker;
 use super::{imports, wasi_link};
@@ -102,7 +102,7 @@ impl Engine {
 
     /// Reads a component's manifest. If this build has not read it before, the component is
     /// compiled too, which can take half a minute. Call it on a thread that may block.
-    pub fn read(&self, component: Source<'_>, digest: &Digest) -> Result<Arc<Manifest>, LoadError> {
+    pub fn read(&self, component: ComponentSource<'_>, digest: &Digest) -> Result<Arc<Manifest>, LoadError> {
         let known = self.0.reader.known(digest);
         known.map_or_else(|| self.0.reader.compile(component, digest, &self.0.engine), Ok)
     }
@@ -159,7 +159,7 @@ impl Engine {
         let missed = |error: &wasmtime::Error| error.to_string().contains(NO_COMPILER);
         match (Component::from_binary(engine, bytes), self.0.reader.compiled()) {
             (Err(error), Some(folder)) if missed(&error) => {
-                self.0.reader.compile(Source::Bytes(bytes), &Digest::of(bytes), engine)?;
+                self.0.reader.compile(ComponentSource::Bytes(bytes), &Digest::of(bytes), engine)?;
                 let component = Component::from_binary(engine, bytes);
                 component.map_err(|error| LoadError::NotKept { path: folder.into(), cause: cause(&error) })
             }

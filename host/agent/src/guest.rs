@@ -14,7 +14,7 @@ use super::instance;
 use super::limits::Meter;
 use super::program::{Compiled, Program};
 use super::state::Shared;
-use super::step::{HostCall, Start, Step};
+use super::step::{GuestStart, HostCall, Step};
 use super::ticker::Ticker;
 use super::trap::Trap;
 use super::value;
@@ -39,13 +39,13 @@ enum Waiting {
 
 impl Program {
     /// A guest before its first instruction. It runs only in [`Guest::next`].
-    pub fn start(&self, start: Start) -> Guest {
+    pub fn start(&self, start: GuestStart) -> Guest {
         Guest::new(self.0.clone(), start)
     }
 }
 
 impl Guest {
-    fn new(program: Arc<Compiled>, start: Start) -> Self {
+    fn new(program: Arc<Compiled>, start: GuestStart) -> Self {
         let shared = Shared::new(&start);
         let running = Box::pin(instance::run(program.clone(), start, shared.clone()));
         Self { program, shared, running: Some(running), ready: None, waiting: None }

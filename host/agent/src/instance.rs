@@ -10,7 +10,7 @@ use super::limits::Limiter;
 use super::manifest::Entry;
 use super::program::Compiled;
 use super::state::{Shared, State};
-use super::step::{Start, Step};
+use super::step::{GuestStart, Step};
 use super::trap::{Circumstances, Trap};
 use super::wasi::{RESOURCES_MAX, Wasi};
 
@@ -18,7 +18,7 @@ use super::wasi::{RESOURCES_MAX, Wasi};
 const PROGRAM_NAME: &str = "agent";
 
 /// Runs a guest from start to end.
-pub(super) async fn run(program: Arc<Compiled>, start: Start, shared: Shared) -> Step {
+pub(super) async fn run(program: Arc<Compiled>, start: GuestStart, shared: Shared) -> Step {
     let arguments: &[&str] = match program.entry {
         Entry::Run => &[],
         Entry::WasiCli => &[PROGRAM_NAME, &start.task],

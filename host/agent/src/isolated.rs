@@ -6,21 +6,21 @@ use std::path::Path;
 
 use super::compiled::rename_entry;
 use super::engine::{self, Engine};
-use super::load::{LoadError, Refusal};
+use super::load::{LoadError, NoManifest};
 use super::manifest::Manifest;
 use super::problem::cause;
-use super::source::Source;
+use super::source::ComponentSource;
 use holdshort_common::isolate;
 
 /// Reads the manifest of a component.
-pub fn manifest(bytes: &[u8]) -> Result<Manifest, Refusal> {
+pub fn manifest(bytes: &[u8]) -> Result<Manifest, NoManifest> {
     Ok(Manifest::read(bytes)?)
 }
 
 /// Reads the manifest and compiles the component into `folder`, under the name that a host's engine
 /// looks for. Last, the child loads the code as the host will load it. So if loading fails, it
 /// fails in the child first.
-pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manifest, Refusal> {
+pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manifest, NoManifest> {
     let manifest = Manifest::read(bytes)?;
     if !manifest.problems.is_empty() {
         return Ok(manifest);
@@ -31,7 +31,7 @@ pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manife
     }
     let engine = |pool| Engine::of_child(folder, pool).map_err(|error| LoadError::Compile { cause: cause(&error) });
     let without = engine(false)?;
-    rename_entry(folder, without.wasmtime(), Source::Bytes(bytes)).map_err(|error| not_kept(folder, error))?;
+    rename_entry(folder, without.wasmtime(), ComponentSource::Bytes(bytes)).map_err(|error| not_kept(folder, error))?;
     without.compile(bytes, &manifest)?;
     // Loading stays within the memory limit. Only the test whether a guest fits into the pool needs
     // more address space.

@@ -28,7 +28,7 @@ const REPLAY_EXTRA: Duration = Duration::from_secs(10);
 /// Why a limit stopped a guest. The value passes through the engine as an error, and
 /// [`Trap`](super::trap::Trap) finds it in the engine's error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum Stopped {
+pub(super) enum LimitReached {
     /// The CPU time is used up.
     #[error("CPU limit")]
     Cpu { limit_ms: u64 },
@@ -47,9 +47,9 @@ pub(super) enum Stopped {
 /// took to reach the same point. So the limit covers the whole life of a run, however often the run
 /// is parked, and the journal need not store the time.
 #[derive(Clone)]
-pub struct Meter(Arc<Mutex<Counts>>);
+pub struct Meter(Arc<Mutex<CpuTime>>);
 
-struct Counts {
+struct CpuTime {
     limit: Duration,
     replaying: bool,
     used: Duration,
@@ -74,7 +74,7 @@ impl Meter {
     /// Makes a counter with the limit `limit_ms`.
     pub(super) fn new(limit_ms: u64) -> Self {
         let limit = Duration::from_millis(limit_ms);
-        Self(Arc::new(Mutex::new(Counts { limit, replaying: false, used: Duration::ZERO, since: None })))
+        Self(Arc::new(Mutex::new(CpuTime { limit, replaying: false, used: Duration::ZERO, since: None })))
     }
 
     /// Sets whether the following work is replay.
@@ -115,22 +115,22 @@ impl Meter {
         counts.count();
         let stopped = match counts.replaying {
             false if counts.used > counts.limit => {
-                Stopped::Cpu { limit_ms: u64::try_from(counts.limit.as_millis()).unwrap_or(u64::MAX) }
+                LimitReached::Cpu { limit_ms: u64::try_from(counts.limit.as_millis()).unwrap_or(u64::MAX) }
             }
             true if counts.used > counts.limit.saturating_mul(REPLAY_TIMES).saturating_add(REPLAY_EXTRA) => {
-                Stopped::Replay
+                LimitReached::Replay
             }
             _ => return Ok(UpdateDeadline::Yield(1)),
         };
         Err(wasmtime::Error::new(stopped))
     }
 
-    fn counts(&self) -> MutexGuard<'_, Counts> {
+    fn counts(&self) -> MutexGuard<'_, CpuTime> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Counts {
+impl CpuTime {
     // INVARIANT: called on the guest's thread, or while no thread runs it.
     fn count(&mut self) {
         if let Some(since) = self.since {
@@ -184,7 +184,7 @@ impl ResourceLimiter for Limiter {
         // If a size exceeds the maximum of the type, every replay refuses it in the same way, so
         // the guest may see this. Only the engine's text distinguishes the two errors; a test
         // checks the text.
-        if error.to_string().contains("type's limits") { Ok(()) } else { Err(error.context(Stopped::NoMemory)) }
+        if error.to_string().contains("type's limits") { Ok(()) } else { Err(error.context(LimitReached::NoMemory)) }
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
@@ -200,7 +200,7 @@ impl ResourceLimiter for Limiter {
     }
 
     fn table_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        Err(error.context(Stopped::NoMemory))
+        Err(error.context(LimitReached::NoMemory))
     }
 
     fn instances(&self) -> usize {

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::problem::Problem;
+use super::problem::ImportProblem;
 use holdshort_common::isolate::Fault;
 
 /// Why a component is refused.
@@ -84,7 +84,7 @@ pub enum LoadError {
     Fault(#[from] Fault),
     /// The child process reported an error.
     #[error("{text}")]
-    Told {
+    ReportedByChild {
         /// Its message.
         text: String,
         /// Whether the same bytes would be refused again.
@@ -95,7 +95,7 @@ pub enum LoadError {
     NotKept { path: PathBuf, cause: String },
     /// Some imports cannot be offered.
     #[error("this component cannot be run here: {}", list(.0))]
-    Problems(Vec<Problem>),
+    Problems(Vec<ImportProblem>),
     /// The component is valid, but the engine does not support a part of it.
     #[error("this component cannot be compiled: {cause}")]
     Compile {
@@ -117,7 +117,7 @@ impl LoadError {
     pub fn is_of_the_bytes(&self) -> bool {
         match self {
             Self::Fault(fault) => fault.is_of_the_bytes(),
-            Self::Told { of_the_bytes, .. } => *of_the_bytes,
+            Self::ReportedByChild { of_the_bytes, .. } => *of_the_bytes,
             Self::NotKept { .. } => false,
             Self::NotWasm { .. }
             | Self::CoreModule
@@ -156,8 +156,8 @@ pub enum EngineError {
     },
 }
 
-fn list(problems: &[Problem]) -> String {
-    problems.iter().map(Problem::to_string).collect::<Vec<_>>().join("; ")
+fn list(problems: &[ImportProblem]) -> String {
+    problems.iter().map(ImportProblem::to_string).collect::<Vec<_>>().join("; ")
 }
 
 /// Reports what `bytes` are if they are no component. A file with a component's header is left to
@@ -210,13 +210,13 @@ fn text(bytes: &[u8]) -> &'static str {
 
 /// Why the child has no manifest.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct Refusal {
+pub struct NoManifest {
     pub(super) text: String,
     /// Whether the same bytes would be refused again.
     pub(super) of_the_bytes: bool,
 }
 
-impl From<LoadError> for Refusal {
+impl From<LoadError> for NoManifest {
     fn from(error: LoadError) -> Self {
         Self { text: error.to_string(), of_the_bytes: error.is_of_the_bytes() }
     }

@@ -9,7 +9,7 @@ use wit_component::DecodedWasm;
 use wit_parser::{Function, InterfaceId, Resolve, World, WorldItem, WorldKey};
 
 use super::load::{LoadError, check_header};
-use super::problem::{Problem, ProblemKind, cause, short};
+use super::problem::{ImportProblem, ProblemKind, cause, short};
 use super::{wasi, wit};
 
 /// The imports and the entry point of a component.
@@ -22,7 +22,7 @@ pub struct Manifest {
     pub wasi: Vec<String>,
     pub entry: Entry,
     /// The reasons why the component cannot run here.
-    pub problems: Vec<Problem>,
+    pub problems: Vec<ImportProblem>,
 }
 
 /// An imported function.
@@ -89,8 +89,9 @@ impl Manifest {
         }
         if let Some(more) = self.problems.len().checked_sub(PROBLEMS_MAX).filter(|more| *more > 0) {
             self.problems.truncate(PROBLEMS_MAX);
-            self.problems
-                .extend(self.problems.last().map(|last| Problem { what: ProblemKind::More(more), ..last.clone() }));
+            self.problems.extend(
+                self.problems.last().map(|last| ImportProblem { what: ProblemKind::More(more), ..last.clone() }),
+            );
         }
         Ok(self)
     }
@@ -131,7 +132,7 @@ impl Manifest {
     }
 
     fn problem(&mut self, item: String, what: ProblemKind) {
-        self.problems.push(Problem { item: short(&item), what });
+        self.problems.push(ImportProblem { item: short(&item), what });
     }
 }
 

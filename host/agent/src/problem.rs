@@ -30,7 +30,7 @@ fn bounded(text: &str, chars_max: usize) -> String {
 
 /// One reason why a component cannot be run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Problem {
+pub struct ImportProblem {
     /// The import, as `package:name/interface@version#function` or the interface alone.
     pub item: String,
     pub what: ProblemKind,
@@ -59,7 +59,7 @@ pub enum ProblemKind {
     More(usize),
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ImportProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let item = &self.item;
         match &self.what {

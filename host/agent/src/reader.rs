@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use holdshort_gate::Digest;
 
-use super::compiled::{Compiled, entry_name};
-use super::load::{EngineError, LoadError, Refusal};
+use super::compiled::{CompiledCache, entry_name};
+use super::load::{EngineError, LoadError, NoManifest};
 use super::manifest::Manifest;
-use super::source::Source;
+use super::source::ComponentSource;
 use holdshort_common::isolate::{Fault, Input, Isolate, Limits};
 
 /// The maximum number of manifests that are kept in memory. Other manifests are read again.
@@ -33,7 +33,7 @@ struct Inner {
     /// The children; `None` for tests, which read in their own process.
     isolate: Option<(Isolate, String)>,
     limits: ReadLimits,
-    compiled: Option<Compiled>,
+    compiled: Option<CompiledCache>,
     known: Mutex<HashMap<Digest, Arc<Manifest>>>,
 }
 
@@ -41,7 +41,7 @@ impl Reader {
     /// Makes a reader that uses children. It creates the folder `compiled` for code and manifests.
     pub fn isolated(isolate: Isolate, limits: ReadLimits, compiled: &Path) -> Result<Self, EngineError> {
         let explain = |source| EngineError::Cache { path: compiled.to_owned(), source };
-        Self::new(isolate, limits, Some(Compiled::open(compiled).map_err(explain)?))
+        Self::new(isolate, limits, Some(CompiledCache::open(compiled).map_err(explain)?))
     }
 
     /// Makes a reader that uses children and stores nothing.
@@ -49,7 +49,7 @@ impl Reader {
         Self::new(isolate, limits, None)
     }
 
-    fn new(isolate: Isolate, limits: ReadLimits, compiled: Option<Compiled>) -> Result<Self, EngineError> {
+    fn new(isolate: Isolate, limits: ReadLimits, compiled: Option<CompiledCache>) -> Result<Self, EngineError> {
         let build = isolate.build().map_err(EngineError::Program)?;
         Ok(Self(Arc::new(Inner { isolate: Some((isolate, build)), limits, compiled, known: Mutex::default() })))
     }
@@ -94,7 +94,7 @@ impl Reader {
     /// `engine` looks for. A component with problems is not compiled.
     pub(super) fn compile(
         &self,
-        component: Source<'_>,
+        component: ComponentSource<'_>,
         digest: &Digest,
         engine: &wasmtime::Engine,
     ) -> Result<Arc<Manifest>, LoadError> {
@@ -143,9 +143,10 @@ impl Reader {
 
 /// A child's answer: the manifest of exactly these bytes, or an error.
 fn parsed(answer: &[u8], digest: Digest) -> Result<Manifest, LoadError> {
-    let read: Result<Manifest, Refusal> =
+    let read: Result<Manifest, NoManifest> =
         serde_json::from_slice(answer).map_err(|_| Fault::Ended("the process gave no answer".into()))?;
-    let manifest = read.map_err(|Refusal { text, of_the_bytes }| LoadError::Told { text, of_the_bytes })?;
+    let manifest =
+        read.map_err(|NoManifest { text, of_the_bytes }| LoadError::ReportedByChild { text, of_the_bytes })?;
     if manifest.digest == digest {
         Ok(manifest)
     } else {

@@ -15,12 +15,12 @@ const PIECE_BYTES: usize = 64 << 10;
 
 /// The bytes of a component.
 #[derive(Clone, Copy, Debug)]
-pub enum Source<'a> {
+pub enum ComponentSource<'a> {
     Bytes(&'a [u8]),
     File(&'a File),
 }
 
-impl<'a> Source<'a> {
+impl<'a> ComponentSource<'a> {
     /// The number of bytes.
     pub(super) fn length(self) -> io::Result<u64> {
         match self {

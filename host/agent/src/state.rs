@@ -4,7 +4,7 @@ use super::clock::Clock;
 use super::handover::Handover;
 use super::limits::{Limiter, Meter};
 use super::output::Output;
-use super::step::Start;
+use super::step::GuestStart;
 use super::wasi::Wasi;
 
 /// The state that a guest shares with its task.
@@ -18,7 +18,7 @@ pub(super) struct Shared {
 
 impl Shared {
     /// The state before the start.
-    pub(super) fn new(start: &Start) -> Self {
+    pub(super) fn new(start: &GuestStart) -> Self {
         Self {
             handover: Handover::default(),
             clock: Clock::starting(start.created_at),

@@ -11,7 +11,7 @@ use super::trap::Trap;
 /// behave in the same way.
 // No `Debug`, because it would print the seed.
 #[derive(Clone)]
-pub struct Start {
+pub struct GuestStart {
     /// The task for the agent.
     pub task: String,
     pub limits: RunLimits,

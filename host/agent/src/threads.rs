@@ -77,7 +77,7 @@ pub struct Kept<T: Send + 'static> {
 /// The work with a kept value panicked, and the value is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the host failed while it ran the agent: see the host's log")]
-pub struct Failed;
+pub struct Panicked;
 
 impl<T: Send + 'static> Kept<T> {
     /// Uses the value on one of the threads. If the future is dropped early, the work stops at its
@@ -85,14 +85,14 @@ impl<T: Send + 'static> Kept<T> {
     pub async fn with<R: Send + 'static>(
         &mut self,
         work: impl for<'a> FnOnce(&'a mut T) -> BoxFuture<'a, R> + Send + 'static,
-    ) -> Result<R, Failed> {
-        let mut value = self.value.take().ok_or(Failed)?;
+    ) -> Result<R, Panicked> {
+        let mut value = self.value.take().ok_or(Panicked)?;
         let work = async move {
             let done = work(&mut value).await;
             (value, done)
         };
         let (value, done) = match &self.threads.0 {
-            Some(queue) => queue.start(work).fallible().await.ok_or(Failed)?,
+            Some(queue) => queue.start(work).fallible().await.ok_or(Panicked)?,
             None => work.await,
         };
         self.value = Some(value);

@@ -8,7 +8,7 @@
 use wasmtime::{OutOfMemory, PoolConcurrencyLimitError};
 use wasmtime_wasi::I32Exit;
 
-use super::limits::Stopped;
+use super::limits::LimitReached;
 use super::wasi::RESOURCES_MAX;
 
 /// The reason why a guest ended without returning.
@@ -63,10 +63,10 @@ impl Trap {
     /// Interprets the engine's error.
     pub(super) fn of(error: &wasmtime::Error, circumstances: &Circumstances) -> Self {
         let text = || error.root_cause().to_string();
-        if let Some(stopped) = error.downcast_ref::<Stopped>() {
+        if let Some(stopped) = error.downcast_ref::<LimitReached>() {
             return match stopped {
-                Stopped::Cpu { limit_ms } => Self::CpuLimit { limit_ms: *limit_ms },
-                Stopped::Replay | Stopped::NoMemory => Self::Host(stopped.to_string()),
+                LimitReached::Cpu { limit_ms } => Self::CpuLimit { limit_ms: *limit_ms },
+                LimitReached::Replay | LimitReached::NoMemory => Self::Host(stopped.to_string()),
             };
         }
         if let Some(exit) = error.downcast_ref::<I32Exit>() {

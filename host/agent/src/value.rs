@@ -14,13 +14,13 @@ use wasmtime::component::Val;
 
 /// A value without a JSON form: NaN, infinity, or a value of another type.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct NoForm {
+pub(super) struct NoJsonForm {
     /// The path from the outermost field inwards.
     path: Vec<String>,
     what: &'static str,
 }
 
-impl NoForm {
+impl NoJsonForm {
     /// Adds the name of the enclosing parameter.
     pub(super) fn within(mut self, name: &str) -> Self {
         self.path.insert(0, name.into());
@@ -28,7 +28,7 @@ impl NoForm {
     }
 }
 
-impl fmt::Display for NoForm {
+impl fmt::Display for NoJsonForm {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "`{}` is {}", self.path.join("."), self.what)
     }
@@ -36,7 +36,7 @@ impl fmt::Display for NoForm {
 
 /// The JSON form of a value of type `ty`, in normal form. A guest can cause an `Err` with a float
 /// that is not finite. Then the guest is ended, because a reviewer could not be shown such a call.
-pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoForm> {
+pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoJsonForm> {
     const NOT_FINITE: &str = "not a finite number, and only finite numbers can be shown to a reviewer";
     let float = |number: f64| ty.normalise(&json!(number)).map_err(|_| no_form(NOT_FINITE));
     Ok(match (value, ty) {
@@ -77,26 +77,26 @@ pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoForm> {
 }
 
 /// The value has the type but no JSON form.
-fn no_form(what: &'static str) -> NoForm {
-    NoForm { path: Vec::new(), what }
+fn no_form(what: &'static str) -> NoJsonForm {
+    NoJsonForm { path: Vec::new(), what }
 }
 
 /// The value does not have the type `ty`. A guest cannot cause this: the engine has checked the
 /// value against the component's type, and `ty` was read from the same type.
-fn foreign() -> NoForm {
+fn foreign() -> NoJsonForm {
     no_form("not a value of its type")
 }
 
 /// Bytes become one string instead of an array of numbers. The engine still holds one value per
 /// byte, so long lists of bytes stay expensive.
-fn bytes_to_json(items: &[Val]) -> Result<Value, NoForm> {
+fn bytes_to_json(items: &[Val]) -> Result<Value, NoJsonForm> {
     let byte = |item: &Val| if let Val::U8(byte) = item { Ok(*byte) } else { Err(foreign()) };
     let bytes = items.iter().map(byte).collect::<Result<Vec<u8>, _>>()?;
     Ok(BASE64.encode(bytes).into())
 }
 
 /// The JSON array of several values. An error names a value by its index.
-fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<Value, NoForm> {
+fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<Value, NoJsonForm> {
     let place = |(index, (item, ty)): (usize, (&Val, &WitType))| {
         to_json(item, ty).map_err(|error| error.within(&index.to_string()))
     };
@@ -105,7 +105,7 @@ fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<V
 
 // INVARIANT: the engine lists a record's fields in the order of their declaration, so each field
 // meets its own type.
-fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Result<Value, NoForm> {
+fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Result<Value, NoJsonForm> {
     let mut object = Map::new();
     for ((name, field), (_, ty)) in fields.iter().zip(types) {
         object.insert(name.clone(), to_json(field, ty).map_err(|error| error.within(name))?);
@@ -114,7 +114,7 @@ fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Resu
 }
 
 /// The JSON object of a case: its name with its payload, or with null if it has no payload.
-fn tagged(case: &str, payload: Option<&Val>, ty: Option<&WitType>) -> Result<Value, NoForm> {
+fn tagged(case: &str, payload: Option<&Val>, ty: Option<&WitType>) -> Result<Value, NoJsonForm> {
     let payload = match (payload, ty) {
         (Some(payload), Some(ty)) => to_json(payload, ty).map_err(|error| error.within(case))?,
         (None, None) => Value::Null,

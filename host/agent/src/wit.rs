@@ -25,7 +25,7 @@ pub(super) fn function_type(resolve: &Resolve, function: &Function) -> Result<Fu
         | FunctionKind::AsyncStatic(_)
         | FunctionKind::Constructor(_) => return Err(ProblemKind::Resource),
     }
-    let mut types = Types { resolve, left: PARTS_IN_SIGNATURE_MAX, depth: 0 };
+    let mut types = TypeReader { resolve, left: PARTS_IN_SIGNATURE_MAX, depth: 0 };
     let param = |param: &wit_parser::Param| Ok((named(&param.name)?, types.of(&param.ty)?));
     let params = function.params.iter().map(param).collect::<Result<_, ProblemKind>>()?;
     let result = function.result.as_ref().map(|ty| types.of(ty)).transpose()?;
@@ -58,7 +58,7 @@ fn with_rest(mut parts: Vec<String>, all: usize) -> String {
 }
 
 /// Writes out the types of one signature and counts them.
-struct Types<'a> {
+struct TypeReader<'a> {
     resolve: &'a Resolve,
     /// The number of types, fields and cases still allowed.
     left: usize,
@@ -66,7 +66,7 @@ struct Types<'a> {
     depth: usize,
 }
 
-impl Types<'_> {
+impl TypeReader<'_> {
     /// Counts parts before they are written out.
     fn count(&mut self, parts: usize) -> Result<(), ProblemKind> {
         self.left = self.left.checked_sub(parts).ok_or(ProblemKind::TypeTooLarge)?;

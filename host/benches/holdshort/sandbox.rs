@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use holdshort::agent::{Engine, Manifest, Program, Reader, Start, Step};
+use holdshort::agent::{Engine, GuestStart, Manifest, Program, Reader, Step};
 use holdshort_gate::Time;
 use serde_json::json;
 
@@ -10,8 +10,8 @@ use crate::client::{Connection, Events};
 use crate::table::{Table, Times};
 use crate::world::{World, client, component, limits, list_files};
 
-fn start(task: String) -> Start {
-    Start { task, limits: limits(), seed: [7; 32], created_at: Time(0), arguments_max_bytes: 1 << 20 }
+fn start(task: String) -> GuestStart {
+    GuestStart { task, limits: limits(), seed: [7; 32], created_at: Time(0), arguments_max_bytes: 1 << 20 }
 }
 
 pub fn measure(table: &Table) {

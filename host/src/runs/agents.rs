@@ -15,7 +15,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::catalogue::{BindError, Bindings, BoundOffer, Catalogue};
-use crate::agent::{Engine, Kept, LoadError, Manifest, Problem, Program, Reader, Source};
+use crate::agent::{ComponentSource, Engine, ImportProblem, Kept, LoadError, Manifest, Program, Reader};
 
 pub use error::AgentError;
 
@@ -202,7 +202,7 @@ impl Agents {
                 let (path, opened) = (path.clone(), path.clone());
                 let read = journal.blocking(move || {
                     let file = File::open(opened)?;
-                    Ok((Source::File(&file).digest()?, Some(file)))
+                    Ok((ComponentSource::File(&file).digest()?, Some(file)))
                 });
                 read.await?.map_err(|source| AgentError::File { path, source })?
             }
@@ -222,7 +222,7 @@ impl Agents {
                 };
                 let here = self.clone();
                 let read = move || {
-                    let component = file.as_ref().map_or(Source::Bytes(&bytes), Source::File);
+                    let component = file.as_ref().map_or(ComponentSource::Bytes(&bytes), ComponentSource::File);
                     (here.0.read(name, component, &digest), file)
                 };
                 let (loaded, file) = journal.blocking(read).await?;
@@ -267,7 +267,7 @@ async fn put_file(journal: &Driver, path: &Path, mut file: File, digest: Digest)
 }
 
 impl Inner {
-    fn read(&self, path: String, component: Source<'_>, digest: &Digest) -> Result<Arc<Loaded>, AgentError> {
+    fn read(&self, path: String, component: ComponentSource<'_>, digest: &Digest) -> Result<Arc<Loaded>, AgentError> {
         let explain = |source| AgentError::Load { path: path.clone(), source };
         let manifest = self.engine.read(component, digest).map_err(explain)?;
         let bindings = match (self.catalogue.bind(&manifest), &manifest.problems[..]) {
@@ -286,7 +286,7 @@ impl Inner {
         let (_, why) = cache.refused.get(digest).filter(|(then, _)| then.elapsed() < REFUSED_FOR)?;
         Some(Err(AgentError::Load {
             path: path.into(),
-            source: LoadError::Told { text: why.clone(), of_the_bytes: true },
+            source: LoadError::ReportedByChild { text: why.clone(), of_the_bytes: true },
         }))
     }
 
@@ -352,7 +352,7 @@ fn stamp(path: &Path) -> Result<(SystemTime, u64), AgentError> {
 }
 
 /// The refused imports, limited to the number that a person works through.
-fn imports(path: String, unbound: Option<Vec<BindError>>, problems: &[Problem]) -> AgentError {
+fn imports(path: String, unbound: Option<Vec<BindError>>, problems: &[ImportProblem]) -> AgentError {
     let problems = problems.iter().map(ToString::to_string);
     let all: Vec<String> = problems.chain(unbound.iter().flatten().map(ToString::to_string)).collect();
     let mut told: Vec<String> = all.iter().take(PROBLEMS_MAX).cloned().collect();

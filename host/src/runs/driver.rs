@@ -24,7 +24,7 @@ use super::places::WaitsFor;
 use super::propose::{Asker, Followed};
 use super::signal::Listener;
 use super::tally::{Tally, too_often, weight};
-use crate::agent::{Kept, Meter, Start};
+use crate::agent::{GuestStart, Kept, Meter};
 use crate::connectors::RoutineCall;
 
 mod waiting;
@@ -100,7 +100,7 @@ impl<'a> Drive<'a> {
                 loaded
             }
         };
-        let start = Start {
+        let start = GuestStart {
             task,
             limits: run.limits.clone(),
             seed: host.journal.seed(id),

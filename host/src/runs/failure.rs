@@ -33,7 +33,7 @@ pub(super) enum Failure {
     #[error("a value does not have the function's type: {0}")]
     Value(#[from] Mismatch),
     #[error(transparent)]
-    Threads(#[from] crate::agent::Failed),
+    Threads(#[from] crate::agent::Panicked),
     #[error("{0}")]
     Host(String),
 }

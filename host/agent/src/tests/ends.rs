@@ -8,7 +8,7 @@ use super::*;
 
 const SPIN: &str = r#"(func (export "run") (param i32 i32) (result i32) (loop $on (br $on)) unreachable)"#;
 
-async fn end(bytes: &[u8], start: Start) -> Step {
+async fn end(bytes: &[u8], start: GuestStart) -> Step {
     load(&engine(), bytes).unwrap().start(start).next().await
 }
 

@@ -8,7 +8,7 @@ mod wasi;
 
 use holdshort_gate::{RunLimits, Time};
 
-use super::{Engine, Guest, HostCall, LoadError, Manifest, Program, Reader, Start, Step};
+use super::{Engine, Guest, GuestStart, HostCall, LoadError, Manifest, Program, Reader, Step};
 
 pub(super) const CREATED: Time = Time(1_700_000_000_000_000);
 
@@ -16,8 +16,8 @@ pub(super) fn limits() -> RunLimits {
     RunLimits { cpu_ms: 2_000, memory_bytes: 64 << 20, held_calls: 10, calls: 1_000_000, journal_bytes: 1 << 20 }
 }
 
-pub(super) fn start(task: &str) -> Start {
-    Start { task: task.into(), limits: limits(), seed: [7; 32], created_at: CREATED, arguments_max_bytes: 1 << 20 }
+pub(super) fn start(task: &str) -> GuestStart {
+    GuestStart { task: task.into(), limits: limits(), seed: [7; 32], created_at: CREATED, arguments_max_bytes: 1 << 20 }
 }
 
 pub(super) fn engine() -> Engine {

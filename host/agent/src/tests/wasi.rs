@@ -70,7 +70,7 @@ fn reporter(core: &str) -> Vec<u8> {
 
 /// Runs a guest, and returns the numbers that it reported and the ends of its sleeps. Its calls are
 /// answered one hour after the other, and its sleeps end on time.
-async fn drive(bytes: &[u8], start: Start) -> (Vec<Value>, Step) {
+async fn drive(bytes: &[u8], start: GuestStart) -> (Vec<Value>, Step) {
     let mut guest = load(&engine(), bytes).unwrap().start(start);
     let (mut seen, mut now) = (Vec::new(), CREATED.0);
     loop {
@@ -174,7 +174,7 @@ async fn an_empty_poll_is_the_guests_mistake() {
 async fn a_guest_that_makes_resources_without_end_is_stopped() {
     let too_many = "the agent holds more than 10000 resources at once, such as pollables; drop unused resources";
     let limits = holdshort_gate::RunLimits { cpu_ms: 60_000, ..limits() };
-    let run = async |bytes: &[u8]| drive(bytes, Start { limits: limits.clone(), ..start("") }).await.1;
+    let run = async |bytes: &[u8]| drive(bytes, GuestStart { limits: limits.clone(), ..start("") }).await.1;
     let timers = |count: u32, then: &str| {
         reporter(&format!(
             "(loop $more
@@ -218,7 +218,7 @@ async fn randomness_is_the_seeds() {
         r#"(call $tell (call $random)) (call $tell (call $random))
            (call $seed (i32.const 64)) (call $tell (i64.load (i32.const 64))) (call $tell (i64.load (i32.const 72)))"#,
     );
-    let seeded = |seed: u8| Start { seed: [seed; 32], ..start("") };
+    let seeded = |seed: u8| GuestStart { seed: [seed; 32], ..start("") };
     let (first, _) = drive(&bytes, seeded(1)).await;
     assert_eq!(first, drive(&bytes, seeded(1)).await.0);
     let (second, _) = drive(&bytes, seeded(2)).await;
