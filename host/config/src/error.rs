@@ -16,13 +16,13 @@ pub enum ConfigError {
     Unreadable { path: PathBuf, source: std::io::Error },
     /// The file contains an error.
     #[error(transparent)]
-    Wrong(Box<Problem>),
+    Wrong(Box<ConfigProblem>),
 }
 
 /// One error in the file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{file}:{line}:{column}: {}{what}", key.as_ref().map(|key| format!("`{key}`: ")).unwrap_or_default())]
-pub struct Problem {
+pub struct ConfigProblem {
     /// The file's name as the user gave it.
     pub file: String,
     /// The line, counted from 1.
@@ -50,22 +50,22 @@ impl ConfigError {
 
 /// A violated rule about several keys.
 #[derive(Debug)]
-pub(super) struct Wrong {
+pub(super) struct RuleViolation {
     /// The position of the key or value.
     pub(super) span: Range<usize>,
     pub(super) what: String,
     pub(super) hint: Option<String>,
 }
 
-impl Wrong {
+impl RuleViolation {
     /// A violated rule, reported at `at`.
     pub(super) fn at<T>(at: &Spanned<T>, what: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { span: at.span(), what: what.into(), hint: Some(hint.into()) }
     }
 }
 
-pub(super) fn from_wrong(wrong: Wrong, text: &str, file: &Path) -> ConfigError {
-    let Wrong { span, what, hint } = wrong;
+pub(super) fn from_wrong(wrong: RuleViolation, text: &str, file: &Path) -> ConfigError {
+    let RuleViolation { span, what, hint } = wrong;
     problem(text, file, span.start, what, hint)
 }
 
@@ -77,7 +77,7 @@ pub(super) fn from_toml(error: &toml::de::Error, text: &str, file: &Path) -> Con
 fn problem(text: &str, file: &Path, offset: usize, what: String, hint: Option<String>) -> ConfigError {
     let before = text.get(..offset).unwrap_or(text);
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    ConfigError::Wrong(Box::new(Problem {
+    ConfigError::Wrong(Box::new(ConfigProblem {
         file: file.display().to_string(),
         line: before.matches('\n').count() + 1,
         column: before.get(line_start..).unwrap_or_default().chars().count() + 1,

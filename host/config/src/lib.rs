@@ -28,7 +28,7 @@ use std::path::{Path, PathBuf};
 use holdshort_gate::ReviewerName;
 
 pub use command::Command;
-pub use error::{ConfigError, Problem};
+pub use error::{ConfigError, ConfigProblem};
 pub use fact::FactType;
 pub use nearest::nearest;
 pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use holdshort_gate::AgentName;
 use toml::Spanned;
 
-use super::error::Wrong;
+use super::error::RuleViolation;
 use super::resolved::{Agent, Check, Config, Limits, ListenError, Server};
 use super::value::{Name, Named};
 use super::{ConfigContext, authored, defaults};
@@ -20,7 +20,11 @@ use super::{ConfigContext, authored, defaults};
 /// Resolves the file and the context to the values that the host uses. This is the only place for
 /// defaults and for rules about several keys. It does not read the disk: whether a named file
 /// exists is found when it is used.
-pub(super) fn resolve(file: authored::File, source: Option<&Path>, context: &ConfigContext) -> Result<Config, Wrong> {
+pub(super) fn resolve(
+    file: authored::File,
+    source: Option<&Path>,
+    context: &ConfigContext,
+) -> Result<Config, RuleViolation> {
     let folder = Folder(context.folder.clone());
     let state = folder.path(defaults::STATE_FOLDER);
     let deployment = connectors::deployment(file.deployment, &folder, context.is_repository)?;
@@ -85,15 +89,15 @@ impl Folder {
 /// Resolves sections with names that the operator chose, and checks each name.
 fn named<T, R>(
     sections: Option<Named<T>>,
-    resolve: impl Fn(T) -> Result<R, Wrong>,
-) -> Result<BTreeMap<String, R>, Wrong> {
+    resolve: impl Fn(T) -> Result<R, RuleViolation>,
+) -> Result<BTreeMap<String, R>, RuleViolation> {
     let sections = sections.into_iter().flatten();
     sections.map(|(name, section)| Ok((plain_name(&name)?, resolve(section)?))).collect()
 }
 
 /// Checks that a name is unambiguous in decisions, file names and terminals.
-fn plain_name(name: &Spanned<String>) -> Result<String, Wrong> {
-    let Name(plain) = name.get_ref().parse().map_err(|what| Wrong { span: name.span(), what, hint: None })?;
+fn plain_name(name: &Spanned<String>) -> Result<String, RuleViolation> {
+    let Name(plain) = name.get_ref().parse().map_err(|what| RuleViolation { span: name.span(), what, hint: None })?;
     Ok(plain)
 }
 
@@ -124,7 +128,7 @@ fn values<T: Into<String>>(values: Vec<T>) -> Vec<String> {
 /// Resolves the address. An address that other machines can reach requires a TLS proxy and
 /// configured host names. Otherwise a token would cross the network unencrypted, or a web page
 /// could reach the host under a name of its own.
-fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
+fn server(authored: Option<authored::Server>) -> Result<Server, RuleViolation> {
     let Some(authored) = authored else {
         return Ok(Server {
             listen: defaults::LISTEN,
@@ -139,11 +143,11 @@ fn server(authored: Option<authored::Server>) -> Result<Server, Wrong> {
     let listen = authored.listen.as_ref().map_or(defaults::LISTEN, |listen| listen.get_ref().0);
     if let Some(at) = authored.listen.as_ref().filter(|_| !listen.ip().is_loopback()) {
         if !behind_proxy {
-            return Err(Wrong { span: at.span(), what: ListenError(listen).to_string(), hint: None });
+            return Err(RuleViolation { span: at.span(), what: ListenError(listen).to_string(), hint: None });
         }
         if authored.allowed_hosts.is_none() {
             let what = "a host that other machines can reach must know its own names";
-            return Err(Wrong::at(at, what, "add `allowed-hosts = [\"approvals.example.org\"]`"));
+            return Err(RuleViolation::at(at, what, "add `allowed-hosts = [\"approvals.example.org\"]`"));
         }
     }
     Ok(Server {

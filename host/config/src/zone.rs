@@ -33,7 +33,7 @@ impl Zone {
     }
 
     /// A moment as text, such as `Friday 2026-11-27 15:02:03 in Europe/Zagreb`.
-    pub fn told(&self, at: Time) -> String {
+    pub fn local_time_text(&self, at: Time) -> String {
         let clock = self.at(at).map(|at| at.strftime("%A %Y-%m-%d %H:%M:%S").to_string());
         format!("{} in {}", clock.unwrap_or_else(|| format!("{} µs after 1970", at.0)), self.name())
     }

@@ -49,7 +49,7 @@ impl JudgedCall<'_> {
             policy.judge(&question).verdict
         };
         let (before, after) = (verdict(then), verdict(now));
-        let clock = configured(policy.zone().told(now));
+        let clock = configured(policy.zone().local_time_text(now));
         match (before, after) {
             // The present policies would have refused the call at the time of the proposal too. So
             // the policies have changed, and this does not affect a waiting call.

@@ -182,7 +182,7 @@ fn say(life: &Life, policies: &CedarPolicy, notes: &mut Vec<String>) {
         notes.push("the running totals were not recorded: this evaluation begins with totals of zero".into());
     }
     if let Some(JudgedAt { at, zone }) = life.record().and_then(|record| record.judged_at.as_ref()) {
-        let now = zone.parse::<Zone>().unwrap_or(Zone::UTC).told(*at);
+        let now = zone.parse::<Zone>().unwrap_or(Zone::UTC).local_time_text(*at);
         notes.push(format!("some policies depend on the time; the time of the recorded verdict was {now}"));
     }
     if let Some(grant) = life.record().and_then(|record| record.grant.as_ref()) {

@@ -167,9 +167,8 @@ impl Attribute {
             _ => shown(&self.value(tried)),
         };
         let told = |text: String, number: Option<i128>| match (&self.at, number) {
-            (AttributePath::Now(Some(zone)), Some(ms)) => {
-                u64::try_from(ms * 1_000).map_or(text.clone(), |micros| format!("{text} ({})", zone.told(Time(micros))))
-            }
+            (AttributePath::Now(Some(zone)), Some(ms)) => u64::try_from(ms * 1_000)
+                .map_or(text.clone(), |micros| format!("{text} ({})", zone.local_time_text(Time(micros)))),
             _ => text,
         };
         let (from, to) = (told(from, self.number()), told(to, tried.number()));

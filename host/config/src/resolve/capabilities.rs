@@ -10,7 +10,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::keys::{codes, misplaced, names};
-use super::{Folder, Wrong, defaults};
+use super::{Folder, RuleViolation, defaults};
 use crate::command::Command;
 use crate::fact::{FACTS_MAX, FactName, FactType};
 use crate::value::{Argv, ExitCode, Named, Span, Text, Variable};
@@ -149,19 +149,27 @@ const OWN_PACKAGE: &str = "holdshort:agent/";
 pub(super) fn rules(
     authored: Option<Named<Section>>,
     folder: &Folder,
-) -> Result<BTreeMap<CapabilityPattern, CapabilityRule>, Wrong> {
+) -> Result<BTreeMap<CapabilityPattern, CapabilityRule>, RuleViolation> {
     authored.into_iter().flatten().map(|(name, section)| Ok((pattern(&name)?, rule(&name, section, folder)?))).collect()
 }
 
-fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
+fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, RuleViolation> {
     let text = name.get_ref();
     if text.starts_with(OWN_PACKAGE) {
         let hint = "use the sections `[email]`, `[deployment]`, `[payments]`, `[repository]` and `[checks.NAME]`";
-        return Err(Wrong::at(name, "the host serves this interface itself, so the class cannot be changed", hint));
+        return Err(RuleViolation::at(
+            name,
+            "the host serves this interface itself, so the class cannot be changed",
+            hint,
+        ));
     }
     if text.starts_with("wasi:") {
         let what = "the class of a WASI interface cannot be changed";
-        return Err(Wrong::at(name, what, "remove the section; `holdshort inspect` shows what an agent gets of WASI"));
+        return Err(RuleViolation::at(
+            name,
+            what,
+            "remove the section; `holdshort inspect` shows what an agent gets of WASI",
+        ));
     }
     // While the interface is parsed, `x` replaces the missing function name.
     let (whole, any) = match text.strip_suffix("#*") {
@@ -170,7 +178,7 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
     };
     let capability: Capability = whole.parse().map_err(|_| {
         let what = format!("`{}` does not name a capability", text.escape_debug());
-        Wrong::at(name, what, "write `[capabilities.\"package:name/interface@version#function\"]`, or `#*` for every function of the interface")
+        RuleViolation::at(name, what, "write `[capabilities.\"package:name/interface@version#function\"]`, or `#*` for every function of the interface")
     })?;
     if any {
         Ok(CapabilityPattern::Interface(capability.interface().into()))
@@ -181,7 +189,7 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, Wrong> {
 
 /// Resolves one rule. The class has no default. The defaults of a consequential function assume little: without
 /// `idempotent` the host offers no second attempt, and without `lookup` a reviewer resolves an effect in doubt.
-fn rule(name: &Spanned<String>, section: Section, folder: &Folder) -> Result<CapabilityRule, Wrong> {
+fn rule(name: &Spanned<String>, section: Section, folder: &Folder) -> Result<CapabilityRule, RuleViolation> {
     if let Some(at) = section.connector.as_ref().filter(|at| *at.get_ref() == CapabilityConnector::FileDrop) {
         return file_drop(name, at, &section, folder);
     }
@@ -225,22 +233,25 @@ fn rule(name: &Spanned<String>, section: Section, folder: &Folder) -> Result<Cap
 }
 
 /// Checks that a program for facts has declared types, and that declared types have a program.
-fn both(facts: Option<&Spanned<Argv>>, types: Option<&Spanned<BTreeMap<FactName, FactType>>>) -> Result<(), Wrong> {
+fn both(
+    facts: Option<&Spanned<Argv>>,
+    types: Option<&Spanned<BTreeMap<FactName, FactType>>>,
+) -> Result<(), RuleViolation> {
     match (facts, types) {
         (None, None) => Ok(()),
-        (Some(facts), None) => Err(Wrong::at(
+        (Some(facts), None) => Err(RuleViolation::at(
             facts,
             "the types of the program's facts are missing",
             "declare the types beside `facts`: `fact-types = { open-orders = \"s64\", owner = \"string\" }`",
         )),
-        (None, Some(types)) => Err(Wrong::at(
+        (None, Some(types)) => Err(RuleViolation::at(
             types,
             "the program that finds these facts is missing",
             "add the program: `facts = [\"tools/crm\", \"facts\"]`",
         )),
         (Some(_), Some(types)) if !(1..=FACTS_MAX).contains(&types.get_ref().len()) => {
             let count = types.get_ref().len();
-            Err(Wrong::at(
+            Err(RuleViolation::at(
                 types,
                 format!("`fact-types` has {count} facts"),
                 format!("declare from 1 to {FACTS_MAX} facts"),
@@ -256,7 +267,7 @@ fn file_drop(
     at: &Spanned<CapabilityConnector>,
     section: &Section,
     folder: &Folder,
-) -> Result<CapabilityRule, Wrong> {
+) -> Result<CapabilityRule, RuleViolation> {
     if section.class == Class::Routine {
         for_consequential(Some(at))?;
     }
@@ -281,10 +292,10 @@ fn file_drop(
     }))
 }
 
-fn refusal(text: &Spanned<String>) -> Result<Value, Wrong> {
+fn refusal(text: &Spanned<String>) -> Result<Value, RuleViolation> {
     let wrong = |error: serde_json::Error| {
         let what = format!("not JSON: {error}");
-        Wrong::at(
+        RuleViolation::at(
             text,
             what,
             "write the value of the function's error type as JSON in single quotes, such as `refusal = '\"denied\"'`",
@@ -293,13 +304,13 @@ fn refusal(text: &Spanned<String>) -> Result<Value, Wrong> {
     once(text.get_ref().as_bytes()).map_err(wrong)
 }
 
-fn missing(section: &Spanned<String>, key: &str) -> Wrong {
-    Wrong::at(section, format!("`{key}` is missing"), format!("add `{key} = …` to this section"))
+fn missing(section: &Spanned<String>, key: &str) -> RuleViolation {
+    RuleViolation::at(section, format!("`{key}` is missing"), format!("add `{key} = …` to this section"))
 }
 
-fn for_consequential<T>(key: Option<&Spanned<T>>) -> Result<(), Wrong> {
+fn for_consequential<T>(key: Option<&Spanned<T>>) -> Result<(), RuleViolation> {
     key.map_or(Ok(()), |key| {
-        Err(Wrong::at(
+        Err(RuleViolation::at(
             key,
             "this setting belongs to `class = \"consequential\"`",
             "remove the setting: a routine call is answered at once and has no effect",

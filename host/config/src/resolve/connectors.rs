@@ -8,7 +8,7 @@ use toml::Spanned;
 
 use super::keys::{codes, misplaced, names};
 use super::notices::remind_before;
-use super::{Folder, Wrong, authored, defaults, named, plain_name};
+use super::{Folder, RuleViolation, authored, defaults, named, plain_name};
 use crate::command::Command;
 use crate::notices::NoticeEvent;
 use crate::resolved::{Account, Amount, Deploy, Deployment, Email, Mail, Payments, Smtp, Tls};
@@ -24,7 +24,7 @@ pub(super) fn email(
     folder: &Folder,
     state: &Path,
     expires_after_ms: Option<u64>,
-) -> Result<Email, Wrong> {
+) -> Result<Email, RuleViolation> {
     let maildir = || Mail::Maildir { path: state.join(defaults::MAIL_FOLDER) };
     let from = authored.as_ref().and_then(|email| email.from.clone());
     let domain = from.as_ref().map_or("localhost", |from| &from.mailbox.domain).to_owned();
@@ -49,7 +49,7 @@ pub(super) fn email(
 
 /// Resolves the mail connector. A key of another connector is an error, because its author expects
 /// that it has an effect.
-fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> Result<Mail, Wrong> {
+fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> Result<Mail, RuleViolation> {
     match email.connector.clone().map(|connector| (*connector.get_ref(), connector)) {
         Some((authored::MailConnector::Smtp, at)) => {
             misplaced(email.path.as_ref(), "maildir")?;
@@ -72,9 +72,17 @@ fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> 
 /// Resolves a relay. It needs a host. `user` and `password-file` are set together or not at all. The default is TLS
 /// from the start, and the default port follows from the kind of TLS. Without TLS, a password is
 /// sent only to a relay on this machine.
-fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, folder: &Folder) -> Result<Smtp, Wrong> {
+fn smtp(
+    connector: &Spanned<authored::MailConnector>,
+    email: authored::Email,
+    folder: &Folder,
+) -> Result<Smtp, RuleViolation> {
     let Some(host) = email.host else {
-        return Err(Wrong::at(connector, "`host` is missing", "name the relay with `host = \"mail.example.org\"`"));
+        return Err(RuleViolation::at(
+            connector,
+            "`host` is missing",
+            "name the relay with `host = \"mail.example.org\"`",
+        ));
     };
     let host = host.into_inner().0;
     let tls = match email.tls.as_ref().map(Spanned::get_ref) {
@@ -92,15 +100,17 @@ fn smtp(connector: &Spanned<authored::MailConnector>, email: authored::Email, fo
             let near = host == "localhost" || host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
             if tls == Tls::None && !near {
                 let what = "without TLS, this password would be sent over the network without encryption";
-                return Err(Wrong::at(&user, what, "write `tls = \"required\"` or `tls = \"starttls\"`"));
+                return Err(RuleViolation::at(&user, what, "write `tls = \"required\"` or `tls = \"starttls\"`"));
             }
             Some((user.into_inner().0, folder.path(file.into_inner())))
         }
         (Some(user), None) => {
             let hint = "give a file that contains the password: `password-file = \"/run/secrets/smtp\"`";
-            return Err(Wrong::at(&user, "a user name needs a password", hint));
+            return Err(RuleViolation::at(&user, "a user name needs a password", hint));
         }
-        (None, Some(file)) => return Err(Wrong::at(&file, "a password needs a user name", "add `username = \"…\"`")),
+        (None, Some(file)) => {
+            return Err(RuleViolation::at(&file, "a password needs a user name", "add `username = \"…\"`"));
+        }
         (None, None) => None,
     };
     Ok(Smtp {
@@ -121,7 +131,7 @@ pub(super) fn deployment(
     authored: Option<authored::Deployment>,
     folder: &Folder,
     is_repository: bool,
-) -> Result<Option<Deployment>, Wrong> {
+) -> Result<Option<Deployment>, RuleViolation> {
     let (name, branch) = defaults::DEPLOYMENT_TARGET;
     let usual_targets = || branch.parse().map(|branch| (name.to_owned(), branch)).into_iter().collect();
     let Some(authored) = authored else {
@@ -138,7 +148,11 @@ pub(super) fn deployment(
     let connector = match authored.connector.as_ref().map(|connector| (connector, connector.get_ref())) {
         Some((at, authored::DeployConnector::Command)) => {
             let Some(argv) = authored.command else {
-                return Err(Wrong::at(at, "`command` is missing", "write `command = [\"/usr/local/bin/deploy\"]`"));
+                return Err(RuleViolation::at(
+                    at,
+                    "`command` is missing",
+                    "write `command = [\"/usr/local/bin/deploy\"]`",
+                ));
             };
             Deploy::Command(Command {
                 argv: folder.argv(argv.into_inner().0),
@@ -161,15 +175,19 @@ pub(super) fn deployment(
 /// Resolves the targets. An empty table is an error, because it would remove the default target
 /// without a replacement. Two branches are an error if the name of one is a folder of the other,
 /// because git cannot store both.
-fn targets(targets: &Spanned<Named<Branch>>) -> Result<BTreeMap<String, BranchName>, Wrong> {
+fn targets(targets: &Spanned<Named<Branch>>) -> Result<BTreeMap<String, BranchName>, RuleViolation> {
     if targets.get_ref().is_empty() {
-        return Err(Wrong::at(targets, "there are no targets", "name a target, such as `production = \"production\"`"));
+        return Err(RuleViolation::at(
+            targets,
+            "there are no targets",
+            "name a target, such as `production = \"production\"`",
+        ));
     }
     for (name, branch) in targets.get_ref() {
         let above = |other: &&Branch| branch.0.above().any(|above| above == other.0.as_str());
         if let Some(other) = targets.get_ref().values().find(above) {
             let what = format!("{} cannot exist next to {}, the branch of another target", branch.0, other.0);
-            return Err(Wrong::at(
+            return Err(RuleViolation::at(
                 name,
                 what,
                 "git does not allow a branch below another branch; rename one of the two",
@@ -180,7 +198,11 @@ fn targets(targets: &Spanned<Named<Branch>>) -> Result<BTreeMap<String, BranchNa
 }
 
 /// The ledger's file and the accounts that may pay. Without accounts nobody can pay.
-pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, state: &Path) -> Result<Payments, Wrong> {
+pub(super) fn payments(
+    authored: Option<authored::Payments>,
+    folder: &Folder,
+    state: &Path,
+) -> Result<Payments, RuleViolation> {
     // The ledger is the only connector, so the key `connector` has no effect.
     let (path, accounts) = match authored {
         Some(authored::Payments { connector: None | Some(authored::PayConnector::Ledger), path, accounts }) => {
@@ -196,13 +218,13 @@ pub(super) fn payments(authored: Option<authored::Payments>, folder: &Folder, st
 
 /// Resolves an account. It has at most one opening balance for each currency. The ledger identifies
 /// an opening balance by account and currency, so a second one would change the first.
-fn account(account: authored::Account) -> Result<Account, Wrong> {
+fn account(account: authored::Account) -> Result<Account, RuleViolation> {
     let mut opening: Vec<Amount> = Vec::new();
     for at in account.opening.into_iter().flatten() {
         let amount = amount(&at)?;
         if opening.iter().any(|other| other.currency == amount.currency) {
             let what = format!("this account already has an opening balance in {}", amount.currency);
-            return Err(Wrong::at(&at, what, "write only one amount for each currency"));
+            return Err(RuleViolation::at(&at, what, "write only one amount for each currency"));
         }
         opening.push(amount);
     }
@@ -210,8 +232,8 @@ fn account(account: authored::Account) -> Result<Account, Wrong> {
 }
 
 /// Reports an error at this amount, and not at the beginning of its array.
-fn amount(text: &Spanned<String>) -> Result<Amount, Wrong> {
-    let wrong = |what| Wrong { span: text.span(), what, hint: None };
+fn amount(text: &Spanned<String>) -> Result<Amount, RuleViolation> {
+    let wrong = |what| RuleViolation { span: text.span(), what, hint: None };
     let holdshort_common::money::Amount { minor_units, currency, decimals } = text.get_ref().parse().map_err(wrong)?;
     Ok(Amount { minor_units, currency: currency.into(), decimals })
 }

@@ -2,15 +2,15 @@
 
 use toml::Spanned;
 
-use super::{Wrong, values};
+use super::{RuleViolation, values};
 use crate::value::{ExitCode, Variable};
 
 /// Reports a key that belongs to a connector other than the chosen one.
-pub(super) fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), Wrong> {
+pub(super) fn misplaced<T>(key: Option<&Spanned<T>>, belongs_to: &str) -> Result<(), RuleViolation> {
     key.map_or(Ok(()), |key| {
         let what =
             format!("this setting belongs to `connector = \"{belongs_to}\"`, but this section has another connector");
-        Err(Wrong::at(key, what, format!("remove the setting, or write `connector = \"{belongs_to}\"`")))
+        Err(RuleViolation::at(key, what, format!("remove the setting, or write `connector = \"{belongs_to}\"`")))
     })
 }
 

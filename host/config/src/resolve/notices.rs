@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use toml::Spanned;
 
-use super::{Folder, Wrong, authored, defaults, plain_name};
+use super::{Folder, RuleViolation, authored, defaults, plain_name};
 use crate::notices::{NoticeEvent, NoticeFormat, NoticeTarget};
 use crate::value::Named;
 
@@ -14,7 +14,7 @@ pub(super) fn targets(
     authored: Option<Named<authored::Notice>>,
     folder: &Folder,
     expires_after_ms: Option<u64>,
-) -> Result<BTreeMap<String, NoticeTarget>, Wrong> {
+) -> Result<BTreeMap<String, NoticeTarget>, RuleViolation> {
     let targets = authored.into_iter().flatten();
     targets.map(|(name, section)| Ok((plain_name(&name)?, target(&name, section, folder, expires_after_ms)?))).collect()
 }
@@ -26,7 +26,7 @@ fn target(
     authored: authored::Notice,
     folder: &Folder,
     expires_after_ms: Option<u64>,
-) -> Result<NoticeTarget, Wrong> {
+) -> Result<NoticeTarget, RuleViolation> {
     let authored::Notice { url, url_file, secret_file, .. } = &authored;
     let format = authored.format.unwrap_or(NoticeFormat::Standard);
     let allow_http = authored.allow_http.unwrap_or(false);
@@ -34,21 +34,21 @@ fn target(
         (Some(url), None) => url.span(),
         (None, Some(file)) => file.span(),
         (Some(url), Some(_)) => {
-            return Err(Wrong::at(url, "`url` and `url-file` cannot both be set", "remove one of the two"));
+            return Err(RuleViolation::at(url, "`url` and `url-file` cannot both be set", "remove one of the two"));
         }
         (None, None) => {
             let hint = "add `url = \"https://…\"`, or `url-file = …` with a file that contains the URL";
-            return Err(Wrong::at(name, "`url` is missing", hint));
+            return Err(RuleViolation::at(name, "`url` is missing", hint));
         }
     };
     if let Some(url) = url {
         let hint = "write `https://`, or add `allow-http = true` if the network to the target is safe";
-        url.get_ref().with_tls(allow_http).map_err(|what| Wrong::at(url, what, hint))?;
+        url.get_ref().with_tls(allow_http).map_err(|what| RuleViolation::at(url, what, hint))?;
     }
     if secret_file.is_none() && format == NoticeFormat::Standard {
         let hint = "add `secret-file = …` with a file that contains a secret `whsec_…`, or write `format = \"chat\"`";
         let what = "without a secret, the receiver cannot verify that a message comes from this host".into();
-        return Err(Wrong { span: at, what, hint: Some(hint.into()) });
+        return Err(RuleViolation { span: at, what, hint: Some(hint.into()) });
     }
     Ok(NoticeTarget {
         url: authored.url.map(Spanned::into_inner),

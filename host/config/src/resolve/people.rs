@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use holdshort_gate::{ReviewerName, Reviewers, Time};
 use toml::Spanned;
 
-use super::{Wrong, authored, defaults, plain_name};
+use super::{RuleViolation, authored, defaults, plain_name};
 use crate::nearest::nearest;
 use crate::resolved::{Approval, Delegation, Reviewer};
 use crate::value::{Name, Named};
@@ -15,14 +15,14 @@ use crate::value::{Name, Named};
 pub(super) fn reviewers(
     authored: Option<Named<authored::Reviewer>>,
     operator: &ReviewerName,
-) -> Result<Vec<Reviewer>, Wrong> {
+) -> Result<Vec<Reviewer>, RuleViolation> {
     let (mut reviewers, mut owners) = (Vec::new(), BTreeMap::new());
     for (name, reviewer) in authored.into_iter().flatten() {
         let others = reviewers.iter().map(|other: &Reviewer| &other.name).chain([operator]).map(ReviewerName::as_str);
         let (name, token_sha256) = (ReviewerName::new(alone(&name, others)?), reviewer.token_sha256.get_ref().0);
         if let Some(other) = owners.insert(token_sha256, name.clone()) {
             let what = format!("`{other}` has the same token, so the host could not know who has decided");
-            return Err(Wrong::at(&reviewer.token_sha256, what, "give each reviewer a different token"));
+            return Err(RuleViolation::at(&reviewer.token_sha256, what, "give each reviewer a different token"));
         }
         reviewers.push(Reviewer { name, token_sha256, email: reviewer.email.map(|email| email.address) });
     }
@@ -31,12 +31,16 @@ pub(super) fn reviewers(
 
 /// Checks that a name is plain, and that it differs from all other names even in lower case.
 /// Readers would confuse `Alice` and `alice`, but their votes would count as two.
-fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) -> Result<String, Wrong> {
+fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) -> Result<String, RuleViolation> {
     let plain = plain_name(name)?;
     match others.find(|other| *other != plain && other.eq_ignore_ascii_case(&plain)) {
         Some(other) => {
             let what = format!("`{plain}` and `{other}` differ only in capital letters");
-            Err(Wrong::at(name, what, "rename one of the two; if both are the same person, keep only one section"))
+            Err(RuleViolation::at(
+                name,
+                what,
+                "rename one of the two; if both are the same person, keep only one section",
+            ))
         }
         None => Ok(plain),
     }
@@ -49,10 +53,10 @@ pub(super) fn approval(
     reviewers: &[Reviewer],
     operator: &ReviewerName,
     has_policy: bool,
-) -> Result<Approval, Wrong> {
+) -> Result<Approval, RuleViolation> {
     if let Some(first) = authored.and_then(|authored| authored.grantors.as_ref()?.first()).filter(|_| has_policy) {
         let hint = "write a policy that permits the action `grant`, and remove `grantors`";
-        return Err(Wrong::at(
+        return Err(RuleViolation::at(
             first,
             "`grantors` is not allowed together with policy files, in which policies on `grant` say who may make grants",
             hint,
@@ -92,7 +96,7 @@ fn everybody<'a>(reviewers: &'a [Reviewer], operator: &'a ReviewerName) -> Vec<&
 }
 
 /// The reviewers of these names, each once.
-fn known(names: &[Spanned<Name>], everyone: &[&ReviewerName]) -> Result<Vec<ReviewerName>, Wrong> {
+fn known(names: &[Spanned<Name>], everyone: &[&ReviewerName]) -> Result<Vec<ReviewerName>, RuleViolation> {
     let mut found: Vec<ReviewerName> = Vec::new();
     for name in names {
         let reviewer = find(name, &name.get_ref().0, everyone)?;
@@ -104,9 +108,11 @@ fn known(names: &[Spanned<Name>], everyone: &[&ReviewerName]) -> Result<Vec<Revi
 }
 
 /// The reviewer with this name, which the file gives at this place.
-fn find<'a, T>(at: &Spanned<T>, name: &str, everyone: &[&'a ReviewerName]) -> Result<&'a ReviewerName, Wrong> {
+fn find<'a, T>(at: &Spanned<T>, name: &str, everyone: &[&'a ReviewerName]) -> Result<&'a ReviewerName, RuleViolation> {
     let found = everyone.iter().find(|reviewer| reviewer.as_str() == name);
-    found.copied().ok_or_else(|| Wrong::at(at, format!("there is no reviewer `{name}`"), to_add(name, everyone)))
+    found
+        .copied()
+        .ok_or_else(|| RuleViolation::at(at, format!("there is no reviewer `{name}`"), to_add(name, everyone)))
 }
 
 /// The advice for the name of no reviewer.
@@ -122,14 +128,14 @@ pub(super) fn groups(
     authored: Option<Named<Vec<Spanned<Name>>>>,
     reviewers: &[Reviewer],
     operator: &ReviewerName,
-) -> Result<BTreeMap<String, Vec<ReviewerName>>, Wrong> {
+) -> Result<BTreeMap<String, Vec<ReviewerName>>, RuleViolation> {
     let everyone = everybody(reviewers, operator);
     let mut groups = BTreeMap::new();
     for (name, members) in authored.into_iter().flatten() {
         let mut people = everyone.iter().map(|reviewer| reviewer.as_str());
         let group = alone(&name, people.clone().chain(groups.keys().map(String::as_str)))?;
         if people.any(|person| person == group) {
-            return Err(Wrong::at(
+            return Err(RuleViolation::at(
                 &name,
                 format!("`{group}` is already the name of a person"),
                 "give the group another name",
@@ -146,14 +152,14 @@ pub(super) fn delegations(
     authored: Option<Named<authored::Delegation>>,
     reviewers: &[Reviewer],
     operator: &ReviewerName,
-) -> Result<Vec<Delegation>, Wrong> {
+) -> Result<Vec<Delegation>, RuleViolation> {
     let everyone = everybody(reviewers, operator);
     let mut delegations = Vec::new();
     for (name, authored::Delegation { to, until }) in authored.into_iter().flatten() {
         let from = find(&name, &plain_name(&name)?, &everyone)?.clone();
         let to_whom = known(std::slice::from_ref(&to), &everyone)?.swap_remove(0);
         if to_whom == from {
-            return Err(Wrong::at(
+            return Err(RuleViolation::at(
                 &to,
                 format!("`{from}` cannot be the delegate of `{from}`"),
                 "name another reviewer",
@@ -169,7 +175,7 @@ pub(super) fn delegations(
         };
         let Some(until) = ends.ok().and_then(|ends| u64::try_from(ends.as_microsecond()).ok()).map(Time) else {
             let what = format!("`{written}` is neither a day nor a time");
-            return Err(Wrong::at(
+            return Err(RuleViolation::at(
                 &until,
                 what,
                 "write a day, such as `2026-12-24`, or a time with its UTC offset, such as `2026-12-24T18:00:00Z`",
@@ -182,14 +188,14 @@ pub(super) fn delegations(
 
 /// Checks that there are as many reviewers as the quorum needs. Otherwise every call would be held
 /// for ever.
-fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -> Result<(), Wrong> {
+fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -> Result<(), RuleViolation> {
     let may_decide = if named == 0 { everyone } else { named };
     let hint = "add people under `[reviewers.NAME]`, or lower the quorum";
     if let Some(quorum) = &authored.quorum
         && usize::try_from(quorum.get_ref().0).is_ok_and(|quorum| quorum > may_decide)
     {
         let what = format!("the quorum is {}, but only {may_decide} may decide", quorum.get_ref().0);
-        return Err(Wrong::at(quorum, what, hint));
+        return Err(RuleViolation::at(quorum, what, hint));
     }
     if let Some(four_eyes) = authored.four_eyes.as_ref().filter(|four_eyes| *four_eyes.get_ref()) {
         let quorum = authored.quorum.as_ref().map_or(defaults::QUORUM, |quorum| quorum.get_ref().0);
@@ -199,7 +205,7 @@ fn enough_people(authored: &authored::Approval, named: usize, everyone: usize) -
             let what = format!(
                 "the quorum is {quorum}, but with four-eyes the person who started the run cannot approve, and the number of people is {everyone}"
             );
-            return Err(Wrong::at(four_eyes, what, hint));
+            return Err(RuleViolation::at(four_eyes, what, hint));
         }
     }
     Ok(())
