@@ -10,7 +10,7 @@ use holdshort::agent::{Engine, Import, functions};
 use holdshort::connectors::guidance::Guidance;
 use holdshort::effects::{Effects, Performers};
 use holdshort::policy::{CallQuestion, Judgement, Policy, Verdict};
-use holdshort::runs::{Catalogue, DisplayBudget, Offer, Offered, RequiredType, Runs, Settings};
+use holdshort::runs::{Catalogue, DisplayBudget, DriverSettings, Offer, OfferedFunction, RequiredType, Runs};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{Action, Digest, Requirement, Reviewers, RunLimits};
 use holdshort_journal::{Journal, ManualWriter};
@@ -72,7 +72,7 @@ impl Host {
                 (None, "log") if import.capability.interface().contains("/log@") => Offer::Log,
                 (None, _) => Offer::Routine(Arc::new(EmptyFolder(world.clone()))),
             };
-            catalogue.offer(import.capability, Offered { offer, required: RequiredType::Exactly(import.ty) });
+            catalogue.offer(import.capability, OfferedFunction { offer, required: RequiredType::Exactly(import.ty) });
         }
         let runs = Runs::new(journal.roles().driver, engine(), catalogue, Arc::new(Rules(world.clone())), settings());
         for agent in world.agents {
@@ -107,9 +107,9 @@ async fn write(world: Arc<World>, life: Arc<Life>, mut writer: ManualWriter) {
     }
 }
 
-fn settings() -> Settings {
+fn settings() -> DriverSettings {
     let (cpu_ms, memory_bytes, held_calls, calls) = (60_000, 64 << 20, 100, 1_000);
-    Settings {
+    DriverSettings {
         limits: RunLimits { cpu_ms, memory_bytes, held_calls, calls, journal_bytes: 1 << 30 },
         linger: Duration::from_secs(2),
         instances_max: 6,

@@ -21,7 +21,7 @@ use holdshort::connectors::{
 use holdshort::effects::{Effects, Performers};
 use holdshort::isolate::{self, Isolate};
 use holdshort::policy::HoldEverything;
-use holdshort::runs::{Catalogue, DisplayBudget, Figures, Offer, Offered, RequiredType, Runs, Settings};
+use holdshort::runs::{Catalogue, DisplayBudget, DriverSettings, Figures, Offer, OfferedFunction, RequiredType, Runs};
 use holdshort_gate::command::Revision;
 use holdshort_gate::{
     Action, AgentName, Call, Capability, Consequence, Digest, EffectClass, FunctionType, ReviewerName, RunId,
@@ -109,7 +109,7 @@ async fn host(
         start_within_ms: 600_000,
     });
     let agents = ["many-calls", "scripted"].map(|name| (name.into(), component(name)));
-    let settings = Settings {
+    let settings = DriverSettings {
         limits: limits(),
         linger,
         instances_max: 512,
@@ -165,7 +165,7 @@ fn offers(connector: &Arc<LineConnector>) -> (Catalogue, Performers) {
             "log" if import.capability.interface().contains("/log@") => Offer::Log,
             _ => Offer::Routine(Arc::new(EmptyFolder)),
         };
-        catalogue.offer(import.capability, Offered { offer, required: RequiredType::Exactly(import.ty) });
+        catalogue.offer(import.capability, OfferedFunction { offer, required: RequiredType::Exactly(import.ty) });
     }
     (catalogue, performers)
 }

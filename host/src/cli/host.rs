@@ -37,7 +37,7 @@ use crate::effects::Effects;
 use crate::notify::{Notify, Target};
 use crate::page;
 use crate::policy::PolicySetup;
-use crate::runs::{DisplayBudget, Runs, Settings};
+use crate::runs::{DisplayBudget, DriverSettings, Runs};
 use holdshort_common::isolate::{self, Isolate};
 
 pub(super) use check_sandboxes::CheckSandboxes;
@@ -238,9 +238,9 @@ fn read_limits(config: &Config) -> ReadLimits {
     ReadLimits { component_mib: limits.component_mib, child }
 }
 
-fn settings(config: &Config) -> Settings {
+fn settings(config: &Config) -> DriverSettings {
     let limits = &config.limits;
-    Settings {
+    DriverSettings {
         limits: RunLimits {
             cpu_ms: limits.cpu_ms,
             memory_bytes: limits.memory_bytes,

@@ -21,7 +21,7 @@ pub use error::AgentError;
 
 /// An agent that can be started: a child has read and compiled it, and every import is bound to what serves it. Its
 /// code is loaded only when a run needs it, so an unused agent costs only its manifest.
-pub struct Loaded {
+pub struct LoadedAgent {
     pub manifest: Arc<Manifest>,
     pub(super) bindings: Bindings,
 }
@@ -39,13 +39,13 @@ pub enum AgentState {
     /// Its file is being read, or waits to be read.
     Loading,
     /// A new run would execute this.
-    Ready(Arc<Loaded>),
+    Ready(Arc<LoadedAgent>),
     /// It cannot run, for this reason.
     Failed(String),
 }
 
 /// The origin of a component.
-enum Origin {
+enum ComponentOrigin {
     /// A configured file, with its time and size.
     File(PathBuf, (SystemTime, u64)),
     /// The journal, which stores the component of every run.
@@ -77,7 +77,7 @@ const REFUSED_FOR: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
 struct Cache {
-    loaded: HashMap<Digest, Arc<Loaded>>,
+    loaded: HashMap<Digest, Arc<LoadedAgent>>,
     /// Programs that are running or were used recently.
     programs: HashMap<Digest, Program>,
     /// Unreadable components, with time and reason.
@@ -85,7 +85,7 @@ struct Cache {
     /// Components being read. Others that need the same one wait for the same turn.
     turns: HashMap<Digest, Weak<tokio::sync::Mutex<()>>>,
     /// The content of files when last read, so that starting a run does not read them again.
-    files: HashMap<PathBuf, (SystemTime, u64, Arc<Loaded>)>,
+    files: HashMap<PathBuf, (SystemTime, u64, Arc<LoadedAgent>)>,
     /// The last load error of an agent.
     failed: HashMap<AgentName, String>,
 }
@@ -116,7 +116,7 @@ impl Agents {
     }
 
     /// The agent for a new run of `name`. Its bytes are in the journal when this returns.
-    pub(super) async fn by_name(&self, journal: &Driver, name: &AgentName) -> Result<Arc<Loaded>, AgentError> {
+    pub(super) async fn by_name(&self, journal: &Driver, name: &AgentName) -> Result<Arc<LoadedAgent>, AgentError> {
         let path = self.0.configured.get(name).ok_or_else(|| AgentError::Unknown {
             name: name.clone(),
             known: self.0.configured.keys().cloned().collect(),
@@ -130,18 +130,18 @@ impl Agents {
         loaded
     }
 
-    async fn by_path(&self, journal: &Driver, path: &Path) -> Result<Arc<Loaded>, AgentError> {
+    async fn by_path(&self, journal: &Driver, path: &Path) -> Result<Arc<LoadedAgent>, AgentError> {
         let explain = |source| AgentError::Load { path: path.display().to_string(), source };
         let stamp = stamp(path)?;
         if let Some(loaded) = self.0.unchanged(path, stamp) {
             return Ok(loaded);
         }
         self.0.engine.reader().check_size(stamp.1).map_err(explain)?;
-        self.to_the_end(journal, Origin::File(path.into(), stamp)).await
+        self.load_detached(journal, ComponentOrigin::File(path.into(), stamp)).await
     }
 
     /// An agent whose code is in memory.
-    pub(super) fn in_memory(&self, digest: &Digest) -> Option<(Arc<Loaded>, Program)> {
+    pub(super) fn in_memory(&self, digest: &Digest) -> Option<(Arc<LoadedAgent>, Program)> {
         let cache = self.0.cache();
         cache.loaded.get(digest).cloned().zip(cache.programs.get(digest).cloned())
     }
@@ -151,10 +151,10 @@ impl Agents {
         &self,
         journal: &Driver,
         digest: &Digest,
-    ) -> Result<(Arc<Loaded>, Program), AgentError> {
+    ) -> Result<(Arc<LoadedAgent>, Program), AgentError> {
         let loaded = match self.0.known(digest, &digest.to_string()) {
             Some(known) => known?,
-            None => self.to_the_end(journal, Origin::Journal(*digest)).await?,
+            None => self.load_detached(journal, ComponentOrigin::Journal(*digest)).await?,
         };
         let (agents, journal, of) = (self.clone(), journal.clone(), loaded.clone());
         let load = tokio::spawn(async move { agents.program(&journal, &of).await });
@@ -162,7 +162,7 @@ impl Agents {
     }
 
     /// The code of an agent, loaded once for all callers.
-    async fn program(&self, journal: &Journal, loaded: &Loaded) -> Result<Program, AgentError> {
+    async fn program(&self, journal: &Journal, loaded: &LoadedAgent) -> Result<Program, AgentError> {
         let digest = loaded.manifest.digest;
         let turn = self.0.turn(&digest);
         let _turn = turn.lock().await;
@@ -187,18 +187,18 @@ impl Agents {
     }
 
     /// Loads a component even if the caller stops waiting, and finds it the next time.
-    async fn to_the_end(&self, journal: &Driver, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
+    async fn load_detached(&self, journal: &Driver, origin: ComponentOrigin) -> Result<Arc<LoadedAgent>, AgentError> {
         let (agents, journal) = (self.clone(), journal.clone());
         let load = tokio::spawn(async move { agents.load(&journal, origin).await });
         load.await?
     }
 
     /// Loads a component once for all callers. Its bytes are in memory only in its turn, because many may wait.
-    async fn load(&self, journal: &Driver, origin: Origin) -> Result<Arc<Loaded>, AgentError> {
-        let _place = self.0.reading.acquire().await.map_err(|_| AgentError::ShuttingDown)?;
+    async fn load(&self, journal: &Driver, origin: ComponentOrigin) -> Result<Arc<LoadedAgent>, AgentError> {
+        let _slot = self.0.reading.acquire().await.map_err(|_| AgentError::ShuttingDown)?;
         let (digest, file) = match &origin {
-            Origin::Journal(digest) => (*digest, None),
-            Origin::File(path, _) => {
+            ComponentOrigin::Journal(digest) => (*digest, None),
+            ComponentOrigin::File(path, _) => {
                 let (path, opened) = (path.clone(), path.clone());
                 let read = journal.blocking(move || {
                     let file = File::open(opened)?;
@@ -208,8 +208,8 @@ impl Agents {
             }
         };
         let name = match &origin {
-            Origin::Journal(digest) => digest.to_string(),
-            Origin::File(path, _) => path.display().to_string(),
+            ComponentOrigin::Journal(digest) => digest.to_string(),
+            ComponentOrigin::File(path, _) => path.display().to_string(),
         };
         let turn = self.0.turn(&digest);
         let _turn = turn.lock().await;
@@ -230,7 +230,7 @@ impl Agents {
                 (loaded?, file)
             }
         };
-        if let (Origin::File(path, stamp), Some(file)) = (origin, file) {
+        if let (ComponentOrigin::File(path, stamp), Some(file)) = (origin, file) {
             put_file(journal, &path, file, digest).await?;
             self.0.cache().files.insert(path, (stamp.0, stamp.1, loaded.clone()));
         }
@@ -267,18 +267,23 @@ async fn put_file(journal: &Driver, path: &Path, mut file: File, digest: Digest)
 }
 
 impl Inner {
-    fn read(&self, path: String, component: ComponentSource<'_>, digest: &Digest) -> Result<Arc<Loaded>, AgentError> {
+    fn read(
+        &self,
+        path: String,
+        component: ComponentSource<'_>,
+        digest: &Digest,
+    ) -> Result<Arc<LoadedAgent>, AgentError> {
         let explain = |source| AgentError::Load { path: path.clone(), source };
         let manifest = self.engine.read(component, digest).map_err(explain)?;
         let bindings = match (self.catalogue.bind(&manifest), &manifest.problems[..]) {
             (Ok(bindings), []) => bindings,
             (bound, problems) => return Err(imports(path, bound.err(), problems)),
         };
-        Ok(Arc::new(Loaded { manifest, bindings }))
+        Ok(Arc::new(LoadedAgent { manifest, bindings }))
     }
 
     /// The earlier result for a component, unless it should be tried again.
-    fn known(&self, digest: &Digest, path: &str) -> Option<Result<Arc<Loaded>, AgentError>> {
+    fn known(&self, digest: &Digest, path: &str) -> Option<Result<Arc<LoadedAgent>, AgentError>> {
         let cache = self.cache();
         if let Some(loaded) = cache.loaded.get(digest) {
             return Some(Ok(loaded.clone()));
@@ -300,13 +305,13 @@ impl Inner {
         })
     }
 
-    fn unchanged(&self, path: &Path, (modified, bytes): (SystemTime, u64)) -> Option<Arc<Loaded>> {
+    fn unchanged(&self, path: &Path, (modified, bytes): (SystemTime, u64)) -> Option<Arc<LoadedAgent>> {
         let cache = self.cache();
         let (then, size, loaded) = cache.files.get(path)?;
         (*then == modified && *size == bytes).then(|| loaded.clone())
     }
 
-    fn keep(&self, digest: &Digest, loaded: &Result<Arc<Loaded>, AgentError>) {
+    fn keep(&self, digest: &Digest, loaded: &Result<Arc<LoadedAgent>, AgentError>) {
         let mut cache = self.cache();
         cache.refused.retain(|_, (then, _)| then.elapsed() < REFUSED_FOR);
         match loaded {
@@ -362,7 +367,7 @@ fn imports(path: String, unbound: Option<Vec<BindError>>, problems: &[ImportProb
     AgentError::Imports { path, problems: told }
 }
 
-impl Loaded {
+impl LoadedAgent {
     /// The capabilities of this agent; the flag marks consequential ones.
     pub fn capabilities(&self) -> impl Iterator<Item = (&Capability, bool)> {
         let consequential = |offer: &BoundOffer| match offer {

@@ -34,7 +34,7 @@ pub enum Offer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
 
 /// An offered capability.
 #[derive(Clone)]
-pub struct Offered<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
+pub struct OfferedFunction<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
     pub offer: Offer<R, C>,
     pub required: RequiredType,
 }
@@ -54,8 +54,8 @@ pub type Servable = Arc<dyn Fn(&FunctionType) -> Result<(), Sentence> + Send + S
 /// All offered capabilities.
 #[derive(Clone)]
 pub struct Catalogue<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
-    functions: BTreeMap<Capability, Offered<R, C>>,
-    interfaces: BTreeMap<String, Offered<R, C>>,
+    functions: BTreeMap<Capability, OfferedFunction<R, C>>,
+    interfaces: BTreeMap<String, OfferedFunction<R, C>>,
     withheld: BTreeMap<Capability, String>,
 }
 
@@ -111,12 +111,12 @@ pub enum BindError {
 
 impl<R: Clone, C: Clone> Catalogue<R, C> {
     /// Offers one function.
-    pub fn offer(&mut self, capability: Capability, offered: Offered<R, C>) {
+    pub fn offer(&mut self, capability: Capability, offered: OfferedFunction<R, C>) {
         self.functions.insert(capability, offered);
     }
 
     /// Offers every function of an interface that is not offered by its own name.
-    pub fn offer_interface(&mut self, interface: String, offered: Offered<R, C>) {
+    pub fn offer_interface(&mut self, interface: String, offered: OfferedFunction<R, C>) {
         self.interfaces.insert(interface, offered);
     }
 
@@ -127,7 +127,7 @@ impl<R: Clone, C: Clone> Catalogue<R, C> {
     }
 
     /// The offer for `capability`.
-    pub fn find(&self, capability: &Capability) -> Option<&Offered<R, C>> {
+    pub fn find(&self, capability: &Capability) -> Option<&OfferedFunction<R, C>> {
         self.functions.get(capability).or_else(|| self.interfaces.get(capability.interface()))
     }
 

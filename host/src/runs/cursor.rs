@@ -28,7 +28,7 @@ pub(super) struct Cursor {
 }
 
 /// The recorded fate of the agent's next call.
-pub(super) enum Replayed {
+pub(super) enum ReplayedCall {
     /// A routine call's result, and the time of its delivery.
     Returned(Value, Time),
     /// A consequential call's answer, and the time of its record.
@@ -45,7 +45,7 @@ pub(super) enum Replayed {
 }
 
 /// The recorded fate of the agent's next sleep.
-pub(super) enum Slept {
+pub(super) enum ReplayedSleep {
     /// The agent was woken.
     Woken {
         at: Time,
@@ -101,25 +101,25 @@ impl Cursor {
     }
 
     /// The recorded fate of call `number` with `action`.
-    pub(super) async fn call(&mut self, number: CallNumber, action: &Action) -> Result<Replayed, CannotReplay> {
-        let Some(recorded) = self.take().await? else { return Ok(Replayed::New) };
+    pub(super) async fn call(&mut self, number: CallNumber, action: &Action) -> Result<ReplayedCall, CannotReplay> {
+        let Some(recorded) = self.take().await? else { return Ok(ReplayedCall::New) };
         let found = action.digest();
         let recorded = match recorded {
             RecordedEvent { event: Event::RoutineReturned { call, action, result, answered_at, .. }, .. }
                 if (call, action) == (number, found) =>
             {
-                return Ok(Replayed::Returned(result, answered_at));
+                return Ok(ReplayedCall::Returned(result, answered_at));
             }
             other => other,
         };
         let Some(call) = Call::open(&recorded.event, recorded.at) else {
             return Ok(match is_end(&recorded.event) {
-                true => Replayed::Over,
-                false => Replayed::Other { recorded: describe_event(&recorded.event) },
+                true => ReplayedCall::Over,
+                false => ReplayedCall::Other { recorded: describe_event(&recorded.event) },
             });
         };
         if call.number != number || call.action().digest() != found {
-            return Ok(Replayed::Other { recorded: describe(call.number, call.action()) });
+            return Ok(ReplayedCall::Other { recorded: describe(call.number, call.action()) });
         }
         self.held += u32::from(matches!(call.phase, Phase::Held));
         let bytes = call.proposal().map_or(0, Proposal::evidence_bytes);
@@ -128,34 +128,36 @@ impl Cursor {
     }
 
     /// Follows a consequential call to its answer, over all decisions and attempts.
-    async fn follow(&mut self, mut call: Call) -> Result<Replayed, CannotReplay> {
+    async fn follow(&mut self, mut call: Call) -> Result<ReplayedCall, CannotReplay> {
         loop {
             if let Some(answer) = call.answer() {
-                return Ok(Replayed::Answered(answer, call.changed_at));
+                return Ok(ReplayedCall::Answered(answer, call.changed_at));
             }
             match self.take().await? {
-                Some(recorded) if is_end(&recorded.event) => return Ok(Replayed::Over),
+                Some(recorded) if is_end(&recorded.event) => return Ok(ReplayedCall::Over),
                 Some(recorded) => call.apply(&recorded.event, recorded.at)?,
-                None => return Ok(Replayed::Open),
+                None => return Ok(ReplayedCall::Open),
             }
         }
     }
 
     /// The recorded fate of timer `number` until `until`.
-    pub(super) async fn sleep(&mut self, number: u32, until: Time) -> Result<Slept, CannotReplay> {
+    pub(super) async fn sleep(&mut self, number: u32, until: Time) -> Result<ReplayedSleep, CannotReplay> {
         match self.take().await? {
-            None => Ok(Slept::New),
+            None => Ok(ReplayedSleep::New),
             Some(RecordedEvent { event: Event::TimerSet { timer, until: then }, at: asked_at, .. })
                 if (timer, then) == (number, until) =>
             {
                 Ok(match self.take().await? {
-                    None => Slept::Asleep,
-                    Some(RecordedEvent { event: Event::TimerFired { .. }, at, .. }) => Slept::Woken { at, asked_at },
-                    Some(_) => Slept::Over,
+                    None => ReplayedSleep::Asleep,
+                    Some(RecordedEvent { event: Event::TimerFired { .. }, at, .. }) => {
+                        ReplayedSleep::Woken { at, asked_at }
+                    }
+                    Some(_) => ReplayedSleep::Over,
                 })
             }
-            Some(RecordedEvent { event, .. }) if is_end(&event) => Ok(Slept::Over),
-            Some(RecordedEvent { event, .. }) => Ok(Slept::Other { recorded: describe_event(&event) }),
+            Some(RecordedEvent { event, .. }) if is_end(&event) => Ok(ReplayedSleep::Over),
+            Some(RecordedEvent { event, .. }) => Ok(ReplayedSleep::Other { recorded: describe_event(&event) }),
         }
     }
 

@@ -15,14 +15,14 @@ use holdshort_gate::{Action, CallNumber, Phase, RefusalReason, Refused, Run, Run
 use holdshort_journal::{Blob, Lease, LogLine, SubmitError, Submitted};
 
 use super::Inner;
-use super::agents::{AgentError, Loaded};
+use super::agents::{AgentError, LoadedAgent};
 use super::catalogue::{Bound, BoundOffer};
 use super::cursor::Cursor;
 use super::failure::Failure;
-use super::live::{Line, LiveAgent, Need, Reply};
-use super::places::WaitsFor;
-use super::propose::{Asker, Followed};
+use super::live::{AgentLogLine, LiveAgent, Need, Reply};
+use super::propose::{Caller, RunHistory};
 use super::signal::Listener;
+use super::slots::WaitReason;
 use super::tally::{Tally, too_often, weight};
 use crate::agent::{GuestStart, Kept, Meter};
 use crate::connectors::RoutineCall;
@@ -31,7 +31,7 @@ mod waiting;
 
 /// How a drive ended without failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
+pub(super) enum DriveEnd {
     /// The run has ended.
     Over,
     /// The run waits, or may be able to go on again. Nothing of it is in memory.
@@ -42,7 +42,7 @@ pub(super) enum Left {
 }
 
 /// The reply with which the agent goes on, or the end of the drive.
-type Flow = std::ops::ControlFlow<Left, Reply>;
+type Flow = std::ops::ControlFlow<DriveEnd, Reply>;
 
 /// The maximum number of routine results on their way to disk before the agent must wait.
 const UNFLUSHED_MAX: usize = 64;
@@ -63,7 +63,7 @@ pub(super) struct Drive<'a> {
     listener: &'a mut Listener,
     /// The run at its creation: its limits and its starter.
     run: Run,
-    loaded: Arc<Loaded>,
+    loaded: Arc<LoadedAgent>,
     lease: Lease,
     /// `None` after another run took its place.
     agent: Option<Kept<LiveAgent>>,
@@ -71,7 +71,7 @@ pub(super) struct Drive<'a> {
     /// The CPU time for bringing the run back after each displacement.
     displaced: Duration,
     /// The run's history before its next consequential call.
-    before: Followed,
+    before: RunHistory,
     unflushed: VecDeque<Submitted<()>>,
     unflushed_bytes: u64,
 }
@@ -85,7 +85,7 @@ impl<'a> Drive<'a> {
         listener: &'a mut Listener,
         displaced: Duration,
     ) -> Result<Option<Self>, Failure> {
-        let mut place = host.places.take().await.ok_or(AgentError::ShuttingDown)?;
+        let mut slot = host.slots.take().await.ok_or(AgentError::ShuttingDown)?;
         let lease = host.journal.lease(id);
         let opened = Cursor::open(&host.journal, id, &host.events_replayed).await?;
         let Some((cursor, run, task)) = opened else { return Ok(None) };
@@ -94,9 +94,9 @@ impl<'a> Drive<'a> {
             None => {
                 // Reading a component may take all the time that its limits allow, and other runs
                 // need the place meanwhile.
-                drop(place);
+                drop(slot);
                 let loaded = host.agents.by_digest(&host.journal, &run.component).await?;
-                place = host.places.take().await.ok_or(AgentError::ShuttingDown)?;
+                slot = host.slots.take().await.ok_or(AgentError::ShuttingDown)?;
                 loaded
             }
         };
@@ -110,9 +110,9 @@ impl<'a> Drive<'a> {
         let guest = program.start(start);
         host.instances_started.fetch_add(1, Ordering::Relaxed);
         let tally = Tally::new(run.limits.clone());
-        let agent = LiveAgent::new(&run, loaded.clone(), (guest, cursor), tally, host.settings.linger, place);
+        let agent = LiveAgent::new(&run, loaded.clone(), (guest, cursor), tally, host.settings.linger, slot);
         let (meter, agent) = (agent.meter(), Some(host.agents.take_to_threads(agent)));
-        let (before, unflushed, unflushed_bytes) = (Followed::default(), VecDeque::new(), 0);
+        let (before, unflushed, unflushed_bytes) = (RunHistory::default(), VecDeque::new(), 0);
         let drive = Self {
             host,
             id,
@@ -132,13 +132,13 @@ impl<'a> Drive<'a> {
 
     /// Drives the run until it ends or is parked. An `Err` is the host's failure: nothing was
     /// written, and the run is driven again later.
-    pub(super) async fn go(mut self) -> Result<Left, Failure> {
+    pub(super) async fn go(mut self) -> Result<DriveEnd, Failure> {
         let mut reply = Reply::Nothing;
         loop {
-            let Some(agent) = &mut self.agent else { return Ok(Left::Parked) };
+            let Some(agent) = &mut self.agent else { return Ok(DriveEnd::Parked) };
             let (lines, need) = tokio::select! {
                 biased;
-                () = self.listener.over() => return Ok(Left::Over),
+                () = self.listener.over() => return Ok(DriveEnd::Over),
                 done = agent.with(move |agent| agent.go_on(reply)) => done??,
             };
             lines.into_iter().for_each(|line| self.log(line));
@@ -149,7 +149,7 @@ impl<'a> Drive<'a> {
                 Need::Answer(call) => self.answer(call).await?,
                 Need::Time(sleep) => self.sleep(sleep).await?,
                 Need::End(end) => self.end(end).await?,
-                Need::Over => Flow::Break(Left::Over),
+                Need::Over => Flow::Break(DriveEnd::Over),
             };
             match flow {
                 Flow::Continue(next) => reply = next,
@@ -181,8 +181,8 @@ impl<'a> Drive<'a> {
         };
         let result = tokio::select! {
             biased;
-            () = self.listener.over() => return Ok(Flow::Break(Left::Over)),
-            asked = aside(self.host, &mut self.agent, WaitsFor::Connector, asked) => asked?,
+            () = self.listener.over() => return Ok(Flow::Break(DriveEnd::Over)),
+            asked = aside(self.host, &mut self.agent, WaitReason::Connector, asked) => asked?,
         };
         let answered_at = self.host.journal.now();
         let command = RecordRoutine { call, action, result: result.clone(), answered_at };
@@ -203,7 +203,7 @@ impl<'a> Drive<'a> {
         let used = self.meter.used();
         match too_often(&self.run.limits, self.displaced.saturating_add(used)) {
             Some(end) => self.end(end).await,
-            None => Ok(Flow::Break(Left::Displaced(used))),
+            None => Ok(Flow::Break(DriveEnd::Displaced(used))),
         }
     }
 
@@ -233,7 +233,7 @@ impl<'a> Drive<'a> {
             Err(error) => return self.unwritten(error.into()).await,
         };
         let held = matches!(*phase, Phase::Held);
-        let Some(agent) = &mut self.agent else { return Ok(Flow::Break(Left::Parked)) };
+        let Some(agent) = &mut self.agent else { return Ok(Flow::Break(DriveEnd::Parked)) };
         agent.with(move |agent| Box::pin(async move { agent.proposed(held, evidence) })).await?;
         // A refusal is already the answer, and is not waited for.
         if matches!(*phase, Phase::Refused(_))
@@ -262,8 +262,8 @@ impl<'a> Drive<'a> {
                 let read = before.read;
                 let proposed = match before.up_to(&host.journal, run, call).await {
                     Ok(before) => {
-                        let asker = Asker { run, agent, started_by, before };
-                        host.proposer.propose(asker, &*preview, &ty, action.clone(), full).await
+                        let caller = Caller { run, agent, started_by, before };
+                        host.proposer.propose(caller, &*preview, &ty, action.clone(), full).await
                     }
                     Err(error) => Err(error.into()),
                 };
@@ -275,19 +275,19 @@ impl<'a> Drive<'a> {
                 }
             }
         };
-        aside(self.host, &mut self.agent, WaitsFor::Connector, asked).await
+        aside(self.host, &mut self.agent, WaitReason::Connector, asked).await
     }
 
     /// Records how the run ended.
     async fn end(&mut self, end: RunEnd) -> Result<Flow, Failure> {
         self.flush(0).await?;
         match self.lease.submit(EndRun(end)).await {
-            Ok(_) => Ok(Flow::Break(Left::Over)),
+            Ok(_) => Ok(Flow::Break(DriveEnd::Over)),
             Err(error) => self.unwritten(error.into()).await,
         }
     }
 
-    fn log(&self, Line { level, text }: Line) {
+    fn log(&self, AgentLogLine { level, text }: AgentLogLine) {
         self.host.journal.log(self.id, LogLine { at: self.host.journal.now(), level, message: text });
     }
 
@@ -309,7 +309,7 @@ impl<'a> Drive<'a> {
         if let Failure::Journal(SubmitError::Refused(Refused::RunNotReady(_))) = &failure {
             let subject = self.host.journal.subject(self.id, None).await?;
             if subject.and_then(|subject| subject.run).is_none_or(|run| run.phase.is_over()) {
-                return Ok(Flow::Break(Left::Over));
+                return Ok(Flow::Break(DriveEnd::Over));
             }
         }
         Err(failure)
@@ -329,12 +329,12 @@ fn evidence_bytes(proposed: &FirstVerdict) -> u64 {
 async fn aside<T>(
     host: &Inner,
     agent: &mut Option<Kept<LiveAgent>>,
-    what: WaitsFor,
+    what: WaitReason,
     work: impl Future<Output = T>,
 ) -> T {
     tokio::pin!(work);
     {
-        let wait = host.places.wait(what);
+        let wait = host.slots.wait(what);
         tokio::select! {
             biased;
             done = &mut work => return done,

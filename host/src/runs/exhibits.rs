@@ -13,7 +13,7 @@ use holdshort_common::aside;
 const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
 
 /// An exhibit within the display limit, with its digest. It is not stored yet.
-pub(super) struct Weighed {
+pub(super) struct MeasuredExhibit {
     title: String,
     media: String,
     bytes: u64,
@@ -21,7 +21,7 @@ pub(super) struct Weighed {
     blob: Blob,
 }
 
-impl Weighed {
+impl MeasuredExhibit {
     fn of(exhibit: Exhibit) -> Result<Self, CannotPreview> {
         exhibit.is_readable()?;
         let (title, media) = (exhibit.title().to_owned(), exhibit.media().to_owned());
@@ -31,9 +31,9 @@ impl Weighed {
 }
 
 /// Checks that all exhibits can be shown to a reviewer, and computes their digests.
-pub(super) async fn weigh(exhibits: Vec<Exhibit>) -> Result<Vec<Weighed>, CannotPreview> {
+pub(super) async fn measure(exhibits: Vec<Exhibit>) -> Result<Vec<MeasuredExhibit>, CannotPreview> {
     let bytes: usize = exhibits.iter().map(|exhibit| exhibit.bytes().len()).sum();
-    let all = move || exhibits.into_iter().map(Weighed::of).collect();
+    let all = move || exhibits.into_iter().map(MeasuredExhibit::of).collect();
     if bytes <= AT_ONCE_BYTES_MAX {
         return all();
     }
@@ -41,15 +41,15 @@ pub(super) async fn weigh(exhibits: Vec<Exhibit>) -> Result<Vec<Weighed>, Cannot
 }
 
 /// The references to exhibits that a proposal holds, and the bytes that the references name.
-pub(super) fn named(evidence: Vec<Weighed>) -> (Vec<ExhibitRef>, Vec<Blob>) {
-    let named = evidence.into_iter().map(|Weighed { title, media, bytes, whose, blob }| {
+pub(super) fn named(evidence: Vec<MeasuredExhibit>) -> (Vec<ExhibitRef>, Vec<Blob>) {
+    let named = evidence.into_iter().map(|MeasuredExhibit { title, media, bytes, whose, blob }| {
         (ExhibitRef { title, media, digest: blob.digest(), bytes, whose }, blob)
     });
     named.unzip()
 }
 
 /// Writes exhibits to disk by digest, before a proposal refers to them.
-pub(super) async fn freeze(journal: &Driver, evidence: Vec<Weighed>) -> Result<Vec<ExhibitRef>, SubmitError> {
+pub(super) async fn freeze(journal: &Driver, evidence: Vec<MeasuredExhibit>) -> Result<Vec<ExhibitRef>, SubmitError> {
     let (references, blobs) = named(evidence);
     try_join_all(blobs.into_iter().map(|blob| journal.keep(blob))).await?;
     Ok(references)

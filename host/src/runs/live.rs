@@ -15,11 +15,11 @@ use holdshort_gate::command::RunEnd;
 use holdshort_gate::{Action, Answer, CallNumber, Capability, Digest, RefusalReason, Run, Time};
 use serde_json::Value;
 
-use super::agents::Loaded;
+use super::agents::LoadedAgent;
 use super::catalogue::{Bound, BoundOffer};
-use super::cursor::{Cursor, Replayed, Slept, describe, describe_sleep};
+use super::cursor::{Cursor, ReplayedCall, ReplayedSleep, describe, describe_sleep};
 use super::failure::Failure;
-use super::places::Place;
+use super::slots::InstanceSlot;
 use super::tally::Tally;
 use crate::agent::{Guest, HostCall, Meter, Step, Trap, log_line};
 use crate::kill;
@@ -29,7 +29,7 @@ const LINES_BYTES_MAX: usize = 64 * 1024;
 
 /// One agent in memory.
 pub(super) struct LiveAgent {
-    loaded: Arc<Loaded>,
+    loaded: Arc<LoadedAgent>,
     component: Digest,
     guest: Guest,
     /// `None` once the journal is replayed.
@@ -39,15 +39,15 @@ pub(super) struct LiveAgent {
     open: Option<Arc<Capability>>,
     /// The length of a sleep from which the run is parked.
     linger: Duration,
-    lines: Vec<Line>,
+    lines: Vec<AgentLogLine>,
     lines_bytes: usize,
     /// The last field to be dropped, so that the next run that gets the place finds room for an
     /// instance.
-    _place: Place,
+    _slot: InstanceSlot,
 }
 
 /// A line of the agent's log. It is the agent's text, so it must be escaped wherever it is shown.
-pub(super) struct Line {
+pub(super) struct AgentLogLine {
     pub(super) level: String,
     pub(super) text: String,
 }
@@ -96,11 +96,11 @@ impl LiveAgent {
     /// An agent at its beginning, before the first event of its history.
     pub(super) fn new(
         run: &Run,
-        loaded: Arc<Loaded>,
+        loaded: Arc<LoadedAgent>,
         (guest, cursor): (Guest, Cursor),
         tally: Tally,
         linger: Duration,
-        place: Place,
+        slot: InstanceSlot,
     ) -> Self {
         guest.replay(true);
         let (component, lines) = (run.component, Vec::new());
@@ -114,7 +114,7 @@ impl LiveAgent {
             linger,
             lines,
             lines_bytes: 0,
-            _place: place,
+            _slot: slot,
         }
     }
 
@@ -130,7 +130,7 @@ impl LiveAgent {
     }
 
     /// Goes on with a reply until the agent needs something. Returns its log lines and the need.
-    pub(super) fn go_on(&mut self, reply: Reply) -> BoxFuture<'_, Result<(Vec<Line>, Need), Failure>> {
+    pub(super) fn go_on(&mut self, reply: Reply) -> BoxFuture<'_, Result<(Vec<AgentLogLine>, Need), Failure>> {
         let meter = self.meter();
         let work = async move {
             self.reply(reply)?;
@@ -195,7 +195,7 @@ impl LiveAgent {
         if let Some(cursor) = &mut self.cursor
             && cursor.at_end().await?
         {
-            self.tally.went_on(cursor.held, cursor.evidence_bytes);
+            self.tally.went_live(cursor.held, cursor.evidence_bytes);
             self.cursor = None;
             self.guest.replay(false);
         }
@@ -219,28 +219,28 @@ impl LiveAgent {
         let action = Action::new(self.component, (*capability).clone(), &ty, &arguments)?;
         let replayed = match &mut self.cursor {
             Some(cursor) => cursor.call(number, &action).await?,
-            None => Replayed::New,
+            None => ReplayedCall::New,
         };
         match (replayed, &bound.offer) {
-            (Replayed::Returned(result, at), _) => self.answer(&result, at).map(|()| None),
-            (Replayed::Over, _) => Ok(Some(Need::Over)),
-            (Replayed::Other { recorded }, _) => {
+            (ReplayedCall::Returned(result, at), _) => self.answer(&result, at).map(|()| None),
+            (ReplayedCall::Over, _) => Ok(Some(Need::Over)),
+            (ReplayedCall::Other { recorded }, _) => {
                 Ok(Some(diverged(format!("call {number}"), recorded, describe(number, &action))))
             }
-            (Replayed::Answered(answer, at), BoundOffer::Consequential(_, form)) => {
+            (ReplayedCall::Answered(answer, at), BoundOffer::Consequential(_, form)) => {
                 self.answer(&form.result(&answer), at).map(|()| None)
             }
-            (Replayed::Open, BoundOffer::Consequential(..)) => {
+            (ReplayedCall::Open, BoundOffer::Consequential(..)) => {
                 self.open = Some(capability);
                 Ok(Some(Need::Answer(number)))
             }
-            (Replayed::New, BoundOffer::Routine(_)) => Ok(Some(Need::Routine(number, action))),
-            (Replayed::New, BoundOffer::Consequential(..)) => {
+            (ReplayedCall::New, BoundOffer::Routine(_)) => Ok(Some(Need::Routine(number, action))),
+            (ReplayedCall::New, BoundOffer::Consequential(..)) => {
                 self.open = Some(capability);
                 Ok(Some(Need::Consequential(number, action, self.tally.refuse_to_hold())))
             }
-            (Replayed::Answered(..) | Replayed::Open, BoundOffer::Log | BoundOffer::Routine(_))
-            | (Replayed::New, BoundOffer::Log) => Err(Failure::Reclassified((*capability).clone())),
+            (ReplayedCall::Answered(..) | ReplayedCall::Open, BoundOffer::Log | BoundOffer::Routine(_))
+            | (ReplayedCall::New, BoundOffer::Log) => Err(Failure::Reclassified((*capability).clone())),
         }
     }
 
@@ -259,23 +259,23 @@ impl LiveAgent {
         };
         let slept = match &mut self.cursor {
             Some(cursor) => cursor.sleep(timer, until).await?,
-            None => Slept::New,
+            None => ReplayedSleep::New,
         };
         let sleep = |is_set, too_often| Some(Need::Time(Sleep { timer, until, is_set, too_often }));
         Ok(match slept {
-            Slept::Woken { at, asked_at } => {
+            ReplayedSleep::Woken { at, asked_at } => {
                 if is_long(asked_at, until, self.linger) {
                     self.tally.brought_back(self.guest.meter().used());
                 }
                 self.guest.wake(at);
                 None
             }
-            Slept::Over => Some(Need::Over),
-            Slept::Other { recorded } => {
+            ReplayedSleep::Over => Some(Need::Over),
+            ReplayedSleep::Other { recorded } => {
                 Some(diverged(format!("timer {timer}"), recorded, describe_sleep(timer, until)))
             }
-            Slept::Asleep => sleep(true, None),
-            Slept::New => sleep(false, self.tally.may_come_back(self.guest.meter().used()).err()),
+            ReplayedSleep::Asleep => sleep(true, None),
+            ReplayedSleep::New => sleep(false, self.tally.may_come_back(self.guest.meter().used()).err()),
         })
     }
 
@@ -306,8 +306,8 @@ impl LiveAgent {
         if self.cursor.is_some() {
             return None;
         }
-        self.lines_bytes += size_of::<Line>() + level.len() + text.len();
-        self.lines.push(Line { level, text });
+        self.lines_bytes += size_of::<AgentLogLine>() + level.len() + text.len();
+        self.lines.push(AgentLogLine { level, text });
         (self.lines_bytes > LINES_BYTES_MAX).then_some(Need::Nothing)
     }
 }

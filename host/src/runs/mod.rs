@@ -11,11 +11,11 @@ mod driver;
 mod exhibits;
 mod failure;
 mod live;
-mod places;
 mod propose;
 mod refresh;
 mod refusal;
 mod signal;
+mod slots;
 mod tally;
 mod timers;
 
@@ -33,8 +33,10 @@ use holdshort_journal::{Driver, Flushed, Hint, ReadError, RunFilter, SubmitError
 use serde_json::Value;
 use tokio::sync::broadcast::error::RecvError;
 
-pub use agents::{AgentError, AgentInfo, AgentState, Loaded, manifest};
-pub use catalogue::{BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, Offered, RequiredType, Servable};
+pub use agents::{AgentError, AgentInfo, AgentState, LoadedAgent, manifest};
+pub use catalogue::{
+    BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, OfferedFunction, RequiredType, Servable,
+};
 pub use propose::{CannotPropose, DisplayBudget, NoHistory, ReviseError};
 pub use refusal::{CannotRefuse, RefusalForm};
 
@@ -42,14 +44,14 @@ use crate::agent::{Engine, Import};
 use crate::kill;
 use crate::policy::Policy;
 use delays::Delays;
-use driver::{Drive, Left};
-use places::Places;
-use propose::{Asker, Followed, Proposer};
+use driver::{Drive, DriveEnd};
+use propose::{Caller, Proposer, RunHistory};
 use signal::{Listener, Signal};
+use slots::InstanceSlots;
 
 /// The driver's settings.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct DriverSettings {
     /// The limits of a new run.
     pub limits: RunLimits,
     /// How long a waiting instance stays in memory for a fast answer.
@@ -78,10 +80,10 @@ struct Inner {
     agents: agents::Agents,
     catalogue: Arc<Catalogue>,
     proposer: Proposer,
-    settings: Settings,
+    settings: DriverSettings,
     /// The runs with a task.
     live: Mutex<HashMap<RunId, Signal>>,
-    places: Places,
+    slots: InstanceSlots,
     instances_started: AtomicU64,
     events_replayed: Arc<AtomicU64>,
     events_recalled: AtomicU64,
@@ -136,13 +138,13 @@ impl Runs {
         engine: Engine,
         catalogue: Catalogue,
         policy: Arc<dyn Policy>,
-        settings: Settings,
+        settings: DriverSettings,
     ) -> Self {
         let catalogue = Arc::new(catalogue);
         Self(Arc::new(Inner {
             agents: agents::Agents::new(engine, catalogue.clone(), settings.agents.clone()),
             proposer: Proposer { journal: journal.clone(), policy, budget: settings.budget },
-            places: Places::new(settings.instances_max),
+            slots: InstanceSlots::new(settings.instances_max),
             live: Mutex::default(),
             instances_started: AtomicU64::new(0),
             events_replayed: Arc::default(),
@@ -227,10 +229,10 @@ impl Runs {
                 call.action().capability()
             )));
         };
-        let mut followed = Followed::default();
+        let mut followed = RunHistory::default();
         let before = followed.up_to(&self.0.journal, id, call.number).await.map_err(|error| unavailable(&error))?;
-        let asker = Asker { run: id, agent: &run.agent, started_by: &run.started_by, before };
-        self.0.proposer.revise(asker, &*preview, &ty, (call, editor), arguments).await
+        let caller = Caller { run: id, agent: &run.agent, started_by: &run.started_by, before };
+        self.0.proposer.revise(caller, &*preview, &ty, (call, editor), arguments).await
     }
 
     /// The type of a call's function, if it is still offered.
@@ -271,7 +273,7 @@ impl Runs {
     }
 
     /// Loads a configured agent, so that its errors show before a run is started.
-    pub async fn load(&self, agent: &AgentName) -> Result<Arc<Loaded>, AgentError> {
+    pub async fn load(&self, agent: &AgentName) -> Result<Arc<LoadedAgent>, AgentError> {
         self.0.agents.by_name(&self.0.journal, agent).await
     }
 
@@ -326,15 +328,15 @@ impl Runs {
         let mut delays = Delays::new(self.0.settings.told_after_tries);
         loop {
             match self.0.drive_once(&run, &mut listener, displaced).await {
-                Ok(Left::Displaced(cost)) => {
+                Ok(DriveEnd::Displaced(cost)) => {
                     displaced = displaced.saturating_add(cost);
                     continue;
                 }
-                Ok(left @ (Left::Over | Left::Parked)) => {
+                Ok(left @ (DriveEnd::Over | DriveEnd::Parked)) => {
                     self.0.live().remove(&run);
                     // An answer may have come between the last read and the removal of this task, when its hint still
                     // went to this task.
-                    if left == Left::Parked && self.0.is_ready(&run).await {
+                    if left == DriveEnd::Parked && self.0.is_ready(&run).await {
                         self.wake(&run);
                     }
                     return;
@@ -361,10 +363,10 @@ impl Inner {
         run: &RunId,
         listener: &mut Listener,
         displaced: Duration,
-    ) -> Result<Left, failure::Failure> {
+    ) -> Result<DriveEnd, failure::Failure> {
         match Drive::open(self, run, listener, displaced).await? {
             Some(drive) => drive.go().await,
-            None => Ok(Left::Over),
+            None => Ok(DriveEnd::Over),
         }
     }
 

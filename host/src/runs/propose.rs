@@ -14,7 +14,7 @@ use holdshort_journal::{Blob, Driver, Events, GrantFilter, GrantRow, Journal, Re
 use holdshort_words::{Sentence, configured, say};
 use serde_json::Value;
 
-use super::exhibits::{freeze, named, weigh};
+use super::exhibits::{freeze, measure, named};
 use crate::agent::is_ours;
 use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, Preview, Previewed, look};
@@ -44,7 +44,7 @@ const CHUNK: usize = 512;
 
 /// The caller and its history.
 #[derive(Clone, Copy)]
-pub(super) struct Asker<'a> {
+pub(super) struct Caller<'a> {
     pub(super) run: &'a RunId,
     pub(super) agent: &'a AgentName,
     pub(super) started_by: &'a ReviewerName,
@@ -109,7 +109,7 @@ impl Proposer {
     /// uses the facts.
     pub(super) async fn propose(
         &self,
-        asker: Asker<'_>,
+        caller: Caller<'_>,
         preview: &dyn Preview,
         ty: &FunctionType,
         action: Action,
@@ -122,19 +122,19 @@ impl Proposer {
         if let Err(reason) = believable(&action) {
             return refuse(action, invalid(reason), None);
         }
-        let mut previewed = match look(preview, asker.agent, &action, asker.before).await {
+        let mut previewed = match look(preview, caller.agent, &action, caller.before).await {
             Ok(previewed) => previewed,
             Err(CannotPreview::Impossible(reason)) => return refuse(action, invalid(reason), None),
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
-        let evidence = match weigh(std::mem::take(&mut previewed.exhibits)).await {
+        let evidence = match measure(std::mem::take(&mut previewed.exhibits)).await {
             Ok(evidence) => evidence,
             Err(CannotPreview::Impossible(reason)) => return refuse(action, invalid(reason), None),
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
-        let mut judgement = self.judge(asker, ty, &action, &previewed).await?;
+        let mut judgement = self.judge(caller, ty, &action, &previewed).await?;
         if judgement.verdict == Verdict::Hold {
-            self.by_grant(asker, preview, &action, &mut judgement).await?;
+            self.by_grant(caller, preview, &action, &mut judgement).await?;
         }
         let holds = match (&judgement.verdict, full) {
             (Verdict::Refuse(reason), _) => {
@@ -154,7 +154,7 @@ impl Proposer {
     /// one that holds, because reviewers decide on an edited call.
     pub(super) async fn revise(
         &self,
-        asker: Asker<'_>,
+        caller: Caller<'_>,
         preview: &dyn Preview,
         ty: &FunctionType,
         (call, editor): (&Call, &ReviewerName),
@@ -164,9 +164,9 @@ impl Proposer {
         let action = Action::new(old.component(), old.capability().clone(), ty, arguments)?;
         self.budget.admits(&action).map_err(ReviseError::Forbidden)?;
         believable(&action).map_err(ReviseError::Impossible)?;
-        let mut previewed = look(preview, asker.agent, &action, asker.before).await?;
-        let evidence = weigh(std::mem::take(&mut previewed.exhibits)).await?;
-        let judgement = self.judge(asker, ty, &action, &previewed).await;
+        let mut previewed = look(preview, caller.agent, &action, caller.before).await?;
+        let evidence = measure(std::mem::take(&mut previewed.exhibits)).await?;
+        let judgement = self.judge(caller, ty, &action, &previewed).await;
         let mut judgement = judgement.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
         if let Verdict::Refuse(reason) = judgement.verdict {
             return Err(ReviseError::Forbidden(reason));
@@ -179,7 +179,7 @@ impl Proposer {
         material.dedup();
         // Reviewers decide on it, so it depends on no total that would have to stay unchanged.
         judgement.record.totals.clear();
-        somebody_is_left(asker, call, editor, &judgement.requirement)?;
+        check_approver_remains(caller, call, editor, &judgement.requirement)?;
         let exhibits = freeze(&self.journal, evidence).await;
         let exhibits = exhibits.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
         Ok(Revision { proposal: proposal(preview, action, (previewed, exhibits), judgement) })
@@ -188,12 +188,12 @@ impl Proposer {
     /// Asks policy: once for a new call, once for an edit.
     async fn judge(
         &self,
-        asker: Asker<'_>,
+        caller: Caller<'_>,
         ty: &FunctionType,
         action: &Action,
         previewed: &Previewed,
     ) -> Result<Judgement, ReadError> {
-        let (Asker { run, agent, started_by, .. }, now) = (asker, self.journal.now());
+        let (Caller { run, agent, started_by, .. }, now) = (caller, self.journal.now());
         let totals = if self.policy.uses_totals() {
             self.journal.totals(counters(run, agent, action.capability(), now).into()).await?
         } else {
@@ -208,7 +208,7 @@ impl Proposer {
     /// failed policy might have forbidden the call.
     async fn by_grant(
         &self,
-        Asker { agent, started_by, .. }: Asker<'_>,
+        Caller { agent, started_by, .. }: Caller<'_>,
         preview: &dyn Preview,
         action: &Action,
         judgement: &mut Judgement,
@@ -258,21 +258,21 @@ fn proposal(
 
 /// Under four-eyes, an edit excludes its editor from approving. Without another reviewer the call would wait for ever,
 /// so such an edit is refused.
-fn somebody_is_left(
-    asker: Asker<'_>,
+fn check_approver_remains(
+    caller: Caller<'_>,
     call: &Call,
     editor: &ReviewerName,
     new: &Requirement,
 ) -> Result<(), ReviseError> {
     let held_under = call.requirement().map(|old| old.after_edit(new, call.level, call.deadline()));
     let Some((all, names)) = held_under.and_then(|all| all.names().map(|names| (all, names))) else { return Ok(()) };
-    let met = all.can_be_met(&names, asker.started_by, Some(editor));
+    let met = all.can_be_met(&names, caller.started_by, Some(editor));
     met.map_err(|why| ReviseError::Forbidden(say!("the new requirement cannot be met: {}", configured(why))))
 }
 
 /// A run's history, updated beside the run: each event is read once, however many calls use it.
 #[derive(Default)]
-pub(super) struct Followed {
+pub(super) struct RunHistory {
     history: History,
     /// The last event in it.
     after: Seq,
@@ -280,7 +280,7 @@ pub(super) struct Followed {
     pub(super) read: u64,
 }
 
-impl Followed {
+impl RunHistory {
     /// Reads on up to `call`. Before its first call a run has no history, and nothing is read.
     pub(super) async fn up_to(
         &mut self,

@@ -7,8 +7,8 @@ use holdshort_gate::{AgentName, Call, CallId, Capability, Phase, Proposal, Run};
 use holdshort_journal::Driver;
 use holdshort_words::{Sentence, quote, say};
 
-use super::exhibits::{freeze, weigh};
-use super::propose::Followed;
+use super::exhibits::{freeze, measure};
+use super::propose::RunHistory;
 use super::{Catalogue, Runs};
 use crate::connectors::{CannotPreview, look};
 use crate::effects::Refresh;
@@ -56,11 +56,11 @@ impl Refresh for Refresher {
             let Some(preview) = self.catalogue.preview(old.action.capability()) else {
                 return Err(say!("this host no longer offers `{}`", old.action.capability().clone()));
             };
-            let mut followed = Followed::default();
+            let mut followed = RunHistory::default();
             let before = followed.up_to(&self.journal, &id.run, id.call).await.map_err(quote)?;
             let previewed = look(preview.as_ref(), agent, &old.action, before).await;
             let previewed = previewed.map_err(CannotPreview::sentence)?;
-            let evidence = weigh(previewed.exhibits).await.map_err(CannotPreview::sentence)?;
+            let evidence = measure(previewed.exhibits).await.map_err(CannotPreview::sentence)?;
             let exhibits = freeze(&self.journal, evidence).await.map_err(quote)?;
             Ok(Proposal {
                 summary: previewed.summary.into_string(),

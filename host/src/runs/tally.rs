@@ -72,7 +72,7 @@ impl Tally {
     }
 
     /// The run is live, after a replay with these held calls and this evidence.
-    pub(super) fn went_on(&mut self, held: u32, evidence_bytes: u64) {
+    pub(super) fn went_live(&mut self, held: u32, evidence_bytes: u64) {
         self.held = held;
         self.shown(evidence_bytes);
     }
@@ -183,7 +183,7 @@ mod tests {
     #[test]
     fn evidence_counts_and_so_do_earlier_lives() {
         let mut evident = tally(10, 1_000);
-        evident.went_on(1, 900);
+        evident.went_live(1, 900);
         assert!(evident.refuse_to_hold().is_some());
         assert_eq!(
             reason(evident.call(&json!({}))),

@@ -31,7 +31,7 @@ use crate::connectors::repository::{self, Repository};
 use crate::connectors::smtp::{self, Smtp};
 use crate::connectors::workspace::{self, Workspace};
 use crate::connectors::{LOG, Perform, Preview, Routine};
-use crate::runs::{Catalogue, Offer, Offered, RequiredType, Servable};
+use crate::runs::{Catalogue, Offer, OfferedFunction, RequiredType, Servable};
 
 pub(in crate::cli) use self::others::facts;
 
@@ -118,7 +118,10 @@ pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
                     // An agent that brings another type for one of our functions is refused.
                     let ours = types.get(&function).cloned();
                     let ours = ours.ok_or_else(|| failed(&format!("`{function}` is in no published interface")))?;
-                    catalogue.offer(function, Offered { offer: offer.clone(), required: RequiredType::Exactly(ours) });
+                    catalogue.offer(
+                        function,
+                        OfferedFunction { offer: offer.clone(), required: RequiredType::Exactly(ours) },
+                    );
                 }
             }
             Entry::Withheld(descriptor, why) => {
@@ -129,7 +132,7 @@ pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
     for (pattern, rule) in &config.capabilities {
         let served = others::served(rule, config);
         let required = RequiredType::Servable(served.servable.clone());
-        let offered = Offered { offer: offer(std::slice::from_ref(pattern), served)?, required };
+        let offered = OfferedFunction { offer: offer(std::slice::from_ref(pattern), served)?, required };
         match pattern {
             CapabilityPattern::Function(capability) => catalogue.offer(capability.clone(), offered),
             CapabilityPattern::Interface(interface) => catalogue.offer_interface(interface.clone(), offered),

@@ -5,10 +5,10 @@ use std::time::Duration;
 use holdshort_gate::CallNumber;
 use holdshort_gate::command::{FireTimer, SetTimer};
 
-use super::{Drive, Flow, Left, aside};
+use super::{Drive, DriveEnd, Flow, aside};
 use crate::runs::failure::Failure;
 use crate::runs::live::{Reply, Sleep, is_long};
-use crate::runs::places::WaitsFor;
+use crate::runs::slots::WaitReason;
 
 impl Drive<'_> {
     /// Waits for the answer to a recorded call. The answer may have come after its events were
@@ -29,12 +29,12 @@ impl Drive<'_> {
         tokio::pin!(linger);
         loop {
             {
-                let wait = self.host.places.wait(WaitsFor::Answer);
+                let wait = self.host.slots.wait(WaitReason::Answer);
                 tokio::select! {
                     biased;
                     () = self.listener.hinted() => {}
-                    () = wait.taken() => return Ok(Flow::Break(Left::Parked)),
-                    () = &mut linger => return Ok(Flow::Break(Left::Parked)),
+                    () = wait.taken() => return Ok(Flow::Break(DriveEnd::Parked)),
+                    () = &mut linger => return Ok(Flow::Break(DriveEnd::Parked)),
                 }
             }
             if let Some(flow) = self.look_for_answer(call).await? {
@@ -48,7 +48,7 @@ impl Drive<'_> {
         let subject = self.host.journal.subject(self.id, Some(call)).await?;
         let (run, call) = subject.map_or((None, None), |subject| (subject.run, subject.call));
         if run.is_none_or(|run| run.phase.is_over()) {
-            return Ok(Some(Flow::Break(Left::Over)));
+            return Ok(Some(Flow::Break(DriveEnd::Over)));
         }
         Ok(call.and_then(|call| Some(Flow::Continue(Reply::Answer(call.answer()?, call.changed_at)))))
     }
@@ -71,20 +71,20 @@ impl Drive<'_> {
         // A short sleep is waited for in memory. For a long one the run is parked, and a timer
         // wakes it.
         if is_long(now, until, self.host.settings.linger) {
-            return Ok(Flow::Break(Left::Parked));
+            return Ok(Flow::Break(DriveEnd::Parked));
         }
         let asleep = tokio::time::sleep(Duration::from_micros(until.0.saturating_sub(now.0)));
         tokio::select! {
             biased;
-            () = self.listener.over() => return Ok(Flow::Break(Left::Over)),
-            () = aside(self.host, &mut self.agent, WaitsFor::Answer, asleep) => {}
+            () = self.listener.over() => return Ok(Flow::Break(DriveEnd::Over)),
+            () = aside(self.host, &mut self.agent, WaitReason::Answer, asleep) => {}
         }
         match self.lease.submit(FireTimer { timer }).await {
             Ok(_) if self.agent.is_none() => self.displaced().await,
             Ok(at) => Ok(Flow::Continue(Reply::Woken(*at))),
             // The sleep is not over by the journal's clock, or the run ended. The journal decides
             // what is next.
-            Err(_) => Ok(Flow::Break(Left::Parked)),
+            Err(_) => Ok(Flow::Break(DriveEnd::Parked)),
         }
     }
 }

@@ -21,16 +21,16 @@ const CONNECTOR_GRACE: Duration = Duration::from_millis(100);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// The places of a host.
-pub(super) struct Places {
+pub(super) struct InstanceSlots {
     free: Arc<Semaphore>,
-    waiting: Mutex<Waiting>,
+    waiting: Mutex<WaitingInstances>,
 }
 
 /// A place, returned on drop. Then the instance is gone.
-pub(super) type Place = OwnedSemaphorePermit;
+pub(super) type InstanceSlot = OwnedSemaphorePermit;
 
 #[derive(Default)]
-struct Waiting {
+struct WaitingInstances {
     /// Waiting instances by the time from which their place may be taken.
     instances: BTreeMap<(Instant, u64), Arc<Notify>>,
     entered: u64,
@@ -38,33 +38,33 @@ struct Waiting {
 
 /// What an instance waits for.
 #[derive(Clone, Copy)]
-pub(super) enum WaitsFor {
+pub(super) enum WaitReason {
     /// An answer or a time: the run would be parked soon anyway.
     Answer,
     Connector,
 }
 
 /// An instance waits until this is dropped.
-pub(super) struct Wait<'a> {
-    places: &'a Places,
+pub(super) struct WaitingInstance<'a> {
+    slots: &'a InstanceSlots,
     key: (Instant, u64),
     taken: Arc<Notify>,
 }
 
-impl Places {
+impl InstanceSlots {
     /// The number of places.
     pub(super) fn new(instances_max: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(instances_max)), waiting: Mutex::default() }
     }
 
     /// Takes a place, in the order of requests; `None` if the host is shutting down.
-    pub(super) async fn take(&self) -> Option<Place> {
-        let place = self.free.clone().acquire_owned();
-        tokio::pin!(place);
+    pub(super) async fn take(&self) -> Option<InstanceSlot> {
+        let slot = self.free.clone().acquire_owned();
+        tokio::pin!(slot);
         loop {
             tokio::select! {
                 biased;
-                place = &mut place => return place.ok(),
+                slot = &mut slot => return slot.ok(),
                 () = self.take_from_the_longest_waiting() => {}
             }
         }
@@ -83,34 +83,34 @@ impl Places {
     }
 
     /// Marks the caller's instance as waiting.
-    pub(super) fn wait(&self, what: WaitsFor) -> Wait<'_> {
+    pub(super) fn wait(&self, what: WaitReason) -> WaitingInstance<'_> {
         let taken = Arc::new(Notify::new());
         let from = match what {
-            WaitsFor::Answer => Instant::now(),
-            WaitsFor::Connector => Instant::now() + CONNECTOR_GRACE,
+            WaitReason::Answer => Instant::now(),
+            WaitReason::Connector => Instant::now() + CONNECTOR_GRACE,
         };
         let mut waiting = self.waiting();
         waiting.entered += 1;
         let key = (from, waiting.entered);
         waiting.instances.insert(key, taken.clone());
-        Wait { places: self, key, taken }
+        WaitingInstance { slots: self, key, taken }
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+    fn waiting(&self) -> MutexGuard<'_, WaitingInstances> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Wait<'_> {
+impl WaitingInstance<'_> {
     /// Returns when another run needs the place.
     pub(super) async fn taken(&self) {
         self.taken.notified().await;
     }
 }
 
-impl Drop for Wait<'_> {
+impl Drop for WaitingInstance<'_> {
     fn drop(&mut self) {
-        self.places.waiting().instances.remove(&self.key);
+        self.slots.waiting().instances.remove(&self.key);
     }
 }
 
@@ -119,10 +119,10 @@ mod tests {
     use super::*;
 
     /// Waits for a place as a driver does, and gives it up when asked.
-    async fn evicted(places: &Places, what: WaitsFor, place: Place) {
-        let wait = places.wait(what);
+    async fn evicted(slots: &InstanceSlots, what: WaitReason, slot: InstanceSlot) {
+        let wait = slots.wait(what);
         wait.taken().await;
-        drop(place);
+        drop(slot);
     }
 
     /// Runs both within a minute of the test's clock, so that a place that is never given up is
@@ -134,29 +134,29 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn who_needs_a_place_gets_that_of_the_longest_waiting_and_of_nobody_who_computes() {
-        let places = Places::new(3);
-        let (computes, asks, waits) = (places.take().await, places.take().await, places.take().await);
+        let slots = InstanceSlots::new(3);
+        let (computes, asks, waits) = (slots.take().await, slots.take().await, slots.take().await);
         let begun = Instant::now();
-        let mut asks = std::pin::pin!(evicted(&places, WaitsFor::Connector, asks.unwrap()));
-        let mut waits = std::pin::pin!(evicted(&places, WaitsFor::Answer, waits.unwrap()));
+        let mut asks = std::pin::pin!(evicted(&slots, WaitReason::Connector, asks.unwrap()));
+        let mut waits = std::pin::pin!(evicted(&slots, WaitReason::Answer, waits.unwrap()));
         let needs = async {
             tokio::select! { biased; () = &mut asks => panic!("a connector's caller went first"), () = &mut waits => {} }
         };
-        let (first, ()) = in_time(places.take(), needs).await;
+        let (first, ()) = in_time(slots.take(), needs).await;
         assert!(first.is_some() && begun.elapsed() < CONNECTOR_GRACE, "{:?}", begun.elapsed());
-        let (second, ()) = in_time(places.take(), asks).await;
+        let (second, ()) = in_time(slots.take(), asks).await;
         assert!(second.is_some() && begun.elapsed() >= CONNECTOR_GRACE, "{:?}", begun.elapsed());
-        let nobody = tokio::time::timeout(Duration::from_secs(60), places.take()).await;
+        let nobody = tokio::time::timeout(Duration::from_secs(60), slots.take()).await;
         assert!(nobody.is_err(), "a place was taken from somebody who computes");
         drop(computes);
-        assert!(places.take().await.is_some());
+        assert!(slots.take().await.is_some());
     }
 
     #[tokio::test(start_paused = true)]
     async fn nobody_gives_a_place_up_that_nobody_needs() {
-        let places = Places::new(2);
-        let place = places.take().await.unwrap();
-        let waits = evicted(&places, WaitsFor::Answer, place);
+        let slots = InstanceSlots::new(2);
+        let slot = slots.take().await.unwrap();
+        let waits = evicted(&slots, WaitReason::Answer, slot);
         assert!(tokio::time::timeout(Duration::from_secs(3_600), waits).await.is_err());
     }
 }
