@@ -40,26 +40,26 @@ impl Effects {
             let turn = self.turn(capability).await;
             match persist(start).await {
                 Ok(authorized) => return self.perform(id, authorized, turn).await,
-                Err(Lost::Refused(Refused::StartTooLate)) => {
+                Err(WriteFailure::Refused(Refused::StartTooLate)) => {
                     let lapsed = persist(|| self.0.journal.submit(id, Expire)).await;
                     return tracing::info!(%run, call, ok = lapsed.is_ok(), "a clearance expired before its effect started");
                 }
                 // No step of the host leads here, so the journal was changed from outside.
-                Err(Lost::Refused(why @ Refused::ClearanceMismatch)) => {
+                Err(WriteFailure::Refused(why @ Refused::ClearanceMismatch)) => {
                     return tracing::error!(%run, call, %why, "not started");
                 }
-                Err(Lost::Refused(Refused::TooEarly { until })) => {
+                Err(WriteFailure::Refused(Refused::TooEarly { until })) => {
                     drop(turn);
                     self.wait_until(until).await;
                 }
-                Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "not started"),
+                Err(WriteFailure::Refused(why)) => return tracing::debug!(%run, call, %why, "not started"),
                 // The start may be on disk without its permit in memory. Then the effect is in
                 // doubt although nothing was tried. If it is not on disk, the call is unchanged and
                 // is started now.
-                Err(Lost::Unknown) => {
+                Err(WriteFailure::Unknown) => {
                     drop(turn);
                     tokio::time::sleep(RETRY_FIRST).await;
-                    self.settle_lost(id).await;
+                    self.look_up_unfinished(id).await;
                 }
             }
         }
@@ -81,13 +81,13 @@ impl Effects {
                 return self.finish(id, attempt, not_done(error.sentence()), None).await;
             }
             Err(error @ NoPerformer::Another { .. }) => {
-                let outcome = self.held_again(id, error.sentence()).await;
+                let outcome = self.hold_again(id, error.sentence()).await;
                 return self.finish(id, attempt, outcome, None).await;
             }
         };
         // Where neither can have changed, the journal is not read between a start and its effect.
         if (authorized.has_material_facts() || self.0.refresh.depends_on_time())
-            && let Some(outcome) = self.moved(id).await
+            && let Some(outcome) = self.material_change(id).await
         {
             return self.finish(id, attempt, outcome, None).await;
         }
@@ -107,7 +107,7 @@ impl Effects {
             Ok(Attempt::Postponed(reason, again_in)) => {
                 AttemptOutcome::Postponed(reason.into_string(), u64::try_from(again_in.as_millis()).unwrap_or(u64::MAX))
             }
-            Ok(Attempt::FactsChanged(reason)) => self.held_again(id, reason).await,
+            Ok(Attempt::FactsChanged(reason)) => self.hold_again(id, reason).await,
             Ok(Attempt::Unknown(reason)) => unknown(reason),
             Err(_) => unknown(say!("the connector failed in the middle of the attempt")),
         };
@@ -116,24 +116,24 @@ impl Effects {
         let is_unknown = matches!(outcome, AttemptOutcome::Unknown(_));
         self.finish(id, attempt, outcome, None).await;
         if is_unknown {
-            self.settle_lost(id).await;
+            self.look_up_unfinished(id).await;
         }
     }
 
     /// The outcome for a call that policy forbids at this time, or whose material facts changed or
     /// cannot be checked; `None` if it may go on.
-    async fn moved(&self, id: &CallId) -> Option<AttemptOutcome> {
+    async fn material_change(&self, id: &CallId) -> Option<AttemptOutcome> {
         let Some((run, call, proposal)) = self.proposal(id).await else {
             return Some(not_done(say!("the cleared action is not in the journal")));
         };
         if let Some(reason) = self.0.refresh.forbidden_now(&run, id, &call) {
-            return Some(self.held_again(id, reason).await);
+            return Some(self.hold_again(id, reason).await);
         }
         let agent = run.agent;
         if proposal.policy.material.is_empty() {
             return None;
         }
-        match self.0.refresh.moved(&agent, id, &proposal).await {
+        match self.0.refresh.material_change(&agent, id, &proposal).await {
             Ok(None) => None,
             Ok(Some((reason, now))) => Some(changed(reason, now)),
             Err(why) => Some(not_done(say!("the material facts of the call could not be read again: {}", why))),
@@ -141,7 +141,7 @@ impl Effects {
     }
 
     /// The same action with the present facts, for reviewers to decide again.
-    async fn held_again(&self, id: &CallId, reason: Sentence) -> AttemptOutcome {
+    async fn hold_again(&self, id: &CallId, reason: Sentence) -> AttemptOutcome {
         let Some((run, _, proposal)) = self.proposal(id).await else { return not_done(reason) };
         match self.0.refresh.refresh(&run.agent, id, &proposal).await {
             Ok(proposal) => changed(reason, proposal),
@@ -151,8 +151,8 @@ impl Effects {
 
     /// Looks up an attempt without a recorded outcome. It never sends again: a reviewer decides
     /// that, with the result of the lookup.
-    pub(super) async fn settle_lost(&self, id: &CallId) {
-        let Some((call, inquiry)) = self.lost(id).await else { return };
+    pub(super) async fn look_up_unfinished(&self, id: &CallId) {
+        let Some((call, inquiry)) = self.unfinished(id).await else { return };
         if call.phase == Phase::Started {
             let reason = say!("the host stopped between the start of the effect and its outcome");
             self.finish(id, inquiry.attempt, unknown(reason), None).await;
@@ -168,7 +168,7 @@ impl Effects {
         // have resolved it by then.
         drop((call, inquiry));
         let Some(_turn) = performer.lookup_turn().await else { return };
-        let Some((_, inquiry)) = self.lost(id).await else { return };
+        let Some((_, inquiry)) = self.unfinished(id).await else { return };
         let (attempt, asked) = (inquiry.attempt, performer.clone());
         let finding = tokio::spawn(async move { asked.lookup(&inquiry).await }).await;
         match finding {
@@ -212,9 +212,9 @@ impl Effects {
             match persist(finish).await {
                 Ok(_) => return,
                 // The outcome is already recorded, by this task or by a faster reviewer.
-                Err(Lost::Refused(why)) => return tracing::debug!(%run, call, %why, "outcome not written"),
+                Err(WriteFailure::Refused(why)) => return tracing::debug!(%run, call, %why, "outcome not written"),
                 // Recording it twice is refused by the attempt's state, so retrying is safe.
-                Err(Lost::Unknown) => tokio::time::sleep(RETRY_FIRST).await,
+                Err(WriteFailure::Unknown) => tokio::time::sleep(RETRY_FIRST).await,
             }
         }
     }
@@ -227,10 +227,10 @@ impl Effects {
     }
 
     /// The call and the connector's inquiry, if an attempt began without a recorded outcome.
-    async fn lost(&self, id: &CallId) -> Option<(Call, Inquiry)> {
+    async fn unfinished(&self, id: &CallId) -> Option<(Call, Inquiry)> {
         let call = self.subject(id).await?.call?;
-        let lost = matches!(call.phase, Phase::Started | Phase::InDoubt { .. });
-        let inquiry = lost.then(|| self.inquiry(&id.run, &call)).flatten()?;
+        let unfinished = matches!(call.phase, Phase::Started | Phase::InDoubt { .. });
+        let inquiry = unfinished.then(|| self.inquiry(&id.run, &call)).flatten()?;
         Some((call, inquiry))
     }
 
@@ -263,22 +263,22 @@ fn changed(reason: Sentence, now: Proposal) -> AttemptOutcome {
 }
 
 /// A command was not written.
-enum Lost {
+enum WriteFailure {
     Refused(Refused),
     Unknown,
 }
 
 /// Retries until the journal accepts the command or refuses it: a full disk only delays. A command
 /// that may have been written is not submitted again.
-async fn persist<T, F: Future<Output = Result<T, SubmitError>>>(submit: impl Fn() -> F) -> Result<T, Lost> {
+async fn persist<T, F: Future<Output = Result<T, SubmitError>>>(submit: impl Fn() -> F) -> Result<T, WriteFailure> {
     let mut pause = RETRY_FIRST;
     loop {
         match submit().await {
             Ok(written) => return Ok(written),
-            Err(SubmitError::Refused(why)) => return Err(Lost::Refused(why)),
+            Err(SubmitError::Refused(why)) => return Err(WriteFailure::Refused(why)),
             Err(SubmitError::Unknown(cause)) => {
                 tracing::error!(%cause, "a write may or may not be on disk");
-                return Err(Lost::Unknown);
+                return Err(WriteFailure::Unknown);
             }
             Err(error @ (SubmitError::NotWritten(_) | SubmitError::Fenced)) => {
                 tracing::error!(%error, "not written; trying again");

@@ -62,7 +62,7 @@ pub trait Refresh: Send + Sync {
     ) -> BoxFuture<'a, Result<Proposal, Sentence>>;
 
     /// The changed material facts, with the present facts; `None` if nothing changed.
-    fn moved<'a>(
+    fn material_change<'a>(
         &'a self,
         agent: &'a AgentName,
         id: &'a CallId,
@@ -101,9 +101,9 @@ sentence_error!(NoPerformer);
 
 /// The first step of a task for a call.
 #[derive(Clone, Copy)]
-enum Work {
+enum FirstStep {
     Attempt,
-    Settle,
+    LookUp,
 }
 
 /// Performs effects. Cheap to clone.
@@ -139,10 +139,10 @@ impl Effects {
                     call: Some(CallHint { number, capability, state: CallState::Cleared | CallState::Approved }),
                     ..
                 }) => {
-                    self.spawn(CallId { run, call: number }, capability, Work::Attempt);
+                    self.spawn(CallId { run, call: number }, capability, FirstStep::Attempt);
                 }
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => self.scan(&CallState::STARTABLE, Work::Attempt).await?,
+                Err(RecvError::Lagged(_)) => self.scan(&CallState::STARTABLE, FirstStep::Attempt).await?,
                 Err(RecvError::Closed) => return Ok(()),
             }
         }
@@ -160,12 +160,12 @@ impl Effects {
     /// again; then ready ones. Hints have been collected since before this, so nothing that becomes
     /// startable meanwhile is missed.
     async fn recover(&self) -> Result<(), ReadError> {
-        self.scan(&CallState::ATTEMPTED, Work::Settle).await?;
-        self.scan(&CallState::STARTABLE, Work::Attempt).await
+        self.scan(&CallState::ATTEMPTED, FirstStep::LookUp).await?;
+        self.scan(&CallState::STARTABLE, FirstStep::Attempt).await
     }
 
     /// Reads in pages, so that ten thousand waiting calls are not in memory at once.
-    async fn scan(&self, states: &[CallState], work: Work) -> Result<(), ReadError> {
+    async fn scan(&self, states: &[CallState], work: FirstStep) -> Result<(), ReadError> {
         let mut after = None;
         loop {
             let filter = CallFilter { order: CallOrder::Proposed(after), ..CallFilter::in_states(states, SCAN_CHUNK) };
@@ -180,7 +180,7 @@ impl Effects {
 
     /// Starts a task for a call, one at a time. A hint about a call with a task makes the task
     /// check once more before it ends.
-    fn spawn(&self, id: CallId, capability: Capability, work: Work) {
+    fn spawn(&self, id: CallId, capability: Capability, work: FirstStep) {
         match self.in_flight().entry(id.clone()) {
             Entry::Occupied(mut hinted) => {
                 hinted.insert(true);
@@ -193,8 +193,8 @@ impl Effects {
         let effects = self.clone();
         tokio::spawn(async move {
             match work {
-                Work::Attempt => effects.attempt(&id, &capability).await,
-                Work::Settle => effects.settle_lost(&id).await,
+                FirstStep::Attempt => effects.attempt(&id, &capability).await,
+                FirstStep::LookUp => effects.look_up_unfinished(&id).await,
             }
             while effects.hinted_again(&id) {
                 effects.attempt(&id, &capability).await;

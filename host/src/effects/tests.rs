@@ -103,7 +103,7 @@ impl Refresh for Unchanged {
         Box::pin(async { Err("nothing changes here".into()) })
     }
 
-    fn moved<'a>(
+    fn material_change<'a>(
         &'a self,
         _: &'a AgentName,
         _: &'a CallId,

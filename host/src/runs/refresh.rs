@@ -76,7 +76,7 @@ impl Refresh for Refresher {
         })
     }
 
-    fn moved<'a>(
+    fn material_change<'a>(
         &'a self,
         agent: &'a AgentName,
         id: &'a CallId,
