@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdshort::config::WebUrl;
 use holdshort::notify::address::refused;
-use holdshort::notify::webhook::{Answer, Lookup};
+use holdshort::notify::webhook::{Lookup, WebhookResponse};
 use holdshort::notify::{Format, Notice, Webhook};
 use holdshort_gate::Time;
 
@@ -36,7 +36,7 @@ fn webhook(
     Ok(Webhook { url: url.0, secret: None, format: Format::Chat, rule, lookup })
 }
 
-fn send(webhook: &Webhook) -> Result<Answer, String> {
+fn send(webhook: &Webhook) -> Result<WebhookResponse, String> {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
     runtime.block_on(webhook.send(&Notice::test("1", Time(0)), "http://here", Time(0))).map_err(|not_told| not_told.why)
 }

@@ -11,7 +11,7 @@ use tokio::sync::broadcast::error::RecvError;
 
 use super::message::{Format, email};
 use super::notice::{Kind, Notice, NoticeCall};
-use super::webhook::{Again, NotDelivered};
+use super::webhook::{NotDelivered, RetryTime};
 use super::{Notify, Target, Transport};
 
 /// Events per read of the journal.
@@ -138,11 +138,11 @@ impl Deliverer<'_> {
 
     /// Whether the target can act on the notification. A webhook gets all.
     fn concerns(&self, notice: &Notice) -> bool {
-        let (Transport::Mail { reviewer, places, .. }, Some(call)) = (&self.target.transport, &notice.call) else {
+        let (Transport::Mail { reviewer, delegations, .. }, Some(call)) = (&self.target.transport, &notice.call) else {
             return true;
         };
         let now = self.notify.journal.now();
-        let stands_for = places.iter().filter(|(_, until)| now < *until).map(|(name, _)| name);
+        let stands_for = delegations.iter().filter(|(_, until)| now < *until).map(|(name, _)| name);
         let barred = call.requirement.as_ref().is_some_and(|requirement| {
             requirement.bars(reviewer, &notice.started_by, call.edited_by.as_ref()).is_err()
         });
@@ -181,7 +181,7 @@ impl Deliverer<'_> {
                     }
                     Err(not_told) => not_told,
                 };
-            if again == Again::Never {
+            if again == RetryTime::Never {
                 tracing::error!(
                     target = name,
                     id,
@@ -200,7 +200,7 @@ impl Deliverer<'_> {
                 tracing::warn!(target = name, id, why, "the notification is not delivered yet; trying again");
             }
             let usual = self.target.retry.wait(failed, getrandom::u32().unwrap_or(u32::MAX));
-            let asked = if let Again::After(pause) = again { pause } else { Duration::ZERO };
+            let asked = if let RetryTime::After(pause) = again { pause } else { Duration::ZERO };
             tokio::time::sleep(usual.max(asked)).await;
         }
     }

@@ -33,7 +33,7 @@ pub use webhook::Webhook;
 
 /// Sends an email and returns the relay's answer or its reason for refusing. The email is the
 /// host's own and not an agent's effect, so it needs no clearance.
-pub type Post = Arc<dyn Fn(NoticeEmail) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
+pub type SendEmail = Arc<dyn Fn(NoticeEmail) -> BoxFuture<'static, Result<String, String>> + Send + Sync>;
 
 /// A receiver of notifications, and its choice of events.
 #[derive(Clone)]
@@ -58,9 +58,9 @@ pub enum Transport {
         /// The reviewer's name, as in requirements.
         reviewer: ReviewerName,
         /// The absent reviewers they act for, each with the end of the delegation.
-        places: Vec<(ReviewerName, Time)>,
+        delegations: Vec<(ReviewerName, Time)>,
         address: String,
-        post: Post,
+        post: SendEmail,
     },
 }
 

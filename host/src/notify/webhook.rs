@@ -54,12 +54,12 @@ pub struct NotDelivered {
     /// The reason, without the target's address.
     pub why: String,
     /// The target's wish for the next attempt.
-    pub again: Again,
+    pub again: RetryTime,
 }
 
 /// When to try again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Again {
+pub enum RetryTime {
     /// By the usual schedule.
     AsUsual,
     /// After this pause (`Retry-After`), an hour at most.
@@ -70,13 +70,13 @@ pub enum Again {
 
 impl From<String> for NotDelivered {
     fn from(why: String) -> Self {
-        Self { why, again: Again::AsUsual }
+        Self { why, again: RetryTime::AsUsual }
     }
 }
 
 /// A target's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Answer {
+pub struct WebhookResponse {
     pub status: u16,
     /// The beginning of the body, unescaped.
     pub body: String,
@@ -85,7 +85,7 @@ pub struct Answer {
 impl Webhook {
     /// Sends one notification once. An error says why delivery is unknown; of the URL it contains
     /// only the host.
-    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<Answer, NotDelivered> {
+    pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<WebhookResponse, NotDelivered> {
         let (webhook, id, body) = (self.clone(), notice.id.clone(), body(notice, base, self.format));
         let (reply, answer) = tokio::sync::oneshot::channel();
         // A separate thread: a stopping host does not wait for a silent target.
@@ -97,7 +97,7 @@ impl Webhook {
         answer.await.unwrap_or_else(|_| Err("the attempt was interrupted".to_owned().into()))
     }
 
-    fn post(&self, id: &str, timestamp: u64, body: &str) -> Result<Answer, NotDelivered> {
+    fn post(&self, id: &str, timestamp: u64, body: &str) -> Result<WebhookResponse, NotDelivered> {
         let refused = Arc::new(Mutex::new(None));
         let agent = self.agent(refused.clone());
         let mut request = agent
@@ -115,14 +115,14 @@ impl Webhook {
         let status = response.status().as_u16();
         let asked = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
         let again = match (status, asked.and_then(|asked| pause(asked, timestamp))) {
-            (410, _) => Again::Never,
-            (_, Some(pause)) => Again::After(pause),
-            (_, None) => Again::AsUsual,
+            (410, _) => RetryTime::Never,
+            (_, Some(pause)) => RetryTime::After(pause),
+            (_, None) => RetryTime::AsUsual,
         };
         let mut answer = Vec::new();
         // Only the status counts. A body that breaks off changes nothing.
         drop(response.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut answer));
-        let answer = Answer { status, body: String::from_utf8_lossy(&answer).into_owned() };
+        let answer = WebhookResponse { status, body: String::from_utf8_lossy(&answer).into_owned() };
         if (200..300).contains(&status) { Ok(answer) } else { Err(NotDelivered { why: answer.refusal(), again }) }
     }
 
@@ -138,7 +138,7 @@ impl Webhook {
             .max_response_header_size(HEAD_BYTES_MAX)
             .timeout_global(Some(TIME_OUT))
             .build();
-        let resolver = Checked { rule: self.rule, lookup: self.lookup.clone(), refused };
+        let resolver = CheckedResolver { rule: self.rule, lookup: self.lookup.clone(), refused };
         ureq::Agent::with_parts(config, DefaultConnector::default(), resolver)
     }
 
@@ -163,7 +163,7 @@ pub(super) fn pause(asked: &str, now: u64) -> Option<Duration> {
     Some(pause.min(PAUSE_MAX))
 }
 
-impl Answer {
+impl WebhookResponse {
     fn refusal(&self) -> String {
         let what = if (300..400).contains(&self.status) { ", a redirect, which is not followed" } else { "" };
         format!("the target answered {}{what}", self.status)
@@ -172,19 +172,19 @@ impl Answer {
 
 /// A resolver that checks addresses. The connection uses exactly the checked addresses: there is no
 /// second lookup, in which the name could mean another address.
-struct Checked {
+struct CheckedResolver {
     rule: fn(IpAddr) -> Option<&'static str>,
     lookup: Option<Arc<Lookup>>,
     refused: Arc<Mutex<Option<String>>>,
 }
 
-impl std::fmt::Debug for Checked {
+impl std::fmt::Debug for CheckedResolver {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Checked")
     }
 }
 
-impl Resolver for Checked {
+impl Resolver for CheckedResolver {
     fn resolve(
         &self,
         uri: &Uri,

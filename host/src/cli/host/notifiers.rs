@@ -16,7 +16,7 @@ use crate::connectors::maildir;
 use crate::connectors::notices::{self, NoticeSender};
 use crate::notify::sign::Secret;
 use crate::notify::webhook::anywhere;
-use crate::notify::{Format, Kind, NoticeEmail, Post, Retry, Target, Transport, Webhook, address};
+use crate::notify::{Format, Kind, NoticeEmail, Retry, SendEmail, Target, Transport, Webhook, address};
 
 /// All targets. Secrets are read now, so that a missing file is found at the start and not at the
 /// first notification.
@@ -76,22 +76,27 @@ fn webhook(name: &str, target: &NoticeTarget) -> Result<Target, Failure> {
     })
 }
 
-fn mail(config: &Config, reviewer: &ReviewerName, address: &str, post: &Post) -> Target {
+fn mail(config: &Config, reviewer: &ReviewerName, address: &str, post: &SendEmail) -> Target {
     use crate::config::defaults::{NOTICE_RETRIES, NOTICE_RETRY_AFTER_MS};
-    let places = config.delegations.iter().filter(|one| one.to == *reviewer);
-    let places = places.map(|one| (one.from.clone(), one.until)).collect();
+    let delegations = config.delegations.iter().filter(|one| one.to == *reviewer);
+    let delegations = delegations.map(|one| (one.from.clone(), one.until)).collect();
     Target {
         name: format!("mail to {reviewer}"),
         events: config.email.notices.iter().map(kind).collect(),
         lead: Duration::from_millis(config.email.remind_before_ms),
         retry: Retry { times: NOTICE_RETRIES, first: Duration::from_millis(NOTICE_RETRY_AFTER_MS) },
-        transport: Transport::Mail { reviewer: reviewer.clone(), places, address: address.into(), post: post.clone() },
+        transport: Transport::Mail {
+            reviewer: reviewer.clone(),
+            delegations,
+            address: address.into(),
+            post: post.clone(),
+        },
     }
 }
 
 /// Notifications go the way of agents' emails, but not through a connector, because connectors act
 /// only with a clearance.
-fn post(config: &Config, clock: Clock) -> Result<Post, Failure> {
+fn post(config: &Config, clock: Clock) -> Result<SendEmail, Failure> {
     let failed = |why: String| Failure::new(Exit::Failed, why);
     let transport = match &config.email.connector {
         Mail::Maildir { path } => {
