@@ -21,7 +21,7 @@ use super::Api;
 use super::auth::Reviewer;
 use super::problem::{Kind, Problem};
 use super::secrets::{Peer, Tries, no_session};
-use super::server::{Busy, Line};
+use super::server::{Busy, Connection};
 use super::sign_in::is_local;
 use crate::kill;
 
@@ -151,7 +151,7 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     }
     let open = side == Side::Page
         && OPEN_PAGES.iter().any(|page| path == *page || page.ends_with('/') && path.starts_with(page));
-    let line = request.extensions().get::<Arc<Line>>().cloned();
+    let line = request.extensions().get::<Arc<Connection>>().cloned();
     // No web page can reach the socket in the state folder, so its host name does not matter.
     if line.as_ref().is_none_or(|line| line.peer() != Peer::Local) {
         check_host(api, side, request)?;

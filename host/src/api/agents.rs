@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::driver::{AgentInfo, AgentState, OfferedCapability};
 use super::json::Json;
 use super::openapi::Refusals;
-use super::{Answer, Api};
+use super::{Api, ApiResult};
 
 /// The configured agents.
 #[derive(Serialize, ToSchema)]
@@ -63,7 +63,7 @@ pub(super) enum CapabilityClass {
 
 /// Lists the configured agents.
 #[utoipa::path(get, path = "/v1/agents", operation_id = "list-agents", tag = "agents", responses(Refusals, (status = 200, body = AgentList)))]
-pub(super) async fn list(State(api): State<Api>) -> Answer {
+pub(super) async fn list(State(api): State<Api>) -> ApiResult {
     let class = |consequential| if consequential { CapabilityClass::Consequential } else { CapabilityClass::Routine };
     let offered = |offered: &OfferedCapability| AgentCapability {
         capability: offered.capability.clone(),

@@ -17,7 +17,7 @@ use super::openapi::Refusals;
 use super::problem::{Details, Problem};
 use super::shapes::{ApprovalIdShape, DecisionStateShape, EffectStateShape, Lenient, Moment};
 use super::views::{AgUiEvent, LangchainRequest, View};
-use super::{Answer, Api, ids};
+use super::{Api, ApiResult, ids};
 
 /// The states of the decision on a call.
 pub(super) const DECISION_STATES: [CallState; 8] = [
@@ -215,7 +215,7 @@ pub(super) struct ShowQuery {
     (status = 200, body = AnyShape),
     (status = 404, body = Details, content_type = "application/problem+json"),
     (status = 409, body = Details, content_type = "application/problem+json", description = "A view was requested, and the approval does not wait for a decision.")))]
-pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, Query(query): Query<ShowQuery>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, Query(query): Query<ShowQuery>) -> ApiResult {
     let (run, number) = ids::approval(&id)?;
     let (subject, call) = load(&api, &run, number).await?;
     if let Some(view) = query.view {

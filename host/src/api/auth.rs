@@ -132,14 +132,14 @@ impl Reviewer {
     }
 
     /// The absent reviewers that they act for now.
-    pub(crate) fn stands_for(&self, now: Time) -> impl Iterator<Item = &ReviewerName> {
+    pub(crate) fn absent_reviewers(&self, now: Time) -> impl Iterator<Item = &ReviewerName> {
         self.delegations.iter().filter(move |(_, until)| now < *until).map(|(name, _)| name)
     }
 
     /// The reviewers on whose behalf they can act: themselves, and the absent ones. A list of waiting calls is for all
     /// of these.
-    pub(crate) fn on_behalf_of(&self, now: Time) -> Vec<ReviewerName> {
-        std::iter::once(self.name()).chain(self.stands_for(now)).cloned().collect()
+    pub(crate) fn may_act_for(&self, now: Time) -> Vec<ReviewerName> {
+        std::iter::once(self.name()).chain(self.absent_reviewers(now)).cloned().collect()
     }
 
     /// The absent reviewer this person votes for; `None` if their own vote counts, or if neither vote would.
@@ -151,7 +151,7 @@ impl Reviewer {
         if counts(self.name()) || call.requirement().is_some_and(later) {
             return None;
         }
-        self.stands_for(now).find(|name| counts(name) && silent(name))
+        self.absent_reviewers(now).find(|name| counts(name) && silent(name))
     }
 
     /// The time of the authentication.

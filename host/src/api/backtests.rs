@@ -19,7 +19,7 @@ use super::limits::Input;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, InstantShape, Moment};
-use super::{Answer, Api};
+use super::{Api, ApiResult};
 use crate::analysis::backtest::{
     Backtest, BacktestReport, BacktestedCall, CallSample, GroupLoad, NotJudged, OutcomeRow,
 };
@@ -146,7 +146,7 @@ pub(crate) struct FoundCall {
     (status = 400, body = Details, content_type = "application/problem+json"),
     (status = 409, body = Details, content_type = "application/problem+json", description = "Another backtest is running."),
     (status = 422, body = Details, content_type = "application/problem+json", description = "The policies are invalid; the detail says where and how to correct them.")))]
-pub(super) async fn create(State(api): State<Api>, Input(request): Input<BacktestRequest>) -> Answer {
+pub(super) async fn create(State(api): State<Api>, Input(request): Input<BacktestRequest>) -> ApiResult {
     let BacktestRequest { policies, add, since } = request;
     let since = since.as_deref().map(super::decision_history::time).transpose()?.unwrap_or(Time(0));
     let files =

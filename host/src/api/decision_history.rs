@@ -13,7 +13,7 @@ use super::limits::{Query, asked, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{CallStateWordShape, InstantShape, Moment, PlaceShape};
-use super::{Answer, Api, ids};
+use super::{Api, ApiResult, ids};
 
 /// The filter of the list.
 #[derive(Deserialize, IntoParams)]
@@ -91,7 +91,7 @@ pub(super) struct PastDecision {
 #[utoipa::path(get, path = "/v1/decisions", operation_id = "list-decisions", tag = "approvals", params(ListQuery), responses(Refusals,
     (status = 200, body = DecisionPage),
     (status = 400, body = Details, content_type = "application/problem+json")))]
-pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
+pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> ApiResult {
     let limit = page(query.limit, 50, 200)?;
     let filter = DecisionFilter {
         by: query.by.map(ReviewerName::new),
@@ -103,7 +103,7 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
         from: query.from.as_deref().map(time).transpose()?,
         until: query.until.as_deref().map(time).transpose()?,
         search: query.search,
-        before: query.before.as_deref().map(super::place).transpose()?,
+        before: query.before.as_deref().map(super::position).transpose()?,
         limit,
     };
     let rows = api.journal().decisions(filter).await?;

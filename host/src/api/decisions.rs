@@ -23,7 +23,7 @@ use super::message::Message;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, Lenient};
-use super::{Answer, Api, approvals, grants, ids};
+use super::{Api, ApiResult, approvals, grants, ids};
 use crate::policy::{JudgedCall, Policy};
 
 /// A decision in any of the accepted forms.
@@ -99,7 +99,7 @@ pub(super) async fn create(
     Path(id): Path<String>,
     reviewer: Reviewer,
     Input(form): Input<AnyForm>,
-) -> Answer {
+) -> ApiResult {
     let (run, number) = ids::approval(&id)?;
     Ok(answered(&decide(&api, &run, number, &reviewer, form.about(&id)?).await?))
 }
@@ -116,29 +116,29 @@ pub(crate) async fn decide(
     let message = message.map(String::from);
     let words = message.clone().map(Value::String);
     let (name, signed_in_at) = (reviewer.name().clone(), reviewer.signed_in_at(api.journal().now()));
-    let stands_for = place(api, run, number, reviewer, digest, stands_for).await?;
-    let asked = Asked { run, number, reviewer: name, stands_for, signed_in_at, clearance: digest, message };
+    let stands_for = absent_reviewer(api, run, number, reviewer, digest, stands_for).await?;
+    let pending = PendingDecision { run, number, reviewer: name, stands_for, signed_in_at, clearance: digest, message };
     match kind {
         DecisionType::Approve => match grant {
             Some(grant) => {
                 grants::check(api, run, number, &grant).await?;
                 at_this_time(api, run, number, digest).await?;
-                asked.submit(api, Choice::Grant(grant)).await
+                pending.submit(api, Choice::Grant(grant)).await
             }
             // Frequent decisions need one write and no read, because the gate judges inside the
             // journal's transaction.
             None => {
                 at_this_time(api, run, number, digest).await?;
-                asked.submit(api, Choice::Approve).await
+                pending.submit(api, Choice::Approve).await
             }
         },
         DecisionType::Reject => {
-            let said = asked.message.clone().filter(|words| !words.trim().is_empty());
+            let said = pending.message.clone().filter(|words| !words.trim().is_empty());
             let message = Some(said.unwrap_or_else(|| NO_REASON.into()));
-            Asked { message, ..asked }.submit(api, Choice::Reject).await
+            PendingDecision { message, ..pending }.submit(api, Choice::Reject).await
         }
-        DecisionType::Edit => edit(api, asked, capability, arguments.unwrap_or_default()).await,
-        DecisionType::Respond => respond(api, asked, answer.or(words).unwrap_or_default()).await,
+        DecisionType::Edit => edit(api, pending, capability, arguments.unwrap_or_default()).await,
+        DecisionType::Respond => respond(api, pending, answer.or(words).unwrap_or_default()).await,
     }
 }
 
@@ -163,7 +163,7 @@ async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest
 }
 
 /// The absent reviewer to act for. Without delegations, the call need not be read.
-async fn place(
+async fn absent_reviewer(
     api: &Api,
     run: &RunId,
     number: CallNumber,
@@ -176,18 +176,19 @@ async fn place(
         return Ok(None);
     }
     if let Some(named) = named {
-        let absent = reviewer.stands_for(now).find(|name| name.as_str() == named);
+        let absent = reviewer.absent_reviewers(now).find(|name| name.as_str() == named);
         let detail = || format!("you are not a delegate of `{}`", super::shortened(&named));
         return Ok(Some(absent.ok_or_else(|| Problem::new(Kind::NotEligible, detail()))?.clone()));
     }
-    if reviewer.stands_for(now).next().is_none() {
+    if reviewer.absent_reviewers(now).next().is_none() {
         return Ok(None);
     }
     let (subject, call) = approvals::load(api, run, number).await?;
     let said =
         |made: &&RecordedDecision| made.decision.reviewer == *reviewer.name() && made.decision.clearance == digest;
-    let still =
-        |place: &Option<ReviewerName>| place.as_ref().is_none_or(|of| reviewer.stands_for(now).any(|name| name == of));
+    let still = |place: &Option<ReviewerName>| {
+        place.as_ref().is_none_or(|of| reviewer.absent_reviewers(now).any(|name| name == of))
+    };
     // A repeated decision is made for the same absent reviewer, while the delegation lasts.
     let before = call.decisions.iter().rev().find(said).map(|made| made.decision.stands_for.clone());
     if let Some(place) = before.filter(still) {
@@ -213,7 +214,7 @@ fn answered(outcome: &Flushed<DecisionOutcome>) -> Response {
 
 /// A decision without its choice.
 #[derive(Clone)]
-struct Asked<'a> {
+struct PendingDecision<'a> {
     run: &'a RunId,
     number: CallNumber,
     reviewer: ReviewerName,
@@ -223,7 +224,7 @@ struct Asked<'a> {
     message: Option<String>,
 }
 
-impl Asked<'_> {
+impl PendingDecision<'_> {
     /// The decision as the gate's command.
     fn decide(self, choice: Choice) -> Decide {
         let Self { reviewer, stands_for, signed_in_at, clearance, message, .. } = self;
@@ -250,11 +251,11 @@ impl Asked<'_> {
 /// whether it may replace the call.
 async fn edit(
     api: &Api,
-    asked: Asked<'_>,
+    pending: PendingDecision<'_>,
     capability: Option<String>,
     arguments: Value,
 ) -> Result<Flushed<DecisionOutcome>, Problem> {
-    let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
+    let (subject, call) = approvals::load(api, pending.run, pending.number).await?;
     let arguments = &call.action().edited(arguments);
     let Some(proposal) = call.proposal().cloned() else {
         return Err(Refused::WrongPhase(call.phase.state()).into());
@@ -262,24 +263,24 @@ async fn edit(
     let current = Choice::Edit(Box::new(Revision { proposal }));
     let calls = call.action().capability().to_string();
     let other = capability.filter(|name| *name != calls);
-    if other.is_none() && is_repeated(&asked, &call, arguments) {
+    if other.is_none() && is_repeated(&pending, &call, arguments) {
         // The connector is not asked again, because it could find by now that the previous edit has
         // been performed.
-        return asked.submit(api, current).await;
+        return pending.submit(api, current).await;
     }
-    asked.may(api, subject, &call, current)?;
+    pending.may(api, subject, &call, current)?;
     if let Some(other) = other {
         let detail =
             format!("an edit cannot change the capability: found `{}`, expected `{calls}`", super::shortened(&other));
         return Err(Problem::new(Kind::WrongType, detail));
     }
-    let revision = api.driver().revise(asked.run, &call, &asked.reviewer, arguments).await?;
-    asked.submit(api, Choice::Edit(Box::new(revision))).await
+    let revision = api.driver().revise(pending.run, &call, &pending.reviewer, arguments).await?;
+    pending.submit(api, Choice::Edit(Box::new(revision))).await
 }
 
 /// The call, and the result that an edit would have: with `revision`, or with an unchanged one. It
 /// writes nothing. Without a digest it uses the current revision.
-pub(crate) async fn foresee(
+pub(crate) async fn preview_decision(
     api: &Api,
     run: &RunId,
     number: CallNumber,
@@ -295,28 +296,28 @@ pub(crate) async fn foresee(
     let revision = revision.or_else(current).ok_or_else(wrong_phase)?;
     let (name, signed_in_at) = (reviewer.name().clone(), reviewer.signed_in_at(api.journal().now()));
     let stands_for = reviewer.acting_for(&call, &started_by, api.journal().now()).cloned();
-    let asked = Asked { run, number, reviewer: name, stands_for, signed_in_at, clearance, message: None };
-    let outcome = asked.may(api, subject, &call, Choice::Edit(Box::new(revision)))?;
+    let pending = PendingDecision { run, number, reviewer: name, stands_for, signed_in_at, clearance, message: None };
+    let outcome = pending.may(api, subject, &call, Choice::Edit(Box::new(revision)))?;
     Ok((call, outcome))
 }
 
 /// Whether this reviewer already made the same edit.
-fn is_repeated(asked: &Asked<'_>, call: &Call, arguments: &Value) -> bool {
+fn is_repeated(pending: &PendingDecision<'_>, call: &Call, arguments: &Value) -> bool {
     let action = call.action();
     action.arguments() == arguments
         && call.decisions.iter().any(|made| {
             let decision = &made.decision;
-            decision.reviewer == asked.reviewer
-                && decision.clearance == asked.clearance
+            decision.reviewer == pending.reviewer
+                && decision.clearance == pending.clearance
                 && decision.verdict == RecordedChoice::Edit(action.digest())
         })
 }
 
 /// Checks the answer against the function's type, because the agent gets it as the function's
 /// result.
-async fn respond(api: &Api, asked: Asked<'_>, answer: Value) -> Result<Flushed<DecisionOutcome>, Problem> {
-    let (subject, call) = approvals::load(api, asked.run, asked.number).await?;
-    asked.may(api, subject, &call, Choice::Respond(answer.clone()))?;
+async fn respond(api: &Api, pending: PendingDecision<'_>, answer: Value) -> Result<Flushed<DecisionOutcome>, Problem> {
+    let (subject, call) = approvals::load(api, pending.run, pending.number).await?;
+    pending.may(api, subject, &call, Choice::Respond(answer.clone()))?;
     let answer = api.driver().check_ok_value(&call, &answer).await?;
-    asked.submit(api, Choice::Respond(answer)).await
+    pending.submit(api, Choice::Respond(answer)).await
 }

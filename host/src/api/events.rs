@@ -33,7 +33,7 @@ use super::problem::{Details, Kind, Problem};
 use super::server::{Busy, closed};
 use super::shapes::Moment;
 use super::shares::Share;
-use super::{Answer, Api};
+use super::{Api, ApiResult};
 
 /// Events per read of the journal.
 const CHUNK: usize = 64;
@@ -81,7 +81,7 @@ pub(super) async fn stream(
     reviewer: Reviewer,
     headers: HeaderMap,
     Query(query): Query<StreamQuery>,
-) -> Answer {
+) -> ApiResult {
     let held = Listener::new(&api, busy, &reviewer)?;
     // Subscribed before the first read, so that no commit is missed.
     let hints = api.journal().hints();

@@ -9,7 +9,7 @@ use super::limits::Path;
 use super::openapi::Refusals;
 use super::problem::{Details, Problem};
 use super::shapes::ApprovalIdShape;
-use super::{Answer, Api, approvals, ids};
+use super::{Api, ApiResult, approvals, ids};
 
 /// Shows an exhibit.
 ///
@@ -22,7 +22,7 @@ use super::{Answer, Api, approvals, ids};
     responses(Refusals,
     (status = 200, body = String, content_type = "text/plain; charset=utf-8"),
     (status = 404, body = Details, content_type = "application/problem+json")))]
-pub(super) async fn show(State(api): State<Api>, Path((id, digest)): Path<(String, String)>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, Path((id, digest)): Path<(String, String)>) -> ApiResult {
     let (run, number) = ids::approval(&id)?;
     let missing = || Problem::not_found(format_args!("exhibit `{}` of approval `{id}`", super::shortened(&digest)));
     let wanted = digest.parse::<Digest>().map_err(|_| missing())?;

@@ -19,7 +19,7 @@ use super::limits::Path;
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::ApprovalIdShape;
-use super::{Answer, Api, approvals, ids};
+use super::{Api, ApiResult, approvals, ids};
 use crate::analysis::explain::{AttributeChange, DecisiveChange, explain};
 use crate::analysis::life::{Life, RevisionOrigin};
 use crate::policy::{CallQuestion, CedarPolicy, Policy, Verdict, Zone};
@@ -122,7 +122,7 @@ pub(crate) struct DifferentAttribute {
     params(("id" = ApprovalIdShape, Path)), responses(Refusals,
     (status = 200, body = PolicyExplanation),
     (status = 404, body = Details, content_type = "application/problem+json")))]
-pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> ApiResult {
     Ok(Json(explanation(&api, &id).await?).into_response())
 }
 

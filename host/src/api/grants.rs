@@ -21,7 +21,7 @@ use super::limits::{Input, Path, Query, asked, page};
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, Lenient, Moment, PlaceShape};
-use super::{Answer, Api, approvals, ids, place};
+use super::{Api, ApiResult, approvals, ids, position};
 use crate::policy::grants;
 
 /// The terms of a grant beside a decision.
@@ -94,7 +94,7 @@ pub(super) async fn draft(
     Path(id): Path<String>,
     reviewer: Reviewer,
     Input(terms): Input<Terms>,
-) -> Answer {
+) -> ApiResult {
     Ok(Json(drafted(&api, &id, &reviewer, &terms).await?).into_response())
 }
 
@@ -198,7 +198,7 @@ pub(crate) struct GrantView {
 impl GrantView {
     /// A row of the journal as an answer.
     fn new(row: GrantRow, now: Time) -> Self {
-        let standing = stands(&row, now);
+        let standing = is_active(&row, now);
         let GrantRow { id, granted, used, .. } = row;
         let (by, at) = (granted.by.into(), Moment(granted.at));
         let revoked_by = granted.revoked.map(|(by, _)| by.into());
@@ -207,25 +207,25 @@ impl GrantView {
 }
 
 /// Whether a grant can still clear calls.
-pub(crate) fn stands(GrantRow { granted, used, .. }: &GrantRow, now: Time) -> bool {
+pub(crate) fn is_active(GrantRow { granted, used, .. }: &GrantRow, now: Time) -> bool {
     granted.revoked.is_none() && now < granted.grant.until && used.count < granted.grant.calls
 }
 
 /// Lists grants.
 #[utoipa::path(get, path = "/v1/grants", operation_id = "list-grants", tag = "grants", params(ListQuery), responses(Refusals,
     (status = 200, body = GrantPage)))]
-pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
+pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> ApiResult {
     let (now, limit) = (api.journal().now(), page(query.limit, 50, 200)?);
     let filter = GrantFilter {
         standing_at: query.standing.unwrap_or(false).then_some(now),
         agent: query.agent.map(AgentName::new),
         capability: None,
-        before: query.before.as_deref().map(place).transpose()?,
+        before: query.before.as_deref().map(position).transpose()?,
         limit,
     };
     let rows = api.journal().grants(filter).await?;
     let next = rows.last().filter(|_| rows.len() == limit).map(|row| row.position.0.to_string());
-    let wanted = |row: &GrantRow| !query.standing.unwrap_or(false) || stands(row, now);
+    let wanted = |row: &GrantRow| !query.standing.unwrap_or(false) || is_active(row, now);
     let grants = rows.into_iter().filter(wanted).map(|row| GrantView::new(row, now)).collect();
     Ok(Json(GrantPage { grants, next }).into_response())
 }
@@ -245,7 +245,7 @@ pub(crate) struct GrantDetails {
     params(("id" = ApprovalIdShape, Path, description = "The approval that the grant was made with")), responses(Refusals,
     (status = 200, body = GrantDetails),
     (status = 404, body = Details, content_type = "application/problem+json")))]
-pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> ApiResult {
     let (id, call) = load(&api, &id).await?;
     let policy = policy(&api, &id, &call).await?;
     let granted = call.granted.ok_or(NotGranted::NoSuchGrant).map_err(Refused::from)?;
@@ -278,7 +278,7 @@ pub(super) async fn revoke(
     Path(id): Path<String>,
     reviewer: Reviewer,
     Input(NoTerms {}): Input<NoTerms>,
-) -> Answer {
+) -> ApiResult {
     let id = revoked(&api, &id, &reviewer).await?;
     Ok(Json(Revoked { id: id.to_string() }).into_response())
 }

@@ -14,14 +14,14 @@ use super::driver::Figures;
 use super::metrics::header as metric;
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
-use super::{Answer, Api};
+use super::{Api, ApiResult};
 
 const PLAIN: &str = "text/plain; charset=utf-8";
 
 /// Says that the host is running. It uses no journal and needs no token.
 #[utoipa::path(get, path = "/healthz", operation_id = "is-alive", tag = "host", security(()),
     responses((status = 200, body = String, content_type = "text/plain; charset=utf-8")))]
-pub(super) async fn alive() -> Answer {
+pub(super) async fn alive() -> ApiResult {
     Ok(([(header::CONTENT_TYPE, PLAIN)], "ok\n").into_response())
 }
 
@@ -30,7 +30,7 @@ pub(super) async fn alive() -> Answer {
 #[utoipa::path(get, path = "/readyz", operation_id = "is-ready", tag = "host", security(()), responses(
     (status = 200, body = String, content_type = "text/plain; charset=utf-8"),
     (status = 503, body = Details, content_type = "application/problem+json", description = "The journal cannot be written.")))]
-pub(super) async fn ready(State(api): State<Api>) -> Answer {
+pub(super) async fn ready(State(api): State<Api>) -> ApiResult {
     match api.journal().health() {
         Health::Ok => {
             let text = if api.0.unconfined { "ready\nchecks: unconfined\n" } else { "ready\n" };
@@ -49,7 +49,7 @@ const COUNTED_MAX: usize = 100_000;
 /// Counters for Prometheus.
 #[utoipa::path(get, path = "/metrics", operation_id = "show-metrics", tag = "host", responses(Refusals,
     (status = 200, body = String, content_type = "text/plain; version=0.0.4; charset=utf-8")))]
-pub(super) async fn metrics(State(api): State<Api>) -> Answer {
+pub(super) async fn metrics(State(api): State<Api>) -> ApiResult {
     let mut text = String::new();
     api.0.metrics.write(api.0.secrets.failures(), &mut text);
     let streams = api.limits().streams_max.saturating_sub(api.0.streams.available_permits());

@@ -13,7 +13,7 @@ use super::limits::{Path, Query, asked, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::Moment;
-use super::{Answer, Api, ids};
+use super::{Api, ApiResult, ids};
 
 /// A page ends after this many bytes, because one event can carry a megabyte.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
@@ -81,7 +81,7 @@ pub(super) async fn events(
     State(api): State<Api>,
     Path(id): Path<String>,
     Query(query): Query<HistoryQuery>,
-) -> Answer {
+) -> ApiResult {
     let (run, mut limit) = (ids::run(&id)?, page(query.limit, 100, 1000)?);
     let (mut after, mut count, mut more) = (query.after.unwrap_or(0), 0, true);
     let mut body = String::from("{\"events\":[");
@@ -145,7 +145,11 @@ pub(crate) struct Line {
     (status = 200, body = LogPage),
     (status = 400, body = Details, content_type = "application/problem+json"),
     (status = 404, body = Details, content_type = "application/problem+json")))]
-pub(super) async fn logs(State(api): State<Api>, Path(id): Path<String>, Query(query): Query<HistoryQuery>) -> Answer {
+pub(super) async fn logs(
+    State(api): State<Api>,
+    Path(id): Path<String>,
+    Query(query): Query<HistoryQuery>,
+) -> ApiResult {
     let (run, limit) = (ids::run(&id)?, page(query.limit, 100, 1000)?);
     let found = api.journal().log_lines(&run, query.after.unwrap_or(0), limit).await?;
     if found.is_empty() {

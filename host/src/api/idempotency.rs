@@ -24,9 +24,9 @@ const HEADER: &str = "idempotency-key";
 const KEY_CHARS_MAX: usize = 128;
 
 /// The key of a request, if it has one.
-pub(super) struct Key(Option<String>);
+pub(super) struct IdempotencyKey(Option<String>);
 
-impl<S: Send + Sync> FromRequestParts<S> for Key {
+impl<S: Send + Sync> FromRequestParts<S> for IdempotencyKey {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
@@ -50,7 +50,7 @@ fn read(text: &str) -> Option<&str> {
     (plain && (1..=KEY_CHARS_MAX).contains(&key.len())).then_some(key)
 }
 
-impl Key {
+impl IdempotencyKey {
     /// The identity of a request to start a run.
     pub(super) fn of_run(self, by: &ReviewerName, agent: &AgentName, task: &str) -> Option<Request> {
         let digest = |value: serde_json::Value| Digest::of(value.to_string().as_bytes());
@@ -83,13 +83,13 @@ mod tests {
     #[test]
     fn a_key_is_its_senders_own() {
         let request = |key: &str, by: &'static str, agent: &'static str, task| {
-            Key(Some(key.into())).of_run(&by.into(), &agent.into(), task).unwrap()
+            IdempotencyKey(Some(key.into())).of_run(&by.into(), &agent.into(), task).unwrap()
         };
         let first = request("k", "alice", "clerk", "pay");
         assert_eq!(request("k", "alice", "clerk", "pay"), first);
         assert_ne!(request("k", "bob", "clerk", "pay").key, first.key);
         assert_ne!(request("l", "alice", "clerk", "pay").key, first.key);
         assert_ne!(request("k", "alice", "clerkpay", "").asks, first.asks);
-        assert_eq!(Key(None).of_run(&"alice".into(), &"clerk".into(), "pay"), None);
+        assert_eq!(IdempotencyKey(None).of_run(&"alice".into(), &"clerk".into(), "pay"), None);
     }
 }

@@ -16,7 +16,7 @@ use super::limits::{Query, asked, page};
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, CallStateWordShape, Lenient, Moment, RankedPlaceShape};
-use super::{Answer, Api, ids, number};
+use super::{Api, ApiResult, ids, number};
 
 holdshort_gate::named_enum! {
     /// Several states of a call under one word.
@@ -175,7 +175,7 @@ pub(crate) struct ApprovalRow {
 #[utoipa::path(get, path = "/v1/approvals", operation_id = "list-approvals", tag = "approvals", params(ListQuery), responses(Refusals,
     (status = 200, body = ApprovalPage),
     (status = 400, body = Details, content_type = "application/problem+json")))]
-pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query): Query<ListQuery>) -> Answer {
+pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query): Query<ListQuery>) -> ApiResult {
     let order = query.order.unwrap_or_default();
     let limit = page(query.limit, 50, 200)?;
     let filter = CallFilter {
@@ -184,7 +184,7 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
         agent: query.agent.map(AgentName::new),
         capability: query.capability,
         waiting_for: if query.mine.unwrap_or_default() {
-            reviewer.on_behalf_of(api.journal().now())
+            reviewer.may_act_for(api.journal().now())
         } else {
             Vec::new()
         },

@@ -76,7 +76,7 @@ use metrics::Metrics;
 use problem::{Kind, Problem};
 use secrets::Secrets;
 use shares::Shares;
-use stats::Standing;
+use stats::LoadFigures;
 
 use crate::policy::PolicySetup;
 
@@ -131,7 +131,7 @@ struct Inner {
     pages: Pages,
     limits: Limits,
     metrics: Metrics,
-    load_figures: Standing,
+    load_figures: LoadFigures,
     unconfined: bool,
     targets_gone: Arc<Mutex<BTreeSet<String>>>,
     requests: Throttle<Reviewer>,
@@ -174,7 +174,7 @@ impl Api {
             pages,
             limits,
             metrics: Metrics::default(),
-            load_figures: Standing::new(known),
+            load_figures: LoadFigures::new(known),
             unconfined,
             targets_gone,
             requests: Throttle::new(limits.requests),
@@ -220,7 +220,7 @@ impl Api {
 }
 
 /// An answer or an error.
-type Answer = Result<Response, Problem>;
+type ApiResult = Result<Response, Problem>;
 
 async fn unknown(State(api): State<Api>, request: Request) -> Response {
     let path = request.uri().path();
@@ -247,7 +247,7 @@ fn number(text: &str) -> Option<u64> {
 }
 
 /// Parses a cursor that is a position.
-fn place(text: &str) -> Result<Position, Problem> {
+fn position(text: &str) -> Result<Position, Problem> {
     number(text).map(Position).ok_or_else(|| no_cursor(text))
 }
 

@@ -22,7 +22,7 @@ use super::shapes::{
     RunStateWordShape,
 };
 use super::{
-    Answer, Api, agents, approvals, backtests, decision_history, decisions, events, exhibits, explanations, grants,
+    Api, ApiResult, agents, approvals, backtests, decision_history, decisions, events, exhibits, explanations, grants,
     health, history, inbox, resolutions, runs, sign_in, stats,
 };
 
@@ -98,7 +98,7 @@ static SCHEMA: LazyLock<String> = LazyLock::new(|| {
 /// Describes this endpoint.
 #[utoipa::path(get, path = "/openapi.json", operation_id = "show-schema", tag = "host", responses(Refusals,
     (status = 200, body = Object, content_type = "application/json")))]
-pub(super) async fn schema() -> Answer {
+pub(super) async fn schema() -> ApiResult {
     Ok(([(header::CONTENT_TYPE, "application/json")], SCHEMA.as_str()).into_response())
 }
 

@@ -17,7 +17,7 @@ use super::message::Message;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{ApprovalIdShape, Lenient};
-use super::{Answer, Api, approvals, ids};
+use super::{Api, ApiResult, approvals, ids};
 
 /// A resolution from any form.
 pub(crate) struct ResolutionRequest {
@@ -149,7 +149,7 @@ pub(super) async fn create(
     Path((id, number)): Path<(String, String)>,
     reviewer: Reviewer,
     Input(request): Input<ResolutionRequest>,
-) -> Answer {
+) -> ApiResult {
     let run = ids::run(&id)?;
     let number = ids::call(&run, &number)?;
     let state = resolve(&api, &run, number, &reviewer, request).await?;

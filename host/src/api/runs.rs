@@ -10,14 +10,14 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::auth::Reviewer;
-use super::idempotency::Key;
+use super::idempotency::IdempotencyKey;
 use super::json::Json;
 use super::limits::{Input, Path, Query, asked, page};
 use super::message::Message;
 use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{IdempotencyKeyShape, Lenient, Moment, RunStateWordShape};
-use super::{Answer, Api, ids};
+use super::{Api, ApiResult, ids};
 
 /// The filter of the list.
 #[derive(Deserialize, IntoParams)]
@@ -156,9 +156,9 @@ pub(crate) struct RunStarted {
 pub(super) async fn create(
     State(api): State<Api>,
     reviewer: Reviewer,
-    key: Key,
+    key: IdempotencyKey,
     Input(request): Input<RunRequest>,
-) -> Answer {
+) -> ApiResult {
     let RunRequest { agent, task } = request;
     let agent = AgentName::new(agent);
     let request = key.of_run(reviewer.name(), &agent, &task);
@@ -173,7 +173,7 @@ pub(super) async fn create(
     (status = 200, body = RunPage),
     (status = 400, body = Details, content_type = "application/problem+json"),
     (status = 404, body = Details, content_type = "application/problem+json", description = "There is no run with the id `before`.")))]
-pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> Answer {
+pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>) -> ApiResult {
     let limit = page(query.limit, 50, 200)?;
     // The run must exist: with an unknown id, an empty page could be taken for the end of the list.
     let before = match query.before {
@@ -207,7 +207,7 @@ fn state_filter(state: Option<&str>) -> Result<Vec<RunState>, Problem> {
 #[utoipa::path(get, path = "/v1/runs/{id}", operation_id = "show-run", tag = "runs", params(("id" = RunId, Path)), responses(Refusals,
     (status = 200, body = Run),
     (status = 404, body = Details, content_type = "application/problem+json")))]
-pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> ApiResult {
     Ok(Json(Run::from(row(&api, &ids::run(&id)?).await?)).into_response())
 }
 
@@ -247,7 +247,7 @@ pub(super) async fn cancel(
     Path(id): Path<String>,
     reviewer: Reviewer,
     Input(request): Input<CancelRequest>,
-) -> Answer {
+) -> ApiResult {
     let id = ids::run(&id)?;
     let _written = cancelled(&api, &id, &reviewer, request.reason.map(String::from)).await?;
     Ok(Json(RunCancelled { id, state: RunState::Cancelled }).into_response())

@@ -19,7 +19,7 @@ use super::Api;
 use super::auth::{Reviewer, Reviewers};
 use super::limits::{Rate, Throttle};
 use super::problem::{Kind, Problem};
-use super::server::Line;
+use super::server::Connection;
 use super::session_names;
 use super::sessions::{Session, SessionCookie, Sessions};
 
@@ -69,7 +69,7 @@ impl Tries {
     }
 
     /// The answer to a request without a secret. It counts as no attempt.
-    pub(super) fn brought_none(&self, problem: Problem) -> Problem {
+    pub(super) fn without_secret(&self, problem: Problem) -> Problem {
         self.failures.total.fetch_add(1, Ordering::Relaxed);
         if self.peer.is_none_or(|peer| self.failures.throttle.has(&peer, Instant::now())) {
             problem
@@ -83,7 +83,7 @@ impl FromRequestParts<Api> for Tries {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, api: &Api) -> Result<Self, Problem> {
-        Ok(api.0.secrets.tries(parts.extensions.get::<Arc<Line>>()))
+        Ok(api.0.secrets.tries(parts.extensions.get::<Arc<Connection>>()))
     }
 }
 
@@ -103,7 +103,7 @@ impl Secrets {
     }
 
     /// The failed attempts of this connection's peer.
-    pub(super) fn tries(&self, line: Option<&Arc<Line>>) -> Tries {
+    pub(super) fn tries(&self, line: Option<&Arc<Connection>>) -> Tries {
         Tries { failures: self.failures.clone(), peer: line.map(|line| line.peer()) }
     }
 
@@ -125,7 +125,7 @@ impl Secrets {
     /// The reviewer of the token in these headers.
     pub(super) fn bearer(&self, headers: &HeaderMap, tries: &Tries) -> Result<Reviewer, Problem> {
         let brings = headers.contains_key(header::AUTHORIZATION);
-        let refused = |problem| if brings { tries.failed(problem) } else { tries.brought_none(problem) };
+        let refused = |problem| if brings { tries.failed(problem) } else { tries.without_secret(problem) };
         self.reviewers.identify(headers).map_err(refused)
     }
 

@@ -106,7 +106,7 @@ impl Listeners {
 pub async fn serve(listeners: impl Into<Listeners>, api: Api, shutdown: impl Future) -> io::Result<()> {
     let listeners = listeners.into();
     let router = api.router();
-    let lines = Arc::new(Lines::default());
+    let lines = Arc::new(Connections::default());
     let mut tasks = JoinSet::new();
     let mut shutdown = pin!(shutdown);
     loop {
@@ -147,7 +147,7 @@ pub async fn serve(listeners: impl Into<Listeners>, api: Api, shutdown: impl Fut
 
 /// Answers the requests of one connection until it ends, is closed to make room, or the host shuts
 /// down.
-async fn answer(stream: Box<dyn Socket>, router: Router, line: Arc<Line>, api: &Api) {
+async fn answer(stream: Box<dyn Socket>, router: Router, line: Arc<Connection>, api: &Api) {
     let extension = line.clone();
     let service = service_fn(move |mut request: hyper::Request<Incoming>| {
         extension.touch();
@@ -185,7 +185,7 @@ pub(super) async fn closed(closing: &mut watch::Receiver<bool>) {
 
 /// The state of a connection that decides whether it can be closed to make room.
 #[derive(Debug)]
-pub(crate) struct Line {
+pub(crate) struct Connection {
     id: u64,
     peer: Peer,
     opened: Instant,
@@ -210,7 +210,7 @@ pub(crate) struct Line {
 /// bodies that never arrive.
 #[derive(Debug)]
 pub(crate) struct Busy {
-    line: Arc<Line>,
+    line: Arc<Connection>,
     reviewer: Reviewer,
     /// The counts of concurrent requests by reviewer.
     shares: Arc<Shares>,
@@ -249,7 +249,7 @@ impl Drop for Busy {
     }
 }
 
-impl Line {
+impl Connection {
     /// The other end.
     pub(super) fn peer(&self) -> Peer {
         self.peer
@@ -290,13 +290,13 @@ impl Line {
 
 /// The open connections.
 #[derive(Debug, Default)]
-struct Lines {
-    open: Mutex<HashMap<u64, Arc<Line>>>,
+struct Connections {
+    open: Mutex<HashMap<u64, Arc<Connection>>>,
     next: AtomicU64,
     freed: Arc<Notify>,
 }
 
-impl Lines {
+impl Connections {
     /// Waits until there is room for an accepted connection.
     ///
     /// It accepts first: a thousand silent sockets displace each other, while a reviewer's request
@@ -323,7 +323,7 @@ impl Lines {
         open.values().filter_map(|line| line.owner.get()).for_each(|owner| *places.entry(owner).or_default() += 1);
         let has_too_many =
             |owner: &Reviewer| places.get(owner).is_some_and(|count| *count > api.limits().connections_max / 2);
-        let rank = |line: &Line| line.owner.get().map_or(1, |owner| if has_too_many(owner) { 0 } else { 2 });
+        let rank = |line: &Connection| line.owner.get().map_or(1, |owner| if has_too_many(owner) { 0 } else { 2 });
         let newcomer_time = api.limits().newcomer_time;
         let idle = open.values().filter(|line| line.busy.load(Ordering::Relaxed) == 0 && !line.is_new(newcomer_time));
         let victim = idle.min_by_key(|line| (rank(line), line.last_sign())).cloned();
@@ -334,8 +334,8 @@ impl Lines {
         true
     }
 
-    fn open(&self, peer: Peer) -> Arc<Line> {
-        let line = Arc::new(Line {
+    fn open(&self, peer: Peer) -> Arc<Connection> {
+        let line = Arc::new(Connection {
             id: self.next.fetch_add(1, Ordering::Relaxed),
             peer,
             opened: Instant::now(),
@@ -350,7 +350,7 @@ impl Lines {
         line
     }
 
-    fn close(&self, line: &Line) {
+    fn close(&self, line: &Connection) {
         self.open.lock().unwrap_or_else(PoisonError::into_inner).remove(&line.id);
         self.freed.notify_one();
     }

@@ -129,7 +129,7 @@ pub(crate) struct Session {
     /// The host name under which it was opened and works.
     name: Option<String>,
     since: Instant,
-    key: Key,
+    key: SealKey,
     /// The failed attempts of the peer that uses it, while one does.
     tries: Option<Tries>,
     /// Closed when the session ends.
@@ -160,7 +160,7 @@ impl Drop for PageStream {
 }
 
 /// A stored session, and the handle whose end notifies its users.
-type Open = (Session, Arc<watch::Sender<()>>);
+type OpenSession = (Session, Arc<watch::Sender<()>>);
 
 /// The reviewer and host name of a link.
 #[derive(Clone, Debug)]
@@ -171,9 +171,9 @@ struct Link {
 
 /// The secret for a session's seals.
 #[derive(Clone)]
-struct Key([u8; 32]);
+struct SealKey([u8; 32]);
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for SealKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("(secret)")
     }
@@ -247,8 +247,8 @@ impl Session {
 /// The valid links and open sessions.
 #[derive(Debug, Default)]
 pub(super) struct Sessions {
-    links: Mutex<Kept<Link>>,
-    open: Mutex<Kept<Open>>,
+    links: Mutex<SecretStore<Link>>,
+    open: Mutex<SecretStore<OpenSession>>,
 }
 
 impl Sessions {
@@ -285,7 +285,7 @@ impl Sessions {
         getrandom::fill(&mut key).map_err(no_randomness)?;
         let (ends, open) = watch::channel(());
         let (reviewer, name) = (reviewer.clone(), name.map(str::to_owned));
-        let (key, streams) = (Key(key), Streams::default());
+        let (key, streams) = (SealKey(key), Streams::default());
         let session = Session { reviewer: reviewer.clone(), name, since: now, key, tries: None, open, streams };
         lock(&self.open).put(Digest::of(value.as_bytes()), &reviewer, (session, Arc::new(ends)), now);
         cookie.header(Some(&value))
@@ -311,15 +311,15 @@ impl Sessions {
 
 /// Entries by the hash of their secret: owner, start, last use, content.
 #[derive(Debug)]
-struct Kept<T>(HashMap<Digest, (Reviewer, Instant, Instant, T)>);
+struct SecretStore<T>(HashMap<Digest, (Reviewer, Instant, Instant, T)>);
 
-impl<T> Default for Kept<T> {
+impl<T> Default for SecretStore<T> {
     fn default() -> Self {
         Self(HashMap::new())
     }
 }
 
-impl<T: Clone> Kept<T> {
+impl<T: Clone> SecretStore<T> {
     fn put(&mut self, digest: Digest, whose: &Reviewer, what: T, now: Instant) {
         let of_them = self.0.iter().filter(|(_, (owner, ..))| owner == whose);
         let oldest = of_them.clone().min_by_key(|(_, (_, _, used, _))| *used).map(|(digest, _)| *digest);

@@ -13,7 +13,7 @@ use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
 use super::sessions::LINK_TIME;
 use super::shapes::PagePathShape;
-use super::{Answer, Api};
+use super::{Api, ApiResult};
 
 /// The page that the link leads to.
 #[derive(Deserialize, ToSchema)]
@@ -44,7 +44,7 @@ pub(super) async fn create(
     reviewer: Reviewer,
     headers: HeaderMap,
     Input(request): Input<LinkRequest>,
-) -> Answer {
+) -> ApiResult {
     let next = request.next.unwrap_or_else(|| "/".into());
     if !is_local(&next) {
         let detail = format!(

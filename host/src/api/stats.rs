@@ -19,7 +19,7 @@ use super::metrics::header;
 use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
 use super::shapes::{InstantShape, Moment};
-use super::{Answer, Api};
+use super::{Api, ApiResult};
 use crate::analysis::review_load::tally::Tally;
 use crate::analysis::review_load::times::{COARSE_S, Times};
 use crate::analysis::review_load::{Directory, LoadReport, MissingState, ReviewLoad, Window};
@@ -38,9 +38,9 @@ const SCRAPE_TIME_MAX: Duration = Duration::from_millis(500);
 const ASKING_MAX: usize = 8;
 
 /// The continuous figures of `/metrics`, and the queue for reports.
-pub(super) struct Standing {
+pub(super) struct LoadFigures {
     known: Arc<Directory>,
-    live: tokio::sync::Mutex<Live>,
+    live: tokio::sync::Mutex<LiveFold>,
     /// The text of the last complete reading; `None` before the first.
     rendered: Mutex<Option<String>>,
     /// One report at a time, because each reads the journal.
@@ -50,18 +50,18 @@ pub(super) struct Standing {
 }
 
 /// The fold for `/metrics`, and its position.
-struct Live {
+struct LiveFold {
     fold: ReviewLoad,
     after: Position,
 }
 
-impl Standing {
+impl LoadFigures {
     pub(super) fn new(known: Directory) -> Self {
         // `/metrics` has no suggestions, so their data is not collected.
         let groups = Directory { groups: known.groups.clone(), ..Directory::default() };
         Self {
             known: Arc::new(known),
-            live: tokio::sync::Mutex::new(Live {
+            live: tokio::sync::Mutex::new(LiveFold {
                 fold: ReviewLoad::new(Arc::new(groups), Window::EVER),
                 after: Position(0),
             }),
@@ -99,7 +99,7 @@ pub(crate) struct StatsAnswer {
     (status = 200, body = StatsAnswer),
     (status = 400, body = Details, content_type = "application/problem+json"),
     (status = 422, body = Details, content_type = "application/problem+json", description = "`since` is not before `until`.")))]
-pub(super) async fn show(State(api): State<Api>, Query(query): Query<StatsQuery>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, Query(query): Query<StatsQuery>) -> ApiResult {
     let since = query.since.as_deref().map(time).transpose()?;
     let window = api.window(since, query.until.as_deref().map(time).transpose()?)?;
     let Window { since, until } = window;
@@ -122,7 +122,7 @@ impl Api {
     /// The figures of a period. Earlier events are read too, because a decided call may have been
     /// held long before.
     pub(crate) async fn stats(&self, window: Window) -> Result<LoadReport, Problem> {
-        let Standing { known, turn, asking, .. } = &self.0.load_figures;
+        let LoadFigures { known, turn, asking, .. } = &self.0.load_figures;
         let _asking = asking.try_acquire().map_err(|_| {
             let detail = format!("{ASKING_MAX} reports are in progress or waiting; try again later");
             Problem::new(Kind::TooMany, detail).retry_after_s(5)
@@ -175,9 +175,9 @@ impl Api {
     /// Updates the continuous figures, unless another task does. It continues after the client has
     /// gone.
     async fn catch_up(self) -> Result<(), ReadError> {
-        let Standing { live, rendered, .. } = &self.0.load_figures;
+        let LoadFigures { live, rendered, .. } = &self.0.load_figures;
         let Ok(mut live) = live.try_lock() else { return Ok(()) };
-        let Live { fold, after } = &mut *live;
+        let LiveFold { fold, after } = &mut *live;
         while self.read_on(fold, after, Time(u64::MAX)).await? {}
         if !*self.0.closing.borrow() {
             *rendered.lock().unwrap_or_else(PoisonError::into_inner) = Some(text(fold));

@@ -35,7 +35,7 @@ impl View {
         agent: &AgentName,
         call: &Call,
         function: &FunctionType,
-    ) -> Result<Shown, Problem> {
+    ) -> Result<ApprovalView, Problem> {
         let (Some(proposal), Some(digest), Phase::Held) = (call.proposal(), call.clearance, &call.phase) else {
             let detail = format!(
                 "only an approval that waits for a decision has views, but this approval is {}",
@@ -48,7 +48,7 @@ impl View {
         let message = message(agent, &id, proposal);
         let asks = proposal.class == EffectClass::Question;
         Ok(match self {
-            Self::Langchain => Shown::Langchain(LangchainRequest {
+            Self::Langchain => ApprovalView::Langchain(LangchainRequest {
                 action_requests: vec![ActionRequest { name: name.clone(), args, description: message }],
                 review_configs: vec![ReviewConfig {
                     action_name: name,
@@ -72,7 +72,12 @@ impl View {
                     id,
                 };
                 let outcome = Outcome { kind: "interrupt", interrupts: vec![interrupt] };
-                Shown::AgUi(AgUiEvent { kind: "RUN_FINISHED", thread_id: run.clone(), run_id: run.clone(), outcome })
+                ApprovalView::AgUi(AgUiEvent {
+                    kind: "RUN_FINISHED",
+                    thread_id: run.clone(),
+                    run_id: run.clone(),
+                    outcome,
+                })
             }
         })
     }
@@ -81,7 +86,7 @@ impl View {
 /// An approval in another form.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Shown {
+pub(super) enum ApprovalView {
     /// LangChain's.
     Langchain(LangchainRequest),
     /// The Agent User Interaction Protocol's.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Sleep, sleep};
 
-use super::server::Line;
+use super::server::Connection;
 
 /// A connection of any kind.
 pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -21,14 +21,14 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 pub(super) struct WriteTimeout {
     socket: Box<dyn Socket>,
     time_max: Duration,
-    line: Arc<Line>,
+    line: Arc<Connection>,
     /// The end of the timeout, while a write is blocked.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl WriteTimeout {
     /// Adds a write timeout of `time_max` to a socket.
-    pub(super) fn new(socket: Box<dyn Socket>, time_max: Duration, line: Arc<Line>) -> Self {
+    pub(super) fn new(socket: Box<dyn Socket>, time_max: Duration, line: Arc<Connection>) -> Self {
         Self { socket, time_max, line, stalled: None }
     }
 

@@ -83,7 +83,7 @@ impl<'a> Editing<'a> {
         let failed = |problem: Problem| ErrorPage::at(problem, id);
         let (run, number) = ids::approval(id)?;
         let (call, _) =
-            decisions::foresee(api, &run, number, signed.0.reviewer(), digest, None).await.map_err(failed)?;
+            decisions::preview_decision(api, &run, number, signed.0.reviewer(), digest, None).await.map_err(failed)?;
         let ty = editable(api.driver().function(&call).await.map_err(|error| failed(error.into()))?);
         let digest = call.clearance.ok_or_else(|| failed(Problem::not_found("digest to edit")))?;
         Ok(Self { api, signed, id, run, number, call, digest, ty })
@@ -136,8 +136,15 @@ impl<'a> Editing<'a> {
 
     async fn previewed(&self, draft: &Draft, revision: Revision) -> Answer {
         let (digest, reviewer) = (self.digest, self.signed.0.reviewer());
-        let foreseen =
-            decisions::foresee(self.api, &self.run, self.number, reviewer, Some(digest), Some(revision.clone())).await;
+        let foreseen = decisions::preview_decision(
+            self.api,
+            &self.run,
+            self.number,
+            reviewer,
+            Some(digest),
+            Some(revision.clone()),
+        )
+        .await;
         let outcome = match foreseen {
             Ok((_, outcome)) => outcome,
             Err(problem) => return self.again(draft, Wrong::new(), Some(problem.detail())),

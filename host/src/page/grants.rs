@@ -54,7 +54,7 @@ pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Q
     let rows = api.journal().grants(filter).await?;
     let next = rows.last().filter(|_| rows.len() == ROWS).map(|row| row.position.0);
     let row = |row: GrantRow| {
-        let status = grants::stands(&row, now);
+        let status = grants::is_active(&row, now);
         let GrantRow { id, granted, used, .. } = row;
         Row {
             id: Text::line(&id.to_string()),

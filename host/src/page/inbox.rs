@@ -127,7 +127,7 @@ fn filter(
     Ok(CallFilter {
         agent: given(&query.agent).map(AgentName::new),
         capability: given(&query.capability),
-        waiting_for: if everybody { Vec::new() } else { signed.0.reviewer().on_behalf_of(now) },
+        waiting_for: if everybody { Vec::new() } else { signed.0.reviewer().may_act_for(now) },
         order: CallOrder::Ranked(after),
         ..CallFilter::in_states(&CallState::WAITING, limit)
     })
