@@ -9,10 +9,10 @@ use serde::Deserialize;
 
 use super::confirmation::{caution, titles};
 use super::evidence::{self, Body, Evidence};
-use super::frame::{Answer, Frame, Seal, Signed, When, long_page, page};
+use super::frame::{Frame, PageResult, Seal, ShownTime, Signed, long_page, page};
 use super::grant::may_grant;
 use super::resolve::{Resolving, resolving};
-use super::status::{Before, Status, barred, before};
+use super::status::{LastDecision, Status, barred, before};
 use crate::api::limits::{Path, Query};
 use crate::api::{Api, approvals, ids, runs};
 use crate::review::sentences;
@@ -41,7 +41,7 @@ struct ApprovalPage {
     capability: Text,
     task: Text,
     started_by: Text,
-    asked: When,
+    asked: ShownTime,
     consequence: &'static str,
     status: Status,
     sheet: Sheet,
@@ -57,7 +57,7 @@ struct ApprovalPage {
     digest: Option<Digest>,
     decide: Option<Deciding>,
     resolving: Option<Resolving>,
-    before: Option<Before>,
+    before: Option<LastDecision>,
     /// Later calls with the same action. Their own pages name this one.
     same: Vec<Text>,
 }
@@ -94,7 +94,7 @@ pub(super) async fn show(
     signed: Signed,
     Path(id): Path<String>,
     Query(query): Query<ApprovalQuery>,
-) -> Answer {
+) -> PageResult {
     let (run, number) = ids::approval(&id)?;
     let (subject, call) = approvals::load(&api, &run, number).await?;
     let task = runs::row(&api, &run).await?.task;
@@ -115,7 +115,7 @@ pub(super) async fn show(
         capability: Text::line(&call.action().capability().to_string()),
         task: Text::line(&task),
         started_by: Text::line(started_by.as_str()),
-        asked: When::new(call.proposed_at, now),
+        asked: ShownTime::new(call.proposed_at, now),
         consequence: call
             .proposal()
             .map_or(Consequence::Low, |proposal| proposal.consequence.unwrap_or_default())

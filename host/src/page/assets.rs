@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use holdshort_gate::Digest;
 
-use super::frame::Answer;
+use super::frame::PageResult;
 use crate::api::problem::Problem;
 use crate::review::Text;
 
@@ -49,7 +49,7 @@ pub(super) static ICON: LazyLock<Asset> =
 
 /// Serves one asset. Browsers may cache it for five minutes, so following a link does not load it
 /// again.
-pub(super) async fn show(Path(file): Path<String>) -> Answer {
+pub(super) async fn show(Path(file): Path<String>) -> PageResult {
     let all = [&*STYLE, &*SCRIPT, &*ICON];
     let found = all.into_iter().find(|asset| asset.path.to_string().strip_prefix("/assets/") == Some(&*file));
     let Asset { media, text, .. } = found.ok_or_else(|| Problem::not_found("such file"))?;

@@ -7,7 +7,7 @@ use axum::response::IntoResponse;
 use holdshort_gate::Time;
 use serde::Deserialize;
 
-use super::frame::{Answer, Frame, Seal, Signed, page};
+use super::frame::{Frame, PageResult, Seal, Signed, page};
 use crate::analysis::backtest::{BacktestReport, BacktestedCall, CallSample, NotJudged, OutcomeRow, OutcomeTable};
 use crate::api::limits::{Form, Query};
 use crate::api::problem::{Kind, Problem};
@@ -39,25 +39,25 @@ struct BacktestPage {
     add: bool,
     days: Text,
     trouble: Vec<Text>,
-    result: Option<Outcome>,
+    result: Option<ShownBacktest>,
 }
 
 /// The report.
 #[derive(Debug)]
-struct Outcome {
+struct ShownBacktest {
     rejected: u64,
-    rejected_first: Vec<Call>,
+    rejected_first: Vec<BacktestRow>,
     refused: u64,
-    refused_first: Vec<Call>,
+    refused_first: Vec<BacktestRow>,
     calls: Vec<OutcomeRow>,
     revisions: Vec<OutcomeRow>,
-    burden: Vec<Burden>,
+    burden: Vec<ShownLoad>,
     warnings: Vec<Text>,
 }
 
 /// A call whose verdict would change.
 #[derive(Debug)]
-struct Call {
+struct BacktestRow {
     id: Text,
     revision: u32,
     summary: Text,
@@ -69,7 +69,7 @@ struct Call {
 
 /// The review load of one group.
 #[derive(Debug)]
-struct Burden {
+struct ShownLoad {
     who: Text,
     prompts: u64,
     prompts_then: u64,
@@ -78,7 +78,7 @@ struct Burden {
 }
 
 /// Shows the form.
-pub(super) async fn show(signed: Signed, Query(query): Query<BacktestQuery>) -> Answer {
+pub(super) async fn show(signed: Signed, Query(query): Query<BacktestQuery>) -> PageResult {
     let text = query.add.unwrap_or_default();
     page(&form(&signed, &text, true, "", Vec::new()))
 }
@@ -97,7 +97,7 @@ fn form(signed: &Signed, policies: &str, add: bool, days: &str, trouble: Vec<Tex
 }
 
 /// Runs the backtest that the form asks for.
-pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -> Answer {
+pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -> PageResult {
     signed.0.check(SEALED, sent.field("seal").unwrap_or_default())?;
     let text = Text::typed(sent.field("policies").unwrap_or_default());
     let (add, days) = (sent.field("how") != Some("instead"), sent.field("days").unwrap_or_default().trim());
@@ -128,13 +128,13 @@ fn since(api: &Api, days: &str) -> Result<Time, Problem> {
 }
 
 /// Lays the report out for the page.
-fn outcome(report: BacktestReport) -> Outcome {
+fn outcome(report: BacktestReport) -> ShownBacktest {
     let some = |OutcomeTable(rows): OutcomeTable| {
         rows.into_iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect()
     };
-    let listed = |CallSample { first, .. }: CallSample| first.into_iter().map(Call::from).collect();
+    let listed = |CallSample { first, .. }: CallSample| first.into_iter().map(BacktestRow::from).collect();
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "minutes to look at")]
-    let burden = report.burden.iter().map(|group| Burden {
+    let burden = report.burden.iter().map(|group| ShownLoad {
         who: Text::line(group.group.as_deref().unwrap_or("everybody")),
         prompts: group.prompts,
         prompts_then: group.prompts_then,
@@ -158,7 +158,7 @@ fn outcome(report: BacktestReport) -> Outcome {
     });
     let errors = errors.into_iter().chain(report.first_errors.iter().cloned());
     let warnings = report.warnings.iter().cloned().chain(errors).chain(unknown).chain(unknown_facts).chain(unasked);
-    Outcome {
+    ShownBacktest {
         warnings: warnings.map(|line| Text::line(&line)).collect(),
         burden: burden.collect(),
         rejected: report.rejected_but_cleared.count,
@@ -170,7 +170,7 @@ fn outcome(report: BacktestReport) -> Outcome {
     }
 }
 
-impl From<BacktestedCall> for Call {
+impl From<BacktestedCall> for BacktestRow {
     fn from(found: BacktestedCall) -> Self {
         let candidate = found.why.unwrap_or_else(|| format!("cleared by {}", found.determining.join(", ")));
         Self {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 
-use super::frame::{Answer, Frame, Seal, Signed, page};
+use super::frame::{Frame, PageResult, Seal, Signed, page};
 use crate::api::limits::Form;
 use crate::api::{Api, backtests};
 use crate::policy::cases::CaseResult;
@@ -28,7 +28,7 @@ struct CasesPage {
     policies: Text,
     add: bool,
     trouble: Vec<Text>,
-    result: Option<Vec<Shown>>,
+    result: Option<Vec<CaseRow>>,
 }
 
 impl CasesPage {
@@ -39,7 +39,7 @@ impl CasesPage {
 
 /// A case with its result.
 #[derive(Debug)]
-struct Shown {
+struct CaseRow {
     name: Text,
     told: Text,
     /// Failed expectations and evaluation errors.
@@ -48,7 +48,7 @@ struct Shown {
 }
 
 /// Shows the form.
-pub(super) async fn show(signed: Signed) -> Answer {
+pub(super) async fn show(signed: Signed) -> PageResult {
     page(&form(&signed, EXAMPLE, "", true))
 }
 
@@ -66,7 +66,7 @@ fn form(signed: &Signed, cases: &str, policies: &str, add: bool) -> CasesPage {
 }
 
 /// Runs the cases in the form.
-pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -> Answer {
+pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -> PageResult {
     signed.0.check(SEALED, sent.field("seal").unwrap_or_default())?;
     let cases = Text::typed(sent.field("cases").unwrap_or_default());
     let policies = Text::typed(sent.field("policies").unwrap_or_default());
@@ -75,7 +75,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -
     let typed = (!policies.trim().is_empty()).then(|| Source { path: "your policies".into(), text: policies });
     let cases = Source { path: "your cases".into(), text: cases };
     match backtests::try_cases(&api, cases, typed.into_iter().collect(), add).await {
-        Ok(tried) => page(&CasesPage { result: Some(tried.into_iter().map(Shown::from).collect()), ..shown }),
+        Ok(tried) => page(&CasesPage { result: Some(tried.into_iter().map(CaseRow::from).collect()), ..shown }),
         Err(problem) => {
             let status: StatusCode = problem.kind().status();
             let shown = CasesPage { trouble: Text::lines(problem.detail()), ..shown };
@@ -84,7 +84,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, sent: Form) -
     }
 }
 
-impl From<CaseResult> for Shown {
+impl From<CaseResult> for CaseRow {
     fn from(tried: CaseResult) -> Self {
         let errors = tried.errors.iter().map(|error| format!("could not be evaluated: {error}"));
         Self {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::approval::choices;
 use super::confirmation::{caution, typed};
-use super::frame::{Answer, ErrorPage, Signed};
+use super::frame::{ErrorPage, PageResult, Signed};
 use super::inbox;
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::limits::{Form, Path};
@@ -19,7 +19,7 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, ids};
 
 /// Records the decision and leads to the next approval.
-pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> PageResult {
     let (run, number) = ids::approval(&id)?;
     let failed = |problem: Problem| ErrorPage::at(problem, &id).with(form.field("message"));
     let digest: Digest = form

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::confirmation::{caution, typed};
 use super::evidence::{self, Body, Evidence};
 use super::form::{Draft, Kind, Name, Part, Sent, Wrong, parts};
-use super::frame::{Answer, ErrorPage, Frame, Seal, Signed, page};
+use super::frame::{ErrorPage, Frame, PageResult, Seal, Signed, page};
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
@@ -94,7 +94,7 @@ impl<'a> Editing<'a> {
     }
 
     /// Shows the form with its errors.
-    fn form(&self, draft: &Draft, wrong: Wrong, trouble: Option<&str>) -> Answer {
+    fn form(&self, draft: &Draft, wrong: Wrong, trouble: Option<&str>) -> PageResult {
         let shown = EditPage {
             frame: self.signed.frame("inbox"),
             id: Text::line(self.id),
@@ -113,7 +113,7 @@ impl<'a> Editing<'a> {
     }
 
     /// Shows the preview, or the form with its errors.
-    async fn preview(&self, draft: &Draft) -> Answer {
+    async fn preview(&self, draft: &Draft) -> PageResult {
         let mut wrong = Wrong::new();
         let edited = draft.value(&self.ty, &Name::root(), 0, &mut wrong);
         let arguments = self.call.action().edited(edited);
@@ -129,12 +129,12 @@ impl<'a> Editing<'a> {
         }
     }
 
-    fn again(&self, draft: &Draft, wrong: Wrong, trouble: Option<&str>) -> Answer {
+    fn again(&self, draft: &Draft, wrong: Wrong, trouble: Option<&str>) -> PageResult {
         let form = self.form(draft, wrong, trouble)?;
         Ok((StatusCode::UNPROCESSABLE_ENTITY, form).into_response())
     }
 
-    async fn previewed(&self, draft: &Draft, revision: Revision) -> Answer {
+    async fn previewed(&self, draft: &Draft, revision: Revision) -> PageResult {
         let (digest, reviewer) = (self.digest, self.signed.0.reviewer());
         let foreseen = decisions::preview_decision(
             self.api,
@@ -174,7 +174,7 @@ impl<'a> Editing<'a> {
     }
 
     /// Sends the previewed edit.
-    async fn send(&self, arguments: Value, message: Option<Message>) -> Answer {
+    async fn send(&self, arguments: Value, message: Option<Message>) -> PageResult {
         let draft = self.draft(&arguments);
         let request = DecisionRequest {
             arguments: Some(arguments),
@@ -190,13 +190,13 @@ impl<'a> Editing<'a> {
 }
 
 /// Shows the form with the current arguments.
-pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> PageResult {
     let editing = Editing::begin(&api, &signed, &id, None).await?;
     editing.form(&editing.draft(editing.call.action().arguments()), Wrong::new(), None)
 }
 
 /// Handles a button of the form or of the preview.
-pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> PageResult {
     let failed = |problem: Problem| ErrorPage::at(problem, &id);
     let wrong = |detail: &str| failed(Problem::new(problem::Kind::BadRequest, detail));
     let digest: Digest = form

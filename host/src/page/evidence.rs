@@ -6,7 +6,7 @@ use axum::extract::State;
 use holdshort_gate::{Call, Digest, ExhibitRef};
 use serde::Deserialize;
 
-use super::frame::{Answer, ErrorPage, Frame, Signed, page};
+use super::frame::{ErrorPage, Frame, PageResult, Signed, page};
 use crate::api::limits::{Path, Query};
 use crate::api::problem::Problem;
 use crate::api::{Api, approvals, ids};
@@ -126,7 +126,7 @@ pub(super) async fn show(
     signed: Signed,
     Path((id, digest)): Path<(String, String)>,
     Query(query): Query<EvidenceQuery>,
-) -> Answer {
+) -> PageResult {
     let (run, number) = ids::approval(&id)?;
     let missing = || Problem::not_found(format_args!("such evidence of approval `{run}.{number}`"));
     let wanted = digest.parse::<Digest>().map_err(|_| missing())?;

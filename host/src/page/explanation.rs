@@ -6,7 +6,7 @@ use axum::extract::State;
 
 use holdshort_gate::PolicyVerdict;
 
-use super::frame::{Answer, Frame, Signed, page};
+use super::frame::{Frame, PageResult, Signed, page};
 use super::policy::ShownPolicy;
 use crate::api::explanations::{PresentVerdict, RecordedVerdict, explanation};
 use crate::api::limits::Path;
@@ -24,13 +24,13 @@ struct ExplanationPage {
     policies: Vec<ShownPolicy>,
     /// Other recorded details, as label and text.
     more: Vec<(&'static str, Text)>,
-    present: Option<Present>,
+    present: Option<ShownVerdict>,
     notes: Vec<Text>,
 }
 
 /// The verdict of the policies in force now.
 #[derive(Debug)]
-struct Present {
+struct ShownVerdict {
     /// The policies in force are the recorded ones, with the same verdict.
     same: bool,
     verdict: &'static str,
@@ -41,7 +41,7 @@ struct Present {
 }
 
 /// Shows the explanation.
-pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> PageResult {
     let (run, number) = ids::approval(&id)?;
     let (_, call) = approvals::load(&api, &run, number).await?;
     let explained = explanation(&api, &id).await?;
@@ -73,9 +73,9 @@ fn recorded(verdict: RecordedVerdict) -> (Option<&'static str>, Vec<ShownPolicy>
 }
 
 /// The present verdict, and the changes that would alter it.
-fn present(verdict: PresentVerdict, then: Option<PolicyVerdict>) -> Present {
+fn present(verdict: PresentVerdict, then: Option<PolicyVerdict>) -> ShownVerdict {
     let why = verdict.why.as_ref().map(|why| ("why", Text::line(why)));
-    Present {
+    ShownVerdict {
         same: verdict.same_policies && then == Some(verdict.verdict),
         verdict: sentences::judged(verdict.verdict),
         more: why.into_iter().chain(errors(&verdict.errors)).collect(),

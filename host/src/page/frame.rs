@@ -16,7 +16,7 @@ use crate::review::sentences;
 use holdshort_common::aside;
 
 /// A page or an error page.
-pub(super) type Answer = Result<Response, ErrorPage>;
+pub(super) type PageResult = Result<Response, ErrorPage>;
 
 /// The seal for forms that change only the session.
 pub(super) const ANY: &str = "any";
@@ -75,7 +75,7 @@ impl Signed {
 }
 
 /// Renders a page.
-pub(super) fn page(template: &impl Template) -> Answer {
+pub(super) fn page(template: &impl Template) -> PageResult {
     let html = template.render().map_err(|error| {
         tracing::error!(%error, "a page could not be made");
         Problem::new(Kind::Internal, "the host failed; the host's log has details")
@@ -84,7 +84,7 @@ pub(super) fn page(template: &impl Template) -> Answer {
 }
 
 /// Renders a page whose length depends on an agent or a reviewer, on a separate thread.
-pub(super) async fn long_page(template: impl Template + Send + 'static) -> Answer {
+pub(super) async fn long_page(template: impl Template + Send + 'static) -> PageResult {
     aside::for_people(move || page(&template)).await?
 }
 
@@ -152,13 +152,13 @@ impl IntoResponse for ErrorPage {
 
 /// A time: its exact value, in readable UTC, and its distance from now. It is shown to the second.
 #[derive(Debug)]
-pub(super) struct When {
+pub(super) struct ShownTime {
     pub(super) exact: Text,
     pub(super) utc: Text,
     pub(super) about: Text,
 }
 
-impl When {
+impl ShownTime {
     pub(super) fn new(at: Time, now: Time) -> Self {
         let seconds = at.0.abs_diff(now.0) / 1_000_000;
         let span = match seconds {

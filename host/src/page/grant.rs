@@ -14,7 +14,7 @@ use holdshort_gate::totals::money;
 use holdshort_gate::{Call, Digest, Grant, Phase, ReviewerName, Run, RunId, Subject};
 
 use super::confirmation::caution;
-use super::frame::{Answer, ErrorPage, Frame, Seal, Signed, page};
+use super::frame::{ErrorPage, Frame, PageResult, Seal, Signed, page};
 use super::inbox;
 use crate::api::decisions::{self, DecisionRequest, DecisionType};
 use crate::api::grants::{Terms, drafted};
@@ -107,7 +107,7 @@ impl<'a> Granting<'a> {
     }
 
     /// The form with the content sent before.
-    async fn form(&self, sent: Option<&Form>, trouble: Option<&str>) -> Answer {
+    async fn form(&self, sent: Option<&Form>, trouble: Option<&str>) -> PageResult {
         let function =
             self.api.driver().function(&self.call).await.map_err(|error| ErrorPage::from(Problem::from(error)))?;
         let typed =
@@ -135,7 +135,7 @@ impl<'a> Granting<'a> {
     }
 
     /// Shows the policy for the terms, or the form with its error.
-    async fn preview(&self, form: &Form) -> Answer {
+    async fn preview(&self, form: &Form) -> PageResult {
         let terms = match self.terms(form) {
             Ok(terms) => terms,
             Err(trouble) => return self.form(Some(form), Some(&trouble)).await,
@@ -172,7 +172,7 @@ impl<'a> Granting<'a> {
     }
 
     /// Sends the previewed grant.
-    async fn send(&self, grant: Grant, message: Option<Message>) -> Answer {
+    async fn send(&self, grant: Grant, message: Option<Message>) -> PageResult {
         let request = DecisionRequest {
             message,
             grant: Some(Box::new(grant)),
@@ -194,12 +194,12 @@ fn differ(form: &Form) -> impl Iterator<Item = &str> {
 }
 
 /// Shows the form.
-pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> PageResult {
     Granting::begin(&api, &signed, &id).await?.form(None, None).await
 }
 
 /// Shows the preview, or creates the grant.
-pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> PageResult {
     let wrong = |detail: &str| ErrorPage::at(Problem::new(Kind::BadRequest, detail), &id);
     let digest: Digest = form
         .field("digest")

@@ -7,7 +7,7 @@ use holdshort_gate::CallId;
 use holdshort_journal::{GrantFilter, GrantRow, Position};
 use serde::Deserialize;
 
-use super::frame::{Answer, Frame, Seal, Signed, When, page};
+use super::frame::{Frame, PageResult, Seal, ShownTime, Signed, page};
 use crate::api::limits::{Form, Path, Query};
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, grants, ids};
@@ -36,7 +36,7 @@ struct GrantsPage {
 struct Row {
     id: Text,
     by: Text,
-    at: When,
+    at: ShownTime,
     agent: Text,
     what: Text,
     terms: Text,
@@ -47,7 +47,7 @@ struct Row {
 }
 
 /// Shows the list.
-pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Query<GrantsQuery>) -> Answer {
+pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Query<GrantsQuery>) -> PageResult {
     let now = api.journal().now();
     let before = query.before.map(Position);
     let filter = GrantFilter { standing_at: None, agent: None, capability: None, before, limit: ROWS };
@@ -59,7 +59,7 @@ pub(super) async fn list(State(api): State<Api>, signed: Signed, Query(query): Q
         Row {
             id: Text::line(&id.to_string()),
             by: Text::line(granted.by.as_str()),
-            at: When::new(granted.at, now),
+            at: ShownTime::new(granted.at, now),
             agent: Text::line(granted.grant.agent.as_str()),
             what: Text::line(granted.grant.capability.function()),
             terms: Text::line(&sentences::granted(&granted.grant)),
@@ -78,15 +78,15 @@ struct ShownPage {
     frame: Frame,
     id: Text,
     by: Text,
-    at: When,
+    at: ShownTime,
     policy: Vec<Text>,
     over: bool,
-    revoked: Option<(Text, When)>,
+    revoked: Option<(Text, ShownTime)>,
     seal: Seal,
 }
 
 /// Shows one grant as a policy.
-pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> PageResult {
     let (run, number) = ids::approval(&id)?;
     let (_, call) = approvals::load(&api, &run, number).await?;
     // A grant can be revoked even if its component is no longer readable.
@@ -99,16 +99,16 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Path(id): Path<
         frame: signed.frame("grants"),
         id: Text::line(&id),
         by: Text::line(granted.by.as_str()),
-        at: When::new(granted.at, now),
+        at: ShownTime::new(granted.at, now),
         policy: Text::lines(policy.trim_end()),
         over: now >= granted.grant.until,
-        revoked: granted.revoked.map(|(by, at)| (Text::line(&by.to_string()), When::new(at, now))),
+        revoked: granted.revoked.map(|(by, at)| (Text::line(&by.to_string()), ShownTime::new(at, now))),
         seal: signed.seal(&to_revoke(&id)),
     })
 }
 
 /// Revokes a grant.
-pub(super) async fn revoke(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+pub(super) async fn revoke(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> PageResult {
     signed.0.check(&to_revoke(&id), form.field("seal").unwrap_or_default())?;
     let id = grants::revoked(&api, &id, signed.0.reviewer()).await?;
     Ok(Redirect::to(&format!("/grants/{id}")).into_response())

@@ -9,7 +9,7 @@ use holdshort_gate::{AgentName, CallState, Digest, ReviewerName, Time};
 use holdshort_journal::{DecisionFilter, DecisionKind, DecisionRow, Position};
 use serde::Deserialize;
 
-use super::frame::{Answer, ErrorPage, Frame, Signed, When, page};
+use super::frame::{ErrorPage, Frame, PageResult, ShownTime, Signed, page};
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, shortened};
@@ -65,7 +65,7 @@ struct HistoryPage {
 pub(super) struct Row {
     /// The id of the approval.
     pub(super) id: Text,
-    pub(super) when: When,
+    pub(super) when: ShownTime,
     /// The reviewer's name; empty if no person decided.
     pub(super) by: Text,
     pub(super) kind: DecisionKind,
@@ -88,7 +88,7 @@ impl Row {
         let exhibit = |one: &holdshort_gate::ExhibitRef| (Text::line(&sentences::short(&one.title)), one.digest);
         Self {
             id: Text::line(&format!("{}.{}", row.call.run, row.call.call)),
-            when: When::new(row.at, now),
+            when: ShownTime::new(row.at, now),
             by: Text::line(row.by.unwrap_or_default().as_str()),
             kind: row.kind,
             message: row.message.map(|message| Text::line(&sentences::short(&message))),
@@ -106,7 +106,7 @@ impl Row {
 }
 
 /// Shows decisions, newest first.
-pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<HistoryQuery>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<HistoryQuery>) -> PageResult {
     let filter = filter(&query)?;
     let kind = filter.kinds.first().copied();
     let outcome = filter.states.first().copied();

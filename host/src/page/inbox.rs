@@ -10,9 +10,9 @@ use holdshort_gate::{AgentName, CallState, OpenDemand, Reviewers, RunState, Time
 use holdshort_journal::{CallFilter, CallOrder, CallRow, Flushed, Position, Rank};
 use serde::Deserialize;
 
-use super::frame::{Answer, ErrorPage, Frame, Signed, When, page};
+use super::frame::{ErrorPage, Frame, PageResult, ShownTime, Signed, page};
 use super::history;
-use super::status::{Before, before};
+use super::status::{LastDecision, before};
 use crate::api::Api;
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
@@ -44,7 +44,7 @@ pub(super) struct InboxQuery {
 #[template(path = "inbox.html")]
 struct InboxPage {
     frame: Frame,
-    before: Option<Before>,
+    before: Option<LastDecision>,
     everybody: bool,
     agents: Vec<Choice>,
     capabilities: Vec<Choice>,
@@ -77,12 +77,12 @@ struct Row {
     still_needed: u32,
     /// The reviewers who still have to decide; empty if every reviewer may.
     waits_for: Vec<Text>,
-    asked: When,
-    deadline: Option<When>,
+    asked: ShownTime,
+    deadline: Option<ShownTime>,
 }
 
 /// Shows the inbox.
-pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<InboxQuery>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<InboxQuery>) -> PageResult {
     let everybody = query.waits_for.as_deref() == Some("everybody");
     let rows = api.journal().calls(filter(&signed, api.journal().now(), &query, everybody, ROWS)?).await?;
     let next = rows.last().filter(|_| rows.len() == ROWS).map(|last| Text::line(&onwards(&query, last)));
@@ -182,8 +182,8 @@ impl Row {
             approved_by: row.approved_by.iter().map(|name| Text::line(name.as_str())).collect(),
             still_needed: row.still_needed,
             waits_for: waits_for(row),
-            asked: When::new(row.proposed_at, now),
-            deadline: row.deadline.map(|at| When::new(at, now)),
+            asked: ShownTime::new(row.proposed_at, now),
+            deadline: row.deadline.map(|at| ShownTime::new(at, now)),
         }
     }
 }

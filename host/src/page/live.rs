@@ -11,7 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use futures_util::{StreamExt, stream};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::frame::{Answer, Signed};
+use super::frame::{PageResult, Signed};
 use crate::api::Api;
 use crate::api::events::Listener;
 use crate::api::server::Busy;
@@ -19,7 +19,7 @@ use crate::api::server::Busy;
 /// Streams the id of each run with a durable change, or `*` if some ids were missed. The stream
 /// ends with the session. It says so before it ends if newer pages of the session need its
 /// connection.
-pub(super) async fn stream(State(api): State<Api>, signed: Signed, busy: Option<Extension<Arc<Busy>>>) -> Answer {
+pub(super) async fn stream(State(api): State<Api>, signed: Signed, busy: Option<Extension<Arc<Busy>>>) -> PageResult {
     let listener = Listener::new(&api, busy, signed.0.reviewer())?;
     let hints = api.journal().hints();
     let events = stream::unfold(Some((hints, listener, signed.0.stream())), |held| async {

@@ -4,7 +4,7 @@ use askama::Template;
 use axum::extract::State;
 use holdshort_gate::Digest;
 
-use super::frame::{Answer, Frame, Signed, page};
+use super::frame::{Frame, PageResult, Signed, page};
 use crate::api::Api;
 use crate::api::explanations::{DeterminingPolicy, all_in_force};
 use crate::review::Text;
@@ -36,7 +36,7 @@ struct PolicyPage {
 }
 
 /// Shows the policies.
-pub(super) async fn show(State(api): State<Api>, signed: Signed) -> Answer {
+pub(super) async fn show(State(api): State<Api>, signed: Signed) -> PageResult {
     let (digest, policies) = all_in_force(&api);
     let policies = policies.into_iter().map(ShownPolicy::from).collect();
     page(&PolicyPage { frame: signed.frame("policy"), digest, policies })

@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Redirect};
 use holdshort_gate::{Call, EffectClass, Phase, RunId, Subject};
 
-use super::frame::{Answer, ErrorPage, Seal, Signed, When};
+use super::frame::{ErrorPage, PageResult, Seal, ShownTime, Signed};
 use super::status::barred;
 use crate::api::limits::{Form, Path};
 use crate::api::message::Message;
@@ -29,7 +29,7 @@ pub(super) struct Resolving {
     /// Why the outcome is unknown.
     pub(super) reason: Text,
     /// The time and the result of the host's lookup.
-    pub(super) found: Option<(When, Text)>,
+    pub(super) found: Option<(ShownTime, Text)>,
     /// The possible resolutions, and where to check.
     pub(super) if_lost: Option<Text>,
     /// The effect may be sent again.
@@ -52,7 +52,7 @@ pub(super) fn resolving(api: &Api, signed: &Signed, run: &RunId, subject: &Subje
         summary: Text::line(&proposal.summary),
         seal: signed.seal(&to_resolve(&id, call.attempts)),
         reason: Text::line(reason),
-        found: call.looked_up.as_ref().map(|found| (When::new(found.at, now), Text::line(&found.evidence))),
+        found: call.looked_up.as_ref().map(|found| (ShownTime::new(found.at, now), Text::line(&found.evidence))),
         if_lost: if_lost.as_deref().map(Text::line),
         again: proposal.class == EffectClass::Idempotent,
         receipt: api.driver().default_receipt(run, call).map(|receipt| Item::all(&receipt, None)),
@@ -67,7 +67,7 @@ fn to_resolve(id: &str, attempt: u32) -> String {
 }
 
 /// Records the resolution.
-pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> PageResult {
     let (run, number) = ids::approval(&id)?;
     let failed = |problem: Problem| ErrorPage::at(problem, &id);
     let attempt = form.field("attempt").and_then(|attempt| attempt.parse().ok());

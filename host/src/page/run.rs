@@ -8,7 +8,7 @@ use holdshort_gate::{CallState, RunId, RunState, Seq};
 use holdshort_journal::{CallFilter, RunRow};
 use serde::Deserialize;
 
-use super::frame::{Answer, ErrorPage, Frame, Seal, Signed, When, page};
+use super::frame::{ErrorPage, Frame, PageResult, Seal, ShownTime, Signed, page};
 use super::resolve::{Resolving, resolving};
 use super::timeline::{EVENTS, TimelinePage};
 use crate::api::limits::{Form, Path, Query};
@@ -43,20 +43,20 @@ struct RunPage {
     id: Text,
     agent: Text,
     started_by: Text,
-    created: When,
+    created: ShownTime,
     state: RunState,
     over: bool,
     waiting_for: Option<u32>,
     reason: Option<Text>,
-    delayed: Option<(When, u32)>,
-    task: Words,
+    delayed: Option<(ShownTime, u32)>,
+    task: ShownText,
     /// The agent's result, and whether the agent calls it a success.
-    outcome: Option<(bool, Words)>,
+    outcome: Option<(bool, ShownText)>,
     timeline: TimelinePage,
     after: Seq,
     /// The start of the last page of events, unless this is it.
     latest: Option<Seq>,
-    log: Vec<(When, Text, Text)>,
+    log: Vec<(ShownTime, Text, Text)>,
     log_opened: bool,
     log_next: Option<u64>,
     in_doubt: Vec<Resolving>,
@@ -64,13 +64,13 @@ struct RunPage {
 
 /// A text of an agent or a reviewer. A long text is shown in part.
 #[derive(Debug)]
-struct Words {
+struct ShownText {
     lines: Vec<Text>,
     bytes: usize,
     cut: bool,
 }
 
-impl Words {
+impl ShownText {
     fn new(text: &str, whole: bool) -> Self {
         let end = if whole { text.len() } else { text.floor_char_boundary(WORDS_BYTES) };
         let shown = text.get(..end).unwrap_or(text);
@@ -84,7 +84,7 @@ pub(super) async fn show(
     signed: Signed,
     Path(id): Path<String>,
     Query(query): Query<RunQuery>,
-) -> Answer {
+) -> PageResult {
     let run = ids::run(&id)?;
     let row = runs::row(&api, &run).await?;
     let now = api.journal().now();
@@ -98,16 +98,16 @@ pub(super) async fn show(
         id: Text::line(&row.id.0),
         agent: Text::line(row.agent.as_str()),
         started_by: Text::line(row.started_by.as_str()),
-        created: When::new(row.created_at, now),
+        created: ShownTime::new(row.created_at, now),
         state: row.state,
         over: row.state.is_over(),
         waiting_for: row.waiting_for,
         reason: row.reason.as_deref().map(Text::line),
-        delayed: row.delayed.map(|(since, tries)| (When::new(since, now), tries)),
-        task: Words::new(&row.task, whole),
+        delayed: row.delayed.map(|(since, tries)| (ShownTime::new(since, now), tries)),
+        task: ShownText::new(&row.task, whole),
         outcome: row.result.as_ref().map(|result| match result {
-            Ok(text) => (true, Words::new(text, whole)),
-            Err(text) => (false, Words::new(text, whole)),
+            Ok(text) => (true, ShownText::new(text, whole)),
+            Err(text) => (false, ShownText::new(text, whole)),
         }),
         latest: timeline.more.then_some(last.max(timeline.last)),
         timeline,
@@ -120,7 +120,7 @@ pub(super) async fn show(
 }
 
 /// A page of the agent's log, and the start of the next one.
-async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(When, Text, Text)>, Option<u64>), ErrorPage> {
+async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(ShownTime, Text, Text)>, Option<u64>), ErrorPage> {
     let now = api.journal().now();
     let found = api.journal().log_lines(run, after, LOG_LINES).await?;
     let (mut lines, mut bytes, mut last) = (Vec::new(), 0, after);
@@ -130,7 +130,7 @@ async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(When, Text, Tex
         }
         let message = Text::line(&line.message);
         (bytes, last) = (bytes + message.to_string().len(), *number);
-        lines.push((When::new(line.at, now), Text::line(&line.level), message));
+        lines.push((ShownTime::new(line.at, now), Text::line(&line.level), message));
     }
     let more = lines.len() < found.len() || found.len() == LOG_LINES;
     Ok((lines, more.then_some(last)))
@@ -165,7 +165,7 @@ fn to_cancel(run: &RunId) -> String {
 }
 
 /// Asks for confirmation and a reason before the run is cancelled.
-pub(super) async fn ask_cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> Answer {
+pub(super) async fn ask_cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>) -> PageResult {
     let run = ids::run(&id)?;
     let RunRow { agent, state, waiting_for, .. } = runs::row(&api, &run).await?;
     let (id, agent, seal) = (Text::line(&id), Text::line(agent.as_str()), signed.seal(&to_cancel(&run)));
@@ -173,7 +173,7 @@ pub(super) async fn ask_cancel(State(api): State<Api>, signed: Signed, Path(id):
 }
 
 /// Cancels the run.
-pub(super) async fn cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> Answer {
+pub(super) async fn cancel(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> PageResult {
     let run = ids::run(&id)?;
     signed.0.check(&to_cancel(&run), form.field("seal").unwrap_or_default())?;
     let reason = Message::of(&form, "reason")?.map(String::from);

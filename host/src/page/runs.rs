@@ -6,7 +6,7 @@ use holdshort_gate::RunState;
 use holdshort_journal::{RunFilter, RunRow};
 use serde::Deserialize;
 
-use super::frame::{Answer, Frame, Signed, When, page};
+use super::frame::{Frame, PageResult, ShownTime, Signed, page};
 use crate::api::limits::Query;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, ids, shortened};
@@ -43,11 +43,11 @@ struct Row {
     /// Why the host cannot bring the run forward.
     delayed: Option<Text>,
     waiting_for: Option<u32>,
-    created: When,
+    created: ShownTime,
 }
 
 /// Shows the list.
-pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<RunsQuery>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<RunsQuery>) -> PageResult {
     let state = match query.state.as_deref().filter(|state| !state.is_empty()) {
         Some(text) => {
             let wrong = |_| Problem::new(Kind::BadRequest, format!("`{}` is not a state of a run", shortened(text)));
@@ -67,7 +67,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
         state: row.state,
         delayed: row.delayed.and(row.reason.as_deref()).map(Text::line),
         waiting_for: row.waiting_for,
-        created: When::new(row.created_at, now),
+        created: ShownTime::new(row.created_at, now),
     };
     let rows = rows.into_iter().map(row).collect();
     page(&RunsPage { frame: signed.frame("runs"), states: RunState::ALL, state, rows, next })

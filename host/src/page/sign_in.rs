@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Redirect};
 use serde::Deserialize;
 
-use super::frame::{ANY, Answer, Frame, Seal, Signed, page};
+use super::frame::{ANY, Frame, PageResult, Seal, Signed, page};
 use crate::api::Api;
 use crate::api::limits::{Form, Query};
 use crate::api::problem::{Kind, Problem};
@@ -38,7 +38,7 @@ struct SignInPage {
 
 #[derive(Template)]
 #[template(path = "led_on.html")]
-struct LedOnPage {
+struct ContinuePage {
     frame: Frame,
     /// The address under the session's own host name.
     link: Text,
@@ -51,7 +51,7 @@ pub(super) async fn show(
     tries: Tries,
     headers: HeaderMap,
     Query(query): Query<SignInQuery>,
-) -> Answer {
+) -> PageResult {
     let code = query.code.unwrap_or_default();
     // A request without a code counts as no attempt.
     let found = (!code.is_empty()).then(|| api.whose(&code, &headers, &tries)).transpose();
@@ -67,7 +67,7 @@ pub(super) async fn show(
 }
 
 /// Opens a session.
-pub(super) async fn create(State(api): State<Api>, tries: Tries, headers: HeaderMap, form: Form) -> Answer {
+pub(super) async fn create(State(api): State<Api>, tries: Tries, headers: HeaderMap, form: Form) -> PageResult {
     let refused = |detail| Problem::new(Kind::Unauthenticated, detail);
     let next = form.field("next").filter(|next| is_local(next)).unwrap_or("/");
     let signed_in = match (form.field("code"), form.field("token")) {
@@ -80,14 +80,14 @@ pub(super) async fn create(State(api): State<Api>, tries: Tries, headers: Header
         // A form may not redirect to another host name; a page with a link may.
         SignedIn::At(link) => {
             let frame = Frame { here: "", reviewer: None, seal: Seal::default() };
-            let shown = page(&LedOnPage { frame, link: Text::line(&link) })?;
+            let shown = page(&ContinuePage { frame, link: Text::line(&link) })?;
             Ok(([(header::REFRESH, format!("0; url={link}"))], shown).into_response())
         }
     }
 }
 
 /// Ends the session.
-pub(super) async fn end(State(api): State<Api>, signed: Signed, headers: HeaderMap, form: Form) -> Answer {
+pub(super) async fn end(State(api): State<Api>, signed: Signed, headers: HeaderMap, form: Form) -> PageResult {
     signed.0.check(ANY, form.field("seal").unwrap_or_default())?;
     Ok(([(header::SET_COOKIE, api.sign_out(&headers)?)], Redirect::to("/sign-in")).into_response())
 }

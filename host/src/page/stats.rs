@@ -6,7 +6,7 @@ use axum::extract::State;
 use holdshort_gate::Time;
 use serde::Deserialize;
 
-use super::frame::{Answer, Frame, Signed, page};
+use super::frame::{Frame, PageResult, Signed, page};
 use super::history::midnight;
 use crate::analysis::review_load::report::{CallRow, DecisionFigures, LoadReport, PeopleRow, Suggestion};
 use crate::analysis::review_load::words;
@@ -78,7 +78,7 @@ struct Tip {
 }
 
 /// Shows the figures.
-pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<StatsQuery>) -> Answer {
+pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Query<StatsQuery>) -> PageResult {
     let day = |text: &str, days| match text {
         "" => Ok(None),
         text => midnight(text, days).map(Some).ok_or_else(|| {

@@ -2,7 +2,7 @@
 
 use holdshort_gate::{Call, CallState, EffectClass, Phase, Requirement, ReviewerName, Subject, Time};
 
-use super::frame::When;
+use super::frame::ShownTime;
 use crate::api::{Api, approvals, ids};
 use crate::review::Text;
 use crate::review::{sentences, waiting};
@@ -15,14 +15,14 @@ pub(super) struct Status {
     /// The phase as a sentence.
     pub(super) sentence: Text,
     /// The decisions so far: time, text, and whether the decision still counts.
-    pub(super) decisions: Vec<(When, Text, bool)>,
+    pub(super) decisions: Vec<(ShownTime, Text, bool)>,
     /// The grant created with this approval, or the grant that cleared it: id and label.
     pub(super) granted: Option<(Text, Text)>,
     /// The facts that changed before it was held again.
     pub(super) reheld: Option<Text>,
     /// The reviewer who edited this revision.
     pub(super) edited_by: Option<Text>,
-    pub(super) deadline: Option<When>,
+    pub(super) deadline: Option<ShownTime>,
     /// The effect of the deadline.
     pub(super) then: Option<Text>,
     /// The current stage, counted from 1.
@@ -39,7 +39,7 @@ pub(super) struct Status {
 
 /// The decision made just before.
 #[derive(Debug)]
-pub(super) struct Before {
+pub(super) struct LastDecision {
     pub(super) id: Text,
     pub(super) summary: Text,
     pub(super) status: Status,
@@ -56,7 +56,7 @@ impl Status {
         let because = held.map(waiting::because).unwrap_or_default();
         let decided = |made: &holdshort_gate::call::RecordedDecision| {
             let counts = call.clearance.is_none_or(|digest| digest == made.decision.clearance);
-            (When::new(made.at, now), Text::line(&sentences::decided(&made.decision)), counts)
+            (ShownTime::new(made.at, now), Text::line(&sentences::decided(&made.decision)), counts)
         };
         Self {
             state: call.phase.state(),
@@ -65,7 +65,7 @@ impl Status {
             granted: granted(call, id).map(|(text, grant)| (Text::line(&text), Text::line(&grant))),
             reheld: call.reheld.as_deref().map(Text::line),
             edited_by: call.edited_by.as_ref().map(|name| Text::line(name.as_str())),
-            deadline: deadline.map(|deadline| When::new(deadline, now)),
+            deadline: deadline.map(|deadline| ShownTime::new(deadline, now)),
             then,
             stage: call.stage + 1,
             waits_for: waits_for.iter().map(|who| Text::line(who)).collect(),
@@ -130,10 +130,14 @@ pub(super) fn barred(subject: &Subject, call: &Call, name: &ReviewerName) -> Opt
 }
 
 /// Reports the decision made just before, if `id` names an approval.
-pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<Before> {
+pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<LastDecision> {
     let (run, number) = ids::approval(id?).ok()?;
     let (subject, call) = approvals::load(api, &run, number).await.ok()?;
     let started_by = subject.run.map(|run| run.started_by).unwrap_or_default();
     let summary = Text::line(&call.proposal()?.summary);
-    Some(Before { id: Text::line(id?), summary, status: Status::of(&call, id?, &started_by, api.journal().now()) })
+    Some(LastDecision {
+        id: Text::line(id?),
+        summary,
+        status: Status::of(&call, id?, &started_by, api.journal().now()),
+    })
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use holdshort_gate::{CallNumber, Event, RecordedEvent, RunId, Seq, Time};
 
-use super::frame::{ErrorPage, When};
+use super::frame::{ErrorPage, ShownTime};
 use crate::api::Api;
 use crate::review::{Text, sentences};
 
@@ -42,7 +42,7 @@ pub(super) enum Step {
 /// One event.
 #[derive(Debug)]
 pub(super) struct Line {
-    pub(super) when: When,
+    pub(super) when: ShownTime,
     pub(super) call: Option<CallNumber>,
     pub(super) text: Text,
     /// The beginning of the connector's report.
@@ -80,7 +80,7 @@ impl TimelinePage {
             None
         };
         let text = Text::line(&sentences::sentence(event));
-        let line = Line { when: When::new(recorded.at, now), call: event.call(), text, receipt };
+        let line = Line { when: ShownTime::new(recorded.at, now), call: event.call(), text, receipt };
         self.last = recorded.seq;
         self.events += 1;
         self.bytes += line.text.to_string().len();
