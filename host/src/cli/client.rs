@@ -21,7 +21,7 @@ use ureq::{Agent, Body};
 pub use connect::{connect, token};
 pub use verify::{Disagrees, Verified, verify};
 
-use local::Local;
+use local::LocalConnector;
 
 use super::args::{CallId, RunName};
 use super::exit::{Exit, Failure};
@@ -68,7 +68,7 @@ impl Client {
     /// A client for the host of a state folder, through its socket. `base` is the host's address in
     /// messages.
     pub fn local(state: &Path, base: &str, token: &str) -> Self {
-        let agent = Agent::with_parts(Self::config(), Local(state.to_owned()), DefaultResolver::default());
+        let agent = Agent::with_parts(Self::config(), LocalConnector(state.to_owned()), DefaultResolver::default());
         Self::with(agent, base, token)
     }
 

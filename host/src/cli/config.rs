@@ -14,13 +14,13 @@ use crate::config::{Config, defaults};
 struct Report<'a> {
     #[serde(flatten)]
     config: &'a Config,
-    reviewers: Vec<Person<'a>>,
+    reviewers: Vec<ConfiguredReviewer<'a>>,
 }
 
 /// A reviewer and one token: the file of the local operator's token, or the hash of another's.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
-struct Person<'a> {
+struct ConfiguredReviewer<'a> {
     name: &'a ReviewerName,
     #[serde(skip_serializing_if = "Option::is_none")]
     token_file: Option<&'a Path>,
@@ -30,8 +30,9 @@ struct Person<'a> {
 
 impl<'a> Report<'a> {
     fn of(config: &'a Config) -> Self {
-        let operator = Person { name: &config.operator, token_file: Some(&config.token_file), token_sha256: None };
-        let others = config.reviewers.iter().map(|reviewer| Person {
+        let operator =
+            ConfiguredReviewer { name: &config.operator, token_file: Some(&config.token_file), token_sha256: None };
+        let others = config.reviewers.iter().map(|reviewer| ConfiguredReviewer {
             name: &reviewer.name,
             token_file: None,
             token_sha256: Some(reviewer.token_sha256),

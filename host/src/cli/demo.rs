@@ -12,7 +12,7 @@ use super::args::{CallId, DemoArgs};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::session::Session;
-use super::watch::{self, Watch};
+use super::watch::{self, RunWatch};
 use super::{host, logging, run, sign_in};
 use crate::config::Config;
 use scratch::Scratch;
@@ -48,7 +48,7 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
             .notes(&["", "the demo stops here; the scratch folder is removed unless you asked to keep the folder"]);
     });
     let run = run::start(&session.client, &AGENT.into(), TASK)?;
-    let watch = Watch { client: &session.client, run, output, interrupted: &AtomicBool::new(false) };
+    let watch = RunWatch { client: &session.client, run, output, interrupted: &AtomicBool::new(false) };
     let guide = Guide { session: &session, output, alone: !io::stdin().is_terminal() };
     let ended = watch.until_over(|id| guide.decide(id))?;
     let exit = ended.map_or(Ok(Exit::Interrupted), |row| watch::finish(&row, output))?;

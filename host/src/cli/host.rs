@@ -5,10 +5,10 @@
 
 mod check_sandboxes;
 mod clock;
+mod connectors;
 mod driver;
 mod file_owners;
 mod notifiers;
-mod offers;
 pub(super) mod policy_setup;
 pub(super) mod registry;
 mod state;
@@ -42,8 +42,8 @@ use holdshort_common::isolate::{self, Isolate};
 
 pub(super) use check_sandboxes::CheckSandboxes;
 pub(super) use clock::system_clock;
+use connectors::HostConnectors;
 pub(super) use notifiers::targets;
-use offers::Offers;
 use state::CACHE_FOLDER;
 pub(super) use state::keep_private;
 
@@ -73,7 +73,7 @@ impl Host {
         let sandboxes = CheckSandboxes::of(&config)?.demanded()?;
         let reader = Reader::isolated(this_program(), read_limits(&config), &config.state.join(CACHE_FOLDER));
         let reader = reader.map_err(|error| failed(&error))?;
-        let Offers { catalogue, performers } = offers::offers(&config, &journal, &reader, &sandboxes)?;
+        let HostConnectors { catalogue, performers } = connectors::open(&config, &journal, &reader, &sandboxes)?;
         let live = config.limits.live_runs;
         let guests_max = u32::try_from(instances_max(live)).unwrap_or(u32::MAX);
         let engine = Engine::new(reader.clone(), guests_max, live).map_err(|error| failed(&error))?;

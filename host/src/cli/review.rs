@@ -25,7 +25,7 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::api::decisions::DecisionAnswer;
 use crate::review::changes;
-use desk::{Desk, Fetched, Order};
+use desk::{Desk, DeskCommand, FetchedApproval};
 use inbox::Inbox;
 use news::Feed;
 use screen::{Input, Screen};
@@ -68,11 +68,11 @@ impl Review {
             let mut order = match input {
                 Some(Input::Stop) => return Ok(Exit::Interrupted),
                 Some(input) => self.desk.press(&input),
-                None => news.map_or(Order::Wait, |news| self.desk.told(news)),
+                None => news.map_or(DeskCommand::Wait, |news| self.desk.take_news(news)),
             };
             // One action may cause another: a decision opens the next approval.
-            while order != Order::Wait {
-                if order == Order::Leave {
+            while order != DeskCommand::Wait {
+                if order == DeskCommand::Leave {
                     return Ok(Exit::Done);
                 }
                 order = self.carry_out(order)?;
@@ -83,10 +83,10 @@ impl Review {
 
     /// Carries out an action. A host's error is shown on the screen; an error returned here is the
     /// terminal's.
-    fn carry_out(&mut self, order: Order) -> Result<Order, Failure> {
+    fn carry_out(&mut self, order: DeskCommand) -> Result<DeskCommand, Failure> {
         match order {
-            Order::Wait | Order::Leave => {}
-            Order::List(pages) => {
+            DeskCommand::Wait | DeskCommand::Leave => {}
+            DeskCommand::List(pages) => {
                 let client = self.client.clone();
                 let listed = self.screen.during(move || Ok(Inbox::load(pages, &client)))?;
                 match listed {
@@ -94,21 +94,21 @@ impl Review {
                     Err(failure) => self.desk.failed(failure),
                 }
             }
-            Order::Open(id, full) => {
+            DeskCommand::Open(id, full) => {
                 let client = self.client.clone();
                 match self.screen.during(move || Ok(fetch(&id, full, &client)))? {
                     Ok(fetched) => self.desk.opened(fetched),
                     Err(failure) => self.desk.failed(failure),
                 }
             }
-            Order::Edit => self.edit()?,
-            Order::Send(decision) => return self.send(&decision),
+            DeskCommand::Edit => self.edit()?,
+            DeskCommand::Send(decision) => return self.send(&decision),
         }
-        Ok(Order::Wait)
+        Ok(DeskCommand::Wait)
     }
 
-    fn send(&mut self, decision: &Value) -> Result<Order, Failure> {
-        let Some(id) = self.desk.looking().at else { return Ok(Order::Wait) };
+    fn send(&mut self, decision: &Value) -> Result<DeskCommand, Failure> {
+        let Some(id) = self.desk.looking().at else { return Ok(DeskCommand::Wait) };
         let client = self.client.clone();
         let sent = self
             .screen
@@ -127,7 +127,7 @@ impl Review {
             Err(failure) => {
                 let stale = desk::is_stale(&failure);
                 self.desk.failed(failure);
-                Ok(if stale { Order::Open(id, false) } else { Order::Wait })
+                Ok(if stale { DeskCommand::Open(id, false) } else { DeskCommand::Wait })
             }
         }
     }
@@ -154,9 +154,9 @@ impl Review {
 }
 
 /// Loads an approval with its exhibits.
-fn fetch(id: &CallId, full: bool, client: &Client) -> Result<Fetched, Failure> {
+fn fetch(id: &CallId, full: bool, client: &Client) -> Result<FetchedApproval, Failure> {
     let asked = Instant::now();
     let page = Page { full, ..Page::load(id, client)? };
     let exhibits = page.exhibits(client)?;
-    Ok(Fetched { asked, page, exhibits })
+    Ok(FetchedApproval { asked, page, exhibits })
 }

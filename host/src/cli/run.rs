@@ -13,7 +13,7 @@ use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::session::{self, Session};
-use super::watch::{self, Watch};
+use super::watch::{self, RunWatch};
 use super::{host, inspect, logging, sign_in, socket};
 use crate::api::runs::RunStarted;
 use crate::config::{self, Config};
@@ -43,9 +43,9 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
     let session = Session::start(local, journal, &name, output)?;
     let interrupted = session.interrupted();
     let started = start(&session.client, &name, &args.task)?;
-    let watch = Watch { client: &session.client, run: started, output, interrupted: &interrupted };
+    let watch = RunWatch { client: &session.client, run: started, output, interrupted: &interrupted };
     let local = Global { url: None, token_file: None, ..global.clone() };
-    let holds = Holds { client: &session.client, global: &local, token_file: &config.token_file, output };
+    let holds = HeldCallPrinter { client: &session.client, global: &local, token_file: &config.token_file, output };
     let ended = watch.until_over(|id| holds.print(id));
     let exit = match ended? {
         Some(row) => watch::finish(&row, output)?,
@@ -124,8 +124,8 @@ fn elsewhere(
     // Ctrl-C ends only this program; the run belongs to the host.
     let runtime = session::runtime()?;
     let interrupted = session::interrupted(&runtime);
-    let watch = Watch { client: &client, run, output, interrupted: &interrupted };
-    let holds = Holds { client: &client, global, token_file: &token_file, output };
+    let watch = RunWatch { client: &client, run, output, interrupted: &interrupted };
+    let holds = HeldCallPrinter { client: &client, global, token_file: &token_file, output };
     if let Some(row) = watch.until_over(|id| holds.print(id))? {
         return watch::finish(&row, output);
     }
@@ -142,7 +142,7 @@ pub(super) fn start(client: &Client, agent: &AgentName, task: &str) -> Result<Ru
 }
 
 /// Shows held calls. Their page goes to stderr, because stdout is for the agent's result.
-struct Holds<'a> {
+struct HeldCallPrinter<'a> {
     client: &'a Client,
     /// The options that the printed commands must repeat to reach the same host.
     global: &'a Global,
@@ -150,7 +150,7 @@ struct Holds<'a> {
     output: &'a Output,
 }
 
-impl Holds<'_> {
+impl HeldCallPrinter<'_> {
     /// Shows the call's content, and the commands for deciding on exactly this revision.
     fn print(&self, id: &CallId) -> Result<(), Failure> {
         let page = Page::open(id, None, false, self.client)?;

@@ -24,7 +24,7 @@ const PAGE: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// A run, watched by the person who started it.
-pub(super) struct Watch<'a> {
+pub(super) struct RunWatch<'a> {
     pub(super) client: &'a Client,
     pub(super) run: RunName,
     pub(super) output: &'a Output,
@@ -32,7 +32,7 @@ pub(super) struct Watch<'a> {
     pub(super) interrupted: &'a AtomicBool,
 }
 
-impl Watch<'_> {
+impl RunWatch<'_> {
     /// Follows the run until it ends and returns its row; `None` if the watching was interrupted.
     /// It calls `on_hold` for each held call. It polls, and keeps nothing open at the host. A
     /// failed request ends the watching and never the run.
@@ -40,7 +40,7 @@ impl Watch<'_> {
         &self,
         mut on_hold: impl FnMut(&CallId) -> Result<(), Failure>,
     ) -> Result<Option<Value>, Failure> {
-        let mut seen = Seen::default();
+        let mut seen = LastPrinted::default();
         let mut progress = None;
         loop {
             // The state is read first, so that the events after it contain everything that an ended
@@ -55,11 +55,11 @@ impl Watch<'_> {
                 progress = None;
                 for (_, new) in &news {
                     match new {
-                        New::Event(event) => {
+                        NewEntry::Event(event) => {
                             seen.event = event.seq;
                             self.tell(event, &mut on_hold)?;
                         }
-                        New::Line(line) => {
+                        NewEntry::Line(line) => {
                             seen.line = line.number;
                             self.repeat(line);
                         }
@@ -79,7 +79,7 @@ impl Watch<'_> {
 
     /// The next events and log lines; there may be more. Events are read first, because the log
     /// lines before them exist by then.
-    fn news(&self, seen: &Seen) -> Result<Vec<(Moment, New)>, Failure> {
+    fn news(&self, seen: &LastPrinted) -> Result<Vec<(Moment, NewEntry)>, Failure> {
         let page = |what: &str, after: u64| {
             let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
             self.client.get::<Value>(&format!("/runs/{}/{what}", self.run), &query)
@@ -91,8 +91,8 @@ impl Watch<'_> {
         let last_event = events.next.and(events.events.last()).map(|event| event.at);
         let last_line = lines.next.and(lines.lines.last()).map(|line| line.at);
         let until = last_event.into_iter().chain(last_line).min();
-        let events = events.events.into_iter().map(|event| (event.at, New::Event(event)));
-        let lines = lines.lines.into_iter().map(|line| (line.at, New::Line(line)));
+        let events = events.events.into_iter().map(|event| (event.at, NewEntry::Event(event)));
+        let lines = lines.lines.into_iter().map(|line| (line.at, NewEntry::Line(line)));
         let mut news: Vec<_> = events.chain(lines).filter(|(at, _)| until.is_none_or(|until| *at <= until)).collect();
         news.sort_by_key(|(at, _)| *at);
         Ok(news)
@@ -138,13 +138,13 @@ impl Watch<'_> {
 
 /// The numbers of the last printed event and log line.
 #[derive(Default)]
-struct Seen {
+struct LastPrinted {
     event: u64,
     line: u64,
 }
 
 /// A new entry of a run.
-enum New {
+enum NewEntry {
     Event(RunEvent),
     Line(Line),
 }

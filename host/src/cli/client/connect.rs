@@ -26,7 +26,7 @@ pub fn connect(global: &Global, config: &Config, output: &Output) -> Result<Clie
         }
         return local(&config.state, None, &config.server.listen.to_string(), file, output);
     };
-    let named = Named::parse(url)?;
+    let named = NamedHost::parse(url)?;
     match state_of(file).filter(|_| !named.tls) {
         Some(state) => local(&state, Some(&named.base), "", file, output),
         None => Ok(Client::new(&named.base, &token(file, output)?)),
@@ -36,13 +36,13 @@ pub fn connect(global: &Global, config: &Config, output: &Output) -> Result<Clie
 /// A host given by URL. The URL is parsed once, and only its parsed parts are used, so no spelling
 /// of scheme or name matters.
 #[derive(Debug, PartialEq)]
-struct Named {
+struct NamedHost {
     tls: bool,
     /// The URL built from the parsed parts.
     base: String,
 }
 
-impl Named {
+impl NamedHost {
     /// Parses a host's URL. A remote host needs TLS. An address of this machine may omit the
     /// scheme.
     fn parse(url: &str) -> Result<Self, Failure> {
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn a_token_leaves_the_machine_only_under_tls() {
-        let base = |url: &str| Named::parse(url).map(|named| (named.tls, named.base));
+        let base = |url: &str| NamedHost::parse(url).map(|named| (named.tls, named.base));
         for (url, tls, expected) in [
             ("http://127.0.0.1:7411", false, "http://127.0.0.1:7411"),
             ("http://localhost:1", false, "http://localhost:1"),

@@ -11,9 +11,9 @@ use crate::cli::socket;
 
 /// Connects to the host of a state folder for any address.
 #[derive(Debug)]
-pub(super) struct Local(pub(super) PathBuf);
+pub(super) struct LocalConnector(pub(super) PathBuf);
 
-impl<In: Transport> Connector<In> for Local {
+impl<In: Transport> Connector<In> for LocalConnector {
     type Out = LocalTransport;
 
     fn connect(&self, details: &ConnectionDetails<'_>, _: Option<In>) -> Result<Option<LocalTransport>, Error> {
@@ -44,7 +44,7 @@ impl Transport for LocalTransport {
         let timeout = timeout.for_write();
         self.stream.set_write_timeout(timeout.not_zero().map(|time| *time))?;
         let output = self.buffers.output().get(..amount).unwrap_or_default();
-        self.stream.write_all(output).map_err(|error| told(error, timeout))
+        self.stream.write_all(output).map_err(|error| io_error(error, timeout))
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, Error> {
@@ -54,7 +54,7 @@ impl Transport for LocalTransport {
             match self.stream.read(self.buffers.input_append_buf()) {
                 // Signals such as Ctrl-C are handled elsewhere.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                read => break read.map_err(|error| told(error, timeout))?,
+                read => break read.map_err(|error| io_error(error, timeout))?,
             }
         };
         self.buffers.input_appended(amount);
@@ -74,7 +74,7 @@ impl Transport for LocalTransport {
     }
 }
 
-fn told(error: io::Error, timeout: NextTimeout) -> Error {
+fn io_error(error: io::Error, timeout: NextTimeout) -> Error {
     let is_late = [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind());
     if is_late { Error::Timeout(timeout.reason) } else { error.into() }
 }

@@ -14,14 +14,14 @@ use crate::own::{self, NotOurs};
 /// A file that other users can change, and the setting that names it.
 #[derive(Debug, thiserror::Error)]
 #[error("{setting}: {source}")]
-pub(super) struct Named {
+pub(super) struct NamedPath {
     setting: String,
     source: NotOurs,
 }
 
 /// Fails at the first file that other users can change. Missing files are reported where they are
 /// used. Returns notes about the rest.
-pub(super) fn look(config: &Config) -> Result<Vec<String>, Named> {
+pub(super) fn look(config: &Config) -> Result<Vec<String>, NamedPath> {
     for path in &config.policies {
         there("[policy] files", own::unwritable(path))?;
     }
@@ -58,16 +58,16 @@ pub(super) fn look(config: &Config) -> Result<Vec<String>, Named> {
         .collect())
 }
 
-fn there(setting: &str, looked: Result<(), NotOurs>) -> Result<(), Named> {
+fn there(setting: &str, looked: Result<(), NotOurs>) -> Result<(), NamedPath> {
     match looked {
         Err(NotOurs::Io { source, .. }) if source.kind() == ErrorKind::NotFound => Ok(()),
-        looked => looked.map_err(|source| Named { setting: setting.to_owned(), source }),
+        looked => looked.map_err(|source| NamedPath { setting: setting.to_owned(), source }),
     }
 }
 
 /// Checks a command: its program, and its arguments that are files, because an interpreter may run
 /// them. `folder` is its working folder; `None` means a checkout, whose files come from the commit.
-fn runs(setting: &str, argv: &[String], folder: Option<&Path>) -> Result<(), Named> {
+fn runs(setting: &str, argv: &[String], folder: Option<&Path>) -> Result<(), NamedPath> {
     let (program, arguments) = argv.split_first().map_or(("", argv), |(program, rest)| (program.as_str(), rest));
     let program = if program.contains('/') { placed(program, folder) } else { found(program) };
     let files = arguments.iter().filter_map(|argument| placed(argument, folder)).filter(|path| path.is_file());

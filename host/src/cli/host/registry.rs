@@ -1,6 +1,6 @@
 //! The connector of each capability, derived from the configuration alone, without opening or creating anything.
 //!
-//! `holdshort inspect` prints it, and a host opens the connectors in it ([`super::offers`]). The one classifier, [`Catalogue::classify`], refuses
+//! `holdshort inspect` prints it, and a host opens the connectors in it ([`super::connectors`]). The one classifier, [`Catalogue::classify`], refuses
 //! every import without an entry.
 
 mod others;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 use holdshort_gate::{Capability, FunctionType};
 use serde_json::Value;
 
-pub(super) use self::settings::{Around, relay};
+pub(super) use self::settings::{ConnectorContext, relay};
 use self::settings::{fundings, program, workspaces};
 use super::state::CHECKOUTS_FOLDER;
 use crate::agent;
@@ -42,7 +42,7 @@ const NO_REPOSITORY: &str =
     "the host's folder is not a git repository: name a repository with `path` in the section `[repository]`";
 
 /// A configured connector that is not open yet.
-pub(in crate::cli) struct Served<'a> {
+pub(in crate::cli) struct ConfiguredConnector<'a> {
     /// Its descriptor.
     pub(in crate::cli) descriptor: Descriptor,
     /// The performer of a consequential call, for operators to read.
@@ -51,47 +51,47 @@ pub(in crate::cli) struct Served<'a> {
     pub(in crate::cli) refusal: Option<Value>,
     /// The types of third-party functions that it can serve.
     servable: Servable,
-    open: Open<'a>,
+    open: OpenConnector<'a>,
 }
 
-type Open<'a> = Box<dyn FnOnce(&Around<'_>) -> Result<Opened, Failure> + 'a>;
+type OpenConnector<'a> = Box<dyn FnOnce(&ConnectorContext<'_>) -> Result<OpenedConnector, Failure> + 'a>;
 
 /// An open connector, with separate parts for driver and dispatcher.
-pub(super) enum Opened {
+pub(super) enum OpenedConnector {
     Log,
     Routine(Arc<dyn Routine>),
     Consequential(Arc<dyn Preview>, Option<Arc<dyn Perform>>),
 }
 
 /// An interface of ours on this host.
-enum Entry<'a> {
-    Serves(Served<'a>),
+enum OwnInterface<'a> {
+    Serves(ConfiguredConnector<'a>),
     /// This host is not configured for it. An agent that imports it is refused with this reason, which says more than "unclassified".
     Withheld(Descriptor, &'static str),
 }
 
-impl<'a> Served<'a> {
+impl<'a> ConfiguredConnector<'a> {
     fn new(
         descriptor: Descriptor,
         by: impl Into<String>,
-        open: impl FnOnce(&Around<'_>) -> Result<Opened, Failure> + 'a,
+        open: impl FnOnce(&ConnectorContext<'_>) -> Result<OpenedConnector, Failure> + 'a,
     ) -> Self {
         Self { descriptor, by: by.into(), refusal: None, servable: Arc::new(|_| Ok(())), open: Box::new(open) }
     }
 
     /// Opens the connector. Its class must be the descriptor's.
-    pub(super) fn open(self, around: &Around<'_>) -> Result<Opened, Failure> {
-        let opened = (self.open)(around)?;
+    pub(super) fn open(self, context: &ConnectorContext<'_>) -> Result<OpenedConnector, Failure> {
+        let opened = (self.open)(context)?;
         match (&opened, self.descriptor.class) {
-            (Opened::Log, Class::Log)
-            | (Opened::Routine(_), Class::Routine)
-            | (Opened::Consequential(..), Class::Consequential(_)) => Ok(opened),
+            (OpenedConnector::Log, Class::Log)
+            | (OpenedConnector::Routine(_), Class::Routine)
+            | (OpenedConnector::Consequential(..), Class::Consequential(_)) => Ok(opened),
             (_, class) => Err(failed(&format!("{:?} is declared as {class:?}", self.descriptor.functions))),
         }
     }
 }
 
-impl Opened {
+impl OpenedConnector {
     /// A connector that previews and performs. Both rooms share it, so an effect uses the settings of its preview.
     fn acts<C: Preview + Perform + 'static>(connector: C) -> Self {
         let connector = Arc::new(connector);
@@ -102,7 +102,7 @@ impl Opened {
 /// All capabilities of a configuration. `offer` makes the entry of a connector: a host opens the connector, and `inspect` takes its description.
 pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
     config: &Config,
-    mut offer: impl FnMut(&[CapabilityPattern], Served<'_>) -> Result<Offer<R, C>, Failure>,
+    mut offer: impl FnMut(&[CapabilityPattern], ConfiguredConnector<'_>) -> Result<Offer<R, C>, Failure>,
 ) -> Result<Catalogue<R, C>, Failure> {
     let functions = agent::functions().map_err(|error| failed(&error))?;
     let types: BTreeMap<Capability, FunctionType> =
@@ -110,7 +110,7 @@ pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
     let mut catalogue = Catalogue::default();
     for entry in ours(config) {
         match entry {
-            Entry::Serves(served) => {
+            OwnInterface::Serves(served) => {
                 let functions: Vec<_> = served.descriptor.capabilities().collect();
                 let patterns: Vec<_> = functions.iter().cloned().map(CapabilityPattern::Function).collect();
                 let offer = offer(&patterns, served)?;
@@ -124,7 +124,7 @@ pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
                     );
                 }
             }
-            Entry::Withheld(descriptor, why) => {
+            OwnInterface::Withheld(descriptor, why) => {
                 descriptor.capabilities().for_each(|function| catalogue.withhold(function, why.to_owned()));
             }
         }
@@ -143,14 +143,14 @@ pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
 
 /// The host's own interfaces, in the order in which the host opens their connectors. Guidance and log need no
 /// configuration, so on every host an agent can ask a question and write to the operator's log.
-fn ours(config: &Config) -> Vec<Entry<'_>> {
-    let guidance = |_: &Around<'_>| Ok(Opened::Consequential(Arc::new(Guidance), None));
+fn ours(config: &Config) -> Vec<OwnInterface<'_>> {
+    let guidance = |_: &ConnectorContext<'_>| Ok(OpenedConnector::Consequential(Arc::new(Guidance), None));
     let mut all = vec![
-        Entry::Serves(Served::new(guidance::DESCRIPTOR, "the person who answers", guidance)),
-        Entry::Serves(Served::new(LOG, "", |_| Ok(Opened::Log))),
-        Entry::Serves(email(config)),
+        OwnInterface::Serves(ConfiguredConnector::new(guidance::DESCRIPTOR, "the person who answers", guidance)),
+        OwnInterface::Serves(ConfiguredConnector::new(LOG, "", |_| Ok(OpenedConnector::Log))),
+        OwnInterface::Serves(email(config)),
         deployment(config),
-        Entry::Serves(payments(config)),
+        OwnInterface::Serves(payments(config)),
     ];
     all.extend(reading(config));
     all
@@ -158,7 +158,7 @@ fn ours(config: &Config) -> Vec<Entry<'_>> {
 
 /// Email goes into a Maildir unless a relay is configured. Both use one composer, so their previews are the same. An invalid sender or domain is a
 /// configuration error; a folder that cannot be created is the machine's.
-fn email(config: &Config) -> Served<'_> {
+fn email(config: &Config) -> ConfiguredConnector<'_> {
     let email = &config.email;
     let composer = || {
         Composer::new(&email.from, &email.own_domains, workspaces(config))
@@ -168,38 +168,40 @@ fn email(config: &Config) -> Served<'_> {
     match &email.connector {
         Mail::Maildir { path } => {
             let by = format!("delivery into the maildir {}", path.display());
-            Served::new(maildir::DESCRIPTOR, by, move |around| {
-                let maildir = Maildir::open(path, composer()?, around.clock.clone());
+            ConfiguredConnector::new(maildir::DESCRIPTOR, by, move |context| {
+                let maildir = Maildir::open(path, composer()?, context.clock.clone());
                 let unmade = |error| failed(&format!("cannot make the maildir `{}`: {error}", path.display()));
-                Ok(Opened::acts(maildir.map_err(unmade)?))
+                Ok(OpenedConnector::acts(maildir.map_err(unmade)?))
             })
         }
         Mail::Smtp(relay) => {
             let by = format!("the mail relay {}:{}", relay.host, relay.port);
-            Served::new(smtp::DESCRIPTOR, by, move |around| {
+            ConfiguredConnector::new(smtp::DESCRIPTOR, by, move |context| {
                 let composer = composer()?;
-                let smtp = Smtp::new(self::relay(relay)?, composer, around.clock.clone());
-                Ok(Opened::acts(smtp.map_err(|error| wrong(&format!("[email]: {error}")))?))
+                let smtp = Smtp::new(self::relay(relay)?, composer, context.clock.clone());
+                Ok(OpenedConnector::acts(smtp.map_err(|error| wrong(&format!("[email]: {error}")))?))
             })
         }
     }
 }
 
 /// Without a repository, deployments are withheld with a reason that operators read when the agent is loaded.
-fn deployment(config: &Config) -> Entry<'_> {
+fn deployment(config: &Config) -> OwnInterface<'_> {
     let Some(deployment) = &config.deployment else {
-        return Entry::Withheld(deploy_git::DESCRIPTOR, NO_DEPLOYMENT);
+        return OwnInterface::Withheld(deploy_git::DESCRIPTOR, NO_DEPLOYMENT);
     };
     let (git, targets) = (Git::at(&deployment.repository), deployment.targets.clone());
-    Entry::Serves(match &deployment.connector {
-        Deploy::Git => Served::new(deploy_git::DESCRIPTOR, "moving the target's git branch", move |around| {
-            Ok(Opened::acts(DeployGit::new(git, targets, around.children()?)))
-        }),
+    OwnInterface::Serves(match &deployment.connector {
+        Deploy::Git => {
+            ConfiguredConnector::new(deploy_git::DESCRIPTOR, "moving the target's git branch", move |context| {
+                Ok(OpenedConnector::acts(DeployGit::new(git, targets, context.children()?)))
+            })
+        }
         Deploy::Command(command) => {
             let by = by_command(&command.argv);
-            Served::new(deploy_command::DESCRIPTOR, by, move |around| {
+            ConfiguredConnector::new(deploy_command::DESCRIPTOR, by, move |context| {
                 let program = program(command, &deployment.repository);
-                Ok(Opened::acts(DeployCommand::new(program, git, targets, around.children()?)))
+                Ok(OpenedConnector::acts(DeployCommand::new(program, git, targets, context.children()?)))
             })
         }
     })
@@ -207,7 +209,7 @@ fn deployment(config: &Config) -> Entry<'_> {
 
 /// The ledger is opened at the start, so that a changed opening balance stops the host before any run. Every host offers payments. Without accounts,
 /// each transfer is refused as impossible with that reason.
-fn payments(config: &Config) -> Served<'_> {
+fn payments(config: &Config) -> ConfiguredConnector<'_> {
     let config::Payments { path, accounts } = &config.payments;
     let names = accounts.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     let by = if names.is_empty() {
@@ -216,35 +218,40 @@ fn payments(config: &Config) -> Served<'_> {
         format!("from {names}")
     };
     let by = format!("booking in the ledger {}, {by}", path.display());
-    Served::new(ledger::DESCRIPTOR, by, move |around| {
+    ConfiguredConnector::new(ledger::DESCRIPTOR, by, move |context| {
         let accounts = accounts.iter().map(|(name, account)| (name.clone(), fundings(account))).collect();
-        let ledger = Ledger::open(path, &accounts, around.clock.clone()).map_err(|error| match &error {
+        let ledger = Ledger::open(path, &accounts, context.clock.clone()).map_err(|error| match &error {
             OpenError::Accounts(_) => wrong(&format!("[payments.accounts]: {error}")),
             OpenError::Books(_) => failed(&error),
         })?;
-        Ok(Opened::acts(ledger))
+        Ok(OpenedConnector::acts(ledger))
     })
 }
 
 /// The interfaces with which agents read.
-fn reading(config: &Config) -> [Entry<'_>; 3] {
-    let workspace = Served::new(workspace::DESCRIPTOR, "", |_| {
+fn reading(config: &Config) -> [OwnInterface<'_>; 3] {
+    let workspace = ConfiguredConnector::new(workspace::DESCRIPTOR, "", |_| {
         let workspace = Workspace::open(workspaces(config))
             .map_err(|error| wrong(&error).hint("make the folder, or remove `workspace` from the section"))?;
-        Ok(Opened::Routine(Arc::new(workspace)))
+        Ok(OpenedConnector::Routine(Arc::new(workspace)))
     });
-    let entry = |descriptor, open: fn(&Around<'_>, Git) -> Result<Opened, Failure>| match &config.repository {
-        Some(at) => Entry::Serves(Served::new(descriptor, "", move |around| open(around, Git::at(at)))),
-        None => Entry::Withheld(descriptor, NO_REPOSITORY),
+    let entry = |descriptor, open: fn(&ConnectorContext<'_>, Git) -> Result<OpenedConnector, Failure>| match &config
+        .repository
+    {
+        Some(at) => {
+            OwnInterface::Serves(ConfiguredConnector::new(descriptor, "", move |context| open(context, Git::at(at))))
+        }
+        None => OwnInterface::Withheld(descriptor, NO_REPOSITORY),
     };
-    let repository = entry(repository::DESCRIPTOR, |_, git| Ok(Opened::Routine(Arc::new(Repository::new(git)))));
-    let checks = entry(checks::DESCRIPTOR, |around, git| {
-        let scratch = around.config.state.join(CHECKOUTS_FOLDER);
-        let checks = Checks::open(git, around.sandboxes.checks.clone(), around.children()?, scratch.clone())
+    let repository =
+        entry(repository::DESCRIPTOR, |_, git| Ok(OpenedConnector::Routine(Arc::new(Repository::new(git)))));
+    let checks = entry(checks::DESCRIPTOR, |context, git| {
+        let scratch = context.config.state.join(CHECKOUTS_FOLDER);
+        let checks = Checks::open(git, context.sandboxes.checks.clone(), context.children()?, scratch.clone())
             .map_err(|error| failed(&format!("cannot make `{}`: {error}", scratch.display())))?;
-        Ok(Opened::Routine(Arc::new(checks)))
+        Ok(OpenedConnector::Routine(Arc::new(checks)))
     });
-    [Entry::Serves(workspace), repository, checks]
+    [OwnInterface::Serves(workspace), repository, checks]
 }
 
 fn by_command(argv: &[String]) -> String {

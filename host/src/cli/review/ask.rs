@@ -4,7 +4,7 @@ use super::screen::Input;
 
 /// The kinds of prompts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ask {
+pub(super) enum PromptKind {
     Approve,
     Edit,
     /// Asks for the guidance of a rejection.
@@ -13,7 +13,7 @@ pub(super) enum Ask {
     Respond,
 }
 
-impl Ask {
+impl PromptKind {
     /// The resulting decision kind.
     pub(super) fn kind(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl Ask {
 /// A prompt for the reviewer.
 #[derive(Debug)]
 pub(super) struct Prompt {
-    pub(super) ask: Ask,
+    pub(super) ask: PromptKind,
     /// The reason why the confirmation word is required instead of a key.
     caution: Option<&'static str>,
     typed: String,
@@ -46,17 +46,19 @@ pub(super) enum PromptState {
 }
 
 impl Prompt {
-    pub(super) fn new(ask: Ask, caution: Option<&'static str>) -> Self {
+    pub(super) fn new(ask: PromptKind, caution: Option<&'static str>) -> Self {
         Self { ask, caution, typed: String::new() }
     }
 
     /// The prompt, and the text typed so far.
     pub(super) fn text(&self) -> (String, &str) {
         let question = match self.ask {
-            Ask::Approve => "Approve exactly this?",
-            Ask::Edit => "Send this edit?",
-            Ask::Reject => "Reject this call. Guidance for the agent (Enter sends, also without text; Esc cancels):",
-            Ask::Respond => "Your answer (Enter sends, Esc cancels):",
+            PromptKind::Approve => "Approve exactly this?",
+            PromptKind::Edit => "Send this edit?",
+            PromptKind::Reject => {
+                "Reject this call. Guidance for the agent (Enter sends, also without text; Esc cancels):"
+            }
+            PromptKind::Respond => "Your answer (Enter sends, Esc cancels):",
         };
         let question = match (self.is_text(), self.caution) {
             (true, _) => question.to_owned(),
@@ -67,7 +69,7 @@ impl Prompt {
     }
 
     fn is_text(&self) -> bool {
-        matches!(self.ask, Ask::Reject | Ask::Respond)
+        matches!(self.ask, PromptKind::Reject | PromptKind::Respond)
     }
 
     /// Processes a key.
@@ -86,7 +88,7 @@ impl Prompt {
             Input::Enter => {
                 let typed = self.typed.trim();
                 return match self.is_text() {
-                    true if typed.is_empty() && self.ask == Ask::Reject => PromptState::Yes(None),
+                    true if typed.is_empty() && self.ask == PromptKind::Reject => PromptState::Yes(None),
                     true if typed.is_empty() => PromptState::No("nothing was typed; nothing was sent".into()),
                     true => PromptState::Yes(Some(typed.to_owned())),
                     false if typed.to_lowercase() == self.ask.kind() => PromptState::Yes(None),

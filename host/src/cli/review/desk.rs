@@ -1,4 +1,4 @@
-//! The state of the full screen, and its reaction to keys. It does no IO: actions are returned as an [`Order`].
+//! The state of the full screen, and its reaction to keys. It does no IO: actions are returned as an [`DeskCommand`].
 // INVARIANT: a decision names the digest of the open page, and an approval is ordered only after the end of the page
 // was on the screen.
 
@@ -8,10 +8,10 @@ use std::time::Instant;
 use holdshort_gate::{CallState, EffectClass};
 use serde_json::Value;
 
-use super::ask::{Ask, Prompt, PromptState};
+use super::ask::{Prompt, PromptKind, PromptState};
 use super::inbox::Inbox;
-use super::news::{Looking, News};
-use super::reading::Reading;
+use super::news::{News, ReviewerView};
+use super::reading::ReadingProgress;
 use super::screen::Input;
 use crate::api::decisions::DecisionAnswer;
 use crate::api::shapes::Lenient;
@@ -25,7 +25,7 @@ use crate::review::{ShownExhibit, changes, remarks};
 
 /// An action for the caller to carry out.
 #[derive(Debug, PartialEq)]
-pub(super) enum Order {
+pub(super) enum DeskCommand {
     /// Wait for the next key.
     Wait,
     Leave,
@@ -40,7 +40,7 @@ pub(super) enum Order {
 }
 
 /// A loaded approval.
-pub(super) struct Fetched {
+pub(super) struct FetchedApproval {
     /// The time of the request.
     pub(super) asked: Instant,
     pub(super) page: Page,
@@ -48,17 +48,17 @@ pub(super) struct Fetched {
 }
 
 /// The approval on the screen.
-pub(super) struct Open {
-    pub(super) fetched: Fetched,
-    pub(super) reading: Reading,
+pub(super) struct OpenApproval {
+    pub(super) fetched: FetchedApproval,
+    pub(super) reading: ReadingProgress,
 }
 
 /// The reviewer's edited arguments.
-pub(super) struct Edit {
+pub(super) struct OpenEdit {
     pub(super) after: Value,
     /// The draft's file, kept until the host has accepted the edit.
     pub(super) draft: PathBuf,
-    pub(super) reading: Reading,
+    pub(super) reading: ReadingProgress,
 }
 
 /// The state of the screen.
@@ -69,10 +69,10 @@ pub(super) struct Desk {
     pub(super) colours: bool,
     pub(super) inbox: Inbox,
     pub(super) pages: usize,
-    pub(super) list: Reading,
-    pub(super) open: Option<Open>,
-    pub(super) edit: Option<Edit>,
-    pub(super) help: Option<Reading>,
+    pub(super) list: ReadingProgress,
+    pub(super) open: Option<OpenApproval>,
+    pub(super) edit: Option<OpenEdit>,
+    pub(super) help: Option<ReadingProgress>,
     pub(super) prompt: Option<Prompt>,
     /// A message that stays until the next key.
     pub(super) status: String,
@@ -80,9 +80,9 @@ pub(super) struct Desk {
 
 impl Desk {
     /// Processes a key.
-    pub(super) fn press(&mut self, input: &Input) -> Order {
+    pub(super) fn press(&mut self, input: &Input) -> DeskCommand {
         if self.is_too_small() {
-            return if *input == Input::Char('q') { Order::Leave } else { Order::Wait };
+            return if *input == Input::Char('q') { DeskCommand::Leave } else { DeskCommand::Wait };
         }
         if let Some(prompt) = self.prompt.take() {
             return self.answer(prompt, input);
@@ -94,11 +94,11 @@ impl Desk {
             if leaves || *input == Input::Char('?') {
                 self.help = None;
             }
-            return Order::Wait;
+            return DeskCommand::Wait;
         }
         if *input == Input::Char('?') {
-            self.help = Some(Reading::default());
-            return Order::Wait;
+            self.help = Some(ReadingProgress::default());
+            return DeskCommand::Wait;
         }
         if let Some(edit) = &mut self.edit {
             edit.reading.scroll(input);
@@ -108,12 +108,12 @@ impl Desk {
             } else if *input == Input::Char('a') {
                 self.ask_to_edit();
             }
-            return Order::Wait;
+            return DeskCommand::Wait;
         }
         if self.open.is_some() { self.press_on_page(input) } else { self.press_in_list(input) }
     }
 
-    fn press_in_list(&mut self, input: &Input) -> Order {
+    fn press_in_list(&mut self, input: &Input) -> DeskCommand {
         let last = self.inbox.waiting.len().saturating_sub(1);
         let page = (self.rows / 3).max(1);
         let chosen = self.inbox.chosen;
@@ -126,10 +126,10 @@ impl Desk {
             Input::End | Input::Char('G') => last,
             Input::Enter | Input::Char('l') => {
                 let chosen = self.inbox.chosen().cloned();
-                return chosen.map_or(Order::Wait, |id| Order::Open(id, false));
+                return chosen.map_or(DeskCommand::Wait, |id| DeskCommand::Open(id, false));
             }
-            Input::Char('u') => return Order::List(self.pages),
-            Input::Char('q') => return Order::Leave,
+            Input::Char('u') => return DeskCommand::List(self.pages),
+            Input::Char('q') => return DeskCommand::Leave,
             Input::Char('a' | 'e' | 'r' | 'w') => {
                 self.status = "open the call first: you decide on the page of the call".into();
                 chosen
@@ -139,48 +139,48 @@ impl Desk {
         .min(last);
         // At the end of the loaded list, more is loaded.
         if self.inbox.more && self.inbox.chosen == last && chosen != last {
-            return Order::List(self.pages + 1);
+            return DeskCommand::List(self.pages + 1);
         }
-        Order::Wait
+        DeskCommand::Wait
     }
 
-    fn press_on_page(&mut self, input: &Input) -> Order {
-        let Some(open) = &mut self.open else { return Order::Wait };
+    fn press_on_page(&mut self, input: &Input) -> DeskCommand {
+        let Some(open) = &mut self.open else { return DeskCommand::Wait };
         open.reading.scroll(input);
         let id = open.fetched.page.id.clone();
         match input {
             Input::Escape | Input::Char('q' | 'h') => {
                 self.open = None;
-                return Order::List(self.pages);
+                return DeskCommand::List(self.pages);
             }
-            Input::Char('n') => return self.beside(&id, 1),
-            Input::Char('p') => return self.beside(&id, -1),
-            Input::Char('u') => return Order::Open(id, open.fetched.page.full),
-            Input::Char('f') if open.fetched.page.leaves_out() => return Order::Open(id, true),
+            Input::Char('n') => return self.select_neighbour(&id, 1),
+            Input::Char('p') => return self.select_neighbour(&id, -1),
+            Input::Char('u') => return DeskCommand::Open(id, open.fetched.page.full),
+            Input::Char('f') if open.fetched.page.leaves_out() => return DeskCommand::Open(id, true),
             Input::Char('a') => self.ask_to_approve(),
-            Input::Char('r') => self.ask_for(Ask::Reject, false),
-            Input::Char('w') => self.ask_for(Ask::Respond, true),
+            Input::Char('r') => self.ask_for(PromptKind::Reject, false),
+            Input::Char('w') => self.ask_for(PromptKind::Respond, true),
             Input::Char('e') => match self.may_read_on() {
-                None => return Order::Edit,
+                None => return DeskCommand::Edit,
                 Some(why) => self.status = why,
             },
             Input::Char(_) | Input::Paste(_) | Input::Enter | Input::Backspace | Input::Stop => {}
             Input::Up | Input::Down | Input::PageUp | Input::PageDown | Input::Home | Input::End => {}
         }
-        Order::Wait
+        DeskCommand::Wait
     }
 
-    fn beside(&mut self, id: &CallId, steps: isize) -> Order {
-        if let Some(id) = self.inbox.beside(id, steps) {
-            return Order::Open(id, false);
+    fn select_neighbour(&mut self, id: &CallId, steps: isize) -> DeskCommand {
+        if let Some(id) = self.inbox.select_neighbour(id, steps) {
+            return DeskCommand::Open(id, false);
         }
         self.status = if steps > 0 { "this is the last call" } else { "this is the first call" }.into();
-        Order::Wait
+        DeskCommand::Wait
     }
 
     /// The reason why approving is not possible now, if so.
     fn may_read_on(&self) -> Option<String> {
-        let Some(Open { fetched: Fetched { page, .. }, reading }) = &self.open else {
+        let Some(OpenApproval { fetched: FetchedApproval { page, .. }, reading }) = &self.open else {
             return Some("open the call first".into());
         };
         if let Some(why) = waits_for_nothing(page) {
@@ -202,7 +202,7 @@ impl Desk {
             return;
         }
         let caution = self.open.as_ref().and_then(|open| open.fetched.page.caution());
-        self.prompt = Some(Prompt::new(Ask::Approve, caution));
+        self.prompt = Some(Prompt::new(PromptKind::Approve, caution));
     }
 
     fn ask_to_edit(&mut self) {
@@ -213,11 +213,11 @@ impl Desk {
         }
         let marked = remarks::of_value("", &edit.after).iter().any(remarks::Remark::alarms);
         let caution = if marked { Some(MARKED) } else { open.fetched.page.caution() };
-        self.prompt = Some(Prompt::new(Ask::Edit, caution));
+        self.prompt = Some(Prompt::new(PromptKind::Edit, caution));
     }
 
-    fn ask_for(&mut self, ask: Ask, question: bool) {
-        let Some(Open { fetched: Fetched { page, .. }, .. }) = &self.open else { return };
+    fn ask_for(&mut self, ask: PromptKind, question: bool) {
+        let Some(OpenApproval { fetched: FetchedApproval { page, .. }, .. }) = &self.open else { return };
         let wrong = question && page.verified.proposal.class != EffectClass::Question;
         match waits_for_nothing(page) {
             Some(why) => self.status = why,
@@ -226,21 +226,21 @@ impl Desk {
         }
     }
 
-    fn answer(&mut self, mut prompt: Prompt, input: &Input) -> Order {
+    fn answer(&mut self, mut prompt: Prompt, input: &Input) -> DeskCommand {
         let ask = prompt.ask;
         match prompt.answer(input) {
             PromptState::Still => self.prompt = Some(prompt),
             PromptState::No(why) => self.status = why,
             PromptState::Yes(text) => {
-                let Some(open) = &self.open else { return Order::Wait };
+                let Some(open) = &self.open else { return DeskCommand::Wait };
                 let mut decision = decision(ask.kind(), open.fetched.page.verified.digest, text.as_deref());
-                if let (Ask::Edit, Some(edit)) = (ask, &self.edit) {
+                if let (PromptKind::Edit, Some(edit)) = (ask, &self.edit) {
                     add(&mut decision, "arguments", edit.after.clone());
                 }
-                return Order::Send(decision);
+                return DeskCommand::Send(decision);
             }
         }
-        Order::Wait
+        DeskCommand::Wait
     }
 
     /// Takes a loaded list.
@@ -251,8 +251,8 @@ impl Desk {
 
     /// Takes a loaded approval. If everything that a decision covers is the same as before, the reading progress is
     /// kept.
-    pub(super) fn opened(&mut self, fetched: Fetched) {
-        self.inbox.beside(&fetched.page.id, 0);
+    pub(super) fn opened(&mut self, fetched: FetchedApproval) {
+        self.inbox.select_neighbour(&fetched.page.id, 0);
         let lines = self.laid_out(&fetched);
         let of = |page: &Page| (page.id.clone(), page.verified.digest, page.full);
         match &mut self.open {
@@ -260,17 +260,17 @@ impl Desk {
                 open.reading.again(&lines, self.columns);
                 open.fetched = fetched;
             }
-            open => *open = Some(Open { reading: Reading::new(&lines, self.columns), fetched }),
+            open => *open = Some(OpenApproval { reading: ReadingProgress::new(&lines, self.columns), fetched }),
         }
     }
 
-    pub(super) fn laid_out(&self, fetched: &Fetched) -> Vec<terminal::Line> {
+    pub(super) fn laid_out(&self, fetched: &FetchedApproval) -> Vec<terminal::Line> {
         fetched.page.laid_out(&fetched.exhibits, "press f", self.columns)
     }
 
     /// Takes the editor's text and shows the changes before it asks for confirmation.
     pub(super) fn edited(&mut self, after: Value, draft: PathBuf) {
-        self.edit = Some(Edit { after, draft, reading: Reading::default() });
+        self.edit = Some(OpenEdit { after, draft, reading: ReadingProgress::default() });
         self.lay_out_edit();
     }
 
@@ -285,18 +285,18 @@ impl Desk {
     }
 
     /// Takes the result of a decision and opens the next approval. After an edit, the new revision is opened.
-    pub(super) fn decided(&mut self, id: &CallId, edit: bool, decided: &DecisionAnswer) -> Order {
+    pub(super) fn decided(&mut self, id: &CallId, edit: bool, decided: &DecisionAnswer) -> DeskCommand {
         self.edit = None;
         self.status = format!("{id} {}", outcome(decided));
         if edit && decided.state == CallState::Held {
-            return Order::Open(id.clone(), false);
+            return DeskCommand::Open(id.clone(), false);
         }
-        let next = self.inbox.beside(id, 1);
+        let next = self.inbox.select_neighbour(id, 1);
         if decided.state != CallState::Held {
             self.inbox.without(id);
         }
         self.open = None;
-        next.map_or(Order::List(self.pages), |id| Order::Open(id, false))
+        next.map_or(DeskCommand::List(self.pages), |id| DeskCommand::Open(id, false))
     }
 
     /// Takes a failure.
@@ -307,16 +307,16 @@ impl Desk {
     }
 
     /// Takes news about other reviewers' actions.
-    pub(super) fn told(&mut self, news: News) -> Order {
+    pub(super) fn take_news(&mut self, news: News) -> DeskCommand {
         self.inbox.follow(news.inbox);
-        let (Some(page), Some(open)) = (news.page, &mut self.open) else { return Order::Wait };
+        let (Some(page), Some(open)) = (news.page, &mut self.open) else { return DeskCommand::Wait };
         let shown = &open.fetched.page;
         let same = page.verified.digest == shown.verified.digest && state(&page) == state(shown);
         let more = page.detail.decisions.len() > shown.detail.decisions.len();
         // The page is newer than the news.
         let late = news.asked < open.fetched.asked;
         if page.id != shown.id || late || (same && !more) {
-            return Order::Wait;
+            return DeskCommand::Wait;
         }
         let last = page.detail.decisions.last().filter(|_| more);
         self.status = match last {
@@ -330,12 +330,12 @@ impl Desk {
                 self.status += &format!("; your draft is kept in `{}`", edit.draft.display());
             }
         }
-        Order::Open(page.id, shown.full)
+        DeskCommand::Open(page.id, shown.full)
     }
 
     /// What the reviewer is looking at.
-    pub(super) fn looking(&self) -> Looking {
-        Looking { at: self.open.as_ref().map(|open| open.fetched.page.id.clone()), pages: self.pages }
+    pub(super) fn looking(&self) -> ReviewerView {
+        ReviewerView { at: self.open.as_ref().map(|open| open.fetched.page.id.clone()), pages: self.pages }
     }
 }
 

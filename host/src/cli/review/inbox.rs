@@ -15,7 +15,7 @@ use crate::review::terminal::{self, Line};
 const PAGE: u32 = 200;
 
 /// A waiting approval.
-pub(super) struct Waiting {
+pub(super) struct WaitingApproval {
     pub(super) id: CallId,
     row: ApprovalRow,
 }
@@ -23,7 +23,7 @@ pub(super) struct Waiting {
 /// The waiting approvals loaded so far.
 #[derive(Default)]
 pub(super) struct Inbox {
-    pub(super) waiting: Vec<Waiting>,
+    pub(super) waiting: Vec<WaitingApproval>,
     /// The number of approvals in doubt. They come first.
     pub(super) doubtful: usize,
     /// Whether the host has more.
@@ -45,7 +45,7 @@ impl Inbox {
             for row in page.approvals {
                 let wrong = |why| Failure::new(Exit::Failed, format!("the host's list has the id `{}`: {why}", row.id));
                 inbox.doubtful += usize::from(row.state == CallState::InDoubt);
-                inbox.waiting.push(Waiting { id: row.id.parse().map_err(wrong)?, row });
+                inbox.waiting.push(WaitingApproval { id: row.id.parse().map_err(wrong)?, row });
             }
             after = page.next;
             inbox.more = after.is_some();
@@ -76,7 +76,7 @@ impl Inbox {
     }
 
     /// Selects the approval `steps` after this one, if there is one.
-    pub(super) fn beside(&mut self, id: &CallId, steps: isize) -> Option<CallId> {
+    pub(super) fn select_neighbour(&mut self, id: &CallId, steps: isize) -> Option<CallId> {
         let place = self.waiting.iter().position(|waiting| waiting.id == *id)?;
         self.chosen = place.checked_add_signed(steps).filter(|place| *place < self.waiting.len())?;
         self.chosen().cloned()
@@ -93,7 +93,7 @@ impl Inbox {
     /// The lines of the list, and the range of the selected one.
     pub(super) fn lines(&self, columns: usize) -> (Vec<Line>, Range<usize>) {
         let (mut lines, mut chosen) = (Vec::new(), 0..0);
-        for (place, Waiting { id, row }) in self.waiting.iter().enumerate() {
+        for (place, WaitingApproval { id, row }) in self.waiting.iter().enumerate() {
             if place == 0 && self.doubtful > 0 {
                 lines.extend(terminal::warning("In doubt: the page of each call says how to resolve it", columns));
             }

@@ -17,7 +17,7 @@ const BURST: Duration = Duration::from_millis(50);
 
 /// What the reviewer is looking at.
 #[derive(Clone, Default)]
-pub(super) struct Looking {
+pub(super) struct ReviewerView {
     /// The open page.
     pub(super) at: Option<CallId>,
     /// The number of pages of the inbox that are loaded.
@@ -35,14 +35,14 @@ pub(super) struct News {
 
 /// The source of news.
 pub(super) struct Feed {
-    looking: Arc<Mutex<Looking>>,
+    looking: Arc<Mutex<ReviewerView>>,
     news: Receiver<News>,
 }
 
 impl Feed {
     /// Starts to listen. Its threads end with the process.
     pub(super) fn begin(client: &Arc<Client>) -> Self {
-        let looking = Arc::new(Mutex::new(Looking::default()));
+        let looking = Arc::new(Mutex::new(ReviewerView::default()));
         let (happened, heard) = channel();
         let (tell, news) = channel();
         let ear = client.clone();
@@ -53,7 +53,7 @@ impl Feed {
     }
 
     /// Sets what the reviewer is looking at.
-    pub(super) fn look_at(&self, looking: Looking) {
+    pub(super) fn look_at(&self, looking: ReviewerView) {
         *locked(&self.looking) = looking;
     }
 
@@ -76,11 +76,11 @@ fn listen(client: &Client, happened: &Sender<Option<String>>) {
     }
 }
 
-fn look(client: &Client, looking: &Mutex<Looking>, heard: &Receiver<Option<String>>, tell: &Sender<News>) {
+fn look(client: &Client, looking: &Mutex<ReviewerView>, heard: &Receiver<Option<String>>, tell: &Sender<News>) {
     while let Ok(first) = heard.recv() {
         thread::sleep(BURST);
         let runs: Vec<Option<String>> = std::iter::once(first).chain(heard.try_iter()).collect();
-        let Looking { at, pages } = locked(looking).clone();
+        let ReviewerView { at, pages } = locked(looking).clone();
         let asked = Instant::now();
         let concerned = |id: &CallId| runs.iter().any(|run| run.as_ref().is_none_or(|run| *run == id.run.to_string()));
         let page = at.filter(concerned).and_then(|id| Page::load(&id, client).ok()).map(Box::new);
@@ -93,6 +93,6 @@ fn look(client: &Client, looking: &Mutex<Looking>, heard: &Receiver<Option<Strin
     }
 }
 
-fn locked(looking: &Mutex<Looking>) -> MutexGuard<'_, Looking> {
+fn locked(looking: &Mutex<ReviewerView>) -> MutexGuard<'_, ReviewerView> {
     looking.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,7 +6,7 @@ use crate::review::terminal::Line;
 
 /// Rows, and how far the reviewer has read.
 #[derive(Default)]
-pub(super) struct Reading {
+pub(super) struct ReadingProgress {
     rows: Vec<Line>,
     top: usize,
     /// The number of rows on the screen at the last drawing.
@@ -15,7 +15,7 @@ pub(super) struct Reading {
     pub(super) ended: bool,
 }
 
-impl Reading {
+impl ReadingProgress {
     /// A text, from its beginning.
     pub(super) fn new(lines: &[Line], columns: usize) -> Self {
         Self { rows: rows(lines, columns), ..Self::default() }

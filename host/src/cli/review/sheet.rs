@@ -1,7 +1,7 @@
 //! Draws the state of the desk.
 
-use super::desk::{Desk, Open, state};
-use super::reading::Reading;
+use super::desk::{Desk, OpenApproval, state};
+use super::reading::ReadingProgress;
 use holdshort_gate::{CallState, EffectClass};
 
 use crate::review::Screenful;
@@ -102,12 +102,12 @@ impl Desk {
         if self.help.is_some() {
             return "Keys".into();
         }
-        let share = |reading: &Reading| format!("{} %", reading.share());
+        let share = |reading: &ReadingProgress| format!("{} %", reading.share());
         if let Some(edit) = &self.edit {
             return format!("What the edit changes  {}", share(&edit.reading));
         }
         match &self.open {
-            Some(Open { fetched, reading }) => {
+            Some(OpenApproval { fetched, reading }) => {
                 let page = &fetched.page;
                 let place = self.inbox.waiting.iter().position(|waiting| waiting.id == page.id);
                 let place = place.map(|place| format!("  {} of {}", place + 1, self.inbox.waiting.len()));

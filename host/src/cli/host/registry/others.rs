@@ -7,17 +7,17 @@ use std::sync::Arc;
 use holdshort_gate::{FunctionType, WitType};
 
 use super::settings::program;
-use super::{Opened, Served, by_command, wrong};
+use super::{ConfiguredConnector, OpenedConnector, by_command, wrong};
 use crate::config::{CapabilityRule, Config};
 use crate::connectors::command::{self, CommandOptions, EffectCommand, FactsProgram, RoutineCommand};
 use crate::connectors::file_drop::{self, FileDrop};
 
 /// The connector of one section `[capabilities.…]`.
-pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served<'a> {
+pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> ConfiguredConnector<'a> {
     match rule {
-        CapabilityRule::Routine(command) => Served::new(command::ANSWERS, "", move |around| {
-            let answers = RoutineCommand::new(program(command, &config.folder), around.command_context()?);
-            Ok(Opened::Routine(Arc::new(answers)))
+        CapabilityRule::Routine(command) => ConfiguredConnector::new(command::ANSWERS, "", move |context| {
+            let answers = RoutineCommand::new(program(command, &config.folder), context.command_context()?);
+            Ok(OpenedConnector::Routine(Arc::new(answers)))
         }),
         CapabilityRule::FileDrop(rule) => {
             let folder = rule.folder.display();
@@ -27,19 +27,23 @@ pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served
                 content_from: rule.content_from.clone(),
             };
             let opened = settings.clone();
-            let served = Served::new(file_drop::DESCRIPTOR, format!("putting a file into {folder}"), move |around| {
-                if is_within(&rule.folder, &config.state) {
-                    return Err(wrong(&format!(
-                        "the folder `{folder}` is the host's state folder, or is inside it: choose another folder"
-                    )));
-                }
-                let drop = FileDrop::open(opened, around.types());
-                Ok(Opened::acts(
-                    drop.map_err(|error| wrong(&format!("the folder `{folder}` cannot be used: {error}")))?,
-                ))
-            });
+            let served = ConfiguredConnector::new(
+                file_drop::DESCRIPTOR,
+                format!("putting a file into {folder}"),
+                move |context| {
+                    if is_within(&rule.folder, &config.state) {
+                        return Err(wrong(&format!(
+                            "the folder `{folder}` is the host's state folder, or is inside it: choose another folder"
+                        )));
+                    }
+                    let drop = FileDrop::open(opened, context.types());
+                    Ok(OpenedConnector::acts(
+                        drop.map_err(|error| wrong(&format!("the folder `{folder}` cannot be used: {error}")))?,
+                    ))
+                },
+            );
             let servable = Arc::new(move |ty: &FunctionType| settings.check(ty));
-            Served { refusal: rule.refusal.clone(), servable, ..served }
+            ConfiguredConnector { refusal: rule.refusal.clone(), servable, ..served }
         }
         CapabilityRule::Consequential(rule) => {
             let options = CommandOptions {
@@ -48,14 +52,15 @@ pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Served
                 lookup: rule.lookup.clone(),
                 facts: rule.facts.clone().map(|argv| FactsProgram { argv, types: types(rule) }),
             };
-            let served = Served::new(options.descriptor(), by_command(&rule.command.argv), move |around| {
-                Ok(Opened::acts(EffectCommand::new(
-                    program(&rule.command, &config.folder),
-                    options,
-                    around.command_context()?,
-                )))
-            });
-            Served { refusal: rule.refusal.clone(), ..served }
+            let served =
+                ConfiguredConnector::new(options.descriptor(), by_command(&rule.command.argv), move |context| {
+                    Ok(OpenedConnector::acts(EffectCommand::new(
+                        program(&rule.command, &config.folder),
+                        options,
+                        context.command_context()?,
+                    )))
+                });
+            ConfiguredConnector { refusal: rule.refusal.clone(), ..served }
         }
     }
 }

@@ -23,7 +23,7 @@ use crate::connectors::program::Program;
 use crate::connectors::smtp::{Encryption, Login, Relay, Secret};
 
 /// The parts of a host that its connectors share.
-pub(in crate::cli::host) struct Around<'a> {
+pub(in crate::cli::host) struct ConnectorContext<'a> {
     pub(super) config: &'a Config,
     pub(super) sandboxes: &'a CheckSandboxes,
     /// The clock for the dates of emails and ledger entries.
@@ -32,7 +32,7 @@ pub(in crate::cli::host) struct Around<'a> {
     command_context: OnceCell<CommandContext>,
 }
 
-impl<'a> Around<'a> {
+impl<'a> ConnectorContext<'a> {
     pub(in crate::cli::host) fn new(
         config: &'a Config,
         journal: &Journal,

@@ -76,21 +76,21 @@ fn facts() -> String {
                 FactReaders::Policies => ". Only for policies",
             };
             let connector = std::mem::take(&mut names);
-            table += &format!("| {connector} | `{}` | {} | {}{note} |\n", fact.name, told(fact.ty), fact.means);
+            table += &format!("| {connector} | `{}` | {} | {}{note} |\n", fact.name, type_text(fact.ty), fact.means);
         }
     }
     table
 }
 
-fn told(ty: FactType) -> String {
+fn type_text(ty: FactType) -> String {
     match ty {
         FactType::Bool => "true or false".into(),
         FactType::Count => "number".into(),
         FactType::Amount => "string of digits".into(),
         FactType::Text => "string".into(),
         FactType::List(FactType::Text) => "list of strings".into(),
-        FactType::List(item) => format!("list of {}", told(*item)),
-        FactType::Maybe(inner) => format!("{} or `null`", told(*inner)),
+        FactType::List(item) => format!("list of {}", type_text(*item)),
+        FactType::Maybe(inner) => format!("{} or `null`", type_text(*inner)),
         FactType::Record(fields) => {
             let names = fields.iter().map(|(name, _)| *name).collect::<Vec<_>>();
             format!("`{{{}}}`", names.join(", "))

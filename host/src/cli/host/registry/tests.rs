@@ -13,13 +13,13 @@ use crate::connectors::{DESCRIPTORS, deploy_command};
 use crate::runs::{BindError, BoundOffer};
 
 fn config(text: &str, is_repository: bool) -> Config {
-    let around = ConfigContext { folder: "/srv/shop".into(), is_repository, operator: "olga".into() };
-    Config::parse(text, Some(Path::new("holdshort.toml")), &around).unwrap()
+    let context = ConfigContext { folder: "/srv/shop".into(), is_repository, operator: "olga".into() };
+    Config::parse(text, Some(Path::new("holdshort.toml")), &context).unwrap()
 }
 
 /// What `inspect` and a host say of every import, in words; nothing is opened.
 fn classified(config: &Config) -> Catalogue<(), &'static str> {
-    let by = |served: Served<'_>| match served.descriptor.class {
+    let by = |served: ConfiguredConnector<'_>| match served.descriptor.class {
         Class::Log => Offer::Log,
         Class::Routine => Offer::Routine(()),
         Class::Consequential(effect) => Offer::Consequential { connector: effect.connector, refusal: served.refusal },

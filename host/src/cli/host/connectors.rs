@@ -3,7 +3,7 @@
 use holdshort_journal::Journal;
 
 use super::CheckSandboxes;
-use super::registry::{self, Around, Opened};
+use super::registry::{self, ConnectorContext, OpenedConnector};
 use crate::agent::Reader;
 use crate::cli::exit::Failure;
 use crate::config::{CapabilityPattern, Config};
@@ -11,27 +11,27 @@ use crate::effects::Performers;
 use crate::runs::{Catalogue, Offer};
 
 /// A host's capabilities, with separate parts for driver and dispatcher.
-pub(in crate::cli) struct Offers {
+pub(in crate::cli) struct HostConnectors {
     pub(in crate::cli) catalogue: Catalogue,
     pub(in crate::cli) performers: Performers,
 }
 
 /// Creates every connector of `config` and the folders that they need. Errors in the configuration or the machine stop the host here, before it
 /// announces itself.
-pub(super) fn offers(
+pub(super) fn open(
     config: &Config,
     journal: &Journal,
     reader: &Reader,
     sandboxes: &CheckSandboxes,
-) -> Result<Offers, Failure> {
-    let around = Around::new(config, journal, reader, sandboxes);
+) -> Result<HostConnectors, Failure> {
+    let context = ConnectorContext::new(config, journal, reader, sandboxes);
     let mut performers = Performers::default();
     let catalogue = registry::catalogue(config, |patterns, served| {
         let refusal = served.refusal.clone();
-        let (connector, perform) = match served.open(&around)? {
-            Opened::Log => return Ok(Offer::Log),
-            Opened::Routine(routine) => return Ok(Offer::Routine(routine)),
-            Opened::Consequential(preview, perform) => (preview, perform),
+        let (connector, perform) = match served.open(&context)? {
+            OpenedConnector::Log => return Ok(Offer::Log),
+            OpenedConnector::Routine(routine) => return Ok(Offer::Routine(routine)),
+            OpenedConnector::Consequential(preview, perform) => (preview, perform),
         };
         for (pattern, perform) in patterns.iter().zip(std::iter::repeat(perform)) {
             match (pattern, perform) {
@@ -47,5 +47,5 @@ pub(super) fn offers(
         }
         Ok(Offer::Consequential { connector, refusal })
     })?;
-    Ok(Offers { catalogue, performers })
+    Ok(HostConnectors { catalogue, performers })
 }
