@@ -45,13 +45,13 @@ pub enum NotOurs {
 }
 
 /// A message that permissions were tightened; `None` if they were tight already.
-pub type Tightened = Option<String>;
+pub type TightenedNotice = Option<String>;
 
 /// Makes a folder private to this user: creates it, or tightens its permissions.
 ///
 /// If other users could write to it until now, they may have left files. Then everything inside
 /// must belong to this user too.
-pub fn folder(path: &Path) -> Result<Tightened, NotOurs> {
+pub fn folder(path: &Path) -> Result<TightenedNotice, NotOurs> {
     let io = |source| NotOurs::Io { path: path.into(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
     let real = way(path)?;
@@ -99,7 +99,7 @@ pub fn is_our_file(path: &Path) -> Result<(), NotOurs> {
 }
 
 /// Makes a file private to this user, and closes it to other readers. A missing file passes.
-pub fn file(path: &Path) -> Result<Tightened, NotOurs> {
+pub fn file(path: &Path) -> Result<TightenedNotice, NotOurs> {
     let io = |source| NotOurs::Io { path: path.into(), source };
     let metadata = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

@@ -53,7 +53,7 @@ enum Verdict {
     Refused,
 }
 
-fn verdict(result: Result<Tightened, NotOurs>) -> Verdict {
+fn verdict(result: Result<TightenedNotice, NotOurs>) -> Verdict {
     match result {
         Ok(None) => Verdict::Ours,
         Ok(Some(_)) => Verdict::Closed,
