@@ -6,7 +6,7 @@
 //! the [`Window`] are followed but not counted. The memory is limited: the fold keeps the 256 most
 //! recently used open runs and calls (`open`), a [`tally`] for a limited number of names, and
 //! histograms of times ([`times`]). If an event belongs to a call that was dropped, the fold
-//! reports that it [lacks](ReviewLoad::lacks) the call, and the caller supplies it from the journal.
+//! reports that [the call is missing](ReviewLoad::missing_state), and the caller supplies it from the journal.
 //! The fold has no clock and does no IO.
 //!
 //! Read in this order: [`report`] (the figures), `open` (the effect of an event on its call), the

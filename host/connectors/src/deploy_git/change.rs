@@ -50,7 +50,7 @@ pub(crate) struct Extent {
     commits: Vec<Value>,
 }
 
-/// The facts about a deployment. [`History::tell_checks`] finds the facts about checks.
+/// The facts about a deployment. [`History::add_check_reports`] finds the facts about checks.
 pub(crate) const FACTS: &[Fact] = &[
     Fact::new(
         "old-commit",

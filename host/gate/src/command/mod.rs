@@ -72,7 +72,7 @@ pub trait Command: Sealed + Send + 'static {
     type Output: Send + 'static;
 
     /// Further state that the command needs. The caller loads it into [`Subject::totals`], [`Subject::granted`],
-    /// [`Subject::made`] and [`Subject::beside`].
+    /// [`Subject::created_run`], [`Subject::similar_calls`] and [`Subject::similar_keys`].
     fn required_state(&self) -> RequiredState {
         RequiredState::default()
     }
