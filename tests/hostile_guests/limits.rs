@@ -114,7 +114,7 @@ fn what_passes_at_once_is_bounded() {
 /// A call that is too long to be shown whole is refused and not cut. A call exactly at the display limit is shown
 /// whole.
 #[test]
-fn the_display_budget_refuses_and_never_cuts() {
+fn the_display_limit_refuses_and_never_cuts() {
     let (folder, host) = folder(&["escape", "scripted"], "").into_served();
     for (task, said) in [("huge", "at most 65536 bytes and 400 lines"), ("lines", "at most 65536 bytes and 400 lines")]
     {

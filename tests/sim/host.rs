@@ -10,7 +10,7 @@ use holdshort::agent::{Engine, Import, functions};
 use holdshort::connectors::guidance::Guidance;
 use holdshort::effects::{Effects, Performers};
 use holdshort::policy::{CallQuestion, Judgement, Policy, Verdict};
-use holdshort::runs::{Catalogue, DisplayBudget, DriverSettings, Offer, OfferedFunction, RequiredType, Runs};
+use holdshort::runs::{Catalogue, DisplayLimit, DriverSettings, Offer, OfferedFunction, RequiredType, Runs};
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{Action, Digest, Requirement, Reviewers, RunLimits};
 use holdshort_journal::{Journal, ManualWriter};
@@ -116,7 +116,7 @@ fn settings() -> DriverSettings {
         told_after_tries: 6,
         task_bytes_max: 64 << 10,
         arguments_max_bytes: 256 << 10,
-        budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },
+        display_limit: DisplayLimit { bytes_max: 64 << 10, lines_max: 400 },
         agents: AGENTS.map(|name| (name.into(), component(name))).into_iter().collect::<BTreeMap<_, _>>(),
     }
 }

@@ -21,7 +21,7 @@ use holdshort::connectors::{
 use holdshort::effects::{Effects, Performers};
 use holdshort::isolate::{self, Isolate};
 use holdshort::policy::HoldEverything;
-use holdshort::runs::{Catalogue, DisplayBudget, DriverSettings, Figures, Offer, OfferedFunction, RequiredType, Runs};
+use holdshort::runs::{Catalogue, DisplayLimit, DriverSettings, Figures, Offer, OfferedFunction, RequiredType, Runs};
 use holdshort_gate::command::Revision;
 use holdshort_gate::{
     Action, AgentName, Call, Capability, Consequence, Digest, EffectClass, FunctionType, ReviewerName, RunId,
@@ -116,7 +116,7 @@ async fn host(
         told_after_tries: 6,
         task_bytes_max: 64 << 10,
         arguments_max_bytes: 256 << 10,
-        budget: DisplayBudget { bytes_max: 64 << 10, lines_max: 400 },
+        display_limit: DisplayLimit { bytes_max: 64 << 10, lines_max: 400 },
         agents: BTreeMap::from(agents),
     };
     let runs = Runs::new(roles.driver, engine, catalogue, Arc::new(policy), settings);

@@ -37,7 +37,7 @@ use crate::effects::Effects;
 use crate::notify::{Notify, Target};
 use crate::page;
 use crate::policy::PolicySetup;
-use crate::runs::{DisplayBudget, DriverSettings, Runs};
+use crate::runs::{DisplayLimit, DriverSettings, Runs};
 use holdshort_common::isolate::{self, Isolate};
 
 pub(super) use check_sandboxes::CheckSandboxes;
@@ -253,7 +253,7 @@ fn settings(config: &Config) -> DriverSettings {
         told_after_tries: limits.told_after_tries,
         task_bytes_max: limits.task_bytes_max,
         arguments_max_bytes: limits.arguments_bytes_max.saturating_mul(4),
-        budget: DisplayBudget { bytes_max: limits.arguments_bytes_max, lines_max: limits.arguments_lines_max },
+        display_limit: DisplayLimit { bytes_max: limits.arguments_bytes_max, lines_max: limits.arguments_lines_max },
         agents: config.agents.iter().map(|(name, agent)| (name.clone(), agent.component.clone())).collect(),
     }
 }

@@ -7,6 +7,7 @@ mod agents;
 mod catalogue;
 mod cursor;
 mod delays;
+mod display_limit;
 mod driver;
 mod exhibits;
 mod failure;
@@ -37,7 +38,8 @@ pub use agents::{AgentError, AgentInfo, AgentState, LoadedAgent, manifest};
 pub use catalogue::{
     BindError, Bindings, Bound, BoundOffer, Catalogue, Offer, OfferedFunction, RequiredType, Servable,
 };
-pub use propose::{CannotPropose, DisplayBudget, NoHistory, ReviseError};
+pub use display_limit::DisplayLimit;
+pub use propose::{CannotPropose, NoHistory, ReviseError};
 pub use refusal::{CannotRefuse, RefusalForm};
 
 use crate::agent::{Engine, Import};
@@ -64,7 +66,7 @@ pub struct DriverSettings {
     /// The maximum bytes of a host call's arguments.
     pub arguments_max_bytes: usize,
     /// The display limit for consequential calls.
-    pub budget: DisplayBudget,
+    pub display_limit: DisplayLimit,
     /// The consecutive failures after which reviewers are notified that a run is delayed.
     pub told_after_tries: u32,
     /// The configured agents and their files.
@@ -143,7 +145,7 @@ impl Runs {
         let catalogue = Arc::new(catalogue);
         Self(Arc::new(Inner {
             agents: agents::Agents::new(engine, catalogue.clone(), settings.agents.clone()),
-            proposer: Proposer { journal: journal.clone(), policy, budget: settings.budget },
+            proposer: Proposer { journal: journal.clone(), policy, display_limit: settings.display_limit },
             slots: InstanceSlots::new(settings.instances_max),
             live: Mutex::default(),
             instances_started: AtomicU64::new(0),

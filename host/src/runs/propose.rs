@@ -14,27 +14,18 @@ use holdshort_journal::{Blob, Driver, Events, GrantFilter, GrantRow, Journal, Re
 use holdshort_words::{Sentence, configured, say};
 use serde_json::Value;
 
+use super::display_limit::{DisplayLimit, believable};
 use super::exhibits::{freeze, measure, named};
 use crate::agent::is_ours;
 use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, Preview, Previewed, look};
 use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
 
-/// The display limit: how much of a consequential call a reviewer can be asked to read. A larger call is refused, never
-/// truncated.
-#[derive(Clone, Copy, Debug)]
-pub struct DisplayBudget {
-    /// Bytes of the canonical arguments.
-    pub bytes_max: usize,
-    /// Lines of the texts in the arguments.
-    pub lines_max: usize,
-}
-
 /// Makes proposals.
 pub(super) struct Proposer {
     pub(super) journal: Driver,
     pub(super) policy: Arc<dyn Policy>,
-    pub(super) budget: DisplayBudget,
+    pub(super) display_limit: DisplayLimit,
 }
 
 /// The number of an agent's grants for a capability that are tried, newest first.
@@ -116,7 +107,7 @@ impl Proposer {
         full: Option<&RefusalReason>,
     ) -> Result<(FirstVerdict, Vec<Blob>), CannotPropose> {
         let refuse = |action, reason, record| Ok((FirstVerdict::Refuse(Box::new(action), reason, record), Vec::new()));
-        if let Err(reason) = self.budget.admits(&action) {
+        if let Err(reason) = self.display_limit.admits(&action) {
             return refuse(action, forbidden(reason), None);
         }
         if let Err(reason) = believable(&action) {
@@ -146,7 +137,8 @@ impl Proposer {
             (Verdict::Clear, _) => false,
         };
         let (exhibits, blobs) = named(evidence);
-        let proposal = Box::new(proposal(preview, action, (previewed, exhibits), judgement));
+        let Judgement { requirement, record, .. } = judgement;
+        let proposal = Box::new(proposal(preview, action, (previewed, exhibits), requirement, record));
         Ok((if holds { FirstVerdict::Hold(proposal) } else { FirstVerdict::Clear(proposal) }, blobs))
     }
 
@@ -162,7 +154,7 @@ impl Proposer {
     ) -> Result<Revision, ReviseError> {
         let old = call.action();
         let action = Action::new(old.component(), old.capability().clone(), ty, arguments)?;
-        self.budget.admits(&action).map_err(ReviseError::Forbidden)?;
+        self.display_limit.admits(&action).map_err(ReviseError::Forbidden)?;
         believable(&action).map_err(ReviseError::Impossible)?;
         let mut previewed = look(preview, caller.agent, &action, caller.before).await?;
         let evidence = measure(std::mem::take(&mut previewed.exhibits)).await?;
@@ -182,7 +174,8 @@ impl Proposer {
         check_approver_remains(caller, call, editor, &judgement.requirement)?;
         let exhibits = freeze(&self.journal, evidence).await;
         let exhibits = exhibits.map_err(|error| ReviseError::Unavailable(error.to_string()))?;
-        Ok(Revision { proposal: proposal(preview, action, (previewed, exhibits), judgement) })
+        let Judgement { requirement, record, .. } = judgement;
+        Ok(Revision { proposal: proposal(preview, action, (previewed, exhibits), requirement, record) })
     }
 
     /// Asks policy: once for a new call, once for an edit.
@@ -235,12 +228,16 @@ impl Proposer {
     }
 }
 
-fn proposal(
+/// A proposal of `action`. The connector's preview supplies everything but the exhibits, the requirement and the record
+/// of policy's verdict.
+pub(super) fn proposal(
     preview: &dyn Preview,
     action: Action,
     (previewed, exhibits): (Previewed, Vec<ExhibitRef>),
-    judgement: Judgement,
+    requirement: Requirement,
+    policy: PolicyRecord,
 ) -> Proposal {
+    let Effect { connector, class, .. } = preview.effect();
     Proposal {
         action,
         summary: previewed.summary.into_string(),
@@ -248,10 +245,10 @@ fn proposal(
         preconditions: previewed.preconditions,
         facts: previewed.facts,
         consequence: Some(previewed.consequence),
-        connector: preview.effect().connector.into(),
-        class: preview.effect().class,
-        requirement: judgement.requirement,
-        policy: judgement.record,
+        connector: connector.into(),
+        class,
+        requirement,
+        policy,
         similar_calls: Vec::new(),
     }
 }
@@ -314,89 +311,4 @@ fn invalid(reason: Sentence) -> RefusalReason {
 
 fn forbidden(reason: Sentence) -> RefusalReason {
     RefusalReason::Forbidden(reason.into_string())
-}
-
-impl DisplayBudget {
-    /// Whether a reviewer can be shown all of it.
-    fn admits(&self, action: &Action) -> Result<(), Sentence> {
-        let (bytes, lines) = (action.canonical_arguments().len(), lines(action.arguments()));
-        let Self { bytes_max, lines_max } = *self;
-        if bytes > bytes_max || lines > lines_max {
-            return Err(say!(
-                "{}: the arguments are {} bytes and {} lines, but a reviewer is shown at most {} bytes and {} lines; \
-                 use shorter arguments or several calls, or ask the operator to raise `arguments-bytes-max` and `arguments-lines-max`",
-                LIMIT,
-                bytes,
-                lines,
-                bytes_max,
-                lines_max
-            ));
-        }
-        Ok(())
-    }
-}
-
-/// Whether the confidence in a `rationale` of ours is between 0 and 1, because policies clear by it.
-fn believable(action: &Action) -> Result<(), Sentence> {
-    let claimed = action.arguments().pointer("/rationale/confidence").and_then(Value::as_f64);
-    match claimed.filter(|claimed| is_ours(action.capability()) && !(0.0..=1.0).contains(claimed)) {
-        Some(claimed) => Err(say!("`rationale.confidence` is {}; write a number from 0 to 1", configured(claimed))),
-        None => Ok(()),
-    }
-}
-
-/// The lines of a value with each scalar on a line of its own.
-fn lines(value: &Value) -> usize {
-    match value {
-        Value::Null | Value::Bool(_) | Value::Number(_) => 1,
-        Value::String(text) => text.split('\n').count(),
-        Value::Array(items) => items.iter().map(lines).sum(),
-        Value::Object(fields) => fields.values().map(lines).sum(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use holdshort_gate::{Digest, WitType};
-    use serde_json::json;
-
-    fn action(text: &str) -> Action {
-        let ty = FunctionType { params: vec![("text".into(), WitType::String)], result: None };
-        Action::new(Digest::of(b""), "a:b/c#d".parse().unwrap(), &ty, &json!({ "text": text })).unwrap()
-    }
-
-    #[test]
-    fn what_cannot_be_shown_whole_is_refused() {
-        let budget = DisplayBudget { bytes_max: 100, lines_max: 4 };
-        assert_eq!(budget.admits(&action("short")), Ok(()));
-        assert_eq!(budget.admits(&action("1\n2\n3\n4")), Ok(()));
-        assert!(budget.admits(&action("1\n2\n3\n4\n5")).unwrap_err().contains("5 lines"));
-        assert!(budget.admits(&action(&"x".repeat(100))).unwrap_err().contains("at most 100 bytes"));
-    }
-
-    /// Policies clear by the confidence that an agent claims, so it must be valid. A member of this name in a foreign
-    /// function is not checked.
-    #[test]
-    fn a_confidence_is_from_nothing_to_certain() {
-        let confidence = WitType::Option(Box::new(WitType::F64));
-        let rationale = WitType::Record(vec![("confidence".into(), confidence)]);
-        let ty = FunctionType { params: vec![("rationale".into(), rationale)], result: None };
-        let claims = |capability: &str, claimed: &Value| {
-            let arguments = json!({ "rationale": { "confidence": claimed } });
-            let action = Action::new(Digest::of(b""), capability.parse().unwrap(), &ty, &arguments).unwrap();
-            believable(&action)
-        };
-        let ours = "holdshort:agent/email@0.1.0#send-email";
-        for claimed in [json!(null), json!(0), json!(-0.0), json!(1e-300), json!(0.5), json!(1), json!(1.0)] {
-            assert_eq!(claims(ours, &claimed), Ok(()), "{claimed}");
-        }
-        for claimed in
-            [json!(1.000_000_1), json!(2.0), json!(-1e-9), json!(-1), json!(70), json!(1e300), json!(f64::MAX)]
-        {
-            let why = claims(ours, &claimed).unwrap_err();
-            assert!(why.contains("from 0 to 1"), "{why}");
-            assert_eq!(claims("acme:crm/contacts@1.0.0#delete", &claimed), Ok(()));
-        }
-    }
 }

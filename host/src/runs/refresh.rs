@@ -8,7 +8,7 @@ use holdshort_journal::Driver;
 use holdshort_words::{Sentence, quote, say};
 
 use super::exhibits::{freeze, measure};
-use super::propose::RunHistory;
+use super::propose::{RunHistory, proposal};
 use super::{Catalogue, Runs};
 use crate::connectors::{CannotPreview, look};
 use crate::effects::Refresh;
@@ -59,20 +59,14 @@ impl Refresh for Refresher {
             let mut followed = RunHistory::default();
             let before = followed.up_to(&self.journal, &id.run, id.call).await.map_err(quote)?;
             let previewed = look(preview.as_ref(), agent, &old.action, before).await;
-            let previewed = previewed.map_err(CannotPreview::sentence)?;
-            let evidence = measure(previewed.exhibits).await.map_err(CannotPreview::sentence)?;
+            let mut previewed = previewed.map_err(CannotPreview::sentence)?;
+            let evidence = measure(std::mem::take(&mut previewed.exhibits)).await.map_err(CannotPreview::sentence)?;
             let exhibits = freeze(&self.journal, evidence).await.map_err(quote)?;
-            Ok(Proposal {
-                summary: previewed.summary.into_string(),
-                exhibits,
-                preconditions: previewed.preconditions,
-                facts: previewed.facts,
-                consequence: Some(previewed.consequence),
-                // The operator may have configured another connector since.
-                connector: preview.effect().connector.into(),
-                class: preview.effect().class,
-                ..old.clone()
-            })
+            // The operator may have configured another connector since.
+            let new = (previewed, exhibits);
+            let (action, requirement, policy) = (old.action.clone(), old.requirement.clone(), old.policy.clone());
+            let new = proposal(preview.as_ref(), action, new, requirement, policy);
+            Ok(Proposal { similar_calls: old.similar_calls.clone(), ..new })
         })
     }
 
