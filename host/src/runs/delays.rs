@@ -1,20 +1,20 @@
-//! Decides when a delay is recorded: the host repeatedly fails to bring a run forward.
+//! Decides when a delay is recorded: an event that says that the host repeatedly failed to continue a run.
 //!
-//! **Invariant:** a delay is a state of the run and an event, because pages, programs,
-//! notifications and figures read states and events, and a restarted host must show it too. The
-//! next step of the run ends the delay. Replay skips it, because it is no action of the agent.
-//! While the journal itself cannot be written there is no such event; `/readyz` reports that.
+//! **Invariant:** a delay is a state of the run and an event, because pages, programs, notifications and figures read
+//! states and events, and a restarted host must show it too. The next step of the run ends the delay. Replay skips it,
+//! because it is no action of the agent. While the journal cannot be written, no delay can be recorded; `/readyz`
+//! reports that.
 
 use holdshort_gate::command::Delay;
 
 use super::failure::Failure;
 
-/// The number of consecutive failures from which a delay is recorded. A first failure usually
-/// passes before anybody could look.
+/// The number of consecutive failures from which a delay is recorded. A single failure usually passes before a person
+/// could look.
 const FIRST: u32 = 2;
 
-/// Up to this number of tries, a changed reason is recorded at once. A reason that changes at each
-/// try must not fill the journal.
+/// Up to this number of tries, a changed reason is recorded at once. After that it is not, because a reason that
+/// changes at each try would fill the journal.
 const CHANGES_UP_TO: u32 = 64;
 
 /// The maximum length of a reason in bytes, for one line.
@@ -35,8 +35,8 @@ impl Delays {
         Self { tries: 0, told_after: told_after.max(FIRST), told: false, written: String::new() }
     }
 
-    /// Adds a failure. Returns what to record, if anything: the beginning, a changed reason, the
-    /// moment of notification, and otherwise ever more rarely.
+    /// Counts a failure. Returns the delay to record: at the second failure, when the reason changes, when reviewers
+    /// are to be notified, and at each power of two. Otherwise `None`.
     pub(super) fn failed(&mut self, failure: &Failure) -> Option<Delay> {
         self.tries = self.tries.saturating_add(1);
         let reason = on_one_line(&failure.to_string());

@@ -1,4 +1,4 @@
-//! What the dispatcher asks before an effect starts: the present state of facts and policy.
+//! Reads facts and policy again for the dispatcher, before an effect happens.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::connectors::{CannotPreview, look};
 use crate::effects::Refresh;
 use crate::policy::{JudgedCall, Policy, facts};
 
-/// Previews and policy for the dispatcher, which has neither: facts may have changed, and time has
-/// passed.
+/// Gives the dispatcher previews and policy, which it does not hold itself. It asks again because facts may have
+/// changed and time has passed.
 struct Refresher {
     journal: Driver,
     catalogue: Arc<Catalogue>,
@@ -68,7 +68,7 @@ impl Refresh for Refresher {
                 preconditions: previewed.preconditions,
                 facts: previewed.facts,
                 consequence: Some(previewed.consequence),
-                // The operator may have configured another connector since.
+                // The operator may have configured another connector since the call was shown.
                 connector: preview.effect().connector.into(),
                 class: preview.effect().class,
                 ..old.clone()
