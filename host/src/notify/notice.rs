@@ -55,7 +55,7 @@ impl Kind {
 /// it.
 #[derive(Clone, Debug)]
 pub struct Notice {
-    /// The id. It is the same for every attempt and after every restart, and unique otherwise.
+    /// The id. It is the same for every attempt and after every restart. No other notification has it.
     pub id: String,
     pub kind: Kind,
     /// The time of the event.
@@ -65,7 +65,7 @@ pub struct Notice {
     pub started_by: ReviewerName,
     /// The call, unless the notification is about a run.
     pub call: Option<NoticeCall>,
-    /// The outcome, or the reason for holding again, in the host's words.
+    /// The outcome, or the reason why the call is held again, in the host's words.
     pub outcome: Option<String>,
     /// Whether the approvals of the earlier stage are complete and the next stage is asked.
     pub next_stage: bool,
@@ -132,8 +132,8 @@ impl Notice {
         let event = &entry.recorded.event;
         let mut kind = Self::kind(event)?;
         if let Some(call) = call.filter(|call| kind == Kind::Decided && call.phase == Phase::Held && !answers(event)) {
-            // Single votes and edits cause no notification: a new revision has one of its own. But
-            // the last vote of a stage notifies the reviewers of the next stage.
+            // Single approvals and edits cause no notification: a new revision has a notification of its own. But the
+            // last approval of a stage notifies the reviewers of the next stage.
             if !begins_a_stage(event, call) {
                 return None;
             }
@@ -198,7 +198,7 @@ fn id(journal: &JournalId, place: &str, kind: Kind) -> String {
     format!("msg_{}_{place}_{}", journal.0, kind.name().replace('.', "-"))
 }
 
-/// Whether an approval completed its stage: the current stage has no votes yet.
+/// Whether an approval completed its stage and began the next: the current stage has no approvals yet.
 fn begins_a_stage(event: &Event, call: &Call) -> bool {
     let approves =
         matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, RecordedChoice::Approve));
@@ -206,7 +206,8 @@ fn begins_a_stage(event: &Event, call: &Call) -> bool {
     approves && last && call.votes.iter().all(|vote| vote.stage < call.stage)
 }
 
-/// An answer leaves the call held until the next event, which the same transaction writes.
+/// Whether the event is an answer. An answer leaves the call held until the next event, which the same transaction
+/// writes.
 fn answers(event: &Event) -> bool {
     matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, RecordedChoice::Respond(_)))
 }

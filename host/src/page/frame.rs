@@ -18,7 +18,7 @@ use holdshort_common::aside;
 /// A page or an error page.
 pub(super) type PageResult = Result<Response, ErrorPage>;
 
-/// The seal for forms that change only the session.
+/// The purpose in the seals of forms that change only the session.
 pub(super) const ANY: &str = "any";
 
 /// The frame around a page.
@@ -145,12 +145,12 @@ impl IntoResponse for ErrorPage {
         let (title, detail) = (kind.title(), Text::line(self.problem.detail()));
         let shown = TroublePage { frame, title, detail, back: self.back, typed: self.typed };
         let status: StatusCode = kind.status();
-        // The template's error is in the log. The response is its status alone.
+        // If the template fails, the response is only a status.
         shown.render().map_or_else(|_| status.into_response(), |html| (status, Html(html)).into_response())
     }
 }
 
-/// A time: its exact value, in readable UTC, and its distance from now. It is shown to the second.
+/// A time in three forms: exact, as readable UTC, and as the distance from now. It is shown to the second.
 #[derive(Debug)]
 pub(super) struct ShownTime {
     pub(super) exact: Text,
