@@ -164,8 +164,8 @@ fn is_right_to_left(c: char) -> bool {
     class == BidiClass::RightToLeft || class == BidiClass::ArabicLetter
 }
 
-/// Splits a text into runs of letters and digits, with their accents. Joining characters (`-`, `.`,
-/// `@`, spaces) may separate scripts, and are left out.
+/// The words of a text that are not ASCII: runs of letters and digits, with their accents. Joining characters (`-`,
+/// `.`, `@`, spaces) end a word, because the script may change there.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && !visible::is_mark(c)).filter(|word| !word.is_ascii())
 }

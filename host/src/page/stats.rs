@@ -15,7 +15,7 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, shortened};
 use crate::review::{Text, sentences};
 
-/// Rows of a table, highest load first. The endpoint has all rows.
+/// The maximum number of rows of a table; rows with the highest load come first. The API gives all rows.
 const ROWS: usize = 20;
 const TIPS: usize = 5;
 /// Columns of the table of calls.
