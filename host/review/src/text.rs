@@ -24,7 +24,7 @@ impl Text {
         visible::lines(text).into_iter().map(Self).collect()
     }
 
-    /// Makes lines of any bytes. A byte that is no text is drawn by its value.
+    /// Makes lines of any bytes. A byte outside UTF-8 is drawn as `<E9>`.
     pub fn byte_lines(bytes: &[u8]) -> Vec<Self> {
         visible::byte_lines(bytes).into_iter().map(Self).collect()
     }

@@ -102,7 +102,7 @@ impl From<CannotPreview> for ReviseError {
 }
 
 impl Proposer {
-    /// Judges a new call, and returns the evidence to write. `full` is the reason why the call cannot be held, if any.
+    /// The verdict on a new call, and the evidence to write. `full` is the reason why the call cannot be held, if any.
     /// The display limit comes first: an oversized call needs no preview. Policy comes last: it uses the facts.
     pub(super) async fn propose(
         &self,
