@@ -230,7 +230,7 @@ pub fn needs(requirement: &Requirement) -> String {
     needs
 }
 
-/// The deadline and the escalations before it.
+/// The first deadline, and the escalations after it.
 fn expires(requirement: &Requirement) -> String {
     let first = requirement.expires_at.map_or_else(|| "never".into(), at);
     let later = requirement.escalations.iter();

@@ -224,7 +224,7 @@ fn behind(tone: Tone, label: &str, text: &str, columns: usize) -> Vec<Line> {
     page.lines
 }
 
-/// A heading of the host's, after an empty line.
+/// A heading of the host, after an empty line.
 pub fn heading(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Content, 0, "", "");

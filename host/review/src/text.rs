@@ -45,7 +45,7 @@ impl Text {
         visible::read(field)
     }
 
-    /// The warnings about a text at a position.
+    /// The warnings and notes about a text at a position.
     pub fn remarks(place: &str, text: &str) -> Vec<Self> {
         remarks::of_text(place, text).iter().map(|remark| Self(remark.to_string())).collect()
     }

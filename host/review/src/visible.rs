@@ -243,8 +243,7 @@ mod tests {
         }
     }
 
-    /// Different bytes are drawn differently: tested with all short strings of the special bytes,
-    /// and with bytes at random positions in a text.
+    /// Different bytes are drawn differently: tested with examples, and with all strings of at most five special bytes.
     #[test]
     fn bytes_that_are_no_text_are_drawn_each_as_itself() {
         let cases: [(&[u8], &str); 9] = [

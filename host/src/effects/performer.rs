@@ -19,8 +19,8 @@ use crate::kill;
 /// The number is small enough for any mail relay and machine, and large enough that one slow lookup does not delay all.
 pub(super) const LOOKUPS_AT_A_TIME: usize = 8;
 
-/// A connector that performs, with separate turns for attempts and lookups. A connector that does
-/// not answer delays no other.
+/// A connector that performs, with separate turns for attempts and lookups. A connector that does not answer delays no
+/// other connector.
 // INVARIANT: a task with a turn for lookups never waits for a turn for attempts, so slow attempts delay no lookup.
 pub(super) struct Performer {
     connector: Arc<dyn Perform>,

@@ -45,7 +45,7 @@ impl Retry {
     }
 }
 
-/// Follows the journal for `target` until the journal closes.
+/// Follows the journal for `target` until the journal closes or the target refuses all further notifications.
 pub(super) async fn run(notify: &Notify, target: &Target) {
     let mut deliverer = Deliverer { notify, target, at: Position(0), written: Position(0) };
     let mut hints = notify.journal.hints();
@@ -87,7 +87,7 @@ async fn wait(hints: &mut Receiver<Hint>, target: &Target) -> bool {
 struct Deliverer<'a> {
     notify: &'a Notify,
     target: &'a Target,
-    /// The target has received all notifications up to this position.
+    /// All notifications up to this position are delivered or given up.
     at: Position,
     /// The position saved in the journal.
     written: Position,

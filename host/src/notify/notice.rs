@@ -8,7 +8,7 @@ use holdshort_journal::{JournalEntry, Position};
 /// The kinds of notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A call is held, for the first time or again.
+    /// A call waits for decisions: for the first time, again, or in its next stage.
     Held,
     /// A deadline is near.
     Reminder,
@@ -16,7 +16,7 @@ pub enum Kind {
     Decided,
     /// A deadline passed without a decision or without a start of the effect.
     Expired,
-    /// A run was cancelled while its call was held.
+    /// A run was cancelled or ended, and with it a call that was held or not yet started.
     Withdrawn,
     /// An effect started and its outcome is unknown.
     InDoubt,
@@ -78,7 +78,7 @@ pub struct NoticeCall {
     pub capability: String,
     /// The connector's summary. It quotes the agent, so it may be shown only in visible form.
     pub summary: String,
-    /// The revision, from 1. Each edit and each change of a material fact adds one.
+    /// The revision, from 1. It grows by one with each edit, and each time the call is held again.
     pub revision: u32,
     pub deadline: Option<Time>,
     /// The requirement; `None` if the call was refused without a reviewer.

@@ -98,7 +98,7 @@ pub(super) struct ErrorPage {
 }
 
 impl ErrorPage {
-    /// Adds a link back to an approval.
+    /// An error page with a link back to an approval.
     pub(super) fn at(problem: Problem, approval: &str) -> Self {
         Self { back: Some(Text::line(approval)), ..Self::from(problem) }
     }

@@ -31,7 +31,7 @@ pub(super) struct HistoryQuery {
     agent: String,
     capability: String,
     kind: String,
-    /// The final state of the call.
+    /// The state of the call now.
     outcome: String,
     /// The period in UTC days, both ends included.
     from: String,

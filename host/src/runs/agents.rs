@@ -148,8 +148,8 @@ impl Agents {
         cache.loaded.get(digest).cloned().zip(cache.programs.get(digest).cloned())
     }
 
-    /// The agent of an existing run with its code. It is found by digest, so the present content of the agent's file does
-    /// not matter.
+    /// The agent of an existing run with its code. It is found by digest, so the present content of the agent's file
+    /// does not matter.
     pub(super) async fn by_digest(
         &self,
         journal: &Driver,

@@ -52,7 +52,7 @@ const UNFLUSHED_BYTES_MAX: u64 = 1 << 20;
 /// The number of times that a connector that cannot answer is asked again before the drive fails.
 const CONNECTOR_TRIES: u32 = 5;
 
-/// How often policy is asked again because totals changed, before the call is held instead.
+/// The number of times that policy is asked again because running totals changed. After that, the call is held.
 const TOTALS_TRIES: u32 = 16;
 
 /// One run in memory.

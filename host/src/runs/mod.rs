@@ -1,4 +1,4 @@
-//! The driver: starts runs, replays them, parks and wakes them, cancels them, and recovers them at start-up.
+//! The driver: starts runs, replays them, parks and wakes them, and drives them again after the host has restarted.
 //!
 //! A waiting run is only rows in the journal. A task exists for a run only while its agent computes or waits in memory.
 //! The host reads which runs need a task from the journal at start-up, and gets hints after each commit.
@@ -92,7 +92,7 @@ struct Inner {
 /// Counters since the host's start, for operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// The runs in memory, without parked ones.
+    /// The runs that a task drives now, without parked runs.
     pub live_runs: usize,
     /// The number of times a run was brought into memory, to begin or to go on.
     pub instances_started: u64,

@@ -186,7 +186,7 @@ impl Cluster<'_> {
         before.chars().next_back().is_some_and(is_picture) && self.after.chars().next().is_some_and(is_picture)
     }
 
-    /// Whether the space is a no-break space between two words, or a wide space between two Chinese
+    /// Whether the space is a no-break space between two words, or a wide space between two Chinese, Japanese or Korean
     /// characters.
     fn spaces(&self, c: char) -> bool {
         let is_wide = |c: char| {

@@ -15,7 +15,7 @@ pub(in crate::page) struct Part {
     pub(in crate::page) label: Text,
     pub(in crate::page) hint: Text,
     pub(in crate::page) wrong: Option<Text>,
-    /// Warnings about the text in the field.
+    /// Warnings and notes about the text in the field.
     pub(in crate::page) remarks: Vec<Text>,
     pub(in crate::page) kind: Kind,
 }

@@ -12,7 +12,7 @@ use crate::runs::slots::WaitReason;
 
 impl Drive<'_> {
     /// Waits for the answer to a recorded call. Looks in the journal first, because the answer may have come after
-    /// replay read the call's events, and its hint may be consumed.
+    /// replay read the call's events, and its hint may already be consumed.
     pub(super) async fn answer(&mut self, call: CallNumber) -> Result<Flow, Failure> {
         match self.look_for_answer(call).await? {
             Some(flow) => Ok(flow),
@@ -68,8 +68,7 @@ impl Drive<'_> {
             }
         }
         let now = self.host.journal.now();
-        // A short sleep is waited for in memory. For a long one the run is parked, and a timer
-        // wakes it.
+        // A short sleep is spent in memory. For a long sleep the run is parked, and a timer wakes it.
         if is_long(now, until, self.host.settings.linger) {
             return Ok(Flow::Break(DriveEnd::Parked));
         }
