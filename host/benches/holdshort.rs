@@ -1,14 +1,14 @@
-//! What the host costs: one command, one table.
+//! Measures what the host costs, and prints one table.
 //!
-//! `cargo bench -p holdshort` measures, `cargo bench -p holdshort -- cycles-32` measures only the figures with this name, on the disk under `target/` unless
-//! `HOLDSHORT_BENCH_FOLDER` names a folder elsewhere.
-//! Each part that was measured completely is written to `benches/FIGURES.md` too.
-//! `cargo bench -p holdshort -- --quick`, and `cargo test`, run the same code a few times; their times mean nothing.
+//! `cargo bench -p holdshort` measures everything, `cargo bench -p holdshort -- cycles-32` only the figures of this
+//! name. The bench uses the disk under `target/`, unless `HOLDSHORT_BENCH_FOLDER` names another folder. Each part that
+//! was measured completely is written to `benches/FIGURES.md` too. `cargo bench -p holdshort -- --quick` and
+//! `cargo test` run the same code a few times; their times mean nothing.
 //!
-//! The host is the real one, in this process: sandbox, driver, journal in SQLite, dispatcher, HTTP over loopback. Only the connector is the
-//! bench's own: it performs by appending a line to a file and flushing it. The part `shipped` has nothing of its own: it starts the program as it is
-//! built and delivers into a Maildir. Every figure that waits for the disk stands next to what an `fdatasync`
-//! took on the same disk, just before and after.
+//! The host is the real one, in this process: sandbox, driver, journal in SQLite, dispatcher, HTTP over loopback. Only
+//! the connector belongs to the bench: it performs an effect by appending a line to a file and flushing the file. The
+//! part `shipped` uses nothing of the bench: it starts the built program and delivers into a Maildir. Beside every
+//! figure that waits for the disk is the time of an `fdatasync` on the same disk, measured just before and after.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -44,7 +44,7 @@ use std::path::PathBuf;
 
 use table::Table;
 
-/// How often each thing is done.
+/// How many times the bench does each thing.
 #[derive(Clone, Copy)]
 pub struct Size {
     /// Whether this is a full benchmark, with enough runs and calls for figures that are kept.
@@ -52,11 +52,11 @@ pub struct Size {
     pub instances: u32,
     pub calls: u32,
     pub latencies: u32,
-    /// Approvals of each round of cycles.
+    /// The approvals of each round of cycles.
     pub approvals: u32,
     pub entries: u32,
     pub waiting: u32,
-    /// Recorded calls that a backtest judges.
+    /// The recorded calls that a backtest evaluates.
     pub recorded: u32,
     pub flushes: u32,
 }
@@ -85,10 +85,10 @@ const QUICK: Size = Size {
     flushes: 3,
 };
 
-/// A part of the bench: its name and what measures it.
+/// A part of the bench: its name, and the function that measures it.
 type Part = (&'static str, fn(&Table));
 
-/// In the order of the table.
+/// The parts, in the order of the table.
 const PARTS: &[Part] = &[
     ("sandbox", sandbox::measure),
     ("policy", policy::measure),
@@ -107,10 +107,10 @@ fn main() {
     {
         return waiting::restarted(folder.as_ref());
     }
-    // Cargo says `--bench` when it measures and nothing when it tests.
+    // `cargo bench` passes `--bench`, and `cargo test` does not.
     let measures = has("--bench");
     let parts: Vec<String> = arguments.iter().filter(|argument| !argument.starts_with('-')).cloned().collect();
-    // `cargo test NAME` looks for tests of that name; this is not one.
+    // `cargo test NAME` runs the tests of that name. This bench is not a test of any name.
     if has("--list") || (!measures && !parts.is_empty()) {
         return;
     }

@@ -15,10 +15,9 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-/// The number of links that are followed before they count as a circle. The system has the same
-/// limit.
+/// The number of links that are followed before they count as a circle. Linux has the same limit.
 const LINKS_MAX: usize = 40;
-/// The maximum length of a secret.
+/// The maximum length of a secret in bytes.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 /// The user id that stands for an unknown owner, as in a container.
 const UNKNOWN_USER: u32 = 65_534;
@@ -115,8 +114,8 @@ pub fn file(path: &Path) -> Result<TightenedNotice, NotOurs> {
     Ok(Some(format!("`{}` was open to other users (mode {mode:o}); now it is closed to them", path.display())))
 }
 
-/// Reads a secret and its file's permissions. Only this user or root may have written it. The path
-/// may be a link, as secrets in containers are.
+/// Reads a secret, and returns it with the permissions of its file. Only this user or root may have written it. The
+/// path may be a link, as secrets in containers are.
 pub fn secret(path: &Path) -> Result<(Vec<u8>, u32), NotOurs> {
     let real = way(path)?;
     let io = |source| NotOurs::Io { path: path.into(), source };
@@ -138,7 +137,7 @@ pub fn unwritable(path: &Path) -> Result<(), NotOurs> {
     plain(path, &metadata, &[us(), 0])
 }
 
-/// The same check for a program that is run, or a folder that is read. System files belong to root,
+/// Checks that no other user can change a program that is run, or a folder that is read. System files belong to root,
 /// or to the user that represents root in a container.
 pub fn installed(path: &Path) -> Result<(), NotOurs> {
     let real = way(path)?;
@@ -154,7 +153,7 @@ fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Checks for a regular file of one of these users without write access for others.
+/// Checks that this is a regular file of one of `users`, and that no other user can write to it.
 fn plain(path: &Path, metadata: &Metadata, users: &[u32]) -> Result<(), NotOurs> {
     if !metadata.is_file() {
         return Err(NotOurs::NotPlain(path.into()));
@@ -170,7 +169,8 @@ fn owned(path: &Path, metadata: &Metadata, users: &[u32]) -> Result<(), NotOurs>
     Err(NotOurs::Owner { path: path.into(), uid: metadata.uid() })
 }
 
-/// Checks that no other user can write. The group `root` is accepted, and so is the private group that many systems give each user.
+/// Checks that no other user can write. The group `root` is accepted, and so is the private group that many systems
+/// give each user.
 ///
 /// With an access control list, the group's permissions are only an upper bound, so the complete
 /// list is read.
@@ -187,7 +187,7 @@ fn closed(path: &Path, metadata: &Metadata) -> Result<(), NotOurs> {
     if open || mode & 0o002 != 0 { Err(NotOurs::Writable { path: path.into(), mode }) } else { Ok(()) }
 }
 
-/// Resolves all links of a path. Only this user or root can change what the path leads to.
+/// Resolves all links of a path. Refuses a path if a user besides this user and root can change where it leads.
 fn way(path: &Path) -> Result<PathBuf, NotOurs> {
     let io = |at: &Path| {
         let path = at.to_owned();
@@ -249,8 +249,7 @@ fn trusted() -> Vec<u32> {
     if whole { vec![us(), 0] } else { vec![us(), 0, UNKNOWN_USER] }
 }
 
-/// Checks that everything below belongs to this user and is closed to others. Links are not
-/// followed.
+/// Checks that everything in a folder belongs to this user and is closed to others. Links are not followed.
 fn all_within(folder: &Path) -> Result<(), NotOurs> {
     let mut left = vec![folder.to_owned()];
     while let Some(folder) = left.pop() {

@@ -1,4 +1,4 @@
-//! A client that costs little: requests over kept connections, and the host's event stream.
+//! A client that uses little CPU time: it keeps its connections open, and reads the host's event stream.
 
 use std::net::SocketAddr;
 
@@ -9,7 +9,7 @@ use tokio::net::TcpStream;
 
 use crate::world::TOKEN;
 
-/// One kept connection.
+/// A connection that stays open between requests.
 pub struct Connection {
     at: SocketAddr,
     token: String,
@@ -22,7 +22,7 @@ impl Connection {
         Self::open_with(at, TOKEN).await
     }
 
-    /// The connection of the person whose token this is.
+    /// Opens a connection that sends `token` with each request.
     pub async fn open_with(at: SocketAddr, token: &str) -> Self {
         let stream = TcpStream::connect(at).await.unwrap();
         stream.set_nodelay(true).unwrap();
@@ -48,7 +48,7 @@ impl Connection {
         self.line.trim_end()
     }
 
-    /// Sends a request and reads the whole answer, which must be of this status.
+    /// Sends a request, and reads the whole answer. The answer must have the expected status.
     pub async fn ask(&mut self, method: &str, target: &str, body: &str, expected: u16) -> Vec<u8> {
         let status = self.send(method, target, body).await;
         let mut length = 0;
@@ -82,7 +82,7 @@ impl Connection {
     }
 }
 
-/// What a reviewer has to know to decide.
+/// A held call, and the digest that a decision must name.
 #[derive(Clone, Debug)]
 pub struct Held {
     pub run: String,
@@ -90,7 +90,7 @@ pub struct Held {
     pub clearance: String,
 }
 
-/// What the stream tells.
+/// The events that the bench waits for.
 #[derive(Debug)]
 pub enum Told {
     Held(Held),
@@ -111,7 +111,7 @@ struct Data {
     result: Option<Value>,
 }
 
-/// The host's event stream from now on.
+/// The host's event stream, from the moment it is opened.
 pub struct Events(Connection);
 
 impl Events {
@@ -122,9 +122,9 @@ impl Events {
         Self(connection)
     }
 
-    /// The next thing that this bench waits for. Of the other events only the first line is looked at.
+    /// The next event that the bench waits for. Other events are skipped.
     pub async fn next(&mut self) -> Told {
-        // Every message of the stream is a chunk of its own, so its lines are whole.
+        // Every message of the stream is one HTTP chunk, so no chunk ends inside a line.
         let mut kind = String::new();
         loop {
             let line = self.0.line().await;

@@ -1,4 +1,5 @@
-//! How much gets done: many runs at once, each started over HTTP, held, shown, approved over HTTP, performed, woken and ended.
+//! Measures throughput: many runs at the same time, each started over HTTP, held, shown, approved over HTTP, performed,
+//! woken and ended.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,7 +12,8 @@ use crate::client::{Connection, Events, Held, Told};
 use crate::table::Table;
 use crate::world::{World, client, effects};
 
-/// Connections that the client keeps, at most: as many as there are runs at once, up to this.
+/// The maximum number of connections of the client. Below it, the client has one connection for each run at the same
+/// time.
 const CONNECTIONS_MAX: u32 = 64;
 
 pub fn measure(table: &Table) {
@@ -24,7 +26,7 @@ pub fn measure(table: &Table) {
             let folder = table.folder.join(name);
             std::fs::create_dir(&folder).unwrap();
             let world = World::open(&folder, Duration::from_millis(500));
-            // One run at a time is slow, and a tenth of the cycles tells as much.
+            // One run at a time is slow, and a tenth of the cycles is enough for the figure.
             let approvals = if at_once == 1 { table.size.approvals / 10 } else { table.size.approvals };
             let total = (approvals / calls).max(at_once.min(4));
             let work = || {
@@ -45,13 +47,14 @@ pub fn measure(table: &Table) {
     }
 }
 
-/// What a connection is to ask next.
+/// The next request of a connection.
 enum Ask {
     Start,
     Approve(Held),
 }
 
-/// Drives `total` runs of so many calls, so many at once, to their ends.
+/// Drives `total` runs of `calls` calls each to their ends, `at_once` runs at the same time. Returns the time that this
+/// took.
 pub async fn cycles(at: SocketAddr, at_once: u32, calls: u32, total: u32) -> Duration {
     let mut events = Events::open(at).await;
     let (asks, queue) = unbounded_channel();

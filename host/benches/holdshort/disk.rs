@@ -1,11 +1,11 @@
-//! What the disk itself takes, on the same file system and by the same call as the journal's.
+//! Measures the disk itself, on the file system of the journal and with the system call that the journal uses.
 
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-/// Appends 400 bytes and flushes them, so many times.
+/// Appends 400 bytes and flushes them, `count` times. Returns how long each time took.
 pub fn flushes(folder: &Path, count: u32) -> Vec<Duration> {
     let path = folder.join("flushes");
     let mut file = OpenOptions::new().create(true).append(true).open(&path).unwrap();

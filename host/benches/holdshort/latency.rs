@@ -1,4 +1,4 @@
-//! How long one person, or one call, waits: one run at a time.
+//! Measures how long one reviewer or one call waits, with one run at a time.
 
 use std::time::{Duration, Instant};
 
@@ -37,10 +37,10 @@ fn latencies(table: &Table, name: &str, linger: Duration) -> Latencies {
         let warm_up = table.size.latencies / 10;
         for n in 0..warm_up + table.size.latencies {
             connection.start("many-calls", "held=1").await;
-            // Visible: a reviewer who watches the stream has the whole call and the digest to decide on.
+            // Visible means that a reviewer who watches the stream has the whole call and the digest to decide on.
             let held = events.held().await;
             let visible = Instant::now() - world.connector.previewed();
-            // A live run has an instance and a task; a parked one is given the time to be gone.
+            // A live run has an instance and a task. A parked run needs some time until both are gone.
             while name == "parked" && world.live() > 0 {
                 tokio::time::sleep(Duration::from_micros(200)).await;
             }

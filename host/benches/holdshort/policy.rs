@@ -1,4 +1,5 @@
-//! What policy costs: judging a call by a hundred policies, and a backtest of changed policies on the recorded calls.
+//! Measures what policy costs: the verdict on a call with a hundred policies, and a backtest of changed policies on the
+//! recorded calls.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -55,7 +56,7 @@ fn judging(table: &Table) {
 }
 
 /// The text of a hundred policies: sixty for `call`, thirty for `review` and ten for `decide`. They are divided equally
-/// among this number of capabilities.
+/// among `capabilities` capabilities.
 fn hundred(capabilities: usize) -> String {
     let mut text = String::new();
     let ty = |number: usize| match number % capabilities {
@@ -74,7 +75,7 @@ fn hundred(capabilities: usize) -> String {
             ty(number)
         );
     }
-    // Who may decide on a type is who is asked about it.
+    // The group that a `review` policy asks about a type may also decide on it.
     let group = |number: usize| ["finance", "managers", "board"][number % 10 % 3];
     for number in 0..30 {
         let _ = write!(
@@ -99,7 +100,7 @@ fn hundred(capabilities: usize) -> String {
     text
 }
 
-/// The payments, and nine of other people's interfaces with the same type.
+/// The types of the payment function, and of nine third-party functions with the same type.
 pub fn types() -> Types {
     let mut all = agent::functions().unwrap().into_iter().map(|import| (import.capability, import.ty));
     let pay = all.find(|(capability, _)| capability.to_string() == PAY).unwrap();
@@ -109,7 +110,7 @@ pub fn types() -> Types {
     all.collect::<Types>().with_facts(holdshort::connectors::facts())
 }
 
-/// Ten people in three groups, and these policies in force.
+/// A setup with ten reviewers in three groups, and with these policies in force.
 pub fn policy_setup(text: &str) -> PolicySetup {
     let people: Vec<ReviewerName> = (0..10).map(|number| ReviewerName::new(format!("person-{number}"))).collect();
     let groups = [("finance", 0..4), ("managers", 4..7), ("board", 7..10)];
@@ -131,7 +132,7 @@ fn source(text: &str) -> Source {
     Source { path: "bench.cedar".into(), text: text.into() }
 }
 
-/// The parts of a question.
+/// The values that a question to policy borrows.
 struct Asks {
     types: Types,
     action: Action,
@@ -189,13 +190,13 @@ pub fn facts() -> Value {
     })
 }
 
-/// Calls of each run.
+/// The number of calls in each run.
 const CALLS: u32 = 100;
-/// Runs that write at the same time.
+/// The number of runs that are written at the same time.
 const WRITERS: u32 = 128;
 
-/// The whole way of a backtest: a journal in SQLite is read from beginning to end, and each of its calls is judged by a hundred policies, with running totals.
-/// A third of the calls were cleared, a third approved, a third rejected.
+/// Measures a whole backtest: a journal in SQLite is read from beginning to end, and a hundred policies give a verdict
+/// on each of its calls, with running totals. A third of the calls was cleared, a third approved, a third rejected.
 fn backtest(table: &Table) {
     let folder = table.folder.join("backtest");
     std::fs::create_dir(&folder).unwrap();
@@ -232,7 +233,7 @@ fn backtest(table: &Table) {
     table.number(&what, &millis(took), None, if table.size.recorded >= 100_000 { "10 s" } else { "" });
 }
 
-/// A run with its calls, each to its end.
+/// Records a run and its calls, each call to its end.
 async fn record(journal: &Journal, run: &RunId) {
     let types = types();
     let limits = limits();

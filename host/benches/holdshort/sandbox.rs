@@ -1,4 +1,4 @@
-//! What the sandbox costs by itself: an instance, a call to the host and back.
+//! Measures what the sandbox alone costs: an instance, and a call to the host and back.
 
 use std::time::{Duration, Instant};
 
@@ -50,7 +50,8 @@ async fn calls(program: &Program, count: u32) -> Times {
     times.into_iter().collect()
 }
 
-/// The same with everything that a run adds: number, action, digest, answer, and a record on its way to the disk.
+/// Measures a routine call with everything that a run adds: number, action, digest, answer, and a record on its way to
+/// the disk.
 fn journaled(table: &Table) {
     let folder = table.folder.join("journaled");
     std::fs::create_dir(&folder).unwrap();

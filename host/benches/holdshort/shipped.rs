@@ -1,5 +1,5 @@
-//! Approve cycles as users have them: the program in a process of its own, a Maildir as the effect, and a client that
-//! polls the list of approvals and each run.
+//! Measures approve cycles as users have them: the program in a process of its own, a Maildir as the effect, and a
+//! client that polls the list of approvals and each run.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,12 +15,12 @@ use crate::client::{Connection, Held};
 use crate::table::{Table, Times};
 use crate::world::{client, component};
 
-/// Between two looks at the list of approvals, and between two looks at a run that is to end.
+/// The pauses between two reads of the list of approvals, and between two reads of a run that should end.
 const POLL_LIST: Duration = Duration::from_millis(2);
 const POLL_RUN: Duration = Duration::from_millis(1);
 /// How long the program may take to start.
 const START_MAX: Duration = Duration::from_secs(120);
-/// Ticks a second in `/proc`.
+/// The number of clock ticks per second in `/proc`.
 const TICKS: f64 = 100.0;
 
 pub fn measure(table: &Table) {
@@ -56,7 +56,7 @@ pub fn measure(table: &Table) {
     }
 }
 
-/// The running program, its address and its token. It ends when this goes.
+/// The running program, its address and its token. Dropping this value kills the program.
 struct Shipped {
     child: Child,
     at: SocketAddr,
@@ -73,7 +73,7 @@ impl Drop for Shipped {
 
 impl Shipped {
     fn start(folder: &Path) -> Self {
-        // A port that was free a moment ago.
+        // A port that is free at this moment.
         let at = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let agent = component("many-calls");
         let settings =
@@ -109,10 +109,11 @@ impl Shipped {
         self.folder.join(".holdshort/mail/new")
     }
 
-    /// Milliseconds of CPU time, and commits of the journal, since it was started.
+    /// The milliseconds of CPU time and the commits of the journal since the program started.
     async fn used(&self) -> (f64, f64) {
         let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
-        // The name, in parentheses, may hold anything; user and system time are the twelfth and thirteenth field after it.
+        // The program's name, in parentheses, may contain spaces. User time and system time are the twelfth and the
+        // thirteenth field after it.
         let (_, fields) = stat.rsplit_once(") ").unwrap();
         let ticks: f64 = fields.split(' ').skip(11).take(2).map(|field| field.parse::<f64>().unwrap()).sum();
         let figures = String::from_utf8(self.connection().await.ask("GET", "/metrics", "", 200).await).unwrap();
@@ -120,7 +121,7 @@ impl Shipped {
         (ticks * 1e3 / TICKS, commits.unwrap().parse().unwrap())
     }
 
-    /// Drives so many runs of one call each, so many at once, to their ends.
+    /// Drives `total` runs of one call each to their ends, `at_once` runs at the same time.
     async fn cycles(&self, at_once: u32, total: u32) -> (Duration, Times) {
         let (listed, left) = (Listed::default(), Arc::new(Mutex::new(total)));
         let poller = tokio::spawn(poll(self.connection().await, listed.clone()));

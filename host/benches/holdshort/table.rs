@@ -1,5 +1,5 @@
-//! The figures as they are printed: each as soon as it is known, beside the disk's own and the aim. A part that was
-//! measured as a whole becomes a section of `FIGURES.md`.
+//! Prints each figure as soon as it is known, beside the disk's own time and the aim. A part that was measured as a
+//! whole becomes a section of `FIGURES.md`.
 
 use std::cell::RefCell;
 use std::path::{Path, PathBuf};
@@ -13,11 +13,11 @@ pub struct Table {
     pub folder: PathBuf,
     pub size: Size,
     parts: Vec<String>,
-    /// What was printed of the present part.
+    /// The text that was printed for the present part.
     text: RefCell<String>,
 }
 
-/// Many times of one thing.
+/// The measured times of one thing, in ascending order.
 pub struct Times(Vec<Duration>);
 
 impl FromIterator<Duration> for Times {
@@ -30,7 +30,7 @@ impl FromIterator<Duration> for Times {
 }
 
 impl Times {
-    /// The time that so many per cent of all do not exceed.
+    /// The time that `percent` per cent of all times do not exceed.
     pub fn percentile(&self, percent: usize) -> Duration {
         self.0[((self.0.len() - 1) * percent).div_ceil(100)]
     }
@@ -41,7 +41,7 @@ impl Table {
         Self { folder: folder.into(), size, parts, text: RefCell::default() }
     }
 
-    /// Measures a part, if it is asked for.
+    /// Measures a part, if the command line asks for it.
     pub fn part(&self, name: &str, measure: fn(&Self)) {
         if !self.wants(name) {
             return;
@@ -81,7 +81,7 @@ impl Table {
         text.push('\n');
     }
 
-    /// Puts what was printed in the place of this part's section.
+    /// Replaces the part's section of `FIGURES.md` by the printed text.
     fn write(&self, name: &str) {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/FIGURES.md");
         let (before, text, title) = (std::fs::read_to_string(path).unwrap(), self.text.borrow(), title(name));
@@ -90,7 +90,7 @@ impl Table {
         std::fs::write(path, sections.join("\n\n## ") + "\n").unwrap();
     }
 
-    /// Times that do not wait for the disk.
+    /// Prints times that do not wait for the disk.
     pub fn times(&self, what: &str, times: &Times, aim: &str) {
         self.line(&format!(
             "| {what} | {} | {} | | {aim} |",
@@ -99,7 +99,7 @@ impl Table {
         ));
     }
 
-    /// Times that do.
+    /// Prints times that wait for the disk, beside the time of a flush.
     pub fn durable_times(&self, what: &str, times: &Times, flush: &Times, aim: &str) {
         let (p50, p99) = (millis(times.percentile(50)), millis(times.percentile(99)));
         self.line(&format!("| {what} | {p50} | {p99} | {} | {aim} |", millis(flush.percentile(50))));
@@ -110,7 +110,7 @@ impl Table {
         self.line(&format!("| {what} | {number} | | {flush} | {aim} |"));
     }
 
-    /// Runs `what`, and measures a flush of the disk just before and just after it.
+    /// Runs `what`, and measures flushes of the disk just before and just after it.
     pub fn beside_flushes<T>(&self, what: impl FnOnce() -> T) -> (T, Times) {
         let mut times = flushes(&self.folder, self.size.flushes);
         let done = what();
@@ -118,7 +118,8 @@ impl Table {
         (done, times.into_iter().collect())
     }
 
-    /// Whether a part, or anything below it, was asked for.
+    /// Whether the command line asks for a part: it names the part, something inside the part, something around the
+    /// part, or nothing.
     pub fn wants(&self, name: &str) -> bool {
         let below = |whole: &str, part: &str| whole == part || whole.starts_with(&format!("{part}-"));
         self.parts.is_empty() || self.parts.iter().any(|part| below(name, part) || below(part, name))

@@ -1,4 +1,5 @@
-//! What waits costs nothing but disk, and all of it is there after a restart; and how fast a run is replayed to where it waited.
+//! Measures that waiting runs cost nothing but disk and are all there after a restart, and how fast a run is replayed
+//! to the call at which it waited.
 
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
@@ -13,7 +14,7 @@ use crate::client::{Connection, Events, Held, Told};
 use crate::table::{Table, Times, millis};
 use crate::world::{World, client, effects};
 
-/// Of the arguments of each waiting call.
+/// The bytes of the arguments of each waiting call.
 const ARGUMENT_BYTES: usize = 400;
 const CONNECTIONS: usize = 32;
 
@@ -36,7 +37,8 @@ pub fn replay(table: &Table) {
             connection.start("many-calls", &task).await;
             let held = events.held().await;
             parked(&world).await;
-            // Nothing is performed: from the decision on the host only wakes the run, which has to come back to where it waited.
+            // Nothing is performed: after the decision the host only wakes the run and replays it to the call at which
+            // it waited.
             let begin = Instant::now();
             connection.decide(&held, "reject").await;
             let result = events.finished().await;
@@ -56,15 +58,16 @@ async fn parked(world: &World) {
     }
 }
 
-/// Makes the runs that wait, and looks at memory and disk. Returns the last of them, and the size of the journal without them.
+/// Starts the runs that wait, and measures memory and disk. Returns the last held call, and the bytes of the journal
+/// without these runs.
 fn wait(table: &Table, folder: &Path) -> (Held, u64) {
-    // One run tells how long the arguments are, and is the first to have everything loaded that all share.
+    // The first run shows how long the arguments are, and stores everything that all runs share.
     let world = World::open(folder, Duration::ZERO);
     let subject = client().block_on(async {
         let (mut events, mut connection) = (Events::open(world.at).await, Connection::open(world.at).await);
         connection.start("scripted", "email ada@example.com x").await;
         let held = events.held().await;
-        // The subject stands in the message and once more in the agent's own words.
+        // The subject is in the arguments twice: in the message and in the agent's own words.
         let missing = ARGUMENT_BYTES.saturating_sub(world.connector.argument_bytes()) / 2;
         connection.decide(&held, "reject").await;
         events.finished().await;
@@ -94,7 +97,7 @@ fn wait(table: &Table, folder: &Path) -> (Held, u64) {
     (last, base)
 }
 
-/// Starts runs over a few connections and returns one of them when all are held and parked.
+/// Starts `count` runs over a few connections, and waits until all are held and parked. Returns one of the held calls.
 async fn start_all(world: &World, task: &str, count: u32) -> Held {
     let mut events = Events::open(world.at).await;
     let left = Arc::new(Mutex::new(count));
@@ -125,7 +128,7 @@ async fn start_all(world: &World, task: &str, count: u32) -> Held {
     last.unwrap()
 }
 
-/// A host in a process of its own, from its start to its first effect.
+/// Measures a restarted host in a process of its own, from its start to its first effect.
 fn restart(table: &Table, folder: &Path, last: &Held, base: u64) {
     let performed = effects(folder);
     let work = || {
@@ -141,7 +144,7 @@ fn restart(table: &Table, folder: &Path, last: &Held, base: u64) {
         let at = lines.next().unwrap().parse().unwrap();
         let (serving, pages, decided) = client().block_on(async {
             let mut connection = Connection::open(at).await;
-            // Serving: somebody known gets a list of what waits.
+            // The host serves once a reviewer gets a list of waiting approvals.
             let list = connection.ask("GET", "/v1/approvals?limit=50", "", 200).await;
             let serving = begin.elapsed();
             assert!(String::from_utf8(list).unwrap().contains("scripted"));
@@ -155,7 +158,7 @@ fn restart(table: &Table, folder: &Path, last: &Held, base: u64) {
         while effects(folder) == performed {
             std::thread::sleep(Duration::from_millis(1));
         }
-        // It ends when its input does.
+        // The process ends when its input ends.
         drop(child.stdin.take());
         let memory = lines.next().unwrap();
         assert!(child.wait().unwrap().success());
@@ -174,7 +177,7 @@ fn restart(table: &Table, folder: &Path, last: &Held, base: u64) {
     table.number(&what, &memory, None, "");
 }
 
-/// How long the first page of what waits for a reviewer takes, and one half-way through it.
+/// Measures how long the first page of a reviewer's inbox takes, and a page in the middle of the inbox.
 async fn pages(connection: &mut Connection) -> (Times, Times) {
     const PAGES: usize = 100;
     let inbox = "/v1/approvals?order=rank&state=waiting&mine=true";
@@ -198,11 +201,11 @@ async fn pages(connection: &mut Connection) -> (Times, Times) {
     (first.into_iter().collect(), middle.into_iter().collect())
 }
 
-/// How this program is told to be the host of the restart.
+/// The argument that makes this program the restarted host.
 pub const RESTARTED: &str = "restarted";
 const ENTERED: &str = "entered";
 
-/// The other process: a host on what the first one left, until its input ends.
+/// The restarted host: it opens the folder of the first host, and runs until its input ends.
 pub fn restarted(folder: &Path) {
     let say = |line: &str| {
         let mut out = std::io::stdout().lock();
@@ -215,12 +218,12 @@ pub fn restarted(folder: &Path) {
     say(&format!("{:.1} MiB", memory_bytes() as f64 / f64::from(1 << 20)));
 }
 
-/// The journal's file, which is all there is of it once it is closed.
+/// The length of the journal's file. A closed journal has no other file.
 fn journal_bytes(folder: &Path) -> u64 {
     std::fs::metadata(folder.join("journal.db")).unwrap().len()
 }
 
-/// Memory that is this process's own, not a file's.
+/// The memory of this process in bytes, without mapped files.
 fn memory_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();

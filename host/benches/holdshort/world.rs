@@ -1,4 +1,4 @@
-//! A host in this process, with a connector that appends a line, flushes it, and remembers when it was asked.
+//! A host in this process. Its connector appends a line to a file, flushes it, and remembers when it was called.
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
@@ -34,20 +34,20 @@ use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 
-/// The one reviewer's.
+/// The token of the only reviewer.
 pub const TOKEN: &str = "the-bench-and-nobody-else";
 
-/// A host that is being measured. It ends when this goes.
+/// A host that is measured. It ends when this value is dropped.
 pub struct World {
     pub at: SocketAddr,
     pub connector: Arc<LineConnector>,
     runs: Runs,
     stop: Option<oneshot::Sender<()>>,
-    // The last to go: everything of the host lives in it.
+    // The last field, because everything of the host runs in it.
     runtime: Option<Runtime>,
 }
 
-/// The committed component of a guest example.
+/// The file of an example agent's built component.
 pub fn component(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../guest-examples/built").join(name).with_extension("wasm")
 }
@@ -71,7 +71,7 @@ impl World {
         Self { at, connector, runs, stop: Some(stop), runtime: Some(runtime) }
     }
 
-    /// How many runs have a task, and perhaps an instance.
+    /// The number of runs with a task. Each may have an instance too.
     pub fn live(&self) -> usize {
         self.runs.figures().live_runs
     }
@@ -81,7 +81,7 @@ impl Drop for World {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(runtime) = self.runtime.take() {
-            // Tasks are dropped where they wait, which is where a killed host would leave them.
+            // Tasks are dropped where they wait, as if the host were killed.
             runtime.shutdown_timeout(Duration::from_secs(10));
         }
     }
@@ -154,7 +154,8 @@ pub fn clock() -> Clock {
 
 fn offers(connector: &Arc<LineConnector>) -> (Catalogue, Performers) {
     let (mut catalogue, mut performers) = (Catalogue::default(), Performers::default());
-    // Whatever the two agents import and never call is answered with nothing.
+    // The two agents also import functions that they never call. These need an offer too, or the host refuses the
+    // agents.
     for import in functions().unwrap() {
         let offer: Offer = match import.capability.function() {
             "send-email" => {
@@ -170,7 +171,7 @@ fn offers(connector: &Arc<LineConnector>) -> (Catalogue, Performers) {
     (catalogue, performers)
 }
 
-/// Lists the files of a folder in which there are none.
+/// Answers every routine call with an empty list.
 struct EmptyFolder;
 
 impl Routine for EmptyFolder {
@@ -181,13 +182,14 @@ impl Routine for EmptyFolder {
 
 /// Appends a line for each effect, and flushes it.
 pub struct LineConnector {
-    /// One at a time: threads that flush one file at once wait for each other's pages again and again.
+    /// The lock lets one thread flush at a time. Threads that flush one file at the same time wait again and again for
+    /// each other's pages.
     file: Arc<Mutex<File>>,
     previewed: Mutex<Instant>,
     entered: Mutex<Instant>,
-    /// Bytes of the arguments that were previewed last.
+    /// The bytes of the last previewed arguments.
     arguments: Mutex<usize>,
-    /// Told of each effect when it begins.
+    /// The function that is called when an effect begins.
     on_entered: Mutex<Option<Box<dyn Fn() + Send>>>,
 }
 
@@ -199,12 +201,12 @@ impl LineConnector {
         Self { file: Arc::new(Mutex::new(file)), previewed, entered, arguments, on_entered }
     }
 
-    /// When a call last reached the host.
+    /// The time of the last preview, at which a call reached the host.
     pub fn previewed(&self) -> Instant {
         *self.previewed.lock().unwrap()
     }
 
-    /// When an effect last began.
+    /// The time at which the last effect began.
     pub fn entered(&self) -> Instant {
         *self.entered.lock().unwrap()
     }
@@ -272,7 +274,7 @@ impl Perform for LineConnector {
     }
 }
 
-/// Starts and ends runs, which is all that this bench asks of a driver.
+/// Connects the API with the runs. Functions that this bench does not use return nothing.
 struct BenchDriver(Runs);
 
 impl Driver for BenchDriver {
@@ -322,18 +324,18 @@ impl Driver for BenchDriver {
     }
 }
 
-/// How many effects were performed, as the file says.
+/// The number of performed effects, counted in the connector's file.
 pub fn effects(folder: &Path) -> usize {
     std::fs::read_to_string(folder.join("effects")).unwrap().lines().count()
 }
 
-/// The capability that routine calls of the fixture have.
+/// The capability of the routine calls that the example agent makes.
 pub fn list_files() -> Capability {
     let found = functions().unwrap().into_iter().find(|import| import.capability.function() == "list-files");
     found.unwrap().capability
 }
 
-/// A client's own runtime, on the thread that measures.
+/// The client's own runtime, on the thread that measures.
 pub fn client() -> Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }

@@ -1,5 +1,4 @@
-//! Adds a note with the code points of a text if a reader cannot tell by the text's look which text
-//! it is.
+//! Adds a note with the code points of a text if other texts look the same.
 //!
 //! Letters of one alphabet can look the same: Croatian `Đ`, Icelandic `Ð` and Ewe `Ɖ`. Two signs
 //! can look the same, such as `-` and `‐`, and so can two spellings of a Thai or Bengali syllable.
@@ -18,8 +17,8 @@ use unicode_security::GeneralSecurityProfile;
 
 use super::{outline, visible};
 
-/// A longer text, or a text of several lines, gets no note: readers read such a text and do not
-/// recognise it by its look. Names, addresses, subjects and references are shorter.
+/// A longer text, or a text of several lines, gets no note, because people read such a text and do not recognise it by
+/// its look. Names, addresses, subjects and references are shorter.
 const CHARS_MAX: usize = 200;
 /// Characters that need no note: dashes that nobody confuses with `-`, common apostrophes, the
 /// Turkish `ı` whose missing dot can be seen, and letters of large languages that look like letters

@@ -41,7 +41,7 @@ fn not_shown(facts: &Value) -> Option<Difference> {
     Some(Difference { place: "the diff".into(), text })
 }
 
-/// The deployment adds or removes commits that are not listed.
+/// The deployment may add or remove commits that the host cannot list.
 fn history(facts: &Value) -> Option<Difference> {
     let is_unknown = facts.get("history-known") == Some(&Value::Bool(false));
     let text =

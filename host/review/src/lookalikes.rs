@@ -17,8 +17,8 @@ const SIGNS: &str = "/\\.:;,@?#&=%<>|";
 /// Apostrophes that are letters, in Hawaiian, Ukrainian and other languages.
 const OKINAS: [char; 2] = ['\u{2BB}', '\u{2BC}'];
 
-/// Warns of words that look like an ASCII word and are another word, of foreign digits, and of
-/// characters that look like [`SIGNS`].
+/// Warns of words that look like an ASCII word but are another word, of digits of other scripts, and of characters that
+/// look like [`SIGNS`].
 ///
 /// A word is judged together with its text. If the other words are clearly of the same script, the
 /// letters of the word deceive nobody. A warning would then teach readers of this script to ignore
@@ -59,7 +59,7 @@ fn ascii_look(word: &str) -> Option<String> {
     if is_emoji {
         return None;
     }
-    // Foreign digits have another warning.
+    // Digits of other scripts get a warning of their own.
     if word.chars().all(|c| honest(c) || OKINAS.contains(&c) || is_digit(c) || visible::is_mark(c)) {
         return None;
     }

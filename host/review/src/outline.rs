@@ -38,7 +38,7 @@ pub enum RowContent {
 /// JSON stores as text.
 pub fn outline(value: &Value, ty: Option<&WitType>) -> Vec<Row> {
     match value {
-        // The fields of a record without a label need no row for the record itself.
+        // A record without a label needs no row for itself, only rows for its fields.
         Value::Object(fields) if !fields.is_empty() => arguments(fields, Some(&field_types(ty))),
         Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             labelled("", value, ty)

@@ -1,5 +1,5 @@
-//! Reads a diff in git's format and splits it by file for a page. Every line is kept: lines outside
-//! a file's changes are shown beside them.
+//! Reads a diff in git's format and splits it by file for a page. Every line is kept, also headings and lines before
+//! the first file.
 
 use super::text::Text;
 
@@ -11,7 +11,7 @@ pub struct Patch {
     pub files: Vec<PatchFile>,
 }
 
-/// What changes in one file.
+/// The changes to one file.
 #[derive(Clone, Debug, Default)]
 pub struct PatchFile {
     /// The file's name as written in the diff: in quotation marks and with escapes if it has
@@ -87,8 +87,8 @@ impl Patch {
     /// Reads a diff. Lines that belong to no file go before the first file.
     pub fn read(diff: &[u8]) -> Self {
         let mut patch = Self::default();
-        // The lines still missing in this hunk, old and new. Inside a hunk, a line that looks like
-        // a heading is a line of the file.
+        // The numbers of old and new lines that the present hunk still has. Inside a hunk, a line that looks like a
+        // heading is a line of the file.
         let mut left = (0_usize, 0_usize);
         for (raw, text) in diff.split(|byte| *byte == b'\n').zip(Text::byte_lines(diff)) {
             let is_heading = left == (0, 0);
@@ -124,7 +124,7 @@ fn same(names: &[u8]) -> Vec<u8> {
     }
 }
 
-/// The new name, if this line announces a renaming.
+/// The new name, if this line says that the file was renamed or copied.
 fn renamed(raw: &[u8]) -> Option<&[u8]> {
     raw.strip_prefix(b"rename to ").or_else(|| raw.strip_prefix(b"copy to "))
 }

@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::warning::Warning;
 use super::{lookalikes, outline, visible};
 
-/// One warning at one position. Its text is safe to show.
+/// One warning or note at one position. Its text is safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Remark {
     /// The position, as in `message.to[2]`.
@@ -65,15 +65,14 @@ impl fmt::Display for Remark {
     }
 }
 
-/// Finds the warnings about all texts in `value`, including the keys, in the order in which they
-/// are shown.
+/// Finds the warnings and notes about all texts in `value`, including the keys, in the order in which they are shown.
 pub fn of_value(place: &str, value: &Value) -> Vec<Remark> {
     let mut remarks = Vec::new();
     collect(place, value, &mut remarks);
     remarks
 }
 
-/// Finds the warnings about one text.
+/// Finds the warnings and notes about one text.
 pub fn of_text(place: &str, text: &str) -> Vec<Remark> {
     let mut warnings = Vec::new();
     let (hidden, apart) = (visible::hidden(text).count(), visible::apart(text).count());
@@ -114,7 +113,7 @@ fn collect(place: &str, value: &Value, remarks: &mut Vec<Remark>) {
     }
 }
 
-/// Finds the warnings about the quotations in a sentence of the host.
+/// Finds the warnings and notes about the quotations in a sentence of the host.
 pub fn of_sentence(place: &str, sentence: &str) -> Vec<Remark> {
     holdshort_words::pieces(sentence).into_iter().flat_map(|piece| of_text(place, &piece.text())).collect()
 }
@@ -164,8 +163,8 @@ fn is_right_to_left(c: char) -> bool {
     class == BidiClass::RightToLeft || class == BidiClass::ArabicLetter
 }
 
-/// Splits a text into runs of letters and digits, with their accents. Joining characters (`-`, `.`,
-/// `@`, spaces) may separate scripts, and are left out.
+/// The words of a text that are not ASCII: runs of letters and digits, with their accents. Joining characters (`-`,
+/// `.`, `@`, spaces) end a word, because the script may change there.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && !visible::is_mark(c)).filter(|word| !word.is_ascii())
 }

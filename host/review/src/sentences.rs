@@ -122,7 +122,7 @@ fn of_call(event: &Event) -> String {
     }
 }
 
-/// Policy's verdict as a verb in the past.
+/// Policy's verdict as a past participle.
 pub fn judged(verdict: PolicyVerdict) -> &'static str {
     match verdict {
         PolicyVerdict::Clear => "cleared",
@@ -230,7 +230,7 @@ pub fn needs(requirement: &Requirement) -> String {
     needs
 }
 
-/// The deadline and the escalations before it.
+/// The first deadline, and the escalations after it.
 fn expires(requirement: &Requirement) -> String {
     let first = requirement.expires_at.map_or_else(|| "never".into(), at);
     let later = requirement.escalations.iter();
@@ -247,7 +247,7 @@ pub fn people(reviewers: &Reviewers) -> String {
     }
 }
 
-/// A duration in the largest unit that expresses it exactly.
+/// A duration in the largest unit that expresses it exactly, at least seconds. Parts of a second are rounded up.
 pub(super) fn span(ms: u64) -> String {
     match ms {
         ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
@@ -279,7 +279,7 @@ fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The beginning of foreign words, as a quotation in a sentence.
+/// The beginning of somebody else's words, as a quotation in a sentence.
 fn quoted(text: &str) -> String {
     quote_start(text, TEXT_CHARS_MAX).into_string()
 }

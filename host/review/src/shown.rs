@@ -1,5 +1,4 @@
-//! Text that may be printed. The printing functions take only this type, so this package checks all
-//! output.
+//! Text that may be printed. The printing functions take only this type, so all output goes through this package.
 
 use std::fmt;
 
@@ -31,8 +30,8 @@ impl VisibleLines {
         Self(painted.collect())
     }
 
-    /// A text that is the complete output of a command, for programs. There is no text of the host
-    /// beside it that it could imitate.
+    /// A text that is the complete output of a command, for programs. No text of the host stands beside it, so it
+    /// cannot imitate one.
     pub fn text(text: &str) -> Self {
         let whole = text.strip_suffix('\n').unwrap_or(text);
         Self(visible::lines(whole).iter().flat_map(|line| [line.as_str(), "\n"]).collect())

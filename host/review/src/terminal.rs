@@ -48,9 +48,9 @@ impl Line {
 /// The kind of a line, which decides its colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tone {
-    /// A heading of the host's.
+    /// A heading of the host.
     Heading,
-    /// A warning of the host's.
+    /// A warning of the host.
     Warning,
     /// The action and the host's evidence.
     Content,
@@ -203,8 +203,7 @@ pub fn said(label: &str, words: &str, columns: usize) -> Vec<Line> {
     behind(Tone::Claim, label, words, columns)
 }
 
-/// A message of the host beside the results, such as an error. Lines of a quotation after the first follow behind a
-/// bar.
+/// A message of the host beside the results, such as an error. Further lines of a quotation follow behind a bar.
 pub fn note(label: &str, text: &str) -> Vec<Line> {
     behind(Tone::Content, label, text, usize::MAX)
 }
@@ -225,7 +224,7 @@ fn behind(tone: Tone, label: &str, text: &str, columns: usize) -> Vec<Line> {
     page.lines
 }
 
-/// A heading of the host's, after an empty line.
+/// A heading of the host, after an empty line.
 pub fn heading(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Content, 0, "", "");
@@ -286,7 +285,7 @@ impl Page {
         self.safe(tone, depth, label, &visible::fixed(text));
     }
 
-    /// Adds one line of visible text, wrapped. If the label is too long for the line, it stands above the text.
+    /// Adds one line of visible text, wrapped. If the label is too long for the line, the label stands above the text.
     fn safe(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
         let indent = "  ".repeat(depth);
         let (first, beside) = (format!("{indent}{label}"), 2 * depth + columns_of(label).max(GOES_ON_COLUMNS));

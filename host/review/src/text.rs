@@ -24,7 +24,7 @@ impl Text {
         visible::lines(text).into_iter().map(Self).collect()
     }
 
-    /// Makes lines of any bytes. A byte that is no text is drawn by its value.
+    /// Makes lines of any bytes. A byte outside UTF-8 is drawn as `<E9>`.
     pub fn byte_lines(bytes: &[u8]) -> Vec<Self> {
         visible::byte_lines(bytes).into_iter().map(Self).collect()
     }
@@ -45,7 +45,7 @@ impl Text {
         visible::read(field)
     }
 
-    /// The warnings about a text at a position.
+    /// The warnings and notes about a text at a position.
     pub fn remarks(place: &str, text: &str) -> Vec<Self> {
         remarks::of_text(place, text).iter().map(|remark| Self(remark.to_string())).collect()
     }

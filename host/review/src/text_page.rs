@@ -26,7 +26,7 @@ pub struct TextPage {
 pub struct NumberedLine {
     /// The line's number in the whole text.
     pub number: usize,
-    /// The line continues from the page before.
+    /// Whether the line began on the previous page.
     pub goes_on: bool,
     pub text: Text,
 }
@@ -57,7 +57,7 @@ impl TextPage {
     }
 }
 
-/// The end of the part of a line that fits on a page. It never splits a character.
+/// The number of bytes of a line that fit on a page. It never splits a character.
 fn end(line: &[u8]) -> usize {
     let is_within = |at: &usize| line.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
     let last = BYTES.min(line.len());
@@ -68,7 +68,7 @@ fn end(line: &[u8]) -> usize {
 mod tests {
     use super::*;
 
-    /// Draws all pages, and returns them with the size of the largest.
+    /// Draws all pages. Returns their lines, the number of pages, and the length of the longest page in bytes.
     fn all(bytes: &[u8]) -> (Vec<(usize, String)>, usize, usize) {
         let first = TextPage::of(bytes, 1).unwrap();
         let (mut lines, mut longest) = (Vec::<(usize, String)>::new(), 0);

@@ -55,7 +55,7 @@ fn drawn_as_it_stands(text: &str) -> String {
     shown
 }
 
-/// The lines of a text for a fixed font. Each line end is a newline of the text, except the last.
+/// The lines of a text for a fixed font: the text is split at each newline.
 ///
 /// A space at the end of a line is escaped, unless the line is a single space: in a diff, empty
 /// lines are very often written in this way.
@@ -103,7 +103,7 @@ pub(super) fn spelling(shown: &str) -> Option<usize> {
     Some(1 + spelled.or_else(|| byte_spelling(rest))?)
 }
 
-/// The length of `E9>` at the beginning, if it is there.
+/// The length of `E9>` at the beginning, the rest of an escaped byte; `None` if it is not there.
 fn byte_spelling(rest: &str) -> Option<usize> {
     let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
     matches!(rest.as_bytes(), [high, low, b'>', ..] if is_digit(high) && is_digit(low)).then_some("E9>".len())
@@ -243,8 +243,7 @@ mod tests {
         }
     }
 
-    /// Different bytes are drawn differently: tested with all short strings of the special bytes,
-    /// and with bytes at random positions in a text.
+    /// Different bytes are drawn differently: tested with examples, and with all strings of at most five special bytes.
     #[test]
     fn bytes_that_are_no_text_are_drawn_each_as_itself() {
         let cases: [(&[u8], &str); 9] = [

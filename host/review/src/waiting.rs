@@ -16,7 +16,7 @@ pub fn who(waiting: &[OpenDemand]) -> Vec<String> {
     waiting.iter().filter(|one| one.more > 0).map(sentence).collect()
 }
 
-/// What the deadline of a held call will cause, after `level` escalations.
+/// What happens at the deadline of a held call, after `level` escalations.
 pub fn then(requirement: &Requirement, level: usize) -> String {
     requirement.escalations.get(level).map_or_else(
         || "then the call expires, and nothing is done".into(),
@@ -43,7 +43,7 @@ pub fn because(proposal: &Proposal) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// Whether this reviewer's stage comes later.
+/// Whether this reviewer can approve only in a later stage.
 pub fn is_early(call: &Call, name: &ReviewerName, started_by: &ReviewerName) -> bool {
     let asks = call.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question);
     !asks && call.admits_approval(name, started_by) == Err(NotEligible::NotYet)

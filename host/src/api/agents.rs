@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use super::driver::{AgentInfo, AgentState, OfferedCapability};
 use super::json::Json;
-use super::openapi::Refusals;
+use super::refusals::Refusals;
 use super::{Api, ApiResult};
 
 /// The configured agents.

@@ -13,8 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::json::Json;
 use super::limits::{Path, Query};
-use super::openapi::Refusals;
 use super::problem::{Details, Problem};
+use super::refusals::Refusals;
 use super::shapes::{ApprovalIdShape, DecisionStateShape, EffectStateShape, Lenient, Moment};
 use super::views::{AgUiEvent, LangchainRequest, View};
 use super::{Api, ApiResult, ids};

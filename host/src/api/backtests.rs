@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 
 use super::json::{Json, Object};
 use super::limits::Input;
-use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
+use super::refusals::{Posted, Refusals};
 use super::shapes::{ApprovalIdShape, InstantShape, Moment};
 use super::{Api, ApiResult};
 use crate::analysis::backtest::{

@@ -10,8 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::inbox::{ApprovalRow, CallStateGroup, states};
 use super::json::Json;
 use super::limits::{Query, asked, page};
-use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
+use super::refusals::Refusals;
 use super::shapes::{CallStateWordShape, InstantShape, Moment, PlaceShape};
 use super::{Api, ApiResult, ids};
 

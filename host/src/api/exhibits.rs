@@ -6,8 +6,8 @@ use axum::response::IntoResponse;
 use holdshort_gate::Digest;
 
 use super::limits::Path;
-use super::openapi::Refusals;
 use super::problem::{Details, Problem};
+use super::refusals::Refusals;
 use super::shapes::ApprovalIdShape;
 use super::{Api, ApiResult, approvals, ids};
 

@@ -16,8 +16,8 @@ use utoipa::ToSchema;
 
 use super::json::Json;
 use super::limits::Path;
-use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
+use super::refusals::Refusals;
 use super::shapes::ApprovalIdShape;
 use super::{Api, ApiResult, approvals, ids};
 use crate::analysis::explain::{AttributeChange, DecisiveChange, explain};

@@ -12,8 +12,8 @@ use holdshort_journal::{CallFilter, Health};
 
 use super::driver::Figures;
 use super::metrics::header as metric;
-use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
+use super::refusals::Refusals;
 use super::{Api, ApiResult};
 
 const PLAIN: &str = "text/plain; charset=utf-8";

@@ -10,8 +10,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::json::{self, Json};
 use super::limits::{Path, Query, asked, page};
-use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
+use super::refusals::Refusals;
 use super::shapes::Moment;
 use super::{Api, ApiResult, ids};
 

@@ -13,8 +13,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::auth::Reviewer;
 use super::json::Json;
 use super::limits::{Query, asked, page};
-use super::openapi::Refusals;
 use super::problem::{Details, Kind, Problem};
+use super::refusals::Refusals;
 use super::shapes::{ApprovalIdShape, CallStateWordShape, Lenient, Moment, RankedPlaceShape};
 use super::{Api, ApiResult, ids, number};
 

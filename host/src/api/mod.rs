@@ -36,6 +36,7 @@ pub(crate) mod message;
 mod metrics;
 pub mod openapi;
 pub mod problem;
+mod refusals;
 pub mod resolutions;
 pub mod runs;
 pub(crate) mod secrets;

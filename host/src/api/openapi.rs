@@ -3,7 +3,6 @@
 mod complete;
 mod objects;
 
-use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use axum::http::header;
@@ -11,12 +10,12 @@ use axum::response::IntoResponse;
 use holdshort_gate::{Digest, RunId};
 use holdshort_journal::DecisionKind;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder};
-use utoipa::{IntoResponses, Modify, OpenApi};
+use utoipa::{Modify, OpenApi};
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 use utoipa_axum::routes;
 
-use super::problem::{Details, MEDIA};
+use super::problem::Details;
+use super::refusals::Refusals;
 use super::shapes::{
     ApprovalIdShape, CallStateWordShape, IdempotencyKeyShape, InstantShape, PlaceShape, RankedPlaceShape,
     RunStateWordShape,
@@ -102,47 +101,10 @@ pub(super) async fn schema() -> ApiResult {
     Ok(([(header::CONTENT_TYPE, "application/json")], SCHEMA.as_str()).into_response())
 }
 
-/// The errors of requests that need a token.
-pub(super) struct Refusals;
-
-impl IntoResponses for Refusals {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[
-            ("400", "The request cannot be understood."),
-            ("401", "No token, or an unknown token."),
-            ("403", "The request comes from a page of another site, or the reviewer may not do this."),
-            ("421", "The host does not answer to the name in `Host`."),
-            ("429", "Too many requests; `Retry-After` says when to continue."),
-            ("500", "The host failed."),
-            (
-                "503",
-                "The journal, an agent or a connector is not available now; `type` says whether anything was written.",
-            ),
-        ])
-    }
-}
-
-/// The errors of requests with a body.
-pub(super) struct Posted;
-
-impl IntoResponses for Posted {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[
-            ("408", "The body did not arrive in time."),
-            ("413", "The body is too large."),
-            ("415", "The body is not `application/json`."),
-        ])
-    }
-}
-
-fn problems(all: &[(&str, &str)]) -> BTreeMap<String, RefOr<Response>> {
-    let content = || ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
-    let problem = |description: &str| ResponseBuilder::new().description(description).content(MEDIA, content()).build();
-    all.iter().map(|(status, description)| ((*status).to_owned(), RefOr::T(problem(description)))).collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     /// The document has one schema per name. If two types had the same name, one schema would be

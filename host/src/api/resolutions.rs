@@ -14,8 +14,8 @@ use super::auth::Reviewer;
 use super::json::{Json, present, typed, whole};
 use super::limits::{Input, Path};
 use super::message::Message;
-use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
+use super::refusals::{Posted, Refusals};
 use super::shapes::{ApprovalIdShape, Lenient};
 use super::{Api, ApiResult, approvals, ids};
 

@@ -14,8 +14,8 @@ use super::idempotency::IdempotencyKey;
 use super::json::Json;
 use super::limits::{Input, Path, Query, asked, page};
 use super::message::Message;
-use super::openapi::{Posted, Refusals};
 use super::problem::{Details, Kind, Problem};
+use super::refusals::{Posted, Refusals};
 use super::shapes::{IdempotencyKeyShape, Lenient, Moment, RunStateWordShape};
 use super::{Api, ApiResult, ids};
 

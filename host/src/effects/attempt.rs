@@ -1,9 +1,9 @@
 //! One effect: starts it, performs it, and records the outcome; or looks up the outcome of an
 //! effect in doubt.
 //!
-//! **Invariant:** the connector is part of the shown content. If the configuration has another
-//! connector since, a cleared call is held again, and a lost attempt of the old connector is not
-//! looked up, because the new one's finding says nothing about it.
+//! **Invariant:** the connector is part of the shown content. If another connector is configured since, a cleared call
+//! is held again, and an attempt of the old connector in doubt is not looked up, because a finding of the new connector
+//! says nothing about it.
 
 use std::future::Future;
 use std::time::Duration;
@@ -21,15 +21,15 @@ use crate::connectors::{Attempt, Finding, Inquiry};
 /// on an old clearance.
 const PERFORM_WITHIN_MS: u64 = 60_000;
 
-/// The first and the longest pause before a failed journal write is repeated.
+/// The first pause and the longest pause before a failed journal write is repeated.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
 const RETRY_MAX: Duration = Duration::from_secs(10);
-/// The longest single sleep of a postponed call, so that a cancelled or expired call leaves soon.
+/// The longest single sleep of a postponed call, so that the task of a cancelled or expired call ends soon.
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 impl Effects {
-    /// Starts a cleared call at its connector's turn and performs it. Losing to a cancellation, an
-    /// expiry or another attempt is no error.
+    /// Starts a cleared call when its connector has a free turn, and performs it. It is no error if the call was
+    /// cancelled, has expired or was started by another attempt.
     ///
     /// A call that waits for its turn is not started: it can be cancelled, it expires in time, and
     /// the time for beginning an attempt does not run.
@@ -53,9 +53,8 @@ impl Effects {
                     self.wait_until(until).await;
                 }
                 Err(WriteFailure::Refused(why)) => return tracing::debug!(%run, call, %why, "not started"),
-                // The start may be on disk without its permit in memory. Then the effect is in
-                // doubt although nothing was tried. If it is not on disk, the call is unchanged and
-                // is started now.
+                // The start may be on disk although the permit is lost. Then the effect is in doubt although nothing
+                // was tried. If the start is not on disk, the call is unchanged and is started now.
                 Err(WriteFailure::Unknown) => {
                     drop(turn);
                     tokio::time::sleep(RETRY_FIRST).await;
@@ -65,14 +64,15 @@ impl Effects {
         }
     }
 
-    /// Waits for the next attempt by the journal's clock. A change of the call meanwhile is noticed
-    /// at the start.
+    /// Waits until the next attempt is due by the journal's clock, at most `WAIT_MAX`. If the call changed meanwhile,
+    /// `Start` notices.
     async fn wait_until(&self, until: Time) {
         let left = until.0.saturating_sub(self.0.journal.now().0);
         tokio::time::sleep(Duration::from_micros(left).clamp(RETRY_FIRST, WAIT_MAX)).await;
     }
 
-    /// Uses up the only permit for this attempt. Each return records an outcome. An effect that was not started did not happen. An effect that was started without a clear answer is in doubt, and is looked up at once.
+    /// Performs an attempt with its only permit. Each return records an outcome. An effect that was not started did not
+    /// happen. An effect that was started without a clear answer is in doubt, and is looked up at once.
     async fn perform(&self, id: &CallId, authorized: Authorized, turn: Option<SemaphorePermit<'_>>) {
         let (attempt, perform_by) = (authorized.attempt(), authorized.perform_by());
         let performer = match self.performer(authorized.action().capability(), authorized.connector()) {
@@ -85,7 +85,8 @@ impl Effects {
                 return self.finish(id, attempt, outcome, None).await;
             }
         };
-        // Where neither can have changed, the journal is not read between a start and its effect.
+        // Without material facts and time-dependent policies nothing can have changed. Then the journal is not read
+        // between a start and its effect.
         if (authorized.has_material_facts() || self.0.refresh.depends_on_time())
             && let Some(outcome) = self.material_change(id).await
         {
@@ -95,8 +96,7 @@ impl Effects {
             let reason = say!("the host was delayed after it recorded the start of the effect, and made no attempt");
             return self.finish(id, attempt, not_done(reason), None).await;
         }
-        // A task of its own, so that a panic of a connector leaves an effect in doubt and the
-        // dispatcher continues.
+        // The connector runs in a task of its own. If it panics, the effect is in doubt and the dispatcher continues.
         let attempted = tokio::spawn(async move { performer.perform(authorized).await }).await;
         let outcome = match attempted {
             Ok(Attempt::Done(receipt)) => AttemptOutcome::Happened(receipt),
@@ -111,7 +111,7 @@ impl Effects {
             Ok(Attempt::Unknown(reason)) => unknown(reason),
             Err(_) => unknown(say!("the connector failed in the middle of the attempt")),
         };
-        // The remote system is done. A full disk or a slow lookup must not delay other attempts.
+        // The connector has finished. A full disk or a slow lookup must not delay other attempts.
         drop(turn);
         let is_unknown = matches!(outcome, AttemptOutcome::Unknown(_));
         self.finish(id, attempt, outcome, None).await;
@@ -140,7 +140,7 @@ impl Effects {
         }
     }
 
-    /// The same action with the present facts, for reviewers to decide again.
+    /// The outcome that holds the call again: the same action with the present facts.
     async fn hold_again(&self, id: &CallId, reason: Sentence) -> AttemptOutcome {
         let Some((run, _, proposal)) = self.proposal(id).await else { return not_done(reason) };
         match self.0.refresh.refresh(&run.agent, id, &proposal).await {
@@ -149,7 +149,7 @@ impl Effects {
         }
     }
 
-    /// Looks up an attempt without a recorded outcome. It never sends again: a reviewer decides
+    /// Looks up an attempt without a recorded outcome. It never performs the effect again: only a reviewer decides
     /// that, with the result of the lookup.
     pub(super) async fn look_up_unfinished(&self, id: &CallId) {
         let Some((call, inquiry)) = self.unfinished(id).await else { return };
@@ -164,8 +164,8 @@ impl Effects {
                 return self.still_in_doubt(id, inquiry.attempt, say!("the lookup was not made: {}", why)).await;
             }
         };
-        // Thousands may wait here, so large data is read again at this one's turn. A reviewer may
-        // have resolved it by then.
+        // Thousands of calls may wait here, so the large data is dropped, and read again when this call has its turn. A
+        // reviewer may have resolved the effect by then.
         drop((call, inquiry));
         let Some(_turn) = performer.lookup_turn().await else { return };
         let Some((_, inquiry)) = self.unfinished(id).await else { return };
@@ -192,16 +192,16 @@ impl Effects {
         }
     }
 
-    /// Records the result for the reviewer who resolves the effect. They may come days later, and a
-    /// log line is only for the operator.
+    /// Records the result for the reviewer who resolves the effect. The reviewer may come days later, and a log line is
+    /// only for the operator.
     async fn still_in_doubt(&self, id: &CallId, attempt: u32, evidence: Sentence) {
         tracing::warn!(run = %id.run, call = id.call, evidence = evidence.as_str(), "an effect stays in doubt until a reviewer resolves it");
         let reason = say!("a lookup could not find out the outcome");
         self.finish(id, attempt, unknown(reason), Some(evidence)).await;
     }
 
-    /// Retries until the journal has recorded the outcome, or says that it was resolved otherwise.
-    /// A known outcome is not lost to a full disk.
+    /// Retries until the journal has recorded the outcome, or refuses it because the effect is already resolved. So a
+    /// full disk does not lose a known outcome.
     async fn finish(&self, id: &CallId, attempt: u32, outcome: AttemptOutcome, evidence: Option<Sentence>) {
         let (CallId { run, call }, evidence) = (id, evidence.map(Sentence::into_string));
         loop {
@@ -219,7 +219,7 @@ impl Effects {
         }
     }
 
-    /// The proposal, and its run.
+    /// A call with its run and its proposal.
     async fn proposal(&self, id: &CallId) -> Option<(Run, Call, Proposal)> {
         let Subject { run, call, .. } = self.subject(id).await?;
         let proposal = call.as_ref()?.proposal()?.clone();

@@ -1,9 +1,9 @@
-//! The dispatcher: performs what may start, from the journal and without the agent, and looks up
-//! effects in doubt.
+//! The dispatcher: performs calls that may start, and looks up effects in doubt. It works from the journal, without the
+//! agent.
 //!
-//! **Invariant:** only this room holds [`Perform`]. It learns of work by hints after commits and,
-//! because hints can be lost, by scanning the journal at start-up and whenever it falls behind. The
-//! journal decides which of two attempts at a start wins.
+//! **Invariant:** only this room holds [`Perform`]. It learns of work by hints after commits. Hints can be lost, so it
+//! also scans the journal at start-up and whenever it misses hints. The journal decides which of two attempts at a
+//! start wins.
 
 mod attempt;
 mod performer;
@@ -47,7 +47,8 @@ impl Performers {
     }
 }
 
-/// Checks again what a clearance rested on, after a connector found a change.
+/// Reads again the facts and the policy that a clearance rested on: before an effect, and after a connector found a
+/// change.
 pub trait Refresh: Send + Sync {
     /// The name of the connector that serves a capability now, if any.
     fn connector(&self, capability: &Capability) -> Option<String>;
@@ -72,12 +73,12 @@ pub trait Refresh: Send + Sync {
     /// Whether policy depends on the time, so that it may forbid a call that it permitted before.
     fn depends_on_time(&self) -> bool;
 
-    /// Why policy forbids a call at this time that it permitted before; `None` if it does not. If
-    /// no policy depends on the time, it is always `None`.
+    /// The reason why policy forbids a call now that it permitted before; `None` if it still permits the call. If no
+    /// policy depends on the time, it is always `None`.
     fn forbidden_now(&self, run: &Run, id: &CallId, call: &Call) -> Option<Sentence>;
 }
 
-/// Nothing can perform a cleared call.
+/// The reason why no connector may perform a cleared call.
 #[derive(Debug)]
 enum NoPerformer {
     Missing(Capability),
@@ -114,11 +115,11 @@ struct Inner {
     journal: Dispatcher,
     performers: Performers,
     refresh: Arc<dyn Refresh>,
-    /// The calls with a task, and whether a hint came meanwhile.
+    /// The calls with a task. The flag says whether a hint came since the task's last check.
     in_flight: Mutex<HashMap<CallId, bool>>,
 }
 
-/// Calls per read of a scan.
+/// The number of calls that one read of a scan returns.
 const SCAN_CHUNK: usize = 256;
 
 impl Effects {
@@ -127,7 +128,7 @@ impl Effects {
         Self(Arc::new(Inner { journal, performers, refresh, in_flight: Mutex::default() }))
     }
 
-    /// Resolves what an earlier host left behind, then performs what becomes startable, until the
+    /// Looks up effects that an earlier host left unfinished, then performs calls that become startable, until the
     /// journal closes.
     pub async fn run(self) -> Result<(), ReadError> {
         let mut hints = self.0.journal.hints();
@@ -148,17 +149,17 @@ impl Effects {
         }
     }
 
-    /// The receipt for the agent if a reviewer found that an effect in doubt happened, if it
-    /// follows from the action alone.
+    /// The receipt that the agent gets if a reviewer resolves an effect in doubt as done; `None` if it does not follow
+    /// from the action alone.
     pub fn receipt(&self, run: &RunId, call: &Call) -> Option<Value> {
         let inquiry = self.inquiry(run, call)?;
         let performer = self.performer(inquiry.action.capability(), &call.proposal()?.connector).ok()?;
         performer.receipt(&inquiry)
     }
 
-    /// First handles effects that an earlier host left unfinished, because they must not start
-    /// again; then ready ones. Hints have been collected since before this, so nothing that becomes
-    /// startable meanwhile is missed.
+    /// First looks up effects that an earlier host left unfinished, because they must not start again; then starts the
+    /// startable calls. Hints have been collected since before this scan, so no call that becomes startable meanwhile
+    /// is missed.
     async fn recover(&self) -> Result<(), ReadError> {
         self.scan(&CallState::ATTEMPTED, FirstStep::LookUp).await?;
         self.scan(&CallState::STARTABLE, FirstStep::Attempt).await
@@ -227,9 +228,9 @@ impl Effects {
         self.0.performers.find(capability)?.attempt_turn().await
     }
 
-    /// The performer of `capability`, if it is the connector that was shown. The operator may have
-    /// configured another one since: it would do something that nobody was shown, and its finding
-    /// says nothing about the old one's attempt.
+    /// The performer of `capability`, if it is the connector that was shown. The operator may have configured another
+    /// connector since. That one would do something that no reviewer was shown, and its finding says nothing about the
+    /// old connector's attempt.
     fn performer(&self, capability: &Capability, shown: &str) -> Result<Arc<Performer>, NoPerformer> {
         let now = self.0.refresh.connector(capability);
         match (now, self.0.performers.find(capability)) {
@@ -239,8 +240,8 @@ impl Effects {
         }
     }
 
-    /// The data for looking up an attempt. The key is derived again and not stored. `None` for a
-    /// call without an attempt.
+    /// The data for looking up an attempt; `None` for a call without an attempt. The idempotency key is derived again
+    /// and not stored.
     fn inquiry(&self, run: &RunId, call: &Call) -> Option<Inquiry> {
         let proposal = call.proposal()?;
         Some(Inquiry {

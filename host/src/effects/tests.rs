@@ -1,4 +1,4 @@
-//! Of one connector, a few attempts and a few lookups run at a time. Neither delays anything else.
+//! Each connector runs a few attempts and a few lookups at a time. Neither delays anything else.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -18,9 +18,9 @@ use super::performer::LOOKUPS_AT_A_TIME;
 use super::*;
 use crate::connectors::{ATTEMPTS_AT_A_TIME, Attempt, Finding};
 
-/// Far more than can be looked up at a time.
+/// The number of effects in doubt, many more than can be looked up at a time.
 const LOST: usize = 5 * LOOKUPS_AT_A_TIME;
-/// Far more than can be attempted at a time.
+/// The number of cleared calls, many more than can be attempted at a time.
 const CLEARED: usize = 3 * ATTEMPTS_AT_A_TIME;
 
 /// How long a cleared call may wait; much longer than the time for beginning an attempt.
@@ -29,7 +29,7 @@ const START_WITHIN_MS: u64 = 3_600_000;
 /// call may wait.
 const HELD_UP_US: u64 = 120_000_000;
 
-/// A barrier that stays closed until opened, and counts those who wait.
+/// A barrier that stays closed until opened, and counts the tasks that wait at it.
 struct Door {
     open: Semaphore,
     waiting: AtomicUsize,
@@ -132,7 +132,7 @@ impl World {
         Self(journal, now)
     }
 
-    /// Starts to perform, `slow` by one remote system and `quick` by another.
+    /// Starts a dispatcher: `slow` and `quick` perform the functions of these names.
     fn serve(&self, slow: &Arc<FarEnd>, quick: &Arc<FarEnd>) {
         let mut performers = Performers::default();
         performers.insert(Capability::new("a:b/c", "slow").unwrap(), slow.clone());
@@ -174,7 +174,7 @@ impl World {
         run
     }
 
-    /// The same, and the host died after it had started the effect.
+    /// A run like that of `cleared`, but the host died after it had started the effect.
     async fn lost(&self, run: &str, function: &str) -> RunId {
         let run = self.cleared(run, function).await;
         drop(self.0.submit(&run, Some(1), Fence::None, Start { perform_within_ms: 60_000 }).await.unwrap());
@@ -210,8 +210,8 @@ async fn what_was_lost_is_looked_up_a_few_at_a_time_and_holds_up_nothing_else() 
     world.serve(&slow, &quick);
 
     world.until("as many lookups as may be", async || slow.lookups.waiting() == LOOKUPS_AT_A_TIME).await;
-    // All effects in doubt are visible at once, before they are looked up, and another connector's
-    // is not delayed.
+    // All effects in doubt are visible at once, before they are looked up. The lookup of another connector is not
+    // delayed.
     world.until("all in doubt", async || world.in_state(CallState::InDoubt).await == lost).await;
     world.until("the other's lookup", async || world.in_state(CallState::Succeeded).await.contains(&other)).await;
     // New calls are not delayed either, of this connector or of the other.
@@ -257,8 +257,8 @@ async fn what_is_cleared_is_attempted_a_few_at_a_time_and_holds_up_nothing_else(
         .until("another connector's effect", async || world.in_state(CallState::Succeeded).await.contains(&other))
         .await;
 
-    // Waiting calls are not started: they can be cancelled, they expire, and no time for beginning
-    // runs.
+    // Waiting calls are not started: they can be cancelled, they expire, and the time for beginning an attempt does not
+    // run.
     let begun = slow.attempts.seen.lock().unwrap().clone();
     let mut waiting: Vec<RunId> = cleared.difference(&begun).cloned().collect();
     assert_eq!(world.in_state(CallState::Cleared).await, waiting.iter().cloned().collect());

@@ -1,7 +1,7 @@
 //! Decides which addresses a webhook may reach.
 //!
-//! A caller who makes the host send a request must not reach addresses that only this machine or
-//! its network can reach.
+//! Nobody may use a webhook to make the host send a request to an address that only this machine or its network can
+//! reach.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -16,7 +16,7 @@ pub fn refused(address: IpAddr) -> Option<&'static str> {
     }
 }
 
-/// Checks IANA's registry of special addresses, and some addresses in common use.
+/// Refuses the addresses in IANA's registry of special addresses, and a service address of a cloud provider.
 fn refused_v4(address: Ipv4Addr) -> Option<&'static str> {
     let [a, b, c, d] = address.octets();
     match (a, b, c, d) {

@@ -14,7 +14,7 @@ use super::notice::{Kind, Notice, NoticeCall};
 use super::webhook::{NotDelivered, RetryTime};
 use super::{Notify, Target, Transport};
 
-/// Events per read of the journal.
+/// The number of events per read of the journal.
 const CHUNK: usize = 64;
 /// Without a notification, the target's position is saved after this many events.
 const UNWRITTEN_MAX: u64 = 1_024;
@@ -36,7 +36,7 @@ pub struct Retry {
 }
 
 impl Retry {
-    /// The wait after `failed` attempts. `drawn` varies it between half and all of its length, so
+    /// The wait after `failed` attempts. The random number `drawn` varies it between half and all of its length, so
     /// that many hosts do not send at the same moment.
     pub fn wait(&self, failed: u32, drawn: u32) -> Duration {
         let whole =
@@ -45,7 +45,7 @@ impl Retry {
     }
 }
 
-/// Follows the journal for `target` until the journal closes.
+/// Follows the journal for `target` until the journal closes or the target refuses all further notifications.
 pub(super) async fn run(notify: &Notify, target: &Target) {
     let mut deliverer = Deliverer { notify, target, at: Position(0), written: Position(0) };
     let mut hints = notify.journal.hints();
@@ -87,7 +87,7 @@ async fn wait(hints: &mut Receiver<Hint>, target: &Target) -> bool {
 struct Deliverer<'a> {
     notify: &'a Notify,
     target: &'a Target,
-    /// The target has received all notifications up to this position.
+    /// All notifications up to this position are delivered or given up.
     at: Position,
     /// The position saved in the journal.
     written: Position,
@@ -136,7 +136,7 @@ impl Deliverer<'_> {
         Ok((self.concerns(&notice) && self.still_asks(&notice).await?).then_some(notice))
     }
 
-    /// Whether the target can act on the notification. A webhook gets all.
+    /// Whether the target can act on the notification. Webhooks get every notification.
     fn concerns(&self, notice: &Notice) -> bool {
         let (Transport::Mail { reviewer, delegations, .. }, Some(call)) = (&self.target.transport, &notice.call) else {
             return true;
@@ -149,8 +149,8 @@ impl Deliverer<'_> {
         concerns(notice, call, reviewer) || (!barred && stands_for.into_iter().any(|name| concerns(notice, call, name)))
     }
 
-    /// Skips requests to reviewers that are already done, for example after the target was
-    /// unreachable. Programs get every event.
+    /// Whether the notification's request to a reviewer is still open. The request may be closed already, for example
+    /// after the target was unreachable. Programs get every notification.
     async fn still_asks(&self, notice: &Notice) -> Result<bool, ReadError> {
         let for_people = match &self.target.transport {
             Transport::Webhook(webhook) => webhook.format == Format::Chat,
@@ -166,9 +166,8 @@ impl Deliverer<'_> {
         }))
     }
 
-    /// Retries until the target accepts or the attempts are used up. Returns false if the target
-    /// refuses all further notifications: this one then counts as undelivered, and the next host
-    /// tries it.
+    /// Retries until the target accepts or the attempts are used up. Returns false if the target refuses all further
+    /// notifications. This notification then counts as undelivered, and the host tries it again after a restart.
     async fn bring(&self, notice: &Notice) -> bool {
         let (name, id) = (&self.target.name, &notice.id);
         let mut failed = 0;
@@ -234,7 +233,7 @@ impl Deliverer<'_> {
         }
     }
 
-    /// Saves the position. If that fails, delivery continues, and the next host may deliver some
+    /// Saves the position. If that fails, delivery continues, and after a restart the host may deliver some
     /// notifications again.
     async fn write(&mut self) {
         let note = NotificationRecord::Delivered { target: self.target.name.clone(), up_to: self.at };
@@ -252,7 +251,7 @@ impl Deliverer<'_> {
     }
 }
 
-/// Whether this reviewer can act on the call.
+/// Whether the reviewer `name` can act on the call.
 fn concerns(notice: &Notice, call: &NoticeCall, name: &ReviewerName) -> bool {
     let admits = call.requirement.as_ref().map(|requirement| {
         // Reviewers of any stage may resolve an effect in doubt.
@@ -267,8 +266,8 @@ fn concerns(notice: &Notice, call: &NoticeCall, name: &ReviewerName) -> bool {
 }
 
 impl Target {
-    /// Sends one notification once, and returns the target's answer or the reason why delivery is
-    /// unknown.
+    /// Sends one notification once. Returns the target's answer, or the reason why it is unknown whether the target got
+    /// it.
     pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<String, NotDelivered> {
         match &self.transport {
             Transport::Webhook(webhook) => {

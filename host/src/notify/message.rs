@@ -1,5 +1,5 @@
-//! Writes the text of notifications. An agent's words appear in visible form, in which no receiver
-//! finds markup, a mention or a link.
+//! Writes the text of notifications. An agent's words appear in visible form, so that no receiver reads markup, a
+//! mention or a link in them.
 
 use holdshort_gate::{Digest, Time};
 use serde_json::{Value, json};
@@ -76,8 +76,8 @@ fn standard(notice: &Notice, base: &str) -> Value {
     json!({ "type": notice.kind.name(), "timestamp": rfc3339(notice.at), "data": data })
 }
 
-/// The text for Slack, Mattermost, Rocket.Chat and Google Chat. Foreign words stand between
-/// backticks, where these services read no markup.
+/// The text for Slack, Mattermost, Rocket.Chat and Google Chat. Other people's words stand between backticks, where
+/// these services read no markup.
 fn chat(notice: &Notice, base: &str) -> String {
     let mut text = sentence(notice);
     if let Some(call) = &notice.call {
@@ -96,7 +96,7 @@ fn inert(text: &str) -> String {
     visible.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-/// The event in the host's words and ids.
+/// One sentence about the event, from words and ids of the host only.
 fn sentence(notice: &Notice) -> String {
     let of = notice.call.as_ref().map_or_else(|| notice.run.0.clone(), |call| approval(notice, call));
     match notice.kind {
@@ -128,7 +128,7 @@ fn approval(notice: &Notice, call: &NoticeCall) -> String {
     format!("{}.{}", notice.run, call.number)
 }
 
-/// The address of the page. It does not decide anything, and needs a session.
+/// The address of the page. Opening it decides nothing, and needs a session.
 fn link(notice: &Notice, base: &str) -> String {
     match (&notice.call, notice.kind) {
         (Some(call), _) => format!("{base}/approvals/{}", approval(notice, call)),

@@ -1,12 +1,12 @@
 //! Sends notifications by webhook and email: a call is held, a deadline is near, an effect is in
 //! doubt, a run ended.
 //!
-//! Each target has its own delivery task. The task reads the journal's feed from the target's saved
-//! position ([`holdshort_journal::NotificationRecord`]) and tries each notification until the target accepts it
-//! or the attempts are used up. So every notification is sent at least once; an unreachable target
-//! delays neither other targets nor runs; and neither replay nor a restart repeats an acknowledged
-//! notification. A notification says where to look and contains the host's summary. **Invariant:**
-//! it never contains what a decision needs.
+//! Each target has its own delivery task. The task reads the journal's feed from the target's saved position
+//! ([`holdshort_journal::NotificationRecord`]) and tries each notification until the target accepts it or the attempts
+//! are used up. So every notification is sent at least once. An unreachable target delays neither other targets nor
+//! runs. Neither replay nor a restart repeats an acknowledged notification. A notification says where to look and
+//! contains the host's summary. **Invariant:** it contains neither arguments nor a digest, so nobody can decide with
+//! it.
 //!
 //! Read in this order: [`notice`] (content), [`message`] (text), [`sign`], [`address`] and
 //! [`webhook`] (transport), [`delivery`] (delivery).
@@ -77,8 +77,8 @@ pub struct Notify {
 }
 
 impl Notify {
-    /// Makes the delivery for `targets`. The name of a target that answers "gone" is added to
-    /// `gone`, and the target gets no more notifications.
+    /// Makes the delivery for `targets`. If a target answers "gone", its name is added to `gone`, and it gets no more
+    /// notifications.
     pub fn new(
         journal: Notifier,
         targets: Vec<Target>,
@@ -109,10 +109,10 @@ impl Notify {
         Ok(())
     }
 
-    /// Delivers to all targets. It returns only if the host drops it.
+    /// Delivers to all targets. It never returns.
     pub async fn run(self) {
         join_all(self.targets.iter().map(|target| delivery::run(&self, target))).await;
-        // Without targets the task waits forever, because its end would stop the host.
+        // Also without targets this task must not end, because its end would stop the host.
         std::future::pending().await
     }
 }

@@ -8,7 +8,7 @@ use holdshort_journal::{JournalEntry, Position};
 /// The kinds of notifications.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
-    /// A call is held, for the first time or again.
+    /// A call waits for decisions: for the first time, again, or in its next stage.
     Held,
     /// A deadline is near.
     Reminder,
@@ -16,7 +16,7 @@ pub enum Kind {
     Decided,
     /// A deadline passed without a decision or without a start of the effect.
     Expired,
-    /// A run was cancelled while its call was held.
+    /// A run was cancelled or ended, and with it a call that was held or not yet started.
     Withdrawn,
     /// An effect started and its outcome is unknown.
     InDoubt,
@@ -55,7 +55,7 @@ impl Kind {
 /// it.
 #[derive(Clone, Debug)]
 pub struct Notice {
-    /// The id. It is the same for every attempt and after every restart, and unique otherwise.
+    /// The id. It is the same for every attempt and after every restart. No other notification has it.
     pub id: String,
     pub kind: Kind,
     /// The time of the event.
@@ -65,7 +65,7 @@ pub struct Notice {
     pub started_by: ReviewerName,
     /// The call, unless the notification is about a run.
     pub call: Option<NoticeCall>,
-    /// The outcome, or the reason for holding again, in the host's words.
+    /// The outcome, or the reason why the call is held again, in the host's words.
     pub outcome: Option<String>,
     /// Whether the approvals of the earlier stage are complete and the next stage is asked.
     pub next_stage: bool,
@@ -78,7 +78,7 @@ pub struct NoticeCall {
     pub capability: String,
     /// The connector's summary. It quotes the agent, so it may be shown only in visible form.
     pub summary: String,
-    /// The revision, from 1. Each edit and each change of a material fact adds one.
+    /// The revision, from 1. It grows by one with each edit, and each time the call is held again.
     pub revision: u32,
     pub deadline: Option<Time>,
     /// The requirement; `None` if the call was refused without a reviewer.
@@ -132,8 +132,8 @@ impl Notice {
         let event = &entry.recorded.event;
         let mut kind = Self::kind(event)?;
         if let Some(call) = call.filter(|call| kind == Kind::Decided && call.phase == Phase::Held && !answers(event)) {
-            // Single votes and edits cause no notification: a new revision has one of its own. But
-            // the last vote of a stage notifies the reviewers of the next stage.
+            // Single approvals and edits cause no notification: a new revision has a notification of its own. But the
+            // last approval of a stage notifies the reviewers of the next stage.
             if !begins_a_stage(event, call) {
                 return None;
             }
@@ -198,7 +198,7 @@ fn id(journal: &JournalId, place: &str, kind: Kind) -> String {
     format!("msg_{}_{place}_{}", journal.0, kind.name().replace('.', "-"))
 }
 
-/// Whether an approval completed its stage: the current stage has no votes yet.
+/// Whether an approval completed its stage and began the next: the current stage has no approvals yet.
 fn begins_a_stage(event: &Event, call: &Call) -> bool {
     let approves =
         matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, RecordedChoice::Approve));
@@ -206,7 +206,8 @@ fn begins_a_stage(event: &Event, call: &Call) -> bool {
     approves && last && call.votes.iter().all(|vote| vote.stage < call.stage)
 }
 
-/// An answer leaves the call held until the next event, which the same transaction writes.
+/// Whether the event is an answer. An answer leaves the call held until the next event, which the same transaction
+/// writes.
 fn answers(event: &Event) -> bool {
     matches!(event, Event::DecisionMade { decision, .. } if matches!(decision.verdict, RecordedChoice::Respond(_)))
 }

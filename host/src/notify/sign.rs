@@ -30,8 +30,7 @@ impl Secret {
 
     /// The value of the header `webhook-signature`.
     pub fn sign(&self, id: &str, timestamp: u64, body: &str) -> String {
-        // HMAC pads a short key with zeros. Padding it here gives the one length that the library
-        // always accepts.
+        // HMAC pads a short key with zeros. The padding here gives 64 bytes, a length that the library always accepts.
         let mut key = [0; 64];
         for (padded, byte) in key.iter_mut().zip(&self.0) {
             *padded = *byte;

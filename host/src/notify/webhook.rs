@@ -48,7 +48,7 @@ pub fn anywhere(_: IpAddr) -> Option<&'static str> {
 /// The longest pause that a target may ask for.
 const PAUSE_MAX: Duration = Duration::from_secs(60 * 60);
 
-/// The delivery of a notification is unknown.
+/// The reason why a notification was not delivered, or may not have been.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotDelivered {
     /// The reason, without the target's address.
@@ -83,12 +83,12 @@ pub struct WebhookResponse {
 }
 
 impl Webhook {
-    /// Sends one notification once. An error says why delivery is unknown; of the URL it contains
-    /// only the host.
+    /// Sends one notification once. An error says why it is unknown whether the target got it. It contains only the
+    /// host of the URL.
     pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<WebhookResponse, NotDelivered> {
         let (webhook, id, body) = (self.clone(), notice.id.clone(), body(notice, base, self.format));
         let (reply, answer) = tokio::sync::oneshot::channel();
-        // A separate thread: a stopping host does not wait for a silent target.
+        // The thread is separate, so that a host that stops does not wait for a silent target.
         std::thread::spawn(move || {
             // The library would log the complete URL, whose path may be a secret.
             let _quiet = tracing::subscriber::set_default(NoSubscriber::default());
@@ -120,7 +120,7 @@ impl Webhook {
             (_, None) => RetryTime::AsUsual,
         };
         let mut answer = Vec::new();
-        // Only the status counts. A body that breaks off changes nothing.
+        // Only the status counts, so it does not matter if the body breaks off.
         drop(response.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut answer));
         let answer = WebhookResponse { status, body: String::from_utf8_lossy(&answer).into_owned() };
         if (200..300).contains(&status) { Ok(answer) } else { Err(NotDelivered { why: answer.refusal(), again }) }

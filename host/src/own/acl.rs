@@ -10,25 +10,25 @@ use rustix::io::Errno;
 /// kind, permissions and an id.
 const NAME: &str = "system.posix_acl_access";
 const VERSION: &[u8] = &[2, 0, 0, 0];
-/// More than the maximum size of an attribute.
+/// The maximum size of an attribute on Linux.
 const BYTES_MAX: usize = 64 * 1024;
 const WRITE: u16 = 2;
-/// The kinds of entries: a user by id, the file's group, a group by id, and the mask that limits
-/// them all.
+/// The kinds of entries: a user by id, the file's group, a group by id, and the mask, which limits the permissions of
+/// the other three.
 const USER: u16 = 2;
 const OWNING_GROUP: u16 = 4;
 const GROUP: u16 = 8;
 const MASK: u16 = 16;
 
-/// The users and groups with write access, besides the owner and everybody.
+/// The users and groups with write access, without the file's owner and without the entry for all others.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Writers {
     pub(super) users: Vec<u32>,
     pub(super) groups: Vec<u32>,
 }
 
-/// The writers by the access control list of a file with the group `owning`; `None` if it has no
-/// list and its permission bits are complete.
+/// The users and groups that may write to a file by its access control list. `owning` is the file's group. `None` if
+/// the file has no list, so that its permission bits are complete.
 pub(super) fn writers(path: &Path, owning: u32) -> io::Result<Option<Writers>> {
     let mut bytes = vec![0; BYTES_MAX];
     match rustix::fs::getxattr(path, NAME, &mut bytes[..]) {

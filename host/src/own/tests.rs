@@ -13,7 +13,7 @@ type Change = fn(&Path);
 struct Scene(tempfile::TempDir);
 
 impl Scene {
-    /// Creates `way/state/` with a file and a folder in it.
+    /// Creates `way/state/` with a file and a folder in it, and a secret in `way/`.
     fn new(changes: &[Change]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let scene = Self(folder);

@@ -58,7 +58,7 @@ struct ApprovalPage {
     decide: Option<Deciding>,
     resolving: Option<Resolving>,
     before: Option<LastDecision>,
-    /// Later calls with the same action. Their own pages name this one.
+    /// Held calls with the same action that this approval does not name. The approvals of these calls name this call.
     same: Vec<Text>,
 }
 
@@ -69,10 +69,9 @@ struct Deciding {
     seal: Seal,
     /// The reason why this reviewer may not approve.
     barred: Option<Text>,
-    /// The reviewer whose vote these forms cast: the signed-in reviewer, or the absent one they act
-    /// for.
+    /// The reviewer whose decision these forms make: the signed-in reviewer, or the absent reviewer for whom they act.
     place: Text,
-    /// The absent reviewer they act for, if any.
+    /// The absent reviewer for whom the signed-in reviewer acts, if any.
     stands_for: Option<Text>,
     /// An earlier stage still needs approvals.
     early: bool,
@@ -101,7 +100,7 @@ pub(super) async fn show(
     let now = api.journal().now();
     let whole = query.evidence.as_deref() == Some("whole");
     let evidence = evidence::all(&api, &call, whole).await?;
-    // If the component is no longer readable, the arguments are laid out by their JSON alone.
+    // If the component is no longer readable, the arguments are shown without their types.
     let function = api.driver().function(&call).await.ok();
     let titles = call.proposal().map(titles).unwrap_or_default();
     let content = content(&call, function.as_ref(), &titles);
@@ -197,8 +196,7 @@ fn receipt(call: &Call) -> Vec<Item> {
 fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Option<Deciding> {
     let digest = call.clearance.filter(|_| call.phase == Phase::Held)?;
     let started_by = &subject.run.as_ref()?.started_by;
-    // A delegate is asked like the absent reviewer. Four-eyes excludes the delegate as a person
-    // too.
+    // A delegate gets the forms of the absent reviewer. Four-eyes can exclude the delegate too, as a person.
     let acting_for = signed.0.reviewer().acting_for(call, started_by, now);
     let name = acting_for.unwrap_or(signed.name());
     let bars = call.requirement().map(|asks| asks.bars(signed.name(), started_by, call.edited_by.as_ref()));

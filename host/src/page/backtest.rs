@@ -17,7 +17,7 @@ use crate::review::Text;
 
 /// The purpose of the form. Its seal is valid for this purpose only.
 const SEALED: &str = "backtest";
-/// Microseconds of a day.
+/// The number of microseconds in a day.
 const DAY: u64 = 86_400_000_000;
 /// The name of the typed text in error messages.
 const NAME: &str = "your policies";
@@ -55,7 +55,7 @@ struct ShownBacktest {
     warnings: Vec<Text>,
 }
 
-/// A call whose verdict would change.
+/// A call whose verdict would change, with the decisions on it.
 #[derive(Debug)]
 struct BacktestRow {
     id: Text,
@@ -127,7 +127,7 @@ fn since(api: &Api, days: &str) -> Result<Time, Problem> {
     Ok(Time(api.journal().now().0.saturating_sub(days.saturating_mul(DAY))))
 }
 
-/// Lays the report out for the page.
+/// Turns the report into the texts of the page.
 fn outcome(report: BacktestReport) -> ShownBacktest {
     let some = |OutcomeTable(rows): OutcomeTable| {
         rows.into_iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect()

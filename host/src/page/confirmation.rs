@@ -1,7 +1,7 @@
 //! The confirmation word, which a reviewer types where a click is not enough.
 //!
-//! **Invariant:** one function decides whether a vote needs the word, and every form that casts a
-//! vote asks it: approve, edit, and approve with a grant.
+//! **Invariant:** one function decides whether a decision needs the word, and every form that can clear a call asks
+//! this function: approve, edit, and approve with a grant.
 
 use holdshort_gate::{ExhibitRef, Proposal};
 
@@ -13,9 +13,8 @@ use crate::review::{ShownCall, ShownExhibit};
 /// The word.
 const WORD: &str = "approve";
 
-/// The reason why a vote on these proposals needs the confirmation word: a warning, or evidence too
-/// long for the page. An edit also votes on the arguments that it keeps, so it passes the old
-/// proposal and the new one.
+/// The reason why a decision on these proposals needs the confirmation word: a warning, or evidence too long for the
+/// page. An edit also decides on the arguments that it keeps, so it passes the old proposal and the new one.
 pub(super) fn caution<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Clone) -> Option<&'static str> {
     let doubtful = |proposal: &Proposal| {
         let titles: Vec<ShownExhibit> = titles(proposal);
@@ -28,7 +27,7 @@ pub(super) fn caution<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Cl
     long.then_some("Some evidence is too long for this page: open and read this evidence first.")
 }
 
-/// The titles of the exhibits. They are checked for misleading text too.
+/// The titles of the exhibits. The check for warnings reads them too.
 pub(super) fn titles(proposal: &Proposal) -> Vec<ShownExhibit> {
     let title = |one: &ExhibitRef| ShownExhibit { title: one.title.clone(), kind: one.media.clone(), bytes: None };
     proposal.exhibits.iter().map(title).collect()

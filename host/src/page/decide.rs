@@ -18,7 +18,7 @@ use crate::api::message::Message;
 use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, approvals, ids};
 
-/// Records the decision and leads to the next approval.
+/// Records the decision and redirects to the next approval.
 pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Path<String>, form: Form) -> PageResult {
     let (run, number) = ids::approval(&id)?;
     let failed = |problem: Problem| ErrorPage::at(problem, &id).with(form.field("message"));
@@ -43,7 +43,7 @@ async fn request(
     let (_, call) = approvals::load(api, run, number).await?;
     let kind = match form.field("decision") {
         Some("approve") => {
-            // This checks the current revision. A form with another digest is refused in any case.
+            // This checks the current revision. If the form names an older digest, `decide` refuses it anyway.
             if caution(call.proposal()).is_some() {
                 typed(form).map_err(|problem| ErrorPage::at(problem, &format!("{run}.{number}")))?;
             }
@@ -69,7 +69,7 @@ async fn request(
     Ok(DecisionRequest { message, answer, stands_for, ..DecisionRequest::new(kind, digest) })
 }
 
-/// The selected choice in the agent's spelling; the page shows the visible form.
+/// The selected choice in the agent's spelling, because the page shows it in visible form.
 fn chosen(call: &Call, form: &Form) -> Option<String> {
     let index: usize = form.field("choice")?.parse().ok()?;
     choices(call).nth(index).map(str::to_owned)

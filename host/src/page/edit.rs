@@ -1,9 +1,9 @@
 //! The edit of an approval (`/approvals/{id}/edit`): a form with the arguments, a preview, and the
 //! edit itself.
 //!
-//! The preview asks the connector and policy as the edit will, and writes nothing. Its seal covers
-//! the digest and the new arguments, so the host accepts exactly the previewed bytes. The agent's
-//! reasons cannot be edited, because they are the agent's words.
+//! The preview asks the connector and policy as the edit will, and records no event. Its seal covers the digest and the
+//! new arguments, so the host accepts exactly the previewed bytes. The agent's reasons cannot be edited, because they
+//! are the agent's words.
 
 use askama::Template;
 use axum::extract::State;
@@ -52,7 +52,7 @@ struct PreviewPage {
     sheet: Sheet,
     consequence: &'static str,
     changes: Vec<(Text, Vec<Item>, Vec<Item>)>,
-    /// The new facts: position, old value, new value.
+    /// The changed facts: position, old value, new value.
     facts: Vec<(Text, Vec<Item>, Vec<Item>)>,
     holds: Vec<(Text, Vec<Item>, Vec<Item>)>,
     /// Evidence that is new in this revision.
@@ -77,8 +77,7 @@ struct Editing<'a> {
 }
 
 impl<'a> Editing<'a> {
-    /// Starts an edit. It refuses a reviewer who may not edit, or an outdated digest, before it
-    /// does any work.
+    /// Starts an edit. It first refuses a reviewer who may not edit, and an outdated digest.
     async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str, digest: Option<Digest>) -> Result<Self, ErrorPage> {
         let failed = |problem: Problem| ErrorPage::at(problem, id);
         let (run, number) = ids::approval(id)?;
@@ -237,8 +236,8 @@ fn editable(FunctionType { params, .. }: FunctionType) -> WitType {
     WitType::Record(params.into_iter().filter(|(name, _)| name != RATIONALE).collect())
 }
 
-/// The text that a preview's seal covers. It includes whether the edit needs the confirmation word,
-/// so that a form cannot change this.
+/// The text that a preview's seal covers. It says whether the edit needs the confirmation word, so that nobody can
+/// remove this need from a form.
 fn sealed(digest: Digest, arguments: &str, takes_word: bool) -> String {
     let how = if takes_word { "edit with the word" } else { "edit" };
     format!("{how} {digest} {arguments}")

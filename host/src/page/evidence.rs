@@ -1,5 +1,5 @@
-//! The host's evidence on pages: short evidence complete, long evidence split into pages, none of
-//! it cut.
+//! Shows the host's evidence on pages. Short evidence is on the review page, long evidence has pages of its own;
+//! nothing is cut.
 
 use askama::Template;
 use axum::extract::State;
@@ -13,11 +13,11 @@ use crate::api::{Api, approvals, ids};
 use crate::review::{NumberedLine, Patch, Text, TextPage};
 use holdshort_common::aside;
 
-/// The limits for evidence on a review page: one exhibit, and all together. Longer evidence has
-/// pages of its own.
+/// The limits in bytes for evidence on a review page: for one exhibit, and for all together. Longer evidence has pages
+/// of its own.
 const ONE_BYTES_MAX: u64 = 24 * 1024;
 const ALL_BYTES_MAX: u64 = 48 * 1024;
-/// The limit for evidence on a page for printing. Browsers need minutes for much more.
+/// The limit in bytes for evidence on a page for printing. Browsers need minutes for much more.
 const PRINTED_BYTES_MAX: u64 = 1024 * 1024;
 
 /// An exhibit on a review page.
@@ -48,7 +48,7 @@ pub(super) async fn all(api: &Api, call: &Call, whole: bool) -> Result<Vec<Evide
     these(api, call.proposal().map(|proposal| proposal.exhibits.as_slice()).unwrap_or_default(), whole).await
 }
 
-/// The same for any exhibits in the journal.
+/// Like `all`, for any exhibits in the journal.
 pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Result<Vec<Evidence>, ErrorPage> {
     let mut shown = Vec::new();
     let limits = if whole { (PRINTED_BYTES_MAX, PRINTED_BYTES_MAX) } else { (ONE_BYTES_MAX, ALL_BYTES_MAX) };
@@ -67,14 +67,14 @@ pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Re
     Ok(shown)
 }
 
-/// Whether the call has evidence too long for the review page. The answer depends on the call
-/// alone: a reviewer who saw all evidence on a page for printing needs the confirmation word too.
+/// Whether the call has evidence too long for the review page. The answer depends on the call alone, so a reviewer who
+/// saw all evidence on a page for printing needs the confirmation word too.
 pub(super) fn is_long(exhibits: &[ExhibitRef]) -> bool {
     fitting(exhibits, (ONE_BYTES_MAX, ALL_BYTES_MAX)).any(|(_, fits)| !fits)
 }
 
-/// Marks each exhibit that fits on the page after the ones before it, with a limit for one exhibit
-/// and a limit for all.
+/// Says of each exhibit whether it fits on the page after the exhibits before it. There is a limit in bytes for one
+/// exhibit, and a limit for all together.
 fn fitting(exhibits: &[ExhibitRef], (one_max, all_max): (u64, u64)) -> impl Iterator<Item = (&ExhibitRef, bool)> {
     exhibits.iter().scan(0_u64, move |taken, exhibit| {
         let fits = exhibit.bytes <= one_max && taken.saturating_add(exhibit.bytes) <= all_max;
@@ -120,7 +120,7 @@ struct EvidencePage {
     count: usize,
 }
 
-/// Shows an exhibit page by page. Its approval must currently include it, as at the endpoint.
+/// Shows an exhibit page by page. The approval must have the exhibit in its present revision, as for the API.
 pub(super) async fn show(
     State(api): State<Api>,
     signed: Signed,

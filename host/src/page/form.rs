@@ -96,7 +96,7 @@ pub(super) enum Draft {
     },
 }
 
-/// The form's view of a type.
+/// The kind of field or group that a form has for a type.
 enum Shape<'a> {
     Text,
     Number,
@@ -296,7 +296,8 @@ fn picked(case: Option<&String>, name: &Name, wrong: &mut Wrong) -> Value {
     )
 }
 
-/// Reads whole numbers as JSON integers, so that none is rounded, and others as fractions.
+/// Reads a number without rounding: integers of 64 bits stay text, as in JSON form, and other integers are read as
+/// JSON. Floats are read as `f64`.
 fn number(ty: &WitType, text: &str) -> Option<Value> {
     if matches!(ty, WitType::F32 | WitType::F64) {
         text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from)

@@ -18,7 +18,7 @@ use holdshort_common::aside;
 /// A page or an error page.
 pub(super) type PageResult = Result<Response, ErrorPage>;
 
-/// The seal for forms that change only the session.
+/// The purpose in the seals of forms that change only the session.
 pub(super) const ANY: &str = "any";
 
 /// The frame around a page.
@@ -76,11 +76,13 @@ impl Signed {
 
 /// Renders a page.
 pub(super) fn page(template: &impl Template) -> PageResult {
-    let html = template.render().map_err(|error| {
-        tracing::error!(%error, "a page could not be made");
-        Problem::new(Kind::Internal, "the host failed; the host's log has details")
-    })?;
-    Ok(Html(html).into_response())
+    let failed = || Problem::new(Kind::Internal, "the host failed; the host's log has details");
+    Ok(Html(render(template).ok_or_else(failed)?).into_response())
+}
+
+/// Renders a template. If that fails, the error is in the host's log.
+fn render(template: &impl Template) -> Option<String> {
+    template.render().map_err(|error| tracing::error!(%error, "a page could not be made")).ok()
 }
 
 /// Renders a page whose length depends on an agent or a reviewer, on a separate thread.
@@ -98,7 +100,7 @@ pub(super) struct ErrorPage {
 }
 
 impl ErrorPage {
-    /// Adds a link back to an approval.
+    /// An error page with a link back to an approval.
     pub(super) fn at(problem: Problem, approval: &str) -> Self {
         Self { back: Some(Text::line(approval)), ..Self::from(problem) }
     }
@@ -145,12 +147,11 @@ impl IntoResponse for ErrorPage {
         let (title, detail) = (kind.title(), Text::line(self.problem.detail()));
         let shown = TroublePage { frame, title, detail, back: self.back, typed: self.typed };
         let status: StatusCode = kind.status();
-        // The template's error is in the log. The response is its status alone.
-        shown.render().map_or_else(|_| status.into_response(), |html| (status, Html(html)).into_response())
+        render(&shown).map_or_else(|| status.into_response(), |html| (status, Html(html)).into_response())
     }
 }
 
-/// A time: its exact value, in readable UTC, and its distance from now. It is shown to the second.
+/// A time in three forms: exact, as readable UTC, and as the distance from now. It is shown to the second.
 #[derive(Debug)]
 pub(super) struct ShownTime {
     pub(super) exact: Text,

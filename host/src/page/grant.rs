@@ -65,8 +65,8 @@ struct PreviewPage {
     policy: Vec<Text>,
 }
 
-/// Whether this reviewer may create a grant with a decision on this call now. A call with warnings
-/// can only be approved by itself.
+/// Whether this reviewer may create a grant with a decision on this call now. A call that needs the confirmation word
+/// can only be approved without a grant.
 pub(super) fn may_grant(subject: &Subject, call: &Call, name: &ReviewerName) -> bool {
     let Some(Run { started_by, .. }) = &subject.run else { return false };
     let alone = |requirement: &holdshort_gate::Requirement| {
@@ -87,8 +87,8 @@ struct Granting<'a> {
 }
 
 impl<'a> Granting<'a> {
-    /// Starts a grant. It refuses a reviewer who may not create one, or an outdated call, before it
-    /// does any work.
+    /// Starts a grant. It first refuses a reviewer who may not create one, and a call that no longer waits for a
+    /// decision.
     async fn begin(api: &'a Api, signed: &'a Signed, id: &'a str) -> Result<Self, ErrorPage> {
         let failed = |kind, detail: &str| ErrorPage::at(Problem::new(kind, detail), id);
         let (run, number) = ids::approval(id)?;

@@ -19,7 +19,7 @@ const ROWS: usize = 50;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GrantsQuery {
-    /// The end of the page before.
+    /// The position of the last row of the previous page.
     before: Option<u64>,
 }
 

@@ -15,11 +15,11 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, shortened};
 use crate::review::{Text, sentences};
 
-/// Rows of a page. The number is small because a row can be long.
+/// The maximum number of rows on a page. It is small because a row can be long.
 const ROWS: usize = 25;
-/// Rows in the inbox.
+/// The maximum number of latest decisions that the inbox shows.
 const LATELY: usize = 10;
-/// Exhibits that a row names.
+/// The maximum number of exhibits that a row names.
 const EXHIBITS: usize = 5;
 
 /// The filter. A form sends an unused field as an empty text, which filters nothing.
@@ -31,12 +31,12 @@ pub(super) struct HistoryQuery {
     agent: String,
     capability: String,
     kind: String,
-    /// The final state of the call.
+    /// The state of the call now.
     outcome: String,
     /// The period in UTC days, both ends included.
     from: String,
     until: String,
-    /// The end of the page before.
+    /// The position of the last row of the previous page.
     before: String,
 }
 
@@ -66,7 +66,7 @@ pub(super) struct Row {
     /// The id of the approval.
     pub(super) id: Text,
     pub(super) when: ShownTime,
-    /// The reviewer's name; empty if no person decided.
+    /// The reviewer's name; empty if no reviewer decided.
     pub(super) by: Text,
     pub(super) kind: DecisionKind,
     pub(super) message: Option<Text>,

@@ -1,5 +1,4 @@
-//! The inbox (`/`): waiting approvals in order of urgency, and the way from one decision to the
-//! next.
+//! The inbox (`/`): waiting approvals in order of urgency. It also finds the page to show after a decision.
 
 use std::collections::BTreeSet;
 
@@ -29,14 +28,14 @@ const DELAYED_MAX: usize = 100;
 pub(super) struct InboxQuery {
     /// The approval that was decided just before.
     decided: Option<String>,
-    /// `everybody`: include approvals that wait for others. Otherwise only those of the signed-in
-    /// reviewer.
+    /// `everybody`: include approvals that wait for others. Otherwise the list has only approvals that wait for the
+    /// signed-in reviewer.
     waits_for: Option<String>,
     /// Only this agent, unless empty.
     agent: Option<String>,
     /// Only this capability, unless empty.
     capability: Option<String>,
-    /// The end of the page before.
+    /// The position of the last row of the previous page.
     after: Option<String>,
 }
 
@@ -103,7 +102,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
     })
 }
 
-/// The page after a recorded decision: the reviewer's next approval, or the inbox.
+/// The address of the page after a recorded decision: the reviewer's next approval, or the inbox.
 pub(super) async fn after(
     api: &Api,
     signed: &Signed,
@@ -133,14 +132,14 @@ fn filter(
     })
 }
 
-/// Reads a position in the ranked list, as the page before wrote it.
+/// Reads a position in the ranked list, from the link of the previous page.
 fn cursor(text: &str) -> Result<(Rank, Position), ErrorPage> {
     let numbers = text.split_once('-').and_then(|(rank, position)| Some((rank.parse().ok()?, position.parse().ok()?)));
     let wrong = || Problem::new(Kind::BadRequest, "this is not a page of the inbox; open the first page");
     Ok(numbers.map(|(rank, position)| (Rank(rank), Position(position))).ok_or_else(wrong)?)
 }
 
-/// The query for the rows after the last one.
+/// The query for the rows after `last`.
 fn onwards(query: &InboxQuery, last: &CallRow) -> String {
     let mut next = form_urlencoded::Serializer::new(String::from("?"));
     let given = [("waits_for", &query.waits_for), ("agent", &query.agent), ("capability", &query.capability)];

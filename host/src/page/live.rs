@@ -16,9 +16,8 @@ use crate::api::Api;
 use crate::api::events::Listener;
 use crate::api::server::Busy;
 
-/// Streams the id of each run with a durable change, or `*` if some ids were missed. The stream
-/// ends with the session. It says so before it ends if newer pages of the session need its
-/// connection.
+/// Streams the id of each run with a durable change, or `*` if some ids were missed. The stream ends with the session.
+/// If newer pages of the session need its connection, it sends the event `displaced` and ends.
 pub(super) async fn stream(State(api): State<Api>, signed: Signed, busy: Option<Extension<Arc<Busy>>>) -> PageResult {
     let listener = Listener::new(&api, busy, signed.0.reviewer())?;
     let hints = api.journal().hints();

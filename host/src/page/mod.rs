@@ -1,9 +1,9 @@
 //! The review pages for browsers: waiting approvals, their content, and the decision forms.
 //!
-//! Every page is a complete HTML document from a template. The script only updates parts and adds
-//! keys, so every function works without it. A page needs a session at the endpoint's admission
-//! check, and its forms call the same functions as API requests. **Invariant:** a template takes an
-//! agent's words only as [`Text`](crate::review::Text), and escapes them.
+//! Every page is a complete HTML document from a template. The script only updates parts and adds keys, so every
+//! function works without it. The endpoint's admission check demands a session for a page. The forms call the same
+//! functions as API requests. **Invariant:** a template takes an agent's words only as [`Text`](crate::review::Text),
+//! and escapes them.
 
 mod approval;
 mod assets;

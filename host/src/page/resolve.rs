@@ -36,7 +36,7 @@ pub(super) struct Resolving {
     pub(super) again: bool,
     /// The receipt that the agent gets after `done`; `None` if the reviewer must write one.
     pub(super) receipt: Option<Vec<Item>>,
-    /// The reason why this reviewer may not resolve it.
+    /// The reason why this reviewer may not resolve the effect.
     pub(super) barred: Option<Text>,
 }
 

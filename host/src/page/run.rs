@@ -16,12 +16,13 @@ use crate::api::message::Message;
 use crate::api::{Api, approvals, ids, runs};
 use crate::review::Text;
 
-/// The part of a long task or outcome that the page shows first.
+/// The number of bytes of a long task or outcome that the page shows first.
 const WORDS_BYTES: usize = 8 * 1024;
-/// Log lines on one page. A byte limit can end the page earlier.
+/// The maximum number of log lines on one page. `LOG_BYTES` can end the page earlier.
 const LOG_LINES: usize = 100;
 const LOG_BYTES: usize = 16 * 1024;
-/// Effects in doubt with a form on the run's page. Further ones have pages of their own.
+/// The maximum number of effects in doubt with a form on the run's page. The forms of others are on the pages of their
+/// approvals.
 const IN_DOUBT: usize = 3;
 
 /// The query of the page's address.
@@ -54,7 +55,7 @@ struct RunPage {
     outcome: Option<(bool, ShownText)>,
     timeline: TimelinePage,
     after: Seq,
-    /// The start of the last page of events, unless this is it.
+    /// The start of the last page of events; `None` if this page is the last.
     latest: Option<Seq>,
     log: Vec<(ShownTime, Text, Text)>,
     log_opened: bool,
@@ -119,7 +120,7 @@ pub(super) async fn show(
     })
 }
 
-/// A page of the agent's log, and the start of the next one.
+/// A page of the agent's log, and the start of the next page.
 async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(ShownTime, Text, Text)>, Option<u64>), ErrorPage> {
     let now = api.journal().now();
     let found = api.journal().log_lines(run, after, LOG_LINES).await?;
@@ -136,7 +137,7 @@ async fn log(api: &Api, run: &RunId, after: u64) -> Result<(Vec<(ShownTime, Text
     Ok((lines, more.then_some(last)))
 }
 
-/// The run's effects in doubt.
+/// The forms for the run's effects in doubt, at most `IN_DOUBT`.
 async fn in_doubt(api: &Api, signed: &Signed, run: &RunId) -> Result<Vec<Resolving>, ErrorPage> {
     let filter = CallFilter { run: Some(run.clone()), ..CallFilter::in_states(&[CallState::InDoubt], IN_DOUBT) };
     let mut all = Vec::new();

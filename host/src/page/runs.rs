@@ -19,7 +19,7 @@ const ROWS: usize = 50;
 #[serde(deny_unknown_fields)]
 pub(super) struct RunsQuery {
     state: Option<String>,
-    /// The last run of the page before.
+    /// The last run of the previous page.
     before: Option<String>,
 }
 
@@ -40,7 +40,7 @@ struct Row {
     task: Text,
     started_by: Text,
     state: RunState,
-    /// Why the host cannot bring the run forward.
+    /// The reason why the host cannot continue the run.
     delayed: Option<Text>,
     waiting_for: Option<u32>,
     created: ShownTime,

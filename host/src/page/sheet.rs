@@ -1,5 +1,5 @@
-//! The part of the review page that shows the action, alone. Tests use it to compare the look of
-//! different actions.
+//! The action's part of the review page, without the rest of the page. Tests use it to compare how different actions
+//! look.
 
 use askama::Template;
 

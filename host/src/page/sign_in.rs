@@ -1,6 +1,6 @@
 //! Signing in by a one-time link or a token (`/sign-in`), and signing out (`/sign-out`).
 //!
-//! Opening the link shows a form. Only the form uses the link up.
+//! Opening the link only shows a form. Sending the form uses the link up.
 
 use askama::Template;
 use axum::extract::State;
@@ -53,7 +53,7 @@ pub(super) async fn show(
     Query(query): Query<SignInQuery>,
 ) -> PageResult {
     let code = query.code.unwrap_or_default();
-    // A request without a code counts as no attempt.
+    // A request without a code does not count as an attempt.
     let found = (!code.is_empty()).then(|| api.whose(&code, &headers, &tries)).transpose();
     let whose = match found {
         Ok(reviewer) => reviewer.map(|reviewer| Text::line(reviewer.name().as_str())),

@@ -15,7 +15,7 @@ use crate::api::problem::{Kind, Problem};
 use crate::api::{Api, shortened};
 use crate::review::{Text, sentences};
 
-/// Rows of a table, highest load first. The endpoint has all rows.
+/// The maximum number of rows of a table; rows with the highest load come first. The API gives all rows.
 const ROWS: usize = 20;
 const TIPS: usize = 5;
 /// Columns of the table of calls.
@@ -127,7 +127,7 @@ pub(super) async fn show(State(api): State<Api>, signed: Signed, Query(query): Q
     })
 }
 
-/// The table of calls by final state.
+/// A table of calls: how many were cleared, held, refused, approved and so on.
 fn of_calls(id: &'static str, heading: &'static str, rows: &[CallRow]) -> Table {
     let cells = |CallRow { name, calls }: &CallRow| {
         let counts =
@@ -147,7 +147,7 @@ fn of_calls(id: &'static str, heading: &'static str, rows: &[CallRow]) -> Table 
     }
 }
 
-/// The table of reviewers with their decisions and times.
+/// A table of reviewers or groups, with their decisions and how long these took.
 fn of_people(id: &'static str, heading: &'static str, rows: &[PeopleRow]) -> Table {
     let cells = |PeopleRow { name, capability, decisions }: &PeopleRow| {
         let DecisionFigures { approvals, rejections, edits, answers, .. } = decisions;

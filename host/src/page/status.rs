@@ -18,18 +18,18 @@ pub(super) struct Status {
     pub(super) decisions: Vec<(ShownTime, Text, bool)>,
     /// The grant created with this approval, or the grant that cleared it: id and label.
     pub(super) granted: Option<(Text, Text)>,
-    /// The facts that changed before it was held again.
+    /// The reason why the call is held again, such as changed facts.
     pub(super) reheld: Option<Text>,
     /// The reviewer who edited this revision.
     pub(super) edited_by: Option<Text>,
     pub(super) deadline: Option<ShownTime>,
-    /// The effect of the deadline.
+    /// What happens at the deadline.
     pub(super) then: Option<Text>,
     /// The current stage, counted from 1.
     pub(super) stage: usize,
     /// The reviewers who still have to decide.
     pub(super) waits_for: Vec<Text>,
-    /// The reviewers who rejected, if more must.
+    /// The reviewers who rejected the call, if more rejections are needed to stop it.
     pub(super) rejected: Option<Text>,
     /// The reasons for the hold, as label and text.
     pub(super) because: Vec<(&'static str, Text)>,
@@ -37,7 +37,7 @@ pub(super) struct Status {
     pub(super) looked_up: Option<Text>,
 }
 
-/// The decision made just before.
+/// The approval that was decided just before, with its status now.
 #[derive(Debug)]
 pub(super) struct LastDecision {
     pub(super) id: Text,
@@ -129,7 +129,7 @@ pub(super) fn barred(subject: &Subject, call: &Call, name: &ReviewerName) -> Opt
     Some(Text::line(&why.to_string()))
 }
 
-/// Reports the decision made just before, if `id` names an approval.
+/// The status of the approval that was decided just before, if `id` names one.
 pub(super) async fn before(api: &Api, id: Option<&str>) -> Option<LastDecision> {
     let (run, number) = ids::approval(id?).ok()?;
     let (subject, call) = approvals::load(api, &run, number).await.ok()?;

@@ -13,7 +13,7 @@ use crate::review::{Text, sentences};
 pub(super) const EVENTS: usize = 100;
 /// A page also ends after this many bytes of sentences.
 const BYTES: usize = 24 * 1024;
-/// Events per read of the journal.
+/// The number of events per read of the journal.
 const CHUNK: usize = 32;
 
 /// A page of the timeline.
@@ -111,7 +111,7 @@ impl Step {
     }
 }
 
-/// The function's name without package and version, which the line itself has.
+/// The names of interface and function, without package and version. The event's own line has the full name.
 fn name(capability: &holdshort_gate::Capability) -> String {
     let interface = capability.interface().rsplit('/').next().unwrap_or_default();
     format!("{}.{}", interface.split('@').next().unwrap_or_default(), capability.function())

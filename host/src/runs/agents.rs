@@ -19,8 +19,8 @@ use crate::agent::{ComponentSource, Engine, ImportProblem, Kept, LoadError, Mani
 
 pub use error::AgentError;
 
-/// An agent that can be started: a child has read and compiled it, and every import is bound to what serves it. Its
-/// code is loaded only when a run needs it, so an unused agent costs only its manifest.
+/// An agent that can be started: a child process has read and compiled it, and each import is bound to what this host
+/// offers for it. The code is loaded only when a run needs it, so an unused agent costs only its manifest.
 pub struct LoadedAgent {
     pub manifest: Arc<Manifest>,
     pub(super) bindings: Bindings,
@@ -38,7 +38,7 @@ pub struct AgentInfo {
 pub enum AgentState {
     /// Its file is being read, or waits to be read.
     Loading,
-    /// A new run would execute this.
+    /// A new run would execute this agent.
     Ready(Arc<LoadedAgent>),
     /// It cannot run, for this reason.
     Failed(String),
@@ -46,7 +46,7 @@ pub enum AgentState {
 
 /// The origin of a component.
 enum ComponentOrigin {
-    /// A configured file, with its time and size.
+    /// A configured file, with its modification time and its size in bytes.
     File(PathBuf, (SystemTime, u64)),
     /// The journal, which stores the component of every run.
     Journal(Digest),
@@ -64,15 +64,16 @@ struct Inner {
     reading: Semaphore,
 }
 
-/// The maximum number of cached agents besides the configured ones, and of cached programs besides the running ones,
-/// with the same limit on their total code. Others are loaded again, programs from wasmtime's cache on disk.
+/// The maximum number of cached agents, and of cached programs. Agents of configured files and running programs stay in
+/// the cache beyond this number. Others are loaded again when needed, programs from wasmtime's cache on disk.
 const LOADED_MAX: usize = 32;
 const PROGRAM_BYTES_MAX: usize = 256 << 20;
-/// The number of components read at the same time. Each may use the memory and cores that its limits allow.
+/// The maximum number of components that are read at the same time. Each read may use all the memory and cores that its
+/// limits allow.
 const READING_MAX: usize = 2;
-/// The number of refused imports that an error lists.
+/// The maximum number of refused imports that an error lists.
 const PROBLEMS_MAX: usize = 20;
-/// How long an unreadable component is refused without another try. Reading may use all that its limits allow.
+/// How long an unreadable component is refused without another try, because each try may use all that its limits allow.
 const REFUSED_FOR: Duration = Duration::from_secs(600);
 
 #[derive(Default)]
@@ -82,9 +83,10 @@ struct Cache {
     programs: HashMap<Digest, Program>,
     /// Unreadable components, with time and reason.
     refused: HashMap<Digest, (Instant, String)>,
-    /// Components being read. Others that need the same one wait for the same turn.
+    /// A lock for each component being read. Callers that need the same component wait for its lock.
     turns: HashMap<Digest, Weak<tokio::sync::Mutex<()>>>,
-    /// The content of files when last read, so that starting a run does not read them again.
+    /// The agent of each file when last read, with the file's modification time and size. Starting a run does not read
+    /// an unchanged file again.
     files: HashMap<PathBuf, (SystemTime, u64, Arc<LoadedAgent>)>,
     /// The last load error of an agent.
     failed: HashMap<AgentName, String>,
@@ -140,13 +142,14 @@ impl Agents {
         self.load_detached(journal, ComponentOrigin::File(path.into(), stamp)).await
     }
 
-    /// An agent whose code is in memory.
+    /// An agent and its code, if both are in memory.
     pub(super) fn in_memory(&self, digest: &Digest) -> Option<(Arc<LoadedAgent>, Program)> {
         let cache = self.0.cache();
         cache.loaded.get(digest).cloned().zip(cache.programs.get(digest).cloned())
     }
 
-    /// The agent of an existing run with its code, whatever its file contains now.
+    /// The agent of an existing run with its code. It is found by digest, so the present content of the agent's file
+    /// does not matter.
     pub(super) async fn by_digest(
         &self,
         journal: &Driver,
@@ -186,14 +189,16 @@ impl Agents {
         }
     }
 
-    /// Loads a component even if the caller stops waiting, and finds it the next time.
+    /// Loads a component in a task of its own. If the caller stops waiting, the load goes on, and the next caller finds
+    /// its result.
     async fn load_detached(&self, journal: &Driver, origin: ComponentOrigin) -> Result<Arc<LoadedAgent>, AgentError> {
         let (agents, journal) = (self.clone(), journal.clone());
         let load = tokio::spawn(async move { agents.load(&journal, origin).await });
         load.await?
     }
 
-    /// Loads a component once for all callers. Its bytes are in memory only in its turn, because many may wait.
+    /// Loads a component once for all callers. The bytes are read only when the caller has the lock, because many
+    /// callers may wait.
     async fn load(&self, journal: &Driver, origin: ComponentOrigin) -> Result<Arc<LoadedAgent>, AgentError> {
         let _slot = self.0.reading.acquire().await.map_err(|_| AgentError::ShuttingDown)?;
         let (digest, file) = match &origin {
@@ -238,8 +243,8 @@ impl Agents {
     }
 }
 
-/// The stored manifest of a component; otherwise a child reads its bytes from the journal. So deciding on a call, or
-/// performing it, needs only the types of a component that was read once, and neither its bytes nor its code.
+/// The stored manifest of a component; if there is none, a child process makes it from the bytes in the journal. So
+/// deciding on a call, or performing it, needs neither the bytes nor the code of a component that was read once.
 pub async fn manifest(journal: &Journal, reader: &Reader, digest: Digest) -> Result<Arc<Manifest>, AgentError> {
     let (kept, reader) = (reader.clone(), reader.clone());
     if let Some(known) = journal.blocking(move || kept.known(&digest)).await? {
@@ -250,7 +255,7 @@ pub async fn manifest(journal: &Journal, reader: &Reader, digest: Digest) -> Res
     read.map_err(|source| AgentError::Load { path: digest.to_string(), source })
 }
 
-/// Stores a component in the journal, if the file still has the content that was read.
+/// Stores a component in the journal. Fails if the file no longer has the content that was read.
 async fn put_file(journal: &Driver, path: &Path, mut file: File, digest: Digest) -> Result<(), AgentError> {
     let explain = |source| AgentError::File { path: path.into(), source };
     let read = move || {
@@ -282,7 +287,7 @@ impl Inner {
         Ok(Arc::new(LoadedAgent { manifest, bindings }))
     }
 
-    /// The earlier result for a component, unless it should be tried again.
+    /// The cached result for a component, unless a refusal is so old that the component should be read again.
     fn known(&self, digest: &Digest, path: &str) -> Option<Result<Arc<LoadedAgent>, AgentError>> {
         let cache = self.cache();
         if let Some(loaded) = cache.loaded.get(digest) {
@@ -335,7 +340,7 @@ impl Inner {
 }
 
 impl Cache {
-    /// Caches a program, and drops unused ones beyond the limit.
+    /// Caches a program. Drops other programs beyond the limits, unless they are running.
     fn keep_program(&mut self, digest: Digest, program: Program) {
         let mut room = PROGRAM_BYTES_MAX.saturating_sub(program.bytes());
         let mut places = LOADED_MAX - 1;
@@ -356,7 +361,7 @@ fn stamp(path: &Path) -> Result<(SystemTime, u64), AgentError> {
     Ok((metadata.modified().map_err(explain)?, metadata.len()))
 }
 
-/// The refused imports, limited to the number that a person works through.
+/// The error that lists the refused imports, at most `PROBLEMS_MAX` of them.
 fn imports(path: String, unbound: Option<Vec<BindError>>, problems: &[ImportProblem]) -> AgentError {
     let problems = problems.iter().map(ToString::to_string);
     let all: Vec<String> = problems.chain(unbound.iter().flatten().map(ToString::to_string)).collect();
@@ -368,7 +373,7 @@ fn imports(path: String, unbound: Option<Vec<BindError>>, problems: &[ImportProb
 }
 
 impl LoadedAgent {
-    /// The capabilities of this agent; the flag marks consequential ones.
+    /// The capabilities of this agent; the flag is true for consequential ones.
     pub fn capabilities(&self) -> impl Iterator<Item = (&Capability, bool)> {
         let consequential = |offer: &BoundOffer| match offer {
             BoundOffer::Consequential(..) => true,

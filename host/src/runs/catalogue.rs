@@ -1,7 +1,8 @@
-//! The one classifier of imports: the capabilities that a configuration offers, each with its class.
+//! Classifies imports: lists the capabilities that a configuration offers, each with its class.
 //!
-//! **Invariant:** the default is to refuse. An import outside the catalogue is refused at load, by a host and by `holdshort inspect` alike: both fill a
-//! [`Catalogue`] from the same registry and ask [`classify`](Catalogue::classify). A host's entries hold connectors; those of `inspect` hold texts.
+//! **Invariant:** the default is to refuse. An import outside the catalogue is refused at load, by the host and by
+//! `holdshort inspect` alike: both fill a [`Catalogue`] from the same registry and ask
+//! [`classify`](Catalogue::classify). The host's entries hold connectors; those of `inspect` hold texts.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,16 +18,15 @@ use crate::connectors::{Preview, Routine};
 /// How a capability is served. This determines its class.
 #[derive(Clone)]
 pub enum Offer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
-    /// A line for the operator. It is neither numbered nor recorded as a call, because replay would
-    /// repeat it.
+    /// A log line for the operator. It is neither numbered nor recorded as a call, because replay produces it again.
     Log,
     /// Answered at once and recorded.
     Routine(R),
     /// Judged by policy, held for reviewers, and performed by the dispatcher only.
     Consequential {
-        /// The connector, of which this room uses the preview.
+        /// The connector. `runs` uses only its preview.
         connector: C,
-        /// The configured value for a function whose error type is neither a `refusal` nor a
+        /// The configured error value for a refused call. It is needed if the error type is neither a `refusal` nor a
         /// string.
         refusal: Option<Value>,
     },
@@ -42,13 +42,13 @@ pub struct OfferedFunction<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
 /// The type that an agent's import must have.
 #[derive(Clone)]
 pub enum RequiredType {
-    /// The type of a published function.
+    /// Exactly the type of a built-in function.
     Exactly(FunctionType),
     /// Any type of a third-party function that its connector can serve.
     Servable(Servable),
 }
 
-/// Why a connector cannot serve third-party functions of a type, if it cannot.
+/// Checks whether a connector can serve third-party functions of a type. The error says why not.
 pub type Servable = Arc<dyn Fn(&FunctionType) -> Result<(), Sentence> + Send + Sync>;
 
 /// All offered capabilities.
@@ -65,7 +65,7 @@ impl<R, C> Default for Catalogue<R, C> {
     }
 }
 
-/// An agent's import, bound to what serves it.
+/// An agent's import, bound to what this host offers for it.
 pub struct Bound {
     /// The function's type in the agent.
     pub ty: Arc<FunctionType>,
@@ -74,14 +74,14 @@ pub struct Bound {
 
 /// [`Offer`] with the results of the checks at load.
 pub enum BoundOffer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
-    /// A line for the operator.
+    /// A log line for the operator.
     Log,
     Routine(R),
     /// Judged by policy and held for reviewers.
     Consequential(C, RefusalForm),
 }
 
-/// The imports of an agent by capability, each bound to what serves it.
+/// The imports of an agent by capability, each bound to what this host offers for it.
 pub type Bindings = HashMap<Capability, Bound>;
 
 /// An import cannot be served.
@@ -93,10 +93,10 @@ pub enum BindError {
          with `class = \"consequential\"` or `class = \"routine\"` and the `command` that performs or answers it"
     )]
     Unclassified(Capability),
-    /// The host is not configured for it.
+    /// The function is built in, but the configuration lacks what it needs.
     #[error("the import `{0}` is not offered here: {1}")]
     Withheld(Capability, String),
-    /// The agent has another type for a built-in function.
+    /// The agent imports a built-in function with another type.
     #[error(
         "the import `{0}` has a different type than on this host: build the agent against the WIT package in `wit/`"
     )]
@@ -104,7 +104,7 @@ pub enum BindError {
     /// The connector of the import's section cannot serve a function of this type.
     #[error("the import `{0}` cannot be served by the connector that its section of the configuration names: {1}")]
     NotServable(Capability, Sentence),
-    /// The agent could not be told of a refusal.
+    /// The function's type cannot report a refusal to the agent.
     #[error("the import `{0}` is consequential, but the function cannot report a refusal: {1}")]
     CannotRefuse(Capability, CannotRefuse),
 }
@@ -131,7 +131,7 @@ impl<R: Clone, C: Clone> Catalogue<R, C> {
         self.functions.get(capability).or_else(|| self.interfaces.get(capability.interface()))
     }
 
-    /// The class of an import with what serves it, or the reason to refuse it.
+    /// The offer for an import, which gives its class, or the reason to refuse the import.
     pub fn classify(&self, Import { capability, ty }: &Import) -> Result<BoundOffer<R, C>, BindError> {
         let missing = || match self.withheld.get(capability) {
             Some(why) => BindError::Withheld(capability.clone(), why.clone()),

@@ -1,4 +1,4 @@
-//! Replay: reads the journal of one run as a stream, in chunks, with one chunk read ahead.
+//! Replay: reads the journal of one run as a stream of chunks, ahead of the agent.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -9,17 +9,17 @@ use holdshort_journal::{Events, Journal, ReadError};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-/// Events per read.
+/// The number of events per read.
 const CHUNK: usize = 512;
 
 /// A position in a run's history. All events before it have been replayed.
 ///
-/// It holds no journal, because it is used on the agents' threads, which do not read: a task reads
-/// ahead and passes the chunks.
+/// It holds no journal, because it is used on the agents' threads, and these do not read. A task on the host's threads
+/// reads ahead and passes the chunks.
 pub(super) struct Cursor {
     /// The number of held calls so far.
     pub(super) held: u32,
-    /// The bytes of evidence stored for them.
+    /// The bytes of evidence stored for consequential calls so far.
     pub(super) evidence_bytes: u64,
     chunk: VecDeque<RecordedEvent>,
     /// Whether more chunks follow.
@@ -27,24 +27,24 @@ pub(super) struct Cursor {
     ahead: mpsc::Receiver<Result<Events, ReadError>>,
 }
 
-/// The recorded fate of the agent's next call.
+/// The journal's record of the agent's next call.
 pub(super) enum ReplayedCall {
     /// A routine call's result, and the time of its delivery.
     Returned(Value, Time),
     /// A consequential call's answer, and the time of its record.
     Answered(Answer, Time),
-    /// The call is recorded and has no answer yet.
+    /// The call is recorded, but has no answer yet.
     Open,
     /// The journal ends here: the agent is live from now on.
     New,
     Over,
-    /// The journal has a different event.
+    /// The journal has a different event here.
     Other {
         recorded: String,
     },
 }
 
-/// The recorded fate of the agent's next sleep.
+/// The journal's record of the agent's next sleep.
 pub(super) enum ReplayedSleep {
     /// The agent was woken.
     Woken {
@@ -55,7 +55,7 @@ pub(super) enum ReplayedSleep {
     Asleep,
     New,
     Over,
-    /// The journal has a different event.
+    /// The journal has a different event here.
     Other {
         recorded: String,
     },
@@ -75,7 +75,8 @@ pub(super) enum CannotReplay {
 }
 
 impl Cursor {
-    /// Opens the history of a run that can go on, and takes its first event with the task.
+    /// Opens the history of a run and takes its first event, which holds the task. `None` if the run is known to have
+    /// ended.
     pub(super) async fn open(
         journal: &Journal,
         id: &RunId,
@@ -83,8 +84,7 @@ impl Cursor {
     ) -> Result<Option<(Self, Run, String)>, CannotReplay> {
         let first = journal.events(id, 0, CHUNK).await?;
         events_read.fetch_add(first.events.len() as u64, Ordering::Relaxed);
-        // If the run ended in a later chunk, its replay finds that out, and does nothing on the
-        // way.
+        // If the run ended in a later chunk, its replay finds the end, and performs nothing before it.
         if first.events.is_empty() || first.events.iter().any(|recorded| is_end(&recorded.event)) {
             return Ok(None);
         }
@@ -100,7 +100,7 @@ impl Cursor {
         Ok(Some((cursor, run, task)))
     }
 
-    /// The recorded fate of call `number` with `action`.
+    /// The journal's record of call `number` with `action`.
     pub(super) async fn call(&mut self, number: CallNumber, action: &Action) -> Result<ReplayedCall, CannotReplay> {
         let Some(recorded) = self.take().await? else { return Ok(ReplayedCall::New) };
         let found = action.digest();
@@ -141,7 +141,7 @@ impl Cursor {
         }
     }
 
-    /// The recorded fate of timer `number` until `until`.
+    /// The journal's record of timer `number` until `until`.
     pub(super) async fn sleep(&mut self, number: u32, until: Time) -> Result<ReplayedSleep, CannotReplay> {
         match self.take().await? {
             None => Ok(ReplayedSleep::New),
@@ -161,7 +161,8 @@ impl Cursor {
         }
     }
 
-    /// The next recorded event, if there is one. It means that the agent returned too early.
+    /// The next recorded event as text, unless it is the end of the run. If there is one, the agent ended earlier than
+    /// recorded.
     pub(super) async fn rest(&mut self) -> Result<Option<String>, CannotReplay> {
         let next = self.take().await?.filter(|recorded| !is_end(&recorded.event));
         Ok(next.map(|recorded| describe_event(&recorded.event)))
@@ -179,7 +180,7 @@ impl Cursor {
         Ok(self.chunk.pop_front())
     }
 
-    /// Continues with the next chunk. A chunk may have no event of the agent.
+    /// Continues with the next chunk. Loops because a chunk may have no event that replay needs.
     async fn fill(&mut self) -> Result<(), CannotReplay> {
         while self.chunk.is_empty() && self.more {
             let read = self.ahead.recv().await.ok_or(CannotReplay::ShuttingDown)?;
@@ -188,12 +189,12 @@ impl Cursor {
         Ok(())
     }
 
-    // INVARIANT: the end of the journal is a read end, never a lost reader: an agent that went live
-    // too early would repeat its actions.
+    // INVARIANT: the journal ends only where a read says so, not where the reading task stopped. An agent that went
+    // live too early would repeat its actions.
     fn begin(&mut self, read: Events) {
         self.more = last_of(&read).is_some();
-        // A revoked grant and a delay are no actions of an agent: no agent sees them, and they may
-        // be recorded at any time. So replay skips them.
+        // The revocation of a grant and a delay are no actions of an agent: no agent sees them, and they may be
+        // recorded at any time. So replay skips them.
         let is_lived =
             |recorded: &RecordedEvent| !matches!(recorded.event, Event::GrantRevoked { .. } | Event::RunDelayed { .. });
         let lived = read.events.into_iter().filter(is_lived);
@@ -203,13 +204,13 @@ impl Cursor {
 
 /// The number of the last event, if more follow.
 ///
-/// A read without more is the end: while a run is driven here, only reviewers and the dispatcher
-/// write to it, and their events on the open call are read from the call's state.
+/// If no events follow, the run's history ends here. While the run is driven here, only reviewers and the dispatcher
+/// write to it. The driver learns of their events from the state of the open call.
 fn last_of(Events { events, more }: &Events) -> Option<Seq> {
     events.last().map(|recorded| recorded.seq).filter(|_| *more)
 }
 
-/// Reads chunks ahead of the agent, at most two, until the end or until nobody takes them.
+/// Reads at most two chunks ahead of the agent, until the journal ends or the cursor is dropped.
 async fn read_ahead(
     journal: Journal,
     run: RunId,
@@ -231,7 +232,7 @@ async fn read_ahead(
     }
 }
 
-/// A call as text, for the difference that stops a run.
+/// A call as text, for the message of a diverged run.
 pub(super) fn describe(number: CallNumber, action: &Action) -> String {
     format!("call {number}, `{}` with {}", action.capability(), action.canonical_arguments())
 }
@@ -249,7 +250,7 @@ pub(super) fn describe_sleep(timer: u32, until: Time) -> String {
     format!("timer {timer}, a sleep until {} µs", until.0)
 }
 
-/// An event as text, as far as it shows an agent's action.
+/// An event as text, for the message of a diverged run.
 fn describe_event(event: &Event) -> String {
     match event {
         Event::RoutineReturned { call, capability, arguments, .. } => {

@@ -1,20 +1,20 @@
-//! Decides when a delay is recorded: the host repeatedly fails to bring a run forward.
+//! Decides when a delay is recorded: an event that says that the host repeatedly failed to continue a run.
 //!
-//! **Invariant:** a delay is a state of the run and an event, because pages, programs,
-//! notifications and figures read states and events, and a restarted host must show it too. The
-//! next step of the run ends the delay. Replay skips it, because it is no action of the agent.
-//! While the journal itself cannot be written there is no such event; `/readyz` reports that.
+//! **Invariant:** a delay is a state of the run and an event, because pages, programs, notifications and figures read
+//! states and events, and a restarted host must show it too. The next step of the run ends the delay. Replay skips it,
+//! because it is no action of the agent. While the journal cannot be written, no delay can be recorded; `/readyz`
+//! reports that.
 
 use holdshort_gate::command::Delay;
 
 use super::failure::Failure;
 
-/// The number of consecutive failures from which a delay is recorded. A first failure usually
-/// passes before anybody could look.
+/// The number of consecutive failures from which a delay is recorded. A single failure usually passes before a person
+/// could look.
 const FIRST: u32 = 2;
 
-/// Up to this number of tries, a changed reason is recorded at once. A reason that changes at each
-/// try must not fill the journal.
+/// Up to this number of tries, a changed reason is recorded at once. After that it is not, because a reason that
+/// changes at each try would fill the journal.
 const CHANGES_UP_TO: u32 = 64;
 
 /// The maximum length of a reason in bytes, for one line.
@@ -35,8 +35,8 @@ impl Delays {
         Self { tries: 0, told_after: told_after.max(FIRST), told: false, written: String::new() }
     }
 
-    /// Adds a failure. Returns what to record, if anything: the beginning, a changed reason, the
-    /// moment of notification, and otherwise ever more rarely.
+    /// Counts a failure. Returns the delay to record: at the second failure, when the reason changes, when reviewers
+    /// are to be notified, and at each power of two. Otherwise `None`.
     pub(super) fn failed(&mut self, failure: &Failure) -> Option<Delay> {
         self.tries = self.tries.saturating_add(1);
         let reason = on_one_line(&failure.to_string());
@@ -45,9 +45,13 @@ impl Delays {
         if self.tries < FIRST || !(told || changed || self.tries.is_power_of_two()) {
             return None;
         }
-        self.told |= told;
-        self.written.clone_from(&reason);
         Some(Delay { reason, tries: self.tries, told })
+    }
+
+    /// Notes that the journal has recorded a delay. A delay that could not be recorded is due again at the next failure.
+    pub(super) fn recorded(&mut self, delay: Delay) {
+        self.told |= delay.told;
+        self.written = delay.reason;
     }
 }
 
@@ -67,7 +71,11 @@ mod tests {
     /// The tries that are recorded, and those at which reviewers are notified.
     fn written(told_after: u32, tries: u32, reason: impl Fn(u32) -> String) -> (Vec<u32>, Vec<u32>) {
         let mut delays = Delays::new(told_after);
-        let all = (1..=tries).filter_map(|number| delays.failed(&Failure::Host(reason(number))));
+        let all = (1..=tries).filter_map(|number| {
+            let delay = delays.failed(&Failure::Host(reason(number)))?;
+            delays.recorded(delay.clone());
+            Some(delay)
+        });
         let all: Vec<Delay> = all.collect();
         (
             all.iter().map(|delay| delay.tries).collect(),
@@ -87,6 +95,21 @@ mod tests {
         assert_eq!(written(9, 8, |number| (number / 3).to_string()).0, [2, 3, 4, 6, 8]);
         let (flaps, told) = written(9, 100_000, |number| number.to_string());
         assert_eq!((flaps.len(), told), (63 + 10, vec![9]));
+    }
+
+    /// While the journal cannot be written, neither the notification nor a changed reason is lost.
+    #[test]
+    fn a_delay_that_could_not_be_recorded_is_due_again() {
+        let mut delays = Delays::new(3);
+        let failure = Failure::Host("full disk".into());
+        let due: Vec<_> = (1..=40).map(|_| delays.failed(&failure)).collect();
+        assert_eq!(due[0], None);
+        for (delay, tries) in due[1..].iter().zip(2..) {
+            assert_eq!(delay, &Some(Delay { reason: "full disk".into(), tries, told: tries >= 3 }));
+        }
+        delays.recorded(due[39].clone().unwrap());
+        let due: Vec<_> = (41..=64).filter_map(|_| delays.failed(&failure)).collect();
+        assert_eq!(due, [Delay { reason: "full disk".into(), tries: 64, told: false }]);
     }
 
     #[test]

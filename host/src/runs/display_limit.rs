@@ -18,7 +18,7 @@ pub struct DisplayLimit {
 }
 
 impl DisplayLimit {
-    /// Whether a reviewer can be shown all of it.
+    /// Checks that the arguments are within the display limit, so that a reviewer can be shown all of them.
     pub(super) fn admits(&self, action: &Action) -> Result<(), Sentence> {
         let (bytes, lines) = (action.canonical_arguments().len(), lines(action.arguments()));
         let Self { bytes_max, lines_max } = *self;
@@ -37,7 +37,7 @@ impl DisplayLimit {
     }
 }
 
-/// Whether the confidence in a `rationale` of ours is between 0 and 1, because policies clear by it.
+/// Checks that a rationale's confidence is from 0 to 1, in the host's own functions: policies can clear calls by it.
 pub(super) fn believable(action: &Action) -> Result<(), Sentence> {
     let claimed = action.arguments().pointer("/rationale/confidence").and_then(Value::as_f64);
     match claimed.filter(|claimed| is_ours(action.capability()) && !(0.0..=1.0).contains(claimed)) {
@@ -46,7 +46,7 @@ pub(super) fn believable(action: &Action) -> Result<(), Sentence> {
     }
 }
 
-/// The lines of a value with each scalar on a line of its own.
+/// The number of lines of a value, with each scalar on a line of its own.
 fn lines(value: &Value) -> usize {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => 1,
@@ -76,8 +76,8 @@ mod tests {
         assert!(limit.admits(&action(&"x".repeat(100))).unwrap_err().contains("at most 100 bytes"));
     }
 
-    /// Policies clear by the confidence that an agent claims, so it must be valid. A member of this name in a foreign
-    /// function is not checked.
+    /// Policies can clear calls by the confidence that an agent claims, so it must be valid. A member of this name in a
+    /// third-party function is not checked.
     #[test]
     fn a_confidence_is_from_nothing_to_certain() {
         let confidence = WitType::Option(Box::new(WitType::F64));

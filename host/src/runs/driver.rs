@@ -1,9 +1,8 @@
 //! Drives one run: instantiate, replay, go on, wait, park.
 //!
-//! The agent is a [`LiveAgent`] on its own threads. This module does the host's work between its
-//! steps and does not compute for it, so waiting here delays no other agent. A run that waits
-//! longer than the linger time is parked: the function returns, the instance is gone, and only rows
-//! in the journal remain.
+//! The agent is a [`LiveAgent`] on its own threads. This module does the host's work between the agent's steps and does
+//! not compute for the agent, so waiting here delays no other agent. A run that waits longer than the linger time is
+//! parked: the function returns, the instance is gone, and only rows in the journal remain.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,7 +35,7 @@ pub(super) enum DriveEnd {
     Over,
     /// The run waits, or may be able to go on again. Nothing of it is in memory.
     Parked,
-    /// Another run took its place while it slept or a connector worked. It goes on when a place is
+    /// Another run took the slot of this run while it slept or a connector worked. This run goes on when a slot is
     /// free; bringing it back costs this much CPU time.
     Displaced(Duration),
 }
@@ -50,10 +49,10 @@ const UNFLUSHED_MAX: usize = 64;
 /// The maximum bytes of these results.
 const UNFLUSHED_BYTES_MAX: u64 = 1 << 20;
 
-/// How often a connector that cannot answer is asked again before the run is put back.
+/// The number of times that a connector that cannot answer is asked again before the drive fails.
 const CONNECTOR_TRIES: u32 = 5;
 
-/// How often policy is asked again because totals changed, before the call is held instead.
+/// The number of times that policy is asked again because running totals changed. After that, the call is held.
 const TOTALS_TRIES: u32 = 16;
 
 /// One run in memory.
@@ -65,7 +64,7 @@ pub(super) struct Drive<'a> {
     run: Run,
     loaded: Arc<LoadedAgent>,
     lease: Lease,
-    /// `None` after another run took its place.
+    /// `None` after another run took the slot.
     agent: Option<Kept<LiveAgent>>,
     meter: Meter,
     /// The CPU time for bringing the run back after each displacement.
@@ -77,8 +76,8 @@ pub(super) struct Drive<'a> {
 }
 
 impl<'a> Drive<'a> {
-    /// Brings the run into memory, if it can go on. `displaced` is the CPU time spent on bringing
-    /// it back so far.
+    /// Brings the run into memory, if it can go on. `displaced` is the CPU time spent so far on bringing it back after
+    /// it lost its slot.
     pub(super) async fn open(
         host: &'a Inner,
         id: &'a RunId,
@@ -92,8 +91,8 @@ impl<'a> Drive<'a> {
         let (loaded, program) = match host.agents.in_memory(&run.component) {
             Some(in_memory) => in_memory,
             None => {
-                // Reading a component may take all the time that its limits allow, and other runs
-                // need the place meanwhile.
+                // Reading a component may take all the time that its limits allow, and other runs need the slot
+                // meanwhile.
                 drop(slot);
                 let loaded = host.agents.by_digest(&host.journal, &run.component).await?;
                 slot = host.slots.take().await.ok_or(AgentError::ShuttingDown)?;
@@ -130,8 +129,8 @@ impl<'a> Drive<'a> {
         Ok(Some(drive))
     }
 
-    /// Drives the run until it ends or is parked. An `Err` is the host's failure: nothing was
-    /// written, and the run is driven again later.
+    /// Drives the run until it ends or is parked. An `Err` is the host's failure: the run stays as recorded, and is
+    /// driven again later.
     pub(super) async fn go(mut self) -> Result<DriveEnd, Failure> {
         let mut reply = Reply::Nothing;
         loop {
@@ -158,7 +157,7 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// The connector of a call. The agent was bound to it at load.
+    /// What the host offers for a call. The agent's import was bound to it at load.
     fn bound(&self, action: &Action) -> Result<&Bound, Failure> {
         let bound = self.loaded.bindings.get(action.capability());
         bound.ok_or_else(|| Failure::NotOffered(action.capability().clone()))
@@ -195,9 +194,9 @@ impl<'a> Drive<'a> {
         Ok(Flow::Continue(Reply::Result(result, answered_at)))
     }
 
-    /// Leaves a run whose place was taken. What it waited for is first written to disk, where
-    /// replay finds it. A run that computes much and waits often would occupy the host with
-    /// bringing it back, so this is limited like sleeps.
+    /// Ends the drive of a run whose slot was taken. The result for which the run waited is first written to disk,
+    /// where replay finds it. A run that computes much and waits often would keep the host busy with replays, so their
+    /// CPU time is limited, as for sleeps.
     async fn displaced(&mut self) -> Result<Flow, Failure> {
         self.flush(0).await?;
         let used = self.meter.used();
@@ -235,7 +234,7 @@ impl<'a> Drive<'a> {
         let held = matches!(*phase, Phase::Held);
         let Some(agent) = &mut self.agent else { return Ok(Flow::Break(DriveEnd::Parked)) };
         agent.with(move |agent| Box::pin(async move { agent.proposed(held, evidence) })).await?;
-        // A refusal is already the answer, and is not waited for.
+        // A refusal is already the answer, so nothing is waited for.
         if matches!(*phase, Phase::Refused(_))
             && let Some(flow) = self.look_for_answer(call).await?
         {
@@ -304,7 +303,7 @@ impl<'a> Drive<'a> {
         Ok(())
     }
 
-    /// A step was not written. If the run was ended meanwhile, that is its end.
+    /// Handles a step that was not written. If the run has ended meanwhile, the drive is over; otherwise it fails.
     async fn unwritten(&mut self, failure: Failure) -> Result<Flow, Failure> {
         if let Failure::Journal(SubmitError::Refused(Refused::RunNotReady(_))) = &failure {
             let subject = self.host.journal.subject(self.id, None).await?;
@@ -324,8 +323,8 @@ fn evidence_bytes(proposed: &FirstVerdict) -> u64 {
     }
 }
 
-/// Waits for work on an agent's behalf. If another run needs the place meanwhile, the agent is gone
-/// afterwards.
+/// Waits for work on an agent's behalf. If another run needs the slot meanwhile, the agent is dropped and the work goes
+/// on.
 async fn aside<T>(
     host: &Inner,
     agent: &mut Option<Kept<LiveAgent>>,

@@ -8,8 +8,8 @@ use holdshort_journal::{Blob, Driver, SubmitError};
 use crate::connectors::{CannotPreview, Exhibit};
 use holdshort_common::aside;
 
-/// Up to this size exhibits are counted and hashed at once, because handing them over would take
-/// longer.
+/// Exhibits of at most this many bytes in total are counted and hashed on this thread, because handing them to another
+/// thread would take longer.
 const AT_ONCE_BYTES_MAX: usize = 64 * 1024;
 
 /// An exhibit within the display limit, with its digest. It is not stored yet.

@@ -9,7 +9,7 @@ use super::agents::AgentError;
 use super::cursor::CannotReplay;
 use super::propose::CannotPropose;
 
-/// A run is put back.
+/// The reason why the host could not drive a run.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Failure {
     #[error(transparent)]

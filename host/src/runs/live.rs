@@ -1,9 +1,9 @@
 //! An agent in memory: its instance, and the replay position.
 //!
-//! All of this runs on the agents' threads and counts as the run's CPU time: the agent's code, the
-//! conversion of its values to JSON, the digests of its calls, and replay. It continues without the
-//! host as long as the journal has the answers, so a replayed call or a log line costs no change of
-//! threads. Then it says what it needs.
+//! All of this runs on the agents' threads and counts as the run's CPU time: the agent's code, the conversion of its
+//! values to JSON, the digests of its calls, and replay. The agent continues without the host's threads as long as the
+//! journal has the answers, so a replayed call or a log line costs no change of threads. Then a `Need` says what the
+//! agent waits for.
 
 use std::sync::Arc;
 use std::task::Poll;
@@ -37,12 +37,11 @@ pub(super) struct LiveAgent {
     tally: Tally,
     /// The capability of the open consequential call.
     open: Option<Arc<Capability>>,
-    /// The length of a sleep from which the run is parked.
+    /// A longer sleep parks the run.
     linger: Duration,
     lines: Vec<AgentLogLine>,
     lines_bytes: usize,
-    /// The last field to be dropped, so that the next run that gets the place finds room for an
-    /// instance.
+    /// The last field, so that the instance is dropped before its slot is free for the next run.
     _slot: InstanceSlot,
 }
 
@@ -54,17 +53,17 @@ pub(super) struct AgentLogLine {
 
 /// What an agent needs before it can go on.
 pub(super) enum Need {
-    /// Nothing; it printed lines.
+    /// Nothing: the agent has log lines to hand over.
     Nothing,
     /// The answer to a routine call.
     Routine(CallNumber, Action),
-    /// A verdict and then an answer; with the reason if the call must not be held.
+    /// A verdict and then an answer; with the reason why the call must not be held, if there is one.
     Consequential(CallNumber, Action, Option<RefusalReason>),
     /// The answer to a recorded call.
     Answer(CallNumber),
-    /// A time.
+    /// The end of a sleep.
     Time(Sleep),
-    /// Its end must be recorded.
+    /// The record of the run's end.
     End(RunEnd),
     /// The journal says that the run has ended.
     Over,
@@ -74,13 +73,13 @@ pub(super) enum Need {
 pub(super) struct Sleep {
     pub(super) timer: u32,
     pub(super) until: Time,
-    /// Whether the journal has it.
+    /// Whether the journal already has this timer.
     pub(super) is_set: bool,
-    /// How the run ends if the sleep would park it and it was brought back too often.
+    /// How the run ends if the sleep would park it but its replays already took too much CPU time.
     pub(super) too_often: Option<RunEnd>,
 }
 
-/// The replies to an agent.
+/// A reply of the host to what the agent needs.
 pub(super) enum Reply {
     /// None needed.
     Nothing,
@@ -123,7 +122,7 @@ impl LiveAgent {
         self.guest.meter().clone()
     }
 
-    /// Records that a call was held, or that evidence is stored for it.
+    /// Counts a held call, and the evidence stored for a call.
     pub(super) fn proposed(&mut self, held: bool, evidence_bytes: u64) {
         self.tally.held += u32::from(held);
         self.tally.shown(evidence_bytes);
@@ -190,7 +189,7 @@ impl LiveAgent {
         .await
     }
 
-    /// Ends replay: from now on the CPU limit holds and log lines count.
+    /// Ends replay if the journal ends here. From then on the CPU limit holds and log lines are kept.
     async fn go_live(&mut self) -> Result<(), Failure> {
         if let Some(cursor) = &mut self.cursor
             && cursor.at_end().await?
@@ -286,7 +285,7 @@ impl LiveAgent {
         self.end(RunEnd::Trapped(trap.to_string())).await
     }
 
-    /// How the run ended, unless the journal says that it went on from here.
+    /// The end of the run to record; a divergence if the journal says that the run went on from here.
     async fn end(&mut self, end: RunEnd) -> Result<Need, Failure> {
         let recorded = match &mut self.cursor {
             Some(cursor) => cursor.rest().await?,

@@ -1,4 +1,4 @@
-//! The driver: starts runs, replays them, parks and wakes them, cancels them, and recovers them at start-up.
+//! The driver: starts runs, replays them, parks and wakes them, and drives them again after the host has restarted.
 //!
 //! A waiting run is only rows in the journal. A task exists for a run only while its agent computes or waits in memory.
 //! The host reads which runs need a task from the journal at start-up, and gets hints after each commit.
@@ -58,8 +58,8 @@ pub struct DriverSettings {
     pub limits: RunLimits,
     /// How long a waiting instance stays in memory for a fast answer.
     pub linger: Duration,
-    /// The maximum number of instances in memory. Beyond it, a waiting one is dropped. The engine limits how many
-    /// compute at once.
+    /// The maximum number of instances in memory. Beyond it, a waiting instance is dropped when another run needs its
+    /// slot. The engine limits how many instances compute at once.
     pub instances_max: usize,
     /// The maximum bytes of a task.
     pub task_bytes_max: usize,
@@ -67,7 +67,7 @@ pub struct DriverSettings {
     pub arguments_max_bytes: usize,
     /// The display limit for consequential calls.
     pub display_limit: DisplayLimit,
-    /// The consecutive failures after which reviewers are notified that a run is delayed.
+    /// The number of consecutive failures after which reviewers are notified that a run is delayed.
     pub told_after_tries: u32,
     /// The configured agents and their files.
     pub agents: BTreeMap<AgentName, PathBuf>,
@@ -83,7 +83,7 @@ struct Inner {
     catalogue: Arc<Catalogue>,
     proposer: Proposer,
     settings: DriverSettings,
-    /// The runs with a task.
+    /// The runs that a task drives now, with the signal to the task.
     live: Mutex<HashMap<RunId, Signal>>,
     slots: InstanceSlots,
     instances_started: AtomicU64,
@@ -94,17 +94,17 @@ struct Inner {
 /// Counters since the host's start, for operators.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Figures {
-    /// The runs in memory, without parked ones.
+    /// The runs that a task drives now, without parked runs.
     pub live_runs: usize,
-    /// How often a run was brought into memory, to begin or to go on.
+    /// The number of times a run was brought into memory, to begin or to go on.
     pub instances_started: u64,
-    /// The events read for replay.
+    /// The number of events read for replay.
     pub events_replayed: u64,
-    /// The events read to know a run's history before a call.
+    /// The number of events read to know a run's history before a consequential call.
     pub events_recalled: u64,
 }
 
-/// A run was not started.
+/// The reason why a run was not started.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The agent cannot be run.
@@ -118,23 +118,23 @@ pub enum StartError {
     /// The journal did not accept the write.
     #[error(transparent)]
     Journal(#[from] SubmitError),
-    /// There are no random numbers for an id.
+    /// The operating system gave no random numbers for the run's id.
     #[error("the operating system gives no random numbers: {0}")]
     Random(getrandom::Error),
 }
 
-/// The first and the longest pause before a failed drive is repeated.
+/// The first pause and the longest pause before a failed drive is repeated.
 const BACK_OFF_FIRST: Duration = Duration::from_millis(200);
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// How long the start of a run waits for its agent to be compiled, before the client is told to try again.
 const LOADING_TIME_MAX: Duration = Duration::from_secs(30);
 
-/// Runs per read of a scan.
+/// The number of runs that one read of a scan returns.
 const SCAN_CHUNK: usize = 256;
 
 impl Runs {
-    /// A driver over `journal`. Before [`run`](Self::run) nothing goes on except new runs.
+    /// A driver over `journal`. Until [`run`](Self::run) is called, it records new runs and drives none.
     pub fn new(
         journal: Driver,
         engine: Engine,
@@ -176,7 +176,8 @@ impl Runs {
         }
     }
 
-    /// Starts a run of a configured agent, once for each `request`. It is on disk when this returns.
+    /// Starts a run of a configured agent. A repeated `request` gets the first run's id. The run is on disk when this
+    /// returns.
     pub async fn start(
         &self,
         agent: &AgentName,
@@ -212,7 +213,7 @@ impl Runs {
         })
     }
 
-    /// The proposal that an edit makes of a held call. Nothing is written.
+    /// Makes the proposal for an edit of a held call. It stores the new exhibits, and records no event.
     pub async fn revise(
         &self,
         id: &RunId,
@@ -242,8 +243,8 @@ impl Runs {
         Ok((*self.bound(call).await?.ty).clone())
     }
 
-    /// `value` in its normal form, if it has the function's `ok` type: an answer to a question, or a receipt from a
-    /// reviewer.
+    /// Checks that `value` has the function's `ok` type, and returns it in normal form. The value is a reviewer's
+    /// answer to a question, or a reviewer's receipt.
     pub async fn check_ok_value(&self, call: &Call, value: &Value) -> Result<Value, ReviseError> {
         let ty = self.import(call).await?.ty.result;
         if let Some(WitType::Result { ok: Some(ok), .. }) = ty {
@@ -254,7 +255,7 @@ impl Runs {
         Ok(normal.and_then(|result| result.get("ok").cloned()).unwrap_or(Value::Null))
     }
 
-    /// A call's function as the agent imports it, with what serves it now.
+    /// A call's function as the agent imports it, bound to what this host offers for it now.
     async fn bound(&self, call: &Call) -> Result<Bound, ReviseError> {
         let bound = self.0.catalogue.bind_one(&self.import(call).await?);
         bound.map_err(|error| ReviseError::Unavailable(error.to_string()))
@@ -279,8 +280,8 @@ impl Runs {
         self.0.agents.by_name(&self.0.journal, agent).await
     }
 
-    /// What the host would check if the outcome of a call's effect were unknown, in the words of the shown connector;
-    /// `None` if that connector is no longer configured.
+    /// What the host would check if the outcome of a call's effect were unknown, as the connector describes it. `None`
+    /// if the connector that was shown is no longer configured.
     pub fn if_lost(&self, call: &Call) -> Option<String> {
         let effect = self.0.catalogue.preview(call.action().capability())?.effect();
         (effect.connector == call.proposal()?.connector).then(|| effect.evidence.to_owned())
@@ -296,7 +297,7 @@ impl Runs {
         }
     }
 
-    /// Wakes every run that is ready by the journal, in pages: at start-up, and after hints were missed.
+    /// Wakes, in pages, every run that is ready according to the journal: at start-up, and after missed hints.
     async fn wake_ready(&self) -> Result<(), ReadError> {
         let mut before = None;
         loop {
@@ -308,7 +309,7 @@ impl Runs {
         }
     }
 
-    /// Gives a run a task, or hints the existing one.
+    /// Starts a task for a run, or hints the task that the run has.
     fn wake(&self, run: &RunId) {
         kill::point("before-wake");
         let listener = {
@@ -323,8 +324,8 @@ impl Runs {
         tokio::spawn(self.clone().drive(run.clone(), listener));
     }
 
-    /// Drives a run until it ends or is parked. A failure is the host's: the run stays as recorded and is driven again
-    /// after a pause.
+    /// Drives a run until it ends or is parked. A failure is the host's fault, not the agent's: the run stays as
+    /// recorded and is driven again after a pause.
     async fn drive(self, run: RunId, mut listener: Listener) {
         let (mut back_off, mut displaced) = (BACK_OFF_FIRST, Duration::ZERO);
         let mut delays = Delays::new(self.0.settings.told_after_tries);
@@ -345,14 +346,15 @@ impl Runs {
                 }
                 Err(error) => {
                     tracing::error!(%run, %error, retry_in = ?back_off, "the host could not drive a run; the run is unchanged");
-                    if let Some(delay) = delays.failed(&error) {
-                        // If this cannot be written, the next try reports it. A run that waits or has ended is not
-                        // delayed.
-                        drop(self.0.journal.submit(&run, delay).await);
+                    // A run that waits or has ended is not delayed.
+                    if let Some(delay) = delays.failed(&error)
+                        && self.0.journal.submit(&run, delay.clone()).await.is_ok()
+                    {
+                        delays.recorded(delay);
                     }
                 }
             }
-            // Also for a run that has ended: what prevents its end from being read would prevent it again at once.
+            // Also after the end of a run: if its end could not be read now, the next read would probably fail too.
             tokio::time::sleep(back_off).await;
             back_off = (back_off * 2).min(BACK_OFF_MAX);
         }

@@ -1,5 +1,4 @@
-//! Makes a proposal from an action: the display limit, the connector's preview, the evidence on disk, and policy, which
-//! is asked once.
+//! Makes a proposal from an action: checks the display limit, previews with the connector, and asks policy.
 
 use std::sync::Arc;
 
@@ -7,8 +6,8 @@ use holdshort_gate::call::InconsistentEvent;
 use holdshort_gate::command::{FirstVerdict, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, AgentName, Call, CallNumber, Counter, EffectClass, ExhibitRef, FunctionType, LIMIT, Mismatch, Proposal,
-    RecordedTotal, RefusalReason, Requirement, ReviewerName, Reviewers, RunId, Seq,
+    Action, AgentName, Call, CallNumber, Counter, EffectClass, ExhibitRef, FunctionType, Mismatch, PolicyRecord,
+    Proposal, RecordedTotal, RefusalReason, Requirement, ReviewerName, Reviewers, RunId, Seq,
 };
 use holdshort_journal::{Blob, Driver, Events, GrantFilter, GrantRow, Journal, ReadError};
 use holdshort_words::{Sentence, configured, say};
@@ -16,24 +15,23 @@ use serde_json::Value;
 
 use super::display_limit::{DisplayLimit, believable};
 use super::exhibits::{freeze, measure, named};
-use crate::agent::is_ours;
+use crate::connectors::descriptor::Effect;
 use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, Preview, Previewed, look};
 use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
 
-/// Makes proposals.
 pub(super) struct Proposer {
     pub(super) journal: Driver,
     pub(super) policy: Arc<dyn Policy>,
     pub(super) display_limit: DisplayLimit,
 }
 
-/// The number of an agent's grants for a capability that are tried, newest first.
+/// The maximum number of an agent's grants for one capability that are tried, newest first.
 const GRANTS_MAX: usize = 100;
-/// Events per read.
+/// The number of events per read.
 const CHUNK: usize = 512;
 
-/// The caller and its history.
+/// The run that makes a call, and its history.
 #[derive(Clone, Copy)]
 pub(super) struct Caller<'a> {
     pub(super) run: &'a RunId,
@@ -43,10 +41,10 @@ pub(super) struct Caller<'a> {
     pub(super) before: &'a History,
 }
 
-/// The host could not find out or record something. The call is unchanged.
+/// The host could not read what a proposal needs. Nothing was recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotPropose {
-    /// The connector cannot look now.
+    /// The connector cannot make its preview now.
     #[error("the preview is not possible now: {0}")]
     Connector(Sentence),
     /// The run's history could not be read.
@@ -95,9 +93,8 @@ impl From<CannotPreview> for ReviseError {
 }
 
 impl Proposer {
-    /// Judges a new call, and returns the evidence to write with it. `full` is the reason why it cannot be held, if there
-    /// is one. The display limit comes first, because an oversized call needs no preview; policy comes last, because it
-    /// uses the facts.
+    /// The verdict on a new call, and the evidence to write. `full` is the reason why the call cannot be held, if any.
+    /// The display limit comes first: an oversized call needs no preview. Policy comes last: it uses the facts.
     pub(super) async fn propose(
         &self,
         caller: Caller<'_>,
@@ -142,8 +139,8 @@ impl Proposer {
         Ok((if holds { FirstVerdict::Hold(proposal) } else { FirstVerdict::Clear(proposal) }, blobs))
     }
 
-    /// The proposal that an edit makes of a held call, with the steps of a new call. A verdict that clears counts like
-    /// one that holds, because reviewers decide on an edited call.
+    /// Makes the proposal for an edit of a held call, with the steps of a new call. The verdicts cleared and held have
+    /// the same result here, because reviewers decide on every edited call.
     pub(super) async fn revise(
         &self,
         caller: Caller<'_>,
@@ -169,7 +166,7 @@ impl Proposer {
         material.extend(before);
         material.sort();
         material.dedup();
-        // Reviewers decide on it, so it depends on no total that would have to stay unchanged.
+        // Reviewers decide on the edited call, so no running total must stay unchanged until the write.
         judgement.record.totals.clear();
         check_approver_remains(caller, call, editor, &judgement.requirement)?;
         let exhibits = freeze(&self.journal, evidence).await;
@@ -178,7 +175,7 @@ impl Proposer {
         Ok(Revision { proposal: proposal(preview, action, (previewed, exhibits), requirement, record) })
     }
 
-    /// Asks policy: once for a new call, once for an edit.
+    /// Asks policy for its verdict on an action.
     async fn judge(
         &self,
         caller: Caller<'_>,
@@ -197,8 +194,8 @@ impl Proposer {
         Ok(self.policy.judge(&question))
     }
 
-    /// Clears a call by a grant if it would be held and a grant covers it; not after an evaluation error, because the
-    /// failed policy might have forbidden the call.
+    /// Clears a held call if a grant covers it. After an evaluation error no grant clears the call, because the failed
+    /// policy might have forbidden it.
     async fn by_grant(
         &self,
         Caller { agent, started_by, .. }: Caller<'_>,
@@ -267,18 +264,18 @@ fn check_approver_remains(
     met.map_err(|why| ReviseError::Forbidden(say!("the new requirement cannot be met: {}", configured(why))))
 }
 
-/// A run's history, updated beside the run: each event is read once, however many calls use it.
+/// A run's history, kept beside the run: each event is read once, even if many calls use it.
 #[derive(Default)]
 pub(super) struct RunHistory {
     history: History,
-    /// The last event in it.
+    /// The number of the last event in `history`.
     after: Seq,
     /// The number of events read for it.
     pub(super) read: u64,
 }
 
 impl RunHistory {
-    /// Reads on up to `call`. Before its first call a run has no history, and nothing is read.
+    /// Adds the events before `call` that are not yet in the history. A run's first call has no history.
     pub(super) async fn up_to(
         &mut self,
         journal: &Journal,

@@ -1,4 +1,4 @@
-//! What the dispatcher asks before an effect starts: the present state of facts and policy.
+//! Reads facts and policy again for the dispatcher, before an effect happens.
 
 use std::sync::Arc;
 
@@ -14,8 +14,8 @@ use crate::connectors::{CannotPreview, look};
 use crate::effects::Refresh;
 use crate::policy::{JudgedCall, Policy, facts};
 
-/// Previews and policy for the dispatcher, which has neither: facts may have changed, and time has
-/// passed.
+/// Gives the dispatcher previews and policy, which it does not hold itself. It asks again because facts may have
+/// changed and time has passed.
 struct Refresher {
     journal: Driver,
     catalogue: Arc<Catalogue>,
@@ -62,7 +62,7 @@ impl Refresh for Refresher {
             let mut previewed = previewed.map_err(CannotPreview::sentence)?;
             let evidence = measure(std::mem::take(&mut previewed.exhibits)).await.map_err(CannotPreview::sentence)?;
             let exhibits = freeze(&self.journal, evidence).await.map_err(quote)?;
-            // The operator may have configured another connector since.
+            // The operator may have configured another connector since the call was shown.
             let new = (previewed, exhibits);
             let (action, requirement, policy) = (old.action.clone(), old.requirement.clone(), old.policy.clone());
             let new = proposal(preview.as_ref(), action, new, requirement, policy);

@@ -27,7 +27,7 @@ pub enum RefusalForm {
     Constant(Value),
 }
 
-/// A refusal could not be expressed, with advice.
+/// The reason why a function cannot express a refusal, with advice.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotRefuse {
     /// The function returns no error, so no configuration helps.
@@ -35,17 +35,17 @@ pub enum CannotRefuse {
         "the result type has no error: build the agent against an interface in which the result type is `result<_, refusal>` or `result<_, string>`; if the function has no effect at all, set `class = \"routine\"`"
     )]
     NoError,
-    /// A value is configured, and the error carries none.
+    /// A value is configured, but the error type has no value.
     #[error(
         "the error type has no value: remove `refusal` from the section; the agent then gets the error without a reason"
     )]
     NoValue,
-    /// The error has a type of its own.
+    /// The error type is neither a `refusal` nor a string, and no value is configured.
     #[error(
         "the error type is not a string: set `refusal` in the section of the capability to the error value that the agent gets for a refused call"
     )]
     OwnType,
-    /// The configured value has another type.
+    /// The configured value does not have the error type.
     #[error("the `refusal` in the section of the capability does not have the error type: {0}")]
     OtherType(Mismatch),
 }
@@ -172,7 +172,7 @@ mod tests {
         for result in [Some(WitType::String), None] {
             assert_eq!(why(&FunctionType { params: Vec::new(), result }, Some(json!("busy"))), CannotRefuse::NoError);
         }
-        // An error without a value expresses a refusal. A configured value would be ignored.
+        // An error without a value expresses a refusal. A configured value would be ignored, so it is an error.
         let silent = FunctionType { params: Vec::new(), result: Some(WitType::Result { ok: None, err: None }) };
         for configured in [json!("busy"), json!({"denied": null}), Value::Null] {
             assert_eq!(why(&silent, Some(configured)), CannotRefuse::NoValue);

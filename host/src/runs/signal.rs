@@ -1,4 +1,4 @@
-//! Hints for a waiting task. They carry no facts: the journal has them.
+//! Hints that wake a run's task. A hint carries no facts: the task reads them from the journal.
 
 use tokio::sync::watch;
 
@@ -30,9 +30,9 @@ impl Signal {
 }
 
 impl Listener {
-    /// Returns at the next hint, or at once if there was one since the last.
+    /// Returns at the next hint, or at once if a hint came since the last return.
     pub(super) async fn hinted(&mut self) {
-        // The sender outlives the task, which removes it.
+        // An error is impossible: the task itself removes the sender, at its end.
         let _ = self.0.changed().await;
     }
 

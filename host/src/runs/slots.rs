@@ -1,10 +1,9 @@
-//! Places for agents in memory: how many instances can exist, and which one gives up its place for
-//! another run.
+//! Slots for agents in memory: how many instances can exist, and which one gives up its slot for another run.
 //!
-//! An instance that waits for an answer, a time or a connector keeps its place only while no other
-//! run needs it. Otherwise the instance that has waited longest loses its place, and its run is
-//! brought back by replay when its answer is there. So waiting never keeps a run from computing. A
-//! computing instance keeps its place, and its CPU time is limited.
+//! An instance that waits for an answer, a time or a connector keeps its slot only while no other run needs it.
+//! Otherwise the instance that has waited longest loses its slot, and replay brings its run back when the answer is
+//! there. So waiting never keeps a run from computing. A computing instance keeps its slot, and its CPU time is
+//! limited.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,25 +12,25 @@ use std::time::Duration;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-/// How long a connector may take before its caller's place can be taken. Most answer sooner, and
-/// replaying the run would cost more.
+/// How long a connector may take before its caller's slot can be taken. Most connectors answer sooner, and replaying
+/// the run would cost more.
 const CONNECTOR_GRACE: Duration = Duration::from_millis(100);
 
-/// How often a run without a place checks for an instance that has waited long enough.
+/// How often a run without a slot checks for an instance that has waited long enough.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
-/// The places of a host.
+/// The slots of a host.
 pub(super) struct InstanceSlots {
     free: Arc<Semaphore>,
     waiting: Mutex<WaitingInstances>,
 }
 
-/// A place, returned on drop. Then the instance is gone.
+/// A slot, given back on drop. By then the instance is gone.
 pub(super) type InstanceSlot = OwnedSemaphorePermit;
 
 #[derive(Default)]
 struct WaitingInstances {
-    /// Waiting instances by the time from which their place may be taken.
+    /// Waiting instances by the time from which their slot may be taken.
     instances: BTreeMap<(Instant, u64), Arc<Notify>>,
     entered: u64,
 }
@@ -44,7 +43,7 @@ pub(super) enum WaitReason {
     Connector,
 }
 
-/// An instance waits until this is dropped.
+/// Marks an instance as waiting until this is dropped.
 pub(super) struct WaitingInstance<'a> {
     slots: &'a InstanceSlots,
     key: (Instant, u64),
@@ -52,12 +51,12 @@ pub(super) struct WaitingInstance<'a> {
 }
 
 impl InstanceSlots {
-    /// The number of places.
+    /// Makes `instances_max` free slots.
     pub(super) fn new(instances_max: usize) -> Self {
         Self { free: Arc::new(Semaphore::new(instances_max)), waiting: Mutex::default() }
     }
 
-    /// Takes a place, in the order of requests; `None` if the host is shutting down.
+    /// Takes a slot, in the order of requests; `None` if the host is shutting down.
     pub(super) async fn take(&self) -> Option<InstanceSlot> {
         let slot = self.free.clone().acquire_owned();
         tokio::pin!(slot);
@@ -102,7 +101,7 @@ impl InstanceSlots {
 }
 
 impl WaitingInstance<'_> {
-    /// Returns when another run needs the place.
+    /// Returns when another run needs the slot.
     pub(super) async fn taken(&self) {
         self.taken.notified().await;
     }
@@ -118,15 +117,15 @@ impl Drop for WaitingInstance<'_> {
 mod tests {
     use super::*;
 
-    /// Waits for a place as a driver does, and gives it up when asked.
+    /// Waits with a slot as a driver does, and gives the slot up when another run needs it.
     async fn evicted(slots: &InstanceSlots, what: WaitReason, slot: InstanceSlot) {
         let wait = slots.wait(what);
         wait.taken().await;
         drop(slot);
     }
 
-    /// Runs both within a minute of the test's clock, so that a place that is never given up is
-    /// found at once.
+    /// Runs both futures for at most a minute of the test's paused clock, so that a slot that is never given up fails
+    /// the test at once.
     async fn in_time<A, B>(one: impl Future<Output = A>, other: impl Future<Output = B>) -> (A, B) {
         let both = async { tokio::join!(one, other) };
         tokio::time::timeout(Duration::from_secs(60), both).await.expect("nobody gave a place up")

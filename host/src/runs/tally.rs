@@ -1,7 +1,6 @@
-//! Counts a run's use against its limits.
+//! Counts what a run uses, and compares it with the run's limits.
 //!
-//! Replay counts again, so a run in memory knows its counts without the journal, and always stops
-//! at the same place.
+//! Replay counts again, so a run in memory knows its counts without the journal, and always stops at the same call.
 
 use std::time::Duration;
 
@@ -24,9 +23,9 @@ pub(super) struct Tally {
     earlier: Duration,
 }
 
-/// The CPU time for bringing a run back, in total, as a multiple of its CPU limit. Each replay
-/// costs what the run had used so far; without a limit, a run that computes a little and sleeps
-/// often would keep the host busy for ever.
+/// The limit of the total CPU time for bringing a run back, as a multiple of the run's CPU limit. Each replay costs the
+/// CPU time that the run had used so far. Without a limit, a run that computes a little and sleeps often would keep the
+/// host busy for ever.
 const LIVES: u32 = 10;
 
 /// The journal's bytes per call besides arguments and result: digests, names, times.
@@ -71,7 +70,7 @@ impl Tally {
         self.bytes = self.bytes.saturating_add(weight(result));
     }
 
-    /// The run is live, after a replay with these held calls and this evidence.
+    /// Takes over the counts of the replay when the run becomes live.
     pub(super) fn went_live(&mut self, held: u32, evidence_bytes: u64) {
         self.held = held;
         self.shown(evidence_bytes);
@@ -82,13 +81,13 @@ impl Tally {
         self.bytes = self.bytes.saturating_add(bytes);
     }
 
-    /// Counts the CPU time of bringing the run back to this place.
+    /// Counts the CPU time of one replay up to this sleep.
     pub(super) fn brought_back(&mut self, used: Duration) {
         self.earlier = self.earlier.saturating_add(used);
     }
 
-    /// Whether a run with this CPU time may sleep so long that it must be brought back; if not, how
-    /// it ends.
+    /// Whether a run that has used this CPU time may sleep so long that it is parked and replayed. If not, returns how
+    /// the run ends.
     pub(super) fn may_come_back(&self, used: Duration) -> Result<(), RunEnd> {
         too_often(&self.limits, self.earlier.saturating_add(used)).map_or(Ok(()), Err)
     }
@@ -99,7 +98,7 @@ impl Tally {
     }
 }
 
-/// How a run ends whose replays took too much CPU time in total; `None` if it may go on.
+/// How a run ends if its replays took too much CPU time in total; `None` if it may go on.
 pub(super) fn too_often(limits: &RunLimits, lives: Duration) -> Option<RunEnd> {
     let max = Duration::from_millis(limits.cpu_ms).saturating_mul(LIVES);
     let reason = || {

@@ -20,13 +20,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(30);
 /// The pause after deadlines could not be fired: the journal fails, or another task was faster.
 const LOOK_AGAIN_SOON: Duration = Duration::from_millis(250);
 
-/// The pause if all due timers belong to runs in memory, one of which may be parked instead.
+/// The pause if every due timer belongs to a run in memory. Such a run may be parked meanwhile, and its timer is then
+/// fired here.
 const LEFT_TO_OTHERS: Duration = Duration::from_millis(20);
 
-/// Deadlines per chunk. They share a flush.
+/// The maximum number of deadlines that are fired together. They share a flush to disk.
 const CHUNK: usize = 256;
 
-/// Fires every deadline in the journal when it is due. Never returns.
+/// Fires every deadline in the journal when it is due, until the journal closes.
 pub(super) async fn run(host: Arc<Inner>) {
     let mut hints = host.journal.hints();
     loop {
@@ -56,13 +57,13 @@ pub(super) async fn run(host: Arc<Inner>) {
     }
 }
 
-/// Fires due deadlines and returns the time until the next.
+/// Fires all due deadlines. Returns the pause until the next look.
 async fn fire(host: &Inner) -> Result<Duration, ReadError> {
     let journal = &host.journal;
     loop {
         let due = journal.due(journal.now(), CHUNK).await?;
-        // A run in memory fires its own timer and continues in place. Fired here, it would need a
-        // replay.
+        // A run in memory fires its own timer and continues in place. If the timer were fired here, the run would need
+        // a replay.
         let is_ours = |due: &&Deadline| match due {
             Deadline::Timer { run, .. } => !host.live().contains_key(run),
             Deadline::Call(_) => true,

@@ -178,7 +178,7 @@ impl Command for FireTimer {
 }
 
 /// Records that the host cannot bring a run forward, and why.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delay {
     /// The reason, in one line.
     pub reason: String,

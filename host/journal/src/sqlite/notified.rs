@@ -4,7 +4,7 @@ use holdshort_gate::{Call, CallId, CallState, RunId, Time};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::codec::{integer, limit, natural};
-use super::load as read;
+use super::load;
 use crate::error::ReadError;
 use crate::notified::{NotificationRecord, stands};
 use crate::rows::Position;
@@ -37,7 +37,7 @@ pub(super) fn record_notification(connection: &Connection, note: &NotificationRe
             }
         }
         NotificationRecord::Reminded { target, call: CallId { run, call }, revision } => {
-            if read::call(connection, run, *call)?.is_some_and(|call| stands(&call, *revision)) {
+            if load::call(connection, run, *call)?.is_some_and(|call| stands(&call, *revision)) {
                 let upsert = "INSERT OR REPLACE INTO reminded (run, call, target, revision) \
                               SELECT number, ?2, ?3, ?4 FROM runs WHERE id = ?1";
                 connection.prepare_cached(upsert)?.execute((&run.0, call, target, revision))?;

@@ -1,9 +1,9 @@
 //! Decides how each character is drawn, by its Unicode properties and its neighbours. A machine's
 //! fonts have no influence.
 //!
-//! A text is read in clusters: a base character and the marks drawn on it. **Invariant:** a
-//! character drawn as itself has ink wherever a font has it (`tests/browser/ink.rs` measures all of
-//! them), and of two texts that Unicode calls equivalent at most one is drawn as itself.
+//! A text is read in clusters: a base character and the marks drawn on it. **Invariant:** a character drawn as itself
+//! is visible in every font that has it (`tests/browser/ink.rs` measures all of them), and of two texts that Unicode
+//! calls equivalent at most one is drawn as itself.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_normalizer::properties::CanonicalCompositionBorrowed;
@@ -186,7 +186,7 @@ impl Cluster<'_> {
         before.chars().next_back().is_some_and(is_picture) && self.after.chars().next().is_some_and(is_picture)
     }
 
-    /// Whether the space is a no-break space between two words, or a wide space between two Chinese
+    /// Whether the space is a no-break space between two words, or a wide space between two Chinese, Japanese or Korean
     /// characters.
     fn spaces(&self, c: char) -> bool {
         let is_wide = |c: char| {

@@ -1,4 +1,4 @@
-//! Access control lists, with real ones of this file system.
+//! Tests access control lists, with real lists on this file system.
 
 use super::*;
 

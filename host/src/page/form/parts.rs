@@ -5,7 +5,7 @@ use holdshort_gate::WitType;
 use super::{Draft, Name, Shape, Wrong, expected};
 use crate::review::Text;
 
-/// Names of fields that get several lines.
+/// Labels of text fields that always get several lines.
 const LONG: [&str; 6] = ["body", "content", "description", "message", "notes", "text"];
 
 /// A field, or the beginning or end of a group.
@@ -15,12 +15,12 @@ pub(in crate::page) struct Part {
     pub(in crate::page) label: Text,
     pub(in crate::page) hint: Text,
     pub(in crate::page) wrong: Option<Text>,
-    /// Warnings about the text in the field.
+    /// Warnings and notes about the text in the field.
     pub(in crate::page) remarks: Vec<Text>,
     pub(in crate::page) kind: Kind,
 }
 
-/// What kind of part.
+/// The kinds of parts.
 #[derive(Debug)]
 pub(in crate::page) enum Kind {
     Line(Text),

@@ -28,7 +28,7 @@ pub enum AgentError {
         path: String,
         source: LoadError,
     },
-    /// It imports functions that it may not have.
+    /// The agent imports functions that it may not have.
     #[error("`{path}` cannot run here:\n{}", bullets(.problems))]
     Imports {
         /// The file, or the digest of a component in the journal.
@@ -45,7 +45,7 @@ pub enum AgentError {
     /// The component cannot be stored.
     #[error(transparent)]
     Write(#[from] SubmitError),
-    /// It is still being compiled.
+    /// The agent is still being read and compiled.
     #[error(
         "the host is still reading and compiling the agent `{0}`, which takes up to half a minute for a large component; try again"
     )]

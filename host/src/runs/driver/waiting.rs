@@ -11,8 +11,8 @@ use crate::runs::live::{Reply, Sleep, is_long};
 use crate::runs::slots::WaitReason;
 
 impl Drive<'_> {
-    /// Waits for the answer to a recorded call. The answer may have come after its events were
-    /// read, when its hint was already consumed.
+    /// Waits for the answer to a recorded call. Looks in the journal first, because the answer may have come after
+    /// replay read the call's events, and its hint may already be consumed.
     pub(super) async fn answer(&mut self, call: CallNumber) -> Result<Flow, Failure> {
         match self.look_for_answer(call).await? {
             Some(flow) => Ok(flow),
@@ -22,8 +22,8 @@ impl Drive<'_> {
 
     /// Waits for the answer to the open call: first in memory, then parked.
     ///
-    /// It reads the journal only after a hint: since the caller last wrote or read the call's
-    /// state, nobody has consumed the listener's hint, so an answer since then has left one.
+    /// It reads the journal only after a hint. No answer is missed: the caller has just written or read the call's
+    /// state, and every answer since then has left a hint that nobody has consumed.
     pub(super) async fn wait_for_answer(&mut self, call: CallNumber) -> Result<Flow, Failure> {
         let linger = tokio::time::sleep(self.host.settings.linger);
         tokio::pin!(linger);
@@ -68,8 +68,7 @@ impl Drive<'_> {
             }
         }
         let now = self.host.journal.now();
-        // A short sleep is waited for in memory. For a long one the run is parked, and a timer
-        // wakes it.
+        // A short sleep is spent in memory. For a long sleep the run is parked, and a timer wakes it.
         if is_long(now, until, self.host.settings.linger) {
             return Ok(Flow::Break(DriveEnd::Parked));
         }
