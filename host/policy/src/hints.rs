@@ -10,7 +10,7 @@ pub(super) fn decimal_hint(text: &str, offset: usize, error: &str) -> Option<Str
              `context.confidence.{method}(decimal(\"{number}\"))`"
         ));
     }
-    // A decimal compared with `>=`, or with a number or text, has the wrong type.
+    // Cedar reports a type error if a decimal is compared with `>=`, or with a number or a text.
     (error.contains("decimal") && !error.contains("decimal(")).then(|| {
         "; compare a decimal with a method, as in `context.confidence.greaterThanOrEqual(decimal(\"0.7\"))`".to_owned()
     })
