@@ -1,5 +1,6 @@
 //! Reads components in child processes: manifests and compiled code. The author of a component
-//! decides how much work reading it is, so only a child reads it, and the host gets the result.
+//! determines how much time and memory it takes to read it. So only a child reads the component, and
+//! the host gets the result.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -30,7 +31,8 @@ pub struct ReadLimits {
 pub struct Reader(Arc<Inner>);
 
 struct Inner {
-    /// The children; `None` for tests, which read in their own process.
+    /// How to start children, and the identifier of this build. `None` for tests, which read in
+    /// their own process.
     isolate: Option<(Isolate, String)>,
     limits: ReadLimits,
     compiled: Option<CompiledCache>,

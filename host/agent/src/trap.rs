@@ -83,8 +83,8 @@ impl Trap {
             Some(trap) => Self::Guest(trap.to_string()),
             None if circumstances.starved && !circumstances.started => starved,
             // The imports were linked and the types checked at compilation. During instantiation,
-            // an error of the system belongs to the machine; any other error belongs to the
-            // component, whose code may already run and call.
+            // an error of the system counts as the host's. Any other error counts as the agent's,
+            // because the component's own code may already run and call the host.
             None if !circumstances.started && is_the_systems(error) => Self::Host(text()),
             None => Self::HostCall(in_our_words(text(), circumstances.arguments_max_bytes)),
         }
@@ -106,8 +106,8 @@ pub(super) struct Circumstances {
     pub(super) started: bool,
 }
 
-/// Translates the engine's words. The engine says "fuel" for the bytes of one call, and "keys" and
-/// "handles" for resources. Some of its errors have no public type, so the text is compared.
+/// Replaces the engine's terms in a message: it says "fuel" for the bytes of one call, and "keys" and
+/// "handles" for resources. Some of the engine's errors have no public type, so the text is compared.
 fn in_our_words(text: String, bytes: usize) -> String {
     if text.contains("fuel allocated for hostcalls") {
         format!("one call passes more than {bytes} bytes; pass a path and a digest instead of contents")
