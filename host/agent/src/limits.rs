@@ -12,7 +12,7 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 const TABLE_ELEMENT_BYTES: usize = 8;
 
 /// The maximum elements of a table. The pool allows no more. The same maximum applies without a
-/// pool, because a run can be replayed with and without one.
+/// pool, because another host may replay the run with a pool.
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 
 /// The maximum number of memories, tables and core instances of one guest. The largest known Python

@@ -50,7 +50,7 @@ pub enum LoadError {
     /// The entry point has another type.
     #[error("this component exports `run: {found}`; it must be `run: func(task: string) -> result<string, string>`")]
     WrongRunExport {
-        /// Its signature.
+        /// The signature of the export.
         found: String,
     },
     /// The component imports more than a person could classify.
@@ -85,7 +85,7 @@ pub enum LoadError {
     /// The child process reported an error.
     #[error("{text}")]
     ReportedByChild {
-        /// Its message.
+        /// The child's message.
         text: String,
         /// Whether the same bytes would be refused again.
         of_the_bytes: bool,

@@ -46,7 +46,7 @@ pub(super) enum Channel {
 }
 
 impl Channel {
-    /// The level of its log lines.
+    /// The level of log lines that were printed to this output.
     pub(super) fn level(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",

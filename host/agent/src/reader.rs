@@ -20,9 +20,9 @@ const KNOWN_MAX: usize = 256;
 /// The limits for reading a component.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
-    /// The size of its file.
+    /// The maximum size of the component's file.
     pub component_mib: u64,
-    /// The limits of the child that reads and compiles it.
+    /// The limits of the child that reads and compiles the component.
     pub child: Limits,
 }
 

@@ -18,9 +18,9 @@ use std::time::Duration;
 use async_task::{Runnable, ScheduleInfo, WithInfo};
 use futures_util::future::BoxFuture;
 
-/// The niceness of agents' threads: the maximum. On the same core, a thread of an agent then gets a
-/// seventieth of the time of a host's thread, so all agents together take less than one thread of
-/// the host. With niceness 10, sixteen agents' threads took nearly half of a busy machine from the
+/// The niceness of agents' threads: the maximum. On the same core, an agent's thread then gets a
+/// seventieth of the time of a host's thread. So all agents together take less time than one thread
+/// of the host. With niceness 10, sixteen agents' threads took nearly half of a busy machine from the
 /// host, and requests took five times as long. Agents still progress beside other programs, because
 /// Linux first divides time between sessions and services.
 const NICE: i32 = 19;

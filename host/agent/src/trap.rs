@@ -14,30 +14,30 @@ use super::wasi::RESOURCES_MAX;
 /// The reason why a guest ended without returning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trap {
-    /// It executed an `unreachable` instruction: a panic, an abort, or a failed allocation that it
-    /// did not check.
+    /// The guest executed an `unreachable` instruction: a panic, an abort, or a failed allocation that
+    /// it did not check.
     #[error("the agent panicked or aborted (`unreachable`)")]
     Unreachable,
-    /// Its calls were nested too deep.
+    /// The guest's function calls were nested too deep.
     #[error("the agent's stack overflowed: its function calls were nested too deep")]
     StackOverflow,
     /// Another trap, in the engine's words.
     #[error("the agent trapped: {0}")]
     Guest(String),
-    /// It exited instead of returning.
+    /// The guest exited instead of returning.
     #[error("the agent exited with status {0} instead of returning from `run`")]
     Exit(i32),
-    /// It used up its CPU time.
+    /// The guest used up its CPU time.
     #[error(
         "the agent used up its {limit_ms} ms of CPU time; for more, raise `cpu-ms` in the section `[limits]`, which applies to new runs"
     )]
     CpuLimit { limit_ms: u64 },
-    /// It exceeded its memory limit and ended because of that.
+    /// The guest trapped after it was refused memory beyond its limit.
     #[error(
         "the agent needs more than its {limit_bytes} bytes of memory; for more, raise `memory-mib` in the section `[limits]`, which applies to new runs"
     )]
     MemoryLimit { limit_bytes: u64 },
-    /// It called the host with unacceptable arguments.
+    /// The guest called the host with arguments that the host does not accept.
     #[error("the agent made an invalid call to the host: {0}")]
     HostCall(String),
     /// The host failed. The run is unchanged and can be tried again.

@@ -49,7 +49,7 @@ pub(super) fn signature(resolve: &Resolve, function: &Function) -> String {
 const SPELLING_DEPTH_MAX: usize = 3;
 const SPELLING_PARTS_MAX: usize = 8;
 
-/// Joins the parts. If there are `all` parts and some are missing, the text ends with their number.
+/// Joins the shown parts. If there are more parts than these, the text ends with the number of the others.
 fn with_rest(mut parts: Vec<String>, all: usize) -> String {
     if all > parts.len() {
         parts.push(format!("… {} more", all - parts.len()));

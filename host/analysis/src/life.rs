@@ -56,7 +56,8 @@ pub struct ReviewerDecision<'e> {
     /// The absent reviewer if a delegate decided, or else `reviewer`.
     pub on_behalf_of: &'e ReviewerName,
     pub verdict: &'e RecordedChoice,
-    /// The time since `on_behalf_of` was first asked: since the start of the stage, or since the escalation that added them.
+    /// The time since `on_behalf_of` was first asked: since the start of the stage, or since the escalation that added
+    /// this reviewer.
     pub took_us: u64,
     /// Whether the decision ended the hold or a stage.
     pub ends: bool,

@@ -60,7 +60,7 @@ pub const TASK_BYTES_MAX: u64 = 64 * 1024;
 /// The maximum size of a component file in MiB. A large agent in Python or JavaScript has 18 to 49.
 pub const COMPONENT_MIB: u64 = 128;
 /// The memory of the child process that compiles a component, in MiB. A component of 18 MB needs up
-/// to 500, one of 49 MB about 1,000.
+/// to 500, a component of 49 MB about 1,000.
 pub const LOAD_MEMORY_MIB: u64 = 2_048;
 /// The CPU time of the child process that compiles a component. A component of 49 MB needs 25 s,
 /// and twice as much in a debug build.
@@ -140,7 +140,7 @@ pub const NOTICE_REMIND_BEFORE_MIN_MS: u64 = 5 * 60 * 1_000;
 /// The maximum linear memory of wasm32.
 pub const MEMORY_MIB_MAX: u64 = 4_096;
 /// The maximum for the settings of a component's size, its compiled code, and the memory for
-/// reading: 64 GiB. A larger number is a typing error.
+/// reading: 64 GiB. A larger number is probably a typing error.
 pub const READ_MIB_MAX: u64 = 65_536;
 /// The maximum for the time limits of reading: one hour.
 pub const READ_SECONDS_MAX: u64 = 3_600;
@@ -155,7 +155,7 @@ pub const LIVE_RUNS_MAX: u64 = 10_000;
 /// The maximum for the size of arguments that a reviewer must read. Exhibits may be larger, because
 /// they are split into pages.
 pub const ARGUMENTS_BYTES_LIMIT: u64 = 1024 * 1024;
-/// The maximum duration: ten years. A longer one is a typing error.
+/// The maximum duration: ten years. A longer duration is probably a typing error.
 pub const DURATION_MS_MAX: u64 = 3_650 * 24 * 60 * 60 * 1_000;
 /// The maximum length of the name of an agent, reviewer, check or target, in characters.
 pub const NAME_CHARS_MAX: usize = 64;

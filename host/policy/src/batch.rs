@@ -38,8 +38,8 @@ impl OwnedQuestion {
 }
 
 /// The verdicts on the questions, in their order. A question about a function of unknown type gets
-/// no verdict. Questions do not depend on each other, so several threads judge. This process sets no
-/// limits of time and memory, so the policies must be trusted.
+/// no verdict. Questions do not depend on each other, so several threads judge. There are no limits of
+/// time and memory here, so policies that are not trusted must be judged in a child process.
 pub fn judge_all(policy: &CedarPolicy, types: &Types, questions: &[OwnedQuestion]) -> Vec<Judgement> {
     let one = |put: &OwnedQuestion| put.question(types).map(|question| policy.judge(&question));
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);

@@ -4,8 +4,8 @@
 //! A reviewer's time runs from the request to their decision, but counts at most [`SECONDS_MAX`],
 //! because nobody works on a call overnight. If the candidate asks for an additional approval, the
 //! approval counts with the median time of decisions on the same capability. If the candidate asks
-//! for fewer approvals, the same share of the time is left out. Escalations are assumed to happen as they did. The time of a
-//! delegate counts for the group of the absent reviewer.
+//! for fewer approvals, the same share of the time is left out. Escalations are assumed to happen as
+//! they did. The time of a delegate counts for the group of the absent reviewer.
 
 use std::collections::BTreeMap;
 
@@ -51,7 +51,7 @@ struct GroupCounters {
     added: BTreeMap<Capability, u64>,
 }
 
-/// What was asked of reviewers, and what the candidate would have asked.
+/// The approvals that a proposal required, and those that the candidate would have required.
 #[derive(Clone, Copy)]
 pub(super) struct AskedApprovals<'a> {
     /// The recorded requirement; `None` if the proposal was not held.

@@ -43,7 +43,7 @@ impl ProposalOutcome {
         Self::Refused,
     ];
 
-    /// The heading of its row.
+    /// The heading of the outcome's row in tables.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Cleared => "cleared",
@@ -307,8 +307,8 @@ impl Steps {
         [before, after].into_iter().flatten().for_each(|CountedCall { at, .. }| self.forget(day(at)));
     }
 
-    /// Drops the totals of past days, because no policy can ask for them. Yesterday's totals are kept, because a call may
-    /// have been counted just before midnight.
+    /// Drops the totals of past days, because no policy can ask for them. Yesterday's totals are kept, because a call
+    /// may have been counted just before midnight.
     fn forget(&mut self, today: u32) {
         if today > self.today {
             self.today = today;

@@ -120,7 +120,7 @@ impl ApprovalPatterns {
         }
     }
 
-    /// The patterns with enough calls, if all their calls were approved.
+    /// The patterns with enough calls, if reviewers simply approved all calls of the agent and capability.
     pub(super) fn always_approved(&self) -> impl Iterator<Item = (&PatternKey, &ApprovalPattern)> {
         let doubted =
             |key: &PatternKey| self.full || self.doubted.contains(&(key.agent.clone(), key.capability.clone()));

@@ -218,7 +218,7 @@ pub(super) fn payments(
 }
 
 /// Resolves an account. It has at most one opening balance for each currency. The ledger identifies
-/// an opening balance by account and currency, so a second one would change the first.
+/// an opening balance by account and currency, so a second amount would replace the first.
 fn account(account: authored::Account) -> Result<Account, RuleViolation> {
     let mut opening: Vec<Amount> = Vec::new();
     for at in account.opening.into_iter().flatten() {
