@@ -1,8 +1,8 @@
 //! The guest's time, and its waiting for a time.
 //!
-//! A guest's clock advances by a microsecond when the guest reads it, and to the time of the
-//! delivery when the guest receives something. So the clock shows the same times in every replay,
-//! and the journal needs no events for this. If the guest waits, the run's task gets a request and
+//! A guest's clock advances by a microsecond when the guest reads it. When the guest receives an
+//! answer or is woken, the clock advances to that time. So the clock shows the same times in every
+//! replay, and the journal needs no events for this. If the guest waits, the run's task gets a request and
 //! sets a durable timer.
 
 use std::future::Future;
@@ -45,7 +45,7 @@ impl Clock {
         times.delivered = times.delivered.max(at);
     }
 
-    /// The guest reads its clock.
+    /// Advances the clock for one reading by the guest, and returns the new time.
     fn read(&self) -> Time {
         let mut times = self.times();
         times.now = Time(times.now.0.saturating_add(1)).max(times.delivered);
@@ -89,7 +89,7 @@ impl HostWallClock for Clock {
     }
 }
 
-/// A pollable that becomes ready at a time of the guest. No waker is stored: [`Waits`] checks the
+/// A pollable that becomes ready at a time of the guest's clock. No waker is stored: [`Waits`] checks the
 /// pollable and asks the run's task to wait.
 struct Timer {
     clock: Clock,
@@ -123,8 +123,9 @@ impl Waits<'_> {
         subscribe(self.table, timer)
     }
 
-    /// Checks all pollables once, and returns the indexes of the ready ones in list order. The
-    /// check advances the clock, so that a guest that polls in a loop makes progress.
+    /// Checks all pollables once, and returns the indexes of the ready pollables in list order;
+    /// `None` if none is ready. The check advances the clock, so that the time comes even for a guest
+    /// that only polls in a loop.
     fn look(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Option<Vec<u32>>> {
         self.clock.read();
         self.clock.times().earliest = None;

@@ -33,8 +33,8 @@ const ENTRIES: &str = "modules";
 const MANIFESTS: &str = "manifests";
 /// The prefix of children's working folders.
 const NEW: &str = "new-";
-/// The maximum size of all entries together. If they are larger, the oldest entries are removed,
-/// but never the newest. The entry of a large Python agent has 12 MB.
+/// The maximum size of all entries together, without the newest entry. If they are larger, the least
+/// recently used entries are removed. The entry of a large Python agent has 12 MB.
 const BYTES_MAX: u64 = 1 << 30;
 
 /// The cache folder.
@@ -45,7 +45,7 @@ pub(super) struct CompiledCache {
 
 impl CompiledCache {
     /// Creates the folder with rights for this user alone, because a user who can write here can
-    /// run code as the host. Removes what interrupted children left.
+    /// run code as the host. Also removes the working folders of interrupted children.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
@@ -62,8 +62,8 @@ impl CompiledCache {
         tempfile::Builder::new().prefix(NEW).tempdir_in(&self.folder)
     }
 
-    /// Moves a child's entry into the cache. Removes entries of other wasmtime versions, and the
-    /// oldest ones beyond the size limit.
+    /// Moves a child's entry into the cache. Removes the entries of other wasmtime versions, and the
+    /// least recently used entries beyond the size limit.
     pub(super) fn take(&self, from: &Path, name: &str) -> io::Result<()> {
         let version = fs::read_dir(from.join(ENTRIES))?.next().ok_or(io::ErrorKind::NotFound)??.file_name();
         let entries = self.folder.join(ENTRIES);
@@ -98,8 +98,8 @@ fn file_name(digest: &Digest) -> String {
     digest.to_string().replace(':', "-")
 }
 
-/// Renames the entry that this child compiled to the name that `engine` looks for. There is no
-/// entry if it could not be written.
+/// Renames the entry that this child compiled to the name that `engine` looks for. The error is
+/// `NotFound` if wasmtime wrote no entry.
 pub(super) fn rename_entry(folder: &Path, engine: &wasmtime::Engine, component: ComponentSource<'_>) -> io::Result<()> {
     let version = fs::read_dir(folder.join(ENTRIES))?.next().ok_or(io::ErrorKind::NotFound)??.path();
     let entries = fs::read_dir(&version)?.filter_map(Result::ok);
@@ -133,7 +133,8 @@ pub(super) fn entry_name(engine: &wasmtime::Engine, component: ComponentSource<'
     Ok(URL_SAFE_NO_PAD.encode(hasher.0.finalize()))
 }
 
-/// Removes the least recently used entries until the rest fits, but never the given one.
+/// Removes the least recently used entries until the rest fits into [`BYTES_MAX`]. The entry `newest`
+/// is neither removed nor counted.
 fn forget_oldest(folder: &Path, newest: &str) -> io::Result<()> {
     let mut entries: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)?.filter_map(Result::ok) {

@@ -59,7 +59,7 @@ struct Inner {
 
 impl Engine {
     /// Starts the engine and its ticker. `guests_max` guests can exist at once: address space is
-    /// reserved for them, and no memory. `threads_max` of them can compute at once, each on a
+    /// reserved for them, but no memory. `threads_max` of them can compute at once, each on a
     /// thread of its own.
     pub fn new(reader: Reader, guests_max: u32, threads_max: usize) -> Result<Self, EngineError> {
         let engine = match reader.compiled() {
@@ -152,7 +152,8 @@ impl Engine {
         })))
     }
 
-    /// Loads the code from the cache, if this engine has no compiler.
+    /// Makes a component from its bytes. An engine without a compiler takes the code from the cache;
+    /// if it is missing there, a child compiles it.
     fn component(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         let engine = &self.0.engine;
         let failed = |error: wasmtime::Error| LoadError::Compile { cause: cause(&error) };
@@ -232,15 +233,15 @@ pub(super) fn compile_into(bytes: &[u8], folder: &Path) -> Result<u64, LoadError
     Ok((image.end as usize - image.start as usize) as u64)
 }
 
-/// An engine that only finds code in the cache.
+/// The settings of an engine without a compiler, which only finds code in the cache.
 fn without_compiler(folder: &Path) -> Result<Config, EngineError> {
     let mut config = config();
     config.enable_compiler(false).cache(Some(cache(folder)?));
     Ok(config)
 }
 
-/// wasmtime's cache in a folder. It does not compress frequently used entries a second time,
-/// because that would be work for foreign code in the host.
+/// wasmtime's cache in a folder. Frequently used entries are not compressed a second time, because
+/// this would be work in the host whose amount an agent's author determines.
 fn cache(folder: &Path) -> Result<Cache, EngineError> {
     let mut cache = CacheConfig::new();
     cache.with_directory(folder).with_optimized_compression_usage_counter_threshold(u64::MAX);
@@ -251,8 +252,8 @@ fn failed(error: wasmtime::Error) -> EngineError {
     EngineError::Engine { cause: format!("{error:#}") }
 }
 
-/// An engine with a pool for guests' memory. A machine that limits address space cannot create the
-/// pool; allocating on demand costs some microseconds per start.
+/// An engine with a pool for guests' memory. If the machine's limit of address space is too low for
+/// the pool, memory is allocated on demand, which costs some microseconds per start.
 fn pooled(config: &mut Config, guests_max: u32) -> wasmtime::Result<wasmtime::Engine> {
     let on_demand = config.clone();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(guests_max)));

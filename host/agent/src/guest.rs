@@ -53,8 +53,8 @@ impl Guest {
 
     /// Runs the guest up to its next step. Dropping the future early loses nothing.
     ///
-    /// A call or a sleep must have been answered before. Otherwise, or after the end, the host made
-    /// a mistake and gets [`Trap::Host`].
+    /// The host must have answered the call or ended the sleep of the last step. If it has not, or
+    /// if the guest has already ended, the step is [`Trap::Host`].
     pub async fn next(&mut self) -> Step {
         loop {
             if let Some(step) = self.due() {
@@ -70,8 +70,9 @@ impl Guest {
         }
     }
 
-    /// Gives the guest the result of its call, which happened at `at`. The result is in the JSON
-    /// form of the function's type, or `Null` without one. After a mismatch the guest still waits.
+    /// Gives the guest the result of its call, and advances its clock to `at`. The result is in the
+    /// JSON form of the function's type, or `Null` if the function returns nothing. After an error
+    /// the guest still waits for a result.
     pub fn answer(&mut self, result: &Value, at: Time) -> Result<(), Mismatch> {
         let mismatch =
             |expected: &str| Mismatch { path: "result".into(), expected: expected.into(), found: "a result".into() };
@@ -87,7 +88,8 @@ impl Guest {
         Ok(())
     }
 
-    /// Wakes the guest. If its time has not come, the next step is the same sleep again.
+    /// Wakes the guest, and advances its clock to `at`. If the sleep ends later than `at`, the next
+    /// step is the same sleep again.
     pub fn wake(&mut self, at: Time) {
         if let Some(Waiting::Sleep) = self.waiting {
             self.deliver(Reply::Woken, at);

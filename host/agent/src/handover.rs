@@ -11,20 +11,20 @@ use wasmtime::component::Val;
 
 /// The requests of a guest.
 pub(super) enum Request {
-    /// The result of a call.
+    /// Asks for the result of a call.
     Call {
         /// The index of the function in the manifest's imports.
         import: usize,
         /// The arguments.
         params: Vec<Val>,
     },
-    /// A wake-up at a time of the guest's clock.
+    /// Asks to be woken at this time of the guest's clock.
     Sleep { until: Time },
 }
 
 /// The replies to a guest.
 pub(super) enum Reply {
-    /// The result of its call, if the function has one.
+    /// The result of the call, if the function has a result.
     Result(Option<Val>),
     /// The time has come; the guest's clock is already set.
     Woken,

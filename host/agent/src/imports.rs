@@ -1,4 +1,4 @@
-//! The one way by which all imported functions outside WASI are called.
+//! The handlers of all imported functions outside WASI.
 
 use wasmtime::component::Linker;
 

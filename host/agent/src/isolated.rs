@@ -1,5 +1,5 @@
 //! The work of a child on a component. The child's stack is smaller than the host's, so a component
-//! that passes in the child cannot overflow the host's stack.
+//! that the child can read cannot overflow the host's stack.
 
 use std::io::{Error, ErrorKind};
 use std::path::Path;
@@ -33,11 +33,11 @@ pub fn compile(bytes: &[u8], folder: &Path, image_mib_max: u64) -> Result<Manife
     let without = engine(false)?;
     rename_entry(folder, without.wasmtime(), ComponentSource::Bytes(bytes)).map_err(|error| not_kept(folder, error))?;
     without.compile(bytes, &manifest)?;
-    // Loading stays within the memory limit. Only the test whether a guest fits into the pool needs
-    // more address space.
+    // So far the child's memory limit applied. It is lifted now, because the test whether a guest fits
+    // into the pool needs more address space.
     let lifted = isolate::without_memory_limit();
     lifted.map_err(|error| LoadError::Compile { cause: error.to_string() })?;
-    // A machine that limits address space has no pool, and its host has none either.
+    // If the machine limits address space, there is no pool here and none in the host either.
     if let Ok(pooled) = engine(true) {
         pooled.compile(bytes, &manifest)?;
     }

@@ -12,16 +12,15 @@ use wasmtime::{ResourceLimiter, UpdateDeadline};
 const TABLE_ELEMENT_BYTES: usize = 8;
 
 /// The maximum elements of a table. The pool allows no more. The same maximum applies without a
-/// pool, because a run can be replayed with and without one.
+/// pool, because another host may replay the run with a pool.
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 
 /// The maximum number of memories, tables and core instances of one guest. The largest known Python
 /// component has a tenth of this.
 const ITEMS_MAX: usize = 1_000;
 
-/// Replay runs the same code again and may take this many times the CPU limit. A longer replay
-/// counts as a failure of the host. Replay must never end a run that continued beyond the same
-/// point before.
+/// A replay may take this many times the CPU limit, plus an extra time. A longer replay counts as a
+/// failure of the host and does not end the run, because the run has got beyond this point before.
 const REPLAY_TIMES: u32 = 10;
 const REPLAY_EXTRA: Duration = Duration::from_secs(10);
 
@@ -57,7 +56,7 @@ struct CpuTime {
     since: Option<Duration>,
 }
 
-/// Work for a guest is counted on this thread until this is dropped.
+/// While this value exists, this thread's work is counted for a guest.
 pub(super) struct Running<'a>(Option<&'a Meter>);
 
 impl Drop for Running<'_> {
@@ -131,7 +130,8 @@ impl Meter {
 }
 
 impl CpuTime {
-    // INVARIANT: called on the guest's thread, or while no thread runs it.
+    // INVARIANT: this is called on the thread that runs the guest, or while no thread runs the guest.
+    // Another thread would read its own CPU time.
     fn count(&mut self) {
         if let Some(since) = self.since {
             let now = thread_time();

@@ -1,5 +1,5 @@
-//! The reasons why bytes cannot be run as an agent, with advice for the person who built or
-//! configured it.
+//! The reasons why a file cannot be run as an agent, with advice for the person who built or
+//! configured the agent.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use holdshort_common::isolate::Fault;
 /// Why a component is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The file has another format.
+    /// The file is not WebAssembly in binary form.
     #[error("this is not a WebAssembly component, but {looks_like}; give the `.wasm` file that the build wrote")]
     NotWasm {
         /// The format, by the first bytes.
@@ -50,7 +50,7 @@ pub enum LoadError {
     /// The entry point has another type.
     #[error("this component exports `run: {found}`; it must be `run: func(task: string) -> result<string, string>`")]
     WrongRunExport {
-        /// Its signature.
+        /// The signature of the export.
         found: String,
     },
     /// The component imports more than a person could classify.
@@ -85,7 +85,7 @@ pub enum LoadError {
     /// The child process reported an error.
     #[error("{text}")]
     ReportedByChild {
-        /// Its message.
+        /// The child's message.
         text: String,
         /// Whether the same bytes would be refused again.
         of_the_bytes: bool,
@@ -102,7 +102,7 @@ pub enum LoadError {
         /// The engine's message.
         cause: String,
     },
-    /// The imports do not match their names.
+    /// The imports do not fit the host's functions of the same names.
     #[error(
         "this component's imports do not fit the host's functions: {cause}; build the component against the published WIT"
     )]
@@ -136,7 +136,7 @@ impl LoadError {
     }
 }
 
-/// The engine cannot start.
+/// Why the engine cannot start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     /// The folder for compiled components is not usable.
@@ -160,8 +160,8 @@ fn list(problems: &[ImportProblem]) -> String {
     problems.iter().map(ImportProblem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Reports what `bytes` are if they are no component. A file with a component's header is left to
-/// the decoder.
+/// Checks the header. The error says what `bytes` are if they are no component. A file with a
+/// component's header is left to the decoder.
 pub(super) fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     const MAGIC: &[u8] = b"\0asm";
     // The second half of the version is the layer: 0 for modules, 1 for components.
@@ -208,7 +208,7 @@ fn text(bytes: &[u8]) -> &'static str {
     }
 }
 
-/// Why the child has no manifest.
+/// Why a child could not read the manifest.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NoManifest {
     pub(super) text: String,

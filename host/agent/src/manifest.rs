@@ -56,8 +56,8 @@ const PROBLEMS_MAX: usize = 50;
 const EXPORTS_TOLD_MAX: usize = 10;
 
 impl Manifest {
-    /// Decodes a component. Imports that cannot be offered are in `problems`; an error means that
-    /// nothing can be run.
+    /// Decodes a component. Imports that cannot be offered are in `problems`. An error means that
+    /// the bytes are no runnable component at all.
     pub fn read(bytes: &[u8]) -> Result<Self, LoadError> {
         check_header(bytes)?;
         check_lengths(bytes)?;
@@ -123,8 +123,8 @@ impl Manifest {
             let capability = Capability::new(name, &function.name).ok().filter(|_| short).ok_or(());
             match (capability, wit::function_type(resolve, function)) {
                 (Ok(capability), Ok(ty)) => self.imports.push(Import { capability, ty }),
-                // The name of a method is no name of a capability either, but the message about a
-                // method helps more.
+                // A method has no valid capability name either, but the message about its type helps
+                // the author more.
                 (_, Err(what)) => self.problem(format!("{name}#{}", function.name), what),
                 (Err(_), Ok(_)) => self.problem(format!("{name}#{}", function.name), ProblemKind::Name),
             }
@@ -188,7 +188,8 @@ fn check_lengths(bytes: &[u8]) -> Result<(), LoadError> {
     parts.try_for_each(|part| part.map(drop)).map_err(|error| not_decoded(&cause(&error), bytes.len()))
 }
 
-/// The decoder has one error type; only its text shows that a file is cut off.
+/// The error for a component that the decoder refused. The decoder has only one error type, so its
+/// text has to show whether the file is cut off.
 fn not_decoded(cause: &str, length: usize) -> LoadError {
     if cause.contains("unexpected end") {
         LoadError::Truncated { length }

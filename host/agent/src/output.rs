@@ -1,7 +1,7 @@
 //! The lines that a guest prints. They become log lines of its run and have no other effect.
 //!
-//! **Invariant:** log lines are hints for people. They are stored beside the events and are not
-//! numbered as calls. A line after the last recorded event may appear twice when a run is replayed.
+//! **Invariant:** log lines are information for people. They are stored beside the events and are
+//! not numbered as calls. A line after the last recorded event may appear twice when a run is replayed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,8 @@ const LINE_BYTES_MAX: usize = 4 * 1024;
 /// message, so that a guest cannot fill the host's memory.
 const QUEUE_BYTES_MAX: usize = 256 * 1024;
 
-/// What a line counts in addition to its text, so that empty lines cannot fill the memory either.
+/// The bytes that a line counts in addition to its text, so that empty lines cannot fill the memory
+/// either.
 const LINE_BYTES: usize = size_of::<(Channel, String)>();
 
 /// How much a guest may write at once. It is constant, so that the guest cannot observe the host's
@@ -45,7 +46,7 @@ pub(super) enum Channel {
 }
 
 impl Channel {
-    /// The level of its log lines.
+    /// The level of log lines that were printed to this output.
     pub(super) fn level(self) -> &'static str {
         match self {
             Self::Stdout => "stdout",
@@ -54,7 +55,7 @@ impl Channel {
     }
 }
 
-/// The printed lines that nobody has taken yet.
+/// The lines that the guest has printed and that the host has not taken yet.
 #[derive(Clone, Default)]
 pub(super) struct Output(Arc<Mutex<Queue>>);
 
@@ -68,7 +69,8 @@ struct Queue {
 }
 
 impl Output {
-    /// The oldest line, without its end.
+    /// Takes the oldest line, without its line end. After the last line it reports how many bytes
+    /// were dropped, if any were.
     pub(super) fn take(&self) -> Option<(Channel, String)> {
         let mut queue = self.queue();
         if let Some((channel, text)) = queue.lines.pop_front() {
@@ -153,7 +155,7 @@ impl Queue {
     }
 }
 
-/// A guest's end of an [`Output`].
+/// A guest's stream into an [`Output`].
 #[derive(Clone)]
 pub(super) struct Stream {
     output: Output,

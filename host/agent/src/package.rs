@@ -36,7 +36,7 @@ pub fn is_ours(capability: &Capability) -> bool {
     capability.interface().starts_with("holdshort:agent/")
 }
 
-/// The package cannot be read: this program was built from inconsistent files.
+/// The error for a package that cannot be read: this program was built from inconsistent files.
 #[derive(Debug, thiserror::Error)]
 #[error("the embedded WIT package cannot be read: {0}")]
 pub struct BadPackage(String);

@@ -1,16 +1,16 @@
-//! Imports that the host cannot offer, each named so that its author can change it.
+//! The reasons why the host cannot offer an import, with messages for the component's author.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The maximum length of a component's own text in a message: a name, or a library's message about
-/// it.
+/// The maximum length of a text from a component in a message: of a name, and of a library's message
+/// about the component.
 const NAME_CHARS_MAX: usize = 100;
 const CAUSE_CHARS_MAX: usize = 400;
 
-/// A component's name for something, shortened. A name may have megabytes.
+/// Shortens a name from a component. Such a name may have megabytes.
 pub(super) fn short(name: &str) -> String {
     bounded(name, NAME_CHARS_MAX)
 }

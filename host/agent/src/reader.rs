@@ -1,5 +1,6 @@
 //! Reads components in child processes: manifests and compiled code. The author of a component
-//! decides how much work reading it is, so only a child reads it, and the host gets the result.
+//! determines how much time and memory it takes to read it. So only a child reads the component, and
+//! the host gets the result.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -19,9 +20,9 @@ const KNOWN_MAX: usize = 256;
 /// The limits for reading a component.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadLimits {
-    /// The size of its file.
+    /// The maximum size of the component's file.
     pub component_mib: u64,
-    /// The limits of the child that reads and compiles it.
+    /// The limits of the child that reads and compiles the component.
     pub child: Limits,
 }
 
@@ -30,7 +31,8 @@ pub struct ReadLimits {
 pub struct Reader(Arc<Inner>);
 
 struct Inner {
-    /// The children; `None` for tests, which read in their own process.
+    /// How to start children, and the identifier of this build. `None` for tests, which read in
+    /// their own process.
     isolate: Option<(Isolate, String)>,
     limits: ReadLimits,
     compiled: Option<CompiledCache>,

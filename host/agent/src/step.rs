@@ -1,4 +1,4 @@
-//! What goes into a guest at its start, and the steps that come out of it.
+//! The inputs of a guest at its start, and the steps of its execution.
 
 use std::sync::Arc;
 

@@ -1,12 +1,12 @@
 //! The threads that run agents. They do nothing else, and agents run nowhere else.
 //!
-//! One library call of an agent, such as a `memory.copy` of all its memory, can keep a thread busy,
+//! One instruction of an agent, such as a `memory.copy` of all its memory, can keep a thread busy,
 //! and nothing can interrupt it. So a thread that serves requests never runs an agent, and the
-//! system prefers these threads to the agents' threads.
+//! system prefers the threads that serve requests to the agents' threads.
 //!
-//! **Invariant:** these threads start no thread and no process, because they would inherit the low
-//! priority. They have no runtime, so code that would start one (`spawn_blocking`, a child process)
-//! panics here, and the first test on that path finds it.
+//! **Invariant:** agents' threads start no thread and no process, because it would inherit their low
+//! priority. They have no Tokio runtime, so `spawn_blocking` or the start of a child process panics
+//! here, and the first test of such code finds it.
 
 use std::any::Any;
 use std::collections::VecDeque;
@@ -18,9 +18,9 @@ use std::time::Duration;
 use async_task::{Runnable, ScheduleInfo, WithInfo};
 use futures_util::future::BoxFuture;
 
-/// The niceness of agents' threads: the maximum. On the same core, a thread of an agent then gets a
-/// seventieth of the time of a host's thread, so all agents together take less than one thread of
-/// the host. With niceness 10, sixteen agents' threads took nearly half of a busy machine from the
+/// The niceness of agents' threads: the maximum. On the same core, an agent's thread then gets a
+/// seventieth of the time of a host's thread. So all agents together take less time than one thread
+/// of the host. With niceness 10, sixteen agents' threads took nearly half of a busy machine from the
 /// host, and requests took five times as long. Agents still progress beside other programs, because
 /// Linux first divides time between sessions and services.
 const NICE: i32 = 19;
@@ -74,7 +74,7 @@ pub struct Kept<T: Send + 'static> {
     threads: Threads,
 }
 
-/// The work with a kept value panicked, and the value is gone.
+/// The error after the work with a kept value panicked. The value is lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the host failed while it ran the agent: see the host's log")]
 pub struct Panicked;

@@ -38,7 +38,7 @@ impl Ticker {
         Ok(Self { state, thread: thread.thread().clone() })
     }
 
-    /// Marks that a guest runs, until dropped.
+    /// Marks that a guest runs, until the returned value is dropped.
     pub(super) fn running(&self) -> Running<'_> {
         self.state.running.fetch_add(1, Ordering::SeqCst);
         self.state.touched.store(true, Ordering::Relaxed);
@@ -56,7 +56,7 @@ impl Drop for Ticker {
     }
 }
 
-/// Keeps the epoch advancing.
+/// While this value exists, the epoch advances.
 pub(super) struct Running<'a>(&'a TickerState);
 
 impl Drop for Running<'_> {
@@ -81,8 +81,8 @@ fn tick(engine: &EngineWeak, state: &TickerState) {
     }
 }
 
-/// INVARIANT: a guest that starts is either seen here, or sees `asleep` and unparks the thread.
-/// Both sides write before they read.
+/// INVARIANT: either this function sees that a guest starts, or the guest's thread sees `asleep` and
+/// unparks the ticker. The reason is that each side writes its own flag before it reads the other's.
 fn sleep(state: &TickerState) {
     state.asleep.store(true, Ordering::SeqCst);
     while state.running.load(Ordering::SeqCst) == 0 && !state.over.load(Ordering::SeqCst) {

@@ -14,30 +14,30 @@ use super::wasi::RESOURCES_MAX;
 /// The reason why a guest ended without returning.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Trap {
-    /// It executed an `unreachable` instruction: a panic, an abort, or a failed allocation that it
-    /// did not check.
+    /// The guest executed an `unreachable` instruction: a panic, an abort, or a failed allocation that
+    /// it did not check.
     #[error("the agent panicked or aborted (`unreachable`)")]
     Unreachable,
-    /// Its calls were nested too deep.
+    /// The guest's function calls were nested too deep.
     #[error("the agent's stack overflowed: its function calls were nested too deep")]
     StackOverflow,
     /// Another trap, in the engine's words.
     #[error("the agent trapped: {0}")]
     Guest(String),
-    /// It exited instead of returning.
+    /// The guest exited instead of returning.
     #[error("the agent exited with status {0} instead of returning from `run`")]
     Exit(i32),
-    /// It used up its CPU time.
+    /// The guest used up its CPU time.
     #[error(
         "the agent used up its {limit_ms} ms of CPU time; for more, raise `cpu-ms` in the section `[limits]`, which applies to new runs"
     )]
     CpuLimit { limit_ms: u64 },
-    /// It exceeded its memory limit and ended because of that.
+    /// The guest trapped after it was refused memory beyond its limit.
     #[error(
         "the agent needs more than its {limit_bytes} bytes of memory; for more, raise `memory-mib` in the section `[limits]`, which applies to new runs"
     )]
     MemoryLimit { limit_bytes: u64 },
-    /// It called the host with unacceptable arguments.
+    /// The guest called the host with arguments that the host does not accept.
     #[error("the agent made an invalid call to the host: {0}")]
     HostCall(String),
     /// The host failed. The run is unchanged and can be tried again.
@@ -83,8 +83,8 @@ impl Trap {
             Some(trap) => Self::Guest(trap.to_string()),
             None if circumstances.starved && !circumstances.started => starved,
             // The imports were linked and the types checked at compilation. During instantiation,
-            // an error of the system belongs to the machine; any other error belongs to the
-            // component, whose code may already run and call.
+            // an error of the system counts as the host's. Any other error counts as the agent's,
+            // because the component's own code may already run and call the host.
             None if !circumstances.started && is_the_systems(error) => Self::Host(text()),
             None => Self::HostCall(in_our_words(text(), circumstances.arguments_max_bytes)),
         }
@@ -106,8 +106,8 @@ pub(super) struct Circumstances {
     pub(super) started: bool,
 }
 
-/// Translates the engine's words. The engine says "fuel" for the bytes of one call, and "keys" and
-/// "handles" for resources. Some of its errors have no public type, so the text is compared.
+/// Replaces the engine's terms in a message: it says "fuel" for the bytes of one call, and "keys" and
+/// "handles" for resources. Some of the engine's errors have no public type, so the text is compared.
 fn in_our_words(text: String, bytes: usize) -> String {
     if text.contains("fuel allocated for hostcalls") {
         format!("one call passes more than {bytes} bytes; pass a path and a digest instead of contents")

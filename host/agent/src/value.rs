@@ -21,7 +21,7 @@ pub(super) struct NoJsonForm {
 }
 
 impl NoJsonForm {
-    /// Adds the name of the enclosing parameter.
+    /// Adds the enclosing parameter, field, case or index at the front of the path.
     pub(super) fn within(mut self, name: &str) -> Self {
         self.path.insert(0, name.into());
         self
@@ -76,13 +76,13 @@ pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoJsonForm> {
     })
 }
 
-/// The value has the type but no JSON form.
+/// The error for a value that has no JSON form.
 fn no_form(what: &'static str) -> NoJsonForm {
     NoJsonForm { path: Vec::new(), what }
 }
 
-/// The value does not have the type `ty`. A guest cannot cause this: the engine has checked the
-/// value against the component's type, and `ty` was read from the same type.
+/// The error for a value that does not have its WIT type. A guest cannot cause it: the engine has
+/// checked the value against the component's type, from which the WIT type was read too.
 fn foreign() -> NoJsonForm {
     no_form("not a value of its type")
 }
@@ -103,8 +103,8 @@ fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<V
     items.enumerate().map(place).collect()
 }
 
-// INVARIANT: the engine lists a record's fields in the order of their declaration, so each field
-// meets its own type.
+// INVARIANT: the engine lists a record's fields in the order of their declaration, so `zip` pairs
+// each field with its type.
 fn record_to_json(fields: &[(String, Val)], types: &[(String, WitType)]) -> Result<Value, NoJsonForm> {
     let mut object = Map::new();
     for ((name, field), (_, ty)) in fields.iter().zip(types) {
@@ -133,8 +133,8 @@ pub(super) fn from_json(value: &Value, ty: &WitType) -> Result<Val, Mismatch> {
     })
 }
 
-/// Builds the engine's value; `None` if the JSON does not fit the type. It does not look for the
-/// position of the error: this is rare, and [`from_json`] finds the position then.
+/// Builds the engine's value; `None` if the JSON does not fit the type. This is rare, and
+/// [`from_json`] then finds the position of the error.
 fn build(value: &Value, ty: &WitType) -> Option<Val> {
     Some(match ty {
         WitType::Bool => Val::Bool(value.as_bool()?),

@@ -49,7 +49,7 @@ pub(super) fn signature(resolve: &Resolve, function: &Function) -> String {
 const SPELLING_DEPTH_MAX: usize = 3;
 const SPELLING_PARTS_MAX: usize = 8;
 
-/// Joins the parts, with a sign at the end if parts are missing.
+/// Joins the shown parts. If there are more parts than these, the text ends with the number of the others.
 fn with_rest(mut parts: Vec<String>, all: usize) -> String {
     if all > parts.len() {
         parts.push(format!("… {} more", all - parts.len()));
@@ -101,7 +101,6 @@ impl TypeReader<'_> {
         })
     }
 
-    /// The type of an inner type, in a box.
     fn boxed(&mut self, ty: &Type) -> Result<Box<WitType>, ProblemKind> {
         self.of(ty).map(Box::new)
     }
@@ -154,13 +153,13 @@ impl TypeReader<'_> {
     }
 }
 
-/// A name that is short enough to be shown.
+/// The name, or an error if it is too long to be shown.
 fn named(name: &str) -> Result<String, ProblemKind> {
     if name.len() > NAME_BYTES_MAX { Err(ProblemKind::TypeTooLarge) } else { Ok(name.to_owned()) }
 }
 
-/// The number of names of fields or cases in a type. They are counted because a case need not have a type that would be
-/// counted.
+/// The number of names of fields or cases in a type. The names are counted in addition to the types, because a case
+/// without a payload has no type.
 fn names(kind: &TypeDefKind) -> usize {
     match kind {
         TypeDefKind::Record(record) => record.fields.len(),
@@ -182,8 +181,8 @@ fn names(kind: &TypeDefKind) -> usize {
     }
 }
 
-/// The spelling of a type. A named type is spelled by its name, as the author wrote it: a record written out would hide
-/// the point of the message.
+/// The spelling of a type. A named type is spelled by its name, because a message with all fields of a record would be
+/// hard to read.
 fn spelling(resolve: &Resolve, ty: &Type, depth: usize) -> String {
     let word = match ty {
         Type::Bool => "bool",
@@ -207,7 +206,7 @@ fn spelling(resolve: &Resolve, ty: &Type, depth: usize) -> String {
     word.into()
 }
 
-/// The spelling of a type without a name. Aliases and declared types have names.
+/// The spelling of a defined type: its name or, if it has none, its WIT syntax. Aliases and declared types have names.
 fn defined(resolve: &Resolve, definition: &wit_parser::TypeDef, depth: usize) -> String {
     if let Some(name) = &definition.name {
         return short(name);

@@ -1,5 +1,5 @@
-//! The life of one call, from its first verdict to its end: the one fold over a call's events that backtests, figures,
-//! suggestions and explanations read.
+//! The life of one call, from its first verdict to its end: a fold over the call's events. Backtests, figures,
+//! suggestions and explanations all use this fold.
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{
@@ -12,9 +12,10 @@ use serde_json::Value;
 pub enum RevisionOrigin {
     /// The agent proposed it.
     Proposed,
-    /// By an edit, after this number of escalations, the last of them at this time.
+    /// A reviewer edited the revision before. That revision had `level` escalations. `waits_since` is when the last of
+    /// them happened or, without any, when that revision began.
     Edited { level: usize, waits_since: Time },
-    /// By a changed fact. Policy was not asked again.
+    /// A fact changed, so the call was held again. Policy was not asked again.
     Reheld,
 }
 
@@ -36,15 +37,15 @@ pub struct Life {
 /// What one event did to a call.
 #[derive(Debug)]
 pub struct Step<'e> {
-    /// The decision of a reviewer. The vote that an editor's edit includes is no decision of its own.
+    /// The decision of a reviewer. An edit includes the editor's vote for it, which is no decision of its own.
     pub decided: Option<ReviewerDecision<'e>>,
     /// How the call stopped waiting for reviewers or for its effect.
     pub end: Option<WaitEnd>,
-    /// The event is the vote that an editor's edit includes.
+    /// Whether the event is the vote that an edit includes.
     pub own_vote: bool,
-    /// How the event began another revision.
+    /// If the event began a new revision: how this revision came about.
     pub revised: Option<RevisionOrigin>,
-    /// The event added reviewers.
+    /// Whether the event is an escalation.
     pub escalated: bool,
 }
 
@@ -52,17 +53,18 @@ pub struct Step<'e> {
 #[derive(Debug)]
 pub struct ReviewerDecision<'e> {
     pub reviewer: &'e ReviewerName,
-    /// The reviewer whose vote it is; the absent reviewer if a delegate decided.
+    /// The absent reviewer if a delegate decided, or else `reviewer`.
     pub on_behalf_of: &'e ReviewerName,
     pub verdict: &'e RecordedChoice,
-    /// The time since `on_behalf_of` was first asked: since the start of the stage, or since the escalation that added them.
+    /// The time since `on_behalf_of` was first asked: since the start of the stage, or since the escalation that added
+    /// this reviewer.
     pub took_us: u64,
     /// Whether the decision ended the hold or a stage.
     pub ends: bool,
 }
 
 impl Life {
-    /// The call that an event opens.
+    /// The call that an event opens; `None` if the event opens no call.
     pub fn open(event: &Event, at: Time) -> Option<Self> {
         let call = Call::open(event, at)?;
         let (verdict, refused) = match (&call.phase, event) {
@@ -150,7 +152,7 @@ impl Life {
         self.call.proposal().map_or(&Value::Null, |proposal| &proposal.facts)
     }
 
-    /// The value at stake: `high` if it is not recorded.
+    /// How much is at stake; `high` if this is not recorded.
     pub fn consequence(&self) -> Consequence {
         self.call.proposal().and_then(|proposal| proposal.consequence).unwrap_or_default()
     }

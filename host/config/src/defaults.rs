@@ -47,10 +47,10 @@ pub const LINGER_MS: u64 = 2_000;
 /// The maximum number of agents that compute at the same time. As many again may wait in memory for
 /// a fast answer. All other runs wait on disk.
 pub const LIVE_RUNS: u64 = 64;
-/// After this many failures in a row to bring a run forward, reviewers are notified. That is after
-/// about half a minute, in which most such failures pass.
+/// Reviewers are notified after this many failures in a row to continue a run. This takes about half
+/// a minute, because most such failures end within this time.
 pub const TOLD_AFTER_TRIES: u64 = 6;
-/// The maximum argument bytes of a consequential call. A reviewer can be asked to read this much.
+/// The maximum argument bytes of a consequential call: as much as a reviewer can be asked to read.
 pub const ARGUMENTS_BYTES_MAX: u64 = 64 * 1024;
 /// The maximum argument lines of a consequential call, counted as a reviewer sees them.
 pub const ARGUMENTS_LINES_MAX: u64 = 400;
@@ -60,7 +60,7 @@ pub const TASK_BYTES_MAX: u64 = 64 * 1024;
 /// The maximum size of a component file in MiB. A large agent in Python or JavaScript has 18 to 49.
 pub const COMPONENT_MIB: u64 = 128;
 /// The memory of the child process that compiles a component, in MiB. A component of 18 MB needs up
-/// to 500, one of 49 MB about 1,000.
+/// to 500, a component of 49 MB about 1,000.
 pub const LOAD_MEMORY_MIB: u64 = 2_048;
 /// The CPU time of the child process that compiles a component. A component of 49 MB needs 25 s,
 /// and twice as much in a debug build.
@@ -88,7 +88,8 @@ pub const QUORUM: u64 = 1;
 /// Whether the person who started a run is excluded from approving its calls. By default they are
 /// not, because at first there is usually only one reviewer.
 pub const FOUR_EYES: bool = false;
-/// The deadline of an approval. By default there is none, because silence should decide nothing.
+/// How long a held call waits for decisions. By default there is no deadline, because a call should
+/// not be rejected only because nobody decided.
 pub const EXPIRES_AFTER_MS: Option<u64> = None;
 /// How long after its clearance an effect may still start. With one hour, no effect starts days
 /// after its clearance.
@@ -96,7 +97,7 @@ pub const START_WITHIN_MS: u64 = 60 * 60 * 1_000;
 
 /// The sender of agents' emails.
 pub const EMAIL_FROM: &str = "agent@localhost";
-/// The relay's time limit for an answer.
+/// How long the relay may take for an answer.
 pub const SMTP_TIMEOUT_MS: u64 = 30_000;
 /// The wait before the second attempt at an email that the relay deferred. A minute suits most
 /// relays.
@@ -132,14 +133,14 @@ pub const NOTICE_RETRIES: u32 = 11;
 pub const NOTICE_RETRIES_MAX: u64 = 1_000;
 /// The wait before the first repeated attempt.
 pub const NOTICE_RETRY_AFTER_MS: u64 = 1_000;
-/// The minimum time between a reminder and the deadline. Usually this time is a quarter of the
-/// period for deciding.
+/// A reminder is sent at least this long before the deadline. By default it is sent when a quarter
+/// of the time for deciding is left, if that is longer.
 pub const NOTICE_REMIND_BEFORE_MIN_MS: u64 = 5 * 60 * 1_000;
 
 /// The maximum linear memory of wasm32.
 pub const MEMORY_MIB_MAX: u64 = 4_096;
 /// The maximum for the settings of a component's size, its compiled code, and the memory for
-/// reading: 64 GiB. A larger number is a typing error.
+/// reading: 64 GiB. A larger number is probably a typing error.
 pub const READ_MIB_MAX: u64 = 65_536;
 /// The maximum for the time limits of reading: one hour.
 pub const READ_SECONDS_MAX: u64 = 3_600;
@@ -154,7 +155,7 @@ pub const LIVE_RUNS_MAX: u64 = 10_000;
 /// The maximum for the size of arguments that a reviewer must read. Exhibits may be larger, because
 /// they are split into pages.
 pub const ARGUMENTS_BYTES_LIMIT: u64 = 1024 * 1024;
-/// The maximum duration: ten years. A longer one is a typing error.
+/// The maximum duration: ten years. A longer duration is probably a typing error.
 pub const DURATION_MS_MAX: u64 = 3_650 * 24 * 60 * 60 * 1_000;
 /// The maximum length of the name of an agent, reviewer, check or target, in characters.
 pub const NAME_CHARS_MAX: usize = 64;

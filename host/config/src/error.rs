@@ -8,7 +8,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::nearest::nearest;
 
-/// The configuration cannot be used.
+/// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
@@ -87,8 +87,8 @@ fn problem(text: &str, file: &Path, offset: usize, what: String, hint: Option<St
     }))
 }
 
-/// The full key whose name or value contains `offset`. The tables around a key may contain the
-/// offset too, so the deepest of these keys is returned.
+/// The full key whose name or value contains `offset`. If keys of several nested tables contain the
+/// offset, this is the deepest of them.
 fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
     table.iter().find_map(|(name, value)| {
         let spelled = if super::value::is_name(name.get_ref()) && !name.get_ref().contains('.') {
@@ -116,8 +116,8 @@ fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
 
 /// Rewrites the TOML library's message without Rust type names, and adds advice.
 ///
-/// The library gives its error only as text, with names in backticks. The tests contain every kind
-/// of message.
+/// The library gives its error only as text, with names in backticks. Tests provoke every kind of
+/// message, so a change of the library's texts is noticed.
 fn in_our_words(message: &str) -> (String, Option<String>) {
     let mut names = message.split('`').skip(1).step_by(2);
     if message.starts_with("unknown field") {

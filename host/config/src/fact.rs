@@ -5,10 +5,10 @@ use std::str::FromStr;
 use holdshort_gate::WitType;
 use serde::{Deserialize, Serialize};
 
-/// The maximum number of facts in a section. They are limited because policies are read with all of
-/// them.
+/// The maximum number of facts in a section. All of them are in the schema with which policies are
+/// read, so more facts make reading slower.
 pub(super) const FACTS_MAX: usize = 64;
-/// The maximum length of a name.
+/// The maximum length of a fact's name.
 const NAME_BYTES_MAX: usize = 64;
 
 /// The name of a fact in WIT's spelling, such as `open-orders`. In policies, this fact is

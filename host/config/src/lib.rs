@@ -83,9 +83,9 @@ impl Config {
 impl ConfigContext {
     /// Collects the context for `folder` and this process.
     ///
-    /// The operator's name is the name that the first host in this folder saved. Votes are counted
-    /// by name: with another name, the same token would count as a second person. If the file with
-    /// the name is unusable, only a host does not start; other callers continue.
+    /// The operator's name is the name that the first host in this folder saved. Approvals are
+    /// counted by name, so with another name the same token would count as a second reviewer. An
+    /// unusable file with the name is no error here: a host checks it at its start, and does not start.
     pub fn of(folder: PathBuf) -> Self {
         let kept = std::fs::read_to_string(folder.join(defaults::STATE_FOLDER).join(defaults::OPERATOR_FILE));
         let kept = kept.ok().map(|name| name.trim().to_owned()).filter(|name| value::is_name(name));

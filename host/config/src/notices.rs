@@ -1,4 +1,4 @@
-//! The recipients of notifications, and their choice of events.
+//! The kinds of notifications, and the webhooks that get them.
 
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -31,7 +31,7 @@ pub enum NoticeEvent {
 }
 
 impl NoticeEvent {
-    /// The default for webhooks: all kinds except the usual end of a run.
+    /// The default for webhooks: all kinds except `run.finished`.
     pub const WEBHOOK: [Self; 8] = [
         Self::Held,
         Self::Reminder,
@@ -68,7 +68,7 @@ pub struct NoticeTarget {
     pub secret_file: Option<PathBuf>,
     pub format: NoticeFormat,
     pub events: Vec<NoticeEvent>,
-    /// The time between a reminder and the deadline.
+    /// How long before the deadline a reminder is sent.
     pub remind_before_ms: u64,
     /// The number of repeated attempts.
     pub retries: u32,

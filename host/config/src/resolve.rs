@@ -126,8 +126,8 @@ fn values<T: Into<String>>(values: Vec<T>) -> Vec<String> {
 }
 
 /// Resolves the address. An address that other machines can reach requires a TLS proxy and
-/// configured host names. Otherwise a token would cross the network unencrypted, or a web page
-/// could reach the host under a name of its own.
+/// configured host names. Otherwise a token would cross the network unencrypted, or a foreign web
+/// page could send requests to the host under its own host name.
 fn server(authored: Option<authored::Server>) -> Result<Server, RuleViolation> {
     let Some(authored) = authored else {
         return Ok(Server {

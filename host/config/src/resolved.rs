@@ -135,7 +135,7 @@ pub struct Email {
     pub notices_from: String,
     /// The local operator's email address.
     pub operator: Option<String>,
-    /// The time between a reminder and the deadline.
+    /// How long before the deadline a reminder is sent.
     pub remind_before_ms: u64,
 }
 

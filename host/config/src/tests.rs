@@ -19,8 +19,8 @@ fn home(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path)
 }
 
-/// `HOLDSHORT_BLESS=1` writes the texts that were found into the data file, for review before a
-/// commit.
+/// With `HOLDSHORT_BLESS=1` the test writes the texts of the errors into the data files. Review them
+/// before a commit.
 #[test]
 fn every_mistake_says_where_and_what_to_do() {
     let mut wrong = Vec::new();
@@ -90,8 +90,8 @@ fn the_front_pages_sample_is_true() {
     assert_eq!(parse(&with_hashes(sample)).unwrap().reviewers.len(), 2);
 }
 
-/// The block "Every setting with its default" means the same as an empty file. The block that sets
-/// everything is accepted.
+/// In the operator's page, the block "Every setting with its default" means the same as an empty
+/// file. The block with every setting is accepted.
 #[test]
 fn the_operators_page_is_true() {
     let page = std::fs::read_to_string(home("host/CONFIGURATION.md")).unwrap();

@@ -149,11 +149,11 @@ impl FromStr for Span {
     }
 }
 
-/// The address of a socket.
+/// The address of a socket: an IP address with a port.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Address(pub(super) SocketAddr);
 
-// It is an IP address with a port. A name would need a lookup, and its result can change.
+// A host name is refused, because its lookup can give another address at the next start.
 impl FromStr for Address {
     type Err = String;
 
@@ -169,7 +169,7 @@ impl FromStr for Address {
 #[derive(Clone, Debug)]
 pub(super) struct Authority(String);
 
-// The text is put into its normal form here, because it is compared with `Host` byte by byte.
+// The text is changed to lower case here, because it is compared with `Host` byte by byte.
 impl FromStr for Authority {
     type Err = String;
 
@@ -260,7 +260,7 @@ pub(super) struct Mailbox {
     pub(super) domain: String,
 }
 
-// It is exactly one address, because a list or a group cannot be a sender.
+// A list or a group of addresses is refused, because it cannot be a sender.
 impl FromStr for Mailbox {
     type Err = String;
 
@@ -310,7 +310,7 @@ impl FromStr for Sender {
 #[derive(Clone, Debug)]
 pub(super) struct Host(pub(super) String);
 
-// The name is in ASCII and lower case, so that a look-alike domain does not count as inside.
+// The name is converted to ASCII and lower case, so that a look-alike domain does not count as the operator's.
 impl FromStr for Host {
     type Err = String;
 
@@ -360,7 +360,6 @@ impl FromStr for TokenHash {
 #[derive(Clone, Debug)]
 pub(super) struct Text(pub(super) String);
 
-// The text is not empty and has only one line.
 impl FromStr for Text {
     type Err = String;
 

@@ -26,7 +26,7 @@ impl Zone {
         self.0.iana_name().unwrap_or("UTC")
     }
 
-    /// The calendar and clock of this zone at a moment; `None` after the year 9999.
+    /// The date and the time of day in this zone at a moment; `None` after the year 9999.
     pub fn at(&self, at: Time) -> Option<Zoned> {
         let stamp = Timestamp::from_microsecond(i64::try_from(at.0).ok()?).ok()?;
         Some(stamp.to_zoned(self.0.clone()))
@@ -49,7 +49,8 @@ impl Zone {
         Some([begins(day)?, begins(day.tomorrow().ok()?)?])
     }
 
-    /// The moment that a text names: with its own offset, or else in this zone.
+    /// The moment of a text such as `2026-01-01T12:00:00Z`. A text without an offset is read in this
+    /// zone.
     pub fn moment(&self, text: &str) -> Result<Time, String> {
         let stamp = match text.parse::<Timestamp>() {
             Ok(stamp) => stamp,

@@ -53,7 +53,7 @@ pub(super) struct ReviewDemand {
 }
 
 impl ReviewDemand {
-    /// Reads the annotations of a policy. An error includes what to write instead.
+    /// Reads the annotations of a policy. An error says what to write instead.
     pub(super) fn read(policy: &Policy, people: &People) -> Result<Self, String> {
         for (name, _) in policy.annotations() {
             // `why` is in both lists.

@@ -24,7 +24,7 @@ pub struct OwnedQuestion {
     pub consequence: Consequence,
     /// The totals of calls cleared or approved before.
     pub totals: Vec<RecordedTotal>,
-    /// The time for which policy is asked.
+    /// The time that policies see as `context.now`.
     pub now: Time,
 }
 
@@ -37,8 +37,9 @@ impl OwnedQuestion {
     }
 }
 
-/// The verdicts of trusted policies on the calls in their order. Calls are independent, so several
-/// threads judge.
+/// The verdicts on the questions, in their order. A question about a function of unknown type gets
+/// no verdict. Questions do not depend on each other, so several threads judge. There are no limits of
+/// time and memory here, so policies that are not trusted must be judged in a child process.
 pub fn judge_all(policy: &CedarPolicy, types: &Types, questions: &[OwnedQuestion]) -> Vec<Judgement> {
     let one = |put: &OwnedQuestion| put.question(types).map(|question| policy.judge(&question));
     let threads = std::thread::available_parallelism().map_or(1, NonZero::get).min(THREADS_MAX);

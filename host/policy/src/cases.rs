@@ -49,7 +49,7 @@ impl Cases {
         self.case.iter().map(question).collect()
     }
 
-    /// The results for these verdicts. `needs` describes a requirement.
+    /// The results for these verdicts. `needs` writes a requirement as text.
     pub fn results(&self, judgements: Vec<Judgement>, needs: impl Fn(&Requirement) -> String) -> Vec<CaseResult> {
         let tried = |(case, judgement): (&Case, Judgement)| {
             let needs = needs(&judgement.requirement);
@@ -67,7 +67,8 @@ impl Cases {
 }
 
 impl CaseResult {
-    /// The verdict, the determining policies and the consequences in one line.
+    /// One line with the verdict, the determining policies, and the requirement or the reason for a
+    /// refusal.
     pub fn one_line(&self) -> String {
         let mut line = self.verdict.to_string();
         if !self.by.is_empty() {
@@ -97,7 +98,7 @@ pub struct Case {
     /// The facts, as a table or as JSON text.
     #[serde(default)]
     pub facts: Value,
-    /// The value at stake; `high` by default.
+    /// How much is at stake; `high` by default.
     #[serde(default)]
     pub consequence: Consequence,
     /// The agent; `agent` by default.
@@ -146,7 +147,7 @@ fn nobody() -> ReviewerName {
     "nobody".into()
 }
 
-/// A case is invalid.
+/// Why a case is invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum BadCase {
     /// There is no such capability.

@@ -49,7 +49,7 @@ pub(super) struct Right {
     pub(super) steady: HashMap<EntityTypeName, Vec<ReviewerName>>,
 }
 
-/// The part of the configuration that applies to calls under any policies.
+/// The configuration that applies whatever the policies say: the requirement and the time zone.
 #[derive(Clone)]
 pub struct Defaults {
     requirement: Arc<dyn Fn(Time) -> Requirement + Send + Sync>,
@@ -62,7 +62,7 @@ impl Defaults {
         Self { requirement: Arc::new(requirement), zone: Zone::UTC }
     }
 
-    /// Uses another time zone for calendar and clock.
+    /// Replaces the time zone.
     #[must_use]
     pub fn in_zone(self, zone: Zone) -> Self {
         Self { zone, ..self }
@@ -83,7 +83,7 @@ impl Right {
 }
 
 impl CedarPolicy {
-    /// Reads policies. `base` is the configured requirement. [`PolicySetup`](super::PolicySetup) first tries them in a child.
+    /// Reads policies in this process. [`PolicySetup`](super::PolicySetup) first tries them in a child.
     pub fn load(sources: &[Source], types: &Types, people: People, base: Defaults) -> Result<Self, Problems> {
         Self::load_on(STACK_BYTES, sources, types, people, base)
     }
@@ -129,7 +129,7 @@ impl CedarPolicy {
         Ok(read)
     }
 
-    /// For each type of call, the reviewers with a right for every call of this type, whatever its content is.
+    /// For each type of call whose content does not affect the right: the reviewers with the right.
     fn steady(&self, right: &Right) -> Result<HashMap<EntityTypeName, Vec<ReviewerName>>, String> {
         let mut steady = HashMap::new();
         for ty in self.names.types.values().filter(|ty| right.policies.depends_only_on_scope(ty)) {
@@ -251,7 +251,7 @@ impl CedarPolicy {
     }
 
     /// The reviewers with this right for the call. If a policy cannot be evaluated for a reviewer, the reviewer has no
-    /// right. Reviewers that no policy can distinguish are evaluated once; the run's starter is evaluated separately.
+    /// right. Reviewers whom no policy can distinguish are evaluated once; the run's starter is evaluated separately.
     fn holders(
         &self,
         right: &Right,
@@ -306,7 +306,7 @@ impl Policy for CedarPolicy {
         call.forbidden_now(self, now)
     }
 
-    /// If the question itself is invalid, no reviewer can be found. So the call is refused.
+    /// If the question cannot be evaluated at all, the reviewers are unknown. So the call is refused and not held.
     fn judge(&self, question: &CallQuestion<'_>) -> Judgement {
         let mut record = PolicyRecord::new(self.loaded.digest);
         record.totals = question.totals.to_vec();
@@ -380,8 +380,8 @@ pub(super) fn joint(demands: &[&ReviewDemand], base: Requirement, deciders: &[Re
     requirement
 }
 
-/// Adds the configured requirement. If a policy demands at least as many approvals of the same reviewers, the
-/// configured quorum is met.
+/// Adds the configured requirement. A configured demand is left out if a policy demands at least as many approvals of
+/// the same reviewers.
 fn with_base(requirement: Option<Requirement>, base: Requirement) -> Requirement {
     let Some(asked) = requirement else { return base };
     let mut stages = asked.stages.clone();

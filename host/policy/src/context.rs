@@ -36,8 +36,8 @@ pub(super) fn context(
     pairs
 }
 
-/// The calendar and clock of a zone, with daylight saving time. If an hour occurs twice in a day,
-/// the clock shows the same time in both.
+/// The date and the time of day in a zone, with daylight saving time. If an hour occurs twice in a
+/// day, `hour`, `minute` and `time` are the same both times.
 fn local(now: Time, zone: &Zone, errors: &mut Vec<String>) -> Option<Expression> {
     let Some(at) = zone.at(now) else {
         errors.push(format!("`local` is {} µs after 1970, and policy cannot compare a number so large", now.0));

@@ -18,7 +18,7 @@ pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<S
     if let Some(name) = names.iter().find(|name| !before.contains_key(*name) && !now.contains_key(*name)) {
         return Err(say!("the host has no fact `{}` for the call", configured(name)));
     }
-    // Names of branches and the like are foreign text; a number is the host's.
+    // Text values, such as names of branches, are somebody else's words and are quoted. Numbers are not.
     let value = |facts: &BTreeMap<String, Value>, name: &str| facts.get(name).map_or("unknown".into(), quote_value);
     let differ = names.iter().filter(|name| before.get(*name) != now.get(*name));
     let differ = differ
@@ -27,8 +27,8 @@ pub fn changed(names: &[String], before: &Value, now: &Value) -> Result<Option<S
     Ok((!differ.is_empty()).then(|| Sentence::join(differ, "; ")))
 }
 
-/// Adds lists that policies cannot compute themselves: the names of the checks that passed, and
-/// that failed, on this commit.
+/// Adds two lists that policies cannot compute themselves: the names of the checks that passed on
+/// the new commit, and of those that failed.
 pub fn with_checks(facts: &Value) -> Value {
     let mut facts = facts.clone();
     let named = |passed: bool| {

@@ -1,8 +1,8 @@
-//! Grants as policies: the meaning of "like this", and the text that a reviewer reads before
-//! creating one.
+//! Grants as policies: the arguments that a further call must share with the approved call, and
+//! the text that a reviewer reads before making the grant.
 //!
-//! The gate enforces the grant itself. The text is for reviewers, in the language of the other
-//! policies.
+//! The gate enforces grants and does not evaluate the text. The text is only for reviewers, so it is
+//! in Cedar, the language of the other policies.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,7 +15,7 @@ use super::schema::{attribute, entity_type, is_money, optional};
 use super::values;
 use holdshort_common::money;
 
-/// The position of the agent's claims. A grant does not compare them, because they differ in each call.
+/// The position of the agent's rationale. A grant does not compare it, because it differs in each call.
 const CLAIMS: &str = "/rationale";
 /// An error repeats at most this many characters of an invalid position.
 const POINTER_CHARS_MAX: usize = 100;
@@ -28,8 +28,8 @@ pub struct ArgumentPart {
     pub value: Value,
 }
 
-/// The comparable positions of a call's arguments: all except the agent's claims and the amount of
-/// money.
+/// The parts of a call's arguments that a grant can compare: all except the rationale and amounts
+/// of money.
 pub fn comparable_parts(ty: &FunctionType, arguments: &Value) -> Vec<ArgumentPart> {
     let mut found = Vec::new();
     for (name, ty) in &ty.params {
@@ -39,7 +39,8 @@ pub fn comparable_parts(ty: &FunctionType, arguments: &Value) -> Vec<ArgumentPar
     found
 }
 
-/// Adds the positions in a value. Records are compared field by field, other values as a whole.
+/// Adds the comparable parts of a value. Records are compared field by field, other values as a
+/// whole.
 fn collect(ty: &WitType, value: Option<&Value>, pointer: String, found: &mut Vec<ArgumentPart>) {
     let (WitType::Record(fields), Some(value)) = (ty, value) else {
         return found.extend(value.map(|value| ArgumentPart { pointer, value: value.clone() }));
@@ -50,12 +51,13 @@ fn collect(ty: &WitType, value: Option<&Value>, pointer: String, found: &mut Vec
     }
 }
 
-/// Whether a pointer leads to a position or to a part of it.
+/// Whether `pointer` is the position `place` or a position inside it.
 fn within(pointer: &str, place: &str) -> bool {
     pointer.strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The values that other calls must share with this one, if these positions may vary.
+/// The argument values that a further call must share with this call, by position. The positions in
+/// `may_differ` are left out.
 pub fn like(ty: &FunctionType, arguments: &Value, may_differ: &[String]) -> Result<BTreeMap<String, Value>, String> {
     let mut all = comparable_parts(ty, arguments);
     for place in may_differ {

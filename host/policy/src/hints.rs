@@ -1,7 +1,7 @@
 //! Advice for syntax that other languages have and Cedar lacks.
 
-/// Advice for an error at a position of the text, if the error comes from a number with a decimal
-/// point or from a comparison with such a number.
+/// Advice for an error at a position of the text. There is advice only for a number with a decimal
+/// point, and for a comparison with such a number.
 pub(super) fn decimal_hint(text: &str, offset: usize, error: &str) -> Option<String> {
     if let Some((operator, number)) = number_at(text, offset) {
         let method = method(operator).unwrap_or("lessThan");
@@ -10,7 +10,7 @@ pub(super) fn decimal_hint(text: &str, offset: usize, error: &str) -> Option<Str
              `context.confidence.{method}(decimal(\"{number}\"))`"
         ));
     }
-    // A decimal compared with `>=`, or with a number or text, has the wrong type.
+    // Cedar reports a type error if a decimal is compared with `>=`, or with a number or a text.
     (error.contains("decimal") && !error.contains("decimal(")).then(|| {
         "; compare a decimal with a method, as in `context.confidence.greaterThanOrEqual(decimal(\"0.7\"))`".to_owned()
     })

@@ -3,9 +3,9 @@
 //!
 //! Candidates are also judged in such a child.
 //!
-//! The child has a smaller stack than the host's reading thread, and limits of memory and CPU time,
-//! so text that passes the child passes the host. There is no second parser that could read
-//! comments or strings differently.
+//! The child has a smaller stack than the host's reading thread, and limits of memory and CPU time.
+//! So the host can safely read policies that the child could read. Both use the same parser, so they
+//! cannot read comments or strings differently.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,13 +23,13 @@ use holdshort_common::isolate::{Input, Isolate, Limits};
 /// brackets.
 const CHILD_STACK_BYTES: usize = super::cedar::STACK_BYTES / 2;
 
-/// The maximum length of the file names before an error that is in one of several files.
+/// The maximum length of the list of file names in front of an error that may be in any of them.
 const NAMES_CHARS_MAX: usize = 200;
 
 /// The size of the stack on which a child judges. The host's threads have a stack of the same size.
 const JUDGING_STACK_BYTES: usize = 2 << 20;
 
-/// Tries policies in a child before they are read.
+/// Reads policies in a child, to try them before the host reads them.
 #[derive(Clone, Debug)]
 pub struct Reader(Option<(Isolate, Limits)>);
 
@@ -58,8 +58,8 @@ impl Reader {
         Self(None)
     }
 
-    /// Checks that policies can be read and are valid. Only `new` files can crash the child,
-    /// because the others were read before.
+    /// Checks that policies can be read and are valid. If the child crashes, the error names only
+    /// the `new` files, because the other files were read before.
     pub(super) fn check(
         &self,
         sources: &[Source],
@@ -87,13 +87,13 @@ struct JudgingInput {
     order: ReadingInput,
     /// The name of the policies' time zone.
     zone: String,
-    /// The configured requirement, for each time for which a call is judged.
+    /// The configured requirement for each time at which a call is judged.
     floor: Vec<(Time, Requirement)>,
     questions: Vec<OwnedQuestion>,
 }
 
 impl Reader {
-    /// The verdicts of policies that were read before.
+    /// The verdicts on the questions. A child judges them, by policies that were read before.
     pub(super) fn judge(
         &self,
         sources: &[Source],
@@ -119,7 +119,7 @@ impl Reader {
     }
 }
 
-/// A child's verdicts.
+/// Runs in the child: reads the policies in this input, and judges its calls.
 pub fn judged(trial: &[u8]) -> Result<Vec<Judgement>, String> {
     let JudgingInput { order, zone, floor, questions } =
         serde_json::from_slice(trial).map_err(|error| error.to_string())?;
@@ -145,7 +145,7 @@ fn nothing() -> Requirement {
     }
 }
 
-/// A child's answer: the policies are valid, or all their errors.
+/// Runs in the child: reads the policies in this input. Returns their errors, if there are any.
 pub fn answer(order: &[u8]) -> Result<(), Vec<PolicyProblem>> {
     let order: ReadingInput = serde_json::from_slice(order)
         .map_err(|error| vec![PolicyProblem { path: "".into(), line: 0, what: error.to_string() }])?;

@@ -10,7 +10,7 @@
 //! this requirement, and policy is not asked again.
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
-// The tests of the analysis contain the same module of calls, which names this package
+// `tests/asks.rs` is also a part of the tests of `host/analysis`, so it names this package
 // `holdshort_policy`.
 #[cfg(test)]
 extern crate self as holdshort_policy;
@@ -67,11 +67,11 @@ pub struct CallQuestion<'a> {
     pub ty: &'a FunctionType,
     /// The facts that the host found: an object, or null.
     pub facts: &'a Value,
-    /// The value at stake, by the connector.
+    /// How much is at stake, as the connector rates it.
     pub consequence: Consequence,
     /// The totals of calls cleared or approved before, if policy [uses](Policy::uses_totals) them.
     pub totals: &'a [RecordedTotal],
-    /// The time for which policy is asked.
+    /// The time that policies see as `context.now`.
     pub now: Time,
 }
 
@@ -86,7 +86,7 @@ pub struct Judgement {
     pub record: PolicyRecord,
 }
 
-/// A verdict.
+/// Policy's verdict on a call.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Verdict {
     /// A policy cleared the call, and no policy failed. So no reviewer is needed.
@@ -126,7 +126,7 @@ pub trait Policy: Send + Sync {
         Vec::new()
     }
 
-    /// Whether policies use running totals. Then a verdict counts only as long as the totals do not
+    /// Whether policies use running totals. If they do, a verdict is valid only until the totals
     /// change.
     fn uses_totals(&self) -> bool {
         false
@@ -143,8 +143,8 @@ pub trait Policy: Send + Sync {
         Zone::UTC
     }
 
-    /// Why the call must not happen now although policy allowed it earlier; `None` if it may
-    /// happen. Only the time counts for this; see [`JudgedCall`].
+    /// Why the call must not start now although policy allowed it earlier; `None` if it may start.
+    /// The only possible reason is that time has passed; see [`JudgedCall`].
     fn forbidden_now(&self, _call: &JudgedCall<'_>, _now: Time) -> Option<Sentence> {
         None
     }

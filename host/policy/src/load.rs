@@ -1,5 +1,5 @@
-//! Loads policy files. A policy that could mean something else than it seems is refused here, with
-//! file and line.
+//! Loads policy files. A policy that may not mean what its author expects is refused here; the error
+//! names the file and the line.
 //!
 //! **Invariant:** every policy names its actions. `permit (principal, action, resource)` would
 //! clear every call and let everybody decide.
@@ -30,7 +30,7 @@ pub struct Source {
     pub text: String,
 }
 
-/// An error or a warning in policies.
+/// An error or a warning about policies.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PolicyProblem {
     pub path: PathBuf,
@@ -65,7 +65,7 @@ pub struct PolicyLocation {
     pub text: String,
     /// The actions: `call`, `review`, `decide`, `grant`.
     pub actions: Vec<&'static str>,
-    /// The reason in the operator's words.
+    /// The reason in the operator's words, from the annotation `@why`.
     pub why: Option<String>,
 }
 
@@ -124,7 +124,7 @@ impl Loaded {
         for source in sources {
             let Some(set) = loaded.parse(source, &validator, &mut problems) else { continue };
             let mut policies: Vec<&Policy> = set.policies().collect();
-            // Cedar numbers policies in their order.
+            // Cedar names the policies of a file `policy0`, `policy1` and so on, in their order.
             policies.sort_by_key(|policy| policy.id().to_string().trim_start_matches("policy").parse::<u32>().ok());
             let mut read = 0;
             for policy in policies {
@@ -193,7 +193,7 @@ impl Loaded {
                 ValidationWarning::ImpossiblePolicy(_) | ValidationWarning::InvalidActionApplication(_)
             );
             // A `forbid` that can never apply forbids nothing, and nobody would notice this. So it
-            // is an error and no warning.
+            // is an error, not a warning.
             if never { &mut *problems } else { &mut self.warnings }.push(located(source, warning));
         }
         result.validation_passed().then_some(set)
@@ -243,8 +243,8 @@ impl Loaded {
                 "grant" => &mut self.grant,
                 _ => &mut self.decide,
             };
-            // In Cedar's JSON form each name has only one spelling, whatever the file's spelling
-            // is.
+            // The text of the file can spell a name in several ways, such as with escapes. Cedar's
+            // JSON form has only one spelling.
             let text = policy.to_json().map_err(|error| error.to_string())?.to_string();
             self.uses_totals |= text.contains("totals");
             for (name, is) in &mut self.reads {
@@ -290,7 +290,8 @@ fn located(source: &Source, error: &dyn Diagnostic) -> PolicyProblem {
     let offset = error.labels().and_then(|mut labels| labels.next()).map(|label| label.offset());
     let line = offset.map_or(0, |offset| source.text.get(..offset).unwrap_or_default().matches('\n').count() + 1);
     let help = error.help().map(|help| format!("; {help}")).unwrap_or_default();
-    // Cedar's message contains a policy number of its own, which is in no file.
+    // Cedar's message can begin with an id that Cedar gave the policy. No file contains this id, so it
+    // is cut off.
     let what = error.to_string();
     let what = what.split_once("`, ").filter(|_| what.starts_with("for policy `")).map_or(&*what, |(_, rest)| rest);
     let mut what = format!("{what}{help}");
@@ -302,9 +303,10 @@ fn located(source: &Source, error: &dyn Diagnostic) -> PolicyProblem {
     PolicyProblem { path: source.path.clone(), line, what }
 }
 
-/// The number of the line on which the next policy begins, with its annotations, and its text. `read` is the end of the previous policy.
+/// The line on which the next policy begins with its annotations, counted from 1, and the policy's text. `read` is the
+/// byte offset of the previous policy's end, and is moved to the end of this policy.
 fn next(source: &Source, policy: &Policy, read: &mut usize) -> (usize, String) {
-    // A policy keeps its own text with annotations.
+    // Cedar prints a parsed policy exactly as it is in the file, with its annotations.
     let text = policy.to_string().trim().to_owned();
     let at = source.text.get(*read..).and_then(|rest| rest.find(&text)).map_or(*read, |at| at + *read);
     *read = at + text.len();

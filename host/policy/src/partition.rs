@@ -2,13 +2,12 @@
 //! it.
 //!
 //! This changes no verdict: policies for other types could neither match nor fail, because Cedar
-//! checks a policy's scope before its conditions. If policies cannot distinguish some reviewers,
-//! these reviewers are judged once. A test compares the result with judging all policies for all
-//! reviewers.
+//! checks a policy's scope before its conditions. A test compares the verdicts with those of all
+//! policies, evaluated for all reviewers.
 //!
-//! **Invariant:** reviewers in the same groups that no policy names are judged once. The person who
-//! started the run is judged separately. Policies on `decide` without conditions are evaluated when
-//! they are read.
+//! **Invariant:** reviewers who are in the same groups, and whom no policy names, are evaluated
+//! once, because policies cannot distinguish them. The reviewer who started the run is evaluated
+//! separately. Policies on `decide` without conditions are evaluated when they are read.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +16,7 @@ use holdshort_gate::ReviewerName;
 
 use super::People;
 
-/// The policies of one action: all, and for each type of call those that can apply.
+/// The policies of one action: all of them, and for each type of call the policies that can apply.
 #[derive(Default)]
 pub(super) struct Partition {
     all: PolicySet,
@@ -71,16 +70,16 @@ pub(super) fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
     }
 }
 
-/// A reviewer, for the question whether this reviewer may decide.
+/// A reviewer as a principal of policies.
 pub(super) struct ReviewerEntity {
     pub(super) name: ReviewerName,
     pub(super) uid: EntityUid,
-    /// A number. Reviewers with the same number are the same for every policy, except that one of
-    /// them may have started the run.
+    /// A number for reviewers whom policies cannot distinguish, unless one of them started the run.
+    /// `None` if a policy names the reviewer.
     pub(super) alike: Option<usize>,
 }
 
-/// All reviewers. Reviewers that the policies on `decide` cannot distinguish get the same number.
+/// All reviewers. Reviewers whom these policies cannot distinguish get the same number.
 pub(super) fn everybody(people: &People, decide: &PolicySet, uids: Vec<EntityUid>) -> Vec<ReviewerEntity> {
     let named: BTreeSet<EntityUid> = decide.policies().flat_map(Policy::entity_literals).collect();
     let mut kinds = Vec::<Vec<&String>>::new();

@@ -15,7 +15,7 @@ pub struct People {
 }
 
 impl People {
-    /// Makes this from the names of all reviewers and from the groups.
+    /// Collects the names of all reviewers, and the members of each group.
     pub fn new(everybody: Vec<ReviewerName>, groups: BTreeMap<String, Vec<ReviewerName>>) -> Self {
         Self { everybody, groups }
     }

@@ -80,7 +80,6 @@ impl CedarQuestion {
     }
 }
 
-/// Parses a type's name.
 fn type_name(ty: &str) -> Result<EntityTypeName, String> {
     EntityTypeName::from_str(ty).map_err(|error| format!("`{ty}` is not a type for policies: {error}"))
 }
@@ -91,7 +90,7 @@ fn call_type(capability: &Capability) -> Result<EntityTypeName, String> {
     type_name(&format!("{space}::{name}"))
 }
 
-/// The id of an entity.
+/// The id of an entity of this type.
 pub(super) fn of_type(ty: &EntityTypeName, id: &str) -> EntityUid {
     EntityUid::from_type_name_and_id(ty.clone(), EntityId::new(id))
 }

@@ -12,7 +12,7 @@ use holdshort_words::{Sentence, configured, say};
 
 use super::{CallQuestion, CedarPolicy, Policy, Verdict};
 
-/// A call that policy has judged, with the question to which policy answered then.
+/// A call that policy has judged, with the content of the question that policy answered.
 #[derive(Clone, Copy, Debug)]
 pub struct JudgedCall<'a> {
     pub started_by: &'a ReviewerName,
@@ -25,8 +25,8 @@ pub struct JudgedCall<'a> {
 }
 
 impl JudgedCall<'_> {
-    /// The reason why the call must not happen now, as text: policy forbids it at this time, or no
-    /// longer clears a call that only policy cleared.
+    /// The reason why the call must not start now: policy forbids it at this time, or no longer
+    /// clears a call that policy alone cleared. `None` if there is no such reason.
     pub(super) fn forbidden_now(&self, policy: &CedarPolicy, now: Time) -> Option<Sentence> {
         let proposal = self.proposal;
         let then = proposal.policy.judged_at.as_ref()?.at;

@@ -74,7 +74,7 @@ pub struct Types {
 pub type FactTypes = BTreeMap<String, WitType>;
 
 impl Types {
-    /// The same functions with these facts, in place of any facts before.
+    /// Replaces the facts of all capabilities.
     #[must_use]
     pub fn with_facts(self, facts: BTreeMap<Capability, FactTypes>) -> Self {
         Self { facts, ..self }
@@ -155,7 +155,8 @@ pub fn attribute(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// A name as a word that begins with a letter and is no Cedar keyword.
+/// A name as a Cedar identifier: a keyword, and a name that does not begin with a letter, get `_` in
+/// front.
 pub fn word(name: &str) -> String {
     const RESERVED: [&str; 10] = ["true", "false", "if", "then", "else", "in", "is", "like", "has", "__cedar"];
     let plain = !RESERVED.contains(&name) && name.starts_with(|first: char| first.is_ascii_alphabetic());

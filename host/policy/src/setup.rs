@@ -9,7 +9,7 @@ use super::load::{Problems, Source};
 use super::schema::Types;
 use super::{CedarPolicy, Defaults, People};
 
-/// The policy of a host without policy files.
+/// A policy that lets everybody decide, as on a host without policy files.
 const ALL_DECIDE: &str = "permit (principal, action == Action::\"decide\", resource);\n";
 
 /// Everything that is needed to read policies as this host would.
@@ -54,7 +54,7 @@ impl PolicySetup {
     }
 
     /// Reads a candidate: these files alone or, with `add`, together with the configured files. On
-    /// a host without policy files everybody may decide. With `add`, everybody still may.
+    /// a host without policy files everybody may decide, so `add` then adds a policy that says this.
     pub fn candidate(&self, files: Vec<Source>, add: bool) -> Result<Candidate, Problems> {
         let mut present = if add { self.sources.clone() } else { Vec::new() };
         if add && present.is_empty() {

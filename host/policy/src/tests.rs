@@ -45,7 +45,7 @@ const RESOURCES: [&str; 4] = [
     "resource is acme::mail::send::Send",
     "resource == acme::mail::send::Send::\"nothing\"",
 ];
-/// Conditions on any call; the last of them fails.
+/// Conditions on any call. The last condition fails with an overflow.
 const CONDITIONS: [&str; 6] = [
     "",
     "when { context.consequence == \"low\" }",
@@ -55,7 +55,7 @@ const CONDITIONS: [&str; 6] = [
     "when { context.totals.today.sum * 9223372036854775807 > 1 }",
 ];
 const AGENTS: [&str; 3] = ["principal", "principal == Agent::\"billing\"", "principal == Agent::\"other\""];
-/// The reviewers. Dan and eve differ only in their names.
+/// The principals of policies on `decide`. Dan and eve differ only in their names.
 const PEOPLE: [&str; 4] =
     ["principal", "principal in Group::\"finance\"", "principal in Group::\"board\"", "principal == Person::\"dan\""];
 /// Policies on who may decide.

@@ -14,15 +14,16 @@ use super::load::PolicyProblem;
 const HINT: &str = "lower the quorum, name other people, add people to the group, or let more people `decide`";
 
 impl CedarPolicy {
-    /// The `review` policies whose demand nobody can meet in any matching call, together with the configuration and
-    /// with the policies that always match. Combinations of policies with conditions are not examined.
+    /// The `review` policies whose demand nobody can meet, whatever the call is. Each policy is examined together with
+    /// the configuration and with the policies that always match. Combinations of policies with conditions are not
+    /// examined.
     pub(super) fn unmet(&self) -> Vec<PolicyProblem> {
         let everybody = self.people().names();
         self.each_demand(|requirement| {
             let met = |starter: &ReviewerName| requirement.can_be_met(everybody, starter, None);
             let why = match met(&ReviewerName::default()) {
                 Err(why) => missing_approvals(&why),
-                // The starter of a run is a reviewer, and four-eyes excludes them.
+                // Only a reviewer can start a run, and four-eyes excludes this reviewer.
                 Ok(()) => {
                     let (first, others) = everybody.split_first()?;
                     let why = met(first).err()?;
@@ -37,8 +38,8 @@ impl CedarPolicy {
         })
     }
 
-    /// Cases in which some calls will be refused. The operator may want this. Either nobody may decide on a type of
-    /// call, or four-eyes leaves too few reviewers if certain people start a run.
+    /// Cases in which policy will refuse some calls, as the operator may want: nobody may decide on a type of call, or
+    /// four-eyes leaves too few reviewers if certain reviewers start the run.
     pub fn notes(&self) -> Vec<PolicyProblem> {
         let everybody = self.people().names();
         let mut found = self.each_demand(|requirement| {
@@ -52,7 +53,7 @@ impl CedarPolicy {
                 )
             })
         });
-        // If there are no policies on `decide` at all, this is reported elsewhere.
+        // If there are no policies on `decide` at all, `Loaded::new` has already warned of this.
         for ty in self.types_in_order().into_iter().filter(|_| !self.decide.policies.all().is_empty()) {
             if self.deciders(ty).is_some_and(<[ReviewerName]>::is_empty) {
                 let what = format!(

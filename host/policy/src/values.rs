@@ -30,7 +30,7 @@ pub(super) fn record(fields: &[(&str, &WitType)], value: &Value, path: &str, err
     of(made)
 }
 
-/// A record. Each attribute has a name of its own.
+/// A record of these attributes, whose names must differ.
 pub(super) fn of(attributes: Vec<(String, Expression)>) -> Expression {
     // `new_record` refuses only a repeated name, and a WIT record repeats none.
     Expression::new_record(attributes).unwrap_or_else(|_| Expression::new_bool(false))
@@ -121,8 +121,8 @@ pub(super) fn single(number: f64, path: &str, errors: &mut Errors) -> Option<Exp
     decimal((number as f32).to_string().parse().ok()?, path, errors)
 }
 
-/// The number with four digits after the point. Further digits are rounded down, so that a policy
-/// never sees a larger claim than the agent's.
+/// The number as a Cedar decimal, with four digits after the point. It is rounded down, so that a
+/// policy never sees a larger number than the agent gave.
 fn decimal(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
     let text = format!("{number}");
     let (whole, fraction) = text.split_once('.').unwrap_or((&text, "0"));
@@ -137,8 +137,8 @@ fn decimal(number: f64, path: &str, errors: &mut Errors) -> Option<Expression> {
     Some(Expression::new_decimal(format!("{sign}{}.{:04}", size / 10_000, size % 10_000)))
 }
 
-/// An amount of money as a record: the minor units and the currency unchanged, and the amount in
-/// the currency's main unit, if ISO 4217 has the currency.
+/// An amount of money as a record with the minor units and the currency unchanged. The record also
+/// has the amount in the currency's main unit, if ISO 4217 has the currency and the amount fits.
 fn money(value: &Value, path: &str, errors: &mut Errors) -> Option<Expression> {
     let currency = value.get("currency")?.as_str()?.to_owned();
     let units = long(value.get("minor-units")?, &format!("{path}.minor-units"), errors)?;
@@ -153,7 +153,8 @@ fn money(value: &Value, path: &str, errors: &mut Errors) -> Option<Expression> {
     Some(of(made))
 }
 
-/// An amount with a decimal point; `None` if it does not fit Cedar's decimals.
+/// The amount in a currency's main unit, with this number of digits after the point; `None` if it
+/// does not fit Cedar's decimals.
 fn main_unit(units: i64, digits: u16) -> Option<String> {
     let one = 10_i64.checked_pow(u32::from(digits)).filter(|_| digits <= 4)?;
     // The largest decimal is 922337203685477.5807.

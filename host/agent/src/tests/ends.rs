@@ -115,8 +115,8 @@ async fn a_hoarder_ends_at_its_limit() {
     assert_eq!(end(&hoards, start).await, Step::Trapped(Trap::MemoryLimit { limit_bytes }));
 }
 
-/// A size that no memory can have is refused in the ordinary way. It is not reported as a lack of
-/// memory of the machine.
+/// If a guest asks for a size that no memory can have, `memory.grow` returns -1. The machine is not
+/// reported to lack memory.
 #[tokio::test]
 async fn growth_past_the_type_is_refused_by_the_engine() {
     let probes = plain(

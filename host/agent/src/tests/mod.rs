@@ -34,7 +34,7 @@ pub(super) fn load(engine: &Engine, bytes: &[u8]) -> Result<Program, LoadError> 
 /// module that imports them from `host`, gets the task as parameters and returns a result's
 /// address.
 ///
-/// The module's memory is `libc`'s; its `ok` and `err` make results from a string.
+/// The module uses the memory of `libc`, whose functions `ok` and `err` make results from a string.
 pub(super) fn component(imports: &str, lower: &str, core: &str) -> Vec<u8> {
     let text = format!(
         r#"(component

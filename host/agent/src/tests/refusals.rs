@@ -9,8 +9,8 @@ fn refusal(bytes: &[u8]) -> String {
     Manifest::read(bytes).unwrap_err().to_string()
 }
 
-/// The problems of a component that exports `run` and imports `imports`. It is only read, so its
-/// code need not work.
+/// The problems of a component that exports `run` and imports `imports`. The component is only read
+/// and never run, so its code need not work.
 fn problems(imports: &str) -> Vec<String> {
     let bytes = component(
         imports,
@@ -52,7 +52,8 @@ fn a_component_cut_off_anywhere_is_refused_and_never_panics() {
     let whole = plain(r#"(func (export "run") (param i32 i32) (result i32) unreachable)"#);
     assert!(Manifest::read(&whole).is_ok());
     for length in 4..whole.len() {
-        // The names of functions come last. Without some of them the component is still complete.
+        // The names of functions are the last part of the file. If only this part is cut off, the
+        // component is still complete.
         let Err(error) = Manifest::read(&whole[..length]) else {
             assert!(length > whole.len() * 3 / 4, "{length} of {}", whole.len());
             continue;
@@ -75,7 +76,7 @@ fn a_section_that_claims_more_than_there_is_costs_nothing() {
         assert!(matches!(Manifest::read(&lying), Err(LoadError::Truncated { .. })), "{length:x?}");
     }
     assert!(Manifest::read(&[&whole, [0, 0x80, 0x80, 0x80, 0x80, 0x80, 0].as_slice()].concat()).is_err());
-    // The same length in more bytes than necessary, with a section that exists.
+    // A section is accepted if its length is right, even if the length has more bytes than necessary.
     assert!(Manifest::read(&[&whole, [0, 0x82, 0, 1, b'x'].as_slice()].concat()).is_ok());
 }
 

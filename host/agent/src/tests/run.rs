@@ -131,7 +131,7 @@ async fn more_live_guests_than_the_engine_allows_is_the_hosts_failure() {
     call(&mut program.start(start("x"))).await;
 }
 
-/// The guest names more bytes than a call may have; the host copies none of them.
+/// The guest passes a string that is longer than a call may be. The host copies no byte of it.
 #[tokio::test]
 async fn a_huge_argument_ends_the_guest_before_it_is_copied() {
     let huge = component(

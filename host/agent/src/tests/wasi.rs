@@ -68,8 +68,8 @@ fn reporter(core: &str) -> Vec<u8> {
     )
 }
 
-/// Runs a guest, and returns the numbers that it reported and the ends of its sleeps. Its calls are
-/// answered one hour after the other, and its sleeps end on time.
+/// Runs a guest, and returns the numbers that it reported and the ends of its sleeps. Each call is
+/// answered one hour after the last, and the sleeps end on time.
 async fn drive(bytes: &[u8], start: GuestStart) -> (Vec<Value>, Step) {
     let mut guest = load(&engine(), bytes).unwrap().start(start);
     let (mut seen, mut now) = (Vec::new(), CREATED.0);

@@ -1,6 +1,6 @@
 //! The candidate's verdicts on earlier revisions of a call. After an edit or a changed fact, the
-//! host holds a call under any policies, and under the requirement of the earlier revision too. A
-//! backtest does the same with the candidate.
+//! host holds a call whatever policies say, and the requirement of the earlier revision still
+//! applies. A backtest does the same with the candidate.
 
 use holdshort_gate::{Requirement, Time, WaitEnd};
 
@@ -16,7 +16,7 @@ pub(super) struct EarlierRevisions {
     asks: Option<Requirement>,
     /// Whether the candidate held the last revision.
     held: bool,
-    /// The first revision that the candidate would have cleared. Reviewers then decided on a later
+    /// The first revision that the candidate would have cleared, if reviewers decided on a later
     /// revision.
     pub(super) cleared: Option<JudgedProposal>,
     /// The last revision, if the candidate would have cleared it.
@@ -26,8 +26,9 @@ pub(super) struct EarlierRevisions {
 }
 
 impl EarlierRevisions {
-    /// Adjusts the candidate's verdict on the next revision. After a changed fact, the call is
-    /// held, and policy is not asked again.
+    /// Adjusts the candidate's verdict on the next revision. After an edit, a call that the candidate
+    /// held stays held. After a changed fact, the call is held under the earlier requirement, because
+    /// policy is not asked again.
     pub(super) fn bears_on(&mut self, asked: &RecordedProposal, judgement: &mut Judgement) {
         let last = self.last.take();
         let acted_on = |last: &JudgedProposal| match asked.life.origin {
@@ -50,8 +51,7 @@ impl EarlierRevisions {
         judgement.verdict = Verdict::Hold;
     }
 
-    /// Adds a revision that was cleared, approved or edited, and that a further revision may
-    /// follow.
+    /// Adds a revision that was cleared, approved or edited. A further revision may follow it.
     pub(super) fn add(&mut self, judged: JudgedProposal, end: &ProposalEnd) {
         let Judgement { verdict, requirement, .. } = &judged.judgement;
         self.asks = (!matches!(verdict, Verdict::Refuse(_))).then(|| requirement.clone());

@@ -58,7 +58,7 @@ struct JudgedProposal {
 }
 
 impl Backtest {
-    /// A backtest of these policies on calls proposed at a time or later.
+    /// A backtest of these policies on calls proposed at `since` or later.
     pub fn new(candidate: Candidate, types: Types, since: Time) -> Self {
         let policy = candidate.policy();
         let review_load = LoadCounters::new(policy.people());
@@ -70,7 +70,7 @@ impl Backtest {
     }
 
     /// Adds events in commit order. Events of a run or call whose beginning is unknown are skipped.
-    /// The backtest ends if judging takes too long.
+    /// It is an error if judging exceeds the limits of the child process.
     pub fn add(&mut self, events: impl IntoIterator<Item = (RunId, RecordedEvent)>) -> Result<(), Problems> {
         let mut steps = Vec::new();
         for (run, recorded) in events {
@@ -110,7 +110,7 @@ impl Backtest {
         Ok(())
     }
 
-    /// Counts a call that cannot be judged, by its capability.
+    /// Counts a call that cannot be judged, because this host does not offer its capability.
     fn passed_over(&mut self, asked: &RecordedProposal) {
         if asked.life.call.proposed_at >= self.since {
             let capability = asked.life.call.action().capability().to_string();
@@ -131,8 +131,8 @@ impl Backtest {
         if asked.life.call.is_question() && judgement.verdict == Verdict::Clear {
             judgement.verdict = Verdict::Hold;
         }
-        // The facts of refused calls are not recorded. Without facts, the candidate may hold a call
-        // only because they are missing.
+        // The facts of refused calls are not recorded, and the candidate may hold such a call only
+        // because the facts are missing.
         let refused = asked.life.verdict == PolicyVerdict::Refuse;
         if refused && judgement.verdict == Verdict::Hold && !judgement.record.errors.is_empty() {
             self.report.without_facts += 1;
@@ -158,14 +158,14 @@ impl Backtest {
         }
     }
 
-    /// Reviewers or a deadline decided on a proposal.
+    /// Counts a proposal with its outcome. A proposal without a decision counts as waiting.
     fn ended(&mut self, key: &CallKey, judged: JudgedProposal, end: &ProposalEnd) {
         let JudgedProposal { asked, judgement } = &judged;
         let call = &asked.life.call;
         let table: &mut OutcomeTable =
             if call.revision == 1 { &mut self.report.calls } else { &mut self.report.revisions };
         table.count(end.outcome, &judgement.verdict);
-        // If the candidate holds the call, the grant would still clear it.
+        // If a grant cleared the call, it would also clear the call if the candidate holds it.
         let held = judgement.verdict == Verdict::Hold && end.outcome != ProposalOutcome::Granted;
         let was = call.requirement().filter(|_| asked.is_held());
         let then = held.then_some(&judgement.requirement);

@@ -39,7 +39,8 @@ pub struct BacktestReport {
     pub errors: u64,
     /// The first of these errors, each once.
     pub first_errors: Vec<String>,
-    /// Calls that policy refused. They cannot be judged, because their facts are not recorded.
+    /// Calls that policy refused and that the candidate cannot judge, because the facts of refused
+    /// calls are not recorded.
     pub without_facts: u64,
     /// Calls that were not judged because this host does not offer their capability now.
     pub not_judged: Vec<NotJudged>,
@@ -65,7 +66,7 @@ pub struct CallSample {
     pub first: Vec<BacktestedCall>,
 }
 
-/// One of these calls.
+/// A listed call.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BacktestedCall {
     /// The run, a dot and the call's number.
@@ -84,7 +85,7 @@ pub struct BacktestedCall {
     pub said: Option<String>,
     /// The candidate's policies that determined its verdict.
     pub determining: Vec<String>,
-    /// The candidate's reason for refusing.
+    /// The candidate's reason, if it would have refused the call.
     pub why: Option<String>,
 }
 

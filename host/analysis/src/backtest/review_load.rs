@@ -2,10 +2,10 @@
 //! many approvals were asked for, and how much time they took.
 //!
 //! A reviewer's time runs from the request to their decision, but counts at most [`SECONDS_MAX`],
-//! because a night is no work. If the candidate asks for an additional approval, this counts with
-//! the median time of decisions on the same capability. If it asks for fewer approvals, the same
-//! share of the time is left out. Escalations are assumed to happen as they did. The time of a
-//! delegate counts for the group of the absent reviewer.
+//! because nobody works on a call overnight. If the candidate asks for an additional approval, the
+//! approval counts with the median time of decisions on the same capability. If the candidate asks
+//! for fewer approvals, the same share of the time is left out. Escalations are assumed to happen as
+//! they did. The time of a delegate counts for the group of the absent reviewer.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +16,7 @@ use utoipa::ToSchema;
 use super::People;
 use super::steps::CallKey;
 
-/// A decision counts for at most this time.
+/// A decision counts with at most this time: 15 minutes.
 const SECONDS_MAX: usize = 900;
 
 /// The review load of a group, actual and under the candidate.
@@ -51,7 +51,7 @@ struct GroupCounters {
     added: BTreeMap<Capability, u64>,
 }
 
-/// What was asked of reviewers, and what the candidate would have asked.
+/// The approvals that a proposal required, and those that the candidate would have required.
 #[derive(Clone, Copy)]
 pub(super) struct AskedApprovals<'a> {
     /// The recorded requirement; `None` if the proposal was not held.
@@ -66,7 +66,7 @@ pub(super) struct LoadCounters {
     groups: Vec<GroupCounters>,
     /// The time that each reviewer spent on an open proposal.
     spent: BTreeMap<CallKey, Vec<(ReviewerName, usize)>>,
-    /// The number of decisions by their duration in seconds.
+    /// For each capability, how many decisions took 0, 1, 2 and more seconds.
     took: BTreeMap<Capability, Vec<u32>>,
 }
 
@@ -127,14 +127,14 @@ impl GroupCounters {
         self.members.as_ref().is_none_or(|members| members.contains(name))
     }
 
-    /// Adds seconds that the group spent on a proposal.
+    /// Counts a proposal on which the group spent this many seconds.
     fn add(&mut self, capability: &Capability, asks: AskedApprovals<'_>, seconds: u64) {
         let (was, then) = (self.asked(asks.was, asks.level), self.asked(asks.then, asks.level));
         self.prompts += u64::from(was > 0);
         self.prompts_then += u64::from(then > 0);
         self.seconds += seconds;
-        // If a reviewer decided although nothing was required of the group, the group would also
-        // have decided under the candidate.
+        // If a reviewer of the group decided although no approval of the group was required, one
+        // approval that the candidate requires is not additional.
         let was = if was == 0 && seconds > 0 { then.min(1) } else { was };
         if asks.then.is_some() {
             self.seconds_then += if was > then { seconds * then / was } else { seconds };
@@ -157,7 +157,7 @@ impl GroupCounters {
     }
 }
 
-/// The median of the times; 0 without any.
+/// The median in seconds of decisions that are counted by seconds; 0 without decisions.
 fn median(took: &[u32]) -> u64 {
     let half = took.iter().map(|count| u64::from(*count)).sum::<u64>().div_ceil(2);
     let mut seen = 0;

@@ -43,7 +43,7 @@ impl ProposalOutcome {
         Self::Refused,
     ];
 
-    /// The heading of its row.
+    /// The heading of the outcome's row in tables.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Cleared => "cleared",
@@ -90,7 +90,7 @@ impl ProposalEnd {
     }
 }
 
-/// A proposal that policy judged at the time.
+/// A proposal: a call as first proposed, edited or held again, with the data that the candidate needs to judge it.
 pub(super) struct RecordedProposal {
     pub(super) key: CallKey,
     pub(super) by: RunOwner,
@@ -101,7 +101,7 @@ pub(super) struct RecordedProposal {
 }
 
 impl RecordedProposal {
-    /// Whether this is a revision that the reviewers decided on.
+    /// Whether reviewers had to decide on the proposal.
     pub(super) fn is_held(&self) -> bool {
         self.life.call.phase == Phase::Held
     }
@@ -125,7 +125,7 @@ impl RecordedProposal {
 
 /// What an event means for the backtest.
 pub(super) enum BacktestStep {
-    /// A proposal was judged.
+    /// There is a new proposal.
     Asked(Box<RecordedProposal>),
     /// A reviewer decided, for themselves or for an absent reviewer.
     Decided { key: CallKey, on_behalf_of: ReviewerName, at: Time },
@@ -136,7 +136,7 @@ pub(super) enum BacktestStep {
 }
 
 impl BacktestStep {
-    /// The proposal in this step, if it is to be judged.
+    /// The proposal in this step, if the candidate can judge it: it is not older than `since`, and its type is known.
     pub(super) fn asked(&self, since: Time, types: &Types) -> Option<&RecordedProposal> {
         match self {
             Self::Asked(asked)
@@ -217,7 +217,7 @@ impl Steps {
         }
     }
 
-    /// Keeps a call that is not over, and returns whether it is over.
+    /// Keeps the call if it is not over, or else returns its key.
     fn keep(&mut self, key: CallKey, open: OpenCall) -> Option<CallKey> {
         if open.life.call.answer().is_some() {
             return Some(key);
@@ -232,7 +232,7 @@ impl Steps {
         let key = (run, number);
         let Some(mut open) = self.open.remove(&key) else { return };
         let before = self.uses_totals.then(|| CountedCall::of(&key, &open)).flatten();
-        // A damaged journal is reported by its host.
+        // If the journal is damaged, the host that opens it reports this.
         let Some(step) = open.life.follow(event, at) else { return };
         if let Some(decided) = step.decided {
             steps.push(BacktestStep::Decided { key: key.clone(), on_behalf_of: decided.on_behalf_of.clone(), at });
@@ -260,7 +260,7 @@ impl Steps {
             key: key.clone(),
             by: by.clone(),
             totals: self.totals_of(&key.0, &by.agent, life.call.action(), at),
-            // After a changed fact policy was not asked, so no time of a question is recorded.
+            // After a changed fact policy was not asked, so the time of the event is used.
             now: if life.origin == RevisionOrigin::Reheld { at } else { life.asked_at() },
             life: life.clone(),
         }))
@@ -307,8 +307,8 @@ impl Steps {
         [before, after].into_iter().flatten().for_each(|CountedCall { at, .. }| self.forget(day(at)));
     }
 
-    /// Drops the totals of past days, because no policy can ask for them. Yesterday's are kept for calls counted just
-    /// before midnight.
+    /// Drops the totals of past days, because no policy can ask for them. Yesterday's totals are kept, because a call
+    /// may have been counted just before midnight.
     fn forget(&mut self, today: u32) {
         if today > self.today {
             self.today = today;

@@ -267,8 +267,8 @@ fn what_was_edited_and_then_rejected_is_listed() {
     }
 }
 
-/// A material fact of the recorded policies changed, so the call was held again and rejected. A candidate for which the
-/// fact is not material would have gone on. A change that a connector finds itself stops the call under any policies.
+/// A changed fact, material under the recorded policies, led to a rejection. If it is not material under the candidate,
+/// the effect would have started. A change that a connector finds itself stops the call under any policies.
 #[test]
 fn what_only_a_material_fact_stopped_is_listed() {
     for (material, count) in [(vec!["recipients".to_owned()], 1), (Vec::new(), 0)] {

@@ -9,7 +9,7 @@ use super::constants::Constants;
 use super::{AttributeChange, Variant};
 use holdshort_policy::Zone;
 
-/// If two attributes are changed together, at most this many values of each are tried.
+/// If two attributes are changed together, about this many values of each are tried.
 const FEW: usize = 6;
 /// A text that probably no policy contains.
 pub(super) const SOMETHING_ELSE: &str = "something else";
@@ -22,12 +22,12 @@ pub(super) enum AttributePath {
     Facts(String),
     /// In the total with this index: the count, or the sum in a currency.
     Total(usize, Option<String>),
-    /// The time for which policy is asked, with the time zone if policies use it.
+    /// The time that policies see as `context.now`, with the time zone if policies use it.
     Now(Option<Zone>),
     StartedBy,
     /// The agent's configured name.
     Agent,
-    /// The value at stake, as the connector states it.
+    /// How much is at stake, as the connector rates it.
     Consequence,
 }
 
@@ -104,7 +104,8 @@ impl Attribute {
         }
     }
 
-    /// A few of the values to try. Of numbers, these are the nearest and the farthest.
+    /// A few of the values to try. Of smaller and of larger numbers, these are the nearest and the
+    /// farthest.
     pub(super) fn few(&self) -> Vec<TriedValue> {
         let some = |side: Vec<TriedValue>| {
             let (near, far) = (side.iter().take(FEW / 3), side.last().filter(|_| side.len() > FEW / 3));
@@ -147,7 +148,7 @@ impl Attribute {
         }
     }
 
-    /// The distance of a value from the recorded one.
+    /// The distance of a value from the recorded value. Between numbers it is relative.
     #[allow(clippy::cast_precision_loss, reason = "it only puts them in an order")]
     pub(super) fn distance(&self, tried: &TriedValue) -> f64 {
         match (self.number(), tried.number()) {

@@ -75,8 +75,8 @@ fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Attr
     let mut kind = numbers(now, Spelling::Moment, constants, 0);
     if let TriedValues::Number { tries, .. } = &mut kind {
         let hours = (1..=HOURS).chain((2..8).map(|day| day * HOURS)).flat_map(|hours| [-hours, hours]);
-        // The earliest times are not tried. Beside their distance, every other distance would look
-        // small.
+        // Times in the first hour of 1970, which `numbers` adds, are not tried. Compared with their
+        // distance, every other distance would look small.
         tries.retain(|at| *at > HOUR);
         tries.extend(hours.map(|hours| now + hours * HOUR).filter(|at| *at > 0));
         // Days in policies begin and end at midnight in the zone.

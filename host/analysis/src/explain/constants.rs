@@ -13,6 +13,7 @@ pub(super) struct Constants {
     /// Decimals in ten-thousandths.
     pub(super) decimals: BTreeSet<i128>,
     pub(super) texts: BTreeSet<String>,
+    /// Times in milliseconds since 1970.
     pub(super) moments: BTreeSet<i128>,
     /// The agents that policies name.
     pub(super) agents: BTreeSet<String>,
@@ -72,13 +73,13 @@ fn argument(arguments: &Value) -> Option<&str> {
     text(arguments.get(0)?, "Value")
 }
 
-/// `0.75` as 7500.
+/// Converts a decimal such as `0.75` to ten-thousandths, such as 7500.
 fn ten_thousandths(text: &str) -> Option<i128> {
     let (whole, fraction) = text.split_once('.')?;
     format!("{whole}{fraction:0<4}").parse().ok()
 }
 
-/// `2026-01-01` or `2026-01-01T12:00:00Z`.
+/// Converts a time such as `2026-01-01` or `2026-01-01T12:00:00Z` to milliseconds since 1970.
 fn moment(text: &str) -> Option<i128> {
     let whole = if text.contains('T') { text.to_owned() } else { format!("{text}T00:00:00Z") };
     whole.parse::<jiff::Timestamp>().ok().map(|at| i128::from(at.as_millisecond()))

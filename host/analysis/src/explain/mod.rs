@@ -80,8 +80,8 @@ pub struct AttributeChange {
     pub to: String,
 }
 
-/// Explains these policies' verdict on a call. If reviewers decide `in_any_case`, no difference is
-/// made between the verdicts that clear and that hold.
+/// Explains these policies' verdict on a call. With `in_any_case`, reviewers decide even if policies
+/// clear the call, so the verdict `Clear` counts as `Hold`.
 pub fn explain(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: bool) -> Explanation {
     let judgement = judge(policy, question, in_any_case);
     let variant = Variant {
@@ -184,8 +184,8 @@ impl Search<'_> {
         let mut found = Vec::new();
         for attribute in attributes {
             for side in attribute.sides() {
-                // Of numbers, the first that gives another verdict is the nearest on its side, so
-                // the others are skipped. Other values have no order, and each is tried.
+                // The first number that gives another verdict is the nearest on its side, so the
+                // numbers after it are skipped. Other values have no order, and each is tried.
                 for tried in side {
                     if self.other(&[(attribute, &tried)]).is_some() {
                         found.extend(self.change(&[], attribute, tried.clone()));
@@ -223,8 +223,8 @@ impl Search<'_> {
         found
     }
 
-    /// Makes a change from a value that gives another verdict, with the attributes in `similar_calls`
-    /// changed too. Of numbers, it searches for the nearest.
+    /// Makes a change from a value that gives another verdict, with the attributes in `beside` changed
+    /// too. If the value is a number, the change has the nearest number that bisection finds.
     fn change(
         &mut self,
         beside: &[(&Attribute, &TriedValue)],

@@ -92,8 +92,8 @@ impl AttributeCollector<'_> {
         }
     }
 
-    /// Adds a list: with one item less, with one more, and without items; and then its first items
-    /// one by one.
+    /// Adds a list: with one item less, with one item more, and without items. Then adds its first
+    /// items one by one.
     fn list(&mut self, item: &WitType, value: &Value, pointer: &str, place: &str) {
         let Some(items) = value.as_array() else { return };
         let without = |index: usize| {
@@ -111,7 +111,7 @@ impl AttributeCollector<'_> {
         }
     }
 
-    /// The constants of the policies that are values of this type.
+    /// The values of this type to try: the constants of the policies, or all values of a small type.
     fn constants_of(&self, ty: &WitType) -> Vec<Value> {
         match ty {
             WitType::Bool => vec![json!(true), json!(false)],

@@ -12,7 +12,8 @@ use crate::life::{RevisionOrigin, Step};
 
 /// The minimum number of calls for a pattern.
 pub(super) const CALLS_MIN: u64 = 20;
-/// The maximum number of patterns. When it is reached, no further pattern is counted.
+/// The maximum number of patterns, and of pairs of agent and capability. If there are more, nothing
+/// is counted any more and nothing is suggested.
 const HABITS_MAX: usize = 1_000;
 
 /// The calls of one agent and capability that the same policies held.
@@ -32,8 +33,8 @@ pub(super) struct ApprovalPattern {
     pub(super) prompts: u64,
     /// The work for these decisions, in microseconds.
     pub(super) work_us: u64,
-    /// Approvals that were made faster than a person can read. They are no good reason for a
-    /// suggestion.
+    /// Approvals that were made faster than a person can read. They say little about the calls, so
+    /// the suggestion mentions them.
     pub(super) hasty: u64,
     /// The properties that all calls share; `None` if no policy can express them.
     shared: Option<SharedProperties>,
@@ -43,14 +44,14 @@ pub(super) struct ApprovalPattern {
 #[derive(Debug, Default)]
 pub(super) struct ApprovalPatterns {
     all: BTreeMap<PatternKey, ApprovalPattern>,
-    /// Agents and capabilities with at least one call that was edited, rejected, or not approved by
-    /// every asked reviewer, under any policy. They get no suggestion: a suggested policy would
-    /// also have cleared this call.
+    /// Agents and capabilities with at least one call that, under any policy, was not simply approved:
+    /// it was edited, rejected, held again or left undecided. They get no suggestion, because a
+    /// suggested policy would also have cleared this call.
     doubted: BTreeSet<(AgentName, String)>,
-    /// The daily totals of each agent and capability. A policy compares totals over all calls, so
-    /// calls count whichever policy held them.
+    /// The daily totals of each agent and capability. Policies compare totals of all calls, so a call
+    /// counts whichever policy cleared or held it.
     days: BTreeMap<(AgentName, String), Days>,
-    /// The limit of patterns was reached, so the data about further patterns is incomplete.
+    /// Whether the limit was exceeded. Then the data is incomplete, and nothing is suggested.
     full: bool,
 }
 
@@ -119,7 +120,7 @@ impl ApprovalPatterns {
         }
     }
 
-    /// The patterns with enough calls, if all their calls were approved.
+    /// The patterns with enough calls, if reviewers simply approved all calls of the agent and capability.
     pub(super) fn always_approved(&self) -> impl Iterator<Item = (&PatternKey, &ApprovalPattern)> {
         let doubted =
             |key: &PatternKey| self.full || self.doubted.contains(&(key.agent.clone(), key.capability.clone()));

@@ -5,8 +5,8 @@
 //! the journal, because a call that is decided today may have been held long ago. Events outside
 //! the [`Window`] are followed but not counted. The memory is limited: the fold keeps the 256 most
 //! recently used open runs and calls (`open`), a [`tally`] for a limited number of names, and
-//! histograms of times ([`times`]). If an event belongs to a call that was dropped, the fold
-//! reports that [the call is missing](ReviewLoad::missing_state), and the caller supplies it from the journal.
+//! histograms of times ([`times`]). If an event belongs to a run or call that was dropped, the fold
+//! reports [what is missing](ReviewLoad::missing_state), and the caller supplies it from the journal.
 //! The fold has no clock and does no IO.
 //!
 //! Read in this order: [`report`] (the figures), `open` (the effect of an event on its call), the
@@ -86,8 +86,8 @@ const OPEN_MAX: usize = 256;
 struct OpenRun {
     agent: AgentName,
     held: u64,
-    /// The caller supplied this run after it was dropped. From then on its holds are not counted
-    /// here; their total is requested from the caller when the run ends.
+    /// Whether the caller supplied this run after it was dropped. From then on its held calls are
+    /// not counted here; their number is requested from the caller when the run ends.
     is_supplied: bool,
     /// The number of the last event that used the run.
     used: u64,
@@ -279,7 +279,7 @@ impl ReviewLoad {
     fn go_on(&mut self, run: &RunId, at: Time, event: &Event) {
         let Some(key) = event.call().map(|call| (run.clone(), call)) else { return };
         let Some((mut open, _)) = self.open.remove(&key) else { return };
-        // A damaged journal is reported by its host.
+        // If the journal is damaged, the host that opens it reports this.
         let Some(step) = open.follow(event, at, &self.directory) else { return };
         if self.window.includes(at) {
             self.count(&open, &step, at);

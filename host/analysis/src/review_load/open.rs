@@ -15,9 +15,10 @@ use crate::life::{Life, ReviewerDecision, Step};
 /// words do we read per minute? A review and meta-analysis of reading rate", Journal of Memory and
 /// Language 109, 2019). Diffs and amounts take longer, so a faster reviewer has not read them.
 const WORDS_PER_MINUTE: u64 = 238;
-/// The bytes of an English word with its space. The texts are not loaded only to count their words.
+/// The bytes of an English word with its space. The number of words is estimated from the length of
+/// the texts, so the texts need not be loaded.
 const BYTES_PER_WORD: u64 = 6;
-/// A decision counts as at most this much work, because a night in between is no work.
+/// A decision counts as at most this much work, because nobody works on a call overnight.
 const WORK_US_MAX: u64 = 15 * 60 * 1_000_000;
 
 /// The name under which all grants are counted together.
@@ -36,15 +37,16 @@ pub(super) struct OpenCall {
     policies: Vec<String>,
     /// The reading time of the content that is new in this revision.
     reading_us: u64,
-    /// The content of earlier revisions: arguments and exhibits.
+    /// The digests of the arguments and exhibits that reviewers have read or are asked to read. They
+    /// are not new if the next revision has them too.
     read: Vec<Digest>,
     /// The call's properties for a suggestion, if a policy can express them.
     shared: Option<SharedProperties>,
     split: bool,
-    /// The number of decisions so far, and their work.
+    /// The number of decisions so far, and the work for them in microseconds.
     pub(super) prompts: u64,
     pub(super) work_us: u64,
-    /// The number of too fast approvals among them.
+    /// The number of approvals that came faster than the new content can be read.
     pub(super) hasty: u64,
 }
 
@@ -143,7 +145,7 @@ impl OpenCall {
         stages().is_some_and(|stages| stages.len() > 1) || most.is_some_and(|most| most > 1)
     }
 
-    /// Whether one reviewer approved and another rejected.
+    /// Whether one reviewer approved and another rejected or edited.
     pub(super) fn split(&self) -> bool {
         self.split
     }
@@ -158,7 +160,7 @@ impl OpenCall {
         self.life.call.revision == 1
     }
 
-    /// Whether the call is a question to a person.
+    /// Whether the call is a question to a reviewer.
     pub(super) fn is_question(&self) -> bool {
         self.life.call.is_question()
     }
@@ -175,7 +177,7 @@ fn determining(policy: &PolicyRecord) -> Vec<String> {
     each
 }
 
-/// The length in bytes, the measure for reading time.
+/// The length in bytes, from which the reading time is computed.
 fn length(text: &str) -> u64 {
     u64::try_from(text.len()).unwrap_or(u64::MAX)
 }

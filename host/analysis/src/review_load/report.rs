@@ -1,4 +1,4 @@
-//! The report of the figures: as JSON for programs, as the data for the page and the terminal.
+//! The report of the figures. Programs get it as JSON; the page and the terminal make texts from it.
 
 use holdshort_gate::WaitEnd;
 use std::collections::BTreeMap;
@@ -248,13 +248,13 @@ fn part(some: u64, of: u64) -> Option<f64> {
     (of > 0).then(|| rounded(some as f64 / of as f64, 10_000.0))
 }
 
-/// Rounds a number to its known precision.
+/// Rounds a number to a multiple of 1 / `to`.
 fn rounded(number: f64, to: f64) -> f64 {
     (number * to).round() / to
 }
 
-/// Makes the suggestions: policies for calls that are always approved, first those that caused the most work; smaller
-/// quorums where reviewers always agreed; and policies that never matched.
+/// Makes the suggestions: policies that clear calls that are always approved, those with the most decisions first;
+/// smaller quorums where reviewers always agreed; and policies that determined no verdict.
 fn suggestions(review_load: &ReviewLoad) -> Vec<Suggestion> {
     let mut found: Vec<Suggestion> = Vec::new();
     let mut approval_patterns: Vec<_> = review_load.approval_patterns.always_approved().collect();
@@ -302,7 +302,7 @@ fn suggestions(review_load: &ReviewLoad) -> Vec<Suggestion> {
     found
 }
 
-/// The ids of policies as one name.
+/// The ids of policies as one text.
 fn named(policies: &[String]) -> String {
     policies.iter().map(|policy| format!("`{policy}`")).collect::<Vec<_>>().join(" and ")
 }

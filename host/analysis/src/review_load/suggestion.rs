@@ -1,4 +1,5 @@
-//! Suggests a policy that would clear calls like those seen. The policy lists the texts in those calls if there were few different ones, and limits each number to the largest that was seen.
+//! Suggests a policy that would clear calls like those that were seen. Where the calls had few different texts, the
+//! policy lists these texts. It limits each number to the largest that was seen.
 //!
 //! **Invariant:** a suggestion is no wider than the calls that were seen. If their money cannot be limited, nothing is
 //! suggested. A suggestion is a text that a person reads, tries and copies into a file; the host never writes policy.
@@ -22,7 +23,7 @@ const SUM: &str = "context.totals.agent_today.sum";
 pub(super) struct SharedProperties {
     arguments: BTreeMap<String, Field>,
     facts: BTreeMap<String, Field>,
-    /// The money of one call by currency. Of several joined calls, only the currencies matter.
+    /// The money of one call by currency. After calls were joined, only the currencies are used.
     money: BTreeMap<String, u64>,
 }
 
@@ -133,12 +134,12 @@ struct PolicyDraft {
     open: Vec<String>,
     /// The positions of amounts of money, and whether each is always present.
     amounts: Vec<(String, bool)>,
-    /// Some money cannot be limited.
+    /// Whether some money cannot be limited.
     unbounded: bool,
 }
 
 impl PolicyDraft {
-    /// Adds conditions for fields that were always the same.
+    /// Adds conditions for the fields of a record, as wide as the values seen.
     fn record(&mut self, fields: &BTreeMap<String, Field>, at: &str) {
         for (name, field) in fields {
             let (here, has) = (place(at, name), format!("{at} has {}", key(name)));
@@ -239,7 +240,7 @@ fn set(texts: &BTreeSet<String>) -> String {
     format!("[{}]", texts.iter().map(|text| quoted(text)).collect::<Vec<_>>().join(", "))
 }
 
-/// A text in Cedar's notation, whose escapes are Rust's.
+/// A text in Cedar's notation. Cedar has the same escapes as Rust.
 fn quoted(text: &str) -> String {
     format!("\"{}\"", text.escape_debug().to_string().replace("\\'", "'"))
 }
@@ -271,7 +272,7 @@ fn fields<'a>(types: impl Iterator<Item = (&'a str, &'a WitType)>, value: &Value
     Some(made)
 }
 
-/// The properties of one value.
+/// The properties of one value; `None` if no policy could limit it.
 fn shape(ty: &WitType, value: &Value) -> Option<Shape> {
     Some(match ty {
         WitType::Bool => Shape::Flag([value.as_bool()?].into()),
@@ -305,7 +306,7 @@ fn shape(ty: &WitType, value: &Value) -> Option<Shape> {
             Shape::Money([(value.get("currency")?.as_str()?.to_owned(), units)].into())
         }
         WitType::Record(types) => Shape::Record(fields(types.iter().map(|(name, ty)| (name.as_str(), ty)), value)?),
-        // Values of any other type that contains money could hold any sum.
+        // In a value of any other type that contains money, no policy can limit the sum.
         _ if moves_money(ty) => return None,
         WitType::F32
         | WitType::F64

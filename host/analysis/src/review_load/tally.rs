@@ -39,7 +39,7 @@ pub struct Tally {
     pub hasty: u64,
     /// Approved holds that needed several reviewers.
     pub several: u64,
-    /// Holds with both an approval and a rejection.
+    /// Holds in which one reviewer approved and another rejected or edited.
     pub split: u64,
     /// The times from asking a reviewer to the decision that ended the hold or a stage.
     pub times: Times,
@@ -93,7 +93,7 @@ impl<K> Default for Table<K> {
 }
 
 impl<K: Label> Table<K> {
-    /// The tally of a name.
+    /// The tally of a name; the tally of [`OTHER`] if the name is new and the table is full.
     pub fn get(&mut self, name: K) -> &mut Tally {
         let full = self.0.len() >= NAMES_MAX && !self.0.contains_key(&name);
         self.0.entry(if full { name.other() } else { name }).or_default()

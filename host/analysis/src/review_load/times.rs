@@ -3,8 +3,8 @@
 
 use std::collections::BTreeMap;
 
-/// The growth of the buckets, γ. The middle of a bucket differs from a value in it by at most (γ −
-/// 1) / (γ + 1) = 4.8 %.
+/// The ratio of a bucket's upper bound to its lower bound, γ. The value that stands for a bucket
+/// differs from each value in it by at most (γ − 1) / (γ + 1) = 4.8 %.
 const GROWTH: f64 = 1.1;
 /// The upper end of the first bucket in microseconds. No person decides within a millisecond.
 const FIRST_US: f64 = 1_000.0;
@@ -61,8 +61,8 @@ impl Times {
         &self.coarse
     }
 
-    /// The duration that this per cent of the durations do not exceed, in seconds; `None` for an
-    /// empty histogram.
+    /// A percentile in seconds: of the durations, `per_cent` per cent are at most this long. `None`
+    /// for an empty histogram.
     pub fn quantile_s(&self, per_cent: u64) -> Option<f64> {
         let rank = (self.count * per_cent).div_ceil(100).max(1);
         let mut seen = 0;
@@ -74,7 +74,6 @@ impl Times {
     }
 }
 
-/// The number of the bucket for a time.
 #[allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -86,7 +85,8 @@ fn bucket(us: u64) -> u16 {
     ((us as f64 / FIRST_US).ln() / GROWTH.ln()).ceil().max(0.0) as u16
 }
 
-/// The value that stands for all durations in a bucket: the geometric mean of its bounds.
+/// The value in microseconds that stands for all durations in a bucket: the harmonic mean of the
+/// bucket's bounds. Its largest relative error is the smallest that is possible.
 fn middle_us(bucket: u16) -> f64 {
     FIRST_US * GROWTH.powi(i32::from(bucket)) * 2.0 / (GROWTH + 1.0)
 }

@@ -31,7 +31,7 @@ pub fn ends(calls: &CallFigures) -> String {
     if said.is_empty() { "none ended".into() } else { said.join(", ") }
 }
 
-/// The decisions, their speed, and the number of too fast ones.
+/// The decisions, their speed, and the number of approvals that came too fast.
 pub fn decided(decisions: &DecisionFigures) -> String {
     let DecisionFigures { approvals, rejections, edits, answers, .. } = decisions;
     let each = [(approvals, "approve"), (rejections, "reject"), (edits, "edit"), (answers, "respond")];
@@ -69,7 +69,7 @@ pub fn per_cent(share: f64) -> String {
     format!("{:.1} %", share * 100.0)
 }
 
-/// A duration in a unit that allows comparison.
+/// A duration with a unit that fits its size.
 pub fn span(seconds: f64) -> String {
     match seconds {
         s if s < 1.0 => format!("{:.0} ms", s * 1_000.0),
@@ -84,7 +84,7 @@ pub fn span(seconds: f64) -> String {
 pub const NOTES: &str = "Times run from the first request to a reviewer to the decision that ended a hold or a stage; they come from a histogram and are exact to 5 %. An approval counts as too fast if it came before a person can have read the new content, at 238 words of 6 bytes a minute.";
 
 impl LoadReport {
-    /// The figures as rows: a heading, or a name with its text.
+    /// The figures in sections. Each section has a heading and rows, and each row a name and a text.
     pub fn rows(&self) -> Vec<(&'static str, Vec<(String, String)>)> {
         let calls = |rows: &[super::report::CallRow]| -> Vec<(String, String)> {
             let said = |calls: &CallFigures| {

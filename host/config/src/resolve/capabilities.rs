@@ -96,7 +96,7 @@ pub struct Perform {
     pub idempotent: bool,
     /// The command that shows the expected effect beforehand. It must change nothing.
     pub preview: Option<Vec<String>>,
-    /// The command that looks up whether a lost attempt happened. It must change nothing.
+    /// The command that looks up whether an attempt in doubt had its effect. It must change nothing.
     pub lookup: Option<Vec<String>>,
     /// The command that finds the facts for policies. It must change nothing.
     pub facts: Option<Vec<String>>,
@@ -171,7 +171,7 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, RuleViolation> {
             "remove the section; `holdshort inspect` shows what an agent gets of WASI",
         ));
     }
-    // While the interface is parsed, `x` replaces the missing function name.
+    // A pattern has no function name, but only a full name can be parsed. So `x` stands for the function.
     let (whole, any) = match text.strip_suffix("#*") {
         Some(interface) => (format!("{interface}#x"), true),
         None => (text.clone(), false),
@@ -187,8 +187,8 @@ fn pattern(name: &Spanned<String>) -> Result<CapabilityPattern, RuleViolation> {
     }
 }
 
-/// Resolves one rule. The class has no default. The defaults of a consequential function assume little: without
-/// `idempotent` the host offers no second attempt, and without `lookup` a reviewer resolves an effect in doubt.
+/// Resolves one rule. The class has no default. A consequential function has cautious defaults: without `idempotent`
+/// the host offers no second attempt, and without `lookup` a reviewer resolves an effect in doubt.
 fn rule(name: &Spanned<String>, section: Section, folder: &Folder) -> Result<CapabilityRule, RuleViolation> {
     if let Some(at) = section.connector.as_ref().filter(|at| *at.get_ref() == CapabilityConnector::FileDrop) {
         return file_drop(name, at, &section, folder);

@@ -69,9 +69,9 @@ fn mail(email: authored::Email, folder: &Folder, maildir: impl Fn() -> Mail) -> 
     }
 }
 
-/// Resolves a relay. It needs a host. `user` and `password-file` are set together or not at all. The default is TLS
-/// from the start, and the default port follows from the kind of TLS. Without TLS, a password is
-/// sent only to a relay on this machine.
+/// Resolves a relay. It needs a host. `username` and `password-file` are set together or not at all.
+/// The default is TLS from the start, and the default port follows from the kind of TLS. Without
+/// TLS, a password is sent only to a relay on this machine.
 fn smtp(
     connector: &Spanned<authored::MailConnector>,
     email: authored::Email,
@@ -197,7 +197,8 @@ fn targets(targets: &Spanned<Named<Branch>>) -> Result<BTreeMap<String, BranchNa
     targets.get_ref().iter().map(|(name, branch)| Ok((plain_name(name)?, branch.0.clone()))).collect()
 }
 
-/// The ledger's file and the accounts that may pay. Without accounts nobody can pay.
+/// Resolves the ledger's file, and the accounts from which agents may pay. Without accounts, no
+/// agent can pay.
 pub(super) fn payments(
     authored: Option<authored::Payments>,
     folder: &Folder,
@@ -217,7 +218,7 @@ pub(super) fn payments(
 }
 
 /// Resolves an account. It has at most one opening balance for each currency. The ledger identifies
-/// an opening balance by account and currency, so a second one would change the first.
+/// an opening balance by account and currency, so a second amount would replace the first.
 fn account(account: authored::Account) -> Result<Account, RuleViolation> {
     let mut opening: Vec<Amount> = Vec::new();
     for at in account.opening.into_iter().flatten() {
@@ -231,7 +232,7 @@ fn account(account: authored::Account) -> Result<Account, RuleViolation> {
     Ok(Account { opening, deposits: named(account.deposits, |deposit| amount(&deposit))? })
 }
 
-/// Reports an error at this amount, and not at the beginning of its array.
+/// Parses an amount. An error is reported at this amount, not at the beginning of its array.
 fn amount(text: &Spanned<String>) -> Result<Amount, RuleViolation> {
     let wrong = |what| RuleViolation { span: text.span(), what, hint: None };
     let holdshort_common::money::Amount { minor_units, currency, decimals } = text.get_ref().parse().map_err(wrong)?;

@@ -19,8 +19,8 @@ pub(super) fn targets(
     targets.map(|(name, section)| Ok((plain_name(&name)?, target(&name, section, folder, expires_after_ms)?))).collect()
 }
 
-/// Resolves a webhook. It needs one address. A webhook for programs needs a secret too, because
-/// anybody could send an unsigned message.
+/// Resolves a webhook. It needs exactly one address. In the format `standard` it needs a secret
+/// too, because anybody could send an unsigned message.
 fn target(
     name: &Spanned<String>,
     authored: authored::Notice,
@@ -64,7 +64,7 @@ fn target(
     })
 }
 
-/// The time between a reminder and the deadline: a quarter of the period for deciding, and at least
+/// How long before the deadline a reminder is sent: a quarter of the time for deciding, and at least
 /// five minutes.
 pub(super) fn remind_before(expires_after_ms: Option<u64>) -> u64 {
     expires_after_ms.map_or(0, |ms| ms / 4).max(defaults::NOTICE_REMIND_BEFORE_MIN_MS)

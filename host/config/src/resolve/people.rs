@@ -30,7 +30,7 @@ pub(super) fn reviewers(
 }
 
 /// Checks that a name is plain, and that it differs from all other names even in lower case.
-/// Readers would confuse `Alice` and `alice`, but their votes would count as two.
+/// Readers would take `Alice` and `alice` for one reviewer, but the quorum would count two.
 fn alone<'a>(name: &Spanned<String>, mut others: impl Iterator<Item = &'a str>) -> Result<String, RuleViolation> {
     let plain = plain_name(name)?;
     match others.find(|other| *other != plain && other.eq_ignore_ascii_case(&plain)) {
@@ -107,7 +107,7 @@ fn known(names: &[Spanned<Name>], everyone: &[&ReviewerName]) -> Result<Vec<Revi
     Ok(found)
 }
 
-/// The reviewer with this name, which the file gives at this place.
+/// The reviewer with this name. If there is none, the error is reported at `at`.
 fn find<'a, T>(at: &Spanned<T>, name: &str, everyone: &[&'a ReviewerName]) -> Result<&'a ReviewerName, RuleViolation> {
     let found = everyone.iter().find(|reviewer| reviewer.as_str() == name);
     found
@@ -115,7 +115,7 @@ fn find<'a, T>(at: &Spanned<T>, name: &str, everyone: &[&'a ReviewerName]) -> Re
         .ok_or_else(|| RuleViolation::at(at, format!("there is no reviewer `{name}`"), to_add(name, everyone)))
 }
 
-/// The advice for the name of no reviewer.
+/// The advice for a name that no reviewer has.
 fn to_add(name: &str, everyone: &[&ReviewerName]) -> String {
     let everyone: Vec<&str> = everyone.iter().map(|reviewer| reviewer.as_str()).collect();
     let near = nearest(name, everyone.iter().copied()).map(|near| format!("did you mean `{near}`? If not, "));
@@ -147,7 +147,7 @@ pub(super) fn groups(
 }
 
 /// Resolves the delegations. A reviewer has at most one delegate, and cannot be their own delegate.
-/// A delegation ends at a moment or with a day. A day ends when the next day begins in UTC.
+/// `until` is a time, or a day, with whose end in UTC the delegation ends.
 pub(super) fn delegations(
     authored: Option<Named<authored::Delegation>>,
     reviewers: &[Reviewer],

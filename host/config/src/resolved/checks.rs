@@ -16,8 +16,8 @@ pub struct Check {
     pub timeout_ms: u64,
     /// The variables that the check gets from the host's environment. It gets no others.
     pub environment: Vec<String>,
-    /// The check runs only on git revisions that were found by a reference with one of these
-    /// patterns.
+    /// Patterns of references. The check runs on a git revision only if the revision was found
+    /// through a reference that matches a pattern.
     pub revisions: Vec<RevisionPattern>,
     /// Whether it runs confined.
     pub confinement: Confinement,

@@ -11,13 +11,13 @@ pub struct Approval {
     pub reviewers: Reviewers,
     /// The number of different reviewers who must approve.
     pub quorum: u32,
-    /// Whether a person is excluded from approving calls of runs that they started, or actions that
-    /// they edited.
+    /// Whether a reviewer is excluded from approving calls of runs that they started, and actions
+    /// that they edited.
     pub four_eyes: bool,
     /// The reviewers who may create a grant if their approval alone clears the call. Policy files,
     /// if any, decide this instead.
     pub grantors: Vec<ReviewerName>,
-    /// The deadline for decisions; `None` for no deadline.
+    /// How long a held call waits for decisions; `None` without a deadline.
     pub expires_after_ms: Option<u64>,
     /// How long after its clearance an effect may still start.
     pub start_within_ms: u64,

@@ -23,7 +23,7 @@ pub struct Server {
     pub session_names: bool,
 }
 
-/// Other machines could reach the host without TLS.
+/// The error for an address at which other machines could reach the host without TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is reachable from other machines, but the host itself does not speak TLS: listen on 127.0.0.1, or put a TLS proxy in front of the host and write `behind-proxy = true`"
@@ -59,8 +59,8 @@ impl Server {
             .map(|(_, other)| SocketAddr::new(other, bound.port()))
     }
 
-    /// Why links in notifications do not work, or lead to a page on which nobody can decide; `None`
-    /// if they work or no notification is configured.
+    /// Why links in notifications do not work, or lead to a page on which nobody can decide. `None`
+    /// if they work, or if neither `public-url` nor a notification is configured.
     pub fn broken_links(&self, bound: SocketAddr, anybody_is_told: bool) -> Option<String> {
         let Some(url) = &self.public_url else {
             let here = bound.ip().is_loopback() || bound.ip().is_unspecified();

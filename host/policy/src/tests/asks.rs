@@ -1,4 +1,4 @@
-//! Calls and policies that tests ask about, in this package and in the analysis.
+//! Calls and policies for the tests of this package and of `host/analysis`.
 
 use holdshort_gate::totals::counters;
 use holdshort_gate::{

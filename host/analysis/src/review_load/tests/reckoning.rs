@@ -1,4 +1,4 @@
-//! The fold, beside a plain reckoning of the same events.
+//! Compares the figures of the fold with figures that are computed plainly from all events.
 
 use super::*;
 
@@ -106,12 +106,12 @@ fn reckoned(feed: &[Entry], window: Window, known: &Directory) -> BTreeMap<(&'st
     found
 }
 
-/// The same rule as [`Window`]'s, written a second time.
+/// Whether a time is in the window: the rule of [`Window`], written independently.
 fn inside(window: Window, at: Time) -> bool {
     (window.since.0..window.until.0).contains(&at.0)
 }
 
-/// Supplies what the fold lacks for this event, as the journal would.
+/// Supplies the run or call that the fold lacks for this event, as its caller does from the journal.
 fn tell(fold: &mut ReviewLoad, feed: &[(RunId, Time, Event)], index: usize) {
     let (run, _, event) = &feed[index];
     let of_run = || feed.iter().filter(|(of, _, _)| of == run).map(|(_, _, event)| event);
@@ -164,8 +164,8 @@ fn unread(events: &[(Time, &Event)], index: usize) -> u64 {
     new * 60_000_000 / (238 * 6)
 }
 
-/// The time since when this reviewer could decide: the start of the revision or of the stage, or the escalation that
-/// added the reviewer, whichever is later.
+/// The time from which this reviewer could decide: the latest of the start of the revision, the start of the stage, and
+/// the escalation that added the reviewer.
 fn asked(events: &[(Time, &Event)], folds: &[Call], index: usize, person: &ReviewerName) -> Time {
     let before = &folds[index - 1];
     let began = (0..index).rev().find(|at| {
@@ -228,7 +228,8 @@ fn the_fold_counts_what_a_plain_reckoning_counts() {
         for window in [Window::EVER, Window { since: middle(1), until: middle(2) }] {
             let mut fold = ReviewLoad::new(known.clone(), window);
             world.feed.iter().for_each(|(run, at, event)| fold.follow(run, *at, event));
-            // A fold that drops nearly everything, and gets it again from the journal, gives the same figures.
+            // A fold that keeps only one open run and call, and gets the others again from the journal, gives the same
+            // figures.
             let mut forgetful = ReviewLoad { open_max: 1, ..ReviewLoad::new(known.clone(), window) };
             for (index, (run, at, event)) in world.feed.iter().enumerate() {
                 tell(&mut forgetful, &world.feed, index);
