@@ -116,12 +116,15 @@ fn checks(facts: &Value, constants: &Constants) -> Option<Attribute> {
     let found = facts.get("checks")?.as_array()?;
     let name = |check: &Value| check.get("name").and_then(Value::as_str).map(str::to_owned);
     let names: BTreeSet<String> = found.iter().filter_map(name).chain(constants.texts.iter().cloned()).collect();
+    let is = |one: &String, passed: bool| {
+        found.iter().any(|check| name(check).as_ref() == Some(one) && check.get("passed") == Some(&json!(passed)))
+    };
     let with = |one: &String, passed: bool| {
         let others = found.iter().filter(|check| name(check).as_ref() != Some(one)).cloned();
         json!(others.chain([json!({ "name": one, "passed": passed })]).collect::<Vec<_>>())
     };
-    let tries =
-        names.iter().flat_map(|one| [with(one, true), with(one, false)]).filter(|tried| tried != facts).collect();
+    let changes = names.iter().flat_map(|one| [(one, true), (one, false)]);
+    let tries = changes.filter(|(one, passed)| !is(one, *passed)).map(|(one, passed)| with(one, passed)).collect();
     Some(Attribute::new(
         AttributePath::Facts("/checks".into()),
         "the checks of the commit".into(),
