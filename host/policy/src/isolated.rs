@@ -71,10 +71,10 @@ impl Reader {
         let named: Vec<String> = new.iter().map(|source| source.path.display().to_string()).collect();
         let path = PathBuf::from(named.join(" or ").chars().take(NAMES_CHARS_MAX).collect::<String>());
         let failed = |what: String| Problems(vec![PolicyProblem { path: path.clone(), line: 0, what }]);
-        let order = serde_json::to_vec(&ReadingInput::new(sources, types, people))
+        let reading = serde_json::to_vec(&ReadingInput::new(sources, types, people))
             .map_err(|error| failed(error.to_string()))?;
         let answer = isolate
-            .ask(&["policies".as_ref()], Input::Bytes(&order), limits)
+            .ask(&["policies".as_ref()], Input::Bytes(&reading), limits)
             .map_err(|fault| failed(fault.to_string()))?;
         let answer: Result<Result<(), Vec<PolicyProblem>>, _> = serde_json::from_slice(&answer);
         answer.map_err(|error| failed(error.to_string()))?.map_err(Problems)
@@ -84,7 +84,7 @@ impl Reader {
 /// The input of a child that judges calls.
 #[derive(Serialize, Deserialize)]
 struct JudgingInput {
-    order: ReadingInput,
+    reading: ReadingInput,
     /// The name of the policies' time zone.
     zone: String,
     /// The configured requirement for each time at which a call is judged.
@@ -110,9 +110,10 @@ impl Reader {
         };
         let floor = questions.iter().map(|question| (question.now, policy.floor(question.now))).collect();
         let (zone, questions) = (policy.zone().name().to_owned(), questions.to_vec());
-        let trial = JudgingInput { order: ReadingInput::new(sources, types, policy.people()), zone, floor, questions };
-        let trial = serde_json::to_vec(&trial).map_err(|error| failed(&error.to_string()))?;
-        let answer = isolate.ask(&["judge".as_ref()], Input::Bytes(&trial), limits);
+        let judging_input =
+            JudgingInput { reading: ReadingInput::new(sources, types, policy.people()), zone, floor, questions };
+        let judging_input = serde_json::to_vec(&judging_input).map_err(|error| failed(&error.to_string()))?;
+        let answer = isolate.ask(&["judge".as_ref()], Input::Bytes(&judging_input), limits);
         let answer = answer.map_err(|fault| failed(&fault.to_string()))?;
         let answer: Result<Result<Vec<Judgement>, String>, _> = serde_json::from_slice(&answer);
         answer.map_err(|error| failed(&error.to_string()))?.map_err(|what| failed(&what))
@@ -120,12 +121,13 @@ impl Reader {
 }
 
 /// Runs in the child: reads the policies in this input, and judges its calls.
-pub fn judged(trial: &[u8]) -> Result<Vec<Judgement>, String> {
-    let JudgingInput { order, zone, floor, questions } =
-        serde_json::from_slice(trial).map_err(|error| error.to_string())?;
-    let (types, floor) = (order.types, floor.into_iter().collect::<BTreeMap<_, _>>());
+pub fn judged(judging_input: &[u8]) -> Result<Vec<Judgement>, String> {
+    let JudgingInput { reading, zone, floor, questions } =
+        serde_json::from_slice(judging_input).map_err(|error| error.to_string())?;
+    let (types, floor) = (reading.types, floor.into_iter().collect::<BTreeMap<_, _>>());
     let base = Defaults::new(move |now| floor.get(&now).cloned().unwrap_or_else(nothing)).in_zone(zone.parse()?);
-    let policy = CedarPolicy::load(&order.sources, &types, order.people, base).map_err(|error| error.to_string())?;
+    let policy =
+        CedarPolicy::load(&reading.sources, &types, reading.people, base).map_err(|error| error.to_string())?;
     let judging = std::thread::Builder::new().stack_size(JUDGING_STACK_BYTES);
     let judging = judging.spawn(move || judge_all(&policy, &types, &questions)).map_err(|error| error.to_string())?;
     judging.join().map_err(|_| "the judging thread panicked".into())
@@ -146,11 +148,11 @@ fn nothing() -> Requirement {
 }
 
 /// Runs in the child: reads the policies in this input. Returns their errors, if there are any.
-pub fn answer(order: &[u8]) -> Result<(), Vec<PolicyProblem>> {
-    let order: ReadingInput = serde_json::from_slice(order)
+pub fn answer(reading: &[u8]) -> Result<(), Vec<PolicyProblem>> {
+    let reading: ReadingInput = serde_json::from_slice(reading)
         .map_err(|error| vec![PolicyProblem { path: "".into(), line: 0, what: error.to_string() }])?;
     // Nothing is judged here, so the requirement does not matter.
     let base = Defaults::new(|_| nothing());
-    let read = CedarPolicy::load_on(CHILD_STACK_BYTES, &order.sources, &order.types, order.people, base);
+    let read = CedarPolicy::load_on(CHILD_STACK_BYTES, &reading.sources, &reading.types, reading.people, base);
     read.map(drop).map_err(|Problems(problems)| problems)
 }

@@ -14,7 +14,7 @@ use crate::life::{RevisionOrigin, Step};
 pub(super) const CALLS_MIN: u64 = 20;
 /// The maximum number of patterns, and of pairs of agent and capability. If there are more, nothing
 /// is counted any more and nothing is suggested.
-const HABITS_MAX: usize = 1_000;
+const PATTERNS_MAX: usize = 1_000;
 
 /// The calls of one agent and capability that the same policies held.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,14 +92,14 @@ impl ApprovalPatterns {
             self.day(&agent, &capability, open.shared().into_iter().flat_map(SharedProperties::money), at);
         }
         if step.end != Some(WaitEnd::Approved) || !open.is_first_revision() || open.split() {
-            self.full |= self.doubted.len() >= HABITS_MAX;
+            self.full |= self.doubted.len() >= PATTERNS_MAX;
             if !self.full {
                 self.doubted.insert((agent, capability));
             }
             return;
         }
         let key = PatternKey { agent, capability, policies: open.policies().to_vec() };
-        self.full |= self.all.len() >= HABITS_MAX && !self.all.contains_key(&key);
+        self.full |= self.all.len() >= PATTERNS_MAX && !self.all.contains_key(&key);
         if !self.full {
             self.all.entry(key).or_default().approve(open);
         }
@@ -114,7 +114,7 @@ impl ApprovalPatterns {
         at: Time,
     ) {
         let key = (agent.clone(), capability.to_owned());
-        self.full |= self.days.len() >= HABITS_MAX && !self.days.contains_key(&key);
+        self.full |= self.days.len() >= PATTERNS_MAX && !self.days.contains_key(&key);
         if !self.full {
             self.days.entry(key).or_default().count(money, at);
         }
@@ -158,7 +158,7 @@ impl ApprovalPatterns {
         let capability: Capability = key.capability.parse().ok()?;
         let plain = format!("like-{}-{}", key.agent, capability.function());
         let is_free = |id: &String| !directory.policies.contains(id) && !taken.contains(id);
-        let mut ids = std::iter::once(plain.clone()).chain((2..=HABITS_MAX).map(|n| format!("{plain}-{n}")));
+        let mut ids = std::iter::once(plain.clone()).chain((2..=PATTERNS_MAX).map(|n| format!("{plain}-{n}")));
         let id = ids.find(is_free)?;
         let suggested = self.all.get(key)?.shared.as_ref()?.policy(&id, &key.agent, &capability, fullest)?;
         Some((id, suggested))
