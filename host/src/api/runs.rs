@@ -185,10 +185,10 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
     Ok(Json(RunPage { runs: rows.into_iter().map(Run::from).collect(), next }).into_response())
 }
 
-/// The word for every state.
+/// The word that stands for all states.
 const ALL: &str = "all";
 
-/// The words that the list takes as a state.
+/// The words that the list accepts as `state`.
 pub(super) fn states() -> impl Iterator<Item = &'static str> {
     RunState::ALL.into_iter().map(RunState::as_str).chain([ALL])
 }

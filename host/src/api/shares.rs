@@ -9,7 +9,7 @@ use super::auth::Reviewer;
 #[derive(Debug, Default)]
 pub(super) struct Shares(Mutex<HashMap<Reviewer, usize>>);
 
-/// One unit of a reviewer's share, until dropped.
+/// One unit of a reviewer's share. Dropping it returns the unit.
 #[derive(Debug)]
 pub(super) struct Share {
     of: Arc<Shares>,
