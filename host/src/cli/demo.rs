@@ -1,5 +1,5 @@
-//! `holdshort demo`: a real run on a scratch repository. A person is led through the approval.
-//! Without a terminal, the demo takes the same steps over HTTP.
+//! `holdshort demo`: a real run on a scratch repository. The demo leads the user through the
+//! approval. Without a terminal, it takes the same steps over HTTP.
 
 mod scratch;
 

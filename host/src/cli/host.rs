@@ -66,7 +66,8 @@ pub(super) fn open_journal(config: &Config) -> Result<Opened, OpenError> {
 }
 
 impl Host {
-    /// Wires the host of a configuration around its journal.
+    /// Makes the host of a configuration from its open journal: creates the rooms and connects
+    /// them.
     pub(super) fn new(config: Config, opened: Opened) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
         let Opened { journal, driver, dispatcher, desk, notifier } = opened;
@@ -87,7 +88,7 @@ impl Host {
         Ok(Self { config, desk, notifier, runs, effects, targets, policy_setup, known, sandboxes })
     }
 
-    /// The reason why links in notifications do not work, if so.
+    /// The reason why links in notifications do not work; `None` if they work.
     pub(super) fn broken_links(&self, bound: SocketAddr) -> Option<String> {
         self.config.server.broken_links(bound, !self.targets.is_empty())
     }
@@ -100,8 +101,8 @@ impl Host {
     /// Prepares the host to serve. When this returns, the local operator's token exists and the
     /// address is announced.
     ///
-    /// The future drives runs, performs effects and answers requests until `shutdown` is ready.
-    /// Waiting runs go on when a host opens the journal again.
+    /// The future drives runs, performs effects and answers requests until `shutdown` completes.
+    /// Waiting runs continue when a host opens the journal again.
     pub(super) fn serve<S: Future + Send>(
         self,
         listening: Listening,
@@ -120,7 +121,8 @@ impl Host {
         let links = public_base(&self.config, bound);
         let notify = Notify::new(self.notifier, self.targets, links, system_clock(), gone);
         Ok(async move {
-            // First, so that no event comes before the targets' starting positions.
+            // Notifications begin first, so that every event comes after the targets' starting
+            // positions.
             notify.begin().await.map_err(|error| failed(&error))?;
             let mut effects = tokio::spawn(self.effects.run());
             let mut runs = tokio::spawn(self.runs.run());
@@ -139,7 +141,8 @@ impl Host {
         })
     }
 
-    /// The socket for commands in this folder. Without it, the host still serves all others.
+    /// Opens the socket for commands in the host's folder. If that fails, the host serves only over
+    /// the network.
     fn local(&self) -> Option<(UnixListener, Bound)> {
         let state = self.config.state.display();
         let bound =

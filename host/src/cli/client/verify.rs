@@ -57,8 +57,8 @@ impl From<Disagrees> for Failure {
     }
 }
 
-/// Computes the digests of the approval `asked` and compares them with the host's. The proposal is taken out of the
-/// approval, so that it can be shown only after this.
+/// Computes the digests of the approval `asked` and compares them with the host's digests. The proposal is taken out of
+/// the approval, so that it can be shown only after this check.
 pub fn verify(asked: &CallId, approval: &mut Approval) -> Result<Verified, Disagrees> {
     let proposal = match approval.proposal.take() {
         Some(Lenient::Known(proposal)) => Ok(*proposal),

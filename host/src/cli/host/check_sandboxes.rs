@@ -60,7 +60,7 @@ impl CheckSandboxes {
         Err(Failure::new(Exit::Failed, message).hint("install util-linux and bubblewrap 0.8 or newer, and let the host's user make namespaces (a setting of the kernel); see \"Checks\" in host/CONFIGURATION.md"))
     }
 
-    /// Whether a check runs as the host's user.
+    /// Whether at least one check runs unconfined, as the host's user.
     pub(in crate::cli) fn is_unconfined(&self) -> bool {
         !self.unconfined.is_empty()
     }
@@ -117,7 +117,7 @@ fn given(check: &config::Check) -> SandboxAccess {
     SandboxAccess { paths: check.paths.clone(), network: check.network, memory_bytes }
 }
 
-/// The paths that confined checks must not see, without links: the host's own files, and the
+/// The paths, with links resolved, that confined checks must not see: the host's own files, and the
 /// repository with all its branches.
 fn kept(config: &Config) -> Vec<PathBuf> {
     let repositories =
@@ -137,7 +137,7 @@ fn kept(config: &Config) -> Vec<PathBuf> {
     own.into_iter().chain(optional).chain(repositories).chain(workspaces).map(|path| real(&path)).collect()
 }
 
-/// The path without links, as far as it exists.
+/// The path with links resolved, as far as the path exists.
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
         (Some(folder), Some(name)) => real(folder).join(name),
