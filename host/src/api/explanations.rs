@@ -1,8 +1,8 @@
 //! `/v1/approvals/{id}/explanation`: the policies that decided on a call, their reasons, and the smallest change of the
 //! call that would alter the verdict.
 //!
-//! The recorded verdict comes from the journal. The changes are computed with the policies in force now. If they differ
-//! from the recorded ones, the answer says so.
+//! The recorded verdict comes from the journal. The changes are computed with the policies in force now. If these
+//! policies differ from the recorded ones, the answer says so.
 
 use std::path::Path as File;
 use std::sync::Arc;

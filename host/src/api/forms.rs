@@ -1,8 +1,8 @@
 //! The bodies of decisions: the host's own form for each type of decision, LangChain's `decisions`,
 //! and the `resume` of the Agent User Interaction Protocol.
 //!
-//! Each form is one type, which both reads the body and generates the schema. So no member can be
-//! accepted and ignored.
+//! Each form is one type, which both reads the body and generates the schema. So the host accepts
+//! exactly the members that the schema describes.
 
 mod others;
 

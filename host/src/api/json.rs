@@ -1,4 +1,4 @@
-//! JSON that is safe to print on a terminal, because a person may use `curl`; and the parsing of
+//! Writes JSON that is safe to print on a terminal, because a reviewer may use `curl`, and parses
 //! requests into types.
 
 use std::collections::BTreeMap;

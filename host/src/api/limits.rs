@@ -33,14 +33,14 @@ pub struct Limits {
     pub body_time_max: Duration,
     /// The time in which the client must accept some part of an answer or of a stream.
     pub write_time_max: Duration,
-    /// The maximum number of connections. For a further one, the host closes another connection:
-    /// first an unauthenticated one, then the one that has been silent longest. It never closes a
-    /// connection for this while that connection answers a reviewer's complete request.
+    /// The maximum number of connections. For a further connection the host closes another one:
+    /// first an unauthenticated connection, then the connection that has been silent longest. A
+    /// connection that answers a reviewer's complete request is never closed for this.
     pub connections_max: usize,
     /// The guaranteed time of a new connection for its first request. Without this time, a burst of
     /// other connections could close it before its request is read. Because of this time, the host
-    /// accepts at most `connections_max` connections within it; further ones wait in the system's
-    /// queue.
+    /// accepts at most `connections_max` connections within it. Further connections wait in the
+    /// system's queue.
     pub newcomer_time: Duration,
     /// The maximum number of event streams. It is below the number of connections, so that streams
     /// cannot lock reviewers out.
@@ -114,8 +114,8 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
         Self { rate, buckets: Mutex::default() }
     }
 
-    /// Takes a token, if there is one. The next one comes within a second, because every rate is at
-    /// least one per second.
+    /// Takes a token, if there is one. The next token comes within a second, because every rate is
+    /// at least one per second.
     pub(super) fn take(&self, who: &K, now: Instant) -> bool {
         self.spend(who, now, 1.0)
     }

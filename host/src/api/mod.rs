@@ -105,7 +105,7 @@ pub struct ApiParts {
     pub targets_gone: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// The review pages behind the admission check. They need a session, except the open ones.
+/// The review pages behind the admission check. Pages need a session, except the pages that are open to everybody.
 #[derive(Clone)]
 pub struct Pages {
     pub routes: Router<Api>,

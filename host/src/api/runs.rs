@@ -213,8 +213,8 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> ApiR
 
 /// The row of a run.
 pub(crate) async fn row(api: &Api, id: &RunId) -> Result<RunRow, Problem> {
-    // Ids consist of letters, digits and `-`, and `-` sorts first. No id lies between this one and
-    // the one made here, so the first row is this run, if it exists.
+    // Ids consist of letters, digits and `-`, and `-` sorts first. So no id lies between `id` and
+    // `{id}-`, and the first row before `{id}-` is this run, if it exists.
     let before = Some(RunId(format!("{id}-")));
     let rows = api.journal().runs(RunFilter { states: Vec::new(), before, limit: 1 }).await?;
     rows.into_iter().find(|row| row.id == *id).ok_or_else(|| ids::no_run(&id.0))

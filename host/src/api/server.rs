@@ -1,7 +1,8 @@
 //! Accepts a limited number of connections. Silent connections are closed, so that they cannot
 //! occupy all places.
 //!
-//! It uses hyper's connections directly, because `axum::serve` has no timeout for request heads.
+//! This file uses hyper's connections directly, because `axum::serve` has no timeout for request
+//! heads.
 
 use std::collections::HashMap;
 use std::future::Future;

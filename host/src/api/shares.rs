@@ -1,4 +1,4 @@
-//! Counts each reviewer's share of a limited resource, so that no reviewer takes what others need.
+//! Counts each reviewer's share of a limited resource, so that no reviewer can use all of it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -64,7 +64,7 @@ fn schema(ty: &WitType) -> Value {
     }
 }
 
-/// Padded base64 in its one spelling.
+/// Padded base64. The pattern accepts one spelling of each value.
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
 
 /// An object with exactly these members.

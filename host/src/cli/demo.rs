@@ -120,7 +120,7 @@ impl Guide<'_> {
         }
     }
 
-    /// The changes that the person wants. Without them the agent would propose the same call again.
+    /// The changes that the user wants. Without them the agent would propose the same call again.
     fn guidance(&self) -> Result<String, Failure> {
         loop {
             match self.output.ask("What should the agent change? (Try: keep the notes short)")? {

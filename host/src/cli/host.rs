@@ -1,4 +1,4 @@
-//! A complete host in this process, wired from a configuration.
+//! A complete host in this process, made from a configuration.
 //!
 //! This is the only place where all rooms meet. It gives the driver the previews and answers, the
 //! dispatcher the performers, and the endpoint the driver. No room gets anything else.
@@ -127,7 +127,8 @@ impl Host {
             let mut effects = tokio::spawn(self.effects.run());
             let mut runs = tokio::spawn(self.runs.run());
             let notify = tokio::spawn(notify.run());
-            // A host that accepts decisions and does not act on them would be worse than none.
+            // If one of these tasks ends, the host ends. Otherwise it could accept decisions and
+            // not act on them.
             let ended = tokio::select! {
                 served = api::serve(Listeners::new(main, twin, local), api, shutdown) => served.map_err(|error| failed(&error)),
                 ended = &mut effects => Err(stopped("performs effects", ended)),

@@ -109,7 +109,7 @@ impl Output {
         let _ = print_aside(&VisibleLines::plain(&terminal::note("", text)));
     }
 
-    /// Whether stderr goes to a person and is not stored.
+    /// Whether stderr is a terminal that a person reads, and no program reads the output.
     pub fn is_watched(&self) -> bool {
         !self.json && io::stderr().is_terminal()
     }

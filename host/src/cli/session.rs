@@ -72,7 +72,7 @@ impl Session {
         });
     }
 
-    /// Stops the host. Waiting runs go on when a host opens the journal again.
+    /// Stops the host. Waiting runs continue when a host opens the journal again.
     pub(super) fn stop(self) -> Result<(), Failure> {
         // If the host has stopped by itself, nothing receives this. Then `served` has the reason.
         let _ = self.stop.send(());

@@ -34,7 +34,7 @@ pub(super) struct RunWatch<'a> {
 
 impl RunWatch<'_> {
     /// Follows the run until it ends and returns its row; `None` if the watching was interrupted.
-    /// It calls `on_hold` for each held call. It polls, and keeps nothing open at the host. A
+    /// Calls `on_hold` for each held call. The host is polled, so nothing stays open there. A
     /// failed request ends the watching and never the run.
     pub(super) fn until_over(
         &self,

@@ -1,4 +1,4 @@
-//! Ids as people type them. A value of one of these types can be put into a path of the endpoint without escaping.
+//! Ids in arguments of the command line. A value of these types needs no escaping in a path of the endpoint.
 
 use std::fmt;
 use std::str::FromStr;

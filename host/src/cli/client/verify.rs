@@ -8,7 +8,7 @@ use crate::api::shapes::Lenient;
 use crate::cli::args::CallId;
 use crate::cli::exit::{Exit, Failure};
 
-/// A proposal whose digest equals the one that the host gave.
+/// A proposal whose computed digest equals the digest that the host gave.
 #[derive(Debug)]
 pub struct Verified {
     pub proposal: Proposal,

@@ -1,4 +1,5 @@
-//! Finds out which configured checks this machine can confine, and why not the others.
+//! Finds out which configured checks this machine can confine, and why it cannot confine the
+//! others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -22,8 +23,8 @@ pub(in crate::cli) struct CheckSandboxes {
 }
 
 impl CheckSandboxes {
-    /// Tries the sandbox if a check needs one. A check's path that would expose the host's files is
-    /// a configuration error.
+    /// Tries the sandbox if a check needs a sandbox. It is a configuration error if a check's path
+    /// would expose the host's files.
     pub(in crate::cli) fn of(config: &Config) -> Result<Self, Failure> {
         let kept = kept(config);
         let wanted = config.checks.values().any(|check| check.confinement != Confinement::Off);

@@ -1,6 +1,6 @@
 //! The connector of each capability, derived from the configuration alone, without opening or creating anything.
 //!
-//! `holdshort inspect` prints it, and a host opens the connectors in it ([`super::connectors`]). The one classifier,
+//! `holdshort inspect` prints the connectors, and a host opens them ([`super::connectors`]). The one classifier,
 //! [`Catalogue::classify`], refuses every import without an entry.
 
 mod others;
