@@ -27,8 +27,8 @@ use super::server::{Busy, Connection};
 use super::sign_in::is_local;
 use crate::kill;
 
-/// Routes that answer everybody. Programs that watch the host know neither a token nor its name,
-/// and the answers tell only its condition.
+/// Routes that answer everybody. Programs that watch the host know no token and may use any host
+/// name. The answers tell only the host's condition.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Pages that need no session. A name with a final `/` stands for all paths below it.
@@ -62,7 +62,7 @@ const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// The two sides of the host.
+/// The two sides of the HTTP server: one for programs, one for browsers.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Side {
     /// For programs, with a token.

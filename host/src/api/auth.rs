@@ -105,7 +105,7 @@ impl Reviewers {
 #[derive(Clone, Debug)]
 pub(crate) struct Reviewer {
     name: ReviewerName,
-    /// The age of the authentication in milliseconds. A token authenticates each request.
+    /// The age of the authentication in milliseconds; 0 for a token, because a token authenticates each request.
     signed_in_for_ms: u64,
     delegations: Delegations,
 }

@@ -83,7 +83,7 @@ pub(super) async fn stream(
     Query(query): Query<StreamQuery>,
 ) -> ApiResult {
     let held = Listener::new(&api, busy, &reviewer)?;
-    // Subscribed before the first read, so that no commit is missed.
+    // The stream subscribes before its first read, so that it misses no commit.
     let hints = api.journal().hints();
     let after = match last_seen(&headers)?.or(query.after) {
         Some(after) => Position(after),

@@ -1,5 +1,5 @@
-//! `Idempotency-Key`: a client may repeat a request that creates something after a lost answer, and
-//! it takes effect once (draft-ietf-httpapi-idempotency-key-header).
+//! `Idempotency-Key`: a client that lost an answer may repeat a request that creates something. The
+//! request takes effect once (draft-ietf-httpapi-idempotency-key-header).
 //!
 //! A key belongs to its sender: two reviewers may use the same key. The result is in the journal,
 //! in the event that the request wrote. So a key remains valid as long as the journal exists, also

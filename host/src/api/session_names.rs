@@ -5,7 +5,6 @@
 //! contact. The cookies of a session's name go only to that name, and no page can guess the name. Data that another
 //! program left in the browser for an address of this machine (a cookie, a service worker, a cached file) does not
 //! exist under a new name.
-//! new name.
 
 use super::problem::Problem;
 use super::sessions::no_randomness;

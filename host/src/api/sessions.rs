@@ -140,7 +140,7 @@ pub(crate) struct Session {
 /// One handle for each stream of a session, oldest first. It notifies the stream that a newer stream takes its place.
 type Streams = Arc<Mutex<Vec<Arc<Notify>>>>;
 
-/// One stream of a session, until dropped.
+/// One stream of a session. Dropping this value removes the stream from the session.
 pub(crate) struct PageStream {
     all: Streams,
     own: Arc<Notify>,
@@ -159,7 +159,7 @@ impl Drop for PageStream {
     }
 }
 
-/// A stored session, and the handle whose end notifies its users.
+/// A stored session, and the sender that notifies the users of the session when it is dropped.
 type OpenSession = (Session, Arc<watch::Sender<()>>);
 
 /// The reviewer and host name of a link.
@@ -266,7 +266,7 @@ impl Sessions {
         (link.name.as_deref() == name).then_some(link.reviewer)
     }
 
-    /// Uses a code up. Under another host name it is unknown, and stays valid.
+    /// Uses up a code. Under another host name the code counts as unknown, and stays valid.
     pub(super) fn follow(&self, code: &str, name: Option<&str>, now: Instant) -> Option<Reviewer> {
         let reviewer = self.whose(code, name, now)?;
         // Of two concurrent uses, only one removes the code.

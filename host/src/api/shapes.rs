@@ -1,4 +1,4 @@
-//! The shapes of the API that are not the gate's types: times, words and texts with one form.
+//! The shapes of the API that are not the gate's types: times, words, and texts of a fixed form.
 
 mod texts;
 
@@ -28,7 +28,7 @@ impl Moment {
     }
 }
 
-/// The time for people, to the second.
+/// The time as people read it, without fractions of a second.
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.timestamp() {

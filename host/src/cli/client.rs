@@ -208,7 +208,8 @@ impl Client {
             .hint("start the host with `holdshort serve`, or name another host with `--url`; if you were sending a decision, you can safely send it again")
     }
 
-    /// Converts an error answer to a request of `path` to a failure, in the host's words.
+    /// Converts an error answer to a failure, in the host's words. `path` is the path of the
+    /// request.
     fn refused(&self, path: &str, response: &mut Response<Body>) -> Result<(), Failure> {
         let status = response.status();
         if status.is_success() {

@@ -7,7 +7,7 @@ use crate::config::ConfigError;
 /// All exit codes of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: done. For a decision: it is on disk, even if more people must approve.
+    /// 0: done. A decision is on disk, even if more reviewers must approve.
     Done,
     /// 1: any other error.
     Failed,

@@ -208,7 +208,7 @@ pub(super) fn base(bound: SocketAddr) -> String {
     format!("http://{reached}")
 }
 
-/// The address for reviewers: the configured one, or else this machine's.
+/// The address for reviewers: the configured public URL, or else the address on this machine.
 pub(super) fn public_base(config: &Config, bound: SocketAddr) -> String {
     config.server.public_url.clone().unwrap_or_else(|| base(bound))
 }
@@ -218,7 +218,8 @@ fn instances_max(live_runs: usize) -> usize {
     live_runs.saturating_mul(2)
 }
 
-/// Children of the running program, even if its file was replaced by another version.
+/// Starts children from the running program's own code, even if its file was replaced by another
+/// version.
 pub(super) fn this_program() -> Isolate {
     Isolate::of(Path::new("/proc/self/exe"))
 }

@@ -226,8 +226,8 @@ impl Report {
         never
     }
 
-    /// Prints that a list is empty, if `none`. With refused imports the text is weaker, because
-    /// they might belong to the list.
+    /// Prints that a list is empty, if `none`. If imports were refused, it prints only that the
+    /// list has nothing that this host offers, because refused imports might belong to the list.
     fn nothing(&self, none: bool, output: &Output) -> Result<(), Failure> {
         let word = if self.refused.is_empty() { "nothing" } else { "nothing that this host offers" };
         if none { output.row("  ", word) } else { Ok(()) }

@@ -56,12 +56,12 @@ impl Output {
         self.columns
     }
 
-    /// Prints reviewed lines.
+    /// Prints lines that the package `review` has made.
     pub fn lines(&self, lines: &[Line]) -> Result<(), Failure> {
         print(&painted(lines, self.colour))
     }
 
-    /// Prints reviewed lines on stderr. A failure is ignored.
+    /// Prints lines that the package `review` has made, on stderr. A failure is ignored.
     pub fn aside(&self, lines: &[Line]) {
         let _ = print_aside(&painted(lines, self.colour_aside));
     }

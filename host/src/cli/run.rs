@@ -59,9 +59,9 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
     Ok(exit)
 }
 
-/// The agent's name. If `given` is a file that no configured agent has, also the file; then the
-/// name is one that no section can have. Such a run must not get the settings of a configured
-/// agent, such as its workspace.
+/// The agent's name, and the file if `given` is a file that no configured agent has. The run of
+/// such a file gets a name that no section can have. So it does not get the settings of a
+/// configured agent, such as its workspace.
 fn agent(given: &str, config: &Config) -> Result<(AgentName, Option<PathBuf>), Failure> {
     let wrong = |message: String| Failure::new(Exit::Usage, message);
     if let Some((name, _)) = config.agents.get_key_value(given) {

@@ -23,7 +23,7 @@ const PAGE: u32 = 100;
 /// The interval between requests: shorter than a person notices.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A run, watched by the person who started it.
+/// A run that the command watches after it has started the run.
 pub(super) struct RunWatch<'a> {
     pub(super) client: &'a Client,
     pub(super) run: RunName,

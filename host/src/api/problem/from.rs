@@ -63,8 +63,8 @@ impl From<Refused> for Problem {
     }
 }
 
-/// "Not written" and "unknown" are different answers: after the first a client may repeat the
-/// request; after the second it must first check.
+/// "Not written" and "unknown" are different answers. After "not written" a client may repeat the
+/// request. After "unknown" it must first check whether the request took effect.
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {

@@ -1,6 +1,5 @@
-//! Texts with one form: ids, cursors, times and paths. Each has a schema with a pattern, so clients
-//! can read the accepted form in the document. `tests/http` and `tests/clients.rs` check that
-//! pattern and host agree.
+//! Texts of a fixed form: ids, cursors, times and paths. Each has a schema with a pattern, so clients can read the
+//! accepted form in the document. `tests/http` and `tests/clients.rs` check that pattern and host agree.
 
 use utoipa::ToSchema;
 

@@ -62,8 +62,8 @@ impl Transport for LocalTransport {
         Ok(amount > 0)
     }
 
-    /// The host sends nothing without a request, so readable data, or the end, means that the
-    /// connection is unusable.
+    /// The host sends nothing without a request. So readable data, or the end of the stream, means
+    /// that the connection is unusable.
     fn is_open(&mut self) -> bool {
         let mut looks = || {
             self.stream.set_nonblocking(true)?;

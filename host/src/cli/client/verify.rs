@@ -21,7 +21,7 @@ pub struct Verified {
 /// The host's answer contradicts itself or the request, so no decision is possible.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disagrees {
-    /// The answer contains no proposal.
+    /// The answer contains no readable proposal, or no digest.
     #[error("the approval from the host cannot be read: {0}")]
     NotUnderstood(String),
     /// The answer is about another call.

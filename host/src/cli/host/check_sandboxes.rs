@@ -10,7 +10,7 @@ use crate::config::{self, Config, Confinement, Mail};
 use crate::connectors::checks::Check;
 use crate::connectors::confined::{self, Sandbox, SandboxAccess};
 
-/// The reason if the operator chose no confinement.
+/// The reason for a check whose confinement the operator has switched off.
 const OFF: &str = "`confinement` is \"off\"";
 
 /// The checks, each with its sandbox if it has one.

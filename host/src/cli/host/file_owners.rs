@@ -1,8 +1,8 @@
 //! Checks files that the configuration names before they are read: files that affect decisions, and files that are
 //! executed. The configuration file itself is checked in the same way.
 //!
-//! A repository is not checked: developers may write to it, and a push decides nothing by itself. A workspace that other
-//! users can change is no error either, because its content is no instruction to the host. The host prints a note.
+//! A repository is not checked: developers may write to it, and a push decides nothing by itself. A workspace that
+//! other users can change is no error either, because its content is no instruction to the host. The host prints a note.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;

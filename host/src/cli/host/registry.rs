@@ -265,7 +265,7 @@ fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }
 
-/// A configuration error that only the connector can find: exit code 2, like all others.
+/// A configuration error that only the connector can find: exit code 2, like every configuration error.
 fn wrong(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, error.to_string())
 }
