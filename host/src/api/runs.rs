@@ -253,7 +253,7 @@ pub(super) async fn cancel(
     Ok(Json(RunCancelled { id, state: RunState::Cancelled }).into_response())
 }
 
-/// Cancels a run for a reviewer. Repeating it is no error.
+/// Cancels a run for a reviewer. Cancelling a cancelled run is no error.
 pub(crate) async fn cancelled(
     api: &Api,
     run: &RunId,
