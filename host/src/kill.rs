@@ -1,5 +1,5 @@
-//! Kill points: places where a test can kill the host. The journal's writer has more around every
-//! commit ([`holdshort_journal::kill`]).
+//! Kill points: places where a test can kill the host. The journal's writer has further kill points
+//! around every commit ([`holdshort_journal::kill`]).
 //!
 //! `tests/nothing_lost` kills the real binary at each point, starts it again, and checks that
 //! nothing was lost or done twice. Release builds have no kill points.
@@ -7,8 +7,7 @@
 pub(crate) use holdshort_journal::kill::point;
 pub use holdshort_journal::kill::{BLOB, NOTE, VARIABLE};
 
-/// The kill points in the host's own code. Performing, looking up, answering an agent and answering
-/// a request each happen at one place.
+/// The kill points in the host's own code, besides [`REPLY`]. Each is at one place in the code.
 pub const POINTS: [&str; 7] = [
     "before-perform",
     "after-perform",
@@ -19,6 +18,6 @@ pub const POINTS: [&str; 7] = [
     "after-answer",
 ];
 
-/// Before the reply to a request that may have changed something, followed by its route:
-/// `before-reply /v1/runs`.
+/// The beginning of the name of a kill point: before the reply to a `POST` request. The route
+/// follows: `before-reply /v1/runs`.
 pub const REPLY: &str = "before-reply ";

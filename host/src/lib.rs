@@ -1,5 +1,5 @@
 //! Holdshort runs AI agents as sandboxed WebAssembly components and holds every consequential call
-//! until a reviewer has cleared exactly those bytes.
+//! until policy, a grant or reviewers have cleared exactly those bytes.
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod api;

@@ -1,10 +1,10 @@
-//! Checks that files on disk belong to the host's user alone: one check of owners, permissions and
-//! links for all state and secrets.
+//! Checks that files on disk belong to the host's user alone. All state and secrets go through these checks of owners,
+//! permissions and links.
 //!
-//! A file passes if it is a regular file of this user and no other user can write to it or replace
-//! it. To prevent replacement, each folder and each link on its path must belong to this user or to
-//! root, and no other user may change it. A folder with the sticky bit such as `/tmp` passes:
-//! everybody may create files in it, but nobody can remove another user's.
+//! A file passes if it is a regular file of this user, and no other user can write to it or replace it. To prevent
+//! replacement, each folder and each link on its path must belong to this user or to root, and no other user may be
+//! able to change it. A folder with the sticky bit, such as `/tmp`, passes: everybody may create files in it, but
+//! nobody can remove another user's file.
 
 mod acl;
 
@@ -15,11 +15,11 @@ use std::io::{self, Read};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-/// The number of links that are followed before they count as a circle. Linux has the same limit.
+/// The maximum number of links that are followed on one path; more links count as a circle. Linux has the same limit.
 const LINKS_MAX: usize = 40;
-/// The maximum length of a secret in bytes.
+/// At most this many bytes of a secret are read.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
-/// The user id that stands for an unknown owner, as in a container.
+/// The user id that Linux shows for an owner who has no id in this container.
 const UNKNOWN_USER: u32 = 65_534;
 
 /// The reason why a path does not belong to this user alone.
@@ -48,8 +48,8 @@ pub type TightenedNotice = Option<String>;
 
 /// Makes a folder private to this user: creates it, or tightens its permissions.
 ///
-/// If other users could write to it until now, they may have left files. Then everything inside
-/// must belong to this user too.
+/// If other users could write to the folder until now, they may have left files in it. Then everything inside must
+/// belong to this user too.
 pub fn folder(path: &Path) -> Result<TightenedNotice, NotOurs> {
     let io = |source| NotOurs::Io { path: path.into(), source };
     DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io)?;
@@ -114,12 +114,13 @@ pub fn file(path: &Path) -> Result<TightenedNotice, NotOurs> {
     Ok(Some(format!("`{}` was open to other users (mode {mode:o}); now it is closed to them", path.display())))
 }
 
-/// Reads a secret, and returns it with the permissions of its file. Only this user or root may have written it. The
-/// path may be a link, as secrets in containers are.
+/// Reads a secret, and the permissions of its file. The file must belong to this user or to root, and no other user may
+/// be able to change it. The path may be a link, because secrets in containers often are links.
 pub fn secret(path: &Path) -> Result<(Vec<u8>, u32), NotOurs> {
     let real = way(path)?;
     let io = |source| NotOurs::Io { path: path.into(), source };
-    // Refuses a link created since the check, and does not wait at a pipe for its writer.
+    // `NOFOLLOW` refuses a link that was created after the check. With `NONBLOCK`, opening a pipe does not wait for a
+    // writer.
     let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
     let flags = i32::try_from(flags.bits()).unwrap_or_default();
     let file: File = OpenOptions::new().read(true).custom_flags(flags).open(&real).map_err(io)?;
@@ -137,8 +138,8 @@ pub fn unwritable(path: &Path) -> Result<(), NotOurs> {
     plain(path, &metadata, &[us(), 0])
 }
 
-/// Checks that no other user can change a program that is run, or a folder that is read. System files belong to root,
-/// or to the user that represents root in a container.
+/// Like [`unwritable`], for a program that is run or a folder that is read. System files belong to root, or to the user
+/// that represents root in a container.
 pub fn installed(path: &Path) -> Result<(), NotOurs> {
     let real = way(path)?;
     let metadata = fs::symlink_metadata(&real).map_err(|source| NotOurs::Io { path: path.into(), source })?;
@@ -153,7 +154,7 @@ fn us() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Checks that this is a regular file of one of `users`, and that no other user can write to it.
+/// Checks that a path is a regular file of one of `users`, and that no other user can write to it.
 fn plain(path: &Path, metadata: &Metadata, users: &[u32]) -> Result<(), NotOurs> {
     if !metadata.is_file() {
         return Err(NotOurs::NotPlain(path.into()));
@@ -172,8 +173,8 @@ fn owned(path: &Path, metadata: &Metadata, users: &[u32]) -> Result<(), NotOurs>
 /// Checks that no other user can write. The group `root` is accepted, and so is the private group that many systems
 /// give each user.
 ///
-/// With an access control list, the group's permissions are only an upper bound, so the complete
-/// list is read.
+/// With an access control list, the group permissions of the mode are only an upper bound, so the complete list is
+/// read.
 fn closed(path: &Path, metadata: &Metadata) -> Result<(), NotOurs> {
     let mode = metadata.mode() & 0o7777;
     let is_ours = |group: u32| group == 0 || group == us();
@@ -187,7 +188,7 @@ fn closed(path: &Path, metadata: &Metadata) -> Result<(), NotOurs> {
     if open || mode & 0o002 != 0 { Err(NotOurs::Writable { path: path.into(), mode }) } else { Ok(()) }
 }
 
-/// Resolves all links of a path. Refuses a path if a user besides this user and root can change where it leads.
+/// Resolves all links of a path. Checks that only this user or root can change where the path leads.
 fn way(path: &Path) -> Result<PathBuf, NotOurs> {
     let io = |at: &Path| {
         let path = at.to_owned();
@@ -234,22 +235,22 @@ fn parts(path: &Path) -> VecDeque<OsString> {
     path.components().filter_map(part).collect()
 }
 
-/// Checks a folder on the path. In a folder with the sticky bit nobody can remove or rename another
-/// user's file.
+/// Checks that no other user can replace a file in this folder of a path. A folder with the sticky bit passes, because
+/// nobody can remove or rename another user's file in it.
 fn passed(path: &Path, metadata: &Metadata) -> Result<(), NotOurs> {
     owned(path, metadata, &trusted())?;
     if metadata.mode() & 0o1000 != 0 { Ok(()) } else { closed(path, metadata) }
 }
 
-/// The users who may own the folders on a path: this user and root. In a container without a root
-/// user, root appears as the unknown user.
+/// The users who may own the folders on a path: this user and root. In a container, root may appear as the unknown
+/// user.
 fn trusted() -> Vec<u32> {
     let map = fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
     let whole = map.split_whitespace().eq(["0", "0", "4294967295"]);
     if whole { vec![us(), 0] } else { vec![us(), 0, UNKNOWN_USER] }
 }
 
-/// Checks that everything in a folder belongs to this user and is closed to others. Links are not followed.
+/// Checks that everything below the folder belongs to this user and is closed to others. Links are not followed.
 fn all_within(folder: &Path) -> Result<(), NotOurs> {
     let mut left = vec![folder.to_owned()];
     while let Some(folder) = left.pop() {

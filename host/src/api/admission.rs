@@ -1,12 +1,14 @@
-//! The admission check of every request: for this host's name, not from a foreign web page,
-//! authenticated, and within the rate limits.
+//! Admits a request or refuses it. A request must name this host, must not come from a foreign web
+//! page, must be authenticated, and must stay within the rate limits.
 //!
-//! Any web page can make a browser send requests to a loopback address, although it cannot read the
-//! answers. If the page's own host name then resolves to 127.0.0.1, it can read them too (DNS
-//! rebinding). The first attack shows a foreign `Origin`, the second a foreign `Host`. The
-//! endpoint's tokens are never cookies, so a browser does not add them by itself. The review pages
-//! accept only a cookie: browsers do not send it with requests of other sites (`SameSite`),
-//! requests to them must name an `Origin` of this host, and their forms carry a seal.
+//! Any web page can make a browser send requests to a loopback address, although the page cannot
+//! read the answers. If the page's own host name then resolves to 127.0.0.1 (DNS rebinding), the
+//! page can read the answers too. A request of the first attack has a foreign `Origin`, a request
+//! of the second attack has a foreign `Host`. The endpoint's tokens are never cookies, so a browser
+//! does not add them by itself. The review pages accept only a cookie, with three protections:
+//! browsers do not send the cookie with requests of other sites (`SameSite`), requests that change
+//! something must name an `Origin` of this host, and forms carry a seal (see
+//! [`sessions`](super::sessions)).
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -25,14 +27,14 @@ use super::server::{Busy, Connection};
 use super::sign_in::is_local;
 use crate::kill;
 
-/// Routes for everybody: the machines that probe know neither token nor host name, and learn one
-/// word.
+/// Routes that answer everybody. Programs that watch the host know no token and may use any host
+/// name. The answers tell only the host's condition.
 const PROBES: [&str; 2] = ["/healthz", "/readyz"];
 
-/// Pages without sign-in.
+/// Pages that need no session. A name with a final `/` stands for all paths below it.
 const OPEN_PAGES: [&str; 2] = ["/sign-in", "/assets/"];
 
-/// Headers of every answer: it must not be stored, framed, or interpreted as another type.
+/// Headers of every answer. The answer must not be stored, framed, or interpreted as another type.
 const HEADERS: [(HeaderName, &str); 4] = [
     (header::CACHE_CONTROL, "no-store"),
     (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
@@ -47,9 +49,9 @@ const ENDPOINT_HEADERS: [(HeaderName, &str); 2] = [
     ),
     (header::REFERRER_POLICY, "no-referrer"),
 ];
-/// Further headers of pages: only the host's own script and style, nothing inline, nothing from
-/// elsewhere. `no-referrer` is not possible, because browsers would then send forms without
-/// `Origin`.
+/// Further headers of pages. A page may load only the host's own script and style files: nothing
+/// inline, and nothing from elsewhere. `no-referrer` is not possible, because browsers would then
+/// hide the `Origin` of forms.
 const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     (
         header::CONTENT_SECURITY_POLICY,
@@ -60,7 +62,7 @@ const PAGE_HEADERS: [(HeaderName, &str); 3] = [
     (HeaderName::from_static("cross-origin-opener-policy"), "same-origin"),
 ];
 
-/// The two sides of the host.
+/// The two sides of the HTTP server: one for programs, one for browsers.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Side {
     /// For programs, with a token.
@@ -72,7 +74,8 @@ pub(super) enum Side {
 impl Side {
     pub(super) fn of(path: &str) -> Self {
         let endpoint = ["/healthz", "/readyz", "/metrics", "/openapi.json"];
-        // Of any version, so that a program that asks for another version gets a program's error.
+        // Any version counts, so that a program that asks for an unknown version gets an error in a
+        // program's form.
         let version = path.strip_prefix("/v").is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
         if version || endpoint.contains(&path) { Self::Endpoint } else { Self::Page }
     }
@@ -90,8 +93,8 @@ impl Side {
 pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Next) -> Response {
     let route = request.extensions().get::<MatchedPath>().cloned();
     let (method, side) = (request.method().clone(), Side::of(request.uri().path()));
-    // Held until the answer is complete, so that the connection is not closed meanwhile to make
-    // room.
+    // `_busy` is kept until the answer is complete, so that the host does not close this connection
+    // meanwhile to make room for others.
     let (mut response, _busy) = match admit(&api, side, &mut request) {
         Ok(Admitted::As(busy)) => (next.run(request).await, busy),
         Ok(Admitted::Elsewhere(response)) => (response, None),
@@ -116,7 +119,8 @@ pub(super) async fn pass(State(api): State<Api>, mut request: Request, next: Nex
 }
 
 /// A service worker that removes itself. A program that used this port before may have installed a
-/// worker in the browser that answers for this host. The browser regularly asks for its update.
+/// service worker in the browser, which then answers for this host. The browser regularly asks for
+/// a new version of it.
 const LEAVES: &str = "addEventListener('install', () => skipWaiting());
 addEventListener('activate', (event) => event.waitUntil((async () => {
   await registration.unregister();
@@ -124,8 +128,8 @@ addEventListener('activate', (event) => event.waitUntil((async () => {
 })()));
 ";
 
-/// The answer to a browser that requests a service worker of any name. Our pages have none, so it
-/// is replaced by one that removes itself.
+/// The answer to a browser that requests a service worker of any name. The host's pages have no
+/// service worker, so the browser gets one that removes itself.
 fn no_worker(request: &Request) -> Option<Response> {
     let asks = request.headers().get("service-worker").is_some_and(|value| value == "script");
     let script = ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], LEAVES);
@@ -136,8 +140,8 @@ fn no_worker(request: &Request) -> Option<Response> {
 enum Admitted {
     /// The request continues, authenticated unless its route is open to everybody.
     As(Option<Arc<Busy>>),
-    /// The sender gets another page first: the sign-in page, or a page with a link after a request
-    /// from a foreign page.
+    /// The answer is already made: a redirect to the sign-in page, a page with a link after a
+    /// request from a foreign page, or a service worker that removes itself.
     Elsewhere(Response),
 }
 
@@ -152,7 +156,8 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     let open = side == Side::Page
         && OPEN_PAGES.iter().any(|page| path == *page || page.ends_with('/') && path.starts_with(page));
     let line = request.extensions().get::<Arc<Connection>>().cloned();
-    // No web page can reach the socket in the state folder, so its host name does not matter.
+    // No web page can reach the socket in the state folder, so the host name of its requests is not
+    // checked.
     if line.as_ref().is_none_or(|line| line.peer() != Peer::Local) {
         check_host(api, side, request)?;
     }
@@ -168,11 +173,12 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     let tries = api.0.secrets.tries(line.as_ref());
     let reviewer = match identify(api, side, request, &tries) {
         Ok(Some(reviewer)) => reviewer,
-        // A wrong cookie counts as a failure and opens nothing. Others can still sign in with a
-        // link or a token while somebody guesses.
+        // An open page needs no session, so the request continues without authentication. A wrong
+        // cookie still counts as a failed attempt. While somebody guesses cookies, others can still
+        // sign in.
         Ok(None) | Err(_) if open => return Ok(Admitted::As(None)),
         found => {
-            // A request without a cookie tries no secret, so it does not count.
+            // A request without a cookie tries no secret, so it does not count as a failed attempt.
             let problem = found.err().unwrap_or_else(no_session);
             return if side == Side::Page && request.method() == Method::GET && problem.kind() != Kind::TooMany {
                 let mut to = to_sign_in(request);
@@ -199,9 +205,8 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     Ok(Admitted::As(busy))
 }
 
-/// Identifies the sender; `None` for a page without a cookie. A cookie does not open the endpoint,
-/// because browsers add it by themselves. A token does not open a page, because a page could show
-/// it.
+/// Identifies the sender; `None` for a page without a cookie. A cookie is not accepted at the
+/// endpoint, because browsers add cookies by themselves. A token is not accepted for pages.
 fn identify(api: &Api, side: Side, request: &mut Request, tries: &Tries) -> Result<Option<Reviewer>, Problem> {
     if side == Side::Endpoint {
         return api.0.secrets.bearer(request.headers(), tries).map(Some);
@@ -217,12 +222,12 @@ fn asked(request: &Request) -> &str {
     request.uri().path_and_query().map(|path| path.as_str()).filter(|path| is_local(path)).unwrap_or("/")
 }
 
-/// The answer to a request that a foreign page or an email caused: a page without forms or script,
-/// with a link to the requested page.
+/// The answer to a request that a foreign page or a link in an email caused: a page without forms
+/// or script, with a link to the requested page.
 ///
-/// A foreign page chooses the moment of such a request, and could make a person click before they
-/// see what for. A browser also withholds the cookie from such a request, but not from the one that
-/// the click causes.
+/// A foreign page chooses the moment of such a request. It could show a review page just when the
+/// person clicks, before they see what they click on. A browser also withholds the cookie from such
+/// a request, but sends it when the person follows the link.
 fn go_on(request: &Request) -> Response {
     let path = asked(request).replace('&', "&amp;");
     let page = format!(
@@ -232,7 +237,8 @@ fn go_on(request: &Request) -> Response {
     Html(page).into_response()
 }
 
-/// Redirects an unauthenticated browser to the sign-in page, and back afterwards.
+/// Redirects an unauthenticated browser to the sign-in page, which leads back to the requested page
+/// afterwards.
 fn to_sign_in(request: &Request) -> Response {
     let path = asked(request);
     let next = form_urlencoded::Serializer::new(String::new()).append_pair("next", path).finish();
@@ -244,8 +250,8 @@ fn too_many(detail: &str) -> Problem {
     Problem::new(Kind::TooMany, detail).retry_after_s(1)
 }
 
-/// Checks for exactly one `Host` header with an accepted value or, for pages, a session's name. A
-/// request target in absolute form names a host too, and is checked as well.
+/// Checks that there is exactly one `Host` header, and that it names this host or, for pages, a
+/// session. A request target in absolute form names a host too, and is checked as well.
 fn check_host(api: &Api, side: Side, request: &Request) -> Result<(), Problem> {
     let mut values = request.headers().get_all(header::HOST).iter();
     let (Some(host), None) = (values.next(), values.next()) else {
@@ -268,9 +274,9 @@ fn check_host(api: &Api, side: Side, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Checks that `Origin` is missing or accepted. For pages, which receive a cookie, it must be the
-/// origin of the requested page itself, because another name of this host can belong to another
-/// program on another address.
+/// Checks that `Origin` is missing or accepted. Pages receive a cookie, so for pages it must be the
+/// origin of the requested page itself: another name of this machine can belong to another program
+/// on another address.
 fn check_origin(api: &Api, side: Side, headers: &HeaderMap) -> Result<(), Problem> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let own = format!("{}://{host}", api.0.secrets.scheme()).to_ascii_lowercase();
@@ -289,21 +295,22 @@ fn check_origin(api: &Api, side: Side, headers: &HeaderMap) -> Result<(), Proble
     Ok(())
 }
 
-/// Checks that a page's request with an effect names its `Origin`, which [`check_origin`] has
-/// compared.
+/// Checks that a page's request that may change something has an `Origin`. [`check_origin`] has
+/// compared its value.
 fn has_origin(headers: &HeaderMap) -> Result<(), Problem> {
     let detail = "`Origin` is missing: a browser sends this header with each form";
     headers.contains_key(header::ORIGIN).then_some(()).ok_or_else(|| Problem::new(Kind::OriginNotAllowed, detail))
 }
 
-/// Whether the browser reports that another origin's page caused this request. Another port of this
-/// machine counts as the same site.
+/// Whether the browser reports that a page of another origin caused this request. Pages of other
+/// ports of this machine count as `same-site`, so that value is foreign too.
 fn is_foreign(headers: &HeaderMap) -> bool {
     headers.get("sec-fetch-site").is_some_and(|site| site == "cross-site" || site == "same-site")
 }
 
-/// Refuses requests that a foreign page loads as a resource. They carry no `Origin`, but browsers
-/// report where they come from. Only a followed link may come from elsewhere.
+/// Refuses requests with which a foreign page loads a resource. They have no `Origin`, but browsers
+/// report where they come from (`Sec-Fetch-Site`). Without `Origin`, only a followed link may come
+/// from a foreign page.
 fn check_fetch(headers: &HeaderMap) -> Result<(), Problem> {
     let says = |name: &str, value: &str| headers.get(name).is_some_and(|found| found == value);
     let followed = says("sec-fetch-mode", "navigate") && says("sec-fetch-dest", "document");
@@ -313,8 +320,8 @@ fn check_fetch(headers: &HeaderMap) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Refuses transfer codings other than chunked. The HTTP library ignores other codings before the
-/// chunks, and a proxy may not.
+/// Refuses transfer codings other than chunked. The HTTP library ignores codings before the chunks;
+/// a proxy may decode them and so read another body.
 fn check_coding(headers: &HeaderMap) -> Result<(), Problem> {
     let mut values = headers.get_all(header::TRANSFER_ENCODING).iter();
     match (values.next(), values.next()) {

@@ -1,5 +1,5 @@
-//! Authenticates requests: a bearer token for each reviewer, of which the host keeps only the hash, and the local
-//! operator's token with its name.
+//! Authenticates requests by bearer tokens. Of a reviewer's token the host keeps only the hash. The local operator's
+//! token and name are in files.
 
 use std::collections::HashMap;
 use std::fs::{self, DirBuilder, OpenOptions};
@@ -23,18 +23,18 @@ use crate::own::{self, NotOurs};
 /// bits.
 const TOKEN_PREFIX: &str = "holdshort_";
 
-/// Longer than any token. A longer text is not even hashed.
+/// The maximum length of a presented token. Every real token is shorter; a longer text is refused without hashing.
 const TOKEN_BYTES_MAX: usize = 512;
 
 /// The known reviewers by the hash of their token.
 ///
 /// The presented token is hashed, and the hash is looked up. The lookup's duration can reveal something only about the
 /// hash of the presented token, which the client knows already. To approach a stored hash, the client would have to
-/// invert SHA-256. So the lookup need not take constant time.
+/// invert SHA-256. So the lookup does not need constant time.
 #[derive(Clone, Debug, Default)]
 pub struct Reviewers {
     by_hash: HashMap<Digest, ReviewerName>,
-    /// The delegations by delegate: the absent reviewers, and the end of each.
+    /// The delegations of each delegate.
     delegations: HashMap<ReviewerName, Delegations>,
 }
 
@@ -105,12 +105,12 @@ impl Reviewers {
 #[derive(Clone, Debug)]
 pub(crate) struct Reviewer {
     name: ReviewerName,
-    /// The age of the authentication in milliseconds. A token authenticates each request.
+    /// The age of the authentication in milliseconds; 0 for a token, because a token authenticates each request.
     signed_in_for_ms: u64,
     delegations: Delegations,
 }
 
-/// Compares the person, and ignores when they signed in.
+/// Compares names only, because the same reviewer may have signed in at different times.
 impl PartialEq for Reviewer {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
@@ -131,18 +131,19 @@ impl Reviewer {
         &self.name
     }
 
-    /// The absent reviewers that they act for now.
+    /// The absent reviewers whom this reviewer may act for at the time `now`.
     pub(crate) fn absent_reviewers(&self, now: Time) -> impl Iterator<Item = &ReviewerName> {
         self.delegations.iter().filter(move |(_, until)| now < *until).map(|(name, _)| name)
     }
 
-    /// The reviewers on whose behalf they can act: themselves, and the absent ones. A list of waiting calls is for all
-    /// of these.
+    /// This reviewer, and the absent reviewers whom this reviewer may act for. A list of waiting calls covers all of
+    /// these.
     pub(crate) fn may_act_for(&self, now: Time) -> Vec<ReviewerName> {
         std::iter::once(self.name()).chain(self.absent_reviewers(now)).cloned().collect()
     }
 
-    /// The absent reviewer this person votes for; `None` if their own vote counts, or if neither vote would.
+    /// The absent reviewer for whom this reviewer votes on `call`. `None` if the reviewer's own vote counts now or in a
+    /// later stage, or if no absent reviewer's vote counts.
     pub(crate) fn acting_for(&self, call: &Call, started_by: &ReviewerName, now: Time) -> Option<&ReviewerName> {
         let counts = |name: &ReviewerName| call.admits_approval(name, started_by).is_ok() && !call.has_vote_of(name);
         // A delegate cannot override a decision that the absent reviewer made in person.
@@ -177,7 +178,7 @@ impl<S: Send + Sync> FromRequestParts<S> for Reviewer {
 /// The local operator's token or name is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum TokenError {
-    /// Other users can read the token or replace the name.
+    /// Other users can read or change the file.
     #[error("other users can read or change the local operator's `{path}` (mode {mode:o}): run `chmod 600 {path}`")]
     Open { path: PathBuf, mode: u32 },
     /// Other users can change or replace the file.
@@ -197,8 +198,8 @@ pub enum TokenError {
     Random(getrandom::Error),
 }
 
-/// The hash of the local operator's token. The file is created at the first start, atomically and readable only by its
-/// owner, and read at later starts.
+/// The hash of the local operator's token. The first start creates the file atomically, readable only by its owner;
+/// later starts read it.
 pub fn ensure_local_token(path: &Path) -> Result<Digest, TokenError> {
     let text = ensure(path, new_token)?.ok_or_else(|| TokenError::NotAToken(path.into()))?;
     let token = text.trim();
@@ -219,8 +220,8 @@ pub fn ensure_local_name(path: &Path, name: &ReviewerName) -> Result<ReviewerNam
     kept.map(ReviewerName::new).ok_or_else(|| TokenError::NotAName(path.into()))
 }
 
-/// The content of one of the local operator's files, which is created first if it is missing. A link is refused,
-/// because it could lead anywhere.
+/// The content of one of the local operator's files. A missing file is created first. A link is refused, because it
+/// could lead to any file.
 fn ensure(path: &Path, first: impl FnOnce() -> Result<String, TokenError>) -> Result<Option<String>, TokenError> {
     let failed = |source| TokenError::Io { path: path.into(), source };
     match fs::symlink_metadata(path) {
@@ -264,7 +265,8 @@ fn create(path: &Path, line: &str) -> Result<(), TokenError> {
         }
         fs::File::open(folder)?.sync_all()
     })();
-    // Also removes the draft of a killed host with the same process id. The next start succeeds.
+    // If a killed host with the same process id left this draft, writing has failed. The draft is removed, so that the
+    // next start succeeds.
     let _ = fs::remove_file(&draft);
     written.map_err(failed)
 }

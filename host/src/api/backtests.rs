@@ -1,7 +1,7 @@
-//! `/v1/backtests`: tries changed policies on recorded calls. It writes nothing.
+//! `/v1/backtests`: tries other policies on recorded calls. It writes nothing.
 //!
 //! Calls are judged in chunks, in child processes with a CPU limit, and only one backtest runs at a
-//! time: it is hard work, and any reviewer can submit any policies.
+//! time. A backtest needs much CPU time, and any reviewer can submit any policies.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,18 +30,18 @@ use crate::policy::load::{Problems, Source};
 use crate::policy::{CedarPolicy, Policy, PolicySetup};
 use crate::review::sentences;
 
-/// The number of events judged in one child. The next ones are read meanwhile.
+/// The number of events that one child process judges. The host reads the next events meanwhile.
 const CHUNK: usize = 4_096;
-/// The time limit for a backtest: ten times the duration for a hundred thousand calls.
+/// The time limit for a backtest: ten times what a backtest of 100,000 calls takes.
 const TRIAL_TIME_MAX: Duration = Duration::from_secs(180);
-/// The part of an error in a candidate that the answer contains.
+/// The maximum length of the errors in a candidate that an answer contains.
 const DETAIL_BYTES_MAX: usize = 8 << 10;
-/// The limits for a candidate: the number of files, and their total bytes; far more than people
-/// read.
+/// The limits for a candidate: the number of files, and their total bytes. Both are far more than a
+/// reviewer reads.
 const FILES_MAX: usize = 64;
 const BYTES_MAX: usize = 128 * 1024;
 
-/// The permission to run a backtest. There is one.
+/// The permission to run a backtest. There is one, so only one backtest runs at a time.
 pub type Turn = Arc<OwnedSemaphorePermit>;
 
 /// The policies to try.
@@ -155,7 +155,8 @@ pub(super) async fn create(State(api): State<Api>, Input(request): Input<Backtes
     Ok(Json(BacktestResult::from(report)).into_response())
 }
 
-/// Tries these files, alone or together with those in force.
+/// Backtests the policies in these files: with `add` together with the policies in force, otherwise
+/// alone.
 pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -> Result<BacktestReport, Problem> {
     small(&files)?;
     if files.is_empty() {
@@ -178,8 +179,8 @@ pub(crate) async fn run(api: &Api, files: Vec<Source>, add: bool, since: Time) -
     })
 }
 
-/// Judges invented cases with these policies as in [`run`], or with those in force if there are
-/// none.
+/// Evaluates the example calls in `cases` with policies chosen as in [`run`], or with the policies
+/// in force if `files` is empty.
 pub(crate) async fn try_cases(
     api: &Api,
     cases: Source,
@@ -210,7 +211,7 @@ pub(crate) async fn try_cases(
     blocking(work).await?
 }
 
-/// Refuses files larger than anybody writes by hand.
+/// Refuses too many or too large files.
 fn small<'a>(files: impl IntoIterator<Item = &'a Source>) -> Result<(), Problem> {
     let add = |(count, bytes): (usize, usize), file: &Source| (count + 1, bytes.saturating_add(file.text.len()));
     let (count, bytes) = files.into_iter().fold((0, 0), add);
@@ -222,16 +223,16 @@ fn small<'a>(files: impl IntoIterator<Item = &'a Source>) -> Result<(), Problem>
     Ok(())
 }
 
-/// Takes the permission to run a backtest. It belongs to the work, which may continue briefly after
-/// the client has gone.
+/// Takes the permission to run a backtest. The work keeps the permission, because the work may
+/// continue briefly after the client has gone.
 fn turn(api: &Api) -> Result<Turn, Problem> {
     api.0.trial.clone().try_acquire_owned().map(Arc::new).map_err(|_| {
         Problem::new(Kind::NotNow, "another backtest is running; try again after its end").retry_after_s(5)
     })
 }
 
-/// The errors in a candidate, shortened. A long text quotes itself at length, and escaping the
-/// answer takes time on a thread that serves others.
+/// The errors in a candidate, shortened. An error quotes the policy's text, which may be long, and
+/// escaping a long answer takes time on a thread that serves other requests.
 fn unsound(problems: Problems) -> Problem {
     let mut detail = problems.to_string();
     if detail.len() > DETAIL_BYTES_MAX {
@@ -241,7 +242,8 @@ fn unsound(problems: Problems) -> Problem {
     Problem::new(Kind::UnsoundPolicies, detail)
 }
 
-/// Reads the whole journal once while the client waits. Events written meanwhile are not included.
+/// Judges all recorded calls with the candidate. It reads the whole journal once. Events written
+/// meanwhile are not included.
 pub async fn backtest(
     journal: &Journal,
     policy_setup: &Arc<PolicySetup>,
@@ -266,7 +268,7 @@ pub async fn backtest(
     Ok(backtest.report())
 }
 
-/// Runs hard work where it delays no request.
+/// Runs work that needs much CPU time on a thread where it delays no request.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Problem> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
         tracing::error!(%error, "work on policies stopped");

@@ -118,8 +118,8 @@ fn kind(word: &str) -> Result<DecisionKind, Problem> {
     })
 }
 
-/// Parses a time. Times before 1970 become 1970, because no decision is older. The library's
-/// maximum is a day before the end of the year 9999, which is sufficient.
+/// Parses a time. An earlier time than 1970 becomes 1970, because no decision is older. A time
+/// after the library's maximum, a day before the end of the year 9999, becomes that maximum.
 pub(super) fn time(text: &str) -> Result<Time, Problem> {
     let is_late = || text.get(..TO_THE_SECOND.len()).is_some_and(|text| text.parse::<jiff::civil::DateTime>().is_ok());
     let at = text.parse::<jiff::Timestamp>().ok().or_else(|| is_late().then_some(jiff::Timestamp::MAX));
@@ -130,7 +130,7 @@ pub(super) fn time(text: &str) -> Result<Time, Problem> {
     Ok(Time(u64::try_from(at.as_microsecond()).unwrap_or(0)))
 }
 
-/// The form of a time without fractions and zone.
+/// The form of a time to the second, without a zone.
 const TO_THE_SECOND: &str = "0000-00-00T00:00:00";
 
 /// Whether a text has the form of RFC 3339. The library accepts more forms, which no schema

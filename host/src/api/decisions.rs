@@ -1,5 +1,5 @@
-//! `/v1/approvals/{id}/decisions`: records a reviewer's decision. The answer comes after it is on
-//! disk.
+//! `/v1/approvals/{id}/decisions`: records a reviewer's decision. The client gets the answer when
+//! the decision is on disk.
 
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -29,7 +29,7 @@ use crate::policy::{JudgedCall, Policy};
 /// A decision in any of the accepted forms.
 pub(crate) struct DecisionRequest {
     pub(crate) kind: DecisionType,
-    /// The digest of the shown content. If it is outdated, nothing happens.
+    /// The digest of the content that the reviewer saw. If it is outdated, the decision is refused.
     pub(crate) digest: Digest,
     /// The complete new arguments of an `edit`.
     pub(crate) arguments: Option<Value>,
@@ -46,7 +46,7 @@ pub(crate) struct DecisionRequest {
 }
 
 impl DecisionRequest {
-    /// A decision with only these two members.
+    /// A decision with this type and digest, and no other member.
     pub(crate) fn new(kind: DecisionType, digest: Digest) -> Self {
         let (arguments, message, stands_for, answer, grant, capability) = (None, None, None, None, None, None);
         Self { kind, digest, arguments, message, stands_for, answer, grant, capability }
@@ -125,8 +125,8 @@ pub(crate) async fn decide(
                 at_this_time(api, run, number, digest).await?;
                 pending.submit(api, Choice::Grant(grant)).await
             }
-            // Frequent decisions need one write and no read, because the gate judges inside the
-            // journal's transaction.
+            // The frequent approval without a grant needs one write. It needs no read unless a
+            // policy depends on the time, because the gate judges inside the journal's transaction.
             None => {
                 at_this_time(api, run, number, digest).await?;
                 pending.submit(api, Choice::Approve).await
@@ -162,7 +162,8 @@ async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest
     }
 }
 
-/// The absent reviewer to act for. Without delegations, the call need not be read.
+/// The absent reviewer for whom the decision is made; `None` if it is the reviewer's own. If the
+/// reviewer is nobody's delegate, the call is not read.
 async fn absent_reviewer(
     api: &Api,
     run: &RunId,
@@ -189,7 +190,8 @@ async fn absent_reviewer(
     let still = |place: &Option<ReviewerName>| {
         place.as_ref().is_none_or(|of| reviewer.absent_reviewers(now).any(|name| name == of))
     };
-    // A repeated decision is made for the same absent reviewer, while the delegation lasts.
+    // A decision that is sent again is made for the same absent reviewer as before, while the
+    // delegation lasts.
     let before = call.decisions.iter().rev().find(said).map(|made| made.decision.stands_for.clone());
     if let Some(place) = before.filter(still) {
         return Ok(place);
@@ -237,9 +239,9 @@ impl PendingDecision<'_> {
         Ok(api.desk().submit(&id, self.decide(choice)).await?)
     }
 
-    /// Whether the gate would accept this kind of decision, with any value. Checked before the
-    /// value is examined, so that a reviewer who may not decide, or is too late, costs no work and
-    /// gets only that answer. Returns the result for the placeholder value `stand_in`.
+    /// Checks whether the gate would accept this kind of decision, whatever its value. This check
+    /// comes before the value is examined: a reviewer who may not decide, or is too late, causes no
+    /// work and gets only that answer. Returns the outcome for the placeholder `stand_in`.
     fn may(&self, api: &Api, subject: Subject, call: &Call, stand_in: Choice) -> Result<DecisionOutcome, Problem> {
         let subject = Subject { call: Some(call.clone()), ..subject };
         let (_, outcome) = self.clone().decide(stand_in).decide(&subject, api.journal().now())?;
@@ -247,8 +249,8 @@ impl PendingDecision<'_> {
     }
 }
 
-/// Gets a preview of the edit from the driver, outside the transaction. Inside, the gate judges
-/// whether it may replace the call.
+/// Edits a call. The driver makes the new revision before the transaction. Inside the transaction
+/// the gate judges whether the revision may replace the current one.
 async fn edit(
     api: &Api,
     pending: PendingDecision<'_>,
@@ -264,8 +266,8 @@ async fn edit(
     let calls = call.action().capability().to_string();
     let other = capability.filter(|name| *name != calls);
     if other.is_none() && is_repeated(&pending, &call, arguments) {
-        // The connector is not asked again, because it could find by now that the previous edit has
-        // been performed.
+        // The connector is not asked for this edit again, because it could find by now that the
+        // effect of the edited call has been performed.
         return pending.submit(api, current).await;
     }
     pending.may(api, subject, &call, current)?;
@@ -278,8 +280,8 @@ async fn edit(
     pending.submit(api, Choice::Edit(Box::new(revision))).await
 }
 
-/// The call, and the result that an edit would have: with `revision`, or with an unchanged one. It
-/// writes nothing. Without a digest it uses the current revision.
+/// The call, and the outcome that an edit to `revision` would have. Without `revision` the edit
+/// changes nothing; without `digest` it is about the current revision. Nothing is written.
 pub(crate) async fn preview_decision(
     api: &Api,
     run: &RunId,

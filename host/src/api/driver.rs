@@ -1,4 +1,4 @@
-//! What the endpoint needs from the driver, beyond the journal.
+//! The interface between the endpoint and the driver of runs.
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::command::Revision;
@@ -12,8 +12,8 @@ pub use crate::runs::{Figures, ReviseError};
 ///
 /// It is a trait because the driver's room uses the sandbox, which the endpoint must not import.
 pub trait Driver: Send + Sync + 'static {
-    /// Starts a run of a configured agent. It is on disk when this returns. The same `request`
-    /// always returns the same run.
+    /// Starts a run of a configured agent. The start is on disk when this returns. The same
+    /// `request` always returns the same run.
     fn start<'a>(
         &'a self,
         agent: &'a AgentName,
@@ -22,7 +22,7 @@ pub trait Driver: Send + Sync + 'static {
         request: Option<Request>,
     ) -> BoxFuture<'a, Result<Flushed<RunId>, StartError>>;
 
-    /// The proposal that an edit makes of a held call. Nothing is written.
+    /// The revision that an edit would make of a held call. Nothing is written.
     fn revise<'a>(
         &'a self,
         run: &'a RunId,
@@ -34,16 +34,17 @@ pub trait Driver: Send + Sync + 'static {
     /// The type of a call's function, for displaying its arguments and for the edit form.
     fn function<'a>(&'a self, call: &'a Call) -> BoxFuture<'a, Result<FunctionType, ReviseError>>;
 
-    /// `value` in its normal form, if it has the function's `ok` type: an answer to a question, or
-    /// a receipt from a reviewer.
+    /// Checks that `value`, an answer to a question or a receipt from a reviewer, has the
+    /// function's `ok` type, and returns its normal form.
     fn check_ok_value<'a>(&'a self, call: &'a Call, value: &'a Value) -> BoxFuture<'a, Result<Value, ReviseError>>;
 
-    /// The receipt of a call that a reviewer reports as done, if it follows from the call alone.
+    /// The receipt of a call that a reviewer resolves as done; `None` if the receipt does not
+    /// follow from the call alone.
     fn default_receipt(&self, run: &RunId, call: &Call) -> Option<Value>;
 
     /// What the host would check if the outcome of the call's effect were unknown, in the
-    /// connector's words; `None` if no connector of this host would perform it, or not the one that
-    /// was shown.
+    /// connector's words. `None` if no connector of this host would perform the call, or another
+    /// connector than the one that reviewers saw.
     fn if_lost(&self, call: &Call) -> Option<String>;
 
     /// The configured agents by name.

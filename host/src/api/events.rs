@@ -50,16 +50,16 @@ pub(super) struct StreamQuery {
     after: Option<u64>,
 }
 
-/// The `data` of an event in the stream; [`journaled`](super::journaled) describes it.
+/// The `data` of an event in the stream. [`journaled`](super::journaled) makes its schema.
 #[derive(Serialize)]
 pub(super) struct FeedEvent {
-    /// The position among the events of all runs; also the event's `id`.
+    /// The position among the events of all runs; also the field `id` of the server-sent event.
     position: u64,
     run: RunId,
     /// The number within the run, from 1.
     seq: u64,
     at: Moment,
-    /// The kind, such as `call-held`; also the event's `event`.
+    /// The kind, such as `call-held`; also the field `event` of the server-sent event.
     #[serde(rename = "type")]
     kind: String,
     /// The event as recorded in the journal.
@@ -83,7 +83,7 @@ pub(super) async fn stream(
     Query(query): Query<StreamQuery>,
 ) -> ApiResult {
     let held = Listener::new(&api, busy, &reviewer)?;
-    // Subscribed before the first read, so that no commit is missed.
+    // The stream subscribes before its first read, so that it misses no commit.
     let hints = api.journal().hints();
     let after = match last_seen(&headers)?.or(query.after) {
         Some(after) => Position(after),
@@ -96,7 +96,8 @@ pub(super) async fn stream(
     Ok(Sse::new(events).keep_alive(KeepAlive::new().interval(Listener::heartbeat(&api))).into_response())
 }
 
-/// The resources of one stream: a place in the host's limit of streams, a place in the reviewer's limit, and a connection that the host does not close when it needs room.
+/// The resources of one stream: one of the host's streams, one of the reviewer's streams, and a connection that the
+/// host does not close to make room.
 pub(crate) struct Listener {
     _held: (OwnedSemaphorePermit, Share, Option<Arc<Busy>>),
 }
@@ -111,18 +112,17 @@ impl Listener {
         let own = api.limits().streams_of_one();
         let share = api.0.listening.take(reviewer, own).ok_or_else(|| full(own, " of yours"))?;
         let permit = api.0.streams.clone().try_acquire_owned().map_err(|_| full(api.limits().streams_max, ""))?;
-        // The request counts as being answered for as long as the stream lasts, not only until the
-        // head of the answer.
+        // The request counts as in progress until the stream ends, not only until the head of the answer is sent.
         Ok(Self { _held: (permit, share, busy.map(|Extension(busy)| busy)) })
     }
 
-    /// Ready when the host shuts down, so that the stream ends.
+    /// Completes when the host shuts down, so that the stream ends.
     pub(crate) fn closing(api: &Api) -> impl Future<Output = ()> + use<> {
         let mut closing = api.0.closing.subscribe();
         async move { closed(&mut closing).await }
     }
 
-    /// The interval between two comments that show the stream is alive.
+    /// The interval between two comments, which show that the stream is alive.
     pub(crate) fn heartbeat(api: &Api) -> Duration {
         api.limits().heartbeat
     }

@@ -1,8 +1,8 @@
 //! `/v1/approvals/{id}/explanation`: the policies that decided on a call, their reasons, and the smallest change of the
 //! call that would alter the verdict.
 //!
-//! The recorded verdict comes from the journal. The changes are computed with the policies in force now. If they differ
-//! from the recorded ones, the answer says so.
+//! The recorded verdict comes from the journal. The changes are computed with the policies in force now. If these
+//! policies differ from the recorded ones, the answer says so.
 
 use std::path::Path as File;
 use std::sync::Arc;
@@ -155,7 +155,7 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
                     "the policies have changed since then: the recorded verdict comes from earlier policies".into(),
                 );
             }
-            // The permission belongs to the work, which continues after the client has gone.
+            // The work keeps the permission, because the work continues after the client has gone.
             let turn = api.0.explaining.clone().try_acquire_owned().map_err(|_| {
                 Problem::new(Kind::NotNow, "the host is busy with another explanation; try again in a moment")
                     .retry_after_s(1)
@@ -171,7 +171,7 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
     Ok(PolicyExplanation { id: id.to_owned(), revision: call.revision, recorded, present, notes })
 }
 
-/// Adds remarks about the recorded question.
+/// Adds notes on how far the recorded call and this evaluation differ.
 fn say(life: &Life, policies: &CedarPolicy, notes: &mut Vec<String>) {
     if life.verdict == PolicyVerdict::Refuse {
         notes.push("the facts and the consequence of a refused call are not recorded: policies that read facts fail here, and the consequence counts as high".into());
@@ -217,7 +217,8 @@ fn recorded(verdict: PolicyVerdict, record: &PolicyRecord, policies: Option<&Ced
     }
 }
 
-/// Computes the present verdict and the changes, with the recorded totals where there are any.
+/// Computes the verdict of the policies in force, and the changes that would alter it. Recorded totals are used if
+/// there are any.
 fn present(
     policies: &Arc<CedarPolicy>,
     life: &Life,
@@ -257,7 +258,7 @@ fn present(
     }
 }
 
-/// A policy. It has its text if a policy in force has this id.
+/// A policy by its id, with its file and text if a policy in force has this id.
 fn named(name: String, policies: Option<&CedarPolicy>) -> DeterminingPolicy {
     let place = policies.and_then(|policies| policies.locations().iter().find(|(known, _)| *known == name));
     let place = place.map(|(_, place)| place);
@@ -277,7 +278,7 @@ pub(crate) fn all_in_force(api: &Api) -> (Option<Digest>, Vec<DeterminingPolicy>
     (present.map(CedarPolicy::digest), all.collect())
 }
 
-/// The file's name without its folder, which is internal to the operator.
+/// The file's name without its folder, because folders are internal to the operator.
 fn file_name(path: &File) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -1,8 +1,8 @@
 //! The bodies of decisions: the host's own form for each type of decision, LangChain's `decisions`,
 //! and the `resume` of the Agent User Interaction Protocol.
 //!
-//! Each form is one type, which both reads the body and generates the schema. So no member can be
-//! accepted and ignored.
+//! Each form is one type, which both reads the body and generates the schema. So the host accepts
+//! exactly the members that the schema describes.
 
 mod others;
 
@@ -19,14 +19,14 @@ use super::message::Message;
 use super::problem::{Kind, Problem};
 use others::{LangchainDecisions, ResumeRequest};
 
-/// A decision as received, and the approval that its body names, in forms that name one.
+/// A decision as received, and the approval that its body names, if the form names an approval.
 pub(super) struct AnyForm {
     request: DecisionRequest,
     about: Option<String>,
 }
 
 impl AnyForm {
-    /// The decision, checked to be about the approval in the path.
+    /// The decision, if its body names no other approval than the path.
     pub(super) fn about(self, id: &str) -> Result<DecisionRequest, Problem> {
         match self.about {
             Some(other) if other != id => {
@@ -87,7 +87,7 @@ fn read(members: Map<String, Value>) -> Result<AnyForm, String> {
 /// The allowed types of a decision.
 const TYPES: &str = "`type`: expected `approve`, `edit`, `reject` or `respond`";
 
-/// The fixed value of a form's `type`, by which the form was recognised.
+/// Makes a type with one value: the `type` by which a form is recognised.
 macro_rules! words {
     ($($type:ident::$word:ident,)*) => {$(
         #[derive(Clone, Copy, Deserialize, ToSchema)]

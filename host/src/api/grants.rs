@@ -61,8 +61,8 @@ pub(crate) struct GrantDraft {
 #[serde(transparent)]
 pub(super) struct SentGrant(#[serde(with = "GrantInput")] pub(super) Grant);
 
-/// How a request may write a grant: JSON allows a decimal point in a whole number. The members are those of the gate's
-/// type, or this does not compile.
+/// The form of a grant in a request. Unlike the gate's type, it accepts a whole number with a decimal point, which JSON
+/// allows. If its members differ from those of the gate's type, this does not compile.
 #[derive(Deserialize)]
 #[serde(remote = "Grant", deny_unknown_fields)]
 struct GrantInput {
@@ -196,7 +196,7 @@ pub(crate) struct GrantView {
 }
 
 impl GrantView {
-    /// A row of the journal as an answer.
+    /// Converts a row of the journal to an answer.
     fn new(row: GrantRow, now: Time) -> Self {
         let standing = is_active(&row, now);
         let GrantRow { id, granted, used, .. } = row;

@@ -44,7 +44,7 @@ pub(crate) struct EventPage {
     pub(crate) next: Option<u64>,
 }
 
-/// A recorded event; [`journaled`](super::journaled) describes it.
+/// A recorded event. [`journaled`](super::journaled) makes its schema.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct RunEvent {
     /// The number within the run, from 1.
@@ -57,7 +57,7 @@ pub(crate) struct RunEvent {
 }
 
 impl RunEvent {
-    /// The gate's event with a readable time.
+    /// Converts the gate's event, with its time in RFC 3339.
     pub(super) fn new(recorded: &RecordedEvent) -> Result<Self, Problem> {
         let mut event = serde_json::to_value(&recorded.event).map_err(unwritable)?;
         let kind = event.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -65,8 +65,7 @@ impl RunEvent {
         Ok(Self { seq: recorded.seq, at: Moment(recorded.at), kind, data })
     }
 
-    /// The event in the gate's types; `None` if a host that is newer than this program sent a kind that this program
-    /// does not know.
+    /// The event in the gate's types; `None` if this program does not know the kind, because the host is newer.
     pub(crate) fn known(&self) -> Option<Event> {
         serde_json::from_value(json!({ "type": self.kind, "data": self.data })).ok()
     }

@@ -1,11 +1,11 @@
-//! `Idempotency-Key`: a client may repeat a request that creates something after a lost answer, and
-//! it takes effect once (draft-ietf-httpapi-idempotency-key-header).
+//! `Idempotency-Key`: a client that lost an answer may repeat a request that creates something. The
+//! request takes effect once (draft-ietf-httpapi-idempotency-key-header).
 //!
-//! A key belongs to its sender: two reviewers may use the same one. Its result is in the journal,
-//! in the event that the request wrote, so a key remains valid as long as the journal, also after
-//! `kill -9`. The same key with another request is refused (422). Run and key are written together,
-//! so there is no "in progress": of two concurrent requests, the second gets the first one's
-//! answer.
+//! A key belongs to its sender: two reviewers may use the same key. The result is in the journal,
+//! in the event that the request wrote. So a key remains valid as long as the journal exists, also
+//! after `kill -9`. The same key with another request is refused (422). Run and key are written
+//! together, so no request is "in progress": the second of two concurrent requests gets the answer
+//! of the first.
 //!
 //! Other `POST` requests need no key, because path and body identify them: a decision names the
 //! digest, a resolution the attempt, a cancellation the run, a revocation the grant, and each

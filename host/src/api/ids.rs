@@ -1,4 +1,5 @@
-//! Parses ids in paths. A malformed id names nothing and is not looked up.
+//! Parses ids in paths. A malformed id is answered like an id that does not exist, without a
+//! lookup.
 
 use holdshort_gate::{CallNumber, RunId};
 
@@ -14,13 +15,14 @@ pub(crate) fn run(text: &str) -> Result<RunId, Problem> {
     if plain { Ok(RunId(text.into())) } else { Err(no_run(text)) }
 }
 
-/// Parses a run's id in a query, where a malformed one is an error.
+/// Parses a run's id in a query. A malformed id is a bad request (400) here; in a path it is not
+/// found (404).
 pub(super) fn asked(text: &str) -> Result<RunId, Problem> {
     let wrong = |_| Problem::new(Kind::BadRequest, format!("`{}` is not a run id", super::shortened(text)));
     run(text).map_err(wrong)
 }
 
-/// Parses a call's number. It has one spelling: `+1` and `01` are refused.
+/// Parses a call's number. Only its usual spelling is accepted: `+1` and `01` are refused.
 pub(crate) fn call(run: &RunId, text: &str) -> Result<CallNumber, Problem> {
     let number = text.parse::<CallNumber>().ok().filter(|number| *number > 0 && number.to_string() == text);
     number.ok_or_else(|| no_call(run, text))

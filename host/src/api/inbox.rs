@@ -196,7 +196,7 @@ pub(super) async fn list(State(api): State<Api>, reviewer: Reviewer, Query(query
     Ok(Json(ApprovalPage { approvals: rows.into_iter().map(ApprovalRow::from).collect(), next }).into_response())
 }
 
-/// The states for a word of the query. An unknown word is answered with the known ones.
+/// The states for a word of the query. The error for an unknown word lists the known words.
 pub(super) fn states(word: Option<&str>, default: CallStateFilter) -> Result<Vec<CallState>, Problem> {
     let Some(word) = word else { return Ok(default.states()) };
     word.parse().map(CallStateFilter::states).map_err(|_| {

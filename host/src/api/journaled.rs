@@ -13,7 +13,7 @@ use super::events::FeedEvent;
 use super::history::RunEvent;
 use super::shapes::Moment;
 
-/// One alternative for each kind, with the members beside `type` and `data`.
+/// A schema with one alternative for each kind of event. `beside`: the members of an event besides `type` and `data`.
 fn alternatives(description: &str, beside: &[(&str, RefOr<Schema>)]) -> RefOr<Schema> {
     let mut all = OneOf::new();
     all.description = Some(description.into());
@@ -26,7 +26,7 @@ fn alternatives(description: &str, beside: &[(&str, RefOr<Schema>)]) -> RefOr<Sc
     RefOr::T(Schema::OneOf(all))
 }
 
-/// For each kind of event: its schema, the name of the schema of its `data`, and that schema.
+/// Calls `each` for every kind of event, with the kind's schema, the name of the schema of its `data`, and that schema.
 fn kinds<T>(each: impl Fn(Object, String, RefOr<Schema>) -> T) -> Vec<T> {
     let RefOr::T(Schema::OneOf(all)) = Event::schema() else { return Vec::new() };
     let one = |kind: RefOr<Schema>| {
@@ -43,7 +43,7 @@ fn kinds<T>(each: impl Fn(Object, String, RefOr<Schema>) -> T) -> Vec<T> {
     all.items.into_iter().filter_map(one).collect()
 }
 
-/// The schemas that the alternatives refer to.
+/// Adds the schemas that the alternatives refer to.
 fn parts(schemas: &mut Vec<(String, RefOr<Schema>)>) {
     Event::schemas(schemas);
     schemas.extend(kinds(|_, name, data| (name, data)));

@@ -1,4 +1,4 @@
-//! JSON that is safe to print on a terminal, because a person may use `curl`; and the parsing of
+//! Writes JSON that is safe to print on a terminal, because a reviewer may use `curl`, and parses
 //! requests into types.
 
 use std::collections::BTreeMap;
@@ -12,11 +12,11 @@ use serde_json::{Map, Number, Value};
 use super::problem::MEDIA;
 use crate::review::visible;
 
-/// A JSON answer. Characters that a screen would hide, reorder or obey are JSON escapes, so the
-/// value reads back unchanged.
+/// A JSON answer. Characters that a screen would hide, reorder or obey are written as JSON escapes;
+/// clients read the same value.
 pub(super) struct Json<T>(pub(super) T);
 
-/// A value as JSON text in this form.
+/// Writes a value as JSON text with these escapes.
 pub(super) fn text(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string(value).map(|text| visible::escaped(&text))
 }
@@ -44,8 +44,8 @@ pub(super) fn typed<T: DeserializeOwned>(value: Value) -> Result<T, String> {
     })
 }
 
-/// A JSON object parsed into its type. Without this, the library would also accept an array of the
-/// members, which no schema describes.
+/// A JSON object that is parsed into its type. Without this type, the library would also accept an
+/// array of the members, which no schema describes.
 pub(super) struct Object<T>(pub(super) T);
 
 impl<'de, T: DeserializeOwned> Deserialize<'de> for Object<T> {
@@ -83,26 +83,27 @@ impl<'de> Deserialize<'de> for Whole {
         let pointed = |number: f64| {
             (number.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&number)).then_some(number as u64)
         };
-        // Limited to the largest number in a journal.
+        // A journal cannot store a number above `i64::MAX`.
         let whole = number.as_u64().or_else(|| number.as_f64().and_then(pointed)).filter(|n| i64::try_from(*n).is_ok());
         let wrong = || D::Error::custom(format!("invalid value: {number}, expected a whole number of 0 or more"));
         whole.map(Self).ok_or_else(wrong)
     }
 }
 
-/// For a member that is a whole number.
+/// Deserializes a member that is a whole number.
 pub(super) fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {
     let Whole(number) = Whole::deserialize(deserializer)?;
     T::try_from(number).map_err(|_| D::Error::custom(format!("invalid value: {number} is too large")))
 }
 
-/// For a member that is an object of whole numbers.
+/// Deserializes a member that is an object of whole numbers.
 pub(super) fn whole_by_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, u64>, D::Error> {
     let all = BTreeMap::<String, Whole>::deserialize(deserializer)?;
     Ok(all.into_iter().map(|(name, Whole(number))| (name, number)).collect())
 }
 
-/// A present value, including null.
+/// Deserializes a member that is present. `null` becomes `Some`, so it differs from a missing
+/// member.
 pub(super) fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
     Value::deserialize(deserializer).map(Some)
 }

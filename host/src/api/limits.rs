@@ -26,19 +26,21 @@ pub struct Limits {
     /// Bytes of a request's body. The largest edit, 64 KiB of arguments, fits with every character
     /// escaped.
     pub body_bytes_max: usize,
-    /// The time limit for a request's head, and for an idle kept connection.
+    /// The time limit for a request's head, and for the pause before the next request on a
+    /// connection.
     pub header_time_max: Duration,
     /// The time limit for a request's body.
     pub body_time_max: Duration,
     /// The time in which the client must accept some part of an answer or of a stream.
     pub write_time_max: Duration,
-    /// The maximum number of connections. A further one closes the connection that has been silent
-    /// longest. A connection that is answering a reviewer's complete request is never closed for
-    /// this.
+    /// The maximum number of connections. For a further connection the host closes another one:
+    /// first an unauthenticated connection, then the connection that has been silent longest. A
+    /// connection that answers a reviewer's complete request is never closed for this.
     pub connections_max: usize,
-    /// The time that a new connection surely has for its first request. Without it, a burst of
-    /// other connections would close it before it is read. With it, at most `connections_max`
-    /// connections are accepted in that time, and further ones wait in the system's queue.
+    /// The guaranteed time of a new connection for its first request. Without this time, a burst of
+    /// other connections could close it before its request is read. Because of this time, the host
+    /// accepts at most `connections_max` connections within it. Further connections wait in the
+    /// system's queue.
     pub newcomer_time: Duration,
     /// The maximum number of event streams. It is below the number of connections, so that streams
     /// cannot lock reviewers out.
@@ -48,8 +50,9 @@ pub struct Limits {
     /// The request rate of one reviewer. It is far above what a person or a script needs, so that
     /// only a looping client reaches it.
     pub requests: Rate,
-    /// The rate of failed authentications of one peer. A valid token is always served: on loopback
-    /// and behind a proxy, all clients are the same peer, and a 256-bit token cannot be guessed.
+    /// The rate of failed authentications of one peer. A valid token is served even above this
+    /// rate: on loopback and behind a proxy, all clients are the same peer, and a 256-bit token
+    /// cannot be guessed.
     pub failures: Rate,
     /// The time for open requests to finish at shutdown.
     pub shutdown_time_max: Duration,
@@ -77,13 +80,13 @@ impl Limits {
         (self.connections_max / 2).max(OF_ONE_MIN)
     }
 
-    /// The maximum number of one reviewer's event streams: a quarter of all.
+    /// The maximum number of one reviewer's event streams: a quarter of all streams.
     pub(super) fn streams_of_one(&self) -> usize {
         (self.streams_max / 4).max(OF_ONE_MIN)
     }
 }
 
-/// The minimum number of each for one reviewer.
+/// The minimum of both maxima for one reviewer, so that small limits leave a reviewer able to work.
 const OF_ONE_MIN: usize = 8;
 
 /// A rate limit: a burst, and a steady rate after it.
@@ -95,8 +98,8 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// The number of names that a [`Throttle`] remembers. Beyond it, names with a full bucket are
-/// forgotten.
+/// The number of names that a [`Throttle`] remembers. At this number, names with a full bucket are
+/// forgotten. If there are none, a new name gets no token.
 const NAMES_MAX: usize = 1024;
 
 /// Token buckets for many names under one rate.
@@ -111,8 +114,8 @@ impl<K: Hash + Eq + Clone> Throttle<K> {
         Self { rate, buckets: Mutex::default() }
     }
 
-    /// Takes a token, if there is one. The next one comes within a second, because every rate is at
-    /// least one per second.
+    /// Takes a token, if there is one. The next token comes within a second, because every rate is
+    /// at least one per second.
     pub(super) fn take(&self, who: &K, now: Instant) -> bool {
         self.spend(who, now, 1.0)
     }
@@ -200,7 +203,8 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn is_of(headers: &HeaderMap, media: &str) -> bool {
-    // With two content types, each reader could use another one. A compressed body is not decoded.
+    // Two `Content-Type` headers are refused, because another reader could use the other one. A
+    // compressed body is refused, because the host does not decode it.
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };
     if headers.contains_key(header::CONTENT_ENCODING) {
@@ -245,7 +249,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The parameters of a request's path. An unreadable path names nothing.
+/// The parameters of a request's path. A path that cannot be parsed is not found.
 pub(crate) struct Path<T>(pub(crate) T);
 
 impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> for Path<T> {
@@ -257,7 +261,7 @@ impl<T: DeserializeOwned + Send + 'static, S: Send + Sync> FromRequestParts<S> f
     }
 }
 
-/// For an optional number in a query.
+/// Deserializes an optional number of a query.
 pub(super) fn asked<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<Option<T>, D::Error> {
     let text = String::deserialize(deserializer)?;
     let number = super::number(&text).and_then(|number| T::try_from(number).ok());

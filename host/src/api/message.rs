@@ -11,7 +11,7 @@ use utoipa::{PartialSchema, ToSchema};
 use super::limits::Form;
 use super::problem::{Kind, Problem};
 
-/// The maximum length in characters, as JSON schemas count them; at most 16 KiB.
+/// The maximum length in characters, as JSON schemas count them. In bytes this is at most 16 KiB.
 const CHARS_MAX: usize = 4_096;
 
 /// A message within the maximum length.

@@ -1,4 +1,4 @@
-//! The counters of `/metrics` in Prometheus' text format. Each has a limited number of labels.
+//! The counters of `/metrics` in Prometheus' text format. The number of label values is limited.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write;
@@ -13,15 +13,15 @@ type Counts = BTreeMap<(&'static str, u16), u64>;
 /// Counters since the host's start.
 #[derive(Debug, Default)]
 pub(super) struct Metrics {
-    /// Requests by route. The routes are those of the schema, so they are few.
+    /// Answers by route. Routes are patterns in the code, so they are few.
     requests: Mutex<HashMap<String, Counts>>,
     /// Connections closed to make room for new ones.
     pub(super) evicted: AtomicU64,
 }
 
 impl Metrics {
-    /// Counts an answer. `route` is the pattern and not the path, which would be a label chosen by
-    /// the client.
+    /// Counts an answer. `route` is the pattern and not the path, because a client could make a new
+    /// label with each path.
     pub(super) fn count(&self, route: &str, method: &Method, status: u16) {
         let key = (word(method), status);
         let mut requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
@@ -33,8 +33,8 @@ impl Metrics {
         }
     }
 
-    /// Writes the counters. `unauthenticated` is the number of requests without a valid secret
-    /// where one is needed.
+    /// Writes the counters. `unauthenticated` is the number of requests that needed a valid secret
+    /// and had none.
     pub(super) fn write(&self, unauthenticated: u64, text: &mut String) {
         header(text, "holdshort_http_requests_total", "counter", "Answers by route, method and status.");
         let requests = self.requests.lock().unwrap_or_else(PoisonError::into_inner);
@@ -63,7 +63,7 @@ impl Metrics {
     }
 }
 
-/// Writes the lines before a metric. Writing to a `String` cannot fail.
+/// Writes the lines `HELP` and `TYPE` of a metric. Writing to a `String` cannot fail.
 pub(super) fn header(text: &mut String, name: &str, kind: &str, help: &str) {
     let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} {kind}");
 }

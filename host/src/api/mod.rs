@@ -7,9 +7,9 @@
 //! **Invariant:** a request that changes something is answered only with a `Flushed` value, so
 //! everything acknowledged is on disk.
 //!
-//! **Invariant:** the command line reads an answer into the type that wrote it, and the host may be newer. So a type of
-//! an answer ignores members that it does not know, and a word of which there may be more later is
-//! [`Lenient`](shapes::Lenient). A member that is added later is an `Option` or has a default.
+//! **Invariant:** the command line reads an answer into the type that wrote it, although the host may be newer. So the
+//! type of an answer ignores unknown members. A word that may get further values later is [`Lenient`](shapes::Lenient).
+//! A member that is added later is an `Option` or has a default.
 
 mod admission;
 pub mod agents;
@@ -106,7 +106,7 @@ pub struct ApiParts {
     pub targets_gone: Arc<Mutex<BTreeSet<String>>>,
 }
 
-/// The review pages behind the admission check. They need a session, except the open ones.
+/// The review pages behind the admission check. Pages need a session, except the pages that are open to everybody.
 #[derive(Clone)]
 pub struct Pages {
     pub routes: Router<Api>,
@@ -124,7 +124,7 @@ struct Inner {
     policy_setup: Arc<PolicySetup>,
     /// One backtest at a time.
     trial: Arc<Semaphore>,
-    /// One explanation at a time; others wait.
+    /// One explanation at a time; further requests are refused meanwhile.
     explaining: Arc<Semaphore>,
     secrets: Secrets,
     hosts: HashSet<String>,
@@ -137,8 +137,9 @@ struct Inner {
     targets_gone: Arc<Mutex<BTreeSet<String>>>,
     requests: Throttle<Reviewer>,
     streams: Arc<Semaphore>,
-    /// The current streams and requests of each reviewer.
+    /// The open event streams of each reviewer.
     listening: Arc<Shares>,
+    /// The requests in progress of each reviewer.
     busy: Arc<Shares>,
     connections: AtomicUsize,
     /// Becomes true when the host shuts down, so that event streams end.
@@ -202,7 +203,7 @@ impl Api {
         &self.0.desk
     }
 
-    /// The desk, at which people decide.
+    /// The journal's handle for reviewers' decisions.
     pub(crate) fn desk(&self) -> &Desk {
         &self.0.desk
     }
@@ -235,13 +236,13 @@ async fn wrong_method(State(api): State<Api>, request: Request) -> Response {
     admission::Side::of(path).trouble(&api, Problem::new(Kind::MethodNotAllowed, detail))
 }
 
-/// The error for a cursor that no page returned.
+/// The error for a text that is not a cursor.
 fn no_cursor(text: &str) -> Problem {
     Problem::new(Kind::BadRequest, format!("`{}` is not a cursor; use `next` of the previous page", shortened(text)))
 }
 
-/// Parses a number in its one spelling, without `+1` or `01`, up to the largest number in a
-/// journal.
+/// Parses a number. Only its usual spelling is accepted: `+1` and `01` are refused. The maximum is `i64::MAX`, the
+/// largest number in a journal.
 fn number(text: &str) -> Option<u64> {
     let number = text.parse().ok().filter(|number: &u64| i64::try_from(*number).is_ok());
     number.filter(|number| number.to_string() == text)
@@ -252,7 +253,7 @@ fn position(text: &str) -> Result<Position, Problem> {
     number(text).map(Position).ok_or_else(|| no_cursor(text))
 }
 
-/// The part of a client's text that an error repeats.
+/// The part of a client's text that an error repeats: its first 100 characters.
 pub(crate) fn shortened(text: &str) -> String {
     text.chars().take(100).collect()
 }

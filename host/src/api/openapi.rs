@@ -29,7 +29,7 @@ use super::{
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Holdshort", description = "Calls of agents, and reviewers' decisions on these calls. On every path, a request that is not HTTP is answered with 400, and a request with too large a head with 431, both without a body."),
-    // Parameter schemas are not collected automatically.
+    // utoipa does not collect the schemas of parameters by itself.
     components(schemas(
         Details, CallStateWordShape, RunStateWordShape, DecisionKind, IdempotencyKeyShape, ApprovalIdShape, RunId, Digest,
         InstantShape, PlaceShape, RankedPlaceShape
@@ -39,7 +39,8 @@ use super::{
 )]
 struct Description;
 
-/// A reviewer's token. It is needed unless the schema says otherwise.
+/// Adds the security scheme: a reviewer's token, which a request needs unless the schema says
+/// otherwise.
 struct Token;
 
 impl Modify for Token {
@@ -86,7 +87,7 @@ pub(super) fn routes() -> OpenApiRouter<Api> {
     all().into_iter().fold(OpenApiRouter::with_openapi(Description::openapi()), OpenApiRouter::routes)
 }
 
-/// The served document, made once.
+/// The served document, made at the first request.
 static SCHEMA: LazyLock<String> = LazyLock::new(|| {
     let mut openapi = routes().into_openapi();
     complete::complete(&mut openapi);

@@ -17,7 +17,7 @@ use super::json::Json;
 /// The media type of error answers.
 pub const MEDIA: &str = "application/problem+json";
 
-/// An error answer. Boxed, so that a `Result` stays small.
+/// An error answer. The details are boxed, so that a `Result` stays small.
 #[derive(Clone, Debug)]
 pub struct Problem {
     kind: Kind,
@@ -114,7 +114,7 @@ impl Problem {
         &self.details.detail
     }
 
-    /// Sets when another attempt is worthwhile.
+    /// Sets the seconds after which the client should try again (`Retry-After`).
     pub fn retry_after_s(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
         self
@@ -157,7 +157,8 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // For the admission check, which converts it to a page if a page was requested.
+        // The admission check finds the problem here, and converts it to a page if a page was
+        // requested.
         response.extensions_mut().insert(self);
         response
     }

@@ -22,7 +22,8 @@ use super::{Api, ApiResult, approvals, ids};
 /// A resolution from any form.
 pub(crate) struct ResolutionRequest {
     pub(crate) kind: ResolutionType,
-    /// The attempt that the reviewer checked. If another one is current, nothing happens.
+    /// The attempt that the reviewer checked. If another attempt is current, the resolution is
+    /// refused.
     pub(crate) attempt: u32,
     /// Only for `done`: the receipt for the agent.
     pub(crate) receipt: Option<Value>,
@@ -32,13 +33,13 @@ pub(crate) struct ResolutionRequest {
 /// The kinds of resolutions.
 #[derive(Clone, Copy)]
 pub(crate) enum ResolutionType {
-    /// It happened.
+    /// The effect happened.
     Done,
-    /// It did not happen.
+    /// The effect did not happen.
     NotDone,
     /// The outcome stays unknown.
     Abandon,
-    /// Try again with the same idempotency key; only for idempotent effects.
+    /// The effect is tried again with the same idempotency key; only for idempotent effects.
     SendAgain,
 }
 
@@ -179,7 +180,8 @@ pub(crate) async fn resolve(
     Ok(api.desk().submit(&CallId { run: run.clone(), call: number }, resolve).await?)
 }
 
-/// The given receipt, if it has the right type, or else the connector's.
+/// The given receipt, if it has the right type. Without one, the receipt that the connector makes
+/// from the call.
 async fn checked(api: &Api, run: &RunId, number: CallNumber, receipt: Option<Value>) -> Result<Value, Problem> {
     let (_, call) = approvals::load(api, run, number).await?;
     match receipt {

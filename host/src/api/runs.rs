@@ -185,10 +185,10 @@ pub(super) async fn list(State(api): State<Api>, Query(query): Query<ListQuery>)
     Ok(Json(RunPage { runs: rows.into_iter().map(Run::from).collect(), next }).into_response())
 }
 
-/// The word for every state.
+/// The word that stands for all states.
 const ALL: &str = "all";
 
-/// The words that the list takes as a state.
+/// The words that the list accepts as `state`.
 pub(super) fn states() -> impl Iterator<Item = &'static str> {
     RunState::ALL.into_iter().map(RunState::as_str).chain([ALL])
 }
@@ -213,8 +213,8 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>) -> ApiR
 
 /// The row of a run.
 pub(crate) async fn row(api: &Api, id: &RunId) -> Result<RunRow, Problem> {
-    // Ids consist of letters, digits and `-`, and `-` sorts first. No id lies between this one and
-    // the one made here, so the first row is this run, if it exists.
+    // Ids consist of letters, digits and `-`, and `-` sorts first. So no id lies between `id` and
+    // `{id}-`, and the first row before `{id}-` is this run, if it exists.
     let before = Some(RunId(format!("{id}-")));
     let rows = api.journal().runs(RunFilter { states: Vec::new(), before, limit: 1 }).await?;
     rows.into_iter().find(|row| row.id == *id).ok_or_else(|| ids::no_run(&id.0))
@@ -253,7 +253,7 @@ pub(super) async fn cancel(
     Ok(Json(RunCancelled { id, state: RunState::Cancelled }).into_response())
 }
 
-/// Cancels a run for a reviewer. Repeating it is no error.
+/// Cancels a run for a reviewer. Cancelling a cancelled run is no error.
 pub(crate) async fn cancelled(
     api: &Api,
     run: &RunId,

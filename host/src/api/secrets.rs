@@ -1,9 +1,9 @@
-//! All ways to present a secret: a token in a header or form, a link's code, a session cookie, a
-//! form's seal.
+//! All ways to present a secret: a token in a header or form, the code of a link, a session cookie,
+//! and the seal of a form.
 //!
-//! **Invariant:** a secret can be looked up only here, and each failure counts in one throttle per
-//! peer, so guessing in several ways gains nothing. A valid secret is served even if the throttle
-//! is empty, because behind a proxy and on this machine all clients are one peer.
+//! **Invariant:** a secret can be looked up only here. All failed attempts of a peer count in one
+//! throttle, so guessing in several ways gains nothing. A valid secret is served even if the
+//! throttle is empty, because behind a proxy and on this machine all clients are one peer.
 
 use std::collections::HashSet;
 use std::net::IpAddr;
@@ -23,13 +23,13 @@ use super::server::Connection;
 use super::session_names;
 use super::sessions::{Session, SessionCookie, Sessions};
 
-/// The other end of a connection, as far as it can be distinguished.
+/// The other end of a connection, as exactly as the host can tell clients apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Peer {
     /// A process of the host's user, through the socket in the state folder.
     Local,
-    /// An address. For IPv6 it is the network, because each client has 2^64 addresses there. All
-    /// loopback addresses are one, because every local process has them all.
+    /// An address. An IPv6 address counts as its network, because each client has 2^64 addresses
+    /// there. All loopback addresses count as one, because every local process can use all of them.
     Network(IpAddr),
 }
 
@@ -43,14 +43,15 @@ impl From<IpAddr> for Peer {
     }
 }
 
-/// The failures of all peers.
+/// The failed attempts of all peers.
 #[derive(Debug)]
 struct Failures {
     throttle: Throttle<Peer>,
     total: AtomicU64,
 }
 
-/// The failures of one peer; of none without a connection, as in a test of the pages.
+/// Counts the failed attempts of one peer. `peer` is `None` without a connection, as in a test of
+/// the pages; then no rate limit applies.
 #[derive(Clone, Debug)]
 pub(crate) struct Tries {
     failures: Arc<Failures>,
@@ -58,7 +59,7 @@ pub(crate) struct Tries {
 }
 
 impl Tries {
-    /// Counts a failure and returns the answer: the problem itself, or the rate limit's.
+    /// Counts a failed attempt and returns the answer: `problem`, or the error of the rate limit.
     pub(super) fn failed(&self, problem: Problem) -> Problem {
         self.failures.total.fetch_add(1, Ordering::Relaxed);
         if self.peer.is_none_or(|peer| self.failures.throttle.take(&peer, Instant::now())) {
@@ -68,7 +69,8 @@ impl Tries {
         }
     }
 
-    /// The answer to a request without a secret. It counts as no attempt.
+    /// The answer to a request without a secret. The request does not count against the rate limit,
+    /// because it tries no secret.
     pub(super) fn without_secret(&self, problem: Problem) -> Problem {
         self.failures.total.fetch_add(1, Ordering::Relaxed);
         if self.peer.is_none_or(|peer| self.failures.throttle.has(&peer, Instant::now())) {
@@ -133,8 +135,8 @@ impl Secrets {
     pub(super) fn session(&self, headers: &HeaderMap, tries: &Tries) -> Result<Option<Session>, Problem> {
         let Some(value) = self.cookie.value(headers) else { return Ok(None) };
         let name = self.cookie.session_name(headers);
-        // If sessions have names, a cookie sent to another name is not ours: another port of this
-        // machine set it.
+        // If sessions have host names of their own, a cookie sent to another host name is not ours:
+        // another port of this machine set it.
         if self.cookie.is_named() && name.is_none() {
             return Ok(None);
         }
@@ -142,8 +144,8 @@ impl Secrets {
         found.map(Some).ok_or_else(|| tries.failed(no_session()))
     }
 
-    /// The address of a link that signs `reviewer` in once and continues to `next`. `host` is how
-    /// they reach this host.
+    /// The address of a link that signs `reviewer` in once and continues to `next`. `host` is the
+    /// `Host` header with which the reviewer reaches this host.
     pub(super) fn link(&self, reviewer: &Reviewer, host: &str, next: &str) -> Result<String, Problem> {
         let name = self.cookie.is_named().then(session_names::random).transpose()?;
         let code = self.sessions.link(reviewer, name.as_deref(), Instant::now())?;
@@ -182,7 +184,7 @@ impl Api {
         found.ok_or_else(|| tries.failed(used_up()))
     }
 
-    /// Uses a link's code up and returns the header that opens the session.
+    /// Uses up the code of a link, opens a session, and returns the header that sets its cookie.
     pub(crate) fn follow(&self, code: &str, headers: &HeaderMap, tries: &Tries) -> Result<HeaderValue, Problem> {
         let Secrets { sessions, cookie, .. } = &self.0.secrets;
         let (name, now) = (cookie.session_name(headers), Instant::now());
@@ -190,8 +192,8 @@ impl Api {
         sessions.open(&reviewer, name, cookie, now)
     }
 
-    /// Signs in a reviewer who presented a token. If sessions have names, the result is a link to a
-    /// new name, because others may know the present one.
+    /// Signs in a reviewer who presented a token. If sessions have host names of their own, the
+    /// result is a link to a new name, because others may know the present one.
     pub(crate) fn sign_in(&self, reviewer: &Reviewer, headers: &HeaderMap, next: &str) -> Result<SignedIn, Problem> {
         let Secrets { sessions, cookie, .. } = &self.0.secrets;
         if cookie.is_named() {

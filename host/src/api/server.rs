@@ -1,6 +1,8 @@
-//! Accepts connections: a limited number, none of which can stay by being silent.
+//! Accepts a limited number of connections. Silent connections are closed, so that they cannot
+//! occupy all places.
 //!
-//! It uses hyper's connections directly, because `axum::serve` has no timeout for request heads.
+//! This file uses hyper's connections directly, because `axum::serve` has no timeout for request
+//! heads.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -29,8 +31,8 @@ use super::shares::{Share, Shares};
 use super::write_timeout::{Socket, WriteTimeout};
 
 /// The limits for a request's head: bytes, and number of headers. Tokens are short. The library
-/// reads pieces of up to this size and checks after each, so the largest possible head is twice as
-/// large.
+/// reads pieces of up to this size and checks the size after each piece, so the largest possible
+/// head is twice as large.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
 const HEADERS_MAX: usize = 64;
 
@@ -45,7 +47,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 #[derive(Debug)]
 pub struct Listeners {
     network: TcpListener,
-    /// The second address, to which session names may resolve.
+    /// The listener at the other loopback address, to which session names may resolve.
     twin: Option<TcpListener>,
     /// The socket in the state folder.
     local: Option<UnixListener>,
@@ -58,7 +60,7 @@ impl From<TcpListener> for Listeners {
 }
 
 impl Listeners {
-    /// All sources. The last is only for the host's user.
+    /// All sources. `local` is only for the host's user.
     pub fn new(network: TcpListener, twin: Option<TcpListener>, local: Option<UnixListener>) -> Self {
         Self { network, twin, local }
     }
@@ -102,7 +104,7 @@ impl Listeners {
     }
 }
 
-/// Answers requests until `shutdown` is ready, and then gives open ones some time to finish.
+/// Answers requests until `shutdown` completes, and then gives open requests some time to finish.
 pub async fn serve(listeners: impl Into<Listeners>, api: Api, shutdown: impl Future) -> io::Result<()> {
     let listeners = listeners.into();
     let router = api.router();
@@ -163,7 +165,7 @@ async fn answer(stream: Box<dyn Socket>, router: Router, line: Arc<Connection>, 
     let mut connection = pin!(connection);
     let mut closing = api.0.closing.subscribe();
     let ended = tokio::select! {
-        // A complete answer is written before the connection is closed to make room.
+        // `biased`: a complete answer is written before the connection is closed to make room.
         biased;
         ended = &mut connection => ended,
         () = line.close.notified() => return,
@@ -179,7 +181,7 @@ async fn answer(stream: Box<dyn Socket>, router: Router, line: Arc<Connection>, 
 
 /// Waits until the host shuts down.
 pub(super) async fn closed(closing: &mut watch::Receiver<bool>) {
-    // An error means that the endpoint is gone, which has the same meaning.
+    // An error means that the endpoint no longer exists, which counts as a shutdown.
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
@@ -189,10 +191,10 @@ pub(crate) struct Connection {
     id: u64,
     peer: Peer,
     opened: Instant,
-    /// The last request, in microseconds after the opening.
+    /// The time of the last request, in microseconds after the opening; 0 means none.
     touched: AtomicU64,
-    /// The first read without data, in the same measure. The time until the host first reads is not
-    /// the client's fault.
+    /// The time of the first read that found no data, in microseconds after the opening; 0 means
+    /// never. The newcomer time begins here, because before it the host itself had not read.
     listened: AtomicU64,
     /// The first authenticated reviewer on this connection.
     owner: OnceLock<Reviewer>,
@@ -203,11 +205,11 @@ pub(crate) struct Connection {
     freed: Arc<Notify>,
 }
 
-/// An authenticated request. From its complete arrival until this is dropped, its connection is not
-/// closed to make room.
+/// An authenticated request. From its complete arrival until this value is dropped, its connection
+/// is not closed to make room.
 ///
-/// Before the complete arrival it may be closed, or a reviewer could occupy all connections with
-/// bodies that never arrive.
+/// Before the complete arrival the connection may be closed. Otherwise a reviewer could occupy all
+/// connections with bodies that never arrive.
 #[derive(Debug)]
 pub(crate) struct Busy {
     line: Arc<Connection>,
@@ -220,7 +222,8 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
-    /// Marks the request as complete. One reviewer's requests leave room for others.
+    /// Marks the request as complete. Fails if the reviewer has too many requests in progress,
+    /// because one reviewer must leave room for others.
     pub(super) fn begin(&self) -> Result<(), Problem> {
         if self.begun.get().is_some() {
             return Ok(());
@@ -266,7 +269,7 @@ impl Connection {
         self.touched.store(self.age_us(), Ordering::Relaxed);
     }
 
-    /// Records that a read found no data.
+    /// Records the time of the first read that found no data.
     pub(super) fn heard_nothing(&self) {
         let _ = self.listened.compare_exchange(0, self.age_us(), Ordering::Relaxed, Ordering::Relaxed);
     }
@@ -276,7 +279,7 @@ impl Connection {
         u64::try_from(self.opened.elapsed().as_micros()).unwrap_or(u64::MAX).max(1)
     }
 
-    /// Whether it has had less than this time for its first request.
+    /// Whether the client has had less than `time` for its first request.
     fn is_new(&self, time: Duration) -> bool {
         let listened = self.listened.load(Ordering::Relaxed);
         let time_us = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
@@ -299,17 +302,18 @@ struct Connections {
 impl Connections {
     /// Waits until there is room for an accepted connection.
     ///
-    /// It accepts first: a thousand silent sockets displace each other, while a reviewer's request
-    /// arrives at once and is served.
+    /// The host makes room after it has accepted a connection. So a thousand silent connections
+    /// displace each other, while a reviewer's request arrives at once and is served.
     async fn room(&self, api: &Api) {
         while !self.make_room(api) {
-            // An ended connection notifies; a connection whose initial time ran out does not.
+            // A connection that ends notifies. The end of a connection's newcomer time does not, so
+            // the check is repeated.
             let _ = tokio::time::timeout(NEXT_LOOK, self.freed.notified()).await;
         }
     }
 
-    /// Closes one connection if there are too many: unauthenticated ones first, then the one that
-    /// was silent longest.
+    /// Closes one connection if there are too many: first an unauthenticated one, then the one that
+    /// was silent longest. Returns whether there is room.
     ///
     /// Each connection is unauthenticated until its first request is read. A reviewer who holds
     /// more than half of all connections loses one before an unauthenticated one is closed, so that

@@ -1,11 +1,10 @@
 //! Host names of browser sessions: without TLS, each session gets a name such as `0f3a….localhost`,
 //! which browsers resolve to this machine.
 //!
-//! A browser sends the cookies of `127.0.0.1` to every port, that is, to every program on this
-//! machine that it is led to. The cookies of a session's name go to that name only, and no page can
-//! lead a browser to a name that it cannot guess. Data that another program left in the browser for
-//! an address of this machine (a cookie, a service worker, a cached file) does not exist under a
-//! new name.
+//! A browser sends the cookies of `127.0.0.1` to every port, so to every program on this machine that a page makes it
+//! contact. The cookies of a session's name go only to that name, and no page can guess the name. Data that another
+//! program left in the browser for an address of this machine (a cookie, a service worker, a cached file) does not
+//! exist under a new name.
 
 use super::problem::Problem;
 use super::sessions::no_randomness;
@@ -33,7 +32,8 @@ pub(super) fn in_host(host: &str) -> Option<&str> {
     (is_ours && rest.strip_prefix(&BELOW[1..]).is_some_and(is_port)).then_some(name)
 }
 
-/// The `Host` header of a session. The client reaches this machine under the name `host`; the port may differ, for example through a tunnel.
+/// The `Host` header of a session. `host` is the name under which the client reaches this machine. Its port may differ
+/// from this host's own, for example through a tunnel.
 pub(super) fn host(name: &str, host: &str) -> String {
     format!("{name}{BELOW}{}", port(host))
 }

@@ -1,9 +1,9 @@
 //! Browser access: one-time links that sign in, and the sessions that they open.
 //!
 //! A link's code and a session's cookie are 256 random bits each. The host keeps only their hashes, in memory, so a
-//! restart signs everybody out. Each session has a key for the seals of forms. A seal ties a form to the session and to
-//! the shown content: so no other page can make a browser send a form, and a reviewer cannot decide on content that
-//! they did not open.
+//! restart signs everybody out. Each session has a key for the seals of forms. A seal is a MAC that ties a form to the
+//! session and to the shown content. So no other page can make a browser send a form, and a reviewer cannot decide on
+//! content that they did not open.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -28,11 +28,11 @@ pub(crate) const LINK_TIME: Duration = Duration::from_secs(10 * 60);
 /// The limits of a session: without a request, and in total.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(8 * 3600);
 const SESSION_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
-/// The maximum number of links and of sessions of one reviewer. A further one ends the oldest.
+/// The maximum number of links and of sessions of one reviewer. A further one replaces the one that was unused longest.
 const OF_ONE_PERSON_MAX: usize = 20;
 /// The maximum number of streams of one session. A browser has six connections to a host, and streams occupy them.
 const STREAMS_MAX: usize = 4;
-/// Longer than the value of any cookie of ours.
+/// The maximum length of a cookie's value. The values of our cookies are shorter.
 const VALUE_BYTES_MAX: usize = 64;
 /// The number of paths for which a browser is told to delete a cookie. Our pages have fewer parent paths.
 const PATHS_MAX: usize = 16;
@@ -42,7 +42,7 @@ const PATHS_MAX: usize = 16;
 pub struct SessionCookie {
     name: String,
     secure: bool,
-    /// Each session has a host name of its own and works only under it.
+    /// Whether each session has a host name of its own and works only under it.
     named: bool,
 }
 
@@ -66,7 +66,7 @@ impl SessionCookie {
         self.named
     }
 
-    /// The session's name in the request, if sessions have names.
+    /// The host name of the request's session, if sessions have names.
     pub(super) fn session_name<'a>(&self, headers: &'a HeaderMap) -> Option<&'a str> {
         let host = headers.get(header::HOST).filter(|_| self.named)?;
         session_names::in_host(host.to_str().ok()?)
@@ -108,10 +108,10 @@ impl SessionCookie {
         named.filter(|cookie| cookie.name() == self.name).filter_map(|cookie| cookie.value_raw())
     }
 
-    /// Headers that delete cookies with our name that were refused, for a request to `path`.
+    /// Headers that make the browser delete refused cookies with our name, for a request to `path`.
     ///
-    /// Without TLS another port of this machine can set such a cookie. A browser stores one for each parent path of the
-    /// requested one. Ours is at `/`, which stays if it is one of several; the others are foreign.
+    /// Without TLS another port of this machine can set such a cookie, one for each parent path of `path`. Our own
+    /// cookie has the path `/`. It stays if the browser sent several cookies, because then others are foreign.
     pub(super) fn forgotten(&self, headers: &HeaderMap, path: &str) -> Vec<HeaderValue> {
         let brought = self.values(headers).count();
         let ends = path.match_indices('/').flat_map(|(at, _)| [at, at + 1]).chain([path.len()]);
@@ -130,24 +130,24 @@ pub(crate) struct Session {
     name: Option<String>,
     since: Instant,
     key: SealKey,
-    /// The failed attempts of the peer that uses it, while one does.
+    /// The failed attempts of the peer that sent the request; `None` for a stored session.
     tries: Option<Tries>,
     /// Closed when the session ends.
     open: watch::Receiver<()>,
     streams: Streams,
 }
 
-/// Notifies the streams of a session that a newer stream takes their place; oldest first.
+/// One handle for each stream of a session, oldest first. It notifies the stream that a newer stream takes its place.
 type Streams = Arc<Mutex<Vec<Arc<Notify>>>>;
 
-/// One stream of a session, until dropped.
+/// One stream of a session. Dropping this value removes the stream from the session.
 pub(crate) struct PageStream {
     all: Streams,
     own: Arc<Notify>,
 }
 
 impl PageStream {
-    /// Waits until newer streams of the session take its place.
+    /// Waits until a newer stream of the session takes this stream's place.
     pub(crate) async fn displaced(&self) {
         self.own.notified().await;
     }
@@ -159,7 +159,7 @@ impl Drop for PageStream {
     }
 }
 
-/// A stored session, and the handle whose end notifies its users.
+/// A stored session, and the sender that notifies the users of the session when it is dropped.
 type OpenSession = (Session, Arc<watch::Sender<()>>);
 
 /// The reviewer and host name of a link.
@@ -185,13 +185,13 @@ impl Session {
         &self.reviewer
     }
 
-    /// The session, used by one peer.
+    /// The session for a request of the peer whose failed attempts are `tries`.
     pub(super) fn used_by(self, tries: Tries) -> Self {
         Self { tries: Some(tries), ..self }
     }
 
-    /// Waits for the session's end: by sign-out, by a newer session, or by time. A request from its last use waits no
-    /// longer than the idle limit.
+    /// Waits for the session's end: by sign-out, by a newer session, or by time. The wait begins with a request, so it
+    /// lasts no longer than the idle limit.
     pub(crate) async fn over(mut self) {
         let left = SESSION_TIME_MAX.saturating_sub(self.since.elapsed()).min(IDLE_TIME_MAX);
         let _ = tokio::time::timeout(left, self.open.changed()).await;
@@ -213,8 +213,8 @@ impl Session {
         self.mac(what).map(|mac| URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes())).unwrap_or_default()
     }
 
-    /// Whether a seal is for `what`. A form with several purposes asks this for each, and must [`check`](Self::check)
-    /// the last.
+    /// Whether `seal` is the seal for `what`. A wrong seal does not count as a failed attempt here. So a form with
+    /// several possible purposes calls this for all but the last, and [`check`](Self::check) for the last.
     pub(crate) fn sealed(&self, what: &str, seal: &str) -> bool {
         let sealed = URL_SAFE_NO_PAD.decode(seal).ok().zip(self.mac(what));
         sealed.is_some_and(|(seal, mac)| mac.verify_slice(&seal).is_ok())
@@ -236,7 +236,7 @@ impl Session {
         }
     }
 
-    /// The HMAC. `None` if the library refused the key, whose length is the ideal one.
+    /// The HMAC. `None` if the library refuses the key, which it does not do for a key of this length.
     fn mac(&self, what: &str) -> Option<Hmac<Sha256>> {
         let mut mac = Hmac::<Sha256>::new_from_slice(&self.key.0).ok()?;
         mac.update(what.as_bytes());
@@ -266,7 +266,7 @@ impl Sessions {
         (link.name.as_deref() == name).then_some(link.reviewer)
     }
 
-    /// Uses a code up. Under another host name it is unknown, and stays valid.
+    /// Uses up a code. Under another host name the code counts as unknown, and stays valid.
     pub(super) fn follow(&self, code: &str, name: Option<&str>, now: Instant) -> Option<Reviewer> {
         let reviewer = self.whose(code, name, now)?;
         // Of two concurrent uses, only one removes the code.
@@ -309,7 +309,7 @@ impl Sessions {
     }
 }
 
-/// Entries by the hash of their secret: owner, start, last use, content.
+/// Entries by the hash of their secret: owner, time of creation, time of last use, content.
 #[derive(Debug)]
 struct SecretStore<T>(HashMap<Digest, (Reviewer, Instant, Instant, T)>);
 

@@ -1,4 +1,4 @@
-//! The shapes of the API that are not the gate's types: times, words and texts with one form.
+//! The shapes of the API that are not the gate's types: times, words, and texts of a fixed form.
 
 mod texts;
 
@@ -28,7 +28,7 @@ impl Moment {
     }
 }
 
-/// The time for people, to the second.
+/// The time as people read it, without fractions of a second.
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.timestamp() {
@@ -58,8 +58,8 @@ impl<'de> Deserialize<'de> for Moment {
     }
 }
 
-/// A part of an answer that a client shows although it may not know it: a host that is newer than the client has more
-/// states and kinds.
+/// A value in an answer that a client can show even if it does not know the value. A newer host has more states and
+/// kinds than an older client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Lenient<T> {
@@ -90,7 +90,7 @@ impl<T: fmt::Display> fmt::Display for Lenient<T> {
     }
 }
 
-/// A word from a list elsewhere in the code, so that the schema always matches it.
+/// Makes the schema of a word from a list elsewhere in the code, so that the schema always matches the list.
 macro_rules! words {
     ($(#[$doc:meta])* $shape:ident, $name:literal, $all:expr, $description:literal) => {
         $(#[$doc])*
@@ -113,21 +113,21 @@ macro_rules! words {
 }
 
 words!(
-    /// The decision's side of it.
+    /// The word for the state of a decision.
     DecisionStateShape, "DecisionState", super::approvals::DECISION_STATES.map(CallState::as_str),
     "The state of the decision; after the start of the effect, whether reviewers (`approved`) or policy (`cleared`) cleared the call."
 );
 words!(
-    /// The effect's side of it.
+    /// The word for the state of an effect.
     EffectStateShape, "EffectState", super::approvals::EFFECT_STATES.map(CallState::as_str), "The state of the effect."
 );
 words!(
-    /// Which calls are listed.
+    /// The word that selects calls for a list.
     CallStateWordShape, "CallStateFilter", super::inbox::CallStateFilter::names(),
     "A state of a call; `waiting` for calls that are held or in doubt, `open` for all calls that can still change, or `all`."
 );
 words!(
-    /// Which runs are listed.
+    /// The word that selects runs for a list.
     RunStateWordShape, "RunStateFilter", super::runs::states(), "A state of a run, or `all`."
 );
 

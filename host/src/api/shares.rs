@@ -1,4 +1,4 @@
-//! Counts each reviewer's share of a limited resource, so that no reviewer takes what others need.
+//! Counts each reviewer's share of a limited resource, so that no reviewer can use all of it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use super::auth::Reviewer;
 #[derive(Debug, Default)]
 pub(super) struct Shares(Mutex<HashMap<Reviewer, usize>>);
 
-/// One unit of a reviewer's share, until dropped.
+/// One unit of a reviewer's share. Dropping it returns the unit.
 #[derive(Debug)]
 pub(super) struct Share {
     of: Arc<Shares>,

@@ -53,13 +53,13 @@ pub(super) async fn create(
         );
         return Err(Problem::new(Kind::BadRequest, detail));
     }
-    // The admission check has compared it with this host's names.
+    // The admission check has compared `Host` with this host's names.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let made = LinkMade { url: api.0.secrets.link(&reviewer, host, &next)?, expires_in_s: LINK_TIME.as_secs() };
     Ok((StatusCode::CREATED, Json(made)).into_response())
 }
 
-/// Whether a text is a path of this host only, as a target after sign-in.
+/// Whether a text is a path of this host, and so may be the target after sign-in.
 pub(crate) fn is_local(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~?=&%:".contains(c);
     path.starts_with('/') && !path.starts_with("//") && path.len() <= 512 && path.chars().all(plain)

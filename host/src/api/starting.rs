@@ -1,7 +1,7 @@
-//! Answers requests before the host is wired: it is alive and not ready.
+//! Answers requests while the host starts: the host is alive and not ready.
 //!
-//! Wiring reads agents and policies in child processes that may take long. A supervisor must not
-//! take this time for a hang.
+//! The start reads agents and policies in child processes, which may take long. Without answers, a
+//! supervisor could take the host for hung and stop it.
 
 use std::convert::Infallible;
 use std::time::Duration;
@@ -17,10 +17,10 @@ const CONNECTIONS_MAX: usize = 64;
 /// The pause after the operating system refused a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The message meanwhile.
+/// The message to clients while the host starts.
 const STARTING: &str = "the host is starting and still reads policies and agents; try again in a second";
 
-/// Answers until dropped. Each connection gets one answer.
+/// Answers requests until the future is dropped. Each connection gets one answer.
 pub async fn starting(listener: &TcpListener) -> Infallible {
     let mut tasks = JoinSet::new();
     loop {

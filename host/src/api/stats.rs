@@ -25,8 +25,8 @@ use crate::analysis::review_load::times::{COARSE_S, Times};
 use crate::analysis::review_load::{Directory, LoadReport, MissingState, ReviewLoad, Window};
 use crate::review::visible;
 
-/// Events per read. They are complete: a proposal includes its arguments and up to 32 other waiting
-/// calls.
+/// Events per read. The number is small because events are large: a proposal includes its arguments
+/// and up to 32 other waiting calls.
 const CHUNK: usize = 64;
 /// The default period: 30 days, in microseconds.
 const LATELY_US: u64 = 30 * 86_400_000_000;
@@ -45,11 +45,11 @@ pub(super) struct LoadFigures {
     rendered: Mutex<Option<String>>,
     /// One report at a time, because each reads the journal.
     turn: Semaphore,
-    /// The requests that read or wait, so that reports occupy few connections.
+    /// Limits the requests that read or wait, so that reports occupy few connections.
     asking: Semaphore,
 }
 
-/// The fold for `/metrics`, and its position.
+/// The figures for `/metrics`, and the position of the last event in them.
 struct LiveFold {
     fold: ReviewLoad,
     after: Position,
@@ -137,7 +137,7 @@ impl Api {
         Ok(fold.report())
     }
 
-    /// Follows the next events. Returns whether there are more.
+    /// Adds the next events to the figures. Returns whether there may be more.
     async fn read_on(&self, fold: &mut ReviewLoad, after: &mut Position, until: Time) -> Result<bool, ReadError> {
         let entries = self.journal().feed(*after, CHUNK).await?;
         for entry in &entries {
@@ -149,11 +149,11 @@ impl Api {
             fold.follow(&entry.run, entry.recorded.at, &entry.recorded.event);
             *after = entry.position;
         }
-        // A chunk may be short because its events are large.
+        // A short chunk is not the end, because a chunk of large events is short too.
         Ok(!entries.is_empty() && !*self.0.closing.borrow())
     }
 
-    /// Supplies a run or call that the fold dropped and needs again.
+    /// Reads a run or call that the figures dropped from memory and need again for this event.
     async fn supply_missing(
         &self,
         fold: &mut ReviewLoad,
@@ -172,8 +172,8 @@ impl Api {
         Ok(())
     }
 
-    /// Updates the continuous figures, unless another task does. It continues after the client has
-    /// gone.
+    /// Updates the continuous figures, unless another task does so now. This work continues after
+    /// the client has gone.
     async fn catch_up(self) -> Result<(), ReadError> {
         let LoadFigures { live, rendered, .. } = &self.0.load_figures;
         let Ok(mut live) = live.try_lock() else { return Ok(()) };
@@ -185,7 +185,8 @@ impl Api {
         Ok(())
     }
 
-    /// Writes the latest available figures for Prometheus without delaying the scrape.
+    /// Writes the latest available figures for Prometheus. Waits at most [`SCRAPE_TIME_MAX`] for
+    /// newer ones.
     pub(super) async fn write_review_load(&self, text: &mut String) {
         let work = tokio::spawn(self.clone().catch_up());
         if let Ok(Ok(Err(error))) = tokio::time::timeout(SCRAPE_TIME_MAX, work).await {
@@ -196,7 +197,7 @@ impl Api {
     }
 }
 
-/// The figures since the beginning of the journal. Each table has a limited number of names.
+/// The figures since the beginning of the journal. The number of label values is limited.
 fn text(fold: &ReviewLoad) -> String {
     let mut text = String::new();
     let judged =

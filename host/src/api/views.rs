@@ -3,8 +3,8 @@
 //!
 //! `langchain` is the form of LangChain's human-in-the-loop middleware: it shows `action_requests`
 //! and `review_configs` and accepts `decisions`. `ag-ui` is the event with which a waiting run ends
-//! in the Agent User Interaction Protocol, which resumes it with `resume`. Neither has a place for
-//! evidence, so their message says how much evidence there is and that all of it is at
+//! in the Agent User Interaction Protocol, which resumes it with `resume`. Neither form has a place
+//! for evidence. So the message in it says how much evidence there is, and that all of it is at
 //! `/v1/approvals/{id}`.
 
 use holdshort_gate::{AgentName, Call, Capability, Digest, EffectClass, FunctionType, Phase, Proposal, RunId};

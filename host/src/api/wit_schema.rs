@@ -1,8 +1,8 @@
 //! Converts a WIT type to a JSON schema, from which clients can build a form.
 //!
-//! Every value that fits the schema has the type. The reverse has two exceptions, which the host
-//! accepts as a convenience: a `u64` or `s64` written as a number, and one with more than 19
-//! digits.
+//! Every value that fits the schema has the type. The host also accepts two kinds of values that do
+//! not fit: a `u64` or `s64` written as a number, and one with as many digits as its largest values
+//! (20 or 19).
 
 use holdshort_gate::{Action, FunctionType, RATIONALE, WitType};
 use serde_json::{Map, Value, json};
@@ -64,7 +64,7 @@ fn schema(ty: &WitType) -> Value {
     }
 }
 
-/// Padded base64 in its one spelling.
+/// Padded base64. The pattern accepts one spelling of each value.
 const BASE64: &str = "^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/][AQgw]==|[A-Za-z0-9+/]{2}[AEIMQUYcgkosw048]=)?$";
 
 /// An object with exactly these members.

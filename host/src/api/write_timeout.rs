@@ -1,4 +1,4 @@
-//! A socket with a write timeout for slow readers. It also reports when a read found nothing.
+//! A socket with a write timeout for slow readers. It also reports when a read found no data.
 
 use std::io;
 use std::pin::Pin;
@@ -16,13 +16,13 @@ pub(super) trait Socket: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Socket for S {}
 
-/// A socket that fails if nothing could be written for a while. hyper has no such timeout: a client
-/// that does not read its answer would stay connected forever, with the answer in memory.
+/// A socket that fails if nothing could be written for `time_max`. hyper has no such timeout: a
+/// client that does not read its answer would stay connected forever, with the answer in memory.
 pub(super) struct WriteTimeout {
     socket: Box<dyn Socket>,
     time_max: Duration,
     line: Arc<Connection>,
-    /// The end of the timeout, while a write is blocked.
+    /// The end of the timeout; `None` if no write is blocked.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 

@@ -10,7 +10,7 @@ use super::client::Client;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 
-/// Runs the subcommand; without one, the list.
+/// Runs the subcommand. Without a subcommand it prints the list.
 pub(super) fn run(args: ApprovalsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
     match args.action {
         None => list::list(&args.list, client, output),

@@ -1,4 +1,4 @@
-//! What can be asked of the program, as clap reads it.
+//! The command line as clap parses it: subcommands, their arguments and options.
 
 mod approvals;
 mod grants;

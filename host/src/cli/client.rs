@@ -1,7 +1,7 @@
 //! The HTTP client for `/v1`, with the rights of a reviewer.
 //!
-//! The client checks what it can: it computes digests again ([`verify()`]) before it sends a
-//! decision.
+//! Before it sends a decision, the client computes the digests again from the host's answer
+//! ([`verify()`]).
 
 mod connect;
 mod local;
@@ -28,14 +28,15 @@ use super::exit::{Exit, Failure};
 
 /// The time limit for an answer. An edit needs a new preview from the connector.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
-/// The time limit for a backtest, which reads the whole journal.
+/// The time limit for the answer to a backtest, which reads the whole journal.
 const TRIAL_TIME_MAX: Duration = Duration::from_secs(1_200);
 /// The time limit for a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
 /// The size limit for an answer: a page of events with payloads.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
-/// The duration of one stream of events. A dead network is noticed after this time at the latest.
+/// The time limit for one stream of events. A dead network is noticed after this time at the
+/// latest.
 const STREAM_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// The first and the last pause before a request is sent again after a lost answer. Each pause is
@@ -143,7 +144,7 @@ impl Client {
             let mut answer = request.header("Idempotency-Key", &key).send_json(body);
             let lost = match &answer {
                 Ok(response) => response.status() == StatusCode::SERVICE_UNAVAILABLE,
-                // No host was there, so nothing was sent.
+                // No connection was made, so the request was not sent.
                 Err(ureq::Error::ConnectionFailed | ureq::Error::HostNotFound) => false,
                 Err(ureq::Error::Io(error)) => error.kind() != std::io::ErrorKind::ConnectionRefused,
                 Err(_) => true,
@@ -207,7 +208,8 @@ impl Client {
             .hint("start the host with `holdshort serve`, or name another host with `--url`; if you were sending a decision, you can safely send it again")
     }
 
-    /// Converts an error answer to a request of `path` to a failure, in the host's words.
+    /// Converts an error answer to a failure, in the host's words. `path` is the path of the
+    /// request.
     fn refused(&self, path: &str, response: &mut Response<Body>) -> Result<(), Failure> {
         let status = response.status();
         if status.is_success() {
@@ -268,7 +270,7 @@ fn look_again(path: &str) -> String {
     }
 }
 
-/// Reads the required parts of an answer.
+/// Reads an answer into its type.
 pub fn read<T: DeserializeOwned>(answer: &Value) -> Result<T, Failure> {
     T::deserialize(answer).map_err(not_understood)
 }

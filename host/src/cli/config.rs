@@ -17,7 +17,8 @@ struct Report<'a> {
     reviewers: Vec<ConfiguredReviewer<'a>>,
 }
 
-/// A reviewer and one token: the file of the local operator's token, or the hash of another's.
+/// A reviewer and one token: the file of the local operator's token, or the hash of another
+/// reviewer's token.
 #[derive(Serialize)]
 #[serde(rename_all = "kebab-case")]
 struct ConfiguredReviewer<'a> {

@@ -1,5 +1,5 @@
-//! `holdshort demo`: a real run on a scratch repository. A person is led through the approval.
-//! Without a terminal, the demo takes the same steps over HTTP.
+//! `holdshort demo`: a real run on a scratch repository. The demo leads the user through the
+//! approval. Without a terminal, it takes the same steps over HTTP.
 
 mod scratch;
 
@@ -120,7 +120,7 @@ impl Guide<'_> {
         }
     }
 
-    /// The changes that the person wants. Without them the agent would propose the same call again.
+    /// The changes that the user wants. Without them the agent would propose the same call again.
     fn guidance(&self) -> Result<String, Failure> {
         loop {
             match self.output.ask("What should the agent change? (Try: keep the notes short)")? {

@@ -4,22 +4,23 @@ use std::process::ExitCode;
 
 use crate::config::ConfigError;
 
-/// The exit codes, all of them.
+/// All exit codes of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// 0: done. For a decision: it is on disk, even if more people must approve.
+    /// 0: done. A decision is on disk, even if more reviewers must approve.
     Done,
-    /// 1: it went wrong, for a reason that has no code of its own.
+    /// 1: any other error.
     Failed,
     /// 2: the command line or the configuration is wrong; nothing was tried.
     Usage,
     /// 3: the watched run ended without a result: it failed, trapped, was cancelled or diverged.
     RunEnded,
-    /// 4: the host said no: not eligible, already decided, changed since it was shown, expired, or not there.
+    /// 4: the host refused the request: the reviewer may not decide, or the call is already decided, changed, expired
+    /// or not found.
     Refused,
     /// 5: the host cannot be reached.
     Unreachable,
-    /// 130: Ctrl-C; the run that was watched is parked and goes on when a host opens the journal again.
+    /// 130: Ctrl-C. The watched run is parked, and continues when a host opens the journal again.
     Interrupted,
 }
 

@@ -9,7 +9,7 @@ use super::output::Output;
 use crate::api::grants::{GrantDetails, GrantDraft, GrantPage, GrantView};
 use crate::review::sentences;
 
-/// Runs the subcommand; without one, the list.
+/// Runs the subcommand. Without a subcommand it prints the list.
 pub(super) fn run(args: GrantsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
     match args.action {
         None => list(&args.list, client, output),

@@ -1,4 +1,4 @@
-//! A complete host in this process, wired from a configuration.
+//! A complete host in this process, made from a configuration.
 //!
 //! This is the only place where all rooms meet. It gives the driver the previews and answers, the
 //! dispatcher the performers, and the endpoint the driver. No room gets anything else.
@@ -66,7 +66,8 @@ pub(super) fn open_journal(config: &Config) -> Result<Opened, OpenError> {
 }
 
 impl Host {
-    /// Wires the host of a configuration around its journal.
+    /// Makes the host of a configuration from its open journal: creates the rooms and connects
+    /// them.
     pub(super) fn new(config: Config, opened: Opened) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
         let Opened { journal, driver, dispatcher, desk, notifier } = opened;
@@ -87,7 +88,7 @@ impl Host {
         Ok(Self { config, desk, notifier, runs, effects, targets, policy_setup, known, sandboxes })
     }
 
-    /// The reason why links in notifications do not work, if so.
+    /// The reason why links in notifications do not work; `None` if they work.
     pub(super) fn broken_links(&self, bound: SocketAddr) -> Option<String> {
         self.config.server.broken_links(bound, !self.targets.is_empty())
     }
@@ -100,8 +101,8 @@ impl Host {
     /// Prepares the host to serve. When this returns, the local operator's token exists and the
     /// address is announced.
     ///
-    /// The future drives runs, performs effects and answers requests until `shutdown` is ready.
-    /// Waiting runs go on when a host opens the journal again.
+    /// The future drives runs, performs effects and answers requests until `shutdown` completes.
+    /// Waiting runs continue when a host opens the journal again.
     pub(super) fn serve<S: Future + Send>(
         self,
         listening: Listening,
@@ -120,12 +121,14 @@ impl Host {
         let links = public_base(&self.config, bound);
         let notify = Notify::new(self.notifier, self.targets, links, system_clock(), gone);
         Ok(async move {
-            // First, so that no event comes before the targets' starting positions.
+            // Notifications begin first, so that every event comes after the targets' starting
+            // positions.
             notify.begin().await.map_err(|error| failed(&error))?;
             let mut effects = tokio::spawn(self.effects.run());
             let mut runs = tokio::spawn(self.runs.run());
             let notify = tokio::spawn(notify.run());
-            // A host that accepts decisions and does not act on them would be worse than none.
+            // If one of these tasks ends, the host ends. Otherwise it could accept decisions and
+            // not act on them.
             let ended = tokio::select! {
                 served = api::serve(Listeners::new(main, twin, local), api, shutdown) => served.map_err(|error| failed(&error)),
                 ended = &mut effects => Err(stopped("performs effects", ended)),
@@ -139,7 +142,8 @@ impl Host {
         })
     }
 
-    /// The socket for commands in this folder. Without it, the host still serves all others.
+    /// Opens the socket for commands in the host's folder. If that fails, the host serves only over
+    /// the network.
     fn local(&self) -> Option<(UnixListener, Bound)> {
         let state = self.config.state.display();
         let bound =
@@ -204,7 +208,7 @@ pub(super) fn base(bound: SocketAddr) -> String {
     format!("http://{reached}")
 }
 
-/// The address for reviewers: the configured one, or else this machine's.
+/// The address for reviewers: the configured public URL, or else the address on this machine.
 pub(super) fn public_base(config: &Config, bound: SocketAddr) -> String {
     config.server.public_url.clone().unwrap_or_else(|| base(bound))
 }
@@ -214,7 +218,8 @@ fn instances_max(live_runs: usize) -> usize {
     live_runs.saturating_mul(2)
 }
 
-/// Children of the running program, even if its file was replaced by another version.
+/// Starts children from the running program's own code, even if its file was replaced by another
+/// version.
 pub(super) fn this_program() -> Isolate {
     Isolate::of(Path::new("/proc/self/exe"))
 }

@@ -17,7 +17,8 @@ use crate::connectors::descriptor::{Class, Effect};
 use crate::review::sentences;
 use crate::runs::{AgentError, BoundOffer, Catalogue, Offer};
 
-/// What no agent gets besides files, whatever it imports. It may be given some files.
+/// What no agent ever gets, whatever it imports. Files are not in this list, because some agents
+/// may read some files: `Report::never` adds them.
 const NEVER: [&str; 7] = [
     "the network",
     "environment variables",
@@ -98,13 +99,13 @@ fn catalogue(config: &Config) -> Result<Catalogue<(), By>, Failure> {
 /// A component's imports by class.
 struct Report {
     manifest: Arc<Manifest>,
-    /// Each with what would perform it, and how it is settled if its outcome is lost.
+    /// Each capability with its performer and its effect.
     consequential: Vec<(String, By)>,
     routine: Vec<String>,
     log: bool,
-    /// The reasons why it cannot run here.
+    /// The reasons why the component cannot run here.
     refused: Vec<String>,
-    /// Advice about the checks that it may call.
+    /// Advice about the checks that the component may call.
     note: Option<String>,
 }
 
@@ -197,9 +198,10 @@ impl Report {
         output.row("This agent never gets: ", &self.never().join(", "))
     }
 
-    /// The WASI interfaces that it imports: the useful ones or the empty ones.
+    /// The WASI interfaces that the component imports: the useful ones or the empty ones.
     fn wasi(&self, empty: bool) -> Vec<&str> {
-        // A program receives its task as an argument, which is part of its environment.
+        // A WASI program gets its task as an argument, which is part of its environment. Other
+        // agents get an empty environment.
         let no_task = self.manifest.entry == Entry::Run;
         let is_empty = |name: &str| {
             EMPTY.iter().any(|package| name.starts_with(package))
@@ -208,8 +210,8 @@ impl Report {
         self.manifest.wasi.iter().map(String::as_str).filter(|name| is_empty(name) == empty).collect()
     }
 
-    /// What it never gets. Files that it may read through the host's functions are named as an
-    /// exception.
+    /// What the agent never gets. Files that it may read through the host's functions are named as
+    /// an exception.
     fn never(&self) -> Vec<String> {
         let places = ["workspace", "repository"].into_iter().filter(|place| {
             let interface = agent::interface(place) + "#";
@@ -224,7 +226,8 @@ impl Report {
         never
     }
 
-    /// Says that a list is empty, unless refused imports might belong to it.
+    /// Prints that a list is empty, if `none`. If imports were refused, it prints only that the
+    /// list has nothing that this host offers, because refused imports might belong to the list.
     fn nothing(&self, none: bool, output: &Output) -> Result<(), Failure> {
         let word = if self.refused.is_empty() { "nothing" } else { "nothing that this host offers" };
         if none { output.row("  ", word) } else { Ok(()) }

@@ -8,7 +8,7 @@ use super::output::Output;
 use crate::{agent, policy};
 use holdshort_common::isolate::{self, Limits};
 
-/// The stack for reading components. The host's threads that load them have twice as much.
+/// The stack for reading components. The host's threads that load components have twice as much.
 const STACK_BYTES: usize = 1024 * 1024;
 
 /// Does the work and prints one line of JSON: `{"Ok": …}`, or `{"Err": …}` with the error in the
@@ -16,7 +16,8 @@ const STACK_BYTES: usize = 1024 * 1024;
 pub(super) fn run(args: IsolatedArgs, output: &Output) -> Result<Exit, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
     let IsolatedArgs { memory_mib, cpu_seconds, file_mib, work } = args;
-    // The host watches the wall clock and reports which limit was reached.
+    // The child has no limit of wall-clock time: the host watches the time, and reports which limit
+    // was reached.
     isolate::confine(&Limits { settings: "", memory_mib, cpu_seconds, seconds: 0, file_mib }).map_err(failed)?;
     let mut input = Vec::new();
     std::io::stdin().lock().read_to_end(&mut input).map_err(failed)?;

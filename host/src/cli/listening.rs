@@ -10,7 +10,7 @@ use tokio::net::TcpListener;
 
 use crate::config::Server;
 
-/// The number of ports to try if any port is acceptable.
+/// The number of ports to try if the operator accepts any port.
 const PORTS_MAX: usize = 20;
 
 /// The listeners for reviewers and programs.
@@ -38,7 +38,8 @@ impl Listening {
     }
 }
 
-/// Another program on this port would receive what browsers send to the host.
+/// Listens at the other loopback address. Without this, another program could listen there and
+/// receive what browsers send to session names.
 async fn twin(server: &Server, bound: SocketAddr) -> io::Result<Option<TcpListener>> {
     let Some(at) = server.twin(bound) else { return Ok(None) };
     match TcpListener::bind(at).await {

@@ -2,8 +2,8 @@
 //!
 //! `review`, `approvals`, `grants`, `runs`, `stats` and parts of `policy` are ordinary clients of
 //! the HTTP endpoint; they use neither the journal nor a connector. `serve` is a host. `run` and
-//! `demo` start one in a [`session`] and are its clients. **Invariant:** an agent's text is printed
-//! only through [`review`](crate::review).
+//! `demo` start a host in a [`session`] and are its clients. **Invariant:** an agent's text is
+//! printed only through [`review`](crate::review).
 //!
 //! Read in this order: [`args`], [`exit`], [`output`], [`client`], then the subcommands.
 

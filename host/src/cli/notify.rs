@@ -38,8 +38,8 @@ pub(super) fn run(action: &NotifyAction, config: &Config, output: &Output) -> Re
     Ok(Exit::Done)
 }
 
-/// The name in the configuration. If a webhook and a reviewer have the same name, `mail to NAME` is
-/// the reviewer.
+/// The target's name in the configuration. If a webhook and a reviewer have the same name,
+/// `mail to NAME` names the reviewer's target.
 fn plain(target: &Target) -> &str {
     target.name.rsplit(' ').next().unwrap_or(&target.name)
 }

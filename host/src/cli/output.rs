@@ -11,9 +11,9 @@ use super::exit::{Exit, Failure};
 use crate::review::terminal::{self, Line};
 use crate::review::{VisibleLines, visible};
 
-/// The width if the terminal's is unknown.
+/// The number of columns if the terminal's width is unknown.
 const COLUMNS: usize = 100;
-/// The maximum width for comfortable reading.
+/// The maximum number of columns for comfortable reading.
 const COLUMNS_MAX: usize = 140;
 /// The interval of the progress animation.
 const SPINNER_TICK: Duration = Duration::from_millis(120);
@@ -56,12 +56,12 @@ impl Output {
         self.columns
     }
 
-    /// Prints reviewed lines.
+    /// Prints lines that the package `review` has made.
     pub fn lines(&self, lines: &[Line]) -> Result<(), Failure> {
         print(&painted(lines, self.colour))
     }
 
-    /// Prints reviewed lines on stderr. A failure is ignored.
+    /// Prints lines that the package `review` has made, on stderr. A failure is ignored.
     pub fn aside(&self, lines: &[Line]) {
         let _ = print_aside(&painted(lines, self.colour_aside));
     }
@@ -109,7 +109,7 @@ impl Output {
         let _ = print_aside(&VisibleLines::plain(&terminal::note("", text)));
     }
 
-    /// Whether stderr goes to a person and is not stored.
+    /// Whether stderr is a terminal that a person reads, and no program reads the output.
     pub fn is_watched(&self) -> bool {
         !self.json && io::stderr().is_terminal()
     }
@@ -120,7 +120,7 @@ impl Output {
         let _ = print_aside(&VisibleLines::plain(&lines));
     }
 
-    /// Prints the reason for the program's end, if there is one.
+    /// Prints the error and the advice of a failure. A failure without a message prints nothing.
     pub fn failure(&self, failure: &Failure) {
         if !failure.message.is_empty() {
             let hint = failure.hint.iter().flat_map(|hint| terminal::note("hint: ", hint));
@@ -129,7 +129,7 @@ impl Output {
         }
     }
 
-    /// Asks on the terminal; `None` without a terminal. End of input (Ctrl-D) is an empty answer.
+    /// Asks on the terminal; `None` without a terminal. End of input (Ctrl-D) is a failure.
     pub fn ask(&self, question: &str) -> Result<Option<String>, Failure> {
         if !io::stdin().is_terminal() {
             return Ok(None);
@@ -167,7 +167,7 @@ impl Write for Log {
     }
 }
 
-/// A progress animation; nothing if stderr is no terminal.
+/// A progress animation. If stderr is not a terminal, nothing is shown.
 pub struct Progress(ProgressBar);
 
 impl Drop for Progress {
@@ -183,7 +183,7 @@ fn print(shown: &VisibleLines) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     stdout.write_all(shown.as_bytes()).and_then(|()| stdout.flush()).map_err(|error| {
         if error.kind() == ErrorKind::BrokenPipe {
-            // The reader closed the pipe, which is no failure.
+            // The reader closed the pipe. That is no failure.
             return Failure::new(Exit::Done, "");
         }
         Failure::new(Exit::Failed, format!("cannot write the output: {error}"))

@@ -41,7 +41,7 @@ pub(super) fn run(action: &PolicyAction, global: &Global, config: &Config, outpu
     }
 }
 
-/// Loads the policies in these files, or in the configured ones.
+/// Loads the policies in these files; without files, the configured policies.
 fn policies(config: &Config, files: &[PathBuf]) -> Result<Arc<CedarPolicy>, Failure> {
     let sources: Vec<Source> = if files.is_empty() {
         policy_setup::sources(config)?
@@ -78,7 +78,7 @@ fn check(policies: &CedarPolicy, output: &Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Judges the cases in a file and fails if a verdict differs from the expected one.
+/// Evaluates the cases in a file, and fails if a verdict differs from the expected one.
 fn test(path: &Path, policies: &CedarPolicy, config: &Config, output: &Output) -> Result<Exit, Failure> {
     let usage = |what: String| Failure::new(Exit::Usage, format!("{}: {what}", path.display()));
     let text = std::fs::read_to_string(path).map_err(|error| usage(error.to_string()))?;

@@ -37,7 +37,7 @@ pub(super) fn run(client: Client, output: &Output) -> Result<Exit, Failure> {
         return Err(failure.hint("for JSON, use `holdshort approvals --json`"));
     }
     let client = Arc::new(client);
-    // Connection and authentication errors are reported before the screen is taken.
+    // Connection and authentication errors are reported before the program takes over the screen.
     let inbox = Inbox::load(1, &client)?;
     let mut review = Review { screen: Screen::open()?, feed: Feed::begin(&client), client, desk: Desk::default() };
     review.desk.colours = output.colour();
@@ -81,8 +81,8 @@ impl Review {
         }
     }
 
-    /// Carries out an action. A host's error is shown on the screen; an error returned here is the
-    /// terminal's.
+    /// Carries out a command of the desk. Errors of the host are shown on the screen; only errors
+    /// of the terminal are returned.
     fn carry_out(&mut self, order: DeskCommand) -> Result<DeskCommand, Failure> {
         match order {
             DeskCommand::Wait | DeskCommand::Leave => {}
@@ -118,7 +118,8 @@ impl Review {
         match sent {
             Ok(decided) => {
                 if let Some(edit) = &self.desk.edit {
-                    // The remaining draft is only a copy of data in the journal.
+                    // The journal has the edited arguments now, so the draft is not needed any
+                    // more.
                     let _ = fs::remove_file(&edit.draft);
                 }
                 let edit = decision.get("type").is_some_and(|kind| kind == "edit");

@@ -18,9 +18,9 @@ use super::{host, inspect, logging, sign_in, socket};
 use crate::api::runs::RunStarted;
 use crate::config::{self, Config};
 
-/// Starts a run and watches it. Its own host is a complete one with journal and endpoint, so holds
-/// are decided as usual. If another host has this folder's journal, or with `--url` or `--detach`,
-/// that host runs the agent.
+/// Starts a run and watches it. The host in this process is complete, with journal and endpoint, so
+/// reviewers decide on held calls as usual. If another host has this folder's journal, or with
+/// `--url` or `--detach`, that host runs the agent.
 pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Output) -> Result<Exit, Failure> {
     let (name, configured) = agent(&args.agent, &config)?;
     if global.url.is_some() || args.detach {
@@ -59,9 +59,9 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
     Ok(exit)
 }
 
-/// The agent's name, and its file if a file was given that no configured agent has. A file's run
-/// gets a name that no section can have, because a configured agent's settings, such as its
-/// workspace, are only for its own runs.
+/// The agent's name, and the file if `given` is a file that no configured agent has. The run of
+/// such a file gets a name that no section can have. So it does not get the settings of a
+/// configured agent, such as its workspace.
 fn agent(given: &str, config: &Config) -> Result<(AgentName, Option<PathBuf>), Failure> {
     let wrong = |message: String| Failure::new(Exit::Usage, message);
     if let Some((name, _)) = config.agents.get_key_value(given) {
@@ -167,7 +167,7 @@ impl HeldCallPrinter<'_> {
             self.client.base()
         );
         let ours = program(self.global);
-        // Not wrapped, so that the lines can be copied.
+        // The lines are not wrapped, so that they can be copied.
         let (asks, how) = if question {
             (format!("{id} is a question, and the agent waits for the answer:"), "respond")
         } else {

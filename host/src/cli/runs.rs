@@ -12,7 +12,7 @@ use super::output::Output;
 use crate::api::runs::{Delayed, Run, RunPage};
 use crate::review::terminal;
 
-/// Runs the subcommand; without one, the list.
+/// Runs the subcommand. Without a subcommand it prints the list.
 pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
     match args.action {
         None => list(&args.list, client, output),
@@ -25,8 +25,8 @@ pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Ex
     }
 }
 
-/// Prints runs, newest first, one per line, because programs read lists by lines. An agent's words
-/// are made visible as everywhere.
+/// Prints runs, newest first. Each run is one line, because programs read lists by lines. Invisible
+/// characters in an agent's words are made visible.
 fn list(args: &ListRuns, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let mut query = vec![("limit", args.limit.to_string())];
     query.extend(args.state.map(|state| ("state", state.to_string())));

@@ -17,9 +17,10 @@ use crate::api;
 use crate::config::{Config, Server};
 use crate::runs::Runs;
 
-/// Components from this size on are noted, because few are as large without debug information.
+/// The size in MiB from which a component gets a note, because few components are as large without
+/// debug information.
 const LARGE_MIB: u64 = 64;
-/// The length of a printed load error. `holdshort inspect` prints all of it.
+/// The maximum length of a printed load error. `holdshort inspect` prints the whole error.
 const WARNING_CHARS_MAX: usize = 600;
 
 /// Serves until SIGINT or SIGTERM.
@@ -32,12 +33,12 @@ pub(super) fn run(args: &ServeArgs, mut config: Config, output: &Output) -> Resu
     session::runtime()?.block_on(serve(config, output))
 }
 
-/// Opens the journal first, so that of two hosts in one folder the second does not even take a
+/// Opens the journal first. So if two hosts start in one folder, the second does not even take a
 /// port.
 async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
-    // Both signals before the announcement: an uncaught signal ends the process, which is safe but
-    // abrupt.
+    // The host catches both signals before it announces itself. A signal that is not caught ends
+    // the process, which is safe but stops requests in the middle.
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     host::keep_private(&config, output)?;
@@ -56,8 +57,8 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     let token_file = config.token_file.clone();
     let agents: Vec<(AgentName, PathBuf)> =
         config.agents.iter().map(|(name, agent)| (name.clone(), agent.component.clone())).collect();
-    // Children check the policies against the agents' types, and may use all the time that their
-    // limits allow.
+    // Child processes check the policies against the agents' types. They may take as long as their
+    // limits allow, so requests are answered meanwhile.
     let wired = tokio::task::spawn_blocking(move || Host::new(config, journal));
     let host = tokio::select! {
         host = wired => host.map_err(|error| Failure::new(Exit::Failed, error.to_string()))??,
@@ -85,8 +86,8 @@ async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-/// Loads the configured agents in the background and prints a line for each that cannot be started.
-/// Runs of the others start meanwhile.
+/// Loads the configured agents in the background, and prints a line for each agent that cannot be
+/// started. Runs of the other agents start meanwhile.
 async fn load(runs: &Runs, agents: &[(AgentName, PathBuf)], output: &Output) {
     let load = async |(agent, component): &(AgentName, PathBuf)| {
         let mib = std::fs::metadata(component).map_or(0, |file| file.len() >> 20);
@@ -105,11 +106,11 @@ async fn load(runs: &Runs, agents: &[(AgentName, PathBuf)], output: &Output) {
             say(output, &format!("warning: the agent `{agent}` cannot be started: {error}{more}"));
         }
     };
-    // `Runs` limits how many are read at a time.
+    // `Runs` limits how many agents are read at a time.
     futures_util::future::join_all(agents.iter().map(load)).await;
 }
 
-/// Prints a message for the person who starts the host. With `--json` it goes to the log.
+/// Prints a message for the operator. With `--json` it goes to the log.
 fn say(output: &Output, text: &str) {
     if output.json {
         tracing::warn!("{text}");

@@ -1,5 +1,5 @@
-//! A host in this process for the duration of one command. The command is its client over HTTP,
-//! like any other.
+//! A host in this process for the duration of one command. The command is an ordinary HTTP client
+//! of this host.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use super::listening::Listening;
 use super::output::Output;
 use crate::config::{Config, Server};
 
-/// The time limit for stopping the host's tasks. A computing agent is interrupted within
+/// The time limit for stopping the host's tasks. An agent that computes is interrupted within
 /// milliseconds.
 const TASKS_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -57,7 +57,7 @@ impl Session {
         Ok(Self { client, runtime, stop, served })
     }
 
-    /// See [`interrupted()`].
+    /// A flag that Ctrl-C sets, as [`interrupted()`] describes.
     pub(super) fn interrupted(&self) -> Arc<AtomicBool> {
         interrupted(&self.runtime)
     }
@@ -72,13 +72,13 @@ impl Session {
         });
     }
 
-    /// Stops the host. Waiting runs go on when a host opens the journal again.
+    /// Stops the host. Waiting runs continue when a host opens the journal again.
     pub(super) fn stop(self) -> Result<(), Failure> {
-        // The host may have stopped by itself; then the answer reports that.
+        // If the host has stopped by itself, nothing receives this. Then `served` has the reason.
         let _ = self.stop.send(());
         let served = self.runtime.block_on(self.served);
-        // Not in the background: the last task closes the journal and removes the address beside
-        // it.
+        // The tasks are not left in the background, because the last task closes the journal and
+        // removes the address beside it.
         self.runtime.shutdown_timeout(TASKS_TIME_MAX);
         served.unwrap_or_else(|error| Err(Failure::new(Exit::Failed, format!("the host failed: {error}"))))
     }

@@ -8,8 +8,8 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::api::sign_in::LinkMade;
 
-/// The address of an approval's page. On a terminal it is a sign-in link; where the output is
-/// stored, it needs a session.
+/// The address of an approval's page. On a terminal it is a sign-in link. If the output may be
+/// stored, it is a plain address, which needs a session.
 pub(super) fn shown_link(client: &Client, id: &CallId, output: &Output) -> Result<String, Failure> {
     if !output.is_watched() {
         return Ok(format!("{}/approvals/{id}", client.base()));

@@ -16,13 +16,13 @@ const FILE: &str = "socket";
 /// The maximum length of a socket's path (`sun_path`), without the final zero.
 const PATH_BYTES_MAX: usize = 107;
 
-/// A socket that is listened on. Its file is removed with it.
+/// The file of a socket that listens. Dropping this value removes the file.
 #[derive(Debug)]
 pub(super) struct Bound(PathBuf);
 
 impl Drop for Bound {
     fn drop(&mut self) {
-        // A file left behind answers nobody, and the next host replaces it.
+        // If the file stays, nobody answers at it, and the next host replaces it.
         let _ = fs::remove_file(&self.0);
     }
 }
@@ -49,8 +49,8 @@ pub(super) fn connect(state: &Path) -> io::Result<UnixStream> {
     at(state, |path| UnixStream::connect(path))
 }
 
-/// The socket beside a token's file, for the reader who copies a line of `curl`. `None` for a host
-/// under TLS, without such a socket, or if the path is too long for `curl`.
+/// The socket beside a token's file, for a printed `curl` command. `None` for a host under TLS,
+/// without such a socket, or if the path is too long for `curl`.
 pub(super) fn beside(token_file: &Path, base: &str) -> Option<PathBuf> {
     let path = token_file.with_file_name(FILE);
     let usable = base.starts_with("http://") && path.as_os_str().len() <= PATH_BYTES_MAX && path.exists();

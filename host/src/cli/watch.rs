@@ -23,18 +23,18 @@ const PAGE: u32 = 100;
 /// The interval between requests: shorter than a person notices.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// A run, watched by the person who started it.
+/// A run that the command watches after it has started the run.
 pub(super) struct RunWatch<'a> {
     pub(super) client: &'a Client,
     pub(super) run: RunName,
     pub(super) output: &'a Output,
-    /// Ends the watching, not the run.
+    /// Set by Ctrl-C: it ends the watching, not the run.
     pub(super) interrupted: &'a AtomicBool,
 }
 
 impl RunWatch<'_> {
     /// Follows the run until it ends and returns its row; `None` if the watching was interrupted.
-    /// It calls `on_hold` for each held call. It polls, and keeps nothing open at the host. A
+    /// Calls `on_hold` for each held call. The host is polled, so nothing stays open there. A
     /// failed request ends the watching and never the run.
     pub(super) fn until_over(
         &self,
@@ -77,8 +77,8 @@ impl RunWatch<'_> {
         }
     }
 
-    /// The next events and log lines; there may be more. Events are read first, because the log
-    /// lines before them exist by then.
+    /// The next events and log lines; there may be more. Events are read first: when an event can
+    /// be read, the log lines before it can be read too.
     fn news(&self, seen: &LastPrinted) -> Result<Vec<(Moment, NewEntry)>, Failure> {
         let page = |what: &str, after: u64| {
             let query = [("after", after.to_string()), ("limit", PAGE.to_string())];
@@ -104,8 +104,8 @@ impl RunWatch<'_> {
         self.output.aside(&terminal::said(&label, &line.message, self.output.columns()));
     }
 
-    /// Prints an event, or hands a hold to `on_hold`. Events of the run itself, uninteresting
-    /// events and unknown kinds are skipped.
+    /// Prints an event, or passes a held call to `on_hold`. Of the events of the run itself, only a
+    /// delay is printed. Unimportant events and unknown kinds are skipped.
     fn tell(&self, event: &RunEvent, on_hold: &mut impl FnMut(&CallId) -> Result<(), Failure>) -> Result<(), Failure> {
         if let Some(delayed @ Event::RunDelayed { .. }) = event.known() {
             let (label, columns) = (format!("{} ", self.run), self.output.columns());
@@ -116,7 +116,7 @@ impl RunWatch<'_> {
         let Some(call) = call else { return Ok(()) };
         let id = CallId { run: self.run.clone(), call };
         if matches!(event.kind.as_str(), "call-held" | "call-reheld" | "call-revised") {
-            // The call may have been decided since.
+            // The call may have been decided meanwhile.
             let detail = client::read::<Approval>(&self.client.approval(&id)?)?;
             return if detail.state == CallState::Held { on_hold(&id) } else { Ok(()) };
         }
@@ -127,7 +127,7 @@ impl RunWatch<'_> {
             if let Event::EffectSucceeded { receipt, .. } = known {
                 self.output.aside(&terminal::value(receipt, columns));
             }
-            // Only after the host's lookup, which may resolve it.
+            // The hint comes only after the host's lookup, because the lookup may find the outcome.
             if matches!(known, Event::EffectLookedUp { .. }) {
                 self.output.note(&format!("resolve it: holdshort runs resolve {id} done|not-done|abandon|send-again"));
             }
@@ -165,7 +165,7 @@ fn is_news(event: &Event) -> bool {
     )
 }
 
-/// The text of the progress animation.
+/// The text of the progress animation for a run.
 fn doing(row: &Run) -> String {
     match row.waiting_for {
         Some(call) => format!("{}.{call} is held", row.id),

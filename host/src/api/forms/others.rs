@@ -205,7 +205,7 @@ struct EditPayload {
     message: Option<Message>,
 }
 
-/// `true`.
+/// The JSON value `true`.
 #[derive(Deserialize)]
 #[serde(try_from = "bool")]
 struct True;

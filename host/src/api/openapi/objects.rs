@@ -1,4 +1,4 @@
-//! What serde does with a type and utoipa describes otherwise.
+//! Corrects schemas where utoipa describes another form than serde reads and writes.
 
 use std::mem::take;
 
@@ -6,7 +6,7 @@ use utoipa::PartialSchema;
 use utoipa::openapi::schema::{AdditionalProperties, AllOf, ArrayItems, Object, Schema};
 use utoipa::openapi::{Components, RefOr};
 
-/// The component that utoipa makes for a name of a number, such as [`CallNumber`](holdshort_gate::CallNumber).
+/// The component that utoipa makes for an alias of a number type, such as [`CallNumber`](holdshort_gate::CallNumber).
 const NUMBER: &str = "u32";
 
 /// Puts every schema into the form that serde writes.
@@ -38,7 +38,7 @@ fn schema(one: &mut RefOr<Schema>) {
             }
         }
         RefOr::T(Schema::OneOf(any)) => any.items.iter_mut().for_each(schema),
-        // An object with the members of another one (`flatten`).
+        // utoipa describes an object that contains the members of another one (`flatten`) as `allOf`.
         RefOr::T(Schema::AllOf(all)) => {
             *one = RefOr::T(Schema::Object(flat(take(all))));
             schema(one);

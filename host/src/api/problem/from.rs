@@ -8,9 +8,9 @@ use holdshort_journal::{ReadError, SubmitError};
 use super::{Kind, Problem};
 use crate::api::driver::{ReviseError, StartError};
 
-/// Each reason is listed, so a new reason of the gate compiles only with a status. The gate's text
-/// is suitable for people. The document's members contain what a program needs: the current digest,
-/// attempt or state, or the winning decision.
+/// Each reason of the gate is listed, so that a new reason does not compile without a status. The
+/// gate's text is for people. The members are for programs: the current digest, attempt or state,
+/// or the decision that was first.
 impl From<Refused> for Problem {
     fn from(refused: Refused) -> Self {
         let detail = refused.to_string();
@@ -63,8 +63,8 @@ impl From<Refused> for Problem {
     }
 }
 
-/// "Not written" and "unknown" are different answers: after the first a client may repeat the
-/// request; after the second it must first check.
+/// "Not written" and "unknown" are different answers. After "not written" a client may repeat the
+/// request. After "unknown" it must first check whether the request took effect.
 impl From<SubmitError> for Problem {
     fn from(error: SubmitError) -> Self {
         match error {
@@ -94,7 +94,8 @@ impl From<ReadError> for Problem {
     }
 }
 
-/// No run was started, unless it is unknown whether the journal was written.
+/// After these errors no run was started. Only if the journal's write has an unknown outcome, the
+/// run may have been started.
 impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let detail = error.to_string();

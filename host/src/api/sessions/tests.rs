@@ -11,7 +11,7 @@ fn find(sessions: &Sessions, headers: &HeaderMap, cookie: &SessionCookie, now: I
     sessions.find(cookie.value(headers)?, None, now)
 }
 
-/// The headers that a browser sends after it got this one.
+/// The headers of a browser's next request after it received the header `given`.
 fn brings(given: &HeaderValue) -> HeaderMap {
     let pair = given.to_str().unwrap().split(';').next().unwrap().parse().unwrap();
     HeaderMap::from_iter([(header::COOKIE, pair)])

@@ -16,7 +16,8 @@ use holdshort_common::once::once;
 /// Shows the approval, asks for confirmation, and approves exactly the shown revision.
 pub(super) fn approve(args: &Approve, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.confirm.digest, args.full, client)?;
-    // With `--json`, the caller has read `show --json`; the given digest proves which revision.
+    // With `--json`, the caller has read `show --json`, and `--digest` names the revision that the
+    // caller read.
     if !output.json {
         output.lines(&page.lines(client, output.columns())?)?;
     }
@@ -46,7 +47,7 @@ pub(super) fn reject(args: &Reject, client: &Client, output: &Output) -> Result<
     send(&args.id, decision("reject", page.verified.digest, args.message.as_deref()), client, output)
 }
 
-/// Answers a question. Text is sent as the message, any other value as the answer itself.
+/// Answers a question. An answer in words is sent as `message`, a JSON value as `answer`.
 pub(super) fn respond(args: &Respond, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.digest, false, client)?;
     let mut decision = decision("respond", page.verified.digest, args.text.as_deref());
@@ -57,7 +58,7 @@ pub(super) fn respond(args: &Respond, client: &Client, output: &Output) -> Resul
     send(&args.id, decision, client, output)
 }
 
-/// The body of a decision. Its digest was computed by this program from what it showed.
+/// The body of a decision. This program has computed `digest` from the content that it showed.
 pub(in crate::cli) fn decision(kind: &str, digest: Digest, message: Option<&str>) -> Value {
     let mut decision = json!({"type": kind, "digest": digest});
     if let Some(message) = message {
@@ -72,8 +73,8 @@ pub(in crate::cli) fn add(decision: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// Asks for confirmation on the terminal. With a reason for care, the reviewer must type the
-/// confirmation word instead of `y`.
+/// Asks for confirmation on the terminal. `caution` is a confirmation word and the reason for it:
+/// then the reviewer must type the word instead of `y`.
 pub(super) fn confirm(
     how: &Confirm,
     question: &str,
@@ -117,7 +118,7 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
     Ok(Exit::Done)
 }
 
-/// The result of a decision, as the continuation of the call's name.
+/// The result of a decision, as text to print after the call's id.
 pub(in crate::cli) fn outcome(decided: &DecisionAnswer) -> String {
     let again = if decided.repeated { " (this decision was recorded before)" } else { "" };
     let more = match decided.still_needed {

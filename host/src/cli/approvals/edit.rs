@@ -19,10 +19,10 @@ use crate::review::terminal;
 use crate::review::{changes, remarks, visible};
 use holdshort_common::once::once;
 
-/// Shows the approval, reads new arguments, shows the changes, asks for confirmation, and sends
-/// them. The approval is shown first because an edit is also a vote if its evidence is the same.
-/// With `--yes` the reviewer has seen it before. The draft is kept until the host has accepted the
-/// edit, so that typed text is not lost if the digest became outdated.
+/// Shows the approval, reads new arguments, shows the changes, asks for confirmation, and sends the
+/// edit. The approval is shown first, because an edit without new evidence also counts as an
+/// approval. With `--yes` the reviewer has seen it before. The draft is kept until the host has
+/// accepted the edit, so that typed text is not lost if the digest became outdated.
 pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.confirm.digest, args.full, client)?;
     let editor = if args.arguments.is_none() { editor()? } else { String::new() };
@@ -56,7 +56,7 @@ pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit
     let caution = if !remarks.iter().any(remarks::Remark::alarms) { page.caution() } else { Some(MARKED) };
     confirm(&args.confirm, "Send this edit?", caution.map(|why| ("edit", why)), output).map_err(kept)?;
     let exit = send(&args.id, decision, client, output).map_err(kept)?;
-    // The remaining draft is only a copy of data in the journal.
+    // The journal has the edited arguments now, so the draft is not needed any more.
     draft.iter().for_each(|draft| drop(fs::remove_file(draft)));
     Ok(exit)
 }
@@ -83,7 +83,7 @@ fn parse(text: &str) -> Result<Value, Failure> {
     })
 }
 
-/// The reviewer's editor with its arguments.
+/// The command of the reviewer's editor, with its arguments.
 pub(in crate::cli) fn editor() -> Result<String, Failure> {
     let named = ["VISUAL", "EDITOR"].into_iter().filter_map(|name| std::env::var(name).ok());
     named.into_iter().find(|words| !words.trim().is_empty()).ok_or_else(|| {

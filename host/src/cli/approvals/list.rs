@@ -42,7 +42,7 @@ pub(super) fn list(args: &ListApprovals, client: &Client, output: &Output) -> Re
     Ok(Exit::Done)
 }
 
-/// The reviewers who still have to decide; empty if every reviewer may.
+/// The reviewers who still have to decide; empty if any reviewer may decide.
 fn waits_for(row: &ApprovalRow) -> String {
     let named = |one: &&OpenDemand| one.stages > 1 || one.reviewers != Reviewers::Any;
     let named: Vec<OpenDemand> = row.waiting_for.iter().filter(named).cloned().collect();

@@ -13,8 +13,8 @@ use crate::review::terminal::{self, Line};
 use crate::review::waiting;
 use crate::review::{ShownCall, ShownExhibit};
 
-/// Longer exhibits are left out. The page then names the command that shows them; it never cuts
-/// one.
+/// The maximum size of an exhibit that is shown without `--full`. A larger exhibit is never cut:
+/// the page leaves it out and names the command that shows it.
 const EXHIBIT_BYTES_AT_ONCE: u64 = 32 * 1024;
 
 /// The reason for a confirmation word if texts have warnings or claims contradict the facts.
@@ -54,8 +54,8 @@ pub(in crate::cli) struct Page {
 }
 
 impl Page {
-    /// Fetches an open approval and verifies its digests. With `expected`, it must be the revision
-    /// reviewed before.
+    /// Fetches an open approval and verifies its digests. `expected` is the digest that the
+    /// reviewer read before: an approval with another digest is an error.
     pub(in crate::cli) fn open(
         id: &CallId,
         expected: Option<Digest>,
@@ -91,15 +91,16 @@ impl Page {
         Ok(self.laid_out(&self.exhibits(client)?, &full, columns))
     }
 
-    /// The page with its exhibits, and the command that shows exhibits left out. If the published
-    /// types are unreadable, the arguments are laid out by their JSON alone.
+    /// The lines of the page with these exhibits. `full` is the command that shows left-out
+    /// exhibits. If the published types cannot be read, the arguments are laid out by their JSON
+    /// alone.
     pub(in crate::cli) fn laid_out(&self, exhibits: &[ShownExhibit], full: &str, columns: usize) -> Vec<Line> {
         let facts = facts(&self.detail, Some(&self.verified));
         let ours = agent::functions().unwrap_or_default();
         let is_called = |import: &&agent::Import| import.capability == *self.verified.proposal.action.capability();
         let mut content = ShownCall::of(&self.verified.proposal, &facts, exhibits);
-        // A host accepts only agents with the published types of our functions, so their types are
-        // known here.
+        // A host accepts only agents that import our functions with the published types. So this
+        // program knows the types of our functions.
         content.function = ours.iter().find(is_called).map(|import| &import.ty);
         let mut lines = terminal::action(&content, columns);
         if let Some(receipt) = self.detail.effect.as_ref().and_then(|effect| effect.receipt.as_ref()) {
@@ -133,8 +134,8 @@ impl Page {
         self.full || exhibit.bytes <= EXHIBIT_BYTES_AT_ONCE
     }
 
-    /// Fetches the exhibits and verifies their digests, so that the page shows exactly what the
-    /// clearance covers.
+    /// Fetches the exhibits and verifies their digests, so that the page shows exactly the exhibits
+    /// that the clearance covers.
     pub(in crate::cli) fn exhibits(&self, client: &Client) -> Result<Vec<ShownExhibit>, Failure> {
         let shown = |exhibit: &ExhibitRef| {
             let bytes = if self.shows(exhibit) { Some(fetch(&self.id, exhibit.digest, client)?) } else { None };
@@ -164,7 +165,8 @@ fn fetch(id: &CallId, digest: Digest, client: &Client) -> Result<Vec<u8>, Failur
     Ok(bytes)
 }
 
-/// The host's facts about the approval as label and text. Those about this reviewer come first.
+/// The host's facts about the approval as label and text. The facts about its state and its
+/// decisions come first.
 fn facts(detail: &Approval, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
     let mut facts = vec![("approval", detail.id.clone())];
     let question = verified.is_some_and(|verified| verified.proposal.class == EffectClass::Question);
@@ -203,15 +205,15 @@ fn facts(detail: &Approval, verified: Option<&Verified>) -> Vec<(&'static str, S
         facts.push(("revision", revision.to_string()));
         facts.push(("digest", digest.to_string()));
     }
-    // While the call is held, the deadline is the expiry above. Afterwards it is the last moment
-    // for a start.
+    // While the call is held, `of_waiting` shows the deadline. Afterwards the deadline is the
+    // latest time for a start of the effect.
     let start_by = detail.deadline.iter().filter(|_| detail.state != CallState::Held);
     facts.extend(start_by.map(|deadline| ("must start by", deadline.to_string())));
     facts
 }
 
-/// The reviewers still to decide, the effect of the deadline, and the reasons for the hold.
-/// Digested parts come from the verified proposal.
+/// The reviewers still to decide, the effect of the deadline, and the reasons for the hold. Parts
+/// that the digest covers come from the verified proposal.
 fn of_waiting(detail: &Approval, verified: Option<&Verified>) -> Vec<(&'static str, String)> {
     let Some(Verified { proposal, .. }) = verified.filter(|_| detail.state == CallState::Held) else {
         return Vec::new();

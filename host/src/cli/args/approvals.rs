@@ -65,7 +65,7 @@ pub struct ListApprovals {
 }
 
 impl ListApprovals {
-    /// List approvals, ranked: so many, after this cursor.
+    /// Arguments for a list of waiting approvals by rank: at most `limit`, after the cursor `after`.
     pub fn waiting(limit: u32, after: Option<String>) -> Self {
         Self {
             state: CallStateGroup::Waiting.into(),
@@ -78,7 +78,8 @@ impl ListApprovals {
         }
     }
 
-    /// The order that was asked for, or that suits the state.
+    /// The requested order. By default it is `rank` for states in which calls wait and for open calls, and `waiting`
+    /// for other states.
     pub fn order(&self) -> &str {
         let ranked = match self.state {
             CallStateFilter::One(state) => CallState::WAITING.contains(&state),
@@ -89,7 +90,7 @@ impl ListApprovals {
     }
 }
 
-/// The words of this option: every state of a call, and also `waiting`, `open` and `all`.
+/// Parses `--state`: a state of a call, or `waiting`, `open` or `all`.
 fn states() -> impl TypedValueParser<Value = CallStateFilter> {
     PossibleValuesParser::new(CallStateFilter::names()).try_map(|word| word.parse())
 }

@@ -1,9 +1,9 @@
-//! Ids as people type them. A value of one of these types can be put into a path of the endpoint without escaping.
+//! Ids in arguments of the command line. A value of these types needs no escaping in a path of the endpoint.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A run's id, plain enough to stand in a path.
+/// A run's id: letters, digits and `-`, which need no escaping in a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RunName(String);
 
@@ -24,11 +24,11 @@ impl fmt::Display for RunName {
     }
 }
 
-/// A call of a run, which is also its approval's id.
+/// A call of a run; also the id of its approval.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallId {
     pub run: RunName,
-    /// The call's number within it.
+    /// The call's number within the run.
     pub call: u32,
 }
 

@@ -111,7 +111,7 @@ pub enum FindingWord {
 }
 
 impl FindingWord {
-    /// As the endpoint spells it.
+    /// The word for this finding in requests to the endpoint.
     pub fn word(self) -> &'static str {
         match self {
             Self::Done => "done",

@@ -62,7 +62,8 @@ fn nonsense_is_refused() {
     }
 }
 
-/// Every argument that accepts free text, found by its type.
+/// Lists every argument that accepts free text, found by its type, and whether its value may begin
+/// with a hyphen.
 fn texts(command: &clap::Command, above: &str) -> Vec<(String, bool)> {
     let text = |arg: &&clap::Arg| {
         arg.get_action().takes_values()
@@ -105,7 +106,8 @@ fn text_may_begin_with_a_hyphen() {
             assert!(format!("{parsed:?}").contains(&format!("{said:?}")), "{words:?}: {parsed:?}");
         }
     }
-    // Without an option before it, an option's name is that option. `--` ends the options.
+    // A positional argument that equals an option's name is read as that option. After `--` it is
+    // text.
     for said in ["- shorter notes", "-5", "-", "-- two", "--yes please"] {
         let Command::Approvals(ApprovalsArgs { action: Some(ApprovalsAction::Respond(respond)), .. }) =
             Cli::try_parse_from(["holdshort", "approvals", "respond", "a.1", said]).unwrap().command

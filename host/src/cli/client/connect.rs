@@ -33,8 +33,8 @@ pub fn connect(global: &Global, config: &Config, output: &Output) -> Result<Clie
     }
 }
 
-/// A host given by URL. The URL is parsed once, and only its parsed parts are used, so no spelling
-/// of scheme or name matters.
+/// A host given by URL. The URL is parsed once, and only its parsed parts are used, so that all
+/// parts of the program understand it in the same way.
 #[derive(Debug, PartialEq)]
 struct NamedHost {
     tls: bool,
@@ -54,7 +54,7 @@ impl NamedHost {
         let (host, path) = (authority.host().to_ascii_lowercase(), parts.path_and_query);
         let port = authority.port().map(|port| format!(":{port}")).unwrap_or_default();
         let path = path.as_ref().map_or("", |path| path.as_str()).trim_end_matches('/');
-        // A user name and a query belong to no host's address, and our requests would drop them.
+        // A host's address has no user name and no query. Our requests would drop them.
         if authority.as_str().contains('@') || path.contains('?') || full.contains('#') || host.is_empty() {
             return Err(no_url());
         }
@@ -73,7 +73,8 @@ impl NamedHost {
     }
 }
 
-/// A client for the host of a state folder, at the given address, if any.
+/// A client for the host of a state folder. `named` is the address that the user gave: the host
+/// must have this address.
 fn local(state: &Path, named: Option<&str>, usual: &str, file: &Path, output: &Output) -> Result<Client, Failure> {
     let shown = state.display();
     own::is_our_folder(state)
@@ -102,7 +103,7 @@ fn state_of(token_file: &Path) -> Option<PathBuf> {
     folder.join(JOURNAL_FILE).exists().then_some(folder)
 }
 
-/// The error that no host has ever run in this folder: probably it is the wrong folder.
+/// The error that no host has ever run in this folder, which is probably the wrong folder.
 fn nobody_yet(config: &Config) -> Failure {
     let message = format!("no host has run yet in `{}`", config.folder.display());
     Failure::new(Exit::Unreachable, message).hint(

@@ -9,7 +9,7 @@ use ureq::unversioned::transport::{Buffers, ConnectionDetails, Connector, LazyBu
 
 use crate::cli::socket;
 
-/// Connects to the host of a state folder for any address.
+/// Connects to the host of a state folder, whatever address a request names.
 #[derive(Debug)]
 pub(super) struct LocalConnector(pub(super) PathBuf);
 
@@ -52,7 +52,8 @@ impl Transport for LocalTransport {
         self.stream.set_read_timeout(timeout.not_zero().map(|time| *time))?;
         let amount = loop {
             match self.stream.read(self.buffers.input_append_buf()) {
-                // Signals such as Ctrl-C are handled elsewhere.
+                // A signal such as Ctrl-C interrupts the read. Its handler is elsewhere, so reading
+                // continues here.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read.map_err(|error| io_error(error, timeout))?,
             }
@@ -61,8 +62,8 @@ impl Transport for LocalTransport {
         Ok(amount > 0)
     }
 
-    /// The host sends nothing without a request, so readable data, or the end, means that the
-    /// connection is unusable.
+    /// The host sends nothing without a request. So readable data, or the end of the stream, means
+    /// that the connection is unusable.
     fn is_open(&mut self) -> bool {
         let mut looks = || {
             self.stream.set_nonblocking(true)?;

@@ -26,7 +26,7 @@ struct Host {
     seen: Arc<Mutex<Vec<Request>>>,
 }
 
-/// `answers`: the beginning of the request line, the status line with headers, and the body.
+/// Starts a host. Each of the `answers`: the beginning of the request line, the status line with headers, and the body.
 fn host(answers: Vec<(&'static str, String, Vec<u8>)>) -> Host {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
@@ -211,8 +211,8 @@ fn grown(value: &mut Value) {
     }
 }
 
-/// A newer host has more members, states and kinds. This program shows what it does not know as the host wrote it, and
-/// decides on no proposal that it does not understand.
+/// A newer host has more members, states and kinds. This program shows unknown values as the host wrote them, and sends
+/// no decision on a proposal that has unknown values.
 #[test]
 fn answers_of_a_newer_host_are_shown() {
     let mut changed = approval();

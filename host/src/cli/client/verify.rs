@@ -8,7 +8,7 @@ use crate::api::shapes::Lenient;
 use crate::cli::args::CallId;
 use crate::cli::exit::{Exit, Failure};
 
-/// A proposal whose digest equals the one that the host gave.
+/// A proposal whose computed digest equals the digest that the host gave.
 #[derive(Debug)]
 pub struct Verified {
     pub proposal: Proposal,
@@ -21,7 +21,7 @@ pub struct Verified {
 /// The host's answer contradicts itself or the request, so no decision is possible.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Disagrees {
-    /// The answer contains no proposal.
+    /// The answer contains no readable proposal, or no digest.
     #[error("the approval from the host cannot be read: {0}")]
     NotUnderstood(String),
     /// The answer is about another call.
@@ -57,8 +57,8 @@ impl From<Disagrees> for Failure {
     }
 }
 
-/// Computes the digests of the approval `asked` and compares them with the host's. The proposal is taken out of the
-/// approval, so that it can be shown only after this.
+/// Computes the digests of the approval `asked` and compares them with the host's digests. The proposal is taken out of
+/// the approval, so that it can be shown only after this check.
 pub fn verify(asked: &CallId, approval: &mut Approval) -> Result<Verified, Disagrees> {
     let proposal = match approval.proposal.take() {
         Some(Lenient::Known(proposal)) => Ok(*proposal),

@@ -1,4 +1,5 @@
-//! Finds out which configured checks this machine can confine, and why not the others.
+//! Finds out which configured checks this machine can confine, and why it cannot confine the
+//! others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use crate::config::{self, Config, Confinement, Mail};
 use crate::connectors::checks::Check;
 use crate::connectors::confined::{self, Sandbox, SandboxAccess};
 
-/// The reason if the operator chose no confinement.
+/// The reason for a check whose confinement the operator has switched off.
 const OFF: &str = "`confinement` is \"off\"";
 
 /// The checks, each with its sandbox if it has one.
@@ -22,8 +23,8 @@ pub(in crate::cli) struct CheckSandboxes {
 }
 
 impl CheckSandboxes {
-    /// Tries the sandbox if a check needs one. A check's path that would expose the host's files is
-    /// a configuration error.
+    /// Tries the sandbox if a check needs a sandbox. It is a configuration error if a check's path
+    /// would expose the host's files.
     pub(in crate::cli) fn of(config: &Config) -> Result<Self, Failure> {
         let kept = kept(config);
         let wanted = config.checks.values().any(|check| check.confinement != Confinement::Off);
@@ -60,7 +61,7 @@ impl CheckSandboxes {
         Err(Failure::new(Exit::Failed, message).hint("install util-linux and bubblewrap 0.8 or newer, and let the host's user make namespaces (a setting of the kernel); see \"Checks\" in host/CONFIGURATION.md"))
     }
 
-    /// Whether a check runs as the host's user.
+    /// Whether at least one check runs unconfined, as the host's user.
     pub(in crate::cli) fn is_unconfined(&self) -> bool {
         !self.unconfined.is_empty()
     }
@@ -117,7 +118,7 @@ fn given(check: &config::Check) -> SandboxAccess {
     SandboxAccess { paths: check.paths.clone(), network: check.network, memory_bytes }
 }
 
-/// The paths that confined checks must not see, without links: the host's own files, and the
+/// The paths, with links resolved, that confined checks must not see: the host's own files, and the
 /// repository with all its branches.
 fn kept(config: &Config) -> Vec<PathBuf> {
     let repositories =
@@ -137,7 +138,7 @@ fn kept(config: &Config) -> Vec<PathBuf> {
     own.into_iter().chain(optional).chain(repositories).chain(workspaces).map(|path| real(&path)).collect()
 }
 
-/// The path without links, as far as it exists.
+/// The path with links resolved, as far as the path exists.
 fn real(path: &Path) -> PathBuf {
     path.canonicalize().unwrap_or_else(|_| match (path.parent(), path.file_name()) {
         (Some(folder), Some(name)) => real(folder).join(name),

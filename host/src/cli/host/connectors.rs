@@ -1,4 +1,5 @@
-//! Opens the connectors of a configuration: the answers and previews for the driver, and the performers for the dispatcher.
+//! Opens the connectors of a configuration: the answers and previews for the driver, and the performers for the
+//! dispatcher.
 
 use holdshort_journal::Journal;
 
@@ -16,8 +17,8 @@ pub(in crate::cli) struct HostConnectors {
     pub(in crate::cli) performers: Performers,
 }
 
-/// Creates every connector of `config` and the folders that they need. Errors in the configuration or the machine stop the host here, before it
-/// announces itself.
+/// Creates every connector of `config` and the folders that they need. Errors in the configuration or the machine stop
+/// the host here, before it announces itself.
 pub(super) fn open(
     config: &Config,
     journal: &Journal,
@@ -41,7 +42,7 @@ pub(super) fn open(
                 (CapabilityPattern::Interface(interface), Some(perform)) => {
                     performers.insert_interface(interface.clone(), perform);
                 }
-                // An answer to a question is no effect.
+                // A question has no performer, because an answer is no effect.
                 (_, None) => {}
             }
         }

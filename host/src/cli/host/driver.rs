@@ -18,7 +18,8 @@ pub(super) struct HostDriver {
     pub(super) effects: Effects,
 }
 
-// Each function passes its request on. Operations that the endpoint must not use are missing here.
+// Each function passes its request on to `runs` or `effects`. Operations that the endpoint must not
+// use are missing here.
 impl Driver for HostDriver {
     fn start<'a>(
         &'a self,

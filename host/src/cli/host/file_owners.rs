@@ -1,8 +1,8 @@
-//! Checks the files that the configuration names and that affect decisions or are executed, before they are read. The configuration itself is checked in the same way.
+//! Checks files that the configuration names before they are read: files that affect decisions, and files that are
+//! executed. The configuration file itself is checked in the same way.
 //!
-//! A repository is not checked: developers may write to it, and a push decides nothing by itself.
-//! Workspace files are not checked either: their content is no instruction to the host. A note says if
-//! other users can write there.
+//! A repository is not checked: developers may write to it, and a push decides nothing by itself. A workspace that
+//! other users can change is no error either, because its content is no instruction to the host. The host prints a note.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
@@ -19,8 +19,8 @@ pub(super) struct NamedPath {
     source: NotOurs,
 }
 
-/// Fails at the first file that other users can change. Missing files are reported where they are
-/// used. Returns notes about the rest.
+/// Fails at the first file that other users can change. Missing files are reported where they are used. Returns a note
+/// for each workspace that other users can change.
 pub(super) fn look(config: &Config) -> Result<Vec<String>, NamedPath> {
     for path in &config.policies {
         there("[policy] files", own::unwritable(path))?;

@@ -94,8 +94,8 @@ fn mail(config: &Config, reviewer: &ReviewerName, address: &str, post: &SendEmai
     }
 }
 
-/// Notifications go the way of agents' emails, but not through a connector, because connectors act
-/// only with a clearance.
+/// The sender of notifications by email. It uses the transport of agents' emails, but not their
+/// connector, because a connector acts only with a clearance.
 fn post(config: &Config, clock: Clock) -> Result<SendEmail, Failure> {
     let failed = |why: String| Failure::new(Exit::Failed, why);
     let transport = match &config.email.connector {

@@ -18,7 +18,7 @@ use crate::policy::schema::Types;
 use crate::policy::{Defaults, HoldEverything, People, Policy, PolicySetup};
 use holdshort_common::isolate::Limits;
 
-/// The policy of a configuration. Probable mistakes are logged.
+/// The policy of a configuration. Probable mistakes in it are logged.
 pub(super) fn policy(config: &Config, policy_setup: &PolicySetup) -> Arc<dyn Policy> {
     let Some(present) = policy_setup.present.clone() else { return Arc::new(HoldEverything(config.approval.clone())) };
     for warning in present.warnings() {
@@ -27,7 +27,7 @@ pub(super) fn policy(config: &Config, policy_setup: &PolicySetup) -> Arc<dyn Pol
     present
 }
 
-/// The context in which policies are read, with the configured files or others.
+/// The context in which policies are read, with the policies in `sources` in force.
 pub(in crate::cli) fn load(config: &Config, sources: Vec<Source>, reader: &Reader) -> Result<PolicySetup, Failure> {
     let everybody = config.reviewers.iter().map(|reviewer| &reviewer.name).chain([&config.operator]);
     let mut names: Vec<ReviewerName> = everybody.cloned().collect();
@@ -62,9 +62,9 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Source, Failure> {
     Ok(Source { path: path.to_path_buf(), text })
 }
 
-/// The types of our consequential functions, and of those that the configured agents import. An
-/// unreadable agent adds none; its error shows when it is started. Agents are read only if a
-/// foreign function is consequential.
+/// The types of our consequential functions, and of the foreign consequential functions that the
+/// configured agents import. An unreadable agent adds no types; its error is reported when it is
+/// started. Agents are read only if a foreign function is consequential.
 pub(in crate::cli) fn types(config: &Config, reader: &Reader) -> Result<Types, Failure> {
     let ours = agent::functions().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let mut facts = connectors::facts();

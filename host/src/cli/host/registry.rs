@@ -1,7 +1,7 @@
 //! The connector of each capability, derived from the configuration alone, without opening or creating anything.
 //!
-//! `holdshort inspect` prints it, and a host opens the connectors in it ([`super::connectors`]). The one classifier, [`Catalogue::classify`], refuses
-//! every import without an entry.
+//! `holdshort inspect` prints the connectors, and a host opens them ([`super::connectors`]). The one classifier,
+//! [`Catalogue::classify`], refuses every import without an entry.
 
 mod others;
 mod settings;
@@ -43,13 +43,12 @@ const NO_REPOSITORY: &str =
 
 /// A configured connector that is not open yet.
 pub(in crate::cli) struct ConfiguredConnector<'a> {
-    /// Its descriptor.
     pub(in crate::cli) descriptor: Descriptor,
     /// The performer of a consequential call, for operators to read.
     pub(in crate::cli) by: String,
     /// The configured value for a function whose error type is neither a `refusal` nor a string.
     pub(in crate::cli) refusal: Option<Value>,
-    /// The types of third-party functions that it can serve.
+    /// Whether the connector can serve a third-party function of a given type.
     servable: Servable,
     open: OpenConnector<'a>,
 }
@@ -66,7 +65,8 @@ pub(super) enum OpenedConnector {
 /// An interface of ours on this host.
 enum OwnInterface<'a> {
     Serves(ConfiguredConnector<'a>),
-    /// This host is not configured for it. An agent that imports it is refused with this reason, which says more than "unclassified".
+    /// This host is not configured for the interface. An agent that imports it is refused with this reason, which says
+    /// more than "unclassified".
     Withheld(Descriptor, &'static str),
 }
 
@@ -79,7 +79,7 @@ impl<'a> ConfiguredConnector<'a> {
         Self { descriptor, by: by.into(), refusal: None, servable: Arc::new(|_| Ok(())), open: Box::new(open) }
     }
 
-    /// Opens the connector. Its class must be the descriptor's.
+    /// Opens the connector. It must have the class that its descriptor declares.
     pub(super) fn open(self, context: &ConnectorContext<'_>) -> Result<OpenedConnector, Failure> {
         let opened = (self.open)(context)?;
         match (&opened, self.descriptor.class) {
@@ -92,14 +92,16 @@ impl<'a> ConfiguredConnector<'a> {
 }
 
 impl OpenedConnector {
-    /// A connector that previews and performs. Both rooms share it, so an effect uses the settings of its preview.
+    /// A connector that previews and performs. `runs` and `effects` share it, so an effect uses the settings of its
+    /// preview.
     fn acts<C: Preview + Perform + 'static>(connector: C) -> Self {
         let connector = Arc::new(connector);
         Self::Consequential(connector.clone(), Some(connector))
     }
 }
 
-/// All capabilities of a configuration. `offer` makes the entry of a connector: a host opens the connector, and `inspect` takes its description.
+/// All capabilities of a configuration. `offer` makes the entry of a connector: a host opens the connector, and
+/// `inspect` takes its description.
 pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
     config: &Config,
     mut offer: impl FnMut(&[CapabilityPattern], ConfiguredConnector<'_>) -> Result<Offer<R, C>, Failure>,
@@ -115,7 +117,7 @@ pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
                 let patterns: Vec<_> = functions.iter().cloned().map(CapabilityPattern::Function).collect();
                 let offer = offer(&patterns, served)?;
                 for function in functions {
-                    // An agent that brings another type for one of our functions is refused.
+                    // An agent that imports one of our functions with another type is refused.
                     let ours = types.get(&function).cloned();
                     let ours = ours.ok_or_else(|| failed(&format!("`{function}` is in no published interface")))?;
                     catalogue.offer(
@@ -156,8 +158,8 @@ fn ours(config: &Config) -> Vec<OwnInterface<'_>> {
     all
 }
 
-/// Email goes into a Maildir unless a relay is configured. Both use one composer, so their previews are the same. An invalid sender or domain is a
-/// configuration error; a folder that cannot be created is the machine's.
+/// Email goes into a Maildir unless a relay is configured. Both use one composer, so their previews are the same. An
+/// invalid sender or domain is a configuration error; a folder that cannot be created is an error of the machine.
 fn email(config: &Config) -> ConfiguredConnector<'_> {
     let email = &config.email;
     let composer = || {
@@ -207,8 +209,8 @@ fn deployment(config: &Config) -> OwnInterface<'_> {
     })
 }
 
-/// The ledger is opened at the start, so that a changed opening balance stops the host before any run. Every host offers payments. Without accounts,
-/// each transfer is refused as impossible with that reason.
+/// The ledger is opened at the start, so that a changed opening balance stops the host before any run. Every host
+/// offers payments. Without accounts, each transfer is refused as impossible with that reason.
 fn payments(config: &Config) -> ConfiguredConnector<'_> {
     let config::Payments { path, accounts } = &config.payments;
     let names = accounts.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
@@ -263,7 +265,7 @@ fn failed(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Failed, error.to_string())
 }
 
-/// A configuration error that only the connector can find: exit code 2, like all others.
+/// A configuration error that only the connector can find: exit code 2, like every configuration error.
 fn wrong(error: &dyn std::fmt::Display) -> Failure {
     Failure::new(Exit::Usage, error.to_string())
 }

@@ -10,15 +10,15 @@ use crate::cli::output::Output;
 use crate::config::{Config, Mail};
 use crate::own::{self, NotOurs};
 
-/// The folder of compiled agents. Whoever can write there can run code as the host.
+/// The folder of compiled agents. A user who can write there can run code as the host.
 pub(super) const CACHE_FOLDER: &str = "compiled";
 /// The folder in which running programs leave data for lookups.
 pub(super) const CHILDREN_FOLDER: &str = "children";
 /// The folder of checkouts for checks.
 pub(super) const CHECKOUTS_FOLDER: &str = "checkouts";
 
-/// Makes sure that the host's files belong to its user alone. Files of this user that others could
-/// access are closed, with a message.
+/// Makes sure that the host's files belong to its user alone. If others could access a file of this
+/// user, it is closed to them, with a message.
 pub(in crate::cli) fn keep_private(config: &Config, output: &Output) -> Result<(), Failure> {
     let refused = |error: &dyn std::error::Error| {
         Failure::new(Exit::Failed, error.to_string()).hint(
@@ -45,7 +45,7 @@ pub(in crate::cli) fn keep_private(config: &Config, output: &Output) -> Result<(
 
 fn kept_folders(config: &Config) -> Vec<PathBuf> {
     let below = [CACHE_FOLDER, CHILDREN_FOLDER, CHECKOUTS_FOLDER].map(|name| config.state.join(name));
-    // A Maildir outside the state folder has other readers.
+    // A Maildir outside the state folder is meant for other readers, so it is not closed to them.
     let mail = match &config.email.connector {
         Mail::Maildir { path } if path.starts_with(&config.state) => Some(path.clone()),
         Mail::Maildir { .. } | Mail::Smtp(_) => None,
@@ -78,8 +78,8 @@ fn make_ignored(folder: &Path) -> Result<(), Failure> {
     }
 }
 
-/// Reads a secret that the configuration names. If other users can read it, the host warns and
-/// continues, because they may know it already.
+/// Reads a secret that the configuration names. If other users can read the file, the host warns
+/// and continues, because they may know the secret already.
 pub(super) fn secret(path: &Path) -> Result<Vec<u8>, Failure> {
     let (bytes, mode) = own::secret(path).map_err(|error| {
         Failure::new(Exit::Failed, format!("cannot use the secret in `{}`: {error}", path.display()))

@@ -1,5 +1,5 @@
-//! The types of foreign functions, read from the calling component. Its bytes are in the journal,
-//! and they are what was approved.
+//! The types of foreign functions, read from the calling component. The component's bytes are in
+//! the journal under the digest that the action names.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -14,7 +14,7 @@ use crate::agent::Reader;
 use crate::connectors::command::FunctionTypes;
 use crate::runs::manifest;
 
-/// The maximum number of cached types. Others are read again.
+/// The maximum number of cached types. A full cache is emptied, and types are read again.
 const KNOWN_MAX: usize = 4_096;
 
 /// Reads types from the components in the journal.
@@ -30,8 +30,8 @@ impl ComponentTypes {
         Self { journal, reader, known: Mutex::default() }
     }
 
-    /// Caches the types of all imports, because an agent that calls one function probably calls the
-    /// others.
+    /// Reads the type of the called function. Caches the types of all imports of the component,
+    /// because an agent that calls one function probably calls the others.
     async fn read(&self, action: &Action) -> Result<Arc<FunctionType>, Sentence> {
         let (component, capability) = (action.component(), action.capability());
         let manifest = manifest(&self.journal, &self.reader, component).await.map_err(quote)?;

@@ -1,5 +1,5 @@
-//! `holdshort policy backtest`: prints what other policies would have decided on recorded calls,
-//! the worst first.
+//! `holdshort policy backtest`: prints the verdicts of other policies on recorded calls, the
+//! rejected calls that they would have cleared first.
 
 use holdshort_gate::Time;
 use serde_json::json;
@@ -97,7 +97,7 @@ fn not_judged(answer: &BacktestResult, output: &Output) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Prints a list under a heading, or nothing if it is empty.
+/// Prints a list of calls under a heading.
 fn listed(what: &str, all: &FoundCalls, output: &Output) -> Result<(), Failure> {
     output.lines(&terminal::warning(what, output.columns()))?;
     for one in &all.first {
@@ -112,7 +112,7 @@ fn listed(what: &str, all: &FoundCalls, output: &Output) -> Result<(), Failure> 
     if more > 0 { output.text(&format!("  and {more} more")) } else { Ok(()) }
 }
 
-/// Prints counts under a heading.
+/// Prints counts under a heading, or nothing if there are none.
 fn table(what: &str, rows: &[OutcomeRow], output: &Output) -> Result<(), Failure> {
     let some: Vec<&OutcomeRow> = rows.iter().filter(|row| row.clear + row.hold + row.refuse > 0).collect();
     if some.is_empty() {

@@ -21,7 +21,7 @@ pub(super) fn run(id: &CallId, client: &Client, output: &Output) -> Result<Exit,
     Ok(Exit::Done)
 }
 
-/// Prints the recorded verdict, then the present one, then the changes.
+/// Prints the recorded verdict, then the verdict of the policies in force, then the changes.
 fn print(answer: &PolicyExplanation, output: &Output) -> Result<(), Failure> {
     match &answer.recorded {
         None => output.text("policy was not evaluated for this call")?,

@@ -41,7 +41,7 @@ pub(super) enum PromptState {
     Still,
     /// The prompt was cancelled.
     No(String),
-    /// The decision is sent with this text.
+    /// The decision is confirmed. It is sent with this text, if the prompt asks for a text.
     Yes(Option<String>),
 }
 

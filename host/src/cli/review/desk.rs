@@ -1,6 +1,6 @@
-//! The state of the full screen, and its reaction to keys. It does no IO: actions are returned as an [`DeskCommand`].
-// INVARIANT: a decision names the digest of the open page, and an approval is ordered only after the end of the page
-// was on the screen.
+//! The state of the full screen, and its reaction to keys. It does no IO: it returns each action as a [`DeskCommand`].
+// INVARIANT: a decision names the digest of the open page. An approval is sent only after the end of the page was on
+// the screen.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -178,7 +178,7 @@ impl Desk {
         DeskCommand::Wait
     }
 
-    /// The reason why approving is not possible now, if so.
+    /// The reason why the reviewer cannot approve now; `None` if approving is possible.
     fn may_read_on(&self) -> Option<String> {
         let Some(OpenApproval { fetched: FetchedApproval { page, .. }, reading }) = &self.open else {
             return Some("open the call first".into());
@@ -243,13 +243,13 @@ impl Desk {
         DeskCommand::Wait
     }
 
-    /// Takes a loaded list.
+    /// Shows a newly loaded list.
     pub(super) fn listed(&mut self, inbox: Inbox, pages: usize) {
         self.inbox.follow(inbox);
         self.pages = pages;
     }
 
-    /// Takes a loaded approval. If everything that a decision covers is the same as before, the reading progress is
+    /// Shows a loaded approval. If everything that a decision covers is the same as before, the reading progress is
     /// kept.
     pub(super) fn opened(&mut self, fetched: FetchedApproval) {
         self.inbox.select_neighbour(&fetched.page.id, 0);
@@ -299,21 +299,21 @@ impl Desk {
         next.map_or(DeskCommand::List(self.pages), |id| DeskCommand::Open(id, false))
     }
 
-    /// Takes a failure.
+    /// Shows a failure as the message.
     pub(super) fn failed(&mut self, failure: Failure) {
         // The next step is visible on this screen, so the failure's advice is left out.
         let hint = failure.hint.filter(|_| failure.exit != Exit::Refused);
         self.status = failure.message + &hint.map(|hint| format!(" ({hint})")).unwrap_or_default();
     }
 
-    /// Takes news about other reviewers' actions.
+    /// Shows news about other reviewers' actions.
     pub(super) fn take_news(&mut self, news: News) -> DeskCommand {
         self.inbox.follow(news.inbox);
         let (Some(page), Some(open)) = (news.page, &mut self.open) else { return DeskCommand::Wait };
         let shown = &open.fetched.page;
         let same = page.verified.digest == shown.verified.digest && state(&page) == state(shown);
         let more = page.detail.decisions.len() > shown.detail.decisions.len();
-        // The page is newer than the news.
+        // The page on the screen was requested after the news.
         let late = news.asked < open.fetched.asked;
         if page.id != shown.id || late || (same && !more) {
             return DeskCommand::Wait;
@@ -333,24 +333,24 @@ impl Desk {
         DeskCommand::Open(page.id, shown.full)
     }
 
-    /// What the reviewer is looking at.
+    /// The part of the host's data that is on the screen.
     pub(super) fn looking(&self) -> ReviewerView {
         ReviewerView { at: self.open.as_ref().map(|open| open.fetched.page.id.clone()), pages: self.pages }
     }
 }
 
-/// The reason why no decision is possible, if so.
+/// The reason why no decision is possible; `None` if the call waits for a decision.
 fn waits_for_nothing(page: &Page) -> Option<String> {
     (page.detail.state != CallState::Held)
         .then(|| format!("the call does not wait for a decision: it is {}", state(page)))
 }
 
-/// The effect's state or, before there is one, the call's.
+/// The state of the effect; before there is an effect, the state of the call.
 pub(super) fn state(page: &Page) -> &Lenient<CallState> {
     page.detail.effect.as_ref().map_or(&page.detail.state, |effect| &effect.state)
 }
 
-/// Whether a refusal means that the screen is outdated.
+/// Whether a failure can mean that the screen is outdated: the host refused the request.
 pub(super) fn is_stale(failure: &Failure) -> bool {
     failure.exit == Exit::Refused
 }

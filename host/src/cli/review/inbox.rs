@@ -26,7 +26,7 @@ pub(super) struct Inbox {
     pub(super) waiting: Vec<WaitingApproval>,
     /// The number of approvals in doubt. They come first.
     pub(super) doubtful: usize,
-    /// Whether the host has more.
+    /// Whether the host has more approvals.
     pub(super) more: bool,
     /// The index of the selected approval.
     pub(super) chosen: usize,
@@ -75,7 +75,7 @@ impl Inbox {
         self.waiting.get(self.chosen).map(|waiting| &waiting.id)
     }
 
-    /// Selects the approval `steps` after this one, if there is one.
+    /// Selects the approval `steps` rows after `id`, if there is one.
     pub(super) fn select_neighbour(&mut self, id: &CallId, steps: isize) -> Option<CallId> {
         let place = self.waiting.iter().position(|waiting| waiting.id == *id)?;
         self.chosen = place.checked_add_signed(steps).filter(|place| *place < self.waiting.len())?;

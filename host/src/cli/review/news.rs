@@ -15,7 +15,7 @@ const AGAIN: Duration = Duration::from_secs(2);
 /// The pause between an event and loading the changes, so that one request covers several events.
 const BURST: Duration = Duration::from_millis(50);
 
-/// What the reviewer is looking at.
+/// The part of the host's data that is on the reviewer's screen.
 #[derive(Clone, Default)]
 pub(super) struct ReviewerView {
     /// The open page.
@@ -52,7 +52,7 @@ impl Feed {
         Self { looking, news }
     }
 
-    /// Sets what the reviewer is looking at.
+    /// Sets the part of the host's data that is on the screen.
     pub(super) fn look_at(&self, looking: ReviewerView) {
         *locked(&self.looking) = looking;
     }
@@ -67,7 +67,7 @@ impl Feed {
 /// missed.
 fn listen(client: &Client, happened: &Sender<Option<String>>) {
     loop {
-        // If the host is gone, the next request reports it.
+        // If the host cannot be reached, the reviewer's next request reports it.
         let _ = client.listen(|run| drop(happened.send(run.map(str::to_owned))));
         thread::sleep(AGAIN);
         if happened.send(None).is_err() {
@@ -84,8 +84,8 @@ fn look(client: &Client, looking: &Mutex<ReviewerView>, heard: &Receiver<Option<
         let asked = Instant::now();
         let concerned = |id: &CallId| runs.iter().any(|run| run.as_ref().is_none_or(|run| *run == id.run.to_string()));
         let page = at.filter(concerned).and_then(|id| Page::load(&id, client).ok()).map(Box::new);
-        // If loading fails, the next event loads again, or the next key reports that the host is
-        // gone.
+        // If loading fails, this news is dropped. The next event loads again, or the reviewer's
+        // next request reports the failure.
         let Ok(inbox) = Inbox::load(pages.max(1), client) else { continue };
         if tell.send(News { asked, inbox, page }).is_err() {
             return;

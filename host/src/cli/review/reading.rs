@@ -21,13 +21,13 @@ impl ReadingProgress {
         Self { rows: rows(lines, columns), ..Self::default() }
     }
 
-    /// The same text for another width, or with other words of the host. The reading progress is
-    /// kept.
+    /// Lays out the text again, for another width or with other words of the host. The reading
+    /// progress is kept.
     pub(super) fn again(&mut self, lines: &[Line], columns: usize) {
         self.rows = rows(lines, columns);
     }
 
-    /// The rows on a screen of this height. They count as read from now on.
+    /// The rows on a screen of this height. Records whether the end of the text was on the screen.
     pub(super) fn view(&mut self, height: usize) -> Vec<Line> {
         self.height = height;
         self.top = self.top.min(self.rows.len().saturating_sub(height));
@@ -35,12 +35,12 @@ impl ReadingProgress {
         self.rows.iter().skip(self.top).take(height).cloned().collect()
     }
 
-    /// The part above the lower edge in per cent.
+    /// The part of the text above the lower edge of the screen, in per cent.
     pub(super) fn share(&self) -> usize {
         100 * (self.top + self.height).min(self.rows.len()) / self.rows.len().max(1)
     }
 
-    /// Scrolls if the key asks for it.
+    /// Scrolls if the key is a scrolling key.
     pub(super) fn scroll(&mut self, input: &Input) {
         // One row of the previous page stays visible.
         let page = self.height.saturating_sub(1).max(1);

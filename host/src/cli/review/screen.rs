@@ -45,9 +45,9 @@ pub(super) enum Input {
 /// The terminal while this program controls it.
 pub(super) struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
-    /// Keys typed while nothing read them.
+    /// Keys typed during slow work, in order.
     typed: VecDeque<Input>,
-    /// Held while drawing, so that a signal does not restore the terminal in the middle.
+    /// Locked while drawing, so that a signal does not restore the terminal in the middle.
     drawing: Arc<Mutex<()>>,
     /// Whether another program controls the terminal.
     away: Arc<AtomicBool>,
@@ -76,8 +76,8 @@ impl Screen {
         Ok((size.width.into(), size.height.into()))
     }
 
-    /// Draws a screen. It is redrawn completely, because terminals may disagree about the width of
-    /// characters.
+    /// Draws a screen. A screen with characters about whose width terminals disagree is redrawn
+    /// completely.
     pub(super) fn draw(&mut self, sheet: &Screenful) -> Result<(), Failure> {
         let _drawing = self.drawing.lock().unwrap_or_else(PoisonError::into_inner);
         if sheet
@@ -121,7 +121,7 @@ impl Screen {
         })
     }
 
-    /// Drops keys that were typed ahead, because they were meant for the previous screen.
+    /// Drops keys that were typed early, because they were meant for the previous screen.
     pub(super) fn forget_typed(&mut self) {
         self.typed.clear();
     }
@@ -150,8 +150,8 @@ impl Drop for Screen {
     }
 }
 
-/// Clears the screen without asking the terminal for its cursor, as `clear` does, because some
-/// terminals never answer.
+/// Clears the screen. Unlike `Terminal::clear`, it does not ask the terminal for the cursor's
+/// position, because some terminals never answer.
 fn forget_drawn(terminal: &mut Terminal<CrosstermBackend<Stdout>>) -> Result<(), Failure> {
     let size = terminal.size().map_err(lost)?;
     terminal.resize(size.into()).map_err(lost)
@@ -170,8 +170,8 @@ fn end(drawing: &Mutex<()>) -> ! {
     std::process::exit(Exit::Interrupted.code().into())
 }
 
-/// Ends the program on a signal. An interrupt from the keyboard belongs to the program that
-/// controls the terminal.
+/// Ends the program on a signal. While another program controls the terminal, an interrupt from the
+/// keyboard is meant for that program.
 fn watch_signals(drawing: Arc<Mutex<()>>, away: Arc<AtomicBool>) -> Result<Runtime, Failure> {
     let runtime = session::runtime()?;
     let inside = runtime.enter();

@@ -33,7 +33,7 @@ const HELP: [(&str, &str); 16] = [
 ];
 
 impl Desk {
-    /// Whether the screen is too small to read on.
+    /// Whether the screen is too small for decisions.
     pub(super) fn is_too_small(&self) -> bool {
         self.columns < COLUMNS_MIN || self.rows < ROWS_MIN
     }
@@ -62,7 +62,7 @@ impl Desk {
         }
         let (columns, colours) = (self.columns, self.colours);
         let mut foot = rows(&self.said(), columns);
-        // A message may be long; the page keeps half of the screen.
+        // A message may be long, so it gets at most half of the screen.
         foot.truncate(self.rows / 2);
         foot.extend(rows(&terminal::row("", &self.keys(), columns), columns));
         foot.truncate(self.rows.saturating_sub(3));
@@ -90,7 +90,8 @@ impl Desk {
         if lines.is_empty() {
             return terminal::row("", "nothing waits for a decision", columns);
         }
-        // List lines may be wrapped again, so the selection's position is counted in rows.
+        // Lines of the list may be wrapped again, so the position of the selected line is counted
+        // in rows.
         let before = rows(lines.get(..chosen.start).unwrap_or_default(), columns).len();
         let its = rows(lines.get(chosen).unwrap_or_default(), columns).len();
         self.list.again(&lines, columns);
@@ -122,7 +123,7 @@ impl Desk {
         }
     }
 
-    /// The prompt or the message.
+    /// The prompt or, without a prompt, the message.
     fn said(&self) -> Vec<Line> {
         match &self.prompt {
             Some(prompt) => {

@@ -19,18 +19,18 @@ const PAGE: u32 = 200;
 /// The interval between requests with `--follow`.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Prints the events, and with `--follow` new ones until the run ends.
+/// Prints the events. With `--follow` it also prints new events until the run ends.
 pub(super) fn events(args: &History, client: &Client, output: &Output) -> Result<Exit, Failure> {
     follow(args, client, |after| event_page(&args.id, after, client, output))
 }
 
-/// Prints the log lines, and with `--follow` new ones until the run ends.
+/// Prints the log lines. With `--follow` it also prints new lines until the run ends.
 pub(super) fn logs(args: &History, client: &Client, output: &Output) -> Result<Exit, Failure> {
     follow(args, client, |after| log_page(&args.id, after, client, output))
 }
 
-/// Calls `page` repeatedly. It prints a page and returns the number of its last entry, or `None` at
-/// the end.
+/// Calls `page` repeatedly. `page` prints a page and returns the number of its last entry, or
+/// `None` if there are no more entries yet.
 fn follow(
     args: &History,
     client: &Client,
@@ -94,7 +94,7 @@ fn fetch(run: &RunName, what: &str, after: u64, client: &Client) -> Result<Value
     client.get(&format!("/runs/{run}/{what}"), &query)
 }
 
-/// Prints one JSON document per line, so that a program can follow.
+/// Prints one JSON document per line, so that a program can read each document at once.
 fn documents(answer: &Value, list: &str, output: &Output) -> Result<(), Failure> {
     let mut documents = answer.get(list).and_then(Value::as_array).into_iter().flatten();
     documents.try_for_each(|document| output.json_line(document))

@@ -10,7 +10,7 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::output::Output;
 use holdshort_common::once::once;
 
-/// Sends the reviewer's finding about the attempt that they checked.
+/// Sends the reviewer's finding about the attempt that the reviewer checked.
 pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let attempt = match args.attempt {
         Some(attempt) => attempt,
@@ -40,7 +40,8 @@ pub(super) fn resolve(args: &Resolve, client: &Client, output: &Output) -> Resul
     Ok(Exit::Done)
 }
 
-/// The attempt in doubt now. The host refuses the resolution if another attempt has begun since.
+/// The number of the last attempt. The host refuses the resolution if another attempt has begun
+/// since.
 fn last_attempt(args: &Resolve, client: &Client) -> Result<u32, Failure> {
     let detail = client::read::<Approval>(&client.approval(&args.id)?)?;
     detail.effect.map(|effect| effect.attempts).ok_or_else(|| {

@@ -43,8 +43,8 @@ impl<'a> ConnectorContext<'a> {
         Self { config, sandboxes, clock: system_clock(), types, command_context: OnceCell::new() }
     }
 
-    /// The folder in which running programs leave data for lookups. It outlives the host. All connectors share it and name their children
-    /// differently: by effect key, by random number, or by counter.
+    /// The folder in which running programs leave data for lookups. It outlives the host. All connectors share the
+    /// folder, and name the data of their programs differently: by effect key, by random number, or by counter.
     pub(super) fn children(&self) -> Result<Children, Failure> {
         let folder = self.config.state.join(CHILDREN_FOLDER);
         Children::open(&folder).map_err(|error| failed(&format!("cannot make `{}`: {error}", folder.display())))

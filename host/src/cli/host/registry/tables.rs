@@ -1,4 +1,4 @@
-//! The tables of connectors and facts in the operator's page, written from the descriptors.
+//! The tables of connectors and facts in `CONFIGURATION.md`, written from the descriptors.
 //!
 //! `HOLDSHORT_BLESS=1` writes them anew.
 
@@ -27,7 +27,7 @@ fn the_operators_page_has_the_tables_that_the_descriptors_say() {
     }
 }
 
-/// A row for each connector with an effect; the routine ones have nothing to settle and nothing to find out.
+/// A row for each connector with an effect. Routine connectors have no effect to look up and no facts.
 fn connectors() -> String {
     let mut table =
         "| connector | section | serves | after a lost outcome | must still hold |\n|---|---|---|---|---|\n".to_owned();
@@ -56,7 +56,7 @@ fn held(Precondition { name, compares }: &Precondition) -> String {
     }
 }
 
-/// A row for each fact; connectors with the same facts stand together.
+/// A row for each fact. Connectors with the same facts share their rows.
 fn facts() -> String {
     let mut groups: Vec<(&[Fact], String)> = Vec::new();
     for (descriptor, effect) in effects() {

@@ -1,4 +1,5 @@
-//! One classifier: each function of the published package has one class, everywhere, and what nobody classified is refused.
+//! Tests the one classifier: each published function has the same class everywhere, and an unclassified function is
+//! refused.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -17,7 +18,7 @@ fn config(text: &str, is_repository: bool) -> Config {
     Config::parse(text, Some(Path::new("holdshort.toml")), &context).unwrap()
 }
 
-/// What `inspect` and a host say of every import, in words; nothing is opened.
+/// The class and connector name by which `inspect` and a host classify each import. Nothing is opened.
 fn classified(config: &Config) -> Catalogue<(), &'static str> {
     let by = |served: ConfiguredConnector<'_>| match served.descriptor.class {
         Class::Log => Offer::Log,
@@ -56,7 +57,7 @@ fn each_published_function_is_classified_as_its_descriptor_says() {
             seen.insert((import.capability.to_string(), class(&found)));
         }
     }
-    // Every descriptor of ours is reached by one configuration or another, and names nothing that is not published.
+    // Each of our descriptors is used in at least one of these configurations, and names only published functions.
     let published: BTreeSet<_> = agent::functions().unwrap().into_iter().map(|import| import.capability).collect();
     for descriptor in DESCRIPTORS {
         assert_eq!(descriptor.interface.map_or(0, |_| descriptor.functions.len()), descriptor.capabilities().count());
@@ -97,7 +98,7 @@ fn what_nobody_classified_is_refused() {
         let refused = catalogue.classify(&import).err();
         assert_eq!(refused, Some(BindError::Unclassified(import.capability)), "{name}");
     }
-    // Ours with another type, and ours that this host is not set up for.
+    // Refused are our functions with another type, and our functions that this host is not configured for.
     let without = classified(&config("", false));
     for import in agent::functions().unwrap() {
         let other = Import { ty: none.clone(), ..import.clone() };
