@@ -17,7 +17,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// The maximum number of links that are followed on one path; more links count as a circle. Linux has the same limit.
 const LINKS_MAX: usize = 40;
-/// At most this many bytes of a secret are read.
+/// The maximum length of a secret in bytes.
 const SECRET_BYTES_MAX: u64 = 64 * 1024;
 /// The user id that Linux shows for an owner who has no id in this container.
 const UNKNOWN_USER: u32 = 65_534;
@@ -38,6 +38,9 @@ pub enum NotOurs {
     NotPlain(PathBuf),
     #[error("`{0}` is not a folder")]
     NotAFolder(PathBuf),
+    /// The file is too long for a secret.
+    #[error("`{0}` is longer than {SECRET_BYTES_MAX} bytes: a file with a secret contains only the secret")]
+    TooLong(PathBuf),
     /// The path could not be inspected.
     #[error("`{path}`: {source}")]
     Io { path: PathBuf, source: io::Error },
@@ -127,7 +130,10 @@ pub fn secret(path: &Path) -> Result<(Vec<u8>, u32), NotOurs> {
     let metadata = file.metadata().map_err(io)?;
     plain(path, &metadata, &[us(), 0])?;
     let mut bytes = Vec::new();
-    file.take(SECRET_BYTES_MAX).read_to_end(&mut bytes).map_err(io)?;
+    file.take(SECRET_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(io)?;
+    if bytes.len() as u64 > SECRET_BYTES_MAX {
+        return Err(NotOurs::TooLong(path.into()));
+    }
     Ok((bytes, metadata.mode() & 0o7777))
 }
 

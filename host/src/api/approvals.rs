@@ -91,7 +91,7 @@ pub struct Approval {
     #[serde(default)]
     #[schema(required = true)]
     pub(crate) rejections: Vec<CastVote>,
-    /// How many more reviewers must reject it to stop it; 0 if it is not held.
+    /// How many more reviewers must reject the call to stop it; 0 if the call is not held.
     #[serde(default)]
     #[schema(required = true)]
     pub(crate) rejections_needed: u32,
@@ -143,7 +143,7 @@ pub(crate) struct Effect {
     /// The start of the last attempt.
     #[schema(required = true)]
     pub(crate) started_at: Option<Moment>,
-    /// Why it failed, what was observed when its outcome was lost, or how a reviewer resolved it.
+    /// Why the effect failed, what was observed when its outcome became unknown, or how a reviewer resolved it.
     #[schema(required = true)]
     pub(crate) reason: Option<String>,
     /// The receipt, of the function's `ok` type.

@@ -74,14 +74,14 @@ pub(super) struct PastDecision {
     /// The reviewer's message.
     #[schema(required = true)]
     message: Option<String>,
-    /// The digest that it was about; null if the call was refused without a reviewer.
+    /// The digest that the decision was about; null if the call was refused without a reviewer.
     #[schema(required = true)]
     digest: Option<Digest>,
-    /// The revision that it was about.
+    /// The revision that the decision was about.
     revision: u32,
-    /// The summary of the action at that time.
+    /// The summary of the action at the time of the decision.
     summary: String,
-    /// The evidence at that time.
+    /// The evidence at the time of the decision.
     exhibits: Vec<ExhibitRef>,
     /// The present state of the approval.
     approval: ApprovalRow,

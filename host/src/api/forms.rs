@@ -113,7 +113,8 @@ pub(super) struct ApproveRequest {
     /// vote for yourself. Without it, your own vote is used if it counts, or else the vote of an
     /// absent reviewer that you act for.
     stands_for: Option<String>,
-    /// A grant for more calls like this one. `POST /v1/approvals/{id}/grant` drafts and shows one.
+    /// A grant for more calls like this one. `POST /v1/approvals/{id}/grant` returns a draft
+    /// of such a grant.
     #[schema(value_type = Option<Grant>)]
     grant: Option<Object<SentGrant>>,
 }

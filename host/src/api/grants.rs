@@ -191,7 +191,7 @@ pub(crate) struct GrantView {
     #[schema(required = true)]
     pub(crate) revoked_by: Option<String>,
     pub(crate) grant: Grant,
-    /// What it has cleared so far, except effects that certainly did not happen.
+    /// The number and sums of the calls that the grant has cleared, without effects that certainly did not happen.
     pub(crate) used: Total,
 }
 

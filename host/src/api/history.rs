@@ -130,7 +130,7 @@ pub(crate) struct LogPage {
     pub(crate) next: Option<u64>,
 }
 
-/// A line in the agent's own words; show it as such.
+/// A line of the agent's log. Show it as the agent's words, not as the host's.
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct Line {
     pub(crate) number: u64,

@@ -50,11 +50,11 @@ struct DoneRequest {
     #[serde(rename = "type")]
     #[schema(inline)]
     kind: DoneWord,
-    /// The attempt that was checked. If another one is current, nothing happens.
+    /// The attempt that was checked. If another attempt is current, the resolution is refused.
     #[serde(deserialize_with = "whole")]
     #[schema(minimum = 0, maximum = 4_294_967_295_i64)]
     attempt: u32,
-    /// The receipt for the agent, of the function's `ok` type. Without it, the connector's, if it
+    /// The receipt for the agent, of the function's `ok` type. Without it, the connector makes the receipt, if the receipt
     /// follows from the call alone.
     #[serde(default, deserialize_with = "present")]
     receipt: Option<Value>,
@@ -62,14 +62,14 @@ struct DoneRequest {
     message: Option<Message>,
 }
 
-/// The effect did not happen, or nobody will find out, or it is sent again.
+/// The effect did not happen, its outcome stays unknown, or it is sent again.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct OtherRequest {
     #[serde(rename = "type")]
     #[schema(inline)]
     kind: OtherWord,
-    /// The attempt that was checked. If another one is current, nothing happens.
+    /// The attempt that was checked. If another attempt is current, the resolution is refused.
     #[serde(deserialize_with = "whole")]
     #[schema(minimum = 0, maximum = 4_294_967_295_i64)]
     attempt: u32,

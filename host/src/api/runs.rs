@@ -71,8 +71,8 @@ pub(crate) struct Run {
     /// Why it trapped or diverged, or why the host cannot continue it.
     #[schema(required = true)]
     pub(crate) reason: Option<String>,
-    /// For the state `delayed`: the host cannot bring the run forward. It tries again by itself;
-    /// `reason` says what to fix.
+    /// For the state `delayed`: the host repeatedly failed to continue the run. The host tries again by itself; `reason`
+    /// says what to fix.
     #[schema(required = true)]
     pub(crate) delayed: Option<Delayed>,
     /// The number of its last event.
@@ -144,7 +144,7 @@ pub(crate) struct RunStarted {
     pub(crate) started_by: String,
 }
 
-/// Starts a run. It is on disk when the answer comes.
+/// Starts a run. The start is on disk when the answer comes.
 ///
 /// A client that lost the answer repeats the request with the same `Idempotency-Key` and gets the
 /// same run.
@@ -235,8 +235,8 @@ pub(crate) struct RunCancelled {
     pub(crate) state: RunState,
 }
 
-/// Cancels a run. A started effect is not stopped, and its outcome is still recorded. Repeating it
-/// is no error.
+/// Cancels a run. A started effect is not stopped, and its outcome is still recorded. Cancelling a
+/// cancelled run is no error.
 #[utoipa::path(post, path = "/v1/runs/{id}/cancel", operation_id = "cancel-run", tag = "runs", request_body = CancelRequest,
     params(("id" = RunId, Path)), responses(Refusals, Posted,
     (status = 200, body = RunCancelled),

@@ -91,7 +91,7 @@ pub enum Command {
     },
     /// Print all settings in force, with the defaults
     Config,
-    /// Read what is untrusted, as a child of a host; nothing that a person would call
+    /// Read untrusted bytes in a child process of the host; not for users
     #[command(hide = true)]
     Isolated(IsolatedArgs),
     /// Print a shell completion script
@@ -114,13 +114,13 @@ pub enum NotifyAction {
 /// `isolated`
 #[derive(Clone, Debug, Args)]
 pub struct IsolatedArgs {
-    /// Memory beside the program's own
+    /// Memory in MiB, in addition to the program's own
     #[arg(long)]
     pub memory_mib: u64,
-    /// CPU time of all threads
+    /// CPU time of all threads, in seconds
     #[arg(long)]
     pub cpu_seconds: u64,
-    /// The largest file, and the largest compiled code
+    /// The largest file, and the largest compiled code, in MiB
     #[arg(long)]
     pub file_mib: u64,
     /// What to do with the bytes at standard input
@@ -131,16 +131,16 @@ pub struct IsolatedArgs {
 /// What a child of a host does.
 #[derive(Clone, Debug, Subcommand)]
 pub enum IsolatedWork {
-    /// Say what a component asks for
+    /// Print the imports of a component
     Manifest,
-    /// Say the same, and compile it
+    /// Print the imports of a component, and compile it
     Compile {
-        /// Where compiled code is left
+        /// The folder for compiled code
         folder: PathBuf,
     },
-    /// Say whether policies are sound
+    /// Check policies
     Policies,
-    /// Say what policies say of calls
+    /// Evaluate policies on calls
     Judge,
 }
 

@@ -361,3 +361,18 @@ fn what_is_closed_stays_closed_and_what_is_refused_stays_refused() {
     assert_eq!(verdict(folder(&new)), Ours);
     assert_eq!(mode(&new), 0o700);
 }
+
+#[test]
+fn a_secret_is_read_whole_or_refused() {
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().canonicalize().unwrap().join("secret");
+    for (length, is_read) in [(0, true), (1, true), (SECRET_BYTES_MAX, true), (SECRET_BYTES_MAX + 1, false)] {
+        let bytes = vec![b'x'; usize::try_from(length).unwrap()];
+        fs::write(&path, &bytes).unwrap();
+        set(&path, 0o600);
+        match secret(&path) {
+            Ok((read, mode)) => assert!(is_read && read == bytes && mode == 0o600, "{length}"),
+            Err(error) => assert!(!is_read && matches!(error, NotOurs::TooLong(_)), "{length}: {error}"),
+        }
+    }
+}

@@ -53,7 +53,7 @@ pub struct ListGrants {
     pub before: Option<String>,
 }
 
-/// What to clear beside the call that is approved.
+/// The terms of a grant that is made with the approval.
 #[derive(Clone, Debug, Args)]
 #[command(next_help_heading = "A grant for more calls like this one (shown as a policy before you confirm it)")]
 pub struct GrantTerms {

@@ -38,7 +38,7 @@ pub enum RunsAction {
         /// The run
         #[arg(value_name = "RUN")]
         id: RunName,
-        /// Why
+        /// The reason, for the journal
         #[arg(short = 'm', long, value_name = "TEXT", allow_hyphen_values = true)]
         reason: Option<String>,
     },
@@ -92,12 +92,12 @@ pub struct Resolve {
     /// The receipt for the agent (JSON), if the connector cannot make a receipt
     #[arg(long, value_name = "JSON", allow_hyphen_values = true)]
     pub receipt: Option<String>,
-    /// How you know
+    /// How you know the outcome
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub message: Option<String>,
 }
 
-/// How a person settles an effect in doubt.
+/// How a reviewer resolves an effect in doubt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum FindingWord {
     /// It happened
