@@ -28,12 +28,12 @@ pub struct GroupLoad {
     pub group: Option<String>,
     /// How often reviewers of the group were asked.
     pub prompts: u64,
-    /// How often they would have been asked.
+    /// How often reviewers of the group would have been asked under the candidate.
     pub prompts_then: u64,
-    /// The time that they took, at most 15 minutes per decision.
+    /// The minutes that the decisions took, with at most 15 minutes for each.
     pub minutes: f64,
-    /// The time that they would have taken. An additional decision counts with the capability's
-    /// median; for fewer decisions a share is left out.
+    /// The minutes that the decisions would have taken under the candidate. An additional decision counts with the
+    /// capability's median; for fewer decisions a share is left out.
     pub minutes_then: f64,
 }
 

@@ -10,144 +10,145 @@ use super::tally::{OTHER, Table, Tally};
 use super::times::Times;
 use super::{ReviewLoad, approval_patterns};
 
-/// What became of calls, who decided how fast, and what of it could go without people.
+/// The review load: the calls, the decisions and their times, and suggestions for fewer decisions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[schema(as = Stats)]
 pub struct LoadReport {
-    /// All runs that ended.
+    /// The runs that ended.
     pub runs: RunFigures,
-    /// All calls together.
+    /// The figures of all calls.
     pub calls: CallFigures,
-    /// By capability.
+    /// The figures of the calls of each capability.
     pub by_capability: Vec<CallRow>,
-    /// By agent.
+    /// The figures of the calls of each agent.
     pub by_agent: Vec<CallRow>,
-    /// By the policies that determined what became of a call; one that several determined counts for each.
+    /// The figures of the calls of each determining policy. A call with several determining policies counts for each of them.
     pub by_policy: Vec<CallRow>,
-    /// By the groups that who decided is in; one who is in several counts for each.
+    /// The decisions of each group. A decision of a reviewer in several groups counts for each of them.
     pub by_group: Vec<PeopleRow>,
-    /// The same, and by capability.
+    /// The decisions of each group on each capability.
     pub by_group_and_capability: Vec<PeopleRow>,
-    /// By who decided.
+    /// The decisions of each reviewer.
     pub by_reviewer: Vec<PeopleRow>,
-    /// What could go without people, or with fewer.
+    /// Policies that would need fewer decisions, or fewer reviewers for one.
     pub suggestions: Vec<Suggestion>,
 }
 
-/// Runs that ended.
+/// The figures of the runs that ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RunFigures {
-    /// How many.
+    /// The number of runs that ended.
     pub ended: u64,
-    /// Calls that were held in one, on average, over its whole life; null if none ended.
+    /// The average number of held calls of a run, over its whole life; null if no run ended.
     #[schema(required = true)]
     pub held_per_run: Option<f64>,
-    /// The most in one.
+    /// The largest number of held calls of a run.
     pub held_most: u64,
-    /// Those in which none was.
+    /// The number of runs without a held call.
     pub never_held: u64,
 }
 
-/// What became of calls.
+/// The figures of calls: verdicts, ends of holds, and decisions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallFigures {
-    /// Cleared by policy.
+    /// Calls that policy or a grant cleared.
     pub cleared: u64,
-    /// Held for people, each call once.
+    /// Calls that were held for reviewers. Each call counts once.
     pub held: u64,
-    /// Refused before anybody was asked.
+    /// Calls that were refused without asking a reviewer.
     pub refused: u64,
-    /// Of these three, the part that was cleared; null if there was none.
+    /// The share of cleared calls among the cleared, held and refused calls; null if there were no calls.
     #[schema(required = true)]
     pub share_cleared: Option<f64>,
-    /// The part that was held.
+    /// The share of held calls among the cleared, held and refused calls; null if there were no calls.
     #[schema(required = true)]
     pub share_held: Option<f64>,
-    /// The part that was refused.
+    /// The share of refused calls among the cleared, held and refused calls; null if there were no calls.
     #[schema(required = true)]
     pub share_refused: Option<f64>,
-    /// Holds that ended in an approval. Each revision that people have to decide on is a hold of its own.
+    /// Holds that ended with an approval. Each revision that reviewers have to decide on is one hold.
     pub approved: u64,
-    /// In a rejection.
+    /// Holds that ended with a rejection.
     pub rejected: u64,
-    /// In an answer to a question.
+    /// Holds that ended with an answer to a question.
     pub answered: u64,
-    /// In an edit.
+    /// Holds that ended with an edit.
     pub edited: u64,
-    /// Because nobody decided in time.
+    /// Holds that ended at the deadline.
     pub expired: u64,
-    /// With their run.
+    /// Holds that ended because the run was cancelled.
     pub cancelled: u64,
-    /// Approved or cleared, and not started in time.
+    /// Approved or cleared calls whose effect was not started in time.
     pub not_started: u64,
-    /// Back to people because facts had changed.
+    /// Calls that were held again because facts had changed.
     pub reheld: u64,
-    /// How often others were called in.
+    /// The number of escalations.
     pub escalated: u64,
-    /// Of the holds that were approved, rejected or edited, the part that was approved; null if there was none.
+    /// The share of approvals among the holds that ended with an approval, a rejection or an edit; null if there were none.
     #[schema(required = true)]
     pub approval_rate: Option<f64>,
-    /// What people decided about them.
+    /// The decisions on the calls.
     pub decisions: DecisionFigures,
 }
 
-/// What people decided.
+/// The figures of decisions.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DecisionFigures {
-    /// Approvals; the vote that comes with an edit is none.
+    /// The number of approvals. The approving vote of an edit is not counted.
     pub approvals: u64,
-    /// Rejections, also those that did not stop the call yet.
+    /// The number of rejections, including those that did not stop the call yet.
     pub rejections: u64,
-    /// Edits.
+    /// The number of edits.
     pub edits: u64,
-    /// Answers to questions.
+    /// The number of answers to questions.
     pub answers: u64,
-    /// Approvals that came faster than what was new can be read, at 238 words of 6 bytes a minute.
+    /// Approvals that came before the reviewer could have read the new part, at 238 words of 6 bytes a minute.
     pub too_fast: u64,
-    /// Decisions that ended a hold, or a stage of it: those whose times follow.
+    /// Decisions that ended a hold or a stage. Their times are in `median_s` and `p95_s`.
     pub timed: u64,
-    /// Half of these took at most so many seconds from when somebody was first asked, give or take 5 %; null if there was none.
+    /// The median of the seconds from the first request to a reviewer until the decision, within 5 %; null if there
+    /// were no such decisions.
     #[schema(required = true)]
     pub median_s: Option<f64>,
-    /// 95 of 100 took at most so many.
+    /// The 95th percentile of the same times.
     #[schema(required = true)]
     pub p95_s: Option<f64>,
 }
 
-/// What became of the calls of one name.
+/// The figures of the calls of one capability, agent or policy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CallRow {
-    /// The name; `other` for all beyond the first 200.
+    /// The name; `other` for all names after the first 200.
     pub name: String,
-    /// What became of them.
+    /// The figures of these calls.
     pub calls: CallFigures,
 }
 
-/// What people of one name decided.
+/// The decisions of one reviewer or one group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PeopleRow {
-    /// A person, a group, or `nobody's group`.
+    /// The name of a reviewer or of a group, or `nobody's group` for reviewers without a group.
     pub name: String,
-    /// About which capability; null for all.
+    /// The capability of the calls; null for all capabilities.
     #[schema(required = true)]
     pub capability: Option<String>,
-    /// What they decided.
+    /// The figures of the decisions.
     pub decisions: DecisionFigures,
 }
 
-/// Suggestions.
+/// A change of policy that would lower the review load.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Suggestion {
-    /// What was seen, and what to consider, in a sentence.
+    /// What the host observed and what the operator could change, as a sentence.
     pub text: String,
-    /// A policy that would clear such calls, in Cedar; null if there is no text to try.
+    /// A Cedar policy that would clear such calls; null if the suggestion has no policy.
     #[schema(required = true)]
     pub policy: Option<String>,
-    /// The attributes that this policy leaves open.
+    /// The attributes of the calls that this policy does not compare.
     pub open: Vec<String>,
-    /// Decisions that were made on these calls.
+    /// The number of decisions that reviewers made on these calls.
     pub decisions: u64,
-    /// Minutes that they took, each counted up to 15.
+    /// The minutes that these decisions took, with at most 15 minutes for each.
     pub minutes: f64,
 }
 
