@@ -1,6 +1,5 @@
-//! Waiting runs hold nothing that computing runs need: whatever other runs wait for, a run without waits is done at
-//! once, and the waiting runs go on later. And the host's work for a call does not grow with the number of earlier
-//! calls.
+//! Waiting runs hold nothing that computing runs need: a run that waits for nothing is done at once beside them, and
+//! the waiting runs go on later. The host's work for a call does not grow with the number of earlier calls.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -85,7 +85,7 @@ fn what_is_classified_has_its_class() {
     check(&folder, "third-party", "third-party-classified", true);
 }
 
-/// `inspect` says from the configuration alone what a host would offer. This test asks both about everything.
+/// `inspect` reads only the configuration and the component. It must allow exactly the agents that a host starts.
 #[test]
 fn an_inspection_and_a_host_say_the_same() {
     let agents =

@@ -190,7 +190,7 @@ impl Person {
         self.settled();
     }
 
-    /// The same, but does not wait until the forms that decide are shown.
+    /// Like `goto`, but does not wait until the forms that decide are shown.
     pub fn goto_at_once(&self, to: &str) {
         self.where_they_are();
         let to = if to.starts_with('/') { format!("{}{to}", self.at.borrow()) } else { to.to_owned() };

@@ -35,7 +35,7 @@ fn calls(text: &str) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The places of a page where a text can stand, besides the arguments.
+/// The parts of a page, besides the arguments, that can contain a text.
 struct Around<'a> {
     summary: &'a str,
     fact: &'a str,
@@ -45,7 +45,7 @@ struct Around<'a> {
 }
 
 impl<'a> Around<'a> {
-    /// The text in each place alone, and then in all places.
+    /// The text in each part alone, and then in all parts.
     fn each(text: &'a str) -> Vec<Self> {
         let plain = || Self { summary: PLAIN, fact: PLAIN, title: PLAIN, evidence: PLAIN, precondition: PLAIN };
         vec![
