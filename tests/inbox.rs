@@ -36,7 +36,7 @@ print(json.dumps({**shown, 'body': mail.get_content().strip(), 'bcc': mail['Bcc'
 /// The reviewer's answer to the question.
 const ANSWER: &str = "Wir rufen Sie morgen früh zurück.";
 
-/// The approvals at which the agent waits, in the order of the files: a part of the text that a reviewer reads at each.
+/// For each approval at which the agent waits, in the order of the files: a part of the text that a reviewer reads.
 const SHOWN: [&str; 6] = [
     "je ne trouve pas l'invoice de décembre",
     "I cannot find the invoice for November.",

@@ -77,8 +77,8 @@ impl Browser {
         Some((answer.status().as_u16(), text))
     }
 
-    /// The way of a person: a link, signing in with it, rejecting, signing out; until `last` was answered, or the host
-    /// died.
+    /// Goes the way of a person: gets a link, signs in with it, rejects the call, signs out. Stops when `last` was
+    /// answered, or when the host died.
     fn goes(&mut self, host: &Host, id: &str, last: &str) -> Option<()> {
         let link = host.try_request(&host.token, "/v1/sign-in-links", Some(&json!({})));
         let (status, link) = link.ok()?;
