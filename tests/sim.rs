@@ -105,7 +105,7 @@ fn tell_all(seeds: &[u64]) -> BTreeMap<String, u64> {
 #[test]
 fn nothing_unreviewed_and_nothing_lost_whatever_happens() {
     if std::env::var_os("RUST_LOG").is_some() {
-        // The log of the hosts of one seed.
+        // Prints the log of the hosts.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
     }
@@ -140,7 +140,7 @@ fn one_seed_is_one_world() {
     }
 }
 
-/// What must have happened in at least one world.
+/// Each of these must have happened in at least one world.
 const KINDS: &[&str] = &[
     "acknowledged Approve",
     "acknowledged Edit",

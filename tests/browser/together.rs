@@ -163,7 +163,7 @@ fn many_tabs_keep_no_other_out() {
 }
 
 /// A reviewer makes a grant with an approval, and sees the grant's policy before anything is sent. Later the grant is
-/// ended in the list.
+/// revoked in the list of grants.
 #[test]
 fn more_like_it_is_cleared_and_taken_back() {
     let more = "[groups]\ndesk = [\"alice\"]\n[policy]\nfiles = [\"p.cedar\"]\n";

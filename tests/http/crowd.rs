@@ -45,7 +45,8 @@ enum Slow {
     Kept,
 }
 
-/// `Body` is listed twice, so that there are as many sockets of that kind as connections that the host keeps.
+/// `Body` is listed twice, so that there are about as many sockets of that kind (250) as the host keeps connections
+/// (256).
 const ALL: [Slow; 8] =
     [Slow::Silent, Slow::Head, Slow::Stranger, Slow::Body, Slow::Body, Slow::Reader, Slow::Stream, Slow::Kept];
 

@@ -21,7 +21,7 @@ use crate::{action_digest, clearance_digest, evidence};
 /// The number of actions of an ordinary test run.
 const ACTIONS: u64 = 1_000;
 
-/// What a connector is told about its action.
+/// What a connector gets with its `Authorized`.
 struct Handed {
     digest: Digest,
     clearance: Digest,

@@ -1,5 +1,5 @@
-//! What no crash rolls back: the remote systems of three connectors, one of each effect class, and what really happened
-//! there.
+//! The remote systems of three connectors, one of each effect class, and what really happened there. No crash of a host
+//! rolls this back.
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
