@@ -1,5 +1,5 @@
-//! Payments, end to end: the example agent `bills` asks the real binary to pay invoices, a reviewer decides over HTTP,
-//! and the test opens the file of the ledger to see what was booked.
+//! Payments, end to end. The example agent `bills` asks the real binary to pay invoices, and a reviewer decides over
+//! HTTP. The test opens the file of the ledger to see what was booked.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -130,7 +130,7 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
     ]);
     assert_eq!(balances(&folder), paid);
 
-    // The same file again: the host says that these invoices were paid before, whatever the agent claims.
+    // The same file is paid again: the host says that these invoices were paid before, whatever the agent claims.
     let again = host.held(&host.start("bills", ""));
     assert!(
         summary(&again).contains("paid once before, LAST WITH THE SAME AMOUNT AND REFERENCE on "),

@@ -77,7 +77,7 @@ fn golden(name: &str, found: &str) {
     assert_eq!(found, expected, "{} differs; HOLDSHORT_BLESS=1 writes it anew", path.display());
 }
 
-/// One case as one or more lines of a table.
+/// The lines of a table about one case.
 fn row(case: &Case, policy: &CedarPolicy) -> String {
     let judgement = case.judge(policy, &types()).unwrap();
     let mut text = format!("{}\n  {}", case.name, judgement.verdict.word().as_str());

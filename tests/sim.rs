@@ -6,9 +6,9 @@
 //! Replies are lost or come twice, requests arrive late, connectors decline, fail, or find that facts have changed. The
 //! clock jumps. Reviewers decide late, twice, against each other, or on an old revision, and they resolve effects in
 //! doubt. Effects are counted in an outside world that no crash rolls back. After each step all rules of `sim/world.rs`
-//! must hold: every call is in some state, every effect has exactly one start with the same bytes and with the
-//! reviewers or the policy that cleared it, and nothing that was acknowledged is lost. At the end the failures stop,
-//! and every run that can go on must end.
+//! must hold. Every call is in some state. Every effect has exactly one start, with the same bytes and with the
+//! reviewers or the policy that cleared it. Nothing that was acknowledged is lost. At the end the failures stop, and
+//! every run that can go on must end.
 //!
 //! *What is reproducible:* everything except the ids of runs. A world has one thread, and its clock stands still while
 //! any task has work (tokio's paused clock). The journal writes when `sim/host.rs` tells it to, and reads in the thread

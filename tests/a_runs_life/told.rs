@@ -1,4 +1,4 @@
-//! What a run says, and what is reported about it: log lines, and events as they happen.
+//! Log lines of a run, and its events, which clients receive as they happen.
 
 use std::io::{BufRead, BufReader};
 use std::sync::mpsc;

@@ -133,7 +133,7 @@ fn the_work_for_a_call_does_not_grow_with_the_calls_before() {
     assert_eq!(row["result"]["ok"], format!("made {CALLS} calls, {CALLS} of them refused"), "{row}");
     let read = host.figure("holdshort_events_recalled_total");
     println!("{read} events read for {CALLS} calls");
-    // One event for each call, and a few for the held call.
+    // The host reads one event for each call, and a few for the held call.
     assert!((CALLS - 1..CALLS + 10).contains(&read), "{read} events were read for {CALLS} calls");
     evidence::figure("T35", "calls of one run, each event of which is read once", CALLS);
 }

@@ -1,4 +1,4 @@
-//! What an agent imports, and which imports are refused, in exact words: one transcript for each component in
+//! The report on an agent's imports, and the refusals of imports, word for word: one transcript for each component in
 //! `tests/data/any_import`.
 //!
 //! `HOLDSHORT_BLESS=1` writes the transcripts. Read the changes before you commit them.

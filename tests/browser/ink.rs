@@ -1,5 +1,5 @@
-//! A reader sees every character: each character that a page draws as itself has width and ink in the page's fonts, and
-//! no text of an agent begins a line that looks like a line of the host's.
+//! A reader sees every character: each character that a page draws as itself has width and ink in the page's fonts. No
+//! text of an agent begins a line that looks like a line of the host's.
 
 use holdshort::review::Text;
 use serde_json::{Value, json};

@@ -99,7 +99,7 @@ impl Person {
         Self::of(&host.url, how)
     }
 
-    /// The same as `with`, by an address: the host need not run yet.
+    /// Like `with`, but takes an address, because the host need not run yet.
     pub fn of(url: &str, how: How) -> Option<Self> {
         let (Some(chromium), Some(chromedriver)) = (program("chromium"), program("chromedriver")) else {
             skipped("no browser: chromium or chromedriver is not on the path; .ci/run installs both");

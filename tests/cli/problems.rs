@@ -1,5 +1,5 @@
-//! What the endpoint refuses, and what fails at the remote system: the problem documents, and the same on the command
-//! line.
+//! Requests that the endpoint refuses, and effects that fail at the remote system: the problem documents, and what the
+//! command line prints about them.
 
 use std::net::TcpListener;
 

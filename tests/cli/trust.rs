@@ -1,5 +1,5 @@
-//! What the commands in a folder trust: the host that works in the folder, and no other program that listens at the
-//! host's former address.
+//! The commands in a folder trust the host that works in the folder, and no other program that listens at the host's
+//! former address.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -187,7 +187,7 @@ fn the_socket_is_found_wherever_the_folder_is() {
     crate::support::until("answer", || (asks().code == Some(0)).then_some(()));
     let mode = fs::metadata(deep.join(".holdshort/socket")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
-    // What a killed host leaves behind does not stop the next host from starting.
+    // The files that a killed host leaves behind do not stop the next host from starting.
     host.kill().unwrap();
     host.wait().unwrap();
     assert!(deep.join(".holdshort/socket").exists());

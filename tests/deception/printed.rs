@@ -1,5 +1,5 @@
-//! What the program prints: a real endpoint over a journal in which every text that an agent, a program or a reviewer
-//! can write is bait, and the real binary as its client.
+//! The output of the program: the real binary is the client of a real endpoint. In the endpoint's journal, every text
+//! that an agent, a program or a reviewer can write is bait.
 
 use std::process::Command;
 
@@ -158,7 +158,7 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
         let run = story.run.0.clone();
         for (number, bait) in baits.iter().enumerate() {
             let ids = story.tell(&bait.text).await;
-            // One text is tried on every kind of approval, and every text on one of them.
+            // The first text is tried on every kind of approval, and every other text on one kind.
             let shown = if number == 0 { &ids[..] } else { std::slice::from_ref(&ids[number % ids.len()]) };
             for id in shown {
                 let page = desk.run(&["approvals", "show", id, "--full"]).await;

@@ -256,8 +256,8 @@ async fn a_newcomer_is_heard() {
     world.stop().await;
 }
 
-/// If one holder of a token keeps more than half of all places, the host closes their connections before a stranger's,
-/// because the stranger may be a reviewer on a slow line.
+/// If one holder of a token keeps more than half of all places, the host closes their connections before those of a
+/// client without a token, who may be a reviewer on a slow line.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_does_not_fill_the_house() {
     let limits = Limits { connections_max: 8, newcomer_time: Duration::ZERO, ..Limits::STANDARD };

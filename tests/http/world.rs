@@ -242,7 +242,7 @@ when { resource.arguments.text == \"short\" };
 @id(\"everybody\") permit (principal, action == Action::\"decide\", resource);
 ";
 
-/// What policies can refer to here: the one function and the four people.
+/// The types, people and groups to which policies can refer here: one function and four people.
 fn setting(cpu_seconds: u64) -> PolicySetup {
     let capability = "acme:mail/send@1.0.0#send".parse().unwrap();
     let names = |names: &[&'static str]| names.iter().map(|name| ReviewerName::from(*name)).collect::<Vec<_>>();

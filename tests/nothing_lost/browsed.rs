@@ -149,7 +149,7 @@ fn whoever_decides_in_a_browser_signs_in_again() {
             }
 
             let host = folder.serve();
-            // The same browser at the address of the new host.
+            // The browser keeps its cookie and host name, and uses the port of the new host.
             let name = browser.at.split(':').next().filter(|name| !name.is_empty()).unwrap_or("127.0.0.1");
             browser.at = format!("{name}:{}", host.url.rsplit(':').next().unwrap());
             let (status, page) = browser.ask(&host, "/", None).unwrap();

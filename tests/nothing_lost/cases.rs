@@ -58,8 +58,7 @@ pub enum Fate {
     Person(&'static str),
 }
 
-/// What can be known about an effect of a connector if the host died before the effect was performed, and if the host
-/// died after it.
+/// How an effect of a connector ends if the host died before the effect was performed, and if the host died after it.
 pub struct Fates {
     pub before: Fate,
     pub after: Fate,

@@ -1,4 +1,4 @@
-//! What a journal holds, read with the tests' own SQL. Every call must be there exactly once, in one state.
+//! The content of a journal, read with the tests' own SQL. Every call must be there exactly once, in one state.
 
 use std::collections::BTreeMap;
 use std::path::Path;

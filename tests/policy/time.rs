@@ -107,8 +107,8 @@ fn python(asked: &str) -> Option<String> {
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
-/// In every zone and at every moment, the calendar and the clock agree with another reader of the database, and a
-/// policy "not on a Friday from 15:00" uses them.
+/// In every zone and at every moment, the calendar and the clock agree with another reader of the database. A policy
+/// "not on a Friday from 15:00" uses them.
 #[test]
 fn a_friday_afternoon_is_one_by_the_zones_own_clock() {
     let pairs: Vec<(&str, u64)> =

@@ -51,8 +51,8 @@ fn difference(one: &BTreeSet<usize>, other: &BTreeSet<usize>) -> u64 {
     one.difference(other).count() as u64
 }
 
-/// In histories that are cut off at any place, every number that the host tells is the number of the whole history, and
-/// the host does tell many.
+/// In a history that is cut off at any place, every number that the host tells is the number of the whole history. The
+/// host does tell many numbers.
 #[tokio::test]
 async fn a_number_of_commits_is_told_only_if_it_is_the_true_one() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! What the host knows about a run is shown beside the agent's claims: the reports of checks on the same commit, and
-//! the other calls of the run.
+//! The host's own knowledge about a run is shown beside the agent's claims: the reports of checks on the same commit,
+//! and the other calls of the run.
 
 use std::collections::BTreeSet;
 

@@ -77,7 +77,7 @@ impl Kind {
 /// Everything outside.
 #[derive(Default)]
 pub struct Outside {
-    /// What happened, in the order in which it did.
+    /// The effects that happened, in order.
     pub effects: Vec<Effect>,
     /// Requests that were sent and arrive later, whether or not a host waits for the reply.
     under_way: Vec<(u64, Effect)>,

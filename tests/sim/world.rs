@@ -1,4 +1,4 @@
-//! The world of one seed: what outlives its hosts, and the check whether every rule was kept in it.
+//! The world of one seed: the state that outlives its hosts, and the check that every rule was kept in this world.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
