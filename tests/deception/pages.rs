@@ -133,8 +133,8 @@ fn every_page_shows_all_of_it_and_is_the_hosts() {
         // The width changes from text to text, so that every width meets every kind of call.
         let columns = WIDTHS[number % WIDTHS.len()];
         for (call, arguments) in calls(&bait.text) {
-            // Calls of `ask` are tried with each of these pages. The other calls are tried only with the last page, which
-            // has the text in all parts.
+            // Calls of `ask` are tried with each of these pages. The other calls are tried only with the last page, in
+            // which all parts have the text.
             let skipped = if call == "ask" { 0 } else { 5 };
             for around in Around::each(&bait.text).into_iter().skip(skipped) {
                 for (name, render) in RENDERERS {
