@@ -1,5 +1,5 @@
 //! The life of a run in a real host: it starts, is held, waits in memory or is parked, wakes in memory or by a replay,
-//! and ends in one of five ways. What a run sees is the same in every replay, and a parked run costs only rows in the
+//! and ends in one of five ways. Every replay shows the run the same values, and a parked run costs only rows in the
 //! journal.
 #![allow(
     clippy::unwrap_used,
@@ -41,14 +41,14 @@ pub fn folder(agents: &[&str], more: &str) -> Folder {
     folder
 }
 
-/// A host whose instances wait in memory for this long.
+/// A host whose instances stay in memory for `linger_ms` while they wait.
 pub fn host(agents: &[&str], linger_ms: u64, more_limits: &str) -> (Folder, Host) {
     let folder = folder(agents, &format!("[limits]\nlinger-ms = {linger_ms}\n{more_limits}\n"));
     let host = folder.serve();
     (folder, host)
 }
 
-/// So long that an instance stays in memory for the whole test.
+/// Milliseconds: so long that an instance stays in memory for the whole test.
 pub const LONG: u64 = 3_600_000;
 
 /// Answers the question that `run` waits for.

@@ -1,4 +1,4 @@
-//! T38: a program can use the endpoint with no more than its document. Two generators make clients from
+//! T38: a program can use the endpoint with no more than its OpenAPI document. Two generators make clients from
 //! `/openapi.json`. The clients do what reviewers and operators do, against the real program. schemathesis sends
 //! requests that the document allows and requests that it forbids, and must find no fault.
 //!
@@ -70,7 +70,7 @@ fn run(folder: &Path, bin: &Path, host: &Host, line: &str) -> Output {
     command.env("HOLDSHORT_URL", &host.url).env("HOLDSHORT_TOKEN", TOKEN).output().unwrap()
 }
 
-/// The same; fails unless the command succeeds. Returns what it printed.
+/// Like `run`, but fails unless the command succeeds. Returns the command's output.
 fn succeeds(folder: &Path, bin: &Path, host: &Host, line: &str) -> String {
     let output = run(folder, bin, host, line);
     let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

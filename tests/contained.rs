@@ -1,5 +1,5 @@
-//! T33: what a hostile check tries, each attempt also without the sandbox, where it succeeds; and what an honest check
-//! needs.
+//! T33: attempts of a hostile check to break out. The test also runs attempts without the sandbox, where they must
+//! succeed. An honest check gets what it needs.
 #![allow(
     clippy::unwrap_used,
     clippy::panic,

@@ -11,7 +11,7 @@ mod evidence;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// This figure is noted where a second build is made. `.ci/run` makes one, and `tests/run` does not.
+/// Only `.ci/run` notes the figure of this test, because only `.ci/run` makes the second build that the test needs.
 const NOTED_BY_CI: &str = "T2";
 
 fn top() -> PathBuf {
@@ -48,7 +48,7 @@ fn noted(folder: &Path) -> BTreeMap<String, String> {
     found.into_iter().map(|(test, figures)| (test, figures.join("; "))).collect()
 }
 
-/// If a test left something out, its figure may be missing. The other figures must still agree.
+/// Whether a test left something out. Then its figure may be missing; the other figures must still agree.
 fn something_was_skipped() -> bool {
     let list = std::env::var_os("HOLDSHORT_SKIPPED").map(std::fs::read_to_string);
     list.is_some_and(|list| list.is_ok_and(|list| !list.is_empty()))

@@ -1,5 +1,5 @@
-//! Mail, end to end: the example agent `inbox` reads messages in the form that mail programs save, a reviewer decides
-//! over HTTP, and the tests read the delivered replies where they arrive: in a Maildir, and at a real SMTP server.
+//! Mail, end to end. The example agent `inbox` reads messages in the form that mail programs save, and a reviewer
+//! decides over HTTP. The tests read the delivered replies in a Maildir and at a real SMTP server.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -25,7 +25,7 @@ use outside::{Maildir, Outside, Relay};
 use serde_json::{Value, json};
 use support::{Folder, Host, evidence, top};
 
-/// What a mail program would show of a message, by Python's own mail reader.
+/// A script that prints what a mail program would show of a message. It uses Python's own mail reader.
 const READER: &str = "
 import sys, json, email, email.policy
 mail = email.message_from_bytes(sys.stdin.buffer.read(), policy=email.policy.default)
@@ -36,7 +36,7 @@ print(json.dumps({**shown, 'body': mail.get_content().strip(), 'bcc': mail['Bcc'
 /// The reviewer's answer to the question.
 const ANSWER: &str = "Wir rufen Sie morgen früh zurück.";
 
-/// The approvals at which the agent waits, in the order of the files: a part of the text that a reviewer reads at each.
+/// For each approval at which the agent waits, in the order of the files: a part of the text that a reviewer reads.
 const SHOWN: [&str; 6] = [
     "je ne trouve pas l'invoice de décembre",
     "I cannot find the invoice for November.",

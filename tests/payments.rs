@@ -1,5 +1,5 @@
-//! Payments, end to end: the example agent `bills` asks the real binary to pay invoices, a reviewer decides over HTTP,
-//! and the test opens the file of the ledger to see what was booked.
+//! Payments, end to end. The example agent `bills` asks the real binary to pay invoices, and a reviewer decides over
+//! HTTP. The test opens the file of the ledger to see what was booked.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -130,7 +130,7 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
     ]);
     assert_eq!(balances(&folder), paid);
 
-    // The same file again: the host says that these invoices were paid before, whatever the agent claims.
+    // The same file is paid again: the host says that these invoices were paid before, whatever the agent claims.
     let again = host.held(&host.start("bills", ""));
     assert!(
         summary(&again).contains("paid once before, LAST WITH THE SAME AMOUNT AND REFERENCE on "),
@@ -141,7 +141,7 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
         exhibit(&host, &again, "payments to this payee (1)")
             .contains("T3  2,500.00 EUR from operating: \"RE 2026-117\"")
     );
-    // The host says so after a restart too, and nothing is booked twice.
+    // After a restart the host still says that the invoices were paid before, and nothing is booked twice.
     assert!(host.stop().success());
     let host = serve(&folder);
     assert_eq!(host.approval(again["id"].as_str().unwrap())["digest"], again["digest"]);
@@ -305,7 +305,7 @@ fn a_balance_that_changed_holds_the_call_again_with_both_values() {
     assert!(host.over(&one)["result"]["ok"].as_str().unwrap().starts_with("paid 1 of 1"));
     assert_eq!(balances(&folder)[0], ("ACME GmbH".into(), "EUR".into(), 800_000));
 
-    // A third payment would overdraw the account. The ledger refuses it if nothing else has.
+    // A third payment would overdraw the account. The ledger refuses it.
     let third = host.start("bills", "");
     let result = host.over(&third)["result"]["err"].as_str().unwrap().to_owned();
     assert!(result.contains("has 2,000.00 EUR, which does not cover 4,000.00 EUR"), "{result}");

@@ -77,7 +77,7 @@ fn golden(name: &str, found: &str) {
     assert_eq!(found, expected, "{} differs; HOLDSHORT_BLESS=1 writes it anew", path.display());
 }
 
-/// One case as one or more lines of a table.
+/// The lines of a table about one case.
 fn row(case: &Case, policy: &CedarPolicy) -> String {
     let judgement = case.judge(policy, &types()).unwrap();
     let mut text = format!("{}\n  {}", case.name, judgement.verdict.word().as_str());
@@ -247,8 +247,7 @@ fn what_nobody_can_clear_is_refused() {
     golden("nobody.txt", &text);
 }
 
-/// Everything that could make a policy mean something different from what it seems to mean is an error with its file
-/// and line.
+/// A policy that could mean something different from what it seems to mean is an error, with its file and line.
 #[test]
 fn a_bad_policy_is_refused_with_its_line() {
     let bad = [
@@ -285,7 +284,7 @@ fn a_bad_policy_is_refused_with_its_line() {
 }
 
 /// A call that cannot be put to the policies is refused. If it were held for all reviewers, the policies on who may
-/// decide would be ignored.
+/// decide would have no effect.
 #[test]
 fn what_policy_cannot_be_asked_about_is_refused() {
     let policy = load(&[inline(DECIDE)]).unwrap();

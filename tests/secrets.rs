@@ -79,7 +79,7 @@ impl Marked {
     }
 }
 
-/// Everything that was put out, by name.
+/// Every output that is searched, with its name.
 #[derive(Default)]
 struct Outputs(Vec<(String, Vec<u8>)>);
 
@@ -251,7 +251,7 @@ fn no_secret_comes_out() {
 
     let host = folder.serve_with(&[("RUST_LOG", TRACE), ("MARKED", VARIABLE)]);
     assert_eq!(host.token, operator());
-    // A request with an unknown token, and a token in a place where no token belongs.
+    // A request with an unknown token, and a request for a run that does not exist.
     let (status, _) = outputs.ask(&host, STRANGER, "/v1/runs", None);
     assert_eq!(status, 401);
     outputs.ask(&host, REVIEWER, &format!("/v1/runs/{REVIEWER}x").replace(REVIEWER, "none"), None);

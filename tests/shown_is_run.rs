@@ -1,4 +1,4 @@
-//! What a reviewer is shown, in the API and on a terminal, is exactly what they decide on and what is then performed.
+//! The content that a reviewer is shown, in the API and on a terminal, is exactly what they approve and what is done.
 //!
 //! The tests compute the digests a second time, from the documented form. They look at effects from outside: with
 //! Python's mail parser, with git, and in the rows of the ledger.

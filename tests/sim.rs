@@ -6,9 +6,9 @@
 //! Replies are lost or come twice, requests arrive late, connectors decline, fail, or find that facts have changed. The
 //! clock jumps. Reviewers decide late, twice, against each other, or on an old revision, and they resolve effects in
 //! doubt. Effects are counted in an outside world that no crash rolls back. After each step all rules of `sim/world.rs`
-//! must hold: every call is in some state, every effect has exactly one start with the same bytes and with the
-//! reviewers or the policy that cleared it, and nothing that was acknowledged is lost. At the end the failures stop,
-//! and every run that can go on must end.
+//! must hold. Every call is in some state. Every effect has exactly one start, with the same bytes and with the
+//! reviewers or the policy that cleared it. Nothing that was acknowledged is lost. At the end the failures stop, and
+//! every run that can go on must end.
 //!
 //! *What is reproducible:* everything except the ids of runs. A world has one thread, and its clock stands still while
 //! any task has work (tokio's paused clock). The journal writes when `sim/host.rs` tells it to, and reads in the thread
@@ -105,7 +105,7 @@ fn tell_all(seeds: &[u64]) -> BTreeMap<String, u64> {
 #[test]
 fn nothing_unreviewed_and_nothing_lost_whatever_happens() {
     if std::env::var_os("RUST_LOG").is_some() {
-        // The log of the hosts of one seed.
+        // Prints the log of the hosts.
         let filter = tracing_subscriber::EnvFilter::from_default_env();
         tracing_subscriber::fmt().with_env_filter(filter).without_time().with_ansi(false).init();
     }
@@ -140,7 +140,7 @@ fn one_seed_is_one_world() {
     }
 }
 
-/// What must have happened in at least one world.
+/// Each of these must have happened in at least one world.
 const KINDS: &[&str] = &[
     "acknowledged Approve",
     "acknowledged Edit",

@@ -112,7 +112,7 @@ fn rooms() -> BTreeSet<String> {
     entries.map(|name| name.into_string().unwrap().trim_end_matches(".rs").to_owned()).collect()
 }
 
-/// The rooms of its own package that a line of code names, or the reason why a name cannot be told.
+/// The rooms of its own package that a line of code names, or the reason why a room's name cannot be determined.
 fn uses(line: &str) -> Vec<Result<String, String>> {
     let after = line.match_indices("crate::").map(|(at, found)| &line[at + found.len()..]);
     let mut found: Vec<_> = after
@@ -289,8 +289,8 @@ fn screens<'a>(text: &str, words: &[&'a str]) -> Vec<&'a str> {
     words.iter().copied().filter(|word| stands(word)).collect()
 }
 
-/// The outputs accept only `VisibleLines`, and only `review` makes a `VisibleLines`, because its field is private. This test checks
-/// that nothing else is written to the outputs.
+/// The outputs accept only `VisibleLines`, and only `review` makes a `VisibleLines`, because its field is private. This
+/// test checks that nothing else is written to the outputs.
 #[test]
 fn review_is_the_only_road_to_eyes() {
     for (room, gates, words) in SCREENS {
@@ -315,7 +315,8 @@ fn review_is_the_only_road_to_eyes() {
     let named = output.matches("stdout()").count() + output.matches("stderr()").count();
     let asked = output.matches("stdout().is_terminal()").count() + output.matches("stderr().is_terminal()").count();
     assert_eq!(named - asked, 2, "an output is opened beside the two functions of output.rs");
-    // A descriptor is named in one place, and it is the descriptor of a folder: a file in that folder is opened.
+    // `/proc/self/fd` stands in one place, with the descriptor of a folder: it opens a file in that folder and no
+    // output.
     let socket = code_of(&top().join(SOCKET));
     assert_eq!(socket.matches("/proc/self/fd").count(), 1, "descriptors in {SOCKET}");
     assert!(

@@ -10,7 +10,7 @@ use rusqlite::Connection;
 use crate::support::{Folder, Host, Repository, component, until};
 use crate::{answer, evidence};
 
-/// The agent, the task, what is missing, and words of the reason.
+/// The agent, the task, the file or folder that is taken away, and words of the reason that is shown.
 const CAUSES: [(&str, &str, &str, &str); 8] = [
     ("reads", "list", "files", "No such file or directory"),
     ("scripted", "history production main", "shop.git", "git"),
@@ -68,7 +68,7 @@ fn rename(folder: &Folder, from: &str, to: &str) {
     fs::rename(folder.path().join(from), folder.path().join(to)).unwrap();
 }
 
-/// The things that a cause removes and puts back.
+/// The files and folders that the tests take away and put back.
 const THINGS: [&str; 4] = ["files", "shop.git", "found.json", "preview.txt"];
 
 fn take_away(folder: &Folder) {
@@ -84,7 +84,7 @@ fn world() -> Folder {
     let folder = Folder::new(&[], "");
     configure(&folder, ACME);
     for (name, reads) in [("find", "found.json"), ("preview", "preview.txt")] {
-        // With this exit status a program says that it cannot tell now. Another status would be an answer.
+        // Exit status 75 means that the program cannot answer now. Another status would be an answer.
         let script = format!("#!/bin/sh\ncat > /dev/null\ncat {reads} || exit 75\n");
         let path = folder.write(&format!("tools/{name}"), &script);
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();

@@ -47,7 +47,8 @@ fn every_end_is_told_apart_and_explained() {
     host.all_parked();
 }
 
-/// Runs that are cancelled: the agent, the task, how long it waits in memory, and the state in which it is cancelled.
+/// Runs that are cancelled: the agent, the task, for how many milliseconds it waits in memory, and the state in which
+/// it is cancelled.
 const CANCELLED: &[(&str, &str, u64, &str)] = &[
     ("clock", "ask", LONG, "waiting"),
     ("clock", "ask", 0, "waiting"),

@@ -17,7 +17,7 @@ fn a_fast_answer_finds_the_agent_where_it_was() {
     answer(&host, &run, "first");
     answer(&host, &run, "second");
     assert_eq!(lines(&host.over(&run)), ["ask first", "ask second"]);
-    // One instance ran from beginning to end, and read only its task.
+    // One instance ran from beginning to end, and read one event: its task.
     assert_eq!((host.figure(STARTED), host.figure(REPLAYED)), (1, 1));
     host.all_parked();
 }
@@ -73,9 +73,9 @@ fn a_short_sleep_is_waited_for_in_place() {
     assert_eq!(host.figure(STARTED), 1);
 }
 
-/// The numbers of parked runs at which memory is compared. The first is more than the host's caches hold, which
-/// keep the latest thousand at most. A run that costs memory costs it in each step, and the stack of a thread that a
-/// busy machine made necessary is in one: the least growth counts.
+/// The numbers of parked runs at which memory is compared. The first is more than the host's caches hold, which keep
+/// at most the latest thousand. The smallest growth between two steps counts: a run that costs memory costs it in each
+/// step, but the stack of a thread that a busy machine adds is in one step only.
 const STEPS: [usize; 4] = [1_200, 1_600, 2_000, 2_400];
 /// The memory that each parked run may cost. It should be zero, and is some tens of bytes. The rest is room for the
 /// allocator.
@@ -91,8 +91,8 @@ fn a_parked_run_costs_no_memory_and_no_task() {
         (from..to).for_each(|_| drop(host.start("clock", "random ask")));
         until("parked runs", || (waiting(&host) == to).then_some(()));
         host.all_parked();
-        // The figures follow the journal beside the scrapes. On a busy machine they are late, and a host that is still
-        // reading is not at rest.
+        // The host updates its figures on its own, apart from the requests for them. On a busy machine the figures are
+        // late, and a host that still reads the journal needs memory for that.
         until("figures of all of them", || (held(&host) == to as u64).then_some(()));
         (resident(&host), threads(&host))
     };

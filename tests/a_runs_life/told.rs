@@ -1,4 +1,4 @@
-//! What a run says, and what is reported about it: log lines, and events as they happen.
+//! Log lines of a run, and its events, which clients receive as they happen.
 
 use std::io::{BufRead, BufReader};
 use std::sync::mpsc;
@@ -65,7 +65,7 @@ fn events_are_told_as_they_happen_and_once() {
     assert!(later.iter().all(|event| everything.contains(event)));
 }
 
-/// An event of the stream, in the form of the run's history.
+/// An event of the stream without `position` and `run`, which the run's history does not have.
 fn without_place(event: &Value) -> Value {
     let mut event = event.clone();
     let fields = event.as_object_mut().unwrap();
@@ -99,7 +99,7 @@ fn stream(host: &Host, query: &str) -> mpsc::Receiver<Value> {
     events
 }
 
-/// The events up to the end of this many runs.
+/// Receives the events until this many runs have finished.
 fn collect(events: &mpsc::Receiver<Value>, runs: usize) -> Vec<Value> {
     let (mut found, mut left) = (Vec::new(), runs);
     while left > 0 {

@@ -1,6 +1,5 @@
-//! Waiting runs hold nothing that computing runs need: whatever other runs wait for, a run without waits is done at
-//! once, and the waiting runs go on later. And the host's work for a call does not grow with the number of earlier
-//! calls.
+//! Waiting runs hold nothing that computing runs need: a run that waits for nothing is done at once beside them, and
+//! the waiting runs go on later. The host's work for a call does not grow with the number of earlier calls.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -134,7 +133,7 @@ fn the_work_for_a_call_does_not_grow_with_the_calls_before() {
     assert_eq!(row["result"]["ok"], format!("made {CALLS} calls, {CALLS} of them refused"), "{row}");
     let read = host.figure("holdshort_events_recalled_total");
     println!("{read} events read for {CALLS} calls");
-    // One event for each call, and a few for the held call.
+    // The host reads one event for each call, and a few for the held call.
     assert!((CALLS - 1..CALLS + 10).contains(&read), "{read} events were read for {CALLS} calls");
     evidence::figure("T35", "calls of one run, each event of which is read once", CALLS);
 }

@@ -12,7 +12,7 @@ use crate::support::{Folder, Host, top};
 /// The interface of `guest-examples/fixtures/third-party/wit/crm.wit`.
 pub const CONTACTS: &str = "acme:crm/contacts@1.0.0";
 
-/// Every function is consequential, except one with its own section.
+/// All functions of the interface are consequential, except `find-contact`, which is routine.
 pub const RULES: &str = r##"
 [capabilities."acme:crm/contacts@1.0.0#*"]
 class = "consequential"
@@ -35,7 +35,7 @@ impl Crm {
         Self::within(Folder::new(&["third-party"], RULES), act, lookup)
     }
 
-    /// The same in a folder that already has a configuration.
+    /// Like `new`, in a folder that already has a configuration.
     pub fn within(folder: Folder, act: &str, lookup: &str) -> Self {
         let crm = Self(folder);
         crm.program("act", act);
@@ -55,7 +55,8 @@ impl Crm {
         executable(&self.0.write(&format!("tools/{name}"), &(recording + script + "\n")));
     }
 
-    /// How often a program ran for a run.
+    /// How many times the program `name` ran for the run.
+    /// One text for each time that the program `name` ran for the run: the run, the attempt and the key.
     pub fn ran(&self, name: &str, run: &str) -> usize {
         self.attempts(name, run).len()
     }

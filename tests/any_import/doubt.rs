@@ -84,7 +84,7 @@ fn what_nobody_can_find_out_waits_for_a_person_and_is_never_repeated() {
     for id in [&odd_id, &killed_id] {
         let found = evidence(&host, id);
         assert!(found.ends_with("/tools/lookup`: exit status 1: \"no idea\""), "{found}");
-        // The output of the program itself, which is also in the program's files.
+        // The evidence also contains the output of the program that performed the call.
         let said = if *id == killed_id { "half-way" } else { r#"{\"deleted\": true}"# };
         assert!(found.contains(said), "{said}: {found}");
     }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::crm::{CONTACTS, result};
 use crate::support::{Folder, component};
 
-/// The sections for a function whose file's name and content are in these parameters.
+/// The sections for a function that takes the name and the content of the file from these parameters.
 fn sections(function: &str, name_from: &str, content_from: &str) -> String {
     format!(
         "[capabilities.\"{CONTACTS}#{function}\"]\nclass = \"consequential\"\nconnector = \"file-drop\"\n\

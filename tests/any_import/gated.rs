@@ -121,8 +121,8 @@ fn a_preview_can_say_that_a_call_makes_no_sense_and_one_that_fails_lets_nothing_
         json!({ "err": format!("invalid: the preview `{}` says: \"contact 7 is a person of the board\"", crm.0.path().join("tools/preview").display()) })
     );
 
-    // The remote system is away for a while. Meanwhile there is no approval, because a reviewer could only approve
-    // blindly.
+    // The remote system cannot be reached for a while. Meanwhile there is no approval, because a reviewer could only
+    // approve blindly.
     crm.program("preview", "echo 'no route' >&2; test -e there && echo the contact");
     let run = host.start("third-party", "delete 7 x");
     until("preview that is tried again", || (crm.ran("preview", "") > 2).then_some(()));

@@ -1,4 +1,4 @@
-//! Checks the operator's page: the sections on it, with its example program, do what the page says.
+//! Checks `host/CONFIGURATION.md`: its example sections, with its example program, do what the page says.
 
 use std::fs;
 

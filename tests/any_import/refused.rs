@@ -1,4 +1,4 @@
-//! What an agent imports, and which imports are refused, in exact words: one transcript for each component in
+//! The report on an agent's imports, and the refusals of imports, word for word: one transcript for each component in
 //! `tests/data/any_import`.
 //!
 //! `HOLDSHORT_BLESS=1` writes the transcripts. Read the changes before you commit them.
@@ -85,7 +85,7 @@ fn what_is_classified_has_its_class() {
     check(&folder, "third-party", "third-party-classified", true);
 }
 
-/// `inspect` says from the configuration alone what a host would offer. This test asks both about everything.
+/// `inspect` reads only the configuration and the component. It must allow exactly the agents that a host starts.
 #[test]
 fn an_inspection_and_a_host_say_the_same() {
     let agents =

@@ -1,4 +1,4 @@
-//! The way of a person from the inbox to the effect.
+//! A reviewer's way from the inbox to the effect.
 
 use crate::outside::{Books, Maildir, Outside};
 use crate::person::{How, Person, link};

@@ -51,7 +51,7 @@ impl Drop for Program {
     }
 }
 
-/// Answers one request and returns its head. A connection without a request is given up.
+/// Answers one request and returns its head. A connection without a request is closed.
 fn answered(mut stream: TcpStream, answer: &impl Fn(&str) -> (&'static str, String)) -> Option<String> {
     stream.set_nonblocking(false).ok()?;
     stream.set_read_timeout(Some(Duration::from_millis(500))).ok()?;
@@ -69,8 +69,8 @@ fn answered(mut stream: TcpStream, answer: &impl Fn(&str) -> (&'static str, Stri
     Some(head)
 }
 
-/// What leads the browser to the program: links, pictures, frames, forms and scripts, under every name of this
-/// machine's loopback.
+/// A document that leads the browser to the program by links, pictures, frames, forms and scripts, under every name of
+/// this machine's loopback.
 fn lures(port: &str) -> String {
     let of = |host: &str| {
         let at = format!("http://{host}:{port}");
@@ -120,7 +120,7 @@ fn is_sent_the_session(more: &str) -> Option<bool> {
 fn a_program_on_another_port_gets_no_session() {
     let Some(sent) = is_sent_the_session("") else { return };
     assert!(!sent, "it was sent the cookie");
-    // Without session names the browser does send the session. So the ways above do reach the program.
+    // Without session names the browser does send the session. So the ways above reach the program.
     assert_eq!(is_sent_the_session("[server]\nsession-names = false\n"), Some(true));
 }
 
@@ -146,7 +146,8 @@ const WORKER: &str = "addEventListener('install', () => skipWaiting());\
 #[test]
 fn a_program_that_listened_here_before_owns_no_page() {
     let folder = shop(&["release"], "");
-    // The files that pages load are the same for everyone who has this program.
+    // The addresses of the files that pages load are the same for everyone who has this program, so the other program
+    // knows them.
     let (at, script) = {
         let host = folder.serve();
         let shown = ureq::get(format!("{}/sign-in", host.url)).call().unwrap().body_mut().read_to_string().unwrap();

@@ -1,5 +1,5 @@
-//! A reader sees every character: each character that a page draws as itself has width and ink in the page's fonts, and
-//! no text of an agent begins a line that looks like a line of the host's.
+//! A reader sees every character: each character that a page draws as itself has width and ink in the page's fonts. No
+//! text of an agent begins a line that looks like a line of the host's.
 
 use holdshort::review::Text;
 use serde_json::{Value, json};
@@ -77,8 +77,7 @@ fn drawn() -> Vec<char> {
     ('\u{0}'..=char::MAX).filter(is_asked).filter(|c| is_drawn(&c.to_string())).collect()
 }
 
-/// Every character that the browser draws on top of another one, with a letter on which a page draws it, and that
-/// letter alone.
+/// Every combining mark, with a letter on which a page draws it, and that letter alone.
 fn on_letters(person: &Person, letters: &[char]) -> Vec<Value> {
     let all = "const all = []; for (let code = 0; code < 0x30000; code++) { const c = String.fromCodePoint(code); if (/\\p{M}/u.test(c)) all.push(c); } return all";
     let mut pairs = Vec::new();
@@ -108,7 +107,7 @@ fn whatever_is_drawn_as_itself_has_width_and_ink() {
     let lost = run(&alice, MEASURE, &fonts, &texts);
     assert!(lost.is_empty(), "{} drawn without width or ink: {lost:?}", lost.len());
 
-    // Each character that is drawn on top of another one.
+    // Each combining mark.
     let letters: Vec<char> = alone.iter().copied().filter(|c| c.is_alphabetic()).collect();
     let pairs = on_letters(&alice, &letters);
     assert!(pairs.len() > 1_000, "{} marks are drawn", pairs.len());
@@ -116,15 +115,15 @@ fn whatever_is_drawn_as_itself_has_width_and_ink() {
     assert!(lost.is_empty(), "{} marks that cannot be seen: {lost:?}", lost.len());
     figure("T37", "characters measured in a browser", (alone.len() + pairs.len()) as u64);
 
-    // The measurement finds characters without ink.
+    // The measurement does find characters without ink.
     for blank in ["\u{FFFC}", "\u{200B}", "\u{3000}"] {
         assert!(!run(&alice, MEASURE, &fonts, &[json!(blank)]).is_empty(), "{blank:?}");
     }
     assert!(!run(&alice, COMPARE, &fonts, &[json!(["ACME", "AC\u{200B}ME"])]).is_empty());
 }
 
-/// For each line of a block: `[mark, [left, ...]]`, where its mark stands on the screen, and where its text begins on
-/// each line of the screen.
+/// Returns `[mark, [left, ...]]` for each line of a block: the position of the line's mark on the screen, and where its
+/// text begins on each line of the screen.
 const BLOCKS: &str = r#"
 return [...document.querySelectorAll(".block .l, .patch > span, .split > span:not(:empty)")].map(line => {
   const range = document.createRange(), mark = getComputedStyle(line, "::before");

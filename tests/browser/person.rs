@@ -99,7 +99,7 @@ impl Person {
         Self::of(&host.url, how)
     }
 
-    /// The same as `with`, by an address: the host need not run yet.
+    /// Like `with`, but takes an address, because the host need not run yet.
     pub fn of(url: &str, how: How) -> Option<Self> {
         let (Some(chromium), Some(chromedriver)) = (program("chromium"), program("chromedriver")) else {
             skipped("no browser: chromium or chromedriver is not on the path; .ci/run installs both");
@@ -190,7 +190,7 @@ impl Person {
         self.settled();
     }
 
-    /// The same, but does not wait until the forms that decide are shown.
+    /// Like `goto`, but does not wait until the forms that decide are shown.
     pub fn goto_at_once(&self, to: &str) {
         self.where_they_are();
         let to = if to.starts_with('/') { format!("{}{to}", self.at.borrow()) } else { to.to_owned() };

@@ -96,7 +96,7 @@ fn no_click_and_no_key_acts_in_a_pages_first_moment() {
         settles(&stranger, "sign-in");
     }
 
-    // The forms that other forms lead to, when their page comes to the front again.
+    // A preview of an edit or of a grant has such a first moment too, when its page comes to the front again.
     alice.goto(&format!("/approvals/{plain}/edit"));
     alice.script("[...document.querySelectorAll('main textarea')].at(-1).value += ' more'");
     alice.click("main p button.go");

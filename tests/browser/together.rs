@@ -162,7 +162,8 @@ fn many_tabs_keep_no_other_out() {
     alice.sees("Hello");
 }
 
-/// A grant from the approval to the list: its policy is shown before anything is sent.
+/// A reviewer makes a grant with an approval, and sees the grant's policy before anything is sent. Later the grant is
+/// revoked in the list of grants.
 #[test]
 fn more_like_it_is_cleared_and_taken_back() {
     let more = "[groups]\ndesk = [\"alice\"]\n[policy]\nfiles = [\"p.cedar\"]\n";

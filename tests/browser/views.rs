@@ -27,7 +27,7 @@ fn every_view_fits_is_light_and_is_for_everybody() {
     let done = held(&host, "scripted", "email ann@localhost Done").1;
     host.approve(&host.approval(&done));
     host.effect(&done, "succeeded");
-    // Often enough for a suggestion among the figures.
+    // Twenty calls that are alike are approved, so that the figures contain a suggestion.
     let habit = host.start("scripted", &["email bob@localhost Hello"; 20].join("\n"));
     for _ in 0..20 {
         let held = host.held(&habit);

@@ -116,7 +116,7 @@ fn an_agent_is_inspected() {
         let leads_out = |name: &&str| ["wasi:filesystem/", "wasi:sockets/"].iter().any(|out| name.starts_with(out));
         assert_eq!(names.iter().filter(|name| leads_out(name)).count(), if member == "wasi" { 0 } else { 7 }, "{told}");
     }
-    // What `inspect` says about lost outcomes is what the host itself says.
+    // `inspect` says the same as the host about calls whose outcome is unknown.
     let folder = post_office("[payments.accounts.operating]\nopening = [\"10.00 EUR\"]\n");
     let scripted = component("scripted");
     let report = holdshort(&folder, &["inspect", scripted.to_str().unwrap(), "--json"]).exits(0).json();

@@ -113,7 +113,7 @@ fn editing_proposes_something_else() {
     )
     .exits(1);
     fails("edit-without-editor", &folder, &["approvals", "edit", &id]).exits(2);
-    // The editor changes nothing here either, and no draft is left.
+    // An editor that changes nothing sends nothing, and no draft is left.
     let drafts = folder.path().join("drafts");
     fs::create_dir(&drafts).unwrap();
     let mut unchanged = folder.command(&["approvals", "edit", &id, "--yes", "--digest", before]);

@@ -9,7 +9,7 @@ use crate::said::holdshort;
 use crate::scene::{letters, post_office};
 use crate::support::{Folder, until};
 
-/// Writes a policy that forbids email after a moment. For half of the time its zone has another day than UTC.
+/// Writes a policy that forbids email after a moment. Its zone is 14 hours ahead of UTC, so its date often differs.
 fn closed_from(folder: &Folder, moment: &str) {
     let text = format!(
         "@id(\"closed\") @why(\"nobody is in the office\")

@@ -1,5 +1,5 @@
-//! What the endpoint refuses, and what fails at the remote system: the problem documents, and the same on the command
-//! line.
+//! Requests that the endpoint refuses, and effects that fail at the remote system: the problem documents, and what the
+//! command line prints about them.
 
 use std::net::TcpListener;
 
@@ -45,7 +45,7 @@ fn requests_that_cannot_be_answered() {
     fails("unknown-agent", &folder, &["run", "scribe", "--task", "x", "--detach"]).exits(2);
     let said = holdshort(&folder, &["run", "scripted", "--task", &huge]).exits(4);
     assert!(said.err.contains("the task is 1001 bytes; at most 1000 are allowed"), "{said:?}");
-    // An allowed task runs: an empty task is a task.
+    // An empty task is allowed.
     holdshort(&folder, &["run", "scripted", "--task", ""]).exits(0);
 }
 

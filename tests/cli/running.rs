@@ -157,7 +157,7 @@ fn whoever_starts_a_host_with_checks_is_told_that_they_are_trusted() {
     let scripted = component("scripted");
     let said = holdshort(&folder, &["run", scripted.to_str().unwrap(), "--task", "log hello"]).exits(0);
     assert!(said.err.starts_with(note) && said.err.matches("note: ").count() == 1, "{said:?}");
-    // Without checks there is nothing to note.
+    // Without configured checks there is no note.
     let folder = Folder::new(&[], "");
     let command = component("command");
     let said = holdshort(&folder, &["run", command.to_str().unwrap(), "--task", "hello"]).exits(0);

@@ -1,4 +1,4 @@
-//! What a command printed, and the files with the expected output.
+//! The output of a command, and the files with the expected output.
 //!
 //! `HOLDSHORT_BLESS=1 cargo test -p holdshort --test cli` rewrites the files in `tests/data/errors` and
 //! `tests/data/cli`. Read the changes before you commit them.

@@ -97,7 +97,7 @@ class Screen:
 
 order = json.loads(sys.stdin.readline())
 screen = Screen(*order["size"])
-# Kept open on this side too, so that it can be looked at when the program has ended.
+# The test side of the terminal stays open too, so that its settings can be read when the program has ended.
 master, slave = pty.openpty()
 
 
@@ -125,7 +125,7 @@ def read(seconds):
     if select.select([master], [], [], seconds)[0]:
         data = os.read(master, 65536)
         raw += data
-        # Signs that have not come whole wait for the rest.
+        # The bytes of an incomplete character wait for the rest.
         text = data if not read.part else read.part + data
         for cut in range(len(text), max(len(text) - 4, -1), -1):
             try:
@@ -143,7 +143,7 @@ read.part = b""
 
 def until(found):
     deadline = time.monotonic() + PATIENCE
-    # What has come by now is looked at first.
+    # The output that has arrived by now is read first.
     read(0.05)
     while not found():
         if time.monotonic() > deadline:

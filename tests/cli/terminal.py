@@ -43,11 +43,11 @@ def screen(raw):
 order = json.load(sys.stdin)
 child, master = pty.fork()
 if child == 0:
-    # Tests that run in the background are started with Ctrl-C ignored, and so would be what they start.
+    # A shell starts background tests with Ctrl-C ignored, and their child processes would inherit this.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 50, order["columns"], 0, 0))
     os.chdir(order["folder"])
-    # Whoever runs the tests in the background ignores it, and what is typed must count.
+    # Restores the default for Ctrl-C, because a typed Ctrl-C must count.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     os.execvpe(order["command"][0], order["command"], order["environment"])
 

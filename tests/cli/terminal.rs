@@ -24,7 +24,7 @@ pub fn on_terminal(folder: &Folder, columns: u16, arguments: &[&str], steps: &[(
     with_variables(folder, columns, arguments, steps, &[])
 }
 
-/// The same, with these environment variables.
+/// Like `on_terminal`, with these environment variables.
 pub fn with_variables(
     folder: &Folder,
     columns: u16,

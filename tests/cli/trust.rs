@@ -1,5 +1,5 @@
-//! What the commands in a folder trust: the host that works in the folder, and no other program that listens at the
-//! host's former address.
+//! The commands in a folder trust the host that works in the folder, and no other program that listens at the host's
+//! former address.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -141,7 +141,7 @@ fn whoever_listens_where_a_host_did_gets_no_token() {
                 tried += 1;
             }
         }
-        // The same address in every other spelling. None of them makes a command avoid the socket.
+        // The same address in every other spelling: with each, the command still uses the socket.
         let bare = url.trim_start_matches("http://");
         let port = bare.rsplit(':').next().unwrap();
         for spelled in spellings(bare, port) {
@@ -187,7 +187,7 @@ fn the_socket_is_found_wherever_the_folder_is() {
     crate::support::until("answer", || (asks().code == Some(0)).then_some(()));
     let mode = fs::metadata(deep.join(".holdshort/socket")).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
-    // What a killed host leaves behind does not stop the next host from starting.
+    // The files that a killed host leaves behind do not stop the next host from starting.
     host.kill().unwrap();
     host.wait().unwrap();
     assert!(deep.join(".holdshort/socket").exists());
@@ -208,7 +208,7 @@ fn the_socket_is_found_wherever_the_folder_is() {
 fn a_host_without_a_socket_says_so_and_serves() {
     let folder = Folder::new(&[], "");
     folder.serve().stop();
-    // As on a file system that does not support sockets.
+    // A file in the place of the socket: the host cannot make it, as on a file system that does not support sockets.
     folder.write(".holdshort/socket", "somebody's notes");
     let host = folder.serve();
     assert!(host.said().contains("cannot make the local socket"), "{}", host.said());
@@ -278,8 +278,8 @@ fn a_host_starts_only_with_what_is_its_own() {
     evidence::figure("T33", "folders that are looked at before a host starts", if is_root { tried } else { 19 });
 }
 
-/// Everything else that the configuration names and that decides or runs. Each can be changed by other users in every
-/// way.
+/// Everything else that the configuration names and that decides or runs. Each file is made changeable by other users
+/// in every way.
 #[test]
 fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
     type Hand<'a> = (&'a str, bool, &'a dyn Fn(&Path), &'a str);
@@ -400,7 +400,7 @@ fn a_token_that_others_can_change_is_not_used() {
         let said = holdshort(&folder, &["runs", "--token-file", "mine"]).exits(2);
         assert!(said.err.contains("belongs to user 12345"), "{said:?}");
     }
-    // The same for a state folder in which any user could listen.
+    // The token is not sent either if any user could listen in the state folder.
     fs::set_permissions(folder.path().join(".holdshort"), fs::Permissions::from_mode(0o777)).unwrap();
     let said = holdshort(&folder, &["runs"]).exits(5);
     assert!(said.err.contains("other users can write"), "{said:?}");

@@ -110,7 +110,7 @@ sixth = held("email ann@example.org Never", "cancelled")
 assert asked(cancel_run, sixth.run, body=m.CancelRequest(reason="enough")).state == "cancelled"
 assert state(sixth) == "cancelled"
 
-# Settle an effect in doubt.
+# Resolve an effect in doubt.
 seventh = held("deploy main production notes", "doubt")
 asked(decide, seventh.id, body=m.ApproveRequest(type_=m.ApproveRequestType.APPROVE, digest=seventh.digest))
 until("doubt", lambda: asked(list_approvals, state=m.CallStateFilter.IN_DOUBT).approvals)

@@ -1,4 +1,4 @@
-//! What a check tries in order to break out. It prints `GOT` if it succeeded.
+//! Attempts of a check to break out. A check prints `GOT` if it succeeded.
 
 use std::time::Duration;
 
@@ -11,8 +11,8 @@ use super::world::{SECRET, World, ended, sandbox};
 
 const TIME: Duration = Duration::from_secs(30);
 
-/// Each attempt: its name, its script, and whether it succeeds without the sandbox on any machine. The test runs those
-/// without the sandbox too, to find a mistake in the script.
+/// Each attempt: its name, its script, and whether it succeeds without the sandbox on any machine. Those that do are
+/// also run without the sandbox, to find a mistake in the script.
 const ATTEMPTS: &[(&str, &str, bool)] = &[
     ("the token", "cat STATE/token && echo GOT", true),
     ("the journal", "cat STATE/journal.db && echo GOT", true),
@@ -117,7 +117,7 @@ const ATTEMPTS: &[(&str, &str, bool)] = &[
     ("the repository that it was taken from", "cat .git/objects/info/alternates && echo GOT", false),
     ("shared memory of others", "test \"$(ipcs -a | grep -c 0x)\" != 0 && echo GOT", false),
     ("what the journal's folder is called", "ls -d /tmp/.tmp* && echo GOT", false),
-    // This one is the last, because it ends everything that runs beside it.
+    // This attempt is the last, because it ends everything that runs beside it.
     ("a signal to everybody", "trap '' TERM; kill -TERM -1; kill -0 US && echo GOT", false),
 ];
 
@@ -164,7 +164,7 @@ async fn nothing_of_a_check_is_left_when_it_ends() {
         "nohup setsid sleep MARK < /dev/null > /dev/null 2>&1 & exit 0",
         "trap '' HUP TERM INT; (setsid sh -c 'trap \"\" HUP TERM INT; sleep MARK' &) ; exit 0",
         "python3 -c 'import os\nfor _ in range(3):\n  if os.fork(): os._exit(0)\n  os.setsid()\nos.closerange(0, 64)\nos.execlp(\"sleep\", \"sleep\", \"MARK\")'",
-        // These do not end by themselves.
+        // The ways from here on do not end by themselves.
         "sleep MARK",
         "trap '' HUP TERM INT QUIT; while :; do sleep MARK; done",
         "setsid -w sleep MARK",
@@ -252,7 +252,7 @@ async fn a_check_leaves_half_of_the_disk() {
     assert!(std::process::Command::new("umount").arg("-l").arg(&disk).status().unwrap().success());
 }
 
-/// The folders are deeper than a recursion could follow, and their owner may not open them.
+/// The folders are deeper than a recursive removal could follow, and their owner may not open them.
 #[tokio::test]
 async fn whatever_a_check_leaves_behind_is_removed() {
     let world = World::new();

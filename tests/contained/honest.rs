@@ -1,4 +1,4 @@
-//! What an honest check needs.
+//! A confined check has what an honest check needs.
 
 use std::time::Duration;
 

@@ -55,11 +55,11 @@ def outlive():
 
 
 def end_reported():
-    """What bubblewrap tells its own parent by: the exit status and one."""
+    """Reports to the parent of bubblewrap that the check has ended: an eventfd takes the exit status plus one, here 1."""
     found = [fd for fd in os.listdir("/proc/1/fd") if "eventfd" in os.readlink("/proc/1/fd/" + fd)]
     handle = done("pidfd_open", libc.syscall(434, 1, 0))
     number = done("pidfd_getfd", libc.syscall(438, handle, int(found[0]), 0))
-    # Said before it is done: the check may end by it at once.
+    # The report is printed before the attempt, because the attempt may end the check at once.
     print("the first process was taken over", flush=True)
     os.write(number, struct.pack("Q", 1))
 

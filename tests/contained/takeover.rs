@@ -11,7 +11,7 @@ use super::evidence;
 use super::skipped::skipped;
 use super::world::{World, sandbox};
 
-/// What the check does with the process, and whether the check ends by it.
+/// What the check does with the first process, and whether this ends the check.
 const WAYS: [(&str, bool); 6] = [
     ("stays", false),
     ("reports", true),
@@ -64,7 +64,7 @@ async fn a_check_that_takes_over_its_first_process_ends_with_the_host() {
         let folders = Folders::make(world.path(&format!("host/.holdshort/{number}"))).unwrap();
         sandbox.hand_over(&folders).unwrap();
         let mark = mark(WAYS.len() + number);
-        // A shell stands in the host's place, and it does not tell its child when it is killed.
+        // A shell plays the host. It does not tell its child when it is killed.
         let mut host = Command::new("sh");
         host.args(["-c", "\"$@\"; :", "sh"]).args(sandbox.argv(&folders, &SandboxAccess::default(), &argv(way, &mark)));
         let mut host = host.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();

@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 
 use super::skipped::skipped;
 
-/// The beginning of every secret that a check must not get. The name of the secret's place follows it.
+/// The beginning of every secret that a check must not get. After it comes the name of the place of the secret.
 pub const SECRET: &str = "swordfish";
 
 /// The sandbox of this machine, or `None`.
@@ -37,7 +37,7 @@ pub fn sandbox() -> Option<Sandbox> {
     }
 }
 
-/// The result of a check, as its agent is told.
+/// The result of a check, as the agent gets it.
 #[derive(Debug)]
 pub struct Ended {
     pub passed: bool,
@@ -56,7 +56,7 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        // The program does the same when it starts. Descriptors that the test's parent had open are not a matter of the
+        // The program does the same when it starts. Descriptors that the test's parent left open must not reach the
         // check.
         close_fds::set_fds_cloexec(3, &[]);
         let folder = tempfile::tempdir().unwrap();

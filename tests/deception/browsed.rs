@@ -93,7 +93,7 @@ async fn every_text_is_text_on_the_page() {
                 let new: Vec<&String> = tags.difference(&known).collect();
                 assert!(new.is_empty(), "{what}: {new:?}");
             }
-            // Characters of the host's own text.
+            // The host's own text has these characters too.
             let text = text.replace(|c| "·–−".contains(c) && !bait.shown.contains(c), "");
             if path != "/" {
                 assert_harmless(&text, [bait], &what);

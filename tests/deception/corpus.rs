@@ -17,8 +17,7 @@ pub struct Bait {
     pub text: String,
     /// The visible form of the text, on one line.
     pub shown: String,
-    /// What the warnings about the text must say. The list is empty if a reader who sees all of the text is not
-    /// deceived.
+    /// What the warnings about the text must say. Empty if the text deceives nobody who sees all of it.
     pub marks: Vec<String>,
 }
 
@@ -56,7 +55,7 @@ pub fn assert_harmless<'a>(output: &str, baits: impl IntoIterator<Item = &'a Bai
 /// Checks that all of a text can be read in an output, line by line if it has several lines. Wrapped lines are joined
 /// first.
 pub fn assert_visible(output: &str, bait: &Bait, what: &str) {
-    // On one line, spaces of a run of spaces are written out. In a block they stay as they are.
+    // On one line each of several spaces is written as a code. In a block they stay as they are.
     let output = unwrapped(output).replace("<U+0020>", " ");
     for part in bait.shown.split("<U+000A>") {
         // A space at the end of a line is written out if the text stands as a block.
@@ -80,7 +79,7 @@ pub fn unwrapped(shown: &str) -> String {
     text
 }
 
-/// Characters that no screen draws as themselves, as ranges of this test's own, not from the tables of the host.
+/// Whether no screen draws the character as itself. The ranges are this test's own, not the tables of the host.
 fn is_hidden(c: char) -> bool {
     let ranges = [
         0x00..=0x1f,

@@ -1,4 +1,4 @@
-//! The whole way in a real host: an agent sends a text, the connectors check it, and the call is held and shown, or
+//! Deceiving texts in a real host: an agent sends a text, the connectors check it, and the call is held and shown, or
 //! refused and shown.
 
 use serde_json::Value;

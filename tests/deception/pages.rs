@@ -35,7 +35,7 @@ fn calls(text: &str) -> Vec<(&'static str, Value)> {
     ]
 }
 
-/// The places of a page where a text can stand, besides the arguments.
+/// The parts of a page, besides the arguments, that can contain a text.
 struct Around<'a> {
     summary: &'a str,
     fact: &'a str,
@@ -45,7 +45,7 @@ struct Around<'a> {
 }
 
 impl<'a> Around<'a> {
-    /// The text in each place alone, and then in all places.
+    /// The text in no part, then in each part alone except the summary, and last in all parts.
     fn each(text: &'a str) -> Vec<Self> {
         let plain = || Self { summary: PLAIN, fact: PLAIN, title: PLAIN, evidence: PLAIN, precondition: PLAIN };
         vec![
@@ -133,8 +133,8 @@ fn every_page_shows_all_of_it_and_is_the_hosts() {
         // The width changes from text to text, so that every width meets every kind of call.
         let columns = WIDTHS[number % WIDTHS.len()];
         for (call, arguments) in calls(&bait.text) {
-            // One kind of call is tried with the text in each place around it, the other kinds with the text in all
-            // places.
+            // Calls of `ask` are tried with each of these pages. The other calls are tried only with the last page, in
+            // which all parts have the text.
             let skipped = if call == "ask" { 0 } else { 5 };
             for around in Around::each(&bait.text).into_iter().skip(skipped) {
                 for (name, render) in RENDERERS {

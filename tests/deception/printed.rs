@@ -1,5 +1,5 @@
-//! What the program prints: a real endpoint over a journal in which every text that an agent, a program or a reviewer
-//! can write is bait, and the real binary as its client.
+//! The output of the program: the real binary is the client of a real endpoint. In the endpoint's journal, every text
+//! that an agent, a program or a reviewer can write is bait.
 
 use std::process::Command;
 
@@ -115,7 +115,7 @@ impl<'a> Story<'a> {
         id
     }
 
-    /// Puts one text into everything that can be said about a call. Returns the approvals that show it.
+    /// Puts one text into every field about a call. Returns the approvals that show it.
     async fn tell(&mut self, text: &str) -> [String; 6] {
         let done = self.start(text).await;
         self.finish(AttemptOutcome::Happened(json!({ "note": text })), Some(text)).await;
@@ -141,7 +141,7 @@ impl<'a> Story<'a> {
     }
 }
 
-/// The lines of an output that do not begin as lines of its kind must.
+/// The lines of an output that begin neither with two spaces nor as `begins` demands.
 fn strays(output: &str, begins: impl Fn(&str) -> bool) -> Vec<&str> {
     output.lines().filter(|line| !line.is_empty() && !line.starts_with("  ") && !begins(line)).collect()
 }
@@ -158,7 +158,7 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
         let run = story.run.0.clone();
         for (number, bait) in baits.iter().enumerate() {
             let ids = story.tell(&bait.text).await;
-            // One text is tried on every kind of approval, and every text on one of them.
+            // The first text is tried on every kind of approval, and every other text on one kind.
             let shown = if number == 0 { &ids[..] } else { std::slice::from_ref(&ids[number % ids.len()]) };
             for id in shown {
                 let page = desk.run(&["approvals", "show", id, "--full"]).await;
@@ -170,7 +170,7 @@ async fn whatever_is_printed_can_be_seen_and_is_told_apart() {
                 printed += 1;
             }
         }
-        // Log lines are written before a blob that is put after them.
+        // When this blob is stored, the log lines before it are stored too.
         let _ = world.journal.put_blob(vec![1]).await.unwrap();
         let end = match class.len() % 3 {
             0 => RunEnd::Finished(Ok(texts.join("\n"))),
@@ -248,7 +248,7 @@ const HEADINGS: [&str; 9] = [
     "What the agent requested",
 ];
 
-/// The endpoint's answers, as `curl` prints them, with everything from a request or from the journal that they repeat.
+/// The endpoint's answers, as `curl` prints them, with every text that they repeat from a request or from the journal.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_answer_of_the_endpoint_can_be_read_as_it_comes() {
     let world = World::new().await;

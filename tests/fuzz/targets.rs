@@ -1,4 +1,4 @@
-//! What the fuzzer and the ordinary test do with bytes: one function for each kind of input that comes from outside.
+//! The fuzz targets, which the ordinary test runs too: one function for each kind of input that comes from outside.
 //!
 //! Each function fails with a panic. It returns whether the bytes were accepted to the end. A corpus has inputs that
 //! are accepted and inputs that are not.
@@ -35,8 +35,8 @@ fn json<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
     serde_json::from_slice(bytes).ok()
 }
 
-/// An agent's call. Arguments that fit their type are one value with one spelling and one digest, however often they
-/// are read and written.
+/// An agent's call. Arguments that fit their type have one spelling and one digest, however often they are read and
+/// written.
 pub(crate) fn action(bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Call {
@@ -99,7 +99,7 @@ fn are_names<'a>(names: impl Iterator<Item = &'a String>) -> bool {
     names.into_iter().all(|name| !name.is_empty() && seen.insert(name))
 }
 
-/// A value of some type. The normal form of a normal form must be the same.
+/// A value of some type. Normalising a normal form again must not change it.
 pub(crate) fn wit_value(bytes: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Typed {
@@ -249,7 +249,7 @@ pub(crate) fn component(bytes: &[u8]) -> bool {
     }
 }
 
-/// Names as text. A name that can be read is written in the same way, so that one thing has one name.
+/// Names as text. A name that was read is written in the same spelling, so that one thing has one name.
 pub(crate) fn ids(bytes: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(bytes) else { return false };
     let digest = text.parse::<Digest>().map(|digest| digest.to_string());

@@ -4,7 +4,7 @@
 //! A second host without work is asked at the same time, to learn how slow the machine itself is. An answer of the
 //! first host may take `ANSWER_MAX` longer than the slowest answer of the second host in the same moments. If the
 //! system permits it, both hosts and the monitor get a higher priority than the rest of the machine. The children of a
-//! host are still nicer than their host by the usual amount.
+//! host still have a lower priority than their host, by the usual amount.
 
 use std::fs;
 use std::process::{Command, Stdio};
@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::{Folder, Host};
 
-/// How much longer an answer may take.
+/// How much longer an answer of the tested host may take than the slowest answer of the idle host.
 const ANSWER_MAX: Duration = Duration::from_millis(100);
 /// How much the host may grow, in KiB.
 const GROWTH_MAX: u64 = 64 << 10;
@@ -90,7 +90,7 @@ impl Monitor {
     }
 }
 
-/// Gives all threads of a process a higher priority. Only root may do that. Without it the machine must be quiet
+/// Gives all threads of a process a higher priority. Only root may do that; for another user the machine must be quiet
 /// enough.
 fn prefer(process: &str) {
     let tasks = match process {

@@ -1,5 +1,5 @@
-//! Components that attack with their core modules: they export `run` like an honest component, and must be compiled
-//! before any of them runs.
+//! Components that attack with their core modules: they export `run` like an honest component, and the host must
+//! compile a component before any of its code runs.
 
 use crate::encode::{and, and_module, function, functions, leb, module, section, signed, sized, vec};
 

@@ -74,8 +74,8 @@ fn no_component_takes_the_host_along() {
         if now == 0 {
             break agents;
         }
-        // A bomb may need its time, and a busy machine may need more. So the patience begins again whenever an agent
-        // has been loaded.
+        // A bomb may use all of its time, and a busy machine may need more. So the waiting time begins again whenever
+        // an agent has been loaded.
         if now < left {
             (left, since) = (now, Instant::now());
         }

@@ -1,5 +1,5 @@
-//! How a host loads agents: while it serves requests, from a cache that only a child process fills, and again when the
-//! cache is gone.
+//! How a host loads agents: it serves requests meanwhile, only a child process fills the cache of compiled code, and a
+//! lost cache is filled again.
 
 use std::fs;
 use std::net::TcpListener;

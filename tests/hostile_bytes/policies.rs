@@ -122,7 +122,7 @@ fn no_policy_takes_the_host_along() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // The sound texts are read by the host as well.
+    // The monitor also watched the host while it read the sound texts.
     monitor.end();
     evidence::figure("T34", "hostile policy texts", texts.len() as u64);
 }
@@ -138,7 +138,7 @@ fn a_deep_policy_file_is_a_plain_error() {
     assert!(said.contains("deep.cedar: the nesting is too deep to be read"), "{said}");
 }
 
-/// Cases come with policies. The library that reads them has its own limit of depth.
+/// Cases are sent with policies. The library that reads them has its own limit on depth.
 #[test]
 fn deep_cases_are_a_plain_error() {
     for deep in [

@@ -172,7 +172,7 @@ pub fn unwrapped(shown: &str) -> String {
     text
 }
 
-/// The check above finds what it must find.
+/// `harm` finds what it must find.
 #[test]
 fn harm_would_be_found() {
     assert_eq!(harm("\u{1b}[2J a\rb\u{7f}\u{9b}0m"), ["U+001B", "U+000D", "U+007F", "U+009B"]);

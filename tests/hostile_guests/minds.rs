@@ -112,7 +112,7 @@ fn a_fickle_agent_is_the_same_in_every_replay() {
     let row = host.over(&run);
     assert_eq!(row["state"], "finished", "a run that saw anything else would have diverged: {row}");
     assert!(said[1].starts_with(&said[0]), "{said:?}");
-    // Another run differs. So the runs are not equal for the reason that the agent gets no random numbers at all.
+    // Another run gets other random numbers. So the replays do not agree only because there are no random numbers.
     let other = host.start("fickle", "");
     assert_ne!(host.held(&other)["proposal"]["action"]["arguments"]["question"]["text"], said[0].as_str());
 }

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::support::{self, Folder, HOLDSHORT, Host};
 use crate::{decide_honest, folder, honest};
 
-/// How the component is made, what it does and where, and words about its end.
+/// A component: its parts, and words about how its run ends.
 struct Attack {
     what: &'static str,
     /// Definitions of the main core module beside `run`.

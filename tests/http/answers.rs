@@ -88,8 +88,8 @@ async fn lists_come_in_pages() {
     world.stop().await;
 }
 
-/// The same lists whose order the journal's own tests check. Here: the query reaches the lists, and each page goes on
-/// where the one before ended.
+/// The journal's own tests check the order of these lists. This test checks that the query reaches the lists, and that
+/// each page goes on where the page before it ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_waits_is_ranked_and_filtered() {
     let world = World::new().await;
@@ -183,7 +183,7 @@ async fn the_first_and_the_last_times_are_times() {
     world.stop().await;
 }
 
-/// A grant from its terms to the policy, to the decision that makes it, to the list, and to its revocation.
+/// A grant is drafted from its terms, shown as a policy, made with a decision, listed, and revoked.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_grant_is_drafted_made_listed_and_taken_back() {
     let world = World::new().await;
@@ -246,7 +246,7 @@ async fn a_grant_is_drafted_made_listed_and_taken_back() {
     world.stop().await;
 }
 
-/// A cursor that no page gave is refused by every list in the same words. It is not taken for the end of a list.
+/// Every list refuses a cursor that no page gave, in the same words. No list takes it for its end.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_is_one_that_a_page_gave() {
     let world = World::new().await;
@@ -313,7 +313,7 @@ async fn agents_logs_and_figures() {
     assert_eq!(lines, ["line 0", "line 1", "line 2"]);
     world.ask(&get("/v1/nothing")).await;
     world.ask(&get("/v1/agents").without("Authorization")).await;
-    // More calls than one scrape may read one by one.
+    // More calls than the host may read one by one for one request of `/metrics`.
     for _ in 0..1_200 {
         world.held(&How::PLAIN).await;
     }
@@ -351,8 +351,8 @@ async fn the_schema_is_strict_and_complete() {
         takes_more(schema, name, &mut open, &mut free);
     }
     assert_eq!(open, BTreeSet::new(), "take members that they do not name");
-    // The schema cannot list the members of these: the arguments of an action depend on the function, a JSON schema is
-    // a language of its own, and the places of a grant are places in those arguments.
+    // The schema cannot list the members of these values: the arguments of an action depend on the function, a JSON
+    // schema is a language of its own, and a grant refers to paths in those arguments.
     let known = [
         "Action.arguments",
         "AgUiEdit.editedArgs",
@@ -383,8 +383,8 @@ async fn the_schema_is_strict_and_complete() {
     world.stop().await;
 }
 
-/// Collects the places where a schema accepts members that it does not name, and the places where it says only that a
-/// value is an object.
+/// Collects the paths at which a schema accepts members that it does not name, and the paths at which it says only that
+/// a value is an object.
 fn takes_more(schema: &Value, place: &str, open: &mut BTreeSet<String>, free: &mut BTreeSet<String>) {
     let closed = schema["additionalProperties"] == false;
     // An object whose names all have one form and whose values all have one type.
@@ -466,7 +466,7 @@ async fn every_kind_of_event_is_described() {
     world.stop().await;
 }
 
-/// The schema check must find this fault.
+/// An answer with an unknown member fails the schema check.
 #[tokio::test(flavor = "multi_thread")]
 #[should_panic(expected = "does not fit the schema")]
 async fn an_answer_with_an_unknown_member_would_be_found() {

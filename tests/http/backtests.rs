@@ -69,8 +69,8 @@ async fn what_people_rejected_comes_first() {
     world.stop().await;
 }
 
-/// One pattern on one text may need longer than a person waits. So it is matched in a child process with a limit. If
-/// the client leaves, its backtest still keeps its turn.
+/// One pattern on one text may need longer than a person waits, so a child process with a limit matches it. A client
+/// that leaves does not free its turn: other backtests wait until its backtest has ended.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_trial_has_a_limit_and_is_one_at_a_time_whoever_leaves() {
     let world = World::judging_for(6, Limits::STANDARD).await;

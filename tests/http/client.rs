@@ -70,7 +70,7 @@ impl Request {
         [self.head(), self.body.clone()].concat()
     }
 
-    /// The same, with each character as one byte. The result need not be UTF-8.
+    /// The bytes of the request, with each character as one byte. They need not be UTF-8.
     pub fn latin1(&self) -> Vec<u8> {
         let head = String::from_utf8(self.head()).unwrap();
         let head: Vec<u8> = head.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();

@@ -45,12 +45,13 @@ enum Slow {
     Kept,
 }
 
-/// `Body` stands here twice, so that there are as many such sockets as places.
+/// `Body` is listed twice, so that there are about as many sockets of that kind (250) as the host keeps connections
+/// (256).
 const ALL: [Slow; 8] =
     [Slow::Silent, Slow::Head, Slow::Stranger, Slow::Body, Slow::Body, Slow::Reader, Slow::Stream, Slow::Kept];
 
 impl Slow {
-    /// Is slow until the other end closes, then connects again, for ever.
+    /// Is slow until the host closes the connection, then connects again, without end.
     async fn forever(self, at: SocketAddr, closed: Arc<AtomicUsize>) {
         loop {
             // Small buffers, so that the host soon notices that the client does not read.
@@ -89,7 +90,7 @@ impl Slow {
     }
 }
 
-/// Sends `first`, and then the bytes of `next` one by one, for ever.
+/// Sends `first`, and then the bytes of `next` one by one, again and again.
 async fn dribble(stream: &mut TcpStream, first: &[u8], next: &[u8]) -> std::io::Result<()> {
     stream.write_all(first).await?;
     for byte in next.iter().cycle() {

@@ -19,7 +19,8 @@ fn decide(call: &Held, body: Value) -> Request {
     post(&format!("/v1/approvals/{}/decisions", call.id), &body)
 }
 
-/// The status, and from the answer: the state, how many approvals are still needed, and whether it was repeated.
+/// The status of a reply, and from its body: the state, how many approvals are still needed, and whether the decision
+/// was repeated.
 fn said(reply: &Reply) -> (u16, String, u64, bool) {
     let answer = reply.json();
     let state = answer["state"].as_str().unwrap().to_owned();

@@ -130,8 +130,8 @@ async fn check(row: &Row, world: &World, words: &Words) -> Result<(), String> {
     Ok(())
 }
 
-/// A text that contains JSON stays a text, at any depth. A library that read such a member as JSON would have no limit
-/// of depth, and the stack would overflow.
+/// A text that contains JSON stays a text, at any depth. A library that parsed such a text as JSON would have no limit
+/// on depth, and the stack would overflow.
 #[tokio::test(flavor = "multi_thread")]
 async fn no_text_is_read_as_json() {
     let world = World::new().await;
@@ -160,7 +160,7 @@ async fn no_text_is_read_as_json() {
     world.stop().await;
 }
 
-/// An answer of the HTTP library itself says no more than its status.
+/// Checks that an answer of the HTTP library itself contains only its status.
 fn assert_no_more(reply: &Reply, what: &str) {
     let more: Vec<_> = reply
         .headers
@@ -210,7 +210,7 @@ fn request(row: &Row, words: &Words) -> (Vec<u8>, Option<Request>) {
     (request.latin1(), Some(request))
 }
 
-/// A character of the table is one byte, so that the table can write any byte.
+/// Encodes each character of the table as one byte, so that the table can write any byte.
 fn bytes(text: &str) -> Vec<u8> {
     text.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect()
 }

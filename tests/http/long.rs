@@ -44,7 +44,7 @@ async fn a_page_of_long_evidence_is_as_light_as_any() {
         }
         assert_eq!(ask(format!("/approvals/{id}/evidence/{digest}?page={}", pages + 1)).await.status, 404);
         assert_eq!(ask(format!("/approvals/{id}/evidence/{digest}?page=0")).await.status, 404);
-        // Evidence that is too long for a page is on none, not even on the page for printing.
+        // Evidence that is too long for a page is on no page of the approval, not even on the page for printing.
         for query in ["", "?evidence=whole", "?diff=split", "?evidence=whole&diff=split"] {
             let reply = ask(format!("/approvals/{id}{query}")).await;
             let is_elsewhere = reply.text().contains(&format!("/approvals/{id}/evidence/{digest}"));

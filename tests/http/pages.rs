@@ -14,7 +14,7 @@ use crate::world::{How, World, decide, proposal};
 /// The greatest size of a page, whatever agents wrote.
 const PAGE_BYTES: usize = 100 * 1000;
 const ORIGIN: &str = "http://holdshort.test";
-/// Markup, a line of its own, and an override of the reading direction.
+/// Markup, a line break, and a character that reverses the reading direction.
 const HOSTILE: &str = "</bdi><script>alert(1)</script><img src=x onerror=alert(2)>\"'\n\u{202e}txet";
 
 /// A browser of a reviewer who has signed in.
@@ -49,7 +49,7 @@ impl<'a> Browser<'a> {
         self.sends(path, fields).send(self.world.at).await
     }
 
-    /// A page that must exist, be small, and be well made.
+    /// A page. It must exist, be small, and be well made.
     pub async fn page(&self, path: &str) -> String {
         let reply = self.asks(path).send(self.world.at).await;
         assert_eq!(reply.status, 200, "{path}: {}", reply.text());

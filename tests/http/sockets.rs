@@ -1,5 +1,5 @@
-//! Slow heads, slow bodies, many sockets and too many requests: the sender of each pays for it, and the reviewers do
-//! not.
+//! Slow heads, slow bodies, many sockets and too many requests: the host closes or refuses their senders, and still
+//! serves the reviewers.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -157,8 +157,8 @@ async fn what_is_being_answered_is_not_closed_to_make_room() {
     let mut event = [0; 4096];
     let count = tokio::time::timeout(PATIENCE, stream.0.read(&mut event)).await.expect("an event").unwrap();
     assert!(String::from_utf8_lossy(&event[..count]).contains("run-created"));
-    // A request whose body has not arrived keeps no place. When every place serves a request, the next client waits
-    // until one of them ends.
+    // A request whose body has not arrived takes no place. When every place serves a request, the next client waits
+    // until one of these requests ends.
     let start = post("/v1/runs", &json!({"agent": "release", "task": "write to them"})).without("Connection");
     let mut slow = TcpStream::connect(world.at).await.unwrap();
     slow.write_all(&start.head()).await.unwrap();
@@ -172,7 +172,7 @@ async fn what_is_being_answered_is_not_closed_to_make_room() {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(!waiting.is_finished());
     drop(streams.pop());
-    // The host notices this when it next has something to send.
+    // The host notices a closed stream when it next has something to send.
     world.held(&How::PLAIN).await;
     world.held(&How::PLAIN).await;
     let served = tokio::time::timeout(PATIENCE, waiting).await;
@@ -256,8 +256,8 @@ async fn a_newcomer_is_heard() {
     world.stop().await;
 }
 
-/// If one holder of a token keeps more than half of all places, the host closes their connections before a stranger's,
-/// because the stranger may be a reviewer on a slow line.
+/// If one holder of a token keeps more than half of all places, the host closes their connections before those of a
+/// client without a token, who may be a reviewer on a slow line.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_token_does_not_fill_the_house() {
     let limits = Limits { connections_max: 8, newcomer_time: Duration::ZERO, ..Limits::STANDARD };
@@ -339,7 +339,7 @@ async fn guessing_and_looping_are_slowed_down() {
 }
 
 /// A request without a secret is not a guess, and does not count against the limit. So a foreign page that makes a
-/// browser ask again and again cannot keep anybody from signing in. All addresses of loopback count as one peer.
+/// browser send many requests keeps nobody from signing in. All loopback addresses count as one peer.
 #[tokio::test(flavor = "multi_thread")]
 async fn who_brings_no_secret_takes_nothing_from_who_does() {
     let world = World::with(Limits { failures: Rate { per_second: 1, burst: 5 }, ..Limits::STANDARD }).await;
@@ -370,7 +370,7 @@ async fn who_brings_no_secret_takes_nothing_from_who_does() {
     world.stop().await;
 }
 
-/// Guesses by every way of signing in, in turn: one counter covers all of them.
+/// Guesses by every way of signing in, in turn: one limit covers all of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn whoever_guesses_gains_nothing_by_going_from_one_way_to_the_next() {
     let slow = Rate { per_second: 1, burst: 30 };

@@ -1,5 +1,5 @@
-//! Old decisions: every state of a call × every digest that an old decision may name. Each is refused and changes
-//! nothing. A decision that was already made gets the answer that it was, and changes nothing either.
+//! Old decisions: every state of a call × every digest that an old decision may name. Each old decision is refused and
+//! changes nothing. A decision that was made before and is sent again gets its first answer, and changes nothing.
 
 use holdshort_gate::clearance::Clearance;
 use holdshort_gate::command::{
@@ -121,8 +121,8 @@ impl Seasoned {
     }
 
     /// A call in the phase of this name, in its own world. In a shared world, calls of other phases with the same
-    /// action would wait beside it, and its edits would need more votes. A phase without an arm here has no rows in the
-    /// table, and the test fails.
+    /// action would wait beside it, and its edits would need more approvals. A phase that is missing here has no rows
+    /// in the table, and the test fails.
     async fn in_phase(world: &World, phase: &str) -> Self {
         let two = &How { quorum: 2, ..How::PLAIN };
         let mut call = match phase {
@@ -202,7 +202,7 @@ async fn everything(world: &World, id: &str) -> (Vec<(RunId, holdshort_gate::Eve
     (world.written().await, world.ask(&get(&format!("/v1/approvals/{id}"))).await.json())
 }
 
-/// Other tests check the form of the answers. Here that check would be most of the work.
+/// Sends a decision without a check of the answer's form, which other tests check. Here it would be most of the work.
 async fn send(world: &World, id: &str, who: &str, body: &Value) -> Reply {
     post(&format!("/v1/approvals/{id}/decisions"), body).by(who).send(world.at).await
 }

@@ -24,7 +24,7 @@ async fn says(world: &World, held: &Held, after_us: u64, who: &'static str, choi
     let _ = world.submit(&held.run, Some(1), decide(who, held.digest, choice)).await.unwrap();
 }
 
-/// A call with this text that was held, and that Alice approved after this time.
+/// A held call with this text, which Alice approved `after_us` microseconds later.
 async fn approved(world: &World, text: &str, after_us: u64) -> Held {
     let held = world.proposed(FirstVerdict::Hold(Box::new(proposal(text, &How::PLAIN)))).await;
     says(world, &held, after_us, "alice", Choice::Approve).await;

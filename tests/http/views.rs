@@ -1,5 +1,5 @@
-//! Inboxes of other systems: they are shown the held call, and their answers count like any decision, with the same
-//! digest.
+//! Views for inboxes of other systems: they show the held call, and their answers count like any decision, with the
+//! same digest.
 
 use holdshort_gate::{EffectClass, Time};
 use serde_json::{Value, json};
@@ -55,7 +55,7 @@ async fn a_langchain_inbox_reads_and_decides() {
     assert_eq!(state(&decide(&world, &held, edited(SEND)).await), (200, "approved".into()));
 
     let held = world.held(&How::PLAIN).await;
-    // A decision that is too late gets that error, whatever else is wrong with it.
+    // A decision that is too late gets the error `expired`, whatever else is wrong with it.
     let late = world.held(&How { expires_at: Some(Time(1)), ..How::PLAIN }).await;
     let other = decide(&world, &late, edited("acme:mail/send@1.0.0#delete")).await;
     assert_eq!(problem(&other), (410, "expired".into()));

@@ -34,7 +34,7 @@ use tokio::task::JoinHandle;
 use crate::client::{Reply, Request, get};
 use crate::schema::Schema;
 
-/// The exhibit of every proposal. It is markup, in case a client takes it for a page.
+/// The exhibit of every proposal. It is markup, which a client must not render as a page.
 pub const EXHIBIT: &[u8] = b"<script>alert('+1 line')</script>\n\xff";
 
 pub struct World {
@@ -120,8 +120,8 @@ pub fn proposal(text: &str, how: &How) -> Proposal {
     }
 }
 
-/// Stands in for the driver. The endpoint needs only this part of it: it types arguments and writes to the same
-/// journal.
+/// Stands in for the driver: it types arguments and writes to the same journal. The endpoint needs no more of the
+/// driver.
 struct Typist {
     journal: Journal,
     started: AtomicU32,
@@ -232,8 +232,8 @@ impl Driver for Typist {
     }
 }
 
-/// The policies in force. The calls of these tests are written without asking them. Backtests and explanations ask
-/// them.
+/// The policies in force. Only backtests and explanations evaluate them: these tests write their calls without asking
+/// policy.
 const POLICIES: &str = "// Ours.
 @id(\"short\") @why(\"it says little\")
 permit (principal, action == Action::\"call\", resource is acme::mail::send::Send)
@@ -242,7 +242,7 @@ when { resource.arguments.text == \"short\" };
 @id(\"everybody\") permit (principal, action == Action::\"decide\", resource);
 ";
 
-/// What policies can refer to here: the one function and the four people.
+/// The types, people and groups to which policies can refer here: one function and four people.
 fn setting(cpu_seconds: u64) -> PolicySetup {
     let capability = "acme:mail/send@1.0.0#send".parse().unwrap();
     let names = |names: &[&'static str]| names.iter().map(|name| ReviewerName::from(*name)).collect::<Vec<_>>();
@@ -269,7 +269,7 @@ impl World {
         Self::made_of(cpu_seconds, limits, |at| SessionCookie::new(false, at.port())).await
     }
 
-    /// A world as it is without TLS: each session has its own host name.
+    /// A world without TLS, in which each session has its own host name.
     pub async fn with_names() -> Self {
         Self::made_of(10, Limits::STANDARD, |at| SessionCookie::new(false, at.port()).with_names()).await
     }

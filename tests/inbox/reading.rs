@@ -37,8 +37,8 @@ for path in sys.argv[1:]:
 print(json.dumps(read))
 ";
 
-/// What the agent said about each message: its log line (`from SENDER: SUBJECT`) and its line of the report, by the
-/// name of the file.
+/// What the agent said about each message, by the name of the message's file: its log line (`from SENDER: SUBJECT`) and
+/// its line of the report.
 struct Told {
     log: BTreeMap<String, String>,
     report: BTreeMap<String, String>,
@@ -107,7 +107,7 @@ fn messages_of_a_parsers_corpus_are_read() {
             line.strip_prefix(&format!("from {sender}: ")).unwrap_or_else(|| panic!("{file}: {line}, {sender}"));
         let found = found.split_whitespace().collect::<Vec<_>>().join(" ");
         assert!(!found.contains("=?") && !found.contains(char::is_control), "{file}: {found}");
-        // Python gives up at a non-ASCII letter in an encoded word. The agent reads it.
+        // Python does not decode an encoded word with a non-ASCII letter. The agent does.
         let given_up = subject.contains("=?") || subject.contains('\u{fffd}');
         assert!(found == *subject || (given_up && !found.contains('\u{fffd}')), "{file}: {found}, {subject}");
         senders += 1;

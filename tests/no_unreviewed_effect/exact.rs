@@ -31,7 +31,7 @@ fn mail_is_sent_as_it_was_edited() {
     edited["message"]["body"] = json!("Another text.");
     let edit = json!({ "type": "edit", "digest": approval["digest"], "arguments": edited });
     assert_eq!(decide(&host, ALICE, id(&approval), &edit), (202, String::new()));
-    // The editor looks at the new content and approves that.
+    // The editor looks at the new content and approves it.
     assert_eq!(sent(&world), []);
     let current = host.approval(id(&approval));
     assert_eq!(decide(&host, ALICE, id(&approval), &approve(&current)), (200, String::new()));

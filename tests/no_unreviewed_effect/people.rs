@@ -1,4 +1,4 @@
-//! A token is one person, whoever starts the host. A call that no one can decide stays held.
+//! A token belongs to one person, whoever starts the host. A call that no one can decide stays held.
 
 use std::fs;
 
@@ -19,7 +19,7 @@ fn noted(host: &Host) -> bool {
     times == 1
 }
 
-/// Votes are counted by name, so a token with a second name would count as a second person.
+/// Approvals are counted by name, so a token with a second name would count as a second person.
 #[test]
 fn a_token_votes_once_whoever_starts_the_host() {
     let world = World::new("quorum = 2");
@@ -150,7 +150,7 @@ fn an_edit_that_leaves_nobody_is_refused() {
     assert_eq!(world.effects(), 1);
 }
 
-/// Alice delegates to Bob until a day. Bob's decision counts as Alice's, and as one vote. It does not count where
+/// Alice delegates to Bob until a day. Bob's decision counts as Alice's, and as one approval. It does not count where
 /// four-eyes excludes Bob, nor after that day.
 #[test]
 fn a_delegation_is_somebodys_word_once_and_ends() {
@@ -171,7 +171,7 @@ fn a_delegation_is_somebodys_word_once_and_ends() {
     for name in ["olivia", "nobody"] {
         assert_eq!(decide(&host, BOB, id(&held), &named(name)).1, "not-eligible", "{name}");
     }
-    // With or without Alice's name, and however often Bob sends it, his decision is one vote. Alice cannot add another.
+    // With or without Alice's name, and however often Bob sends it, his decision counts once. Alice cannot add another.
     for body in [approve(&held), approve(&held), named("alice")] {
         assert_eq!(decide(&host, BOB, id(&held), &body).0, 202);
     }

@@ -1,5 +1,5 @@
-//! What does not clear a call: no decision, another digest, another person, too few approvals, or an approval that
-//! comes too late.
+//! A call is not cleared by: no decision, another digest, another person, too few approvals, or an approval that comes
+//! too late.
 
 use holdshort::kill::VARIABLE;
 use serde_json::{Value, json};
@@ -184,7 +184,7 @@ fn a_quorum_counts_people() {
     }
 }
 
-/// Four-eyes: neither the person who started the run nor the person who edited the call counts.
+/// Under four-eyes, neither the person who started the run nor the person who edited the call counts.
 #[test]
 fn four_eyes_are_two_other_eyes() {
     let world = World::new("four-eyes = true");

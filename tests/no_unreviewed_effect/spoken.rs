@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Folder, Host, SignedIn, evidence};
 use crate::world::{ALICE, World, decide, id};
 
-/// The places of the texts that an editor may change.
+/// JSON pointers to the texts that an editor may change.
 const TEXTS: [&str; 3] = ["/message/body", "/release/notes", "/transfer/reference"];
 
 /// Rationales that differ from the agent's, made from the agent's rationale.
@@ -131,7 +131,7 @@ fn by_hand(folder: &Folder, host: &Host, browser: &SignedIn, held: &Value, argum
     assert!(!form.contains(held["proposal"]["action"]["arguments"]["rationale"]["summary"].as_str().unwrap()));
     let (digest, seal) = (hidden(&form, "digest"), hidden(&form, "seal"));
     let (sent, own) = (arguments.to_string(), [("digest", &*digest), ("seal", &*seal)]);
-    // A seal covers what was previewed, and no preview has such a rationale.
+    // A seal covers only arguments that were previewed, and no preview has such a rationale.
     let forged = [&own[..], &[("arguments", &*sent), ("action", "send")]].concat();
     assert!((400..500).contains(&page(host, browser, held, &forged)));
 

@@ -1,4 +1,4 @@
-//! A host with reviewers, and the places where the effects of its agents arrive.
+//! A host with reviewers, and the outside systems at which the effects of its agents arrive.
 
 use holdshort_gate::Digest;
 use serde_json::{Value, json};

@@ -77,8 +77,8 @@ impl Browser {
         Some((answer.status().as_u16(), text))
     }
 
-    /// The way of a person: a link, signing in with it, rejecting, signing out; until `last` was answered, or the host
-    /// died.
+    /// Goes the way of a person: gets a link, signs in with it, rejects the call, signs out. Stops when `last` was
+    /// answered, or when the host died.
     fn goes(&mut self, host: &Host, id: &str, last: &str) -> Option<()> {
         let link = host.try_request(&host.token, "/v1/sign-in-links", Some(&json!({})));
         let (status, link) = link.ok()?;
@@ -149,7 +149,7 @@ fn whoever_decides_in_a_browser_signs_in_again() {
             }
 
             let host = folder.serve();
-            // The same browser at the address of the new host.
+            // The browser keeps its cookie and host name, and uses the port of the new host.
             let name = browser.at.split(':').next().filter(|name| !name.is_empty()).unwrap_or("127.0.0.1");
             browser.at = format!("{name}:{}", host.url.rsplit(':').next().unwrap());
             let (status, page) = browser.ask(&host, "/", None).unwrap();

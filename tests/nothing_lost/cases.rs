@@ -19,7 +19,7 @@ use crate::support::{Folder, until};
 pub enum Way {
     /// The run makes a routine call and then has an effect performed.
     Effect,
-    /// The same without the routine call, so that the answer to the effect is the first answer of the run.
+    /// Like `Effect` without the routine call, so that the answer to the effect is the first answer of the run.
     Answer,
     /// The host starts and writes the bytes of the agents' components to the journal.
     Starting,
@@ -58,8 +58,7 @@ pub enum Fate {
     Person(&'static str),
 }
 
-/// What can be known about an effect of a connector if the host died before the effect was performed, and if the host
-/// died after it.
+/// How an effect of a connector ends if the host died before the effect was performed, and if the host died after it.
 pub struct Fates {
     pub before: Fate,
     pub after: Fate,
@@ -149,8 +148,7 @@ impl Place for Mailbox<'_> {
     }
 }
 
-/// The log of the repository tells a lookup what happened, unless the branch is at a commit that no deployment put
-/// there.
+/// The repository's log tells a lookup what happened, unless the branch is at a commit that no deployment moved it to.
 impl Place for Branch {
     fn fates(&self) -> Fates {
         Fates { before: Fate::DidNotHappen, after: Fate::Happened }
@@ -199,7 +197,7 @@ impl Place for Books {
     }
 }
 
-/// The folder of proofs tells a lookup what happened, unless it is another one than the clearance names.
+/// The folder of proofs tells a lookup what happened, unless it is another folder than the clearance names.
 impl Place for Files {
     fn fates(&self) -> Fates {
         Fates { before: Fate::DidNotHappen, after: Fate::Happened }
@@ -263,7 +261,7 @@ impl Way {
         match self {
             Self::Doubt => Some(vec!["after-perform".to_owned(), point]),
             Self::Starting => Some(Vec::new()),
-            // The first writes are those of the component.
+            // The first blobs that are written are those of the component.
             Self::Evidence => Some(vec![format!("2*{point}")]),
             Self::Settled => Some(vec![place.cannot_tell()?.to_owned(), point]),
             Self::PutOff => place.reluctant().map(|_| vec![point]),
@@ -452,8 +450,8 @@ fn ended(operator: &mut Operator<'_>, id: &str, place: &dyn Place, way: Way) -> 
     })
 }
 
-/// Checks the ways on which the outcome of the effect can always be known: the same must have happened, at whatever
-/// point the host died.
+/// Checks the ways on which the outcome of the effect can always be known: at whatever point the host died, the outcome
+/// must be the same.
 fn as_it_should(operator: &mut Operator<'_>, run: &str, approval: &Value, way: Way, point: &str) {
     let events = operator.events(run);
     let count = |kind: &str| events.iter().filter(|event| *event == kind).count();
@@ -487,7 +485,7 @@ fn as_it_should(operator: &mut Operator<'_>, run: &str, approval: &Value, way: W
     }
 }
 
-/// The agent must be told exactly what happened, and the effects that arrived must agree with it.
+/// Checks that the agent was told exactly what happened, and that the effects that arrived agree with it.
 fn told(place: &dyn Place, row: &Value, approval: &Value, context: &str) {
     let succeeded = approval["effect"]["state"] == "succeeded";
     assert_eq!(place.count(), usize::from(succeeded), "{context}: {approval}");

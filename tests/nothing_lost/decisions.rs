@@ -91,7 +91,7 @@ fn decide_until_killed(host: Host, approvals: &[Value], acknowledged: usize) -> 
     done.into_inner().unwrap()
 }
 
-/// Decides on everything, in part once more, resolves effects in doubt, and follows every run to its end.
+/// Decides on everything, partly for the second time, resolves effects in doubt, and follows every run to its end.
 fn finish(operator: &mut Operator<'_>, runs: &[String], approvals: &[Value]) {
     for (number, approval) in approvals.iter().enumerate() {
         operator.decide(approval, kind(number), &json!({}));

@@ -79,7 +79,7 @@ fn only_a_person_settles_what_a_relay_took() {
         let mut doubt = Doubt::new(&folder, &mailbox, "after-perform");
         // The evidence says what the reviewer has to look for at the relay.
         let evidence = doubt.evidence();
-        // The same after one more death. The lookup after it finds the same, and does not record it twice.
+        // The host dies once more. The next lookup finds the same, and does not record it twice.
         doubt.operator.kill();
         let approval = doubt.operator.effect(&doubt.id, &["in-doubt"]);
         until("second look-up", || doubt.operator.said().contains("stays in doubt").then_some(()));
@@ -182,8 +182,8 @@ fn mail_that_is_back_is_not_delivered_again() {
     assert_eq!(mail.count(), 1, "the same key delivers nothing twice");
 }
 
-/// The operator has configured another connector since. Its lookup would say nothing about the attempt in doubt, and
-/// the host tells the reviewer so.
+/// The operator has configured another connector since. A lookup by that connector would say nothing about the attempt
+/// in doubt, and the host tells the reviewer so.
 #[test]
 fn what_another_connector_did_is_not_looked_up() {
     let home = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What a journal holds, read with the tests' own SQL. Every call must be there exactly once, in one state.
+//! The content of a journal, read with the tests' own SQL. Every call must be there exactly once, in one state.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -53,7 +53,7 @@ impl Kept {
     }
 }
 
-/// The state of each call, by the tests' own rules. The rules assume one reviewer, because these tests have one.
+/// The state of each call, by the tests' own rules. The rules assume one reviewer, as these tests have only one.
 fn folded(events: &[(String, Value)]) -> BTreeMap<Id, String> {
     let mut calls = BTreeMap::new();
     for (run, event) in events {
@@ -92,8 +92,8 @@ fn folded(events: &[(String, Value)]) -> BTreeMap<Id, String> {
     calls
 }
 
-/// The same check through the host: the list of each state, the list of all calls, the figures, and the history of each
-/// run.
+/// Checks through the host that each call is in one state: the list of each state, the list of all calls, the figures,
+/// and the history of each run.
 pub fn is_counted(operator: &mut Operator<'_>) {
     let runs: Vec<String> = list(operator, "/v1/runs?limit=200", "runs").iter().map(|run| text(&run["id"])).collect();
     let mut events = Vec::new();

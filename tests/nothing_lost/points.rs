@@ -51,7 +51,7 @@ enum To {
     Never,
 }
 
-/// How a run reaches each point: named by what the host writes, does or replies to there.
+/// How a run reaches a point. The name of the point says what the host writes, does or replies to there.
 fn ways(point: &str) -> To {
     use Way::{
         Answer, Cancelled, Doubt, Edited, Effect, Evidence, Expires, Moved, NotDone, PutOff, Refused, Settled, Starting,
@@ -174,7 +174,7 @@ const CASES: u64 = 51;
 const ALIKE: u64 = 25;
 /// Additional cases of a connector whose effects a reviewer may have to resolve.
 const SETTLED: u64 = 6;
-/// The cases of a routine call, which connectors have alike.
+/// The cases of a routine call, which are the same for every connector.
 const ROUTINE: u64 = 2;
 /// Additional cases of a relay, because a relay may ask for a later attempt.
 const PUT_OFF: u64 = 2;

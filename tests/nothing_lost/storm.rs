@@ -47,7 +47,7 @@ fn storm(kills: u32, random: &mut u32) {
     host.kill();
 
     for _ in 0..kills {
-        // A linear congruential generator: the lives differ, and are the same each time.
+        // A linear congruential generator: the hosts live for different times, which are the same in each test run.
         *random = random.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let life = Duration::from_millis(u64::from((*random >> 8) % LIFE_MS_MAX));
         let host = folder.serve();

@@ -1,5 +1,5 @@
-//! The host is killed while runs sleep or compute. A sleep ends at its original time, and a run that computed computes
-//! again.
+//! The host is killed while runs sleep or compute. A sleep ends at its original time, and a run that was computing
+//! starts again.
 
 use serde_json::json;
 

@@ -174,7 +174,7 @@ fn a_target_that_is_gone_is_left_alone_until_the_host_starts_again() {
 fn a_death_between_delivery_and_cursor_tells_it_again() {
     let receiver = Receiver::start();
     let folder = folder(&[("ops", &receiver, "")], "[server]\npublic-url = \"https://here.example\"\n");
-    // The first two notes are written when the target is first used.
+    // The host writes two notes when a target is first used. The third note is about the delivery.
     let host = folder.serve_with(&[("HOLDSHORT_KILL_AT", "3*before-note-kept")]);
     let run = host.start("scripted", "email ann@localhost The report");
     host.ended();

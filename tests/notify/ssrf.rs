@@ -156,7 +156,7 @@ fn no_spelling_of_a_private_address_is_reached() {
     assert_eq!(count.load(Ordering::SeqCst), 0, "connections to the canary");
     assert!(judged >= 60, "{judged} were judged; the others are no addresses to this system");
     figure("T15", "addresses", ADDRESSES.len().try_into().unwrap());
-    // The listener counts a permitted connection. So the count of zero above means something.
+    // The listener does count a permitted connection. So the count of zero above proves something.
     let answer = send(&webhook(&format!("http://127.0.0.1:{port}/"), |_| None, None).unwrap());
     assert!(answer.is_err() && count.load(Ordering::SeqCst) == 1, "{answer:?}");
 }
@@ -217,7 +217,7 @@ fn no_redirect_is_followed() {
     assert_eq!(count.load(Ordering::SeqCst), 0);
 }
 
-/// The path could be the secret of the target.
+/// The path of a webhook may be the target's secret, so no error shows it.
 #[test]
 fn no_error_names_the_path() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

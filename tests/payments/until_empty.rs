@@ -150,7 +150,7 @@ fn the_same_payment_in_another_run_is_pointed_out() {
     assert_eq!(again["same_waiting"], json!([]), "what is done does not wait");
 }
 
-/// A balance that changed and still covers the payment does not stop it. The journal records both values.
+/// A balance that changed and still covers the payment does not stop it. The journal records both balances.
 #[test]
 fn a_balance_that_changed_and_covers_it_is_told_where_the_run_is_told() {
     let folder = shop("");

@@ -107,8 +107,8 @@ fn python(asked: &str) -> Option<String> {
     output.status.success().then(|| String::from_utf8(output.stdout).unwrap())
 }
 
-/// In every zone and at every moment, the calendar and the clock agree with another reader of the database, and a
-/// policy "not on a Friday from 15:00" uses them.
+/// In every zone and at every moment, the calendar and the clock agree with another reader of the database. A policy
+/// "not on a Friday from 15:00" uses them.
 #[test]
 fn a_friday_afternoon_is_one_by_the_zones_own_clock() {
     let pairs: Vec<(&str, u64)> =
@@ -140,7 +140,7 @@ fn a_friday_afternoon_is_one_by_the_zones_own_clock() {
     evidence::figure("T40", "moments by the clocks of 16 zones", pairs.len() as u64);
 }
 
-/// Each attribute, at a moment at which it differs from its value in UTC, and the effect of daylight saving.
+/// Each attribute is tried at a moment at which it differs from its value in UTC. Daylight saving is tried too.
 #[test]
 fn every_attribute_of_the_local_time_is_the_zones() {
     for (now, holds, fails) in [
@@ -286,7 +286,7 @@ fn only_the_time_overtakes_a_verdict() {
     }
 }
 
-/// The shipped example, checked by its own cases, whatever the zone of the machine.
+/// The shipped example passes its own cases, whatever the zone of the machine.
 #[test]
 fn the_shipped_hours_say_what_their_cases_expect() {
     let text = super::source("host/policies/hours.cedar").text;

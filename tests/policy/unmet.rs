@@ -125,7 +125,7 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
                 + DECIDE,
         ),
         (false, false, 1, all("@id(\"empty\") @reviewers(\"empty\") @stage(\"3\")") + DECIDE),
-        // One person for two demands of a stage, and two policies that need not match the same call.
+        // One person may meet two demands of a stage. Two policies need not match the same call.
         (
             true,
             false,

@@ -44,8 +44,8 @@ fn page(arguments: &Value, function: Option<&FunctionType>, columns: usize) -> S
     plain(&action(&content, columns))
 }
 
-/// The same on the review page. Its style indents no further from the fifth level on, so a difference in deeper
-/// indentation does not count here.
+/// The review page that shows these arguments. Its style does not indent further from the fifth level on, so a
+/// difference in deeper indentation does not count here.
 fn browsed(arguments: &Value, function: Option<&FunctionType>) -> String {
     let content = ShownCall {
         summary: "a call",
@@ -65,10 +65,10 @@ fn browsed(arguments: &Value, function: Option<&FunctionType>) -> String {
     first.to_owned() + &rest.split("class=\"item d").map(deep).collect::<Vec<_>>().join("d")
 }
 
-/// Everything that shows an action. A new renderer needs a line here.
+/// A renderer of an action: its name, and a function that returns what it shows. Tests must list each new renderer.
 type Look<'a> = (&'static str, &'a dyn Fn(&Value) -> String);
 
-/// The same for a text.
+/// A renderer of a text, in the same form.
 type TextLook<'a> = (&'static str, &'a dyn Fn(&str) -> String);
 
 /// Remembers the look of a value, and fails if a different value had the same look.

@@ -44,7 +44,7 @@ fn letters(folder: &Folder) -> Vec<String> {
 fn a_file_is_taken_from_the_workspace_of_the_agent_that_asks() {
     let folder = office();
     let host = folder.serve();
-    // The content in base64, as it is attached.
+    // Each row: the agent, the content of its file, and that content in base64, as it is attached.
     for (agent, text, encoded) in [("ann", "Ann's report", "QW5uJ3MgcmVwb3J0"), ("ben", "Ben's", "QmVuJ3M=")] {
         let (approval, status, answer) = attach(&host, agent, "report.txt", text);
         assert_eq!(status, 202, "nobody has seen the evidence yet: {answer}");

@@ -90,7 +90,7 @@ pub fn all() -> Vec<Case> {
     [bytes(), modes(), elsewhere(), renames(), names(), attributes(), forgeries()].into_iter().flatten().collect()
 }
 
-/// Bytes at which git, or the tools of a person, take a text for something else, and content that is not text.
+/// Bytes that make git or a person's tools take a text for something else, and content that is not text.
 fn bytes() -> Vec<Case> {
     let nul = |at: usize| [&numbered(0..400).as_bytes()[..at], b"\0", EVIL.as_bytes()].concat();
     let utf16 = |text: &str| text.encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();

@@ -40,7 +40,7 @@ fn history(dice: &mut Dice) -> Vec<Vec<usize>> {
     (0..COMMITS).map(|commit| parents(dice, commit)).collect()
 }
 
-/// A commit and all before it.
+/// A commit and all its ancestors.
 fn ancestors(history: &[Vec<usize>], commit: usize) -> BTreeSet<usize> {
     let mut all: BTreeSet<usize> = history[commit].iter().flat_map(|parent| ancestors(history, *parent)).collect();
     all.insert(commit);
@@ -51,8 +51,8 @@ fn difference(one: &BTreeSet<usize>, other: &BTreeSet<usize>) -> u64 {
     one.difference(other).count() as u64
 }
 
-/// In histories that are cut off at any place, every number that the host tells is the number of the whole history, and
-/// the host does tell many.
+/// In a history that is cut off at any place, every number that the host tells is the number of the whole history. The
+/// host does tell many numbers.
 #[tokio::test]
 async fn a_number_of_commits_is_told_only_if_it_is_the_true_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -94,7 +94,7 @@ async fn a_number_of_commits_is_told_only_if_it_is_the_true_one() {
     figure("T32", "numbers of commits in histories that are cut off", known + unknown);
 }
 
-/// What a clone with a limited depth knows about a branch that is four commits behind another branch.
+/// A clone with a limited depth says what it does not know about a branch that is four commits behind another branch.
 #[tokio::test]
 async fn a_clone_with_a_depth_says_what_it_does_not_know() {
     let folder = tempfile::tempdir().unwrap();

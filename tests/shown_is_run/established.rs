@@ -1,5 +1,5 @@
-//! What the host knows about a run is shown beside the agent's claims: the reports of checks on the same commit, and
-//! the other calls of the run.
+//! The host's own knowledge about a run is shown beside the agent's claims: the reports of checks on the same commit,
+//! and the other calls of the run.
 
 use std::collections::BTreeSet;
 
@@ -124,7 +124,7 @@ fn a_report_on_another_commit_counts_for_nothing() {
     assert!(shown(&folder, &held).contains("says that checks passed, but this host ran checks only"));
 }
 
-/// A call that is edited, and one whose facts changed, show the same history of the run.
+/// An edited call, and a call whose facts changed, still show the history of the run.
 #[test]
 fn an_edit_and_changed_facts_keep_what_the_run_did() {
     let (folder, repository) = checked("[approval]\nquorum = 2\n", PASSED, 0);
@@ -190,8 +190,8 @@ fn no_spelling_of_an_unreviewed_commit_passes_for_an_allowed_branch() {
     host.held(&host.start("release", "main to production"));
 }
 
-/// A tag with the branch's name, more commits than the notes should name, very long subjects, and a diff larger than
-/// the limit.
+/// The release agent is tried with a tag that has the branch's name, more commits than the notes should name, very long
+/// subjects, and a diff larger than the limit.
 #[test]
 fn the_release_agent_lives_within_the_hosts_limits() {
     let (folder, repository) = checked("", PASSED, 0);

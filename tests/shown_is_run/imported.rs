@@ -85,7 +85,7 @@ pub fn git_bytes(folder: &Path, arguments: &[&str]) -> Vec<u8> {
     output.stdout
 }
 
-/// The same, as text.
+/// Like `git_bytes`, as text.
 pub fn git(folder: &Path, arguments: &[&str]) -> String {
     String::from_utf8(git_bytes(folder, arguments)).unwrap().trim().to_owned()
 }

@@ -61,7 +61,7 @@ fn an_edit_deploys_nothing_that_its_editor_has_not_seen() {
     assert_eq!((&shown["votes"], repository.tip("production")), (&json!([]), before));
     assert!(evidence(&host, &shown, "diff ").contains("+the last line"));
 
-    // Other notes for the same change rest on evidence that the editor has now seen.
+    // An edit of the notes alone rests on evidence that the editor has now seen, so the edit is also an approval.
     let (status, answer) = host.decide(&shown, "edit", &edited("main", "Two"));
     assert_eq!((status, &answer["state"]), (200, &json!("approved")), "{answer}");
     host.effect(shown["id"].as_str().unwrap(), "succeeded");

@@ -21,7 +21,7 @@ use crate::{action_digest, clearance_digest, evidence};
 /// The number of actions of an ordinary test run.
 const ACTIONS: u64 = 1_000;
 
-/// What a connector is told about its action.
+/// What a connector gets with its `Authorized`.
 struct Handed {
     digest: Digest,
     clearance: Digest,
@@ -82,7 +82,7 @@ async fn what_is_performed_has_the_digest_that_was_shown() {
         assert_eq!(json!(handed.digest), shown["action_digest"], "{again}");
         assert_eq!(handed.arguments, shown["proposal"]["action"]["arguments"], "{again}");
         if number % 100 == 0 {
-            // The same bytes in another run have another clearance.
+            // The same action in another run has another clearance.
             let other = world.run().await;
             let proposed = FirstVerdict::Hold(Box::new(any_proposal(seed)));
             let _ = world.submit(&other, None, Propose { call: 1, proposed }).await.unwrap();

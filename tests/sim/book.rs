@@ -190,7 +190,7 @@ impl Book {
         Ok(())
     }
 
-    /// Whether the policy, enough reviewers, or a resolution send-again has cleared exactly this.
+    /// Whether the policy, enough reviewers, or a resolution send-again permits this clearance to start.
     fn is_cleared(&self, place: &Place, run: &Run, call: &Call, clearance: Digest) -> bool {
         let Some(requirement) = call.requirement() else { return false };
         if self.to_send_again.contains(place) {
@@ -211,7 +211,7 @@ impl Book {
     }
 }
 
-/// Whether these votes meet a requirement of one stage. The policy of the simulation makes no other requirements.
+/// Whether approvals of these reviewers meet a requirement of one stage. The simulation's policy makes no others.
 pub fn enough(requirement: &Requirement, votes: &BTreeSet<&str>) -> bool {
     let met = |demand: &Demand| {
         let counts = votes.iter().filter(|who| named(&demand.reviewers, who)).count();

@@ -88,7 +88,8 @@ impl Host {
     }
 }
 
-/// The disk: it needs time for each transaction, and the host may die before or after it.
+/// Writes to the journal as the world's disk does: each transaction takes time, and the host may die before or after
+/// it.
 async fn write(world: Arc<World>, life: Arc<Life>, mut writer: ManualWriter) {
     let weather = &world.weather;
     loop {
@@ -130,7 +131,7 @@ impl Policy for Rules {
         weather.saw("policy asked");
         // A replay does not ask the policy: a proposed call that is on disk is never evaluated again.
         self.0.read();
-        // Only the other agent asks the same question twice.
+        // Only the agent `clock` may propose the same action twice.
         if *question.agent == AGENTS[0] && lock(&self.0.book).actions.contains(&question.action.digest()) {
             weather.wrong(format!("policy is asked again about {}", question.action.canonical_arguments()));
         }

@@ -1,5 +1,5 @@
-//! What no crash rolls back: the remote systems of three connectors, one of each effect class, and what really happened
-//! there.
+//! The remote systems of three connectors, one of each effect class, and what really happened there. No crash of a host
+//! rolls this back.
 
 use std::collections::BTreeMap;
 use std::panic::resume_unwind;
@@ -77,7 +77,7 @@ impl Kind {
 /// Everything outside.
 #[derive(Default)]
 pub struct Outside {
-    /// What happened, in the order in which it did.
+    /// The effects that happened, in order.
     pub effects: Vec<Effect>,
     /// Requests that were sent and arrive later, whether or not a host waits for the reply.
     under_way: Vec<(u64, Effect)>,

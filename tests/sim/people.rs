@@ -26,7 +26,7 @@ pub enum Mind {
     Respond,
 }
 
-/// How a reviewer does it.
+/// How a reviewer makes a decision.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Manner {
     /// How long the reviewer thinks after they have looked.

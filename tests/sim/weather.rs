@@ -1,4 +1,4 @@
-//! What a seed decides: chance, time, and the failures of the disk.
+//! Everything that a seed decides: chance, time, and the failures of the disk.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -70,7 +70,7 @@ impl Weather {
         list[usize::try_from(self.below(list.len() as u64)).unwrap()].clone()
     }
 
-    /// Whether a failure happens that happens once in `n` times. After `calm_down` none happens.
+    /// Decides whether a failure with the chance of one in `n` happens now. After `calm_down` none happens.
     pub fn strikes(&self, n: u64) -> bool {
         !self.is_calm() && self.below(n) == 0
     }

@@ -1,4 +1,4 @@
-//! The world of one seed: what outlives its hosts, and the check whether every rule was kept in it.
+//! The world of one seed: the state that outlives its hosts, and the check that every rule was kept in this world.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -25,7 +25,7 @@ pub struct World {
     pub told: Mutex<Told>,
 }
 
-/// What people were shown, and what they were told is written.
+/// What people were shown, and which of their requests were acknowledged to them.
 #[derive(Default)]
 pub struct Told {
     /// The clearances that each person was shown, with the action of each.
@@ -179,11 +179,11 @@ impl World {
         Ok(())
     }
 
-    /// Everything that a person was told is in the journal.
+    /// Everything that was acknowledged to a person is in the journal.
     fn acknowledged_is_written(&self) -> Result<(), String> {
         let (book, mut told) = (lock(&self.book), lock(&self.told));
         let lost = |what: String| Err(format!("acknowledged and lost: {what}"));
-        // What was found once need not be checked again, because the journal only grows.
+        // An entry that was found once need not be checked again, because the journal only grows.
         for run in told.runs.drain(..).chain(Vec::new()) {
             if !book.runs.contains_key(&run) {
                 return lost(format!("run {run}"));

@@ -1,4 +1,4 @@
-//! The numbers of what a test has tried, for the table in `tests/README.md`.
+//! Notes how much a test has tried, for the table in `tests/README.md`.
 #![allow(unreachable_pub, dead_code, clippy::print_stdout, reason = "each test takes this file in where it needs it")]
 
 /// How often something is tried: before a landing, and in the long run, which `HOLDSHORT_LONG` selects.
@@ -14,7 +14,7 @@ impl Tries {
         if is_long() { self.long } else { self.landing }
     }
 
-    /// The same for parts: each try has `count` of them.
+    /// The number of parts that are tried, if each try has `count` parts.
     pub fn times(self, count: u64) -> Self {
         Self { landing: self.landing * count, long: self.long * count }
     }

@@ -119,12 +119,12 @@ impl Folder {
         self.serve_at("127.0.0.1:0", &[])
     }
 
-    /// The same as `serve`, with these environment variables.
+    /// Like `serve`, with these environment variables.
     pub fn serve_with(&self, variables: &[(&str, &str)]) -> Host {
         self.serve_at("127.0.0.1:0", variables)
     }
 
-    /// The same as `serve_with`, at this address.
+    /// Like `serve_with`, at this address.
     pub fn serve_at(&self, listen: &str, variables: &[(&str, &str)]) -> Host {
         let mut command = self.command(&["serve", "--listen", listen]);
         command.envs(variables.iter().copied()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -210,12 +210,12 @@ impl Host {
         self.try_request(token, path, body).unwrap_or_else(|error| panic!("{path}: {error}: {}", self.said()))
     }
 
-    /// The same, but an error if no answer comes: a host that is killed gives no answer.
+    /// Like `request`, but returns an error if no answer comes: a host that is killed gives no answer.
     pub fn try_request(&self, token: &str, path: &str, body: Option<&Value>) -> Result<(u16, Value), ureq::Error> {
         self.try_request_once(token, path, body, None)
     }
 
-    /// The same, with an idempotency key, by which the host recognises a request that is sent again.
+    /// Like `try_request`, with an idempotency key, by which the host recognises a request that is sent again.
     pub fn try_request_once(
         &self,
         token: &str,

@@ -1,5 +1,5 @@
-//! Checks the documents: each relative link of a Markdown file must lead to a file and a heading that exist, and each
-//! path that a document names from the top of the repository must exist.
+//! Checks the documents. Each relative link of a Markdown file must lead to a file and a heading that exist. Each path
+//! that a document names from the top of the repository must exist.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What the maintainers' commands and the tests that read the sources share.
+//! Code that the maintainers' commands share with the tests that read the sources.
 
 pub mod figures;
 pub mod sources;
