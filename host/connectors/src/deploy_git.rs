@@ -2,7 +2,7 @@
 //!
 //! The branch is moved exactly to the shown commit, and only from the shown old commit. The same git transaction
 //! creates a marker, `refs/holdshort/effects/KEY`, which also protects the deployed commit from garbage collection. So
-//! the repository itself remembers what was done: after a crash the host asks it, and never guesses.
+//! the repository itself records the deployment: after a crash the host reads the outcome from the repository.
 
 pub(super) mod change;
 pub(super) mod state;
@@ -62,7 +62,7 @@ pub struct DeployGit {
 }
 
 impl DeployGit {
-    /// `targets` are the target names with their branches; `children` stores what a running git leaves for lookups.
+    /// `targets` are the target names with their branches; `children` stores the output and lock of a running git.
     pub fn new(git: Git, targets: BTreeMap<String, BranchName>, children: Children) -> Self {
         Self { git, targets, children }
     }
@@ -280,7 +280,7 @@ impl DeployGit {
         }
     }
 
-    /// Looks up a lost attempt. Its git must have ended, because it could move the branch right after the check.
+    /// Looks up an attempt in doubt. Its git must have ended, because it could move the branch right after the check.
     async fn find(&self, inquiry: &Inquiry) -> Finding {
         let key = &inquiry.key;
         let (Some(facts), Some(receipt)) = (DeployFacts::read(&inquiry.preconditions), self.receipt(inquiry)) else {

@@ -112,13 +112,13 @@ impl BranchState {
         self.branch.as_ref().map(|branch| &branch.id)
     }
 
-    /// Judges an attempt without a running process.
+    /// Concludes the outcome of an attempt of which no process runs.
     pub(super) fn judge(&self, facts: &DeployFacts) -> StateFinding {
         let moved = self.tip() != facts.old.as_ref();
         match &self.marker {
             Some(marker) if marker.id != facts.new => StateFinding::Unclear,
             // A marker without the moved branch is an interrupted transaction if locks exist.
-            // Otherwise somebody moved the branch back.
+            // Otherwise the branch was moved back after the deployment.
             Some(_) if !moved && !self.locks.is_empty() => StateFinding::Unclear,
             Some(_) => StateFinding::Happened,
             None if moved || !self.locks.is_empty() => StateFinding::Unclear,

@@ -126,7 +126,8 @@ async fn a_lost_attempt_is_told_by_its_draft() {
     assert!(matches!(attempt(&drop, &report, "k3"), Attempt::NotDone(_)));
 }
 
-/// "Did not happen" is said of the folder of proofs that was shown. A folder in its place knows nothing of earlier effects.
+/// A lookup finds "did not happen" only in the folder of proofs that was shown. A new folder in its place has no proofs
+/// of earlier effects.
 #[tokio::test]
 async fn another_folder_in_its_place_leaves_a_doubt() {
     let parent = tempfile::tempdir().unwrap();
@@ -162,7 +163,7 @@ async fn another_folder_in_its_place_leaves_a_doubt() {
     }
 }
 
-/// With other settings the same arguments are another file, which nobody was shown.
+/// With other settings the same arguments mean another file, which no reviewer was shown.
 #[tokio::test]
 async fn other_settings_put_nothing_there_that_was_not_shown() {
     let folder = tempfile::tempdir().unwrap();
