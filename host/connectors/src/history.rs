@@ -1,5 +1,5 @@
-//! The history of a run before a call. A safe call can be part of an unsafe series, and a report
-//! counts only for the commit that was checked. A reviewer cannot see either from the call alone.
+//! The history of a run before a call. A safe call can be part of an unsafe series, and a check's report
+//! counts only for the commit that was checked. The call alone shows a reviewer neither the series nor the commit.
 //!
 //! **Invariant:** the history is computed from the run's events alone, so two hosts show the same
 //! history. While the run is in memory, its history stays there too, and each event is read once.

@@ -1,5 +1,5 @@
-//! Email into a Maildir: the embedded default, so that a new installation delivers mail where a
-//! person can read it.
+//! Delivers email into a Maildir. This is the default, so that a person can read the emails of a new installation
+//! without a relay.
 //!
 //! The effect's key names the file, and `link(2)` puts it into `new/`. `link(2)` fails if the name
 //! exists, so a second attempt with the same key delivers nothing twice. Mail readers move files to
@@ -111,7 +111,7 @@ impl Perform for Maildir {
         )
     }
 
-    /// The receipt follows from action and key, so a reviewer's finding suffices.
+    /// The receipt follows from action and key, so it can be made when a reviewer resolves the effect as done.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
         self.0.receipt(&inquiry.action, &inquiry.key)
     }

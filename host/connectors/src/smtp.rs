@@ -33,7 +33,7 @@ use super::message::{self, Bcc, ComposedMessage, Composer, NotComposed};
 use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed, Trusted, quote, say};
 use session::SendOutcome;
 
-/// The longest wait before the next attempt: relays that defer expect it within some minutes.
+/// The longest wait before the next attempt. A relay that defers a message expects the next attempt within minutes.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// The connector.

@@ -51,8 +51,8 @@ pub(super) fn exists(folder: &OwnedFd, name: &str) -> io::Result<bool> {
 }
 
 impl Folders {
-    /// Makes the folder of proofs if it is missing. Its id is drawn once and linked into place. A file system without hard
-    /// links fails at this link, and not only at the first effect.
+    /// Makes the folder of proofs if it is missing. Its id is drawn once and linked into place, so a file system
+    /// without hard links fails here, and not only at the first effect.
     pub(super) fn make(path: &Path) -> io::Result<()> {
         let top = open_folder(path)?;
         match mkdirat(&top, PROOFS, Mode::RWXU) {
