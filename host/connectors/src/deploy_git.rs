@@ -244,9 +244,9 @@ impl DeployGit {
         }
     }
 
-    /// Combines git's own output with the repository's state. "Nothing happened" is certain only if git ended by
-    /// itself, and either had prepared nothing, or left the repository unchanged and without a lock. A git that was
-    /// killed in the middle leaves a doubt.
+    /// Concludes the outcome from git's output and the repository's state. "Nothing happened" is certain only if git
+    /// ended by itself, and either had prepared nothing, or left the repository unchanged and without a lock. If git
+    /// was killed in the middle, the effect is in doubt.
     async fn outcome(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey, ended: &ChildEnd) -> Attempt {
         // Git reports each completed step. Without `prepare` it had not begun to change anything.
         let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);
@@ -270,7 +270,7 @@ impl DeployGit {
         Attempt::Unknown(say!("git ended ({}) before it was done; {}", how, state.describe(facts, key)))
     }
 
-    /// Reports success only after a sync. If a power cut undid the move, the receipt would be wrong forever.
+    /// Reports success only after a sync. Otherwise a power failure could undo the move after its receipt was recorded.
     async fn done(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey) -> Attempt {
         match self.sync(facts, key).await {
             Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
@@ -374,7 +374,8 @@ impl Perform for DeployGit {
     }
 }
 
-/// The name is derived from the key, so that a later host finds the child of an attempt that it did not make.
+/// The name of an attempt's child. It is derived from the key, so that a restarted host finds the child of an attempt
+/// by its predecessor.
 fn child_name(key: &EffectKey) -> String {
     format!("deploy-{}", key::plain(key))
 }

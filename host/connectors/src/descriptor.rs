@@ -20,8 +20,8 @@ use super::Previewed;
 pub struct Descriptor {
     /// The section of the configuration for this connector; empty if the connector has no settings.
     pub section: &'static str,
-    /// The published interface that the connector serves, with its version. `None` for third-party interfaces, which the
-    /// configuration names.
+    /// The published interface that the connector serves, with its version. `None` for third-party interfaces,
+    /// which the configuration names.
     pub interface: Option<&'static str>,
     /// The functions that the connector serves. A function without a descriptor is refused, even if other functions of
     /// its interface are served.

@@ -206,7 +206,7 @@ impl Git {
         Self { turns: Turns::new(), ..self.clone() }
     }
 
-    /// The same repository with one turn (see `turns`) that is taken now and kept. For work that
+    /// The same repository with one turn (see `turns`), which is taken now and kept. It is for work that
     /// needs several processes, some of them at the same time.
     pub async fn in_turn(&self) -> Self {
         Self { turns: self.turns.take().await, ..self.clone() }
@@ -256,8 +256,8 @@ impl Git {
         Err(GitError::Failed { command: "for-each-ref".into(), complaint })
     }
 
-    /// The first existing reference of these, or below `below`. Git creates no reference above or
-    /// below another.
+    /// The first existing reference among `names` or below `below`. It is an obstacle, because git creates
+    /// no reference above or below another reference.
     pub async fn obstacle(&self, names: &[&str], below: &str) -> Result<Option<String>, GitError> {
         let below = format!("{below}/");
         let patterns = names.iter().copied().chain([below.as_str()]);

@@ -123,7 +123,7 @@ impl Inner {
     /// Writes the message in `tmp`, flushes it, links it into `new` under its key, and flushes the
     /// folder. An existing name is the same message: the link succeeds once. Before the link
     /// nothing can have been delivered, so every failure is `NotDone`. After it any mail reader
-    /// sees the message, and only a folder that could not be flushed leaves a doubt.
+    /// sees the message. The effect is in doubt only if the folder could not be flushed.
     fn attempt(&self, agent: &AgentName, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
         // The message is looked up before the facts are compared: if it exists, it has been
         // delivered, even if a fact has changed since.
@@ -306,7 +306,8 @@ pub(super) fn deliver(folder: &Path, name: &str, composed: Vec<u8>) -> io::Resul
 
 /// Writes a new file whose content is on disk when this returns.
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A draft of an earlier attempt may be a second name of the delivered file. Removing the name keeps the file; writing to it would change the file.
+    // A draft of an earlier attempt may be a second name of the delivered file. Removing the name keeps the file;
+    // writing to it would change the file.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

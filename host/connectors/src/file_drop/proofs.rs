@@ -73,7 +73,7 @@ impl Folders {
         Self::open(path).map(drop)
     }
 
-    /// Opens both. The path is the operator's; below it no link is followed.
+    /// Opens the operator's folder at `path` and the folder of proofs in it. Below `path` no link is followed.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let top = open_folder(path)?;
         let proofs = open_proofs(&top)?;

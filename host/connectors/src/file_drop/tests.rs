@@ -100,8 +100,8 @@ async fn a_file_is_shown_and_put_there_once() {
     assert!(matches!(&found, Finding::Happened { receipt, .. } if *receipt == json!("report.txt")), "{found:?}");
 }
 
-/// A host that dies in the middle of an attempt leaves a draft. If the file is the draft, it was put there. Otherwise the
-/// outcome is unknown: the file was not put there, or was renamed, or another program has linked the draft.
+/// A host that dies in the middle of an attempt leaves a draft. If the file is the draft, the attempt put it there.
+/// Otherwise the outcome is unknown: no file was put there, or it was renamed, or another program linked the draft.
 #[tokio::test]
 async fn a_lost_attempt_is_told_by_its_draft() {
     let folder = tempfile::tempdir().unwrap();
