@@ -138,7 +138,7 @@ impl History {
             }
         } else if let Event::RoutineReturned { call, capability, result, .. } = event {
             *self.routine.entry(capability.clone()).or_default() += 1;
-            // Only Holdshort's own interfaces have names that begin with `holdshort:`, and only the host answers them.
+            // Only an interface of Holdshort's own package has this name, and only the host answers its functions.
             if capability.interface().starts_with("holdshort:agent/checks@") {
                 let check = CheckCall { call, result };
                 self.checks.entry(check.commit().map(str::to_owned)).or_default().add(check);
