@@ -32,8 +32,8 @@ use super::bounds::Bounds;
 
 /// The interval for checking output sizes and locks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long an unrelated process may hold a lock. Between `fork` and `exec`, another child of the host has copies of
-/// all open files of the host, and with them the locks.
+/// How long the host waits for a lock that an unrelated process may hold. Between `fork` and `exec`, another child of
+/// the host has copies of all open files of the host, and these copies hold the locks.
 const PASSING: Duration = Duration::from_millis(250);
 
 /// A program to run, and its limits.
@@ -94,7 +94,7 @@ pub enum ExitKind {
     TimedOut,
     /// The host killed it because of too much output.
     WroteTooMuch,
-    /// The host killed it because it used up its disk space.
+    /// The host killed it because less disk space was free than [`ChildCommand::reserve`] demands.
     FilledDisk,
     /// The operating system did not report how the child ended.
     Lost(String),
@@ -209,8 +209,7 @@ impl Children {
         }
     }
 
-    /// The end of what the child `name` wrote, for messages: to standard error or, if this is empty, to standard
-    /// output.
+    /// The end of the standard error of the child `name` or, if this is empty, of its standard output; for messages.
     pub fn said(&self, name: &str, chars_max: usize) -> String {
         let bytes_max = 4 * chars_max as u64;
         // If both are merged, there is only one file.
@@ -291,7 +290,7 @@ impl Files {
     }
 }
 
-/// A child that leads its own process group. The group is killed if this is dropped before the child ends.
+/// A child that leads its own process group. If the value is dropped before the child ends, the group is killed.
 struct Group {
     child: Child,
     id: Option<rustix::process::Pid>,

@@ -106,8 +106,7 @@ impl EffectCommand {
     }
 
     /// The preview. It shows the outputs of the operator's programs for previews and facts, and
-    /// then the program that would act. The host itself knows only that program, and not its
-    /// effect.
+    /// then the program that would act. The host does not know the effect of that program.
     async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let (mut exhibits, mut found) = (Vec::new(), Value::Null);
         if let Some(argv) = &self.options.preview {
@@ -153,8 +152,8 @@ impl EffectCommand {
         Ok((Exhibit::words("the operator's program", title, "application/json", bytes), found))
     }
 
-    /// The output of a program that looks before the effect. If its exit status means "nothing was
-    /// done", the call is impossible as proposed.
+    /// The output of a program for previews or facts. If its exit status means "nothing was done", the call is
+    /// impossible as proposed.
     async fn looked(&self, what: &'static str, argv: &[String], action: &Action) -> Result<ChildOutput, CannotPreview> {
         let ended = self.context.look(&self.program, argv, action, &own(action)).await;
         let ended = ended.map_err(|why| unavailable(what, argv, why))?;
@@ -187,10 +186,10 @@ impl EffectCommand {
         self.program.attempt(&self.context.children, &origin, order, |stdout| printed(stdout, ok(&ty)?)).await
     }
 
-    /// Runs the lookup program. Its exit statuses mean the same as those of the lost program.
+    /// Runs the lookup program. Its exit statuses mean the same as those of the program whose outcome is in doubt.
     async fn run_lookup(&self, inquiry: &Inquiry) -> Finding {
         let origin = AttemptOrigin::of(inquiry);
-        // If the lost program still runs, it may act after the lookup. So the lookup first waits
+        // If the attempt's program still runs, it may act after the lookup. So the lookup first waits
         // for its end, at most for the program's time limit.
         let patience = if self.options.lookup.is_some() { self.program.time_out } else { PATIENCE };
         let left = AttemptRemains::by(&self.context.children, &origin, patience).await;

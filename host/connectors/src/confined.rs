@@ -84,12 +84,12 @@ pub struct Sandbox {
     memory_bytes: u64,
 }
 
-/// The reason why this machine cannot confine programs.
+/// Why this machine cannot confine programs.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct NoSandbox(String);
 
-/// What a confined program gets besides its own folders.
+/// The access of a confined program to the machine, besides its own folders.
 #[derive(Clone, Debug, Default)]
 pub struct SandboxAccess {
     /// Files and folders of the machine that it may read.
@@ -112,8 +112,8 @@ pub enum NotFound {
 }
 
 impl SandboxAccess {
-    /// Checks that a program can be found inside: by its path, or in a visible folder of `PATH`. A
-    /// wrong command line is reported before anything is created for it.
+    /// Checks that a program exists: at its path, or in a folder of `PATH` that is visible inside. So a
+    /// wrong command line is reported before folders are created for it.
     pub fn finds(&self, program: &str) -> Result<(), NotFound> {
         let nowhere = || NotFound::Nowhere(program.to_owned());
         if program.contains('/') {
@@ -128,8 +128,8 @@ impl SandboxAccess {
 }
 
 impl Sandbox {
-    /// Starts the sandbox once with a program that does nothing. The existence of bubblewrap says
-    /// little, because kernels, containers and distributions forbid namespaces in many ways.
+    /// Starts the sandbox once with a program that does nothing. That bubblewrap is installed is not enough,
+    /// because kernels, containers and distributions can forbid namespaces.
     pub fn find() -> Result<Self, NoSandbox> {
         let sandbox = Self { as_root: rustix::process::geteuid().is_root(), memory_bytes: machine_bytes() / 2 };
         let failed = |error: io::Error| NoSandbox(format!("cannot make a folder to test the sandbox: {error}"));
@@ -193,7 +193,7 @@ pub fn is_system(path: &Path) -> bool {
     SYSTEM.iter().any(|folder| path.starts_with(folder))
 }
 
-/// A path outside and its place inside.
+/// A path outside the sandbox, and the path under which it is mounted inside.
 struct Bind {
     from: PathBuf,
     to: PathBuf,

@@ -64,14 +64,14 @@ pub struct DeployCommand {
     /// The target names, each with the branch that shows what is deployed there.
     targets: BTreeMap<String, BranchName>,
     children: Children,
-    /// One lock for each target, held until the program has ended. While a deployment runs, the
-    /// facts that were shown for others to the same target are invalid.
+    /// One lock for each target, held until the program has ended. A running deployment changes the facts that
+    /// were shown for other deployments to the same target.
     busy: Arc<BTreeMap<String, Mutex<()>>>,
 }
 
 impl DeployCommand {
-    /// Git revisions and branches are those of `git`'s repository. `children` stores what a running
-    /// program leaves for lookups.
+    /// Git revisions and branches are those of `git`'s repository. `children` stores a running program's
+    /// output and lock, for lookups.
     pub fn new(program: Program, git: Git, targets: BTreeMap<String, BranchName>, children: Children) -> Self {
         let busy = targets.keys().map(|target| (target.clone(), Mutex::default())).collect();
         Self { program, git, targets, children, busy: Arc::new(busy) }

@@ -2,7 +2,7 @@
 //!
 //! The branch is moved exactly to the shown commit, and only from the shown old commit. The same git transaction
 //! creates a marker, `refs/holdshort/effects/KEY`, which also protects the deployed commit from garbage collection. So
-//! the repository itself remembers what was done: after a crash the host asks it, and never guesses.
+//! the repository itself records the deployment: after a crash the host reads the outcome from the repository.
 
 pub(super) mod change;
 pub(super) mod state;
@@ -62,7 +62,7 @@ pub struct DeployGit {
 }
 
 impl DeployGit {
-    /// `targets` are the target names with their branches; `children` stores what a running git leaves for lookups.
+    /// `targets` are the target names with their branches; `children` stores the output and lock of a running git.
     pub fn new(git: Git, targets: BTreeMap<String, BranchName>, children: Children) -> Self {
         Self { git, targets, children }
     }
@@ -244,9 +244,9 @@ impl DeployGit {
         }
     }
 
-    /// Combines git's own output with the repository's state. "Nothing happened" is certain only if git ended by
-    /// itself, and either had prepared nothing, or left the repository unchanged and without a lock. A git that was
-    /// killed in the middle leaves a doubt.
+    /// Concludes the outcome from git's output and the repository's state. "Nothing happened" is certain only if git
+    /// ended by itself, and either had prepared nothing, or left the repository unchanged and without a lock. If git
+    /// was killed in the middle, the effect is in doubt.
     async fn outcome(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey, ended: &ChildEnd) -> Attempt {
         // Git reports each completed step. Without `prepare` it had not begun to change anything.
         let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);
@@ -270,7 +270,7 @@ impl DeployGit {
         Attempt::Unknown(say!("git ended ({}) before it was done; {}", how, state.describe(facts, key)))
     }
 
-    /// Reports success only after a sync. If a power cut undid the move, the receipt would be wrong forever.
+    /// Reports success only after a sync. Otherwise a power failure could undo the move after its receipt was recorded.
     async fn done(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey) -> Attempt {
         match self.sync(facts, key).await {
             Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
@@ -280,7 +280,7 @@ impl DeployGit {
         }
     }
 
-    /// Looks up a lost attempt. Its git must have ended, because it could move the branch right after the check.
+    /// Looks up an attempt in doubt. Its git must have ended, because it could move the branch right after the check.
     async fn find(&self, inquiry: &Inquiry) -> Finding {
         let key = &inquiry.key;
         let (Some(facts), Some(receipt)) = (DeployFacts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
@@ -374,7 +374,8 @@ impl Perform for DeployGit {
     }
 }
 
-/// The name is derived from the key, so that a later host finds the child of an attempt that it did not make.
+/// The name of an attempt's child. It is derived from the key, so that a restarted host finds the child of an attempt
+/// by its predecessor.
 fn child_name(key: &EffectKey) -> String {
     format!("deploy-{}", key::plain(key))
 }

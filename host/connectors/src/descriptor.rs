@@ -1,11 +1,11 @@
-//! What is known about a connector without a running host: one [`Descriptor`], a constant beside the connector's code.
+//! The static description of a connector: one [`Descriptor`], a constant beside the connector's code.
 //!
 //! All other places read it: the registry and `holdshort inspect` (the class of an import), policy's schema (the
 //! facts), the dispatcher and the clearance (the connector's name and class), and the tables in
 //! `host/CONFIGURATION.md`, which a test writes.
 //!
 //! **Invariant:** a connector declares every fact and every precondition of its proposals. A preview with an undeclared
-//! one ([`Effect::undeclared`]) is not shown; a debug build panics, so the tests find it.
+//! fact or precondition ([`Effect::undeclared`]) is not shown; a debug build panics, so the tests find it.
 
 use std::collections::BTreeMap;
 
@@ -20,8 +20,8 @@ use super::Previewed;
 pub struct Descriptor {
     /// The section of the configuration for this connector; empty if the connector has no settings.
     pub section: &'static str,
-    /// The published interface that the connector serves, with its version. `None` for third-party interfaces, which the
-    /// configuration names.
+    /// The published interface that the connector serves, with its version. `None` for third-party interfaces,
+    /// which the configuration names.
     pub interface: Option<&'static str>,
     /// The functions that the connector serves. A function without a descriptor is refused, even if other functions of
     /// its interface are served.
@@ -46,9 +46,9 @@ pub enum Class {
 pub struct Effect {
     /// The connector's name, as it stands in the configuration and in every clearance, such as `git` or `maildir`.
     pub connector: &'static str,
-    /// The effect class: what a lookup can find out after an outcome was lost.
+    /// The effect class: what a lookup can find out about an effect in doubt.
     pub class: EffectClass,
-    /// How the host looks a lost outcome up: a sentence for operators and reviewers.
+    /// How the host looks up an effect in doubt: a sentence for operators and reviewers.
     pub evidence: &'static str,
     /// The facts that a preview finds.
     pub facts: DeclaredFacts,
@@ -66,7 +66,7 @@ pub enum DeclaredFacts {
     Configured,
 }
 
-/// A value that a connector finds before a call is judged.
+/// A value that a connector finds before policy gives its verdict on a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Fact {
     /// The name, such as `old-commit`; policies write `old_commit`.
@@ -75,7 +75,7 @@ pub struct Fact {
     pub ty: FactType,
     /// The readers of the fact.
     pub readers: FactReaders,
-    /// The meaning, as the operator's page says it.
+    /// The meaning, as `host/CONFIGURATION.md` says it.
     pub means: &'static str,
 }
 
@@ -130,7 +130,7 @@ pub enum Comparison {
 }
 
 impl Descriptor {
-    /// The published functions that it serves.
+    /// The published functions that the connector serves.
     pub fn capabilities(&self) -> impl Iterator<Item = Capability> {
         let named = |function| move |interface| Capability::new(interface, function).ok();
         self.functions.iter().filter_map(move |function| self.interface.and_then(named(function)))

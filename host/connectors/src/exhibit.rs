@@ -1,9 +1,9 @@
 //! Evidence and sentences of connectors.
 //!
-//! A connector's text for a reviewer is a [`Sentence`], which contains foreign words only as
-//! quotations ([`quote`]). Evidence that is completely foreign, such as a diff or a program's
-//! output, names its author and is shown under that label. It is never in one exhibit with the
-//! host's sentences.
+//! A connector's text for a reviewer is a [`Sentence`], which contains words of others only as
+//! quotations ([`quote`]). Evidence that others wrote completely, such as a diff or a program's
+//! output, names its author and is shown under the author's name. One exhibit never contains both such evidence and
+//! the host's sentences.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -22,13 +22,13 @@ use holdshort_common::money::Currency;
 /// an exception.
 pub const EXHIBIT_BYTES_MAX: usize = 16 << 20;
 
-/// The maximum number of lines. Each line is drawn separately, also an empty one, so a limit on
+/// The maximum number of lines in an exhibit. Each line is drawn separately, also an empty line, so a limit on
 /// bytes alone would not limit the work.
 pub const EXHIBIT_LINES_MAX: usize = 2_000_000;
 
 /// An exhibit of at most [`EXHIBIT_BYTES_MAX`] and [`EXHIBIT_LINES_MAX`].
 // INVARIANT: an exhibit is complete. If it were cut, the decisive line could be missing, and a
-// reviewer would approve content that nobody was shown.
+// reviewer would approve content that no reviewer was shown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exhibit {
     pub(super) title: Sentence,
@@ -73,8 +73,8 @@ impl Exhibit {
         self.whose
     }
 
-    /// Whether a reviewer can be shown all of the exhibit. If not, the call is refused, as a call
-    /// with too long arguments is.
+    /// Checks that the exhibit is small enough to be shown completely. The error refuses the call, like a call with
+    /// too long arguments.
     pub fn is_readable(&self) -> Result<(), CannotPreview> {
         let (bytes, lines) = (self.bytes.len(), self.bytes.split(|byte| *byte == b'\n').count());
         if bytes <= EXHIBIT_BYTES_MAX && lines <= EXHIBIT_LINES_MAX {

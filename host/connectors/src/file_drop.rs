@@ -9,8 +9,8 @@
 //! replaces the draft by an empty mark. So a lookup finds the mark, or the draft as the file of that name. One case
 //! leaves a doubt: the host dies after the link and before the mark, and a program renames or deletes the file.
 //!
-//! **Invariant:** "no mark and no draft" is said of the folder of proofs that the reviewer's clearance names, and of no
-//! other one. That folder has an id, drawn when it is made; a new folder in its place, such as after a rotation or
+//! **Invariant:** "no mark and no draft" proves something only in the folder of proofs that the clearance names. The
+//! folder has a random id, drawn when the folder is made. A new folder in its place, such as after a rotation or
 //! without a mount, has another id, and the effect stays in doubt.
 
 use std::io;
@@ -254,7 +254,7 @@ impl FileDropSettings {
             return Attempt::NotDone(self.unseen(error));
         }
         let linked = linkat(&folders.proofs, draft(key), &folders.top, &*file.name, AtFlags::empty());
-        // A file system of another machine may have made the link and lost the answer.
+        // After an error the link may exist all the same: a network file system can make the link and lose the answer.
         match (linked, folders.state(&file.name, key)) {
             (Ok(()), _) | (Err(_), Ok(State::Done)) => self.linked(&folders, file, key),
             (Err(errno), Ok(State::NotBegun | State::Unclear)) => self.not_linked(&folders, file, key, errno.into()),
@@ -275,8 +275,8 @@ impl FileDropSettings {
         Attempt::Done(file.receipt.clone())
     }
 
-    /// The outcome if the link failed. The file did not appear under the name, or somebody has already removed it. The
-    /// second case is impossible if the name was taken or the system refused to begin.
+    /// The outcome if the link failed. Either the file did not appear under the name, or another program has already
+    /// removed it. The second case is impossible if the name was taken or the system refused to begin.
     fn not_linked(&self, folders: &Folders, file: &ProposedFile, key: &EffectKey, error: io::Error) -> Attempt {
         let is_taken = error.kind() == io::ErrorKind::AlreadyExists;
         if !is_taken && !is_refusal(&error) {
@@ -300,7 +300,7 @@ impl FileDropSettings {
         Some(say!("`{}` was {} when the call was shown and is {} now", name, quote_value(was), quote_value(is)))
     }
 
-    /// Looks up a lost attempt. The folders are flushed, because an attempt that was killed after its link did not
+    /// Looks up an attempt in doubt. The folders are flushed, because an attempt that was killed after its link did not
     /// flush them.
     fn find(&self, file: ProposedFile, shown: &Value, key: &EffectKey) -> Finding {
         let looked = Folders::open(&self.folder).and_then(|folders| {

@@ -128,12 +128,12 @@ pub enum GitError {
     NotWorkedOut(std::io::Error),
     /// The host has no folder for git to run in.
     NoFolder(std::io::Error),
-    /// It exceeded its time limit.
+    /// Git exceeded its time limit.
     TimedOut {
         /// The command with its arguments.
         command: String,
     },
-    /// It exceeded a limit.
+    /// Git exceeded another limit.
     TooLarge { command: String, limit: Limit },
     /// A tree can be read in two ways.
     Unsound {
@@ -141,7 +141,7 @@ pub enum GitError {
         /// The repeated or unsorted name; empty if the tree has another error.
         name: String,
     },
-    /// It returned an error.
+    /// Git returned an error.
     Failed {
         /// The command, with or without its arguments.
         command: String,
@@ -206,7 +206,7 @@ impl Git {
         Self { turns: Turns::new(), ..self.clone() }
     }
 
-    /// The same repository with one turn (see `turns`) that is taken now and kept. For work that
+    /// The same repository with one turn (see `turns`), which is taken now and kept. It is for work that
     /// needs several processes, some of them at the same time.
     pub async fn in_turn(&self) -> Self {
         Self { turns: self.turns.take().await, ..self.clone() }
@@ -217,7 +217,7 @@ impl Git {
         &self.repository
     }
 
-    /// References by full name; a missing one is `None`. A damaged one is an error.
+    /// References by full name; a missing reference is `None`, and a damaged reference is an error.
     pub async fn references<const N: usize>(&self, names: [&str; N]) -> Result<[Option<Reference>; N], GitError> {
         let format = "--format=%(objectname) %(refname) %(symref)";
         let arguments: Vec<&str> = ["for-each-ref", format].into_iter().chain(names).collect();
@@ -256,8 +256,8 @@ impl Git {
         Err(GitError::Failed { command: "for-each-ref".into(), complaint })
     }
 
-    /// The first existing reference of these, or below `below`. Git creates no reference above or
-    /// below another.
+    /// The first existing reference among `names` or below `below`. It is an obstacle, because git creates
+    /// no reference above or below another reference.
     pub async fn obstacle(&self, names: &[&str], below: &str) -> Result<Option<String>, GitError> {
         let below = format!("{below}/");
         let patterns = names.iter().copied().chain([below.as_str()]);

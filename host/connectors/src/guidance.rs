@@ -1,4 +1,4 @@
-//! Questions to reviewers. The answer is the result, so there is nothing to look up beforehand and
+//! Questions to reviewers. The reviewer's answer is the result of the call, so there is no evidence to collect and
 //! nothing to perform.
 
 use futures_util::FutureExt;
@@ -25,7 +25,7 @@ const EFFECT: Effect = Effect {
     preconditions: &[],
 };
 
-/// Puts `guidance.ask` to a reviewer.
+/// Previews `guidance.ask`, a question to a reviewer.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Guidance;
 

@@ -1,5 +1,5 @@
-//! The history of a run before a call. A safe call can be part of an unsafe series, and a report
-//! counts only for the commit that was checked. A reviewer cannot see either from the call alone.
+//! The history of a run before a call. A safe call can be part of an unsafe series, and a check's report
+//! counts only for the commit that was checked. The call alone shows a reviewer neither the series nor the commit.
 //!
 //! **Invariant:** the history is computed from the run's events alone, so two hosts show the same
 //! history. While the run is in memory, its history stays there too, and each event is read once.
@@ -138,7 +138,7 @@ impl History {
             }
         } else if let Event::RoutineReturned { call, capability, result, .. } = event {
             *self.routine.entry(capability.clone()).or_default() += 1;
-            // Only the package's own interfaces have such a name, and only the host answers them.
+            // Only an interface of Holdshort's own package has this name, and only the host answers its functions.
             if capability.interface().starts_with("holdshort:agent/checks@") {
                 let check = CheckCall { call, result };
                 self.checks.entry(check.commit().map(str::to_owned)).or_default().add(check);

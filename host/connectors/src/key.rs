@@ -1,12 +1,11 @@
-//! An effect's key in file names and message ids.
+//! The idempotency key of an effect, in a form for file names and message ids.
 
 use holdshort_gate::{Digest, EffectKey};
 
-/// The key itself if it is plain (letters, digits, `-` and `_`, at most 128), or else the digits of
-/// its digest.
+/// The key itself if it has 1 to 128 letters, digits, `-` and `_`, and does not begin with `-`. For any other key,
+/// the hexadecimal digits of its digest.
 ///
-/// Connectors use it in foreign name spaces, so it must contain no character with a meaning there,
-/// such as `/`, `:`, `.` or `@`.
+/// Connectors put the result into file names and message ids, where `/`, `:`, `.` and `@` have a meaning.
 pub fn plain(key: &EffectKey) -> String {
     let text = &key.0;
     let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

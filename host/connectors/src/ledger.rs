@@ -83,7 +83,7 @@ struct Inner {
 struct LedgerLookup {
     /// The entry with the key.
     found: Option<BookedTransfer>,
-    /// An error means that the entry was read but may be lost in a power cut.
+    /// An error means that the entry was read, but may not survive a power failure.
     flushed: Result<(), rusqlite::Error>,
 }
 
@@ -159,8 +159,8 @@ impl Perform for Ledger {
         .boxed()
     }
 
-    /// Payments are booked in the order of clearance: if a later one to the same payee came first, the earlier one
-    /// would be held again. The file accepts one at a time anyway.
+    /// Payments are booked in the order of clearance: if a later payment to the same payee were booked first, the
+    /// earlier payment would be held again. The file accepts only one write at a time anyway.
     fn attempts_at_a_time(&self) -> usize {
         1
     }
@@ -340,8 +340,8 @@ impl Inner {
         Ok(LedgerLookup { found, flushed })
     }
 
-    /// Looks up a lost attempt when none is in progress. Another file in the ledger's place knows nothing of the
-    /// attempt, so the ledger's id is compared first.
+    /// Looks up an attempt in doubt; no attempt may be in progress. The ledger's id is compared first, because another
+    /// file in the ledger's place has no entry of the attempt and proves nothing.
     fn find(&self, inquiry: &Inquiry) -> Finding {
         let unknown = |evidence: Sentence| Finding::Unknown { evidence };
         let path = Trusted::path(&self.path);

@@ -80,12 +80,12 @@ pub fn facts() -> BTreeMap<Capability, BTreeMap<String, WitType>> {
 /// The clock of a connector.
 pub type Clock = Arc<dyn Fn() -> Time + Send + Sync>;
 
-/// What the host can find out before an action, and how its effect could be resolved.
+/// Collects evidence about a call before it is performed, and describes the effect.
 pub trait Preview: Send + Sync {
     /// The connector's effect: name, class, facts and preconditions.
     fn effect(&self) -> Effect;
 
-    /// Looks and changes nothing. Files in the action are files of the calling agent.
+    /// Collects the evidence and changes nothing. Paths in the action are paths in the agent's own workspace.
     fn preview<'a>(
         &'a self,
         agent: &'a AgentName,
@@ -173,7 +173,7 @@ impl CannotPreview {
     }
 }
 
-/// There is no preview.
+/// Why there is no preview.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CannotPreview {
     /// The action is impossible as proposed. The agent is told so, and no reviewer is asked.
@@ -221,7 +221,7 @@ pub const ATTEMPTS_AT_A_TIME: usize = 32;
 /// machine, and perhaps other resources.
 pub const PROGRAMS_AT_A_TIME: usize = 8;
 
-/// Performs effects. No other trait performs, and this one needs an [`Authorized`].
+/// Performs effects. Only this trait performs effects, and each attempt needs an [`Authorized`].
 pub trait Perform: Send + Sync {
     /// Attempts the effect once.
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt>;
@@ -231,7 +231,7 @@ pub trait Perform: Send + Sync {
         ATTEMPTS_AT_A_TIME
     }
 
-    /// Looks up whether a lost attempt happened. It changes nothing.
+    /// Looks up whether an attempt in doubt happened, and changes nothing.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding>;
 
     /// The agent's receipt after a reviewer has found out that the attempt happened. `None` if the receipt does not
@@ -258,13 +258,13 @@ pub enum Attempt {
     Unknown(Sentence),
 }
 
-/// A lost attempt.
+/// An attempt in doubt.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Inquiry {
     pub run: RunId,
     pub call: CallNumber,
     pub attempt: u32,
-    /// When it was started.
+    /// When the attempt was started.
     pub started_at: Time,
     /// The cleared action.
     pub action: Action,

@@ -1,5 +1,5 @@
-//! Email into a Maildir: the embedded default, so that a new installation delivers mail where a
-//! person can read it.
+//! Delivers email into a Maildir. This is the default, so that a person can read the emails of a new installation
+//! without a relay.
 //!
 //! The effect's key names the file, and `link(2)` puts it into `new/`. `link(2)` fails if the name
 //! exists, so a second attempt with the same key delivers nothing twice. Mail readers move files to
@@ -111,7 +111,7 @@ impl Perform for Maildir {
         )
     }
 
-    /// The receipt follows from action and key, so a reviewer's finding suffices.
+    /// The receipt follows from action and key, so it can be made when a reviewer resolves the effect as done.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
         self.0.receipt(&inquiry.action, &inquiry.key)
     }
@@ -123,7 +123,7 @@ impl Inner {
     /// Writes the message in `tmp`, flushes it, links it into `new` under its key, and flushes the
     /// folder. An existing name is the same message: the link succeeds once. Before the link
     /// nothing can have been delivered, so every failure is `NotDone`. After it any mail reader
-    /// sees the message, and only a folder that could not be flushed leaves a doubt.
+    /// sees the message. The effect is in doubt only if the folder could not be flushed.
     fn attempt(&self, agent: &AgentName, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
         // The message is looked up before the facts are compared: if it exists, it has been
         // delivered, even if a fact has changed since.
@@ -306,7 +306,8 @@ pub(super) fn deliver(folder: &Path, name: &str, composed: Vec<u8>) -> io::Resul
 
 /// Writes a new file whose content is on disk when this returns.
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A draft of an earlier attempt may be a second name of the delivered file. Removing the name keeps the file; writing to it would change the file.
+    // A draft of an earlier attempt may be a second name of the delivered file. Removing the name keeps the file;
+    // writing to it would change the file.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

@@ -1,9 +1,9 @@
 //! Sends the host's own emails in the way that the operator configured.
 //!
-//! Such an email is no effect and needs no clearance: no agent chooses whether it is sent, to whom,
+//! These emails are no effects and need no clearance: no agent chooses whether an email is sent, to whom,
 //! or with which subject.
 //!
-//! **Invariant:** the head of such an email contains no agent's word.
+//! **Invariant:** the headers of these emails contain no words of an agent.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
@@ -29,7 +29,7 @@ pub struct NoticeDraft {
     pub text: String,
 }
 
-/// The ways to send.
+/// The ways to send an email.
 #[derive(Clone, Debug)]
 pub enum MailTransport {
     /// Into a Maildir with existing folders.

@@ -16,7 +16,7 @@ use super::child::{
 };
 use super::{Attempt, Exhibit, Inquiry, Sentence, Trusted, key, quote, quote_value, say};
 
-/// At most this many bytes are read of the end of each output. They contain a result, or the end of
+/// The host reads at most this many bytes from the end of each output. They contain a result, or the end of
 /// a log.
 pub const KEPT_BYTES_MAX: u64 = 1024 * 1024;
 /// A program that writes more than this many bytes is stopped.
@@ -41,7 +41,7 @@ pub struct Program {
     pub not_done: Vec<u8>,
 }
 
-/// Which attempt a program runs for. The program gets this, and its files are named after it.
+/// The attempt that a program runs for. The program's output files are named after the attempt's key and number.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptOrigin<'a> {
     pub run: &'a RunId,
@@ -57,7 +57,7 @@ impl<'a> AttemptOrigin<'a> {
         Self { run: permit.run(), call: permit.call(), attempt: permit.attempt(), key: permit.key() }
     }
 
-    /// The origin of a lost attempt.
+    /// The origin of an attempt in doubt.
     pub fn of(inquiry: &'a Inquiry) -> Self {
         Self { run: &inquiry.run, call: inquiry.call, attempt: inquiry.attempt, key: &inquiry.key }
     }
@@ -68,7 +68,7 @@ impl<'a> AttemptOrigin<'a> {
     }
 }
 
-/// What a program's end means.
+/// The outcome of an effect, concluded from the end of its program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProgramOutcome {
     /// It was done.
@@ -158,7 +158,7 @@ impl Program {
             ProgramOutcome::Unknown(why) => Attempt::Unknown(why),
         };
         match attempt {
-            // Its output is kept for a lookup or a reviewer.
+            // The effect is in doubt: the output is kept for a lookup or a reviewer.
             Attempt::Unknown(_) => {}
             Attempt::Done(_)
             | Attempt::DoneDespite(..)
@@ -214,7 +214,7 @@ fn with_words(what: Sentence, ended: &ChildEnd) -> Sentence {
     if words.is_empty() { what } else { say!("{}: {}", what, quote(words)) }
 }
 
-/// The remains of a lost attempt.
+/// The traces of an attempt in doubt: a running program or its output files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRemains {
     /// Whether the program, or a process that it started, still runs and may act.
@@ -224,8 +224,7 @@ pub struct AttemptRemains {
 }
 
 impl AttemptRemains {
-    /// Looks for these remains, after waiting up to `patience` for a program that outlived its
-    /// host.
+    /// Waits up to `patience` for a program that outlived its host, and then looks for the traces of its attempt.
     pub async fn by(children: &Children, origin: &AttemptOrigin<'_>, patience: Duration) -> Self {
         let name = origin.child();
         let path = children.lock_path(&name);
@@ -237,7 +236,7 @@ impl AttemptRemains {
                 "" => say!("the program has ended without output; its files are `{}` and the files beside it", path),
                 said => say!("the program has ended; the end of its output, which is in `{}`: {}", path, quote(said)),
             },
-            // A power cut can remove the file and leave the effect.
+            // This proves nothing: a power failure can lose the file of a program that had its effect.
             LockState::None => say!("the program is not running any more, and there is no file `{}`", path),
         };
         Self { runs: trace == LockState::Running, evidence }

@@ -1,8 +1,8 @@
 //! A path from an agent that cannot lead out of its base folder.
 //!
-//! Its names are opened one by one, each within the folder before it and never through a symbolic
-//! link. So nothing outside is reachable, even if somebody changes the folder meanwhile. The file
-//! that was opened is also the file that is inspected and read.
+//! The names of the path are opened one by one, each in the folder opened before it and never through a symbolic
+//! link. So nothing outside is reachable, even if another program changes the folder meanwhile. Type, size and content
+//! of the file are read from the open file, not by its path.
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
@@ -35,8 +35,7 @@ impl RelativePath {
 /// The maximum length of a [`spelled`] path in bytes: 64 names of 255 bytes, each byte as `\xHH`.
 const SPELLED_BYTES_MAX: usize = 64 * (4 * 255 + 1);
 
-/// A path as [`spelled`] writes it: every file on Linux has exactly one, whatever bytes its name
-/// has.
+/// A path as [`spelled`] writes it. Every file on Linux has exactly one spelled path, whatever bytes its name has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SpelledPath {
     text: String,
@@ -58,7 +57,7 @@ impl SpelledPath {
 impl FromStr for SpelledPath {
     type Err = NotWithin;
 
-    /// Accepts only the one spelling of each path, so that no file has two names.
+    /// Accepts only the spelling that [`spelled`] writes, so that no file has two names.
     fn from_str(text: &str) -> Result<Self, NotWithin> {
         let wrong = || NotWithin(text.chars().take(200).collect());
         let names: Vec<Vec<u8>> = text.split('/').map(bytes).collect();
@@ -103,7 +102,7 @@ fn bytes(text: &str) -> Vec<u8> {
     found
 }
 
-/// The byte that a text begins with as `\xHH` in capitals.
+/// The byte of the escape (`\xHH`, capital digits) at the beginning of a text; `None` if there is no escape.
 fn escaped(text: &[u8]) -> Option<u8> {
     let [b'\\', b'x', digits @ ..] = text.get(..4)? else { return None };
     let capital = digits.iter().all(|digit| matches!(digit, b'0'..=b'9' | b'A'..=b'F'));
@@ -115,7 +114,7 @@ fn escape(byte: u8, text: &mut String) {
     let _ = write!(text, "\\x{byte:02X}");
 }
 
-/// Opens the file at the names from `top`, each within the last.
+/// Opens a file below `top`: each name is opened in the folder that the name before it opened.
 pub fn walk(top: &OwnedFd, mut names: impl Iterator<Item: Arg>) -> Result<OwnedFd, Errno> {
     names.try_fold(open(top, ".")?, |folder, name| open(&folder, name))
 }
@@ -173,7 +172,7 @@ mod tests {
             let path: SpelledPath = expected.parse().unwrap();
             assert_eq!(path.names().collect::<Vec<_>>(), [name], "{expected}");
         }
-        // Two bytes of one name, in all combinations that could be confused.
+        // Names of five bytes, in all combinations of bytes that could be confused.
         let odd = b"\\x5CE9\n\xe9\xc3\xa9a";
         let mut spellings = std::collections::BTreeMap::new();
         for number in 0..odd.len().pow(5) {

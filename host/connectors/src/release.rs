@@ -45,8 +45,8 @@ pub fn unknown_target<'a>(target: &str, known: impl Iterator<Item = &'a String>)
     CannotPreview::Impossible(say!("there is no target {}; configured: {}", quote_start(target, 80), known))
 }
 
-/// If git's answer would be the same again, the action is impossible. Every other error is a
-/// failure of the host.
+/// A permanent error, which git would repeat, makes the action impossible. Any other error is a failure of the host,
+/// which tries again.
 impl From<GitError> for CannotPreview {
     fn from(error: GitError) -> Self {
         let text = error.sentence();
@@ -54,7 +54,7 @@ impl From<GitError> for CannotPreview {
     }
 }
 
-/// The action is impossible as it is.
+/// Makes an error into [`CannotPreview::Impossible`].
 pub fn impossible(error: &impl HostText) -> CannotPreview {
     CannotPreview::Impossible(say!("{}", *error))
 }

@@ -1,6 +1,6 @@
 //! Email through a relay. SMTP has no key by which a relay could recognise a second attempt, so an
-//! attempt cannot be repeated safely. This code is written so that one question can be answered
-//! after every error: can the relay have accepted the message?
+//! attempt cannot be repeated safely. So after every error this code determines whether the relay can have accepted
+//! the message.
 //!
 //! A relay that cannot take the message now (4xx), or that was unreachable before the message was
 //! sent, has certainly not taken it: the host tries again under the same clearance, as relays
@@ -33,7 +33,7 @@ use super::message::{self, Bcc, ComposedMessage, Composer, NotComposed};
 use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed, Trusted, quote, say};
 use session::SendOutcome;
 
-/// The longest wait before the next attempt: relays that defer expect it within some minutes.
+/// The longest wait before the next attempt. A relay that defers a message expects the next attempt within minutes.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// The connector.

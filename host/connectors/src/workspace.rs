@@ -107,8 +107,8 @@ enum Question {
 }
 
 impl Workspace {
-    /// `folders` are the agents' folders. Each folder must exist now: if one were
-    /// misspelled, a run would wait and nobody would know why.
+    /// `folders` are the agents' folders. Each folder must exist now: with a misspelled folder, a run
+    /// would wait without a visible reason.
     pub fn open(folders: BTreeMap<AgentName, PathBuf>) -> Result<Self, NoFolder> {
         for (agent, path) in &folders {
             std::fs::read_dir(path).map_err(|source| NoFolder { agent: agent.clone(), path: path.clone(), source })?;

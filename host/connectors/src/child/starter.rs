@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Starts a child on the calling task's runtime. A child that nobody receives is killed.
+/// Starts a child on the calling task's runtime. If the caller has gone meanwhile, the child is killed.
 pub(super) async fn start(mut command: Command) -> io::Result<Child> {
     static JOBS: LazyLock<Sender<Job>> = LazyLock::new(|| {
         let (jobs, waiting) = channel::<Job>();

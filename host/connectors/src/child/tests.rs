@@ -128,7 +128,7 @@ async fn host_to_be_killed() {
 #[tokio::test]
 async fn a_child_outlives_a_killed_host_and_is_waited_for() {
     let (_folder, children) = children();
-    // The tests of a program are named from its package on.
+    // The test program's names of tests do not contain the name of the crate.
     let (_, module) = module_path!().split_once("::").unwrap();
     let mut host = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &format!("{module}::host_to_be_killed")])

@@ -1,4 +1,4 @@
-//! Runs a program that only looks, and reads printed JSON.
+//! Runs a program that changes nothing, and reads the JSON that it prints.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -23,7 +23,7 @@ pub trait FunctionTypes: Send + Sync {
 pub struct CommandContext {
     pub(super) types: Arc<dyn FunctionTypes>,
     pub(super) children: Children,
-    /// The number of programs that were started to look. It makes the names of their files.
+    /// The number of programs that [`look`](Self::look) has started. Their output files are named after it.
     looks: Arc<AtomicU64>,
 }
 
@@ -61,7 +61,7 @@ impl CommandContext {
     }
 }
 
-/// The host's variables in every program's environment.
+/// The variables that the host adds to every program's environment.
 pub(super) fn own(action: &Action) -> Vec<(&'static str, String)> {
     vec![("HOLDSHORT_CAPABILITY", action.capability().to_string())]
 }

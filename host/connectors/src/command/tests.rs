@@ -136,8 +136,7 @@ async fn only_exit_0_with_a_fitting_value_is_done_and_only_a_named_code_is_not_d
     use Attempt::{Done, NotDone, Unknown};
     let cases = [
         ("echo '\"5\"'; echo noise >&2", Done(json!("5"))),
-        // A 64-bit number may also be printed as a JSON number. The agent gets the normal form, a
-        // string.
+        // A 64-bit number may be printed as a JSON number; the agent gets the normal form, a string.
         ("echo 5", Done(json!("5"))),
         ("echo no such contact >&2; exit 4", NotDone(sentence("exit status 4: \"no such contact\""))),
         ("exit 4", NotDone("exit status 4".into())),
@@ -284,7 +283,7 @@ async fn a_lookup_says_what_happened_or_that_it_cannot_tell() {
     let cases = [
         ("echo 5; echo gone since noon >&2", happened("the lookup `SCRIPT`: exit status 0: \"gone since noon\"")),
         ("echo still there >&2; exit 4", not("the lookup `SCRIPT`: exit status 4: \"still there\"")),
-        // A script's failure status says nothing about the effect.
+        // A failure status that the operator did not list leaves the outcome unknown.
         ("echo 5; exit 1", unknown("exit status 1")),
         ("echo 5; kill -9 $$", unknown("ended by signal 9")),
         ("true", unknown("exit status 0, but the output is empty, although the function returns a value")),

@@ -127,7 +127,7 @@ async fn a_reviewer_sees_what_would_change() {
     });
     assert_eq!(preconditions, shown);
 
-    // A move backwards: the lost commits come first in the evidence.
+    // A move backwards: the removed commits come first in the evidence.
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let (summary, exhibits, _) = look("production", old.as_str()).await;
     let lacks = "NOT A FAST-FORWARD: the commit lacks 1 commit of refs/heads/production, which is at";
@@ -217,7 +217,7 @@ async fn what_has_moved_since_is_not_deployed() {
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("\"main\" was {old} when the call was shown and is {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
-    // The commit of the target's branch changes: somebody else has deployed.
+    // The commit of the target's branch changes, as after another deployment.
     let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let attempt = perform(&connector, &action, &shown).await;

@@ -241,8 +241,8 @@ impl BranchChange<'_> {
         Ok((Extent { relation, files: stat, counts, commits }, exhibits))
     }
 
-    /// The commits that would be lost, or why they are unknown. This comes first, because no other
-    /// evidence shows it.
+    /// The commits that the move would remove from the branch, or why they are unknown. This exhibit comes
+    /// first, because no other evidence shows these commits.
     async fn lost(&self, objects: &Objects, relation: Relation) -> Result<Vec<Exhibit>, CannotPreview> {
         let Some(old) = self.old else { return Ok(unknown(relation)) };
         let dropped = format!("{}..{old}", self.new);
@@ -264,7 +264,7 @@ impl BranchChange<'_> {
         Ok(exhibits)
     }
 
-    /// Lost commits are reported in capitals, because a list of approvals shows only this line.
+    /// Removed commits are reported in capitals, because a list of approvals shows only this line.
     fn summary(&self, relation: Relation, files: &str) -> Sentence {
         let Self { target, branch, new, .. } = self;
         let (branch, files) = (Trusted::configured(branch), Trusted::configured(files));

@@ -112,13 +112,13 @@ impl BranchState {
         self.branch.as_ref().map(|branch| &branch.id)
     }
 
-    /// Judges an attempt without a running process.
+    /// Concludes the outcome of an attempt of which no process runs.
     pub(super) fn judge(&self, facts: &DeployFacts) -> StateFinding {
         let moved = self.tip() != facts.old.as_ref();
         match &self.marker {
             Some(marker) if marker.id != facts.new => StateFinding::Unclear,
             // A marker without the moved branch is an interrupted transaction if locks exist.
-            // Otherwise somebody moved the branch back.
+            // Otherwise the branch was moved back after the deployment.
             Some(_) if !moved && !self.locks.is_empty() => StateFinding::Unclear,
             Some(_) => StateFinding::Happened,
             None if moved || !self.locks.is_empty() => StateFinding::Unclear,
@@ -149,7 +149,7 @@ pub(super) fn place(id: Option<&CommitId>) -> Sentence {
     id.map_or("absent".into(), |id| say!("at {}", Trusted::label(id)))
 }
 
-/// What the repository's state says about an attempt.
+/// The outcome of an attempt, as far as the repository's state proves it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StateFinding {
     Happened,
@@ -182,7 +182,7 @@ mod tests {
         };
         check(Some("2"), Some("2"), 0, StateFinding::Happened);
         check(Some("2"), Some("2"), 1, StateFinding::Happened);
-        // Somebody moved the branch on or back, or removed it.
+        // The branch was moved on or back, or removed, after the deployment.
         check(Some("3"), Some("2"), 0, StateFinding::Happened);
         check(Some("1"), Some("2"), 0, StateFinding::Happened);
         check(None, Some("2"), 0, StateFinding::Happened);
@@ -191,7 +191,7 @@ mod tests {
         check(Some("1"), None, 2, StateFinding::Unclear);
         check(Some("2"), None, 1, StateFinding::Unclear);
         check(Some("1"), Some("2"), 1, StateFinding::Unclear);
-        // Somebody else moved the branch.
+        // Another program moved the branch.
         check(Some("2"), None, 0, StateFinding::Unclear);
         check(Some("3"), None, 0, StateFinding::Unclear);
         check(None, None, 0, StateFinding::Unclear);

@@ -122,7 +122,7 @@ async fn a_branch_that_does_not_exist_yet_is_made() {
     assert!(text(&previewed, "diff nothing..").contains("+1\n"));
     assert_eq!((&previewed.facts["old-commit"], &previewed.facts["commit-count"]), (&Value::Null, &json!(1)));
     assert_eq!(previewed.preconditions["old"], Value::Null);
-    // Somebody else creates the branch meanwhile.
+    // Another program creates the branch meanwhile.
     scratch.run(&["branch", "env/staging"]);
     let attempt = perform(&git, &action, &previewed.preconditions, "k").await;
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if why.contains("was absent")), "{attempt:?}");
@@ -291,7 +291,7 @@ async fn a_lost_outcome_is_found_in_the_repository() {
     let Finding::Happened { receipt, evidence } = git.lookup(&inquiry(&action, &shown, "k1")).await else { panic!() };
     assert_eq!((&receipt["commit"], &receipt["previous"]), (&json!(new.as_str()), &json!(old.as_str())));
     assert!(evidence.contains("refs/holdshort/effects/k1") && evidence.contains(new.as_str()), "{evidence}");
-    // Another call's attempt on the same branch says nothing about this one.
+    // The attempt of another call on the same branch proves nothing about the attempt of this call.
     let found = git.lookup(&inquiry(&action, &shown, "k2")).await;
     assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("effects/k2 is absent")), "{found:?}");
     assert!(matches!(git.lookup(&inquiry(&action, &json!({}), "k1")).await, Finding::Unknown { .. }));

@@ -1,4 +1,4 @@
-//! The proof of what a file drop did, in the operator's folder itself.
+//! The proofs of file drops, which are kept in the operator's folder itself.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -51,8 +51,8 @@ pub(super) fn exists(folder: &OwnedFd, name: &str) -> io::Result<bool> {
 }
 
 impl Folders {
-    /// Makes the folder of proofs if it is missing. Its id is drawn once, and put there by a hard link, because some file
-    /// systems have no such links.
+    /// Makes the folder of proofs if it is missing. Its id is drawn once and linked into place, so a file system
+    /// without hard links fails here, and not only at the first effect.
     pub(super) fn make(path: &Path) -> io::Result<()> {
         let top = open_folder(path)?;
         match mkdirat(&top, PROOFS, Mode::RWXU) {
@@ -73,7 +73,7 @@ impl Folders {
         Self::open(path).map(drop)
     }
 
-    /// Opens both. The path is the operator's; below it no link is followed.
+    /// Opens the operator's folder at `path` and the folder of proofs in it. Below `path` no link is followed.
     pub(super) fn open(path: &Path) -> io::Result<Self> {
         let top = open_folder(path)?;
         let proofs = open_proofs(&top)?;
@@ -109,8 +109,8 @@ fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
-/// Opens the folder of proofs, which only the host's user may read and change: who can change it can make an effect look
-/// done, or not done.
+/// Opens the folder of proofs. Only the host's user may read and change it, because another user could make an effect
+/// look done, or not done.
 fn open_proofs(top: &OwnedFd) -> io::Result<OwnedFd> {
     let proofs = open(top, PROOFS)?;
     let found = rustix::fs::fstat(&proofs)?;

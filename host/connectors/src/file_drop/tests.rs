@@ -100,8 +100,8 @@ async fn a_file_is_shown_and_put_there_once() {
     assert!(matches!(&found, Finding::Happened { receipt, .. } if *receipt == json!("report.txt")), "{found:?}");
 }
 
-/// A host that dies in the middle of an attempt leaves a draft. If the file is the draft, it was put there. Otherwise the
-/// outcome is unknown: the file was not put there, or was renamed, or another program has linked the draft.
+/// A host that dies in the middle of an attempt leaves a draft. If the file is the draft, the attempt put it there.
+/// Otherwise the outcome is unknown: no file was put there, or it was renamed, or another program linked the draft.
 #[tokio::test]
 async fn a_lost_attempt_is_told_by_its_draft() {
     let folder = tempfile::tempdir().unwrap();
@@ -126,7 +126,8 @@ async fn a_lost_attempt_is_told_by_its_draft() {
     assert!(matches!(attempt(&drop, &report, "k3"), Attempt::NotDone(_)));
 }
 
-/// "Did not happen" is said of the folder of proofs that was shown. A folder in its place knows nothing of earlier effects.
+/// A lookup finds "did not happen" only in the folder of proofs that was shown. A new folder in its place has no proofs
+/// of earlier effects.
 #[tokio::test]
 async fn another_folder_in_its_place_leaves_a_doubt() {
     let parent = tempfile::tempdir().unwrap();
@@ -162,7 +163,7 @@ async fn another_folder_in_its_place_leaves_a_doubt() {
     }
 }
 
-/// With other settings the same arguments are another file, which nobody was shown.
+/// With other settings the same arguments mean another file, which no reviewer was shown.
 #[tokio::test]
 async fn other_settings_put_nothing_there_that_was_not_shown() {
     let folder = tempfile::tempdir().unwrap();

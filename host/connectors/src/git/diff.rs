@@ -1,5 +1,5 @@
-//! Compares the files of two commits. Every file is listed by name. For each file, all changed
-//! lines are shown, or the diff says what they do not show.
+//! Compares the files of two commits. Every changed file is listed by name. For each file, the diff shows all
+//! changed lines, or states which changes the lines do not show.
 //!
 //! Git lists the files with modes, objects and names, and this module never parses a patch's
 //! headings. Contents are read as stored and compared here. So no attribute, driver or setting can
@@ -113,7 +113,7 @@ impl Gap {
         }
     }
 
-    /// Whether the file's lines are not its content, so that their number says nothing.
+    /// Whether the lines in the diff are not the file's content, so that their number has no meaning.
     fn hides_lines(self) -> bool {
         match self {
             Self::Binary | Self::TooLarge | Self::Missing | Self::Submodule | Self::Pointer => true,

@@ -2,9 +2,8 @@
 //!
 //! **Invariant:** a diff or a log of two commits depends on the commits alone. Git reads the
 //! objects from a folder of the host's own without configuration, references, attributes,
-//! replacements, grafts or index, so nothing that somebody wrote into the repository's folder or
-//! into a commit's `.gitattributes` changes a diff or a log. Only one thing is copied: the list of
-//! commits at which a shallow clone ends.
+//! replacements, grafts or index. So no other file of the repository's folder, and no `.gitattributes` of a
+//! commit, changes a diff or a log. Only the list of commits at which a shallow clone ends is copied.
 
 use std::fs;
 use std::io;

@@ -1,10 +1,10 @@
 //! Relates the histories of two commits, as far as the repository knows them.
 //!
-//! In a shallow clone, the history ends early, and git takes its last known commits for the first
-//! commits. So git may find too few ancestors, and may count a commit as new although both sides
-//! have it beyond the end. Therefore a number is reported only if no missing commit could change
+//! In a shallow clone, the history ends early, and git takes the oldest commits of the clone for the first
+//! commits of the repository. So git may find too few ancestors, and may count a commit as new although both
+//! histories contain it beyond the end. Therefore a number is reported only if no missing commit could change
 //! it. This holds if there is one best common ancestor, and all counted commits descend from it:
-//! then every missing commit is an ancestor of this common ancestor, and both sides have it.
+//! then every missing commit is an ancestor of this common ancestor, and both histories contain it.
 
 use super::objects::Objects;
 use super::{CommitId, GitError};

@@ -2,7 +2,7 @@
 //!
 //! A text is the full name of a reference, the name of a branch or tag, or the full id of a commit.
 //! Git's other spellings are refused (`main~1`, `v1-0-g1f3a…`, `@{upstream}`, short ids), because a
-//! policy or pattern would judge the text while git would mean something else.
+//! policy or pattern would be compared with the text, while git would resolve it to another commit.
 //! **Invariant:** only [`Git::resolve`] makes a [`Resolved`], and it looks names up exactly. An
 //! agent's text is never passed to `rev-parse`.
 

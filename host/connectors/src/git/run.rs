@@ -129,7 +129,7 @@ impl Git {
     }
 }
 
-/// The maximum number of bytes that are read of an output if `bytes_max` of them are kept.
+/// The maximum number of bytes that are read from an output of which `bytes_max` bytes are kept.
 fn most(bytes_max: usize) -> u64 {
     bytes_max.max(OUTPUT_BYTES_MAX) as u64
 }

@@ -3,8 +3,8 @@
 use super::{CommitId, Git, GitError, REFERENCES_BYTES_MAX};
 use holdshort_common::reference::ReferenceName;
 
-/// The maximum number of listed branches. A partial list would mislead a policy that asks whether a
-/// branch is missing, so beyond the maximum none is listed.
+/// The maximum number of listed branches. If there are more, no branch is listed, because a partial list would
+/// mislead a policy that asks whether a branch is missing.
 pub const BRANCHES_MAX: usize = 64;
 
 impl Git {

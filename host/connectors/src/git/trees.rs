@@ -1,7 +1,7 @@
 //! Reads the changed trees as stored, because git's own list misinterprets some of them.
 //!
-//! A tree with a repeated name means one thing to a program that uses the first entry, and another
-//! to one that uses the last; git compares trees by walking both in order. Git also reads modes
+//! If a tree repeats a name, some programs use the first entry of that name and other programs use the
+//! last; git compares trees by walking both in order. Git also reads modes
 //! such as 100664 as 100644. So the trees are read again where they differ.
 
 use std::collections::{BTreeMap, HashSet};

@@ -1,4 +1,4 @@
-//! A run's history is shown as it was, and a report counts only for its own commit.
+//! Reviewers see the run's history unchanged, and a check's report counts only for the checked commit.
 
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::{

@@ -1,5 +1,5 @@
-//! Tells whether an attempt may still reach the ledger: an attempt of this host, or of a host that
-//! is just ending.
+//! Finds out whether an attempt is still in progress and may reach the ledger: an attempt of this host, or of a host
+//! that is just ending.
 //!
 //! Each attempt holds a shared lock (`flock`) on a file beside the ledger, from before it is queued
 //! until its transaction ends, so the lock ends with the attempt or its process. The holder of the

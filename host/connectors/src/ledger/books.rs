@@ -359,8 +359,8 @@ pub(super) fn names(books: &Connection) -> rusqlite::Result<Vec<String>> {
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Writes a value without meaning. After its commit, everything visible before is on disk, and remains of an earlier
-/// failed commit in the log are overwritten, so that no recovery can restore them.
+/// Writes a value that nothing reads. After its commit, all entries that were visible before are on disk. The commit
+/// also overwrites an earlier failed commit in the log, so that no recovery can restore it.
 pub(super) fn settle(books: &Connection) -> rusqlite::Result<()> {
     books.execute_batch("UPDATE meta SET value = lower(hex(randomblob(8))) WHERE key = 'settled'")
 }

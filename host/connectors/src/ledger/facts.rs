@@ -19,7 +19,7 @@ use crate::{Sentence, Trusted, quote, say};
 
 /// A transfer was not booked. Nothing was committed.
 pub(super) enum NotBooked {
-    /// The transfer makes no sense, or no longer does.
+    /// The transfer is impossible, or has become impossible.
     NotDone(Sentence),
     /// A reviewer who sees both values could still approve it.
     FactsChanged(Sentence),

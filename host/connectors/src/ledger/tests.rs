@@ -53,7 +53,7 @@ impl Shop {
         Self { _folder: folder, path, ledger }
     }
 
-    /// A connection with the rights of anybody who has the file.
+    /// A connection with the rights of any program that can write the file.
     fn file(&self) -> Connection {
         let file = Connection::open(&self.path).unwrap();
         file.pragma_update(None, "foreign_keys", true).unwrap();

@@ -247,7 +247,8 @@ impl TransferAccounts {
         )
     }
 
-    /// States that the payee is new, and lists similar known names: a typing error or a disguise.
+    /// States that the payee is new, and lists similar known names, because the new name may be a typing error or a
+    /// disguise.
     fn never(&self, books: &Connection, transfer: &Transfer, own: bool) -> rusqlite::Result<Sentence> {
         let mut text = say!("The ledger has no transfer to {}, from any account.\n", quote(&transfer.payee));
         if own {

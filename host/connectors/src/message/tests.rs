@@ -115,7 +115,8 @@ fn the_letter_is_ascii_and_keeps_blind_copies_out_of_sight() {
     );
 }
 
-/// Whether an address is inside, outside or impossible. If a relay could forward the message, it is impossible.
+/// Whether an address is inside, outside or impossible. An address with which a relay could forward the message is
+/// impossible.
 #[test]
 fn an_address_is_judged_as_a_relay_will() {
     let (inside, outside, refused) = ("inside", "outside", "refused");

@@ -31,7 +31,7 @@ pub(super) enum SendOutcome {
     PutOff(Sentence),
     /// It was not accepted, and this attempt can no longer deliver it.
     Refused(Sentence),
-    /// It was sent completely or partly, and the relay's answer is lost.
+    /// The message was sent completely or partly, and no answer of the relay arrived.
     Unclear(Sentence),
 }
 

@@ -107,7 +107,7 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
             Err(CannotPreview::Impossible(why)) => assert!(why.contains(needle) && !why.contains('\n'), "{why}"),
             other => panic!("{needle}: {other:?}"),
         }
-        // Even with a clearance, such a transfer is not booked.
+        // Even with a clearance, the impossible transfer is not booked.
         let shown = shop.preview(&transfer(json!({}))).preconditions;
         let attempt = shop.attempt(&action, &shown, "k");
         assert!(!matches!(attempt, Attempt::Done(_)), "{needle}");
@@ -201,7 +201,8 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
     shop.pay(&transfer(json!({ "source": "reserve" })), "meanwhile");
     let paid = "\"ACME GmbH\" had received 0 payments when the call was shown and has received 1 payment now";
     check(&action, &shown, &format!("{paid}, not all of them by transfers that the approval listed as waiting"));
-    // In old journals, facts had no conditions and each had to be equal. Such a clearance still requires equal facts.
+    // In old journals, facts had no conditions and each had to be equal. A clearance of that time still requires equal
+    // facts.
     let old = json!({
         "ledger": shop.ledger.0.id().unwrap(), "source-balance": "10,000.00 EUR", "payee": "outside", "payments-to-payee": 0,
     });

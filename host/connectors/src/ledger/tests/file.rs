@@ -1,4 +1,4 @@
-//! The file of the ledger: lost outcomes, its own rules, funding, and files of other programs.
+//! The file of the ledger: outcomes in doubt, the rules of its tables, funding, and files of other programs.
 
 use super::*;
 

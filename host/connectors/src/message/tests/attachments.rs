@@ -55,7 +55,7 @@ fn an_attachment_is_sent_only_as_it_was_named() {
     assert!(matches!(&refused, NotComposed::FactsChanged(why) if why.contains("report.txt")), "{refused:?}");
 }
 
-/// Somebody with write access to the folder changes a name's target while it is read. A link's target is never sent.
+/// Another program replaces an attachment by a link while the attachment is read. A link's target is never sent.
 #[test]
 fn an_attachment_that_becomes_a_link_meanwhile_is_not_followed() {
     let folder = tempfile::tempdir().unwrap();
