@@ -52,7 +52,7 @@ pub struct Limits {
     pub cpu_seconds: u64,
     /// The wall-clock time, including waiting for a core.
     pub seconds: u64,
-    /// The largest file that it may write; `None` if it may write none.
+    /// The largest file that the child may write, in MiB; 0 if it may write none.
     pub file_mib: u64,
 }
 

@@ -126,9 +126,7 @@ impl FromStr for Amount {
 mod tests {
     use super::*;
 
-    /// A withdrawn currency is shown where it was booked, but cannot be booked again. A new
-    /// currency can be booked.
-    /// currency can.
+    /// A withdrawn currency is shown where it was booked, but cannot be booked again. A new currency can be booked.
     #[test]
     fn a_currency_is_one_of_today() {
         for (code, now) in [("HRK", "EUR"), ("BGN", "EUR"), ("SLL", "SLE"), ("ZWL", "ZWG"), ("CUC", "CUP")] {

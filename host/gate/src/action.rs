@@ -12,7 +12,8 @@ use crate::wit_type::{FunctionType, Mismatch};
 /// The version of the canonical form. It is part of every action digest.
 const ACTION_FORMAT: u32 = 1;
 
-/// The parameter with the agent's reasons. Reviewers see them as the agent's own words, so an edit may not change them.
+/// The name of the parameter that holds the agent's rationale. Reviewers see the rationale as the agent's own words, so
+/// an edit may not change it.
 pub const RATIONALE: &str = "rationale";
 
 /// One WIT function that the host offers, with its version, written `holdshort:agent/email@0.1.0#send-email`.
@@ -24,12 +25,13 @@ pub struct Capability {
 }
 
 impl Capability {
-    /// A function of an interface, both spelled as in WIT. The interface includes its version, if it has one.
+    /// The capability of a function of an interface, both spelled as in WIT. The interface includes its version, if it
+    /// has one.
     pub fn new(interface: &str, function: &str) -> Result<Self, NotACapability> {
         format!("{interface}#{function}").parse()
     }
 
-    /// `package:name/interface@version`.
+    /// The interface, such as `package:name/interface@version`.
     pub fn interface(&self) -> &str {
         &self.interface
     }
@@ -120,12 +122,12 @@ impl Action {
         &self.arguments
     }
 
-    /// The reasons that the agent gave, if the function takes any.
+    /// The agent's rationale, if the function has a parameter for it.
     pub fn reasons(&self) -> Option<&Value> {
         self.arguments.get(RATIONALE)
     }
 
-    /// The arguments of an edit, completed with the agent's reasons if the editor left them out.
+    /// The arguments of an edit, with the agent's rationale added if the editor left it out.
     pub fn edited(&self, mut arguments: Value) -> Value {
         if let (Some(fields), Some(reasons)) = (arguments.as_object_mut(), self.reasons()) {
             fields.entry(RATIONALE).or_insert_with(|| reasons.clone());
@@ -133,13 +135,13 @@ impl Action {
         arguments
     }
 
-    /// RFC 8785 bytes of the arguments alone.
+    /// The arguments alone, as canonical JSON (RFC 8785).
     pub fn canonical_arguments(&self) -> String {
         canonical(&self.arguments)
     }
 
-    /// RFC 8785 bytes of arguments, capability, component and format version. The digest covers these bytes, and an
-    /// operator's program reads them.
+    /// The action as canonical JSON (RFC 8785): arguments, capability, component and format version. The digest covers
+    /// this text, and an operator's program reads it.
     pub fn canonical(&self) -> String {
         let head = format!("{{\"arguments\":{},\"capability\":", self.canonical_arguments());
         head + &format!("\"{}\",\"component\":\"{}\",\"format\":{ACTION_FORMAT}}}", self.capability, self.component)
@@ -151,8 +153,9 @@ impl Action {
     }
 }
 
-/// RFC 8785 text of a JSON value. The form exists for every value with finite numbers, and all numbers of a JSON value
-/// are finite. If the library refuses a value nevertheless, serde_json's own text (sorted keys, deterministic) is used.
+/// The canonical text (RFC 8785) of a JSON value. Every value with finite numbers has one, and all numbers of a JSON
+/// value are finite. If the library refuses a value nevertheless, serde_json's own text (sorted keys, deterministic) is
+/// used.
 pub(crate) fn canonical(value: &Value) -> String {
     serde_json_canonicalizer::to_string(value).unwrap_or_else(|_| value.to_string())
 }

@@ -190,7 +190,8 @@ impl Requirement {
             && self.grantors.includes(by)
     }
 
-    /// Whether a later stage names `reviewer`, and so lacks their vote if they approve now as a delegate.
+    /// Whether a later stage names `reviewer`. If so, the reviewer may not approve now as a delegate, because the later
+    /// stage would lack their vote.
     pub fn decides_in_later_stage(&self, reviewer: &ReviewerName, stage: usize) -> bool {
         (stage + 1..self.stages.len()).any(|later| self.admits_in(reviewer, later, 0))
     }

@@ -30,8 +30,9 @@ impl Call {
         }
     }
 
-    /// **Invariant:** the reason of a resolution without a message is not in its event, and the agent reads it. The text stays as it is:
-    /// with another one a run of an older journal would be replayed with another answer, and could diverge.
+    /// **Invariant:** The text for a resolution without a message never changes. The text is not in the event, and the
+    /// agent reads it: with another text, a run of an older journal would be replayed with another answer and could
+    /// diverge.
     pub(crate) fn resolved(&mut self, resolution: &Resolution, message: Option<&String>, at: Time) {
         let words = || message.cloned().unwrap_or_else(|| "a person settled it".into());
         self.phase = match resolution {

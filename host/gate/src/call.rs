@@ -29,7 +29,7 @@ pub struct LookupResult {
     pub evidence: String,
 }
 
-/// An attempt that certainly did not happen, so that another attempt is made later.
+/// The postponement of an effect: the attempt certainly did not happen, and another attempt is made later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Postponement {
     /// The next attempt starts at this time at the earliest.
@@ -56,7 +56,7 @@ pub struct Call {
     pub proposed_at: Time,
     /// The present content of the call.
     pub content: CallContent,
-    /// 1, and one more for each edit and each change of facts.
+    /// The number of the revision, from 1. Each edit and each change of facts begins another revision.
     pub revision: u32,
     /// The digest that a decision must name now.
     pub clearance: Option<Digest>,
@@ -72,7 +72,7 @@ pub struct Call {
     pub level: usize,
     /// When the current revision began.
     pub revised_at: Time,
-    /// When the last escalation happened, or else when the revision began. The time of an escalation counts from here.
+    /// When the last escalation happened, or else when the revision began. The time for an escalation counts from here.
     pub waits_since: Time,
     /// When the call was cleared or approved, for running totals; absent again once the effect certainly did not
     /// happen.
@@ -160,7 +160,7 @@ impl Call {
 
     /// Changes the call as one event of this call says.
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), InconsistentEvent> {
-        // The life of a grant is not part of the life of its call.
+        // The revocation of a grant does not change the call, which may have been over for a long time.
         if !matches!(event, Event::GrantRevoked { .. }) {
             self.changed_at = at;
         }

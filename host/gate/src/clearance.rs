@@ -1,7 +1,8 @@
 //! The subject of a decision: everything that the decision rests on, under one digest.
 //!
-//! **Invariant:** The clearance covers the connector's class. It does not cover the sentence that says how an effect in
-//! doubt would be looked up: that sentence belongs to the present connector, which would do the lookup.
+//! **Invariant:** The clearance digest covers the effect class of the connector. It does not cover the sentence that
+//! says how an effect in doubt would be looked up, because the connector that the host has at that time does the
+//! lookup.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -26,7 +27,8 @@ pub enum EffectClass {
     Question,
 }
 
-/// How much is at stake, by the connector's rules. The inbox is ordered by it; by itself it decides nothing.
+/// How much is at stake, by the connector's rules. The inbox is ordered by the consequence; the consequence decides
+/// nothing by itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -90,7 +92,7 @@ pub struct JudgedAt {
     pub zone: String,
 }
 
-/// Policy's reasons for its verdict. The record is written once and never evaluated again.
+/// Policy's reasons for its verdict. They are recorded once; later policies do not change them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Policy))]
 pub struct PolicyRecord {
@@ -98,7 +100,8 @@ pub struct PolicyRecord {
     pub digest: Digest,
     /// The policies that determined the verdict.
     pub determining: Vec<String>,
-    /// The errors of the evaluation. A policy that failed might have refused the call.
+    /// The errors of the evaluation. A call with an error is not cleared, because the policy that failed might have
+    /// refused it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub errors: Vec<String>,
     /// The totals that the verdict used. The verdict is written only if the totals still have these values.
@@ -115,8 +118,8 @@ pub struct PolicyRecord {
     /// Why the call is held, in the operator's words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub reasons: Vec<String>,
-    /// When policy judged the call, if its policies use the time. A later judgement of the same call uses the same
-    /// time. Records of older journals have none.
+    /// When policy judged the call, if its policies use the time. An explanation of the verdict uses the same time.
+    /// Records of older journals have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     pub judged_at: Option<JudgedAt>,
@@ -135,7 +138,7 @@ impl PolicyRecord {
         self.judged_at.as_ref().map_or(written, |judged| judged.at)
     }
 
-    /// Removes the grant from the record.
+    /// Removes the grant from the record, also from the determining policies.
     pub(crate) fn remove_grant(&mut self) {
         if let Some(grant) = self.grant.take() {
             let name = format!("grant {grant}");
@@ -149,7 +152,7 @@ impl PolicyRecord {
     }
 }
 
-/// A call that was waiting when a proposal was written.
+/// A similar call: a call with the same effect or the same subject that waited when a proposal was written.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Beside))]
 pub struct SimilarCall {
@@ -157,7 +160,8 @@ pub struct SimilarCall {
     #[serde(flatten)]
     #[cfg_attr(feature = "schema", schema(schema_with = <CallId as utoipa::PartialSchema>::schema))]
     pub id: CallId,
-    /// The digest of the call's effect. After an edit the call has another effect, which was not shown.
+    /// The digest of the call's effect when it was listed. An edit gives the call another effect, which the reviewers
+    /// of this proposal were not shown.
     #[serde(rename = "deed")]
     pub effect_digest: Digest,
     /// The summary of the call.
@@ -172,14 +176,15 @@ pub struct Proposal {
     pub action: Action,
     /// One line that says what would happen, made by the host from the action.
     pub summary: String,
-    /// The host's evidence, frozen; the bytes of each exhibit are stored under its digest.
+    /// The host's evidence, as it was when the proposal was written. The bytes of each exhibit are stored under its
+    /// digest.
     pub exhibits: Vec<ExhibitRef>,
     /// The facts that must still hold when the effect starts, as the connector states them; `null` if there are none. A
-    /// fact is a value that must be the same, or an object: `{shown, at-least}` must not fall below the bound, and to
-    /// `{shown, nothing-new-about}` nothing may have been added except by the calls in `similar_effects`.
+    /// plain value must be the same. The value of `{shown, at-least}` must not fall below the bound. To the value of
+    /// `{shown, nothing-new-about}`, only the calls in `beside` may have added something.
     pub preconditions: Value,
-    /// The host's facts for policies and for the differences that reviewers see: an object with the connector's names;
-    /// `null` if there are none, and then not written.
+    /// The host's facts, which policies read and whose differences reviewers see: an object keyed by the connector's
+    /// names of the facts. `null` means that there are none, and is not written.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub facts: Value,
     /// How much is at stake. Proposals of older journals have none.
@@ -188,7 +193,7 @@ pub struct Proposal {
     pub consequence: Option<Consequence>,
     /// The connector that would perform the action.
     pub connector: String,
-    /// What a lookup could establish if the outcome were lost.
+    /// How the host can find out about the effect if its outcome is unknown.
     pub class: EffectClass,
     /// Who must decide if the call is held, now or later because of changed facts.
     pub requirement: Requirement,
@@ -207,7 +212,7 @@ impl Proposal {
     }
 }
 
-/// The place of a proposal: the parts of a clearance that are not in the proposal.
+/// A proposal and its place in the journal: everything that the clearance digest covers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Clearance<'a> {
     /// The journal that the call belongs to.
@@ -216,7 +221,7 @@ pub struct Clearance<'a> {
     pub run: &'a RunId,
     /// The call within the run.
     pub call: CallNumber,
-    /// 1, and one more for each edit and each change of facts.
+    /// The number of the revision, from 1. Each edit and each change of facts begins another revision.
     pub revision: u32,
     /// What is proposed.
     pub proposal: &'a Proposal,

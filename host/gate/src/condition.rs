@@ -1,14 +1,14 @@
-//! What a clearance rests on, fact by fact: the value that was shown, and how the present value may differ when the
-//! effect starts.
+//! The facts that a clearance rests on: the value of each fact that was shown, and how the present value may differ
+//! when the effect starts.
 //!
 //! A connector states its facts in the preconditions of a proposal, an object keyed by fact name. The facts are shown
 //! and digested with everything else, so the connector compares with exactly the text that reviewers saw. A plain value
 //! must stay the same. An object of one of these two forms allows more:
 //!
 //! - `{"shown": "10,000.00 EUR", "at-least": "250.00 EUR"}`: the quantity may change, but not fall below the bound;
-//! - `{"shown": 3, "nothing-new-about": "ACME GmbH"}`: so many effects had happened. Each effect since then must belong
-//!   to a call that the proposal lists as waiting beside it ([`SimilarCall`](crate::SimilarCall)), because the reviewers who
-//!   approved were shown those calls.
+//! - `{"shown": 3, "nothing-new-about": "ACME GmbH"}`: three effects about this subject had happened. Each effect since
+//!   then must belong to a similar call that the proposal lists ([`SimilarCall`](crate::SimilarCall)), because the
+//!   reviewers who approved were shown those calls.
 //!
 //! **Invariant:** A value that is not exactly of one of these forms must stay the same. So a mistake in a connector, or
 //! an older journal, makes the comparison stricter and never looser.
@@ -31,29 +31,28 @@ pub enum Condition {
         /// The bound.
         bound: String,
     },
-    /// Since the fact was shown, only effects of the calls that wait beside this one may have happened.
+    /// Since the fact was shown, only effects of the listed similar calls may have happened.
     NothingNew {
         /// How many effects had happened.
         shown: u64,
-        /// The subject, such as a payee. Calls of one capability that name the same subject are listed beside each
-        /// other.
+        /// The subject, such as a payee. Waiting calls of one capability that name the same subject are similar.
         about: String,
     },
 }
 
-/// How a connector recognises the effect of a listed call: by the effect's key and by the effect's digest.
+/// The mark by which a connector recognises the effect of a similar call: the key and the digest of the effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EffectMark {
     /// The effect's key.
     pub key: EffectKey,
-    /// The digest of its effect.
+    /// The effect's digest.
     pub effect_digest: Digest,
 }
 
 /// A fact as the connector finds it just before the effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresentFact {
-    /// Its value.
+    /// The fact's present value.
     pub value: Value,
     /// The effects since the fact was shown; for [`Condition::NothingNew`].
     pub since: Vec<EffectMark>,
@@ -72,8 +71,8 @@ pub struct FactChange {
     pub allowed: bool,
 }
 
-/// The preconditions lack a fact that the connector compares: another connector made them, or they were changed by
-/// hand.
+/// The preconditions lack a fact that the connector compares: another connector wrote the preconditions, or somebody
+/// changed them by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the clearance does not hold the values of its material facts")]
 pub struct MissingFact;
@@ -94,7 +93,7 @@ impl Condition {
         }
     }
 
-    /// Its form in the preconditions.
+    /// The condition in the form that the preconditions use.
     pub fn to_json(&self) -> Value {
         match self {
             Self::Same(shown) => shown.clone(),
@@ -112,7 +111,8 @@ impl Condition {
         }
     }
 
-    /// Whether the condition allows what was found. `similar_effects` marks the calls that the clearance lists beside it.
+    /// Whether the condition allows the present fact. `similar_effects` marks the similar calls that the proposal
+    /// lists.
     fn allows(&self, found: &PresentFact, similar_effects: &[EffectMark]) -> bool {
         match self {
             Self::Same(shown) => *shown == found.value,

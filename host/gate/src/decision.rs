@@ -6,7 +6,8 @@ use serde_json::Value;
 use crate::ids::Digest;
 use crate::name::ReviewerName;
 
-/// The beginning of the reason when a limit refuses a call. It tells the agent that a limit, not policy, refused the call, so a shorter call may pass.
+/// The beginning of the reason when a limit of the host refuses a call. It tells the agent that a limit, and not
+/// policy, refused the call.
 pub const LIMIT: &str = "over a limit of this host";
 
 /// Why a call was refused without asking a reviewer.
@@ -14,7 +15,7 @@ pub const LIMIT: &str = "over a limit of this host";
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum RefusalReason {
-    /// Policy, a limit or the display limit forbids the call.
+    /// Policy or a limit forbids the call.
     Forbidden(String),
     /// The call cannot be performed as proposed; no attempt was made.
     Invalid(String),

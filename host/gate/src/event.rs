@@ -1,10 +1,10 @@
 //! The events. The journal is its events in order; all other state is made from the events.
 //!
-//! **Invariant:** An event's tag stands beside its content (`{"type": …, "data": …}`). With a tag inside the content,
-//! every read would have to buffer the event, and the speed of replay depends on reading.
+//! **Invariant:** An event's tag stands beside its content (`{"type": …, "data": …}`), because the speed of replay
+//! depends on reading. With a tag inside the content, every read would have to buffer the event.
 //!
-//! **Invariant:** A routine result carries the time at which the agent got it (`answered_at`). The guest's clock
-//! follows what the guest has seen, and the guest has seen the result before the event is on disk.
+//! **Invariant:** A routine result has the time at which the agent got it (`answered_at`), because the agent gets the
+//! result before the event is on disk. The guest's clock follows this time.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -133,7 +133,7 @@ pub enum Event {
     CallEscalated {
         /// The call.
         call: CallNumber,
-        /// 1 for the first escalation, and one more for each further one.
+        /// The number of the escalation, from 1.
         level: usize,
     },
     /// The reviewer who approved the call made a grant.
@@ -178,13 +178,13 @@ pub enum Event {
         /// The clearance that the attempt rests on.
         clearance: Digest,
     },
-    /// The attempt certainly did not happen. The same clearance allows another one until the time to start is over.
+    /// The attempt certainly did not happen. The clearance allows another one until the deadline for the start.
     EffectPostponed {
         /// The call.
         call: CallNumber,
         /// The attempt.
         attempt: u32,
-        /// Why it did not happen.
+        /// Why the attempt did not happen.
         reason: String,
         /// The next attempt starts at this time at the earliest.
         until: Time,
@@ -200,7 +200,7 @@ pub enum Event {
         /// How the host knows the outcome, if not from the attempt's own reply.
         #[cfg_attr(feature = "schema", schema(required = true))]
         evidence: Option<String>,
-        /// The facts that had changed since they were shown, within the clearance: each in words, with both values.
+        /// The allowed changes of facts since they were shown. Each text names one fact, with both values.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         changed: Vec<String>,
     },
@@ -250,7 +250,7 @@ pub enum Event {
     },
     /// The run sleeps.
     TimerSet {
-        /// 1, 2, 3 … within the run.
+        /// The number of the timer within the run, from 1.
         timer: u32,
         /// The end of the sleep, by the guest's clock.
         until: Time,
@@ -261,13 +261,13 @@ pub enum Event {
         timer: u32,
     },
     /// The host could not bring the run forward and tries again. The event is written when the delay begins, when its
-    /// reason changes, and between these at growing intervals.
+    /// reason changes, and in between at growing intervals.
     RunDelayed {
         /// Since when, and why.
         #[serde(flatten)]
         #[cfg_attr(feature = "schema", schema(schema_with = <Delayed as utoipa::PartialSchema>::schema))]
         delayed: Delayed,
-        /// Whether people get a notification. They get one for each delay.
+        /// Whether people get a notification about this event. They get one for each delay.
         told: bool,
     },
     /// The agent returned.
@@ -288,7 +288,7 @@ pub enum Event {
         #[cfg_attr(feature = "schema", schema(required = true))]
         reason: Option<String>,
     },
-    /// The agent does something other than the journal recorded.
+    /// The agent did something other than the journal recorded.
     RunDiverged {
         /// The place, such as `call 3` or `timer 1`.
         place: String,

@@ -1,5 +1,5 @@
-//! Grants: "clear the next ten calls like this for two hours, up to 500 EUR in all". A grant is made with a decision on
-//! one call, and has a bound on everything: calls, money and time.
+//! Grants, such as "clear the next ten calls like this one for two hours, up to 500 EUR in all". A grant is made with
+//! an approval of one call. It limits the number of calls, the money and the time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -19,8 +19,8 @@ pub const LASTS_MS_MAX: u64 = 30 * 86_400_000;
 /// The largest number of calls that a grant may clear.
 pub const CALLS_MAX: u64 = 1_000;
 
-/// The calls that a grant clears, unless policy forbids them, policy fails, or the call requires more than the grantor
-/// could clear alone.
+/// Clears further calls like one that a reviewer approved. A grant does not clear a call that policy forbids, on which
+/// policy fails, or that requires more than the grantor could clear alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -34,7 +34,7 @@ pub struct Grant {
     /// The values that the arguments must have, by JSON pointer.
     #[cfg_attr(feature = "schema", schema(value_type = Object))]
     pub like: BTreeMap<String, Value>,
-    /// The largest number of calls that the grant clears, without the call that it was made with.
+    /// The largest number of calls that the grant clears, not counting the call with which the grant was made.
     #[cfg_attr(feature = "schema", schema(minimum = 1, maximum = 1000))]
     pub calls: u64,
     /// The largest sum of money of these calls, in minor units by currency. Calls in another currency are not cleared.
@@ -47,7 +47,7 @@ pub struct Grant {
 /// A grant with its grantor, its time and its revocation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GrantRecord {
-    /// What it clears.
+    /// The grant itself.
     pub grant: Grant,
     /// The grantor.
     pub by: ReviewerName,
@@ -57,13 +57,13 @@ pub struct GrantRecord {
     pub revoked: Option<(RevokedBy, Time)>,
 }
 
-/// What ended a grant before its time. As text it is the reviewer's name, or `changed facts`, which is no name because
-/// of its space.
+/// Who or what ended a grant early. Its text is the reviewer's name, or `changed facts`, which cannot be a reviewer's
+/// name because it contains a space.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]
 pub enum RevokedBy {
     Reviewer(ReviewerName),
-    /// The facts changed on which the approval with the grant rested.
+    /// The facts changed on which the grantor's approval rested.
     ChangedFacts,
 }
 
@@ -124,7 +124,7 @@ pub enum NotGranted {
 }
 
 impl GrantRecord {
-    /// A grant that was just made.
+    /// The record of a grant that was just made.
     pub(crate) fn new(grant: &Grant, by: &ReviewerName, at: Time) -> Self {
         Self { grant: grant.clone(), by: by.clone(), at, revoked: None }
     }
@@ -162,7 +162,8 @@ impl GrantRecord {
 }
 
 impl Grant {
-    /// Whether an action of `agent` is like the action that the grant was made with.
+    /// Whether the grant covers an action of `agent`: the agent, the component and the capability are the same, and the
+    /// arguments have the values of `like`.
     pub fn is_like(&self, agent: &AgentName, action: &Action) -> Result<(), NotGranted> {
         if *agent != self.agent || action.component() != self.component {
             return Err(NotGranted::OtherAgent);

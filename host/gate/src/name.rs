@@ -1,8 +1,8 @@
-//! The names of reviewers and agents. Each is a type of its own, so that one is never passed for the other, nor any
-//! other text for a name.
+//! The names of reviewers and agents. Each has its own type, so that code cannot confuse them with each other or with
+//! other texts.
 //!
-//! **Invariant:** New names come from the configuration, which checks them, and from `holdshort run FILE`, which makes a
-//! name that no configured agent can have. Every other text, such as a filter in a request, becomes a name only to be
+//! **Invariant:** New names come from the configuration, which checks them, and from `holdshort run FILE`, which makes
+//! a name that no configured agent can have. Every other text, such as a filter in a request, becomes a name only to be
 //! compared with these. Reading a journal checks nothing, because an older journal may hold a name that the
 //! configuration would refuse today.
 
@@ -21,7 +21,7 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// The name that this text is.
+            /// Makes a name of a text.
             pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
@@ -38,14 +38,14 @@ macro_rules! name {
             }
         }
 
-        /// A literal of the source code is a name without further ado; another text is not.
+        /// Makes a name of a literal of the source code. Other texts need `new`.
         impl From<&'static str> for $name {
             fn from(literal: &'static str) -> Self {
                 Self::new(literal)
             }
         }
 
-        /// A map by names can be asked with a text, and a list of names joined.
+        /// Lets a text look up a map that is keyed by names, and lets a list of names be joined.
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0

@@ -62,7 +62,7 @@ macro_rules! named_schema {
     };
 }
 
-/// Nothing: the types carry no schema.
+/// Without the feature `schema`, the types have no schema.
 #[cfg(not(feature = "schema"))]
 #[doc(hidden)]
 #[macro_export]

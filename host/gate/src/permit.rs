@@ -68,13 +68,14 @@ impl Permit {
         &self.preconditions
     }
 
-    /// Whether facts of the call are material: the dispatcher compares those again before the connector acts.
+    /// Whether the operator marked facts of the call as material. If so, the dispatcher compares them again before the
+    /// connector acts.
     pub fn has_material_facts(&self) -> bool {
         self.material
     }
 
-    /// The marks of the calls that were shown as waiting beside this call. A connector recognises their effects by the
-    /// marks.
+    /// The marks of the similar calls that reviewers were shown. The connector recognises the effects of these calls by
+    /// the marks.
     pub fn similar_effects(&self) -> &[EffectMark] {
         &self.similar_effects
     }

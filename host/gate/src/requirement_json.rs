@@ -1,5 +1,5 @@
-//! How a requirement is written down. A requirement with a single demand has the form of the first journals, so that
-//! their digests stay the same.
+//! The JSON form of a requirement. A requirement with a single demand keeps the form of the first journals, so that the
+//! digests of old clearances stay the same.
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -8,7 +8,7 @@ use crate::approval::{self, Demand, Escalation, Reviewers};
 use crate::ids::Time;
 
 /// Who must approve a held call, how many, and until when.
-// In an event: either the older form or the form with stages.
+// The JSON form has either `reviewers` and `quorum`, as in older journals, or `stages`.
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Requirement))]
 pub(crate) struct RequirementJson {

@@ -1,10 +1,11 @@
-//! Calls that wait beside a proposal: calls with the same effect, or about the same subject. The list is made in the
-//! transaction that writes the proposal, so that of two calls proposed at the same time the later call lists the
-//! earlier one.
+//! The similar calls of a proposal: other waiting calls with the same effect or the same subject. The list is made in
+//! the transaction that writes the proposal. So, if two similar calls are proposed at the same time, the later one
+//! lists the earlier one.
 //!
 //! **Invariant:** A connector recognises the effect of a listed call by the effect's key and by the digest of the
 //! effect that was shown. An edit changes that digest, so the connector does not recognise the effect of an edited
-//! call. A call that comes later changes no digest of this proposal: pages and the API read such calls anew each time.
+//! call. A call that is proposed later is not added to the list, because that would change the digest of this proposal:
+//! pages and the API read later calls anew each time.
 
 use serde_json::{Value, json};
 
@@ -15,8 +16,8 @@ use crate::condition;
 use crate::ids::{CallId, Digest};
 use crate::phase::Phase;
 
-/// The largest number of calls listed beside a proposal; the oldest calls are listed. If the effect of a call that is
-/// not listed happens first, the proposal is held again.
+/// The largest number of similar calls that a proposal lists; the oldest calls are listed. If the effect of a similar
+/// call that is not listed happens first, the proposal is held again.
 pub const LISTED_MAX: usize = 32;
 
 /// The digests by which other calls with the same effect or the same subject are found.
@@ -29,7 +30,7 @@ pub struct Similarity {
 }
 
 impl Similarity {
-    /// Whether two calls are listed beside each other.
+    /// Whether two calls are similar: they have the same effect or the same subject.
     pub fn meets(&self, other: &Self) -> bool {
         self.effect_digest == other.effect_digest || (self.about.is_some() && self.about == other.about)
     }

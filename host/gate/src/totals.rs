@@ -121,8 +121,7 @@ pub fn counters(run: &RunId, agent: &AgentName, capability: &Capability, at: Tim
 }
 
 /// The money that an action moves, in minor units by currency: every record in its arguments that is exactly
-/// `{minor-units, currency}`.
-/// A sum that does not fit into a `u64` becomes the largest `u64`.
+/// `{minor-units, currency}`. A sum that does not fit into a `u64` becomes the largest `u64`.
 pub fn money(action: &Action) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     collect(action.arguments(), &mut found);

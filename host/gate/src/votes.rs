@@ -28,14 +28,14 @@ impl Vote {
         self.stands_for.as_ref().unwrap_or(&self.reviewer)
     }
 
-    /// Whether this reviewer voted or was represented by a delegate. In both cases the reviewer may not vote again.
+    /// Whether the vote uses up this reviewer's vote: the reviewer voted, or a delegate voted for the reviewer.
     pub fn is_of(&self, name: &ReviewerName) -> bool {
         self.reviewer == *name || self.stands_for.as_ref() == Some(name)
     }
 }
 
 impl Call {
-    /// Whether an event is the editor's own vote, which the host writes with an edit.
+    /// Whether an event is the editor's own approval, which the host writes together with an edit.
     pub fn is_editors_own(&self, event: &Event, at: Time) -> bool {
         let Event::DecisionMade { decision: Decision { reviewer, verdict: RecordedChoice::Approve, .. }, .. } = event
         else {
@@ -68,7 +68,8 @@ impl Call {
             RecordedChoice::Approve => self.approve(vote),
             RecordedChoice::Reject => {
                 self.withdraw(&vote);
-                // As with approvals: neither the delegate who rejected nor the absent reviewer counts a second time.
+                // As with approvals, a rejection does not count if the delegate or the absent reviewer has rejected
+                // already.
                 if !self.rejections.iter().any(|said| said.is_of(vote.on_behalf_of()) || said.is_of(&vote.reviewer)) {
                     self.rejections.push(vote);
                 }
@@ -76,7 +77,7 @@ impl Call {
                     self.phase = Phase::Rejected { guidance: decision.message.clone().unwrap_or_default() };
                 }
             }
-            // After these decisions, an event of its own in the same transaction changes the call.
+            // These decisions do not change the phase here: another event of the same transaction does.
             RecordedChoice::Respond(_) | RecordedChoice::Edit(_) => {}
         }
     }
@@ -92,8 +93,8 @@ impl Call {
         self.advance(at);
     }
 
-    /// Begins the next stage if the present stage lacks no approval. The stage can change after an approval, and after
-    /// an escalation, because an earlier approval may count from then on.
+    /// Begins the next stage if the present stage lacks no approval, and approves the call after the last stage. It
+    /// runs after each approval, and after each escalation, because an escalation can make an earlier approval count.
     pub(crate) fn advance(&mut self, at: Time) {
         let Some(requirement) = self.requirement().cloned() else { return };
         if requirement.missing(self.stage, self.level, &self.votes).iter().any(|missing| *missing > 0) {
@@ -105,7 +106,7 @@ impl Call {
         }
     }
 
-    /// A reviewer's new decision replaces the earlier one. An approval in a finished stage stays.
+    /// Removes the reviewer's earlier decision, which the new decision replaces. An approval in a finished stage stays.
     fn withdraw(&mut self, vote: &Vote) {
         let stage = self.stage;
         self.rejections.retain(|said| said.on_behalf_of() != vote.on_behalf_of());

@@ -11,7 +11,7 @@ use crate::phase::Phase;
 use crate::run::Run;
 use crate::totals::{Counter, counters};
 
-/// One demand of the current stage.
+/// A demand of the current stage, and the approvals that it still needs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Waiting))]
 pub struct OpenDemand {
@@ -68,8 +68,8 @@ impl Call {
         }
     }
 
-    /// Whether the time for decisions is over. Before a further escalation it is not over, because the present
-    /// reviewers may still decide after the escalation.
+    /// Whether the time for decisions is over. As long as another escalation follows, it is not over, because the
+    /// present reviewers may still decide after the escalation.
     pub fn has_expired(&self, now: Time) -> bool {
         let last = self.requirement().is_none_or(|requirement| self.level >= requirement.escalations.len());
         last && self.deadline().is_some_and(|deadline| now >= deadline)

@@ -10,8 +10,8 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Number, Value};
 
-/// A WIT type that may appear in a gated interface. Resources, streams and futures are missing here, because they have no
-/// value that could be shown.
+/// A WIT type that may appear in a gated interface. Resources, streams and futures are missing here, because they have
+/// no value that could be shown.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WitType {

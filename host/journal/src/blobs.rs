@@ -23,7 +23,7 @@ impl Blob {
         Self { digest: Digest::of(&bytes), bytes }
     }
 
-    /// The name that the bytes are kept by.
+    /// The digest under which the bytes are stored.
     pub fn digest(&self) -> Digest {
         self.digest
     }

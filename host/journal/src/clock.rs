@@ -28,7 +28,7 @@ pub(crate) struct ClockReading {
 }
 
 impl JournalClock {
-    /// A watch for a journal whose last event was written at `last`.
+    /// A clock for a journal whose last event was written at `last`.
     pub(crate) fn new(clock: Clock, last: Time) -> Self {
         Self { clock, last: Mutex::new(ClockReading { at: last, clock: last }) }
     }

@@ -1,4 +1,4 @@
-//! For tests, which write the history that they need: the handle that reads also writes, as every role.
+//! Methods for tests, which write the history that they need: the handle that reads also writes, in every role.
 
 use holdshort_gate::{CallNumber, Command, Digest, RunId};
 
@@ -43,7 +43,7 @@ impl Journal {
         self.roles().driver.log(run, line);
     }
 
-    /// See [`Notifier::note`](crate::Notifier::note).
+    /// See [`Notifier::record_notification`](crate::Notifier::record_notification).
     pub fn record_notification(&self, note: NotificationRecord) -> Submitted<()> {
         self.roles().notifier.record_notification(note)
     }

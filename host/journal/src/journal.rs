@@ -32,8 +32,8 @@ use crate::writer::Writer;
 /// How many reads run at the same time, and how many idle readers are kept for later reads.
 const READS_MAX: usize = 8;
 
-/// A journal, to read it. What writes are the handles of the roles, see [`Opened`](crate::Opened). Handles are cheap to
-/// clone; dropping the last one closes the journal.
+/// A handle that reads a journal. The handles of the roles write, see [`Opened`](crate::Opened). A handle is cheap to
+/// clone; dropping the last handle closes the journal.
 #[derive(Clone)]
 pub struct Journal(pub(crate) Arc<Inner>);
 

@@ -1,5 +1,5 @@
-//! What a room of the host may write is the type of its handle: a driver that decides, or a desk that starts an
-//! effect, does not compile.
+//! The handles of the roles. The type of a handle says what a room of the host may write: a driver that decides, or a
+//! desk that starts an effect, does not compile.
 //!
 //! **Invariant:** Only [`Opened`] has handles of roles. A clone of a handle has the same role. Every handle also reads.
 
@@ -63,8 +63,8 @@ macro_rules! roles {
         $(impl $role {
             /// Judges `command` on the journaled state of what it is about, and writes its events.
             ///
-            /// This call queues the command; awaiting the answer does not. The commands of one task are therefore
-            /// judged in the order of its calls.
+            /// This method queues the command, before the answer is awaited. The commands of one task are therefore
+            /// judged in the order in which the task submits them.
             pub fn submit<C: $command>(&self, about: &C::About, command: C) -> Submitted<C::Output> {
                 self.0.queue((about.run(), about.call()), Fence::None, command, Vec::new())
             }

@@ -81,7 +81,7 @@ impl Command for Decide {
     type About = CallId;
     type Output = DecisionOutcome;
 
-    /// An edited action is shown with the calls that wait beside it.
+    /// Loads the calls that are similar to the edited action, because reviewers are shown them.
     fn required_state(&self) -> RequiredState {
         let Choice::Edit(revision) = &self.choice else { return RequiredState::default() };
         RequiredState { similar_to: Some(revision.proposal.similarity()), ..RequiredState::default() }
@@ -150,8 +150,9 @@ impl Decide {
         }
     }
 
-    /// Whether an earlier, equal decision answers this one. If facts have changed since, the earlier vote no longer
-    /// counts, and its sender must be told. An earlier edit answers if the call still has the edited action.
+    /// Whether an earlier, equal decision still counts, so that this decision is a repetition. If facts have changed
+    /// since, it no longer counts, and the sender must be told. An earlier edit still counts if the call still has the
+    /// edited action.
     fn still_counts(&self, call: &Call) -> bool {
         match self.choice {
             Choice::Edit(ref revision) => {

@@ -1,8 +1,9 @@
 //! An edit: a new revision of a held call, with the editor's own approval if the editor has seen everything that the
 //! revision rests on.
 //!
-//! **Invariant:** An edit is refused if the deadline of the edited action has passed when the edit is written, because
-//! the editor's vote would be too late. The deadline counts from when policy was asked. The call stays unchanged.
+//! **Invariant:** An edit is refused, and the call stays unchanged, if the deadline of the edited action has passed
+//! when the edit is written: the editor's vote would be too late. The deadline counts from the moment when policy was
+//! asked.
 //!
 //! **Invariant:** The editor's own vote counts only if the edit brings no new evidence, preconditions, facts, connector
 //! or waiting calls. Otherwise the call is held, and the editor too must be shown the new revision before they approve

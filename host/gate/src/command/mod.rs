@@ -1,4 +1,5 @@
-//! Every legal step. Each step is a function: it takes the journaled state and the time, and returns events and an output.
+//! Every legal step. Each step is a function: it takes the journaled state and the time, and returns events and an
+//! output.
 //!
 //! A command is judged on the state inside the write transaction. Of two racing commands one wins, and the other is
 //! told which decision won.
@@ -245,8 +246,7 @@ impl Subject {
         }
     }
 
-    /// Changes the state as one event says. The journal uses this for its tables, recovery to rebuild, tests as a
-    /// model.
+    /// Changes the state as one event says. The journal's writer, the rebuilding of its tables, and tests use it.
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), InconsistentEvent> {
         let lost = || InconsistentEvent {
             event: format!("{event:?}").chars().take(40).collect(),
@@ -279,7 +279,7 @@ impl Subject {
         Ok((self.run()?, self.call.as_ref().ok_or(Refused::NoSuchCall)?))
     }
 
-    /// The marks by which a connector recognises the effects of the calls that a proposal lists beside it.
+    /// The marks by which a connector recognises the effects of the similar calls that a proposal lists.
     fn marks(&self, proposal: &Proposal) -> Vec<EffectMark> {
         let keys = self.similar_keys.iter().cloned();
         keys.zip(&proposal.similar_calls)

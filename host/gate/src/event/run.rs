@@ -17,8 +17,8 @@ pub struct RunLimits {
     pub held_calls: u32,
     /// The largest number of host calls of any kind in the whole run; a sleep counts as one.
     pub calls: u32,
-    /// About how many bytes the arguments and results of all host calls may take in the journal. A run of an older
-    /// journal has no such limit.
+    /// The largest number of bytes, approximately, that the arguments and results of all host calls take in the
+    /// journal. A run of an older journal has no such limit.
     #[serde(default = "unlimited")]
     #[cfg_attr(feature = "schema", schema(required = true))]
     pub journal_bytes: u64,
@@ -60,6 +60,6 @@ pub struct Delayed {
     pub since: Time,
     /// The reason, in one line.
     pub reason: String,
-    /// How many times the host had tried by then.
+    /// How many times the host had tried when the delay was written.
     pub tries: u32,
 }

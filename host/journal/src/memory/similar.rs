@@ -12,7 +12,8 @@ pub(super) struct SimilarIndex {
 }
 
 impl SimilarIndex {
-    /// From now on the call is found by this likeness; with `None` it is not found, because it no longer waits.
+    /// Sets the digests by which the call is found. With `None` the call is no longer found, because it no longer
+    /// waits.
     pub(super) fn changed(&mut self, id: &CallId, similarity: Option<&Similarity>) {
         let before = self.calls.remove(id);
         for digest in before.into_iter().flat_map(digests) {

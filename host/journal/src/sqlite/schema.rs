@@ -71,12 +71,12 @@ CREATE TABLE logs (
 /// A call with `everybody` waits for all reviewers except its `exceptions`; any other call waits only for its
 /// `exceptions`.
 /// `rank` is [`rank()`](crate::inbox::rank), computed on reading, because only its index has to store it.
-/// `decision` and `about` are the beginnings of the digests by which a waiting call is found; they are empty once the call
-/// is over.
+/// `deed` and `about` are the first 8 bytes of the digests by which a waiting call is found; they are empty once the
+/// call is over.
 /// `since` is the position of the event that began the current revision, if it is not the first. A row is read from
 /// there on, however long the earlier history is; `attempts` and `editor` keep what a row needs of that history.
 /// `decisions.since` is the same for the revision that was decided on.
-/// `created_run` has the runs that requests with a key created. `grants` has the grants of the calls at their positions.
+/// `made` has the runs that requests with a key created. `grants` has the grants of the calls at their positions.
 /// `words` finds finished calls by their words.
 pub(super) const PROJECTED: &str = "
 CREATE TABLE names (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
