@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use holdshort_gate::call::InconsistentEvent;
+use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{FirstVerdict, Revision};
 use holdshort_gate::totals::counters;
 use holdshort_gate::{
-    Action, AgentName, Call, CallNumber, Counter, EffectClass, ExhibitRef, FunctionType, Mismatch, PolicyRecord,
-    Proposal, RecordedTotal, RefusalReason, Requirement, ReviewerName, Reviewers, RunId, Seq,
+    Action, AgentName, Call, CallNumber, Counter, EffectClass, ExhibitRef, FunctionType, Mismatch, Proposal,
+    RecordedTotal, RefusalReason, Requirement, ReviewerName, Reviewers, RunId, Seq,
 };
 use holdshort_journal::{Blob, Driver, Events, GrantFilter, GrantRow, Journal, ReadError};
 use holdshort_words::{Sentence, configured, say};

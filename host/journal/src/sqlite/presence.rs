@@ -27,8 +27,8 @@ impl Presence {
     /// Claims the journal at `path`, and creates its folder if there is none.
     pub(crate) fn claim(path: &Path) -> Result<Self, OpenError> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty() && !folder.exists()) {
-            let created_run = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
-            created_run.map_err(|source| OpenError::Io { what: "create the folder", path: folder.into(), source })?;
+            let created = fs::DirBuilder::new().recursive(true).mode(0o700).create(folder);
+            created.map_err(|source| OpenError::Io { what: "create the folder", path: folder.into(), source })?;
         }
         let lock_path = beside(path, ".lock");
         let io = |what| move |source| OpenError::Io { what, path: beside(path, ".lock"), source };
