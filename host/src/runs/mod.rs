@@ -324,8 +324,7 @@ impl Runs {
         tokio::spawn(self.clone().drive(run.clone(), listener));
     }
 
-    /// Drives a run until it ends or is parked. A failure is the host's fault, not the agent's: the run stays as
-    /// recorded and is driven again after a pause.
+    /// Drives a run until it ends or is parked. After a failure of the host, the run is driven again after a pause.
     async fn drive(self, run: RunId, mut listener: Listener) {
         let (mut back_off, mut displaced) = (BACK_OFF_FIRST, Duration::ZERO);
         let mut delays = Delays::new(self.0.settings.told_after_tries);
@@ -337,8 +336,7 @@ impl Runs {
                 }
                 Ok(left @ (DriveEnd::Over | DriveEnd::Parked)) => {
                     self.0.live().remove(&run);
-                    // An answer may have come between the last read and the removal of this task, when its hint still
-                    // went to this task.
+                    // An answer may have come before the removal of this task, when its hint still went to this task.
                     if left == DriveEnd::Parked && self.0.is_ready(&run).await {
                         self.wake(&run);
                     }

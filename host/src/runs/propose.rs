@@ -21,6 +21,7 @@ use crate::connectors::history::History;
 use crate::connectors::{CannotPreview, Preview, Previewed, look};
 use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
 
+/// Makes proposals.
 pub(super) struct Proposer {
     pub(super) journal: Driver,
     pub(super) policy: Arc<dyn Policy>,
