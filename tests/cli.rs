@@ -29,6 +29,8 @@ mod hours;
 mod policies;
 #[path = "cli/problems.rs"]
 mod problems;
+#[path = "cli/projects.rs"]
+mod projects;
 #[path = "cli/reviewing.rs"]
 mod reviewing;
 #[path = "cli/running.rs"]

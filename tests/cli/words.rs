@@ -81,6 +81,7 @@ fn help_tells_everything_and_completions_are_scripts() {
         "run",
         "serve",
         "demo",
+        "new",
         "inspect",
         "review",
         "approvals",

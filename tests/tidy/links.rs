@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use crate::top;
 
-/// Folders without documents of the project.
-const LEFT_OUT: [&str; 3] = ["target", "node_modules", ".git"];
+/// Folders without documents of the project. Templates name paths of the project that they are for.
+const LEFT_OUT: [&str; 4] = ["target", "node_modules", ".git", "templates"];
 
 #[test]
 fn every_link_of_a_document_leads_somewhere() {

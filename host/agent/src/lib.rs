@@ -50,7 +50,7 @@ pub use limits::Meter;
 pub use load::{EngineError, LoadError};
 pub use manifest::{Entry, Import, Manifest};
 pub use output::log_line;
-pub use package::{BadPackage, functions, interface, is_ours};
+pub use package::{BadPackage, FILES as WIT_FILES, functions, interface, is_ours};
 pub use problem::{ImportProblem, ProblemKind};
 pub use program::Program;
 pub use reader::{ReadLimits, Reader};

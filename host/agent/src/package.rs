@@ -12,8 +12,8 @@ use wit_parser::{Resolve, SourceMap};
 use super::manifest::Import;
 use super::wit;
 
-/// The files of `wit/`.
-const FILES: [(&str, &str); 10] = [
+/// The files of `wit/`, each with its name and its text.
+pub const FILES: [(&str, &str); 10] = [
     ("agent.wit", include_str!("../../../wit/agent.wit")),
     ("checks.wit", include_str!("../../../wit/checks.wit")),
     ("deployment.wit", include_str!("../../../wit/deployment.wit")),

@@ -9,7 +9,7 @@ mod runs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use approvals::{
     ApprovalsAction, ApprovalsArgs, Approve, Confirm, Edit, ListApprovals, Reject, Respond, ShowApproval,
@@ -20,6 +20,7 @@ pub use policy::{Backtest, PolicyAction};
 pub use runs::{FindingWord, History, ListRuns, Resolve, RunsAction, RunsArgs};
 
 use super::exit::Exit;
+use crate::config::defaults::NAME_CHARS_MAX;
 use crate::config::duration_ms;
 
 /// Runs AI agents as sandboxed WebAssembly components and holds every consequential call until policy or reviewers have cleared exactly those bytes.
@@ -63,6 +64,8 @@ pub enum Command {
     Serve(ServeArgs),
     /// Try an approval: a real run on a scratch repository, until the branch is moved
     Demo(DemoArgs),
+    /// Write the project of a new agent into a new folder
+    New(NewArgs),
     /// Show what an agent can and cannot do, before it runs
     Inspect(InspectArgs),
     /// Review waiting calls on a full screen and decide with the keyboard
@@ -196,6 +199,37 @@ pub struct DemoArgs {
     /// Work in this new folder, and keep the folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+}
+
+/// `new`
+#[derive(Clone, Debug, Args)]
+pub struct NewArgs {
+    /// The name of the agent and of its folder
+    #[arg(value_parser = project_name)]
+    pub name: String,
+    /// The language of the agent
+    #[arg(long, value_name = "LANGUAGE")]
+    pub lang: Language,
+}
+
+/// The languages that `new` has a project for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Language {
+    Rust,
+    Python,
+    Typescript,
+}
+
+/// Names that are allowed for folders, sections of the configuration and packages of cargo alike.
+fn project_name(text: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    let begins = text.starts_with(|c: char| c.is_ascii_lowercase());
+    if begins && text.chars().all(plain) && text.len() <= NAME_CHARS_MAX {
+        return Ok(text.into());
+    }
+    Err(format!(
+        "write a name of at most {NAME_CHARS_MAX} lower-case letters, digits and `-`, with a letter first, like `my-agent`"
+    ))
 }
 
 /// `inspect`

@@ -20,6 +20,7 @@ mod inspect;
 mod isolated;
 mod listening;
 mod logging;
+mod new;
 mod notify;
 pub mod output;
 mod policy;
@@ -63,6 +64,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Run(args) => run::run(&args, &global, load(&global)?, output),
         Command::Serve(args) => serve::run(&args, load(&global)?, output),
         Command::Demo(args) => demo::run(&args, output),
+        Command::New(args) => new::run(&args, output),
         Command::Inspect(args) => inspect::run(&args, &load(&global)?, output),
         Command::Review => review::run(client::connect(&global, &load(&global)?, output)?, output),
         Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),

@@ -12,7 +12,13 @@ fn parse(words: &str) -> Result<Cli, clap::Error> {
 fn every_subcommand_is_well_formed() {
     Cli::command().debug_assert();
     // These arguments are added by the files that implement the subcommands.
-    for augment in [RunArgs::augment_args, ServeArgs::augment_args, DemoArgs::augment_args, InspectArgs::augment_args] {
+    for augment in [
+        RunArgs::augment_args,
+        ServeArgs::augment_args,
+        DemoArgs::augment_args,
+        NewArgs::augment_args,
+        InspectArgs::augment_args,
+    ] {
         augment(clap::Command::new("holdshort")).debug_assert();
     }
 }

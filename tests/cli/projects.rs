@@ -1,0 +1,67 @@
+//! `new`: what it refuses, and what it leaves untouched.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+
+use crate::said::{fails, holdshort, prints};
+use crate::support::{Folder, top};
+
+#[test]
+fn new_says_how_to_build_and_run() {
+    let folder = Folder::new(&[], "");
+    prints("new", &folder, &["new", "my-agent", "--lang", "python"]);
+    let said = holdshort(&folder, &["new", "other", "--lang", "python", "--json"]).exits(0).json();
+    let readme = fs::read_to_string(folder.path().join("other/README.md")).unwrap();
+    for command in ["setup", "build", "run"] {
+        let line = said["commands"][command].as_str().unwrap();
+        assert!(readme.contains(&format!("\n{line}")), "{line}: {readme}");
+    }
+    for file in fs::read_dir(top().join("wit")).unwrap().map(|file| file.unwrap().path()) {
+        let copy = folder.path().join("other/wit/deps/holdshort-agent").join(file.file_name().unwrap());
+        assert_eq!(copy.exists(), file.extension().is_some_and(|ending| ending == "wit"), "{}", copy.display());
+        assert!(!copy.exists() || fs::read(&copy).unwrap() == fs::read(&file).unwrap(), "{}", copy.display());
+    }
+}
+
+#[test]
+fn new_overwrites_nothing() {
+    let folder = Folder::new(&[], "");
+    let path = |name: &str| folder.path().join(name);
+    fs::create_dir(path("empty")).unwrap();
+    fs::write(path("file"), "mine").unwrap();
+    symlink("elsewhere", path("link")).unwrap();
+    for name in ["empty", "file", "link"] {
+        fails(&format!("new-over-{name}"), &folder, &["new", name, "--lang", "rust"]).exits(2);
+    }
+    assert_eq!(fs::read_dir(path("empty")).unwrap().count(), 0);
+    assert_eq!(fs::read_to_string(path("file")).unwrap(), "mine");
+    assert!(!path("elsewhere").exists());
+}
+
+#[test]
+fn new_takes_only_names_and_languages_that_it_knows() {
+    let folder = Folder::new(&[], "");
+    let long = "a".repeat(65);
+    let names = ["", "My-agent", "1st", "-x", "../up", "/tmp/up", "a.b", "a_b", "a b", "a\"]\nx=1", "äpfel", &long];
+    for name in names {
+        let said = holdshort(&folder, &["new", "--lang", "rust", "--", name]).exits(2);
+        assert!(said.err.contains("write a name of at most 64 lower-case letters"), "{name}: {said:?}");
+    }
+    fails("new-with-a-path", &folder, &["new", "agents/mine", "--lang", "rust"]).exits(2);
+    fails("new-without-language", &folder, &["new", "my-agent"]).exits(2);
+    fails("new-in-unknown-language", &folder, &["new", "my-agent", "--lang", "cobol"]).exits(2);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the configuration");
+}
+
+#[test]
+fn new_leaves_nothing_where_it_cannot_write() {
+    let folder = Folder::new(&[], "");
+    fs::create_dir(folder.path().join("closed")).unwrap();
+    fs::set_permissions(folder.path().join("closed"), fs::Permissions::from_mode(0o555)).unwrap();
+    // The superuser may write everywhere; `/proc` takes folders from nobody.
+    let closed = if rustix::process::geteuid().is_root() { "/proc".into() } else { folder.path().join("closed") };
+    let said = folder.command(&["new", "my-agent", "--lang", "rust"]).current_dir(closed).output().unwrap();
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let err = String::from_utf8(said.stderr).unwrap();
+    assert!(err.contains("error: cannot make the folder `my-agent`: "), "{err}");
+}
