@@ -48,6 +48,8 @@ fn inspecting_what_is_no_agent_says_why() {
     let folder = Folder::new(&[], "");
     for (name, file) in wrong(&folder) {
         let said = holdshort(&folder, &["inspect", &file]);
+        let checked = holdshort(&folder, &["check", &file]);
+        assert_eq!((checked.code, &checked.err), (said.code, &said.err), "`check` refuses the same");
         // `inspect` describes a component that is an agent, and says why it cannot run.
         if said.code == Some(2) {
             fails(&format!("inspect-{name}"), &folder, &["inspect", &file]).exits(2);

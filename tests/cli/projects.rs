@@ -1,10 +1,11 @@
-//! `new`: what it refuses, and what it leaves untouched.
+//! For authors of agents. `new`: what it refuses, and what it leaves untouched. `check`: what it says of an agent.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::said::{fails, holdshort, prints};
-use crate::support::{Folder, top};
+use crate::scene::shop;
+use crate::support::{Folder, component, top};
 
 #[test]
 fn new_says_how_to_build_and_run() {
@@ -64,4 +65,47 @@ fn new_leaves_nothing_where_it_cannot_write() {
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     let err = String::from_utf8(said.stderr).unwrap();
     assert!(err.contains("error: cannot make the folder `my-agent`: "), "{err}");
+}
+
+/// A program that imports these interfaces of WASI, each with one function.
+fn importing(interfaces: &[&str]) -> Vec<u8> {
+    let import = |name: &&str| format!("(import \"{name}\" (instance (export \"look\" (func (result u32)))))\n");
+    wat::parse_str(format!(
+        "(component {}
+            (core module $code (func (export \"run\") (result i32) i32.const 0))
+            (core instance $code (instantiate $code))
+            (func $run (result (result)) (canon lift (core func $code \"run\")))
+            (instance $run (export \"run\" (func $run)))
+            (export \"wasi:cli/run@0.2.12\" (instance $run)))",
+        interfaces.iter().map(import).collect::<String>()
+    ))
+    .unwrap()
+}
+
+#[test]
+fn check_says_what_runs_here_and_what_to_change() {
+    let folder = Folder::new(&[], "");
+    let interfaces =
+        ["wasi:clocks/monotonic-clock@0.3.0", "wasi:http/outgoing-handler@0.2.12", "wasi:keyvalue/store@0.2.0"];
+    fs::write(folder.path().join("wasi.wasm"), importing(&interfaces)).unwrap();
+    fs::write(folder.path().join("plain.wasm"), importing(&[])).unwrap();
+    let built = |name: &str| component(name).to_str().unwrap().to_owned();
+    for (name, file) in [
+        ("no-repository", built("release")),
+        ("unclassified-imports", built("third-party")),
+        ("async-function", built("refuses-async")),
+        ("wasi", "wasi.wasm".into()),
+    ] {
+        fails(&format!("check-{name}"), &folder, &["check", &file]).exits(1);
+        let json = holdshort(&folder, &["check", "--json", &file]).exits(1).json();
+        let inspected = holdshort(&folder, &["inspect", "--json", &file]).exits(1).json();
+        assert_eq!((&json["can_run"], &json["refused"]), (&false.into(), &inspected["refused"]), "{name}");
+        assert!(!json["changes"].as_array().unwrap().is_empty(), "{json}");
+    }
+    let said = holdshort(&folder, &["check", "plain.wasm"]).exits(0);
+    assert_eq!((said.out.as_str(), said.err.as_str()), ("`plain.wasm` can run here\n", ""));
+    // The answer is this host's: with a repository it is another one.
+    let (shop, _) = shop(&[]);
+    holdshort(&shop, &["check", &built("release")]).exits(0);
+    assert!(!folder.path().join(".holdshort").exists(), "looking changes nothing");
 }

@@ -82,6 +82,7 @@ fn help_tells_everything_and_completions_are_scripts() {
         "serve",
         "demo",
         "new",
+        "check",
         "inspect",
         "review",
         "approvals",

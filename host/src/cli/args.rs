@@ -66,6 +66,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Write the project of a new agent into a new folder
     New(NewArgs),
+    /// Say whether this host would run an agent, and if not, what to change
+    Check(InspectArgs),
     /// Show what an agent can and cannot do, before it runs
     Inspect(InspectArgs),
     /// Review waiting calls on a full screen and decide with the keyboard
@@ -232,7 +234,7 @@ fn project_name(text: &str) -> Result<String, String> {
     ))
 }
 
-/// `inspect`
+/// `check` and `inspect`
 #[derive(Clone, Debug, Args)]
 pub struct InspectArgs {
     /// The component's file

@@ -1,6 +1,7 @@
 //! `holdshort inspect`: lists what an agent can and cannot do before it runs. It compiles and
 //! changes nothing.
 
+use std::fmt::Display;
 use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::Arc;
@@ -51,13 +52,14 @@ pub(super) fn check(component: &Path, config: &Config) -> Result<(), Failure> {
     if report.refused.is_empty() {
         return Ok(());
     }
-    let refused = AgentError::Imports { path: component.display().to_string(), problems: report.refused };
+    let problems = report.refused.into_iter().map(|refused| refused.why).collect();
+    let refused = AgentError::Imports { path: component.display().to_string(), problems };
     Err(Failure::new(Exit::Usage, refused.to_string()))
 }
 
 /// Reads the imports from the bytes. The classes come from the configuration alone, so nothing is
 /// opened or started.
-fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
+pub(super) fn examine(component: &Path, config: &Config) -> Result<Report, Failure> {
     let path = component.display();
     let wrong = |message: String| Failure::new(Exit::Usage, message);
     if component.is_dir() {
@@ -96,15 +98,22 @@ fn catalogue(config: &Config) -> Result<Catalogue<(), By>, Failure> {
     })
 }
 
+/// An import that this host does not offer to the agent.
+pub(super) struct RefusedImport {
+    pub(super) import: String,
+    /// The reason, and what the operator or the author can do.
+    pub(super) why: String,
+}
+
 /// A component's imports by class.
-struct Report {
+pub(super) struct Report {
     manifest: Arc<Manifest>,
     /// Each capability with its performer and its effect.
     consequential: Vec<(String, By)>,
     routine: Vec<String>,
     log: bool,
     /// The reasons why the component cannot run here.
-    refused: Vec<String>,
+    pub(super) refused: Vec<RefusedImport>,
     /// Advice about the checks that the component may call.
     note: Option<String>,
 }
@@ -113,14 +122,15 @@ impl Report {
     /// Classifies all imports by the configuration. As at load, an unclassified import is refused.
     fn new(manifest: Arc<Manifest>, catalogue: &Catalogue<(), By>) -> Self {
         let (mut consequential, mut routine, mut log) = (Vec::new(), Vec::new(), false);
-        let mut refused: Vec<String> = manifest.problems.iter().map(ToString::to_string).collect();
+        let refuse = |import: &str, why: &dyn Display| RefusedImport { import: import.into(), why: why.to_string() };
+        let mut refused: Vec<_> = manifest.problems.iter().map(|problem| refuse(&problem.item, problem)).collect();
         for import in &manifest.imports {
             let name = import.capability.to_string();
             match catalogue.classify(import) {
                 Ok(BoundOffer::Log) => log = true,
                 Ok(BoundOffer::Routine(())) => routine.push(name),
                 Ok(BoundOffer::Consequential(by, _)) => consequential.push((name, by)),
-                Err(error) => refused.push(error.to_string()),
+                Err(error) => refused.push(refuse(&name, &error)),
             }
         }
         Self { manifest, consequential, routine, log, refused, note: None }
@@ -149,7 +159,7 @@ impl Report {
             "wasi_empty": self.wasi(true),
             "never": self.never(),
             "notes": self.note.iter().collect::<Vec<_>>(),
-            "refused": self.refused,
+            "refused": self.refused.iter().map(|refused| refused.why.as_str()).collect::<Vec<_>>(),
             "can_run": self.refused.is_empty(),
         })
     }
@@ -161,8 +171,8 @@ impl Report {
         if !self.refused.is_empty() {
             output.row("", "")?;
             output.row("", "This agent cannot run here:")?;
-            for why in &self.refused {
-                output.row("  - ", why)?;
+            for refused in &self.refused {
+                output.row("  - ", &refused.why)?;
             }
         }
         output.row("", "")?;

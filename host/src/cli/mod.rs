@@ -9,6 +9,7 @@
 
 mod approvals;
 pub mod args;
+mod check;
 pub mod client;
 mod completions;
 mod config;
@@ -65,6 +66,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::run(&args, load(&global)?, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::New(args) => new::run(&args, output),
+        Command::Check(args) => check::run(&args, &load(&global)?, output),
         Command::Inspect(args) => inspect::run(&args, &load(&global)?, output),
         Command::Review => review::run(client::connect(&global, &load(&global)?, output)?, output),
         Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),
