@@ -24,5 +24,9 @@ mod gated;
 mod page;
 #[path = "any_import/refused.rs"]
 mod refused;
+#[path = "any_import/requests.rs"]
+mod requests;
+#[path = "any_import/server.rs"]
+mod server;
 #[path = "support/mod.rs"]
 mod support;

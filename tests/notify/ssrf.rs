@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdshort::config::WebUrl;
-use holdshort::notify::address::refused;
-use holdshort::notify::webhook::{Lookup, WebhookResponse};
+use holdshort::notify::webhook::WebhookResponse;
 use holdshort::notify::{Format, Notice, Webhook};
 use holdshort_gate::Time;
 
@@ -33,7 +32,7 @@ fn webhook(
     lookup: Option<Arc<Lookup>>,
 ) -> Result<Webhook, String> {
     let url: WebUrl = url.parse()?;
-    Ok(Webhook { url: url.0, secret: None, format: Format::Chat, rule, lookup })
+    Ok(Webhook { url: url.0, secret: None, format: Format::Chat, addresses: Addresses { rule, lookup } })
 }
 
 fn send(webhook: &Webhook) -> Result<WebhookResponse, String> {

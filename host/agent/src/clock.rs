@@ -4,6 +4,9 @@
 //! answer or is woken, the clock advances to that time. So the clock shows the same times in every
 //! replay, and the journal needs no events for this. If the guest waits, the run's task gets a request and
 //! sets a durable timer.
+//!
+//! The monotonic clock stands still while an HTTP request is under way; the wall clock does not. A
+//! request may be held for days, and its client has time limits that mean minutes of a network.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -17,7 +20,8 @@ use wasmtime_wasi::p2::bindings::clocks::monotonic_clock;
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 use wasmtime_wasi_io::bindings::wasi::io::poll;
 
-use super::handover::{Handover, Request};
+use super::handover::{Handover, Reply, Request};
+use super::http::{Http, Next};
 
 const NANOSECONDS_IN_MICROSECOND: u64 = 1_000;
 
@@ -29,6 +33,8 @@ struct Times {
     created: Time,
     now: Time,
     delivered: Time,
+    /// The microseconds for which the monotonic clock stood still.
+    stood: u64,
     /// The earliest time that the current poll waits for.
     earliest: Option<Time>,
 }
@@ -36,13 +42,22 @@ struct Times {
 impl Clock {
     /// Starts the clock at the creation of the run.
     pub(super) fn starting(created: Time) -> Self {
-        Self(Arc::new(Mutex::new(Times { created, now: created, delivered: created, earliest: None })))
+        Self(Arc::new(Mutex::new(Times { created, now: created, delivered: created, stood: 0, earliest: None })))
     }
 
     /// Advances the clock to a delivery at `at`.
     pub(super) fn deliver(&self, at: Time) {
         let mut times = self.times();
         times.delivered = times.delivered.max(at);
+    }
+
+    /// Advances the clock to the delivery of an HTTP answer at `at`. The monotonic clock stood still
+    /// meanwhile.
+    pub(super) fn deliver_answer(&self, at: Time) {
+        let mut times = self.times();
+        let before = times.now.max(times.delivered);
+        times.delivered = times.delivered.max(at);
+        times.stood = times.stood.saturating_add(times.delivered.0.saturating_sub(before.0));
     }
 
     /// Advances the clock for one reading by the guest, and returns the new time.
@@ -54,19 +69,17 @@ impl Clock {
 
     /// The time in nanoseconds since the run's creation, as the monotonic clock counts it.
     fn read_monotonic(&self) -> u64 {
-        let now = self.read();
-        now.0.saturating_sub(self.times().created.0).saturating_mul(NANOSECONDS_IN_MICROSECOND)
+        let (now, times) = (self.read(), self.times());
+        let since = now.0.saturating_sub(times.created.0).saturating_sub(times.stood);
+        since.saturating_mul(NANOSECONDS_IN_MICROSECOND)
     }
 
-    /// The time of the monotonic `instant`, rounded up, because a wait must not end early.
-    fn at(&self, instant: u64) -> Time {
-        let micros = instant.div_ceil(NANOSECONDS_IN_MICROSECOND);
-        Time(self.times().created.0.saturating_add(micros))
-    }
-
-    /// Whether the time `until` has come. If not, the current poll waits for this time.
-    fn is_due(&self, until: Time) -> bool {
+    /// Whether the monotonic `instant` has come. If not, the current poll waits for its time, rounded
+    /// up, because a wait must not end early.
+    fn is_due(&self, instant: u64) -> bool {
         let mut times = self.times();
+        let micros = instant.div_ceil(NANOSECONDS_IN_MICROSECOND);
+        let until = Time(times.created.0.saturating_add(times.stood).saturating_add(micros));
         if times.now.max(times.delivered) >= until {
             return true;
         }
@@ -89,17 +102,17 @@ impl HostWallClock for Clock {
     }
 }
 
-/// A pollable that becomes ready at a time of the guest's clock. No waker is stored: [`Waits`] checks the
+/// A pollable that becomes ready at an instant of the guest's monotonic clock. No waker is stored: [`Waits`] checks the
 /// pollable and asks the run's task to wait.
 struct Timer {
     clock: Clock,
-    until: Time,
+    instant: u64,
 }
 
 #[wasmtime_wasi::async_trait]
 impl Pollable for Timer {
     async fn ready(&mut self) {
-        std::future::poll_fn(|_| if self.clock.is_due(self.until) { Poll::Ready(()) } else { Poll::Pending }).await
+        std::future::poll_fn(|_| if self.clock.is_due(self.instant) { Poll::Ready(()) } else { Poll::Pending }).await
     }
 }
 
@@ -114,12 +127,13 @@ impl HasData for GuestTime {
 pub(super) struct Waits<'a> {
     pub(super) clock: &'a Clock,
     pub(super) handover: &'a Handover,
+    pub(super) http: &'a mut Http,
     pub(super) table: &'a mut ResourceTable,
 }
 
 impl Waits<'_> {
-    fn timer(&mut self, until: Time) -> wasmtime::Result<Resource<DynPollable>> {
-        let timer = self.table.push(Timer { clock: self.clock.clone(), until })?;
+    fn timer(&mut self, instant: u64) -> wasmtime::Result<Resource<DynPollable>> {
+        let timer = self.table.push(Timer { clock: self.clock.clone(), instant })?;
         subscribe(self.table, timer)
     }
 
@@ -141,11 +155,28 @@ impl Waits<'_> {
         }
     }
 
-    /// Returns the ready pollables, or waits for the earliest timer.
+    /// Makes the first complete HTTP request a call and waits for its answer. Returns false if there
+    /// is no such request.
+    async fn call(&mut self) -> wasmtime::Result<bool> {
+        match self.http.next(self.table)? {
+            Next::Nothing => Ok(false),
+            Next::Changed => Ok(true),
+            Next::Call { request, arguments } => match self.handover.ask(Request::Http(arguments)).await {
+                Reply::Answer(result) => Http::answer(self.table, request, &result).map(|()| true),
+                Reply::Result(_) | Reply::Woken => Ok(false),
+            },
+        }
+    }
+
+    /// Returns the ready pollables; or makes calls of the HTTP requests, or waits for the earliest
+    /// timer, until one is ready.
     async fn wait(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<u32>> {
         loop {
             if let Some(ready) = self.look(pollables)? {
                 return Ok(ready);
+            }
+            if self.call().await? {
+                continue;
             }
             let earliest = self.clock.times().earliest;
             let until =
@@ -162,8 +193,10 @@ impl poll::Host for Waits<'_> {
 }
 
 impl poll::HostPollable for Waits<'_> {
+    /// A guest that asks until something is ready waits too, so this makes calls of HTTP requests.
     async fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
-        Ok(self.look(&[pollable])?.is_some())
+        let pollable = [pollable];
+        Ok(self.look(&pollable)?.is_some() || self.call().await? && self.look(&pollable)?.is_some())
     }
 
     async fn block(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<()> {
@@ -185,11 +218,11 @@ impl monotonic_clock::Host for Waits<'_> {
     }
 
     fn subscribe_instant(&mut self, when: u64) -> wasmtime::Result<Resource<DynPollable>> {
-        self.timer(self.clock.at(when))
+        self.timer(when)
     }
 
     fn subscribe_duration(&mut self, duration: u64) -> wasmtime::Result<Resource<DynPollable>> {
         let now = self.clock.read_monotonic();
-        self.timer(self.clock.at(now.saturating_add(duration)))
+        self.timer(now.saturating_add(duration))
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use wasmtime::component::Val;
 
 use super::handover::{Reply, Request};
+use super::http::exchange::is_handle;
 use super::instance;
 use super::limits::Meter;
 use super::program::{Compiled, Program};
@@ -34,6 +35,7 @@ pub struct Guest {
 
 enum Waiting {
     Call(Arc<FunctionType>),
+    Http(Arc<FunctionType>),
     Sleep,
 }
 
@@ -76,8 +78,17 @@ impl Guest {
     pub fn answer(&mut self, result: &Value, at: Time) -> Result<(), Mismatch> {
         let mismatch =
             |expected: &str| Mismatch { path: "result".into(), expected: expected.into(), found: "a result".into() };
-        let Some(Waiting::Call(ty)) = &self.waiting else {
-            return Err(mismatch("nothing, because the agent waits for no result"));
+        let ty = match &self.waiting {
+            Some(Waiting::Call(ty)) => ty,
+            Some(Waiting::Http(ty)) => {
+                let ty = ty.result.as_ref().ok_or_else(|| mismatch("nothing"))?;
+                let answer = Reply::Answer(ty.normalise(result)?);
+                self.shared.clock.deliver_answer(at);
+                return Ok(self.reply(answer));
+            }
+            Some(Waiting::Sleep) | None => {
+                return Err(mismatch("nothing, because the agent waits for no result"));
+            }
         };
         let result = match &ty.result {
             Some(ty) => Some(value::from_json(result, ty)?),
@@ -109,6 +120,10 @@ impl Guest {
 
     fn deliver(&mut self, reply: Reply, at: Time) {
         self.shared.clock.deliver(at);
+        self.reply(reply);
+    }
+
+    fn reply(&mut self, reply: Reply) {
         self.shared.handover.reply(reply);
         self.waiting = None;
     }
@@ -147,17 +162,28 @@ impl Guest {
                 self.ready = Some(Step::Sleep { until });
             }
             Request::Call { import, params } => match self.call(import, &params) {
-                Ok(call) => {
-                    self.waiting = Some(Waiting::Call(call.ty.clone()));
-                    self.ready = Some(Step::Call(call));
-                }
+                Ok(call) => self.wait_for(call, Waiting::Call),
+                Err(trap) => self.end(Step::Trapped(trap)),
+            },
+            Request::Http(arguments) => match self.http_call(arguments) {
+                Ok(call) => self.wait_for(call, Waiting::Http),
                 Err(trap) => self.end(Step::Trapped(trap)),
             },
         }
     }
 
+    fn wait_for(&mut self, call: HostCall, waiting: fn(Arc<FunctionType>) -> Waiting) {
+        self.waiting = Some(waiting(call.ty.clone()));
+        self.ready = Some(Step::Call(call));
+    }
+
+    fn http_call(&self, arguments: Value) -> Result<HostCall, Trap> {
+        let import = self.program.imports.iter().find(|(capability, _)| is_handle(capability));
+        let (capability, ty) = import.ok_or_else(unknown)?.clone();
+        Ok(HostCall { capability, ty, arguments })
+    }
+
     fn call(&self, import: usize, params: &[Val]) -> Result<HostCall, Trap> {
-        let unknown = || Trap::Host("the agent called a function that the agent does not import".into());
         let (capability, ty) = self.program.imports.get(import).ok_or_else(unknown)?;
         let mut arguments = Map::new();
         for ((name, ty), param) in ty.params.iter().zip(params) {
@@ -173,4 +199,8 @@ impl Guest {
         self.shared.output.finish();
         self.ready = Some(step);
     }
+}
+
+fn unknown() -> Trap {
+    Trap::Host("the agent called a function that it does not import".into())
 }

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 
 use holdshort_gate::Time;
+use serde_json::Value;
 use wasmtime::component::Val;
 
 /// The requests of a guest.
@@ -18,6 +19,8 @@ pub(super) enum Request {
         /// The arguments.
         params: Vec<Val>,
     },
+    /// Asks for the answer to an HTTP request. These are the arguments of its call.
+    Http(Value),
     /// Asks to be woken at this time of the guest's clock.
     Sleep { until: Time },
 }
@@ -26,6 +29,8 @@ pub(super) enum Request {
 pub(super) enum Reply {
     /// The result of the call, if the function has a result.
     Result(Option<Val>),
+    /// The result of an HTTP request.
+    Answer(Value),
     /// The time has come; the guest's clock is already set.
     Woken,
 }

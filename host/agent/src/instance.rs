@@ -23,7 +23,7 @@ pub(super) async fn run(program: Arc<Compiled>, start: GuestStart, shared: Share
         Entry::Run => &[],
         Entry::WasiCli => &[PROGRAM_NAME, &start.task],
     };
-    let wasi = Wasi::new(start.seed, &shared.clock, &shared.output, arguments);
+    let wasi = Wasi::new(&start, &shared.clock, &shared.output, arguments);
     let limiter = Limiter::new(start.limits.memory_bytes);
     let state = State { shared, wasi, limiter, started: false };
     let mut store = match Store::try_new(program.instance.engine(), state) {

@@ -9,8 +9,8 @@
 //! [`reader`] (both in a child process, which runs [`isolated`] and stores its code in the folder
 //! of [`compiled`]), [`engine`] and [`program`] (ready to run), [`guest`] (one run, [`step`] by step),
 //! [`instance`] (the engine's side of it, with its [`state`]), [`handover`] and [`imports`] (from the guest's stack to the task),
-//! [`value`] (WIT values as JSON), [`wasi`], [`wasi_link`], [`clock`] and [`output`] (the deterministic subset of
-//! WASI), [`limits`] and [`ticker`] (limits on memory and CPU time), [`threads`] (where guests
+//! [`value`] (WIT values as JSON), [`wasi`], [`wasi_link`], [`clock`], [`output`], [`http`] and [`http_link`] (the
+//! deterministic subset of WASI), [`limits`] and [`ticker`] (limits on memory and CPU time), [`threads`] (where guests
 //! run), [`trap`] (how they can end).
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
@@ -19,6 +19,8 @@ mod compiled;
 mod engine;
 mod guest;
 mod handover;
+mod http;
+mod http_link;
 mod imports;
 mod instance;
 pub mod isolated;
@@ -48,7 +50,7 @@ pub use engine::Engine;
 pub use guest::Guest;
 pub use limits::Meter;
 pub use load::{EngineError, LoadError};
-pub use manifest::{Entry, Import, Manifest};
+pub use manifest::{Entry, Import, Manifest, http_import};
 pub use output::log_line;
 pub use package::{BadPackage, FILES as WIT_FILES, functions, interface, is_ours};
 pub use problem::{ImportProblem, ProblemKind};

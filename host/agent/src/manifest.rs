@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use wit_component::DecodedWasm;
 use wit_parser::{Function, InterfaceId, Resolve, World, WorldItem, WorldKey};
 
+use super::http::exchange;
 use super::load::{LoadError, check_header};
 use super::problem::{ImportProblem, ProblemKind, cause, short};
 use super::{wasi, wit};
@@ -16,7 +17,7 @@ use super::{wasi, wit};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
     pub digest: Digest,
-    /// All imported functions outside WASI, in the component's order.
+    /// All imported functions outside WASI, and `handle` of `wasi:http`, in the component's order.
     pub imports: Vec<Import>,
     /// The imported WASI interfaces with their versions.
     pub wasi: Vec<String>,
@@ -107,11 +108,17 @@ impl Manifest {
         }
     }
 
-    /// Adds a WASI interface. An interface that has only types needs nothing from the host.
+    /// Adds a WASI interface. An interface that has only types needs nothing from the host. An HTTP
+    /// request is a call, so the function that makes one is an import like those outside WASI.
     fn wasi_interface(&mut self, resolve: &Resolve, name: String, id: InterfaceId) {
-        let asks = resolve.interfaces.get(id).is_some_and(|interface| !interface.functions.is_empty());
-        if asks && !wasi::offers(&name) {
-            self.problem(name.clone(), ProblemKind::UnknownWasi);
+        let functions = || resolve.interfaces.get(id).into_iter().flat_map(|interface| interface.functions.keys());
+        let handles = wasi::is_outgoing_handler(&name) && functions().eq([exchange::FUNCTION]);
+        match http_import().filter(|_| handles) {
+            Some(import) => return self.imports.push(import),
+            None if functions().next().is_some() && !wasi::offers(&name) => {
+                self.problem(name.clone(), ProblemKind::UnknownWasi);
+            }
+            None => {}
         }
         self.wasi.push(short(&name));
     }
@@ -134,6 +141,11 @@ impl Manifest {
     fn problem(&mut self, item: String, what: ProblemKind) {
         self.problems.push(ImportProblem { item: short(&item), what });
     }
+}
+
+/// The import of an agent that sends HTTP requests.
+pub fn http_import() -> Option<Import> {
+    exchange::handle().map(|(capability, ty)| Import { capability, ty })
 }
 
 fn entry(resolve: &Resolve, world: &World) -> Result<Entry, LoadError> {

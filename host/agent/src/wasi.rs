@@ -3,7 +3,8 @@
 //!
 //! There are no files (no folder is open), no sockets (creating one is denied), no environment and
 //! no standard input. [`clock`](super::clock) has clocks and waiting, [`output`](super::output) has
-//! output, and random numbers come from the run's seed. The linker matches versions, so a guest
+//! output, [`http`](super::http) has requests, which are calls, and random numbers come from the
+//! run's seed. The linker matches versions, so a guest
 //! built for any 0.2.x finds these interfaces.
 
 use rand_chacha::ChaCha20Rng;
@@ -12,10 +13,12 @@ use wasmtime::component::ResourceTable;
 use wasmtime_wasi::WasiCtx;
 
 use super::clock::Clock;
+use super::http::Http;
 use super::output::{Channel, Output};
+use super::step::GuestStart;
 
 /// Every interface that [`link`](super::wasi_link::link) provides.
-const OFFERED: [&str; 27] = [
+const OFFERED: [&str; 28] = [
     "cli/environment",
     "cli/exit",
     "cli/stderr",
@@ -30,6 +33,7 @@ const OFFERED: [&str; 27] = [
     "clocks/wall-clock",
     "filesystem/preopens",
     "filesystem/types",
+    "http/types",
     "io/error",
     "io/poll",
     "io/streams",
@@ -62,6 +66,11 @@ pub(super) fn offers(interface: &str) -> bool {
     is_0_2(version) && OFFERED.contains(&name)
 }
 
+/// Whether this is the interface by which guests make HTTP requests.
+pub(super) fn is_outgoing_handler(interface: &str) -> bool {
+    interface.strip_prefix("wasi:http/outgoing-handler@").is_some_and(is_0_2)
+}
+
 /// Whether this export makes a component a WASI program.
 pub(super) fn is_cli_run(interface: &str) -> bool {
     interface.strip_prefix("wasi:cli/run@").is_some_and(is_0_2)
@@ -79,14 +88,15 @@ fn is_0_2(version: &str) -> bool {
 pub(super) struct Wasi {
     pub(super) table: ResourceTable,
     pub(super) context: WasiCtx,
+    http: Http,
 }
 
 impl Wasi {
     /// The state at the start. Each kind of random numbers has a stream of its own from the seed.
     /// So reading one kind does not change the others.
-    pub(super) fn new(seed: [u8; 32], clock: &Clock, output: &Output, arguments: &[&str]) -> Self {
+    pub(super) fn new(start: &GuestStart, clock: &Clock, output: &Output, arguments: &[&str]) -> Self {
         let stream = |number| {
-            let mut random = ChaCha20Rng::from_seed(seed);
+            let mut random = ChaCha20Rng::from_seed(start.seed);
             random.set_stream(number);
             random
         };
@@ -107,6 +117,11 @@ impl Wasi {
             .build();
         let mut table = ResourceTable::new();
         table.set_max_capacity(RESOURCES_MAX);
-        Self { table, context }
+        Self { table, context, http: Http::new(start.arguments_max_bytes) }
+    }
+
+    /// The state of HTTP requests, with the table that has them.
+    pub(super) fn http(&mut self) -> (&mut Http, &mut ResourceTable) {
+        (&mut self.http, &mut self.table)
     }
 }

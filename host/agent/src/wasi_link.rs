@@ -11,6 +11,7 @@ use wasmtime_wasi::{WasiCtxView, WasiView};
 use wasmtime_wasi_io::bindings::wasi::io;
 
 use super::clock::{GuestTime, Waits};
+use super::http_link;
 use super::state::State;
 
 impl WasiView for State {
@@ -47,7 +48,8 @@ pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     sockets::tcp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
     sockets::tcp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
     sockets::udp::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
-    sockets::udp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)
+    sockets::udp_create_socket::add_to_linker::<State, WasiSockets>(linker, State::sockets)?;
+    http_link::link(linker)
 }
 
 fn table(state: &mut State) -> &mut ResourceTable {
@@ -56,5 +58,6 @@ fn table(state: &mut State) -> &mut ResourceTable {
 
 fn waits(state: &mut State) -> Waits<'_> {
     let shared = &state.shared;
-    Waits { clock: &shared.clock, handover: &shared.handover, table: &mut state.wasi.table }
+    let (http, table) = state.wasi.http();
+    Waits { clock: &shared.clock, handover: &shared.handover, http, table }
 }

@@ -5,4 +5,5 @@ pub mod aside;
 pub mod isolate;
 pub mod money;
 pub mod once;
+pub mod outbound;
 pub mod reference;

@@ -14,6 +14,7 @@ use super::defaults::{
 };
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
 use super::resolve::capabilities::Section;
+use super::resolve::http::Section as HttpSection;
 use super::resolved::checks::Confinement;
 use super::value::{
     Address, Argv, Authority, Between, Branch, ExitCode, Host, Mailbox, Name, Named, Origin, Revisions, Sender, Span,
@@ -41,6 +42,7 @@ pub(super) struct File {
     pub(super) payments: Option<Payments>,
     pub(super) repository: Option<Repository>,
     pub(super) checks: Option<Named<Check>>,
+    pub(super) http: Option<Named<HttpSection>>,
     pub(super) capabilities: Option<Named<Section>>,
     pub(super) reviewers: Option<Named<Reviewer>>,
     pub(super) groups: Option<Named<Vec<Spanned<Name>>>>,

@@ -159,3 +159,10 @@ pub const ARGUMENTS_BYTES_LIMIT: u64 = 1024 * 1024;
 pub const DURATION_MS_MAX: u64 = 3_650 * 24 * 60 * 60 * 1_000;
 /// The maximum length of the name of an agent, reviewer, check or target, in characters.
 pub const NAME_CHARS_MAX: usize = 64;
+
+/// The time limit for an agent's HTTP request and its answer.
+pub const HTTP_TIMEOUT_MS: u64 = 30_000;
+/// The maximum size of the answer to an agent's HTTP request. A journal keeps every answer.
+pub const HTTP_ANSWER_KIB: u64 = 1_024;
+/// The largest such maximum that an operator can configure.
+pub const HTTP_ANSWER_KIB_MAX: u64 = 16 * 1_024;

@@ -2,6 +2,7 @@
 
 pub(super) mod capabilities;
 mod connectors;
+pub(super) mod http;
 mod keys;
 mod notices;
 mod people;
@@ -51,6 +52,7 @@ pub(super) fn resolve(
         email: connectors::email(file.email, &folder, &state, approval.expires_after_ms)?,
         approval,
         payments: connectors::payments(file.payments, &folder, &state)?,
+        http: http::hosts(file.http)?,
         checks: named(file.checks, |check| Ok(self::check(check, &folder)))?,
         agents: agents.into_iter().map(|(name, agent)| (AgentName::new(name), agent)).collect(),
         capabilities: capabilities::rules(file.capabilities, &folder)?,

@@ -17,6 +17,7 @@ pub mod file_drop;
 pub mod git;
 pub mod guidance;
 pub mod history;
+pub mod http;
 pub mod key;
 pub mod ledger;
 pub mod maildir;
@@ -46,11 +47,12 @@ use history::History;
 use holdshort_common::aside;
 
 /// All connectors. A published function without a connector here is refused.
-pub const DESCRIPTORS: [Descriptor; 12] = [
+pub const DESCRIPTORS: [Descriptor; 13] = [
     checks::DESCRIPTOR,
     deploy_command::DESCRIPTOR,
     deploy_git::DESCRIPTOR,
     guidance::DESCRIPTOR,
+    http::DESCRIPTOR,
     ledger::DESCRIPTOR,
     LOG,
     maildir::DESCRIPTOR,
@@ -204,6 +206,11 @@ pub trait Routine: Send + Sync {
     /// The function's complete result in the JSON form of its WIT type. `Err` is the host's
     /// failure: it is retried, and the agent never sees it.
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>>;
+
+    /// Whether it answers this call, if other calls of the same function are consequential.
+    fn answers(&self, _: &Action) -> bool {
+        true
+    }
 }
 
 /// The connector cannot answer now.

@@ -18,10 +18,9 @@ use crate::connectors::descriptor::{Class, Effect};
 use crate::review::sentences;
 use crate::runs::{AgentError, BoundOffer, Catalogue, Offer};
 
-/// What no agent ever gets, whatever it imports. Files are not in this list, because some agents
-/// may read some files: `Report::never` adds them.
-const NEVER: [&str; 7] = [
-    "the network",
+/// What no agent ever gets, whatever it imports. Files and the network are not in this list, because some agents may read
+/// some files and send requests to some hosts: `Report::never` adds them.
+const NEVER: [&str; 6] = [
     "environment variables",
     "the host's clock and randomness",
     "other processes",
@@ -129,7 +128,7 @@ impl Report {
             match catalogue.classify(import) {
                 Ok(BoundOffer::Log) => log = true,
                 Ok(BoundOffer::Routine(())) => routine.push(name),
-                Ok(BoundOffer::Consequential(by, _)) => consequential.push((name, by)),
+                Ok(BoundOffer::Consequential(by, _) | BoundOffer::ByCall((), by, _)) => consequential.push((name, by)),
                 Err(error) => refused.push(refuse(&name, &error)),
             }
         }
@@ -231,8 +230,10 @@ impl Report {
             none if none.is_empty() => "files".into(),
             places => format!("files, except those of its {places}"),
         };
-        let mut never: Vec<String> = NEVER.map(String::from).into();
-        never.insert(1, files);
+        let sends = self.consequential.iter().any(|(name, _)| name.starts_with("wasi:http/"));
+        let network = if sends { "the network but the hosts that `[http]` names" } else { "the network" };
+        let mut never: Vec<String> = [network.into(), files].into();
+        never.extend(NEVER.map(String::from));
         never
     }
 

@@ -8,10 +8,9 @@
 //! contains the host's summary. **Invariant:** it contains neither arguments nor a digest, so nobody can decide with
 //! it.
 //!
-//! Read in this order: [`notice`] (content), [`message`] (text), [`sign`], [`address`] and
-//! [`webhook`] (transport), [`delivery`] (delivery).
+//! Read in this order: [`notice`] (content), [`message`] (text), [`sign`] and [`webhook`]
+//! (transport), [`delivery`] (delivery).
 
-pub mod address;
 mod delivery;
 pub mod message;
 pub mod notice;

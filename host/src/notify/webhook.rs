@@ -2,29 +2,21 @@
 //! without following redirects.
 
 use std::io::Read;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use holdshort_gate::Time;
 use tracing::subscriber::NoSubscriber;
 use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
-use super::address;
 use super::message::{Format, body};
 use super::notice::Notice;
 use super::sign::Secret;
+use holdshort_common::outbound::{Addresses, Attempt};
 
 /// The time limit for one request.
 const TIME_OUT: Duration = Duration::from_secs(15);
-/// The limits for an answer: bytes of the head, and bytes of the body.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// The limit for the body of an answer.
 const ANSWER_BYTES_MAX: u64 = 1024;
-
-/// Looks up the addresses of a host name and port.
-pub type Lookup = dyn Fn(&str, u16) -> std::io::Result<Vec<SocketAddr>> + Send + Sync;
 
 /// A configured webhook.
 #[derive(Clone)]
@@ -34,15 +26,8 @@ pub struct Webhook {
     /// The signing secret, if configured.
     pub secret: Option<Secret>,
     pub format: Format,
-    /// The rule for addresses: it returns the reason to refuse one.
-    pub rule: fn(IpAddr) -> Option<&'static str>,
-    /// The resolver; the system's own if `None`.
-    pub lookup: Option<Arc<Lookup>>,
-}
-
-/// A rule that permits every address, for targets in the operator's network.
-pub fn anywhere(_: IpAddr) -> Option<&'static str> {
-    None
+    /// The addresses that it may have.
+    pub addresses: Addresses,
 }
 
 /// The longest pause that a target may ask for.
@@ -98,9 +83,9 @@ impl Webhook {
     }
 
     fn post(&self, id: &str, timestamp: u64, body: &str) -> Result<WebhookResponse, NotDelivered> {
-        let refused = Arc::new(Mutex::new(None));
-        let agent = self.agent(refused.clone());
-        let mut request = agent
+        let attempt = Attempt::new(&self.addresses, TIME_OUT);
+        let mut request = attempt
+            .agent
             .post(&self.url)
             .content_type("application/json")
             .header("webhook-id", id)
@@ -109,8 +94,7 @@ impl Webhook {
             request = request.header("webhook-signature", secret.sign(id, timestamp, body));
         }
         let mut response = request.send(body).map_err(|error| {
-            let refused = refused.lock().unwrap_or_else(PoisonError::into_inner).take();
-            NotDelivered::from(refused.unwrap_or_else(|| self.without_path(&error.to_string())))
+            NotDelivered::from(attempt.refused().unwrap_or_else(|| self.without_path(&error.to_string())))
         })?;
         let status = response.status().as_u16();
         let asked = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
@@ -124,22 +108,6 @@ impl Webhook {
         drop(response.body_mut().as_reader().take(ANSWER_BYTES_MAX).read_to_end(&mut answer));
         let answer = WebhookResponse { status, body: String::from_utf8_lossy(&answer).into_owned() };
         if (200..300).contains(&status) { Ok(answer) } else { Err(NotDelivered { why: answer.refusal(), again }) }
-    }
-
-    /// A new HTTP client for each attempt, so that neither a connection nor an address is reused.
-    /// It ignores the environment's proxy, because a proxy would look up names itself.
-    fn agent(&self, refused: Arc<Mutex<Option<String>>>) -> ureq::Agent {
-        let config = ureq::Agent::config_builder()
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .user_agent(concat!("holdshort/", env!("CARGO_PKG_VERSION")))
-            .max_response_header_size(HEAD_BYTES_MAX)
-            .timeout_global(Some(TIME_OUT))
-            .build();
-        let resolver = CheckedResolver { rule: self.rule, lookup: self.lookup.clone(), refused };
-        ureq::Agent::with_parts(config, DefaultConnector::default(), resolver)
     }
 
     fn without_path(&self, text: &str) -> String {
@@ -167,44 +135,5 @@ impl WebhookResponse {
     fn refusal(&self) -> String {
         let what = if (300..400).contains(&self.status) { ", a redirect, which is not followed" } else { "" };
         format!("the target answered {}{what}", self.status)
-    }
-}
-
-/// A resolver that checks addresses. The connection uses exactly the checked addresses: there is no
-/// second lookup, in which the name could mean another address.
-struct CheckedResolver {
-    rule: fn(IpAddr) -> Option<&'static str>,
-    lookup: Option<Arc<Lookup>>,
-    refused: Arc<Mutex<Option<String>>>,
-}
-
-impl std::fmt::Debug for CheckedResolver {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Checked")
-    }
-}
-
-impl Resolver for CheckedResolver {
-    fn resolve(
-        &self,
-        uri: &Uri,
-        config: &ureq::config::Config,
-        timeout: NextTimeout,
-    ) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let host = uri.host().unwrap_or_default();
-        let found = match &self.lookup {
-            Some(lookup) => {
-                let port = uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 });
-                let mut found = self.empty();
-                lookup(host, port)?.into_iter().for_each(|address| found.push(address));
-                found
-            }
-            None => DefaultResolver::default().resolve(uri, config, timeout)?,
-        };
-        address::check(host, &found, self.rule).map_err(|why| {
-            *self.refused.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
-            ureq::Error::HostNotFound
-        })?;
-        Ok(found)
     }
 }

@@ -14,7 +14,7 @@ use holdshort_journal::{Driver, Journal};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
-use super::catalogue::{BindError, Bindings, BoundOffer, Catalogue};
+use super::catalogue::{BindError, Bindings, Catalogue};
 use crate::agent::{ComponentSource, Engine, ImportProblem, Kept, LoadError, Manifest, Program, Reader};
 
 pub use error::AgentError;
@@ -375,10 +375,6 @@ fn imports(path: String, unbound: Option<Vec<BindError>>, problems: &[ImportProb
 impl LoadedAgent {
     /// The capabilities of this agent; the flag is true for consequential ones.
     pub fn capabilities(&self) -> impl Iterator<Item = (&Capability, bool)> {
-        let consequential = |offer: &BoundOffer| match offer {
-            BoundOffer::Consequential(..) => true,
-            BoundOffer::Log | BoundOffer::Routine(_) => false,
-        };
-        self.bindings.iter().map(move |(capability, bound)| (capability, consequential(&bound.offer)))
+        self.bindings.iter().map(|(capability, bound)| (capability, bound.offer.consequential().is_some()))
     }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use holdshort_gate::{Capability, FunctionType};
+use holdshort_gate::{Action, Capability, FunctionType};
 use holdshort_words::Sentence;
 use serde_json::Value;
 
@@ -30,6 +30,8 @@ pub enum Offer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
         /// string.
         refusal: Option<Value>,
     },
+    /// Routine or consequential, by the arguments of each call.
+    ByCall { routine: R, connector: C },
 }
 
 /// An offered capability.
@@ -79,6 +81,27 @@ pub enum BoundOffer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
     Routine(R),
     /// Judged by policy and held for reviewers.
     Consequential(C, RefusalForm),
+    /// Each call is the one or the other.
+    ByCall(R, C, RefusalForm),
+}
+
+impl BoundOffer {
+    /// The connector that answers `action` at once, if it is a routine call.
+    pub(super) fn routine(&self, action: &Action) -> Option<&Arc<dyn Routine>> {
+        match self {
+            Self::Routine(routine) => Some(routine),
+            Self::ByCall(routine, ..) => Some(routine).filter(|routine| routine.answers(action)),
+            Self::Log | Self::Consequential(..) => None,
+        }
+    }
+
+    /// The connector of the consequential calls, with the form of a refusal. `None` if no call is consequential.
+    pub(super) fn consequential(&self) -> Option<(&Arc<dyn Preview>, &RefusalForm)> {
+        match self {
+            Self::Consequential(preview, form) | Self::ByCall(_, preview, form) => Some((preview, form)),
+            Self::Log | Self::Routine(_) => None,
+        }
+    }
 }
 
 /// The imports of an agent by capability, each bound to what this host offers for it.
@@ -153,6 +176,11 @@ impl<R: Clone, C: Clone> Catalogue<R, C> {
                 let form = form.map_err(|why| BindError::CannotRefuse(capability.clone(), why))?;
                 Ok(BoundOffer::Consequential(connector.clone(), form))
             }
+            Offer::ByCall { routine, connector } => {
+                let form = RefusalForm::of(ty, None);
+                let form = form.map_err(|why| BindError::CannotRefuse(capability.clone(), why))?;
+                Ok(BoundOffer::ByCall(routine.clone(), connector.clone(), form))
+            }
         }
     }
 }
@@ -161,7 +189,7 @@ impl Catalogue {
     /// The preview of `capability`, if it is consequential.
     pub fn preview(&self, capability: &Capability) -> Option<&Arc<dyn Preview>> {
         match &self.find(capability)?.offer {
-            Offer::Consequential { connector, .. } => Some(connector),
+            Offer::Consequential { connector, .. } | Offer::ByCall { connector, .. } => Some(connector),
             Offer::Log | Offer::Routine(_) => None,
         }
     }

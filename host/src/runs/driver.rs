@@ -15,7 +15,7 @@ use holdshort_journal::{Blob, Lease, LogLine, SubmitError, Submitted};
 
 use super::Inner;
 use super::agents::{AgentError, LoadedAgent};
-use super::catalogue::{Bound, BoundOffer};
+use super::catalogue::Bound;
 use super::cursor::Cursor;
 use super::failure::Failure;
 use super::live::{AgentLogLine, LiveAgent, Need, Reply};
@@ -164,7 +164,7 @@ impl<'a> Drive<'a> {
     }
 
     async fn routine(&mut self, call: CallNumber, action: Action) -> Result<Flow, Failure> {
-        let BoundOffer::Routine(routine) = &self.bound(&action)?.offer else {
+        let Some(routine) = self.bound(&action)?.offer.routine(&action) else {
             return Err(Failure::Reclassified(action.capability().clone()));
         };
         let (routine, agent) = (routine.clone(), self.run.agent.clone());
@@ -250,7 +250,8 @@ impl<'a> Drive<'a> {
         action: &Action,
         full: Option<&RefusalReason>,
     ) -> Result<(FirstVerdict, Vec<Blob>), Failure> {
-        let Bound { ty, offer: BoundOffer::Consequential(preview, _) } = self.bound(action)? else {
+        let Bound { ty, offer } = self.bound(action)?;
+        let Some((preview, _)) = offer.consequential() else {
             return Err(Failure::Reclassified(action.capability().clone()));
         };
         let (preview, ty) = (preview.clone(), ty.clone());

@@ -16,7 +16,7 @@ use holdshort_gate::{Action, Answer, CallNumber, Capability, Digest, RefusalReas
 use serde_json::Value;
 
 use super::agents::LoadedAgent;
-use super::catalogue::{Bound, BoundOffer};
+use super::catalogue::BoundOffer;
 use super::cursor::{Cursor, ReplayedCall, ReplayedSleep, describe, describe_sleep};
 use super::failure::Failure;
 use super::slots::InstanceSlot;
@@ -153,7 +153,7 @@ impl LiveAgent {
     fn answer_open(&mut self, answer: &Answer, at: Time) -> Result<(), Failure> {
         let open = self.open.take();
         let bound = open.as_ref().and_then(|open| self.loaded.bindings.get(&**open));
-        let Some(Bound { offer: BoundOffer::Consequential(_, form), .. }) = bound else {
+        let Some((_, form)) = bound.and_then(|bound| bound.offer.consequential()) else {
             return Err(Failure::Host("an answer arrived, but no call waits for an answer".into()));
         };
         let result = form.result(answer);
@@ -220,26 +220,27 @@ impl LiveAgent {
             Some(cursor) => cursor.call(number, &action).await?,
             None => ReplayedCall::New,
         };
-        match (replayed, &bound.offer) {
+        match (replayed, bound.offer.consequential()) {
             (ReplayedCall::Returned(result, at), _) => self.answer(&result, at).map(|()| None),
             (ReplayedCall::Over, _) => Ok(Some(Need::Over)),
             (ReplayedCall::Other { recorded }, _) => {
                 Ok(Some(diverged(format!("call {number}"), recorded, describe(number, &action))))
             }
-            (ReplayedCall::Answered(answer, at), BoundOffer::Consequential(_, form)) => {
+            (ReplayedCall::Answered(answer, at), Some((_, form))) => {
                 self.answer(&form.result(&answer), at).map(|()| None)
             }
-            (ReplayedCall::Open, BoundOffer::Consequential(..)) => {
+            (ReplayedCall::Open, Some(_)) => {
                 self.open = Some(capability);
                 Ok(Some(Need::Answer(number)))
             }
-            (ReplayedCall::New, BoundOffer::Routine(_)) => Ok(Some(Need::Routine(number, action))),
-            (ReplayedCall::New, BoundOffer::Consequential(..)) => {
+            (ReplayedCall::New, _) if bound.offer.routine(&action).is_some() => Ok(Some(Need::Routine(number, action))),
+            (ReplayedCall::New, Some(_)) => {
                 self.open = Some(capability);
                 Ok(Some(Need::Consequential(number, action, self.tally.refuse_to_hold())))
             }
-            (ReplayedCall::Answered(..) | ReplayedCall::Open, BoundOffer::Log | BoundOffer::Routine(_))
-            | (ReplayedCall::New, BoundOffer::Log) => Err(Failure::Reclassified((*capability).clone())),
+            (ReplayedCall::Answered(..) | ReplayedCall::Open | ReplayedCall::New, None) => {
+                Err(Failure::Reclassified((*capability).clone()))
+            }
         }
     }
 

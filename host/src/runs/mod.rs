@@ -226,7 +226,8 @@ impl Runs {
         let Some(run) = subject.and_then(|subject| subject.run) else {
             return Err(ReviseError::Unavailable("there is no such run".into()));
         };
-        let Bound { ty, offer: BoundOffer::Consequential(preview, _) } = self.bound(call).await? else {
+        let Bound { ty, offer } = self.bound(call).await?;
+        let Some((preview, _)) = offer.consequential() else {
             return Err(unavailable(&format!(
                 "`{}` is no longer consequential on this host",
                 call.action().capability()
@@ -235,7 +236,7 @@ impl Runs {
         let mut followed = RunHistory::default();
         let before = followed.up_to(&self.0.journal, id, call.number).await.map_err(|error| unavailable(&error))?;
         let caller = Caller { run: id, agent: &run.agent, started_by: &run.started_by, before };
-        self.0.proposer.revise(caller, &*preview, &ty, (call, editor), arguments).await
+        self.0.proposer.revise(caller, &**preview, &ty, (call, editor), arguments).await
     }
 
     /// The type of a call's function, if it is still offered.

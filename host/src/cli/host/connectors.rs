@@ -29,10 +29,11 @@ pub(super) fn open(
     let mut performers = Performers::default();
     let catalogue = registry::catalogue(config, |patterns, served| {
         let refusal = served.refusal.clone();
-        let (connector, perform) = match served.open(&context)? {
+        let (routine, connector, perform) = match served.open(&context)? {
             OpenedConnector::Log => return Ok(Offer::Log),
             OpenedConnector::Routine(routine) => return Ok(Offer::Routine(routine)),
-            OpenedConnector::Consequential(preview, perform) => (preview, perform),
+            OpenedConnector::Consequential(preview, perform) => (None, preview, perform),
+            OpenedConnector::ByCall(routine, preview, perform) => (Some(routine), preview, Some(perform)),
         };
         for (pattern, perform) in patterns.iter().zip(std::iter::repeat(perform)) {
             match (pattern, perform) {
@@ -46,7 +47,10 @@ pub(super) fn open(
                 (_, None) => {}
             }
         }
-        Ok(Offer::Consequential { connector, refusal })
+        Ok(match routine {
+            Some(routine) => Offer::ByCall { routine, connector },
+            None => Offer::Consequential { connector, refusal },
+        })
     })?;
     Ok(HostConnectors { catalogue, performers })
 }

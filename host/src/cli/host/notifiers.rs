@@ -15,8 +15,8 @@ use crate::config::{Config, Mail, NoticeEvent, NoticeFormat, NoticeTarget, WebUr
 use crate::connectors::maildir;
 use crate::connectors::notices::{self, NoticeSender};
 use crate::notify::sign::Secret;
-use crate::notify::webhook::anywhere;
-use crate::notify::{Format, Kind, NoticeEmail, Retry, SendEmail, Target, Transport, Webhook, address};
+use crate::notify::{Format, Kind, NoticeEmail, Retry, SendEmail, Target, Transport, Webhook};
+use holdshort_common::outbound::{Addresses, address, anywhere};
 
 /// All targets. Secrets are read now, so that a missing file is found at the start and not at the
 /// first notification.
@@ -64,8 +64,7 @@ fn webhook(name: &str, target: &NoticeTarget) -> Result<Target, Failure> {
             NoticeFormat::Standard => Format::Standard,
             NoticeFormat::Chat => Format::Chat,
         },
-        rule: if target.allow_private { anywhere } else { address::refused },
-        lookup: None,
+        addresses: Addresses { rule: if target.allow_private { anywhere } else { address::refused }, lookup: None },
     };
     Ok(Target {
         name: format!("webhook {name}"),

@@ -68,7 +68,7 @@ pub(in crate::cli) fn read(path: &Path) -> Result<Source, Failure> {
 pub(in crate::cli) fn types(config: &Config, reader: &Reader) -> Result<Types, Failure> {
     let ours = agent::functions().map_err(|error| Failure::new(Exit::Failed, error.to_string()))?;
     let mut facts = connectors::facts();
-    let ours = ours.into_iter().filter(|import| facts.contains_key(&import.capability));
+    let ours = ours.into_iter().chain(agent::http_import()).filter(|import| facts.contains_key(&import.capability));
     let ours: Vec<_> = ours.map(|import| (import.capability, import.ty)).collect();
     let mut others = BTreeMap::new();
     let asked = config.capabilities.values().any(|rule| registry::facts(rule).is_some());

@@ -13,7 +13,7 @@ use holdshort_gate::{Capability, FunctionType};
 use serde_json::Value;
 
 pub(super) use self::settings::{ConnectorContext, relay};
-use self::settings::{fundings, program, workspaces};
+use self::settings::{fundings, http_host, program, workspaces};
 use super::state::CHECKOUTS_FOLDER;
 use crate::agent;
 use crate::cli::exit::{Exit, Failure};
@@ -24,6 +24,7 @@ use crate::connectors::deploy_git::{self, DeployGit};
 use crate::connectors::descriptor::{Class, Descriptor};
 use crate::connectors::git::Git;
 use crate::connectors::guidance::{self, Guidance};
+use crate::connectors::http::{self, Http};
 use crate::connectors::ledger::{self, Ledger, OpenError};
 use crate::connectors::maildir::{self, Maildir};
 use crate::connectors::message::Composer;
@@ -38,6 +39,7 @@ pub(in crate::cli) use self::others::facts;
 /// The reason why agents cannot deploy or read files without a repository.
 const NO_DEPLOYMENT: &str =
     "the host's folder is not a git repository: name a repository with `repository` in the section `[deployment]`";
+const NO_HTTP: &str = "no host is named that agents may send requests to: name a host with a section such as `[http.\"api.example.org\"]`";
 const NO_REPOSITORY: &str =
     "the host's folder is not a git repository: name a repository with `path` in the section `[repository]`";
 
@@ -60,6 +62,8 @@ pub(super) enum OpenedConnector {
     Log,
     Routine(Arc<dyn Routine>),
     Consequential(Arc<dyn Preview>, Option<Arc<dyn Perform>>),
+    /// Some calls are answered at once, by their arguments.
+    ByCall(Arc<dyn Routine>, Arc<dyn Preview>, Arc<dyn Perform>),
 }
 
 /// An interface of ours on this host.
@@ -85,7 +89,7 @@ impl<'a> ConfiguredConnector<'a> {
         match (&opened, self.descriptor.class) {
             (OpenedConnector::Log, Class::Log)
             | (OpenedConnector::Routine(_), Class::Routine)
-            | (OpenedConnector::Consequential(..), Class::Consequential(_)) => Ok(opened),
+            | (OpenedConnector::Consequential(..) | OpenedConnector::ByCall(..), Class::Consequential(_)) => Ok(opened),
             (_, class) => Err(failed(&format!("{:?} is declared as {class:?}", self.descriptor.functions))),
         }
     }
@@ -106,9 +110,8 @@ pub(in crate::cli) fn catalogue<R: Clone, C: Clone>(
     config: &Config,
     mut offer: impl FnMut(&[CapabilityPattern], ConfiguredConnector<'_>) -> Result<Offer<R, C>, Failure>,
 ) -> Result<Catalogue<R, C>, Failure> {
-    let functions = agent::functions().map_err(|error| failed(&error))?;
-    let types: BTreeMap<Capability, FunctionType> =
-        functions.into_iter().map(|import| (import.capability, import.ty)).collect();
+    let functions = agent::functions().map_err(|error| failed(&error))?.into_iter().chain(agent::http_import());
+    let types: BTreeMap<Capability, FunctionType> = functions.map(|import| (import.capability, import.ty)).collect();
     let mut catalogue = Catalogue::default();
     for entry in ours(config) {
         match entry {
@@ -153,6 +156,7 @@ fn ours(config: &Config) -> Vec<OwnInterface<'_>> {
         OwnInterface::Serves(email(config)),
         deployment(config),
         OwnInterface::Serves(payments(config)),
+        http(config),
     ];
     all.extend(reading(config));
     all
@@ -228,6 +232,25 @@ fn payments(config: &Config) -> ConfiguredConnector<'_> {
         })?;
         Ok(OpenedConnector::acts(ledger))
     })
+}
+
+/// Without a named host, an agent that sends requests is refused when it is loaded.
+fn http(config: &Config) -> OwnInterface<'_> {
+    if config.http.is_empty() {
+        return OwnInterface::Withheld(http::DESCRIPTOR, NO_HTTP);
+    }
+    let methods = |methods: &[config::Method]| methods.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let host = |(name, host): (&String, &config::HttpHost)| match (&host.routine[..], &host.consequential[..]) {
+        (routine, []) => format!("{name} ({} at once)", methods(routine)),
+        ([], held) => format!("{name} ({})", methods(held)),
+        (routine, held) => format!("{name} ({}; {} at once)", methods(held), methods(routine)),
+    };
+    let named = config.http.iter().map(host).collect::<Vec<_>>().join(", ");
+    OwnInterface::Serves(ConfiguredConnector::new(http::DESCRIPTOR, format!("a request to {named}"), |_| {
+        let hosts = config.http.iter().map(|(name, host)| (name.clone(), http_host(host)));
+        let http = Arc::new(Http::new(hosts.collect()));
+        Ok(OpenedConnector::ByCall(http.clone(), http.clone(), http))
+    }))
 }
 
 /// The interfaces with which agents read.

@@ -18,9 +18,11 @@ use crate::cli::host::{CheckSandboxes, system_clock};
 use crate::config::{self, Config, Tls};
 use crate::connectors::child::Children;
 use crate::connectors::command::{CommandContext, FunctionTypes};
+use crate::connectors::http;
 use crate::connectors::ledger::Funding;
 use crate::connectors::program::Program;
 use crate::connectors::smtp::{Encryption, Login, Relay, Secret};
+use holdshort_common::outbound::{Addresses, address, anywhere};
 
 /// The parts of a host that its connectors share.
 pub(in crate::cli::host) struct ConnectorContext<'a> {
@@ -92,6 +94,19 @@ pub(super) fn fundings(account: &config::Account) -> Vec<Funding> {
     let opening = account.opening.iter().map(|amount| funding(format!("opening {}", amount.currency), amount));
     let deposits = account.deposits.iter().map(|(name, amount)| funding(format!("deposit {name}"), amount));
     opening.chain(deposits).collect()
+}
+
+/// A host that agents may send requests to.
+pub(super) fn http_host(host: &config::HttpHost) -> http::Host {
+    let names = |methods: &[config::Method]| methods.iter().map(ToString::to_string).collect();
+    http::Host {
+        routine: names(&host.routine),
+        consequential: names(&host.consequential),
+        allow_http: host.allow_http,
+        addresses: Addresses { rule: if host.allow_private { anywhere } else { address::refused }, lookup: None },
+        time_out: Duration::from_millis(host.timeout_ms),
+        answer_bytes_max: host.answer_bytes_max,
+    }
 }
 
 /// Reads passwords and certificates now, so that a missing file is found at the start and not at the first email.

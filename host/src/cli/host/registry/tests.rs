@@ -32,18 +32,21 @@ fn class(offer: &BoundOffer<(), &'static str>) -> &'static str {
     match offer {
         BoundOffer::Log => "log",
         BoundOffer::Routine(()) => "routine",
-        BoundOffer::Consequential(connector, _) => connector,
+        BoundOffer::Consequential(connector, _) | BoundOffer::ByCall((), connector, _) => connector,
     }
 }
 
 #[test]
 fn each_published_function_is_classified_as_its_descriptor_says() {
     let with_relay = "[email]\nconnector = \"smtp\"\nhost = \"localhost\"\ntls = \"none\"\n\
-                      [deployment]\nconnector = \"command\"\ncommand = [\"deploy\"]\n";
+                      [deployment]\nconnector = \"command\"\ncommand = [\"deploy\"]\n\
+                      [http.\"api.example.org\"]\nroutine = [\"GET\"]\n";
     let mut seen = BTreeSet::new();
     for text in ["", with_relay] {
         let catalogue = classified(&config(text, true));
-        for import in agent::functions().unwrap() {
+        // Without a section for a host, requests are withheld.
+        let requests = agent::http_import().filter(|_| text == with_relay);
+        for import in agent::functions().unwrap().into_iter().chain(requests) {
             let found = catalogue.classify(&import).unwrap_or_else(|error| panic!("{error}"));
             let mut declared = DESCRIPTORS.iter().filter(|one| one.capabilities().any(|of| of == import.capability));
             let fits = |one: &&Descriptor| match (one.class, &found) {
@@ -58,7 +61,8 @@ fn each_published_function_is_classified_as_its_descriptor_says() {
         }
     }
     // Each of our descriptors is used in at least one of these configurations, and names only published functions.
-    let published: BTreeSet<_> = agent::functions().unwrap().into_iter().map(|import| import.capability).collect();
+    let offered = agent::functions().unwrap().into_iter().chain(agent::http_import());
+    let published: BTreeSet<_> = offered.map(|import| import.capability).collect();
     for descriptor in DESCRIPTORS {
         assert_eq!(descriptor.interface.map_or(0, |_| descriptor.functions.len()), descriptor.capabilities().count());
         for of in descriptor.capabilities() {

@@ -1,4 +1,4 @@
-//! Decides which addresses a webhook may reach.
+//! Decides which addresses a request of the host may reach.
 //!
 //! Nobody may use a webhook to make the host send a request to an address that only this machine or its network can
 //! reach.

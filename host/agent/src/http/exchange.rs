@@ -1,0 +1,199 @@
+//! A request and its answer as the arguments and the result of a call.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use holdshort_gate::{Capability, FunctionType, WitType};
+use http_body_util::{BodyExt as _, Full};
+use hyper::HeaderMap;
+use hyper::body::Bytes;
+use hyper::header::{HeaderName, HeaderValue};
+use serde_json::{Value, json};
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Method, Scheme};
+use wasmtime_wasi_http::{Error, WasiBody};
+
+/// The function that guests call, without a version: all releases of 0.2 have the same one.
+pub(crate) const INTERFACE: &str = "wasi:http/outgoing-handler";
+pub(crate) const FUNCTION: &str = "handle";
+
+/// Headers that the host writes itself, and one about a conversation that a call is not.
+const COMPUTED: [&str; 3] = ["content-length", "expect", "host"];
+
+/// The function whose calls are requests.
+pub(crate) fn handle() -> Option<(Capability, FunctionType)> {
+    Some((Capability::new(INTERFACE, FUNCTION).ok()?, ty()))
+}
+
+/// Whether a function is the one whose calls are requests.
+pub(crate) fn is_handle(capability: &Capability) -> bool {
+    capability.interface() == INTERFACE && capability.function() == FUNCTION
+}
+
+/// `func(method: string, url: string, headers: list<tuple<string, string>>, body: content) -> result<answer, refusal>`
+fn ty() -> FunctionType {
+    let text = || WitType::String;
+    let headers = || WitType::List(Box::new(WitType::Tuple(vec![text(), text()])));
+    let case = |name: &str, ty: Option<WitType>| (name.to_owned(), ty);
+    let bytes = || WitType::List(Box::new(WitType::U8));
+    let body = || vec![case("empty", None), case("text", Some(text())), case("bytes", Some(bytes()))];
+    let field = |name: &str, ty: WitType| (name.to_owned(), ty);
+    let answer = WitType::Record(vec![
+        field("status", WitType::U16),
+        field("headers", headers()),
+        // `too-large` has the limit in bytes: the answer was longer and was left unread.
+        field("body", WitType::Variant([body(), vec![case("too-large", Some(WitType::U64))]].concat())),
+    ]);
+    // The cases of `refusal` in `wit/types.wit`.
+    let refusal = WitType::Variant(vec![
+        case("rejected", Some(text())),
+        case("expired", None),
+        case("cancelled", None),
+        case("forbidden", Some(text())),
+        case("invalid", Some(text())),
+        case("failed", Some(text())),
+        case("unresolved", Some(text())),
+    ]);
+    FunctionType {
+        params: vec![
+            field("method", text()),
+            field("url", text()),
+            field("headers", headers()),
+            field("body", WitType::Variant(body())),
+        ],
+        result: Some(WitType::Result { ok: Some(Box::new(answer)), err: Some(Box::new(refusal)) }),
+    }
+}
+
+/// A request without its body.
+pub(super) struct Head {
+    method: String,
+    url: String,
+    /// Sorted by name. Headers with the same name keep their order.
+    headers: Vec<(String, String)>,
+}
+
+impl Head {
+    pub(super) fn new(
+        method: &Method,
+        scheme: Option<&Scheme>,
+        authority: Option<&str>,
+        path: Option<String>,
+        headers: &HeaderMap,
+    ) -> Result<Self, ErrorCode> {
+        let scheme = match scheme {
+            Some(Scheme::Https) | None => "https",
+            Some(Scheme::Http) => "http",
+            Some(Scheme::Other(_)) => return Err(ErrorCode::HttpRequestUriInvalid),
+        };
+        let authority = authority.filter(|authority| !authority.is_empty()).ok_or(ErrorCode::HttpRequestUriInvalid)?;
+        let path = path.unwrap_or_default();
+        let slash = if path.starts_with('/') { "" } else { "/" };
+        let shown = headers.iter().filter(|(name, _)| !COMPUTED.contains(&name.as_str()));
+        // A value that is no text could not be shown.
+        let mut headers = shown
+            .map(|(name, value)| Ok((name.to_string(), value.to_str()?.to_owned())))
+            .collect::<Result<Vec<_>, hyper::header::ToStrError>>()
+            .map_err(|_| ErrorCode::HttpProtocolError)?;
+        headers.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(Self { method: name_of(method), url: format!("{scheme}://{authority}{slash}{path}"), headers })
+    }
+
+    /// The arguments of the call.
+    pub(super) fn arguments(&self, body: Vec<u8>) -> Value {
+        let Self { method, url, headers } = self;
+        json!({ "method": method, "url": url, "headers": headers, "body": content(body) })
+    }
+}
+
+fn name_of(method: &Method) -> String {
+    match method {
+        Method::Get => "GET".into(),
+        Method::Head => "HEAD".into(),
+        Method::Post => "POST".into(),
+        Method::Put => "PUT".into(),
+        Method::Delete => "DELETE".into(),
+        Method::Connect => "CONNECT".into(),
+        Method::Options => "OPTIONS".into(),
+        Method::Trace => "TRACE".into(),
+        Method::Patch => "PATCH".into(),
+        Method::Other(name) => name.clone(),
+    }
+}
+
+/// A body as a value: text wherever it is text, so that people can read it.
+fn content(body: Vec<u8>) -> Value {
+    if body.is_empty() {
+        return json!({ "empty": null });
+    }
+    match String::from_utf8(body) {
+        Ok(text) => json!({ "text": text }),
+        Err(error) => json!({ "bytes": BASE64.encode(error.as_bytes()) }),
+    }
+}
+
+/// The answer to a request.
+pub(super) struct Response {
+    pub(super) status: u16,
+    pub(super) headers: HeaderMap,
+    pub(super) body: WasiBody,
+}
+
+/// The statuses of a call that was refused, and of one that could not be sent or was not answered.
+const REFUSED: u16 = 403;
+const FAILED: u16 = 502;
+
+impl Response {
+    /// The answer for a call's result, which has the function's type.
+    ///
+    /// A refusal is an answer too. Clients repeat requests that failed, and each would be one more call for people to
+    /// decide on; `x-should-retry: false` tells clients of models not to.
+    pub(super) fn of(result: &Value) -> wasmtime::Result<Self> {
+        let unexpected = || wasmtime::format_err!("the result of a request has another type");
+        let (case, value) = result.as_object().and_then(|cases| cases.iter().next()).ok_or_else(unexpected)?;
+        if case == "err" {
+            let (case, text) = value.as_object().and_then(|cases| cases.iter().next()).ok_or_else(unexpected)?;
+            return Ok(Self::refused(case, text.as_str()));
+        }
+        let status = value.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
+        let body = value.get("body").and_then(Value::as_object).and_then(|cases| cases.iter().next());
+        let headers = value.get("headers").and_then(Value::as_array).into_iter().flatten();
+        Ok(Self {
+            status: status.ok_or_else(unexpected)?,
+            headers: headers.filter_map(header).collect(),
+            body: read(body.ok_or_else(unexpected)?),
+        })
+    }
+
+    fn refused(case: &str, text: Option<&str>) -> Self {
+        let message = text.map_or_else(|| format!("this request was not sent: {case}"), str::to_owned);
+        let body = json!({ "error": { "type": format!("holdshort.{case}"), "message": message } }).to_string();
+        let fixed = [("content-type", "application/json"), ("x-should-retry", "false")];
+        let fixed = fixed.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+        let status = if case == "failed" { FAILED } else { REFUSED };
+        Self { status, headers: HeaderMap::from_iter(fixed), body: full(body.into_bytes()) }
+    }
+}
+
+fn header(pair: &Value) -> Option<(HeaderName, HeaderValue)> {
+    let text = |at: usize| pair.get(at).and_then(Value::as_str);
+    Some((text(0)?.parse().ok()?, text(1)?.parse().ok()?))
+}
+
+/// The body of an answer, as the guest reads it.
+fn read((case, value): (&String, &Value)) -> WasiBody {
+    match (case.as_str(), value.as_str()) {
+        ("text", Some(text)) => full(text.as_bytes().to_vec()),
+        ("bytes", Some(text)) => full(BASE64.decode(text).unwrap_or_default()),
+        ("too-large", limit) => {
+            let limit = limit.and_then(|limit| limit.parse().ok());
+            http_body_util::StreamBody::new(futures_util::stream::once(async move {
+                Err(Error::HttpResponseBodySize(limit))
+            }))
+            .boxed_unsync()
+        }
+        _ => full(Vec::new()),
+    }
+}
+
+fn full(bytes: Vec<u8>) -> WasiBody {
+    Full::new(Bytes::from(bytes)).map_err(|never| match never {}).boxed_unsync()
+}

@@ -1,0 +1,130 @@
+//! The section `[http."HOST"]`: the requests that agents may send to a host. This file has the section's keys, the types
+//! that other packages use, and the code that resolves the section.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use toml::Spanned;
+use ureq::http::Uri;
+
+use super::{RuleViolation, defaults};
+use crate::value::{Between, Named, Span};
+
+/// A method of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE", expecting = "the name of a method")]
+pub enum Method {
+    Get,
+    Head,
+    Options,
+    Post,
+    Put,
+    Patch,
+    Delete,
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Options => "OPTIONS",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Patch => "PATCH",
+            Self::Delete => "DELETE",
+        })
+    }
+}
+
+/// A method that changes nothing by its definition (RFC 9110, 9.2.1).
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(rename_all = "UPPERCASE", expecting = "the name of a method that changes nothing: `GET`, `HEAD` or `OPTIONS`")]
+pub(crate) enum Safe {
+    Get,
+    Head,
+    Options,
+}
+
+impl From<Safe> for Method {
+    fn from(safe: Safe) -> Self {
+        match safe {
+            Safe::Get => Self::Get,
+            Safe::Head => Self::Head,
+            Safe::Options => Self::Options,
+        }
+    }
+}
+
+/// `[http."HOST"]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
+pub(crate) struct Section {
+    pub(crate) routine: Option<Vec<Safe>>,
+    pub(crate) consequential: Option<Vec<Spanned<Method>>>,
+    pub(crate) timeout: Option<Span>,
+    pub(crate) answer_kib: Option<Between<1, { defaults::HTTP_ANSWER_KIB_MAX }>>,
+    pub(crate) allow_http: Option<bool>,
+    pub(crate) allow_private: Option<bool>,
+}
+
+/// A host that agents may send requests to.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct HttpHost {
+    /// The methods of requests that are answered at once.
+    pub routine: Vec<Method>,
+    /// The methods of requests that are held.
+    pub consequential: Vec<Method>,
+    /// The time limit for a whole exchange.
+    pub timeout_ms: u64,
+    /// The maximum size of an answer's body.
+    pub answer_bytes_max: u64,
+    /// Whether URLs may begin with `http://`, so that requests are sent without TLS.
+    pub allow_http: bool,
+    /// Whether the host may have an address in a private network.
+    pub allow_private: bool,
+}
+
+/// All hosts by name.
+pub(super) fn hosts(authored: Option<Named<Section>>) -> Result<BTreeMap<String, HttpHost>, RuleViolation> {
+    authored.into_iter().flatten().map(|(name, section)| Ok((authority(&name)?, host(&name, section)?))).collect()
+}
+
+/// The name of a host as it stands in URLs. The usual ports are left out there, so a name with one of them would match no
+/// request.
+fn authority(name: &Spanned<String>) -> Result<String, RuleViolation> {
+    let text = name.get_ref();
+    let uri: Option<Uri> = format!("https://{text}/").parse().ok();
+    let found = uri.as_ref().and_then(Uri::authority).map(|authority| authority.as_str());
+    let usual = [":443", ":80"].iter().any(|port| text.ends_with(port));
+    let plain = text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-._:[]".contains(c));
+    if found == Some(text.as_str()) && plain && !usual {
+        return Ok(text.clone());
+    }
+    let what = format!("`{}` is not the name of a host", text.escape_debug());
+    let hint = "write it as in a URL, in lower case, with a port only if it is unusual: `[http.\"api.example.org\"]` or `[http.\"localhost:8080\"]`";
+    Err(RuleViolation::at(name, what, hint))
+}
+
+/// Resolves a section. It lists each method that it allows, in one of the two lists.
+fn host(name: &Spanned<String>, section: Section) -> Result<HttpHost, RuleViolation> {
+    let routine: Vec<Method> = section.routine.into_iter().flatten().map(Method::from).collect();
+    let held = section.consequential.unwrap_or_default();
+    if routine.is_empty() && held.is_empty() {
+        let hint = "add `routine = [\"GET\"]` or `consequential = [\"POST\"]`";
+        return Err(RuleViolation::at(name, "this section allows no request", hint));
+    }
+    if let Some(both) = held.iter().find(|method| routine.contains(method.get_ref())) {
+        let what = format!("`{}` is in `routine` too", both.get_ref());
+        return Err(RuleViolation::at(both, what, "keep it in one of the two lists"));
+    }
+    Ok(HttpHost {
+        routine,
+        consequential: held.into_iter().map(Spanned::into_inner).collect(),
+        timeout_ms: section.timeout.map_or(defaults::HTTP_TIMEOUT_MS, |span| span.0),
+        answer_bytes_max: section.answer_kib.map_or(defaults::HTTP_ANSWER_KIB, |kib| kib.0) * 1024,
+        allow_http: section.allow_http.unwrap_or(false),
+        allow_private: section.allow_private.unwrap_or(false),
+    })
+}

@@ -1,0 +1,220 @@
+//! HTTP requests of agents, to the hosts that the operator names. `holdshort_agent` makes a call of each request.
+//!
+//! The operator's section for a host lists two kinds of methods. A routine request is answered at once; only methods
+//! that change nothing by their definition can be routine. A consequential request is held. Every other request is
+//! refused before anybody is asked, as is one to an address that the operator does not allow.
+//!
+//! A request that was sent without an answer is in doubt, because HTTP has no question "did you get this?". Whatever the
+//! other system answers is the agent's answer, also a status like 500 or a redirect: nothing is sent twice, and nothing is
+//! sent elsewhere.
+
+mod request;
+mod send;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use holdshort_common::outbound::Addresses;
+use holdshort_gate::{Action, Consequence, EffectClass};
+use holdshort_journal::Authorized;
+use serde_json::{Value, json};
+
+use self::request::Request;
+use self::send::{NoAnswer, send};
+use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Fact, FactType};
+use super::{
+    Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Trusted, Unavailable,
+    quote, quote_start, say,
+};
+
+/// The connector.
+pub const DESCRIPTOR: Descriptor = Descriptor {
+    section: "[http]",
+    interface: Some("wasi:http/outgoing-handler"),
+    functions: &["handle"],
+    class: Class::Consequential(EFFECT),
+};
+
+const EFFECT: Effect = Effect {
+    connector: "http",
+    class: EffectClass::OneShot,
+    evidence: "HTTP cannot ask for an answer that was lost; look in the other system for what the request should have changed",
+    facts: DeclaredFacts::Fixed(&[
+        Fact::new("host", FactType::Text, "the host, with the port if the URL has one"),
+        Fact::new("method", FactType::Text, "the method, such as `POST`"),
+        Fact::new("path", FactType::Text, "the path of the URL"),
+        Fact::new("query", FactType::Text, "the query of the URL, empty if it has none"),
+        Fact::new("bytes", FactType::Count, "the size of the body"),
+        Fact::new("sha256", FactType::Text, "the digest of the body, as `sha256:…`"),
+    ]),
+    preconditions: &[],
+};
+
+/// Methods that change nothing by their definition (RFC 9110, 9.2.1), so that they may be routine and may be sent again.
+pub const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
+
+/// How often a routine request is tried again if no answer came, and the first pause; each further one is twice as long.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// A list shows at most this many characters of a URL. The reviewer sees the whole URL in the action.
+const SUMMARY_CHARS_MAX: usize = 160;
+
+/// The operator's settings for a host.
+#[derive(Clone)]
+pub struct Host {
+    /// The methods that are answered at once; some of [`SAFE`].
+    pub routine: Vec<String>,
+    /// The methods that are held.
+    pub consequential: Vec<String>,
+    /// Whether URLs may begin with `http://`.
+    pub allow_http: bool,
+    /// The addresses that it may have.
+    pub addresses: Addresses,
+    /// The time limit for the whole exchange.
+    pub time_out: Duration,
+    /// The maximum size of an answer's body.
+    pub answer_bytes_max: u64,
+}
+
+/// Sends requests to named hosts.
+#[derive(Clone)]
+pub struct Http {
+    /// The hosts as URLs have them, in lower case, with the port if it is not the usual one.
+    hosts: Arc<BTreeMap<String, Host>>,
+}
+
+impl Http {
+    /// Requests to these hosts and to no others.
+    pub fn new(hosts: BTreeMap<String, Host>) -> Self {
+        Self { hosts: Arc::new(hosts) }
+    }
+
+    fn read<'a>(&'a self, action: &Action) -> Result<(Request, &'a Host), super::Sentence> {
+        let request = Request::read(action)?;
+        let host = self.hosts.get(request.authority());
+        let host = host.ok_or_else(|| {
+            let named = quote(request.authority());
+            say!("no request is sent to {}: this host has no section `[http.HOST]` for it", named)
+        })?;
+        if request.is_plain() && !host.allow_http {
+            return Err(say!("without TLS others on the network could read and change the request; use `https://`"));
+        }
+        let listed = host.routine.iter().chain(&host.consequential).any(|method| method == request.method());
+        if listed {
+            return Ok((request, host));
+        }
+        Err(say!(
+            "{} to {} is not allowed: the section of the host lists other methods",
+            quote(request.method()),
+            quote(request.authority())
+        ))
+    }
+
+    async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
+        let (request, host) = self.read(action).map_err(CannotPreview::Impossible)?;
+        let (addresses, uri) = (host.addresses.clone(), request.uri().clone());
+        let refused = tokio::task::spawn_blocking(move || addresses.refuse(&uri)).await;
+        if let Some(why) = refused.map_err(|error| CannotPreview::Unavailable(quote(error).into()))? {
+            // Of the URL it names only the host, which is one of the operator's.
+            return Err(CannotPreview::Impossible(say!("{}", Trusted::configured(why))));
+        }
+        let (method, url, body) = (request.method(), request.url(), request.body());
+        let (shown, size) = (quote_start(url, SUMMARY_CHARS_MAX), body.len());
+        // The method is one of the operator's.
+        let named = Trusted::configured(method);
+        let summary =
+            if size == 0 { say!("{} {}", named, shown) } else { say!("{} {} with {} bytes", named, shown, size) };
+        Ok(Previewed {
+            summary,
+            exhibits: request.exhibits(),
+            preconditions: Value::Null,
+            facts: json!({
+                "host": request.authority(),
+                "method": method,
+                "path": request.uri().path(),
+                "query": request.uri().query().unwrap_or_default(),
+                "bytes": size,
+                "sha256": request.digest(),
+            }),
+            consequence: Consequence::default(),
+        })
+    }
+
+    async fn answer(&self, action: &Action) -> Value {
+        let (request, host) = match self.read(action) {
+            Ok(read) => read,
+            Err(why) => return json!({ "err": { "forbidden": why.as_str() } }),
+        };
+        let (mut tries, mut pause) = (0, PAUSE);
+        loop {
+            match send(&request, host).await {
+                Ok(answer) => return json!({ "ok": answer }),
+                Err(NoAnswer::Refused(why)) => return json!({ "err": { "forbidden": why } }),
+                Err(NoAnswer::NotSent(why) | NoAnswer::Lost(why)) if tries >= TRIES => {
+                    return json!({ "err": { "failed": why } });
+                }
+                Err(NoAnswer::NotSent(_) | NoAnswer::Lost(_)) => tokio::time::sleep(pause).await,
+            }
+            tries += 1;
+            pause *= 2;
+        }
+    }
+
+    async fn attempt(&self, action: &Action) -> Attempt {
+        let (request, host) = match self.read(action) {
+            Ok(read) => read,
+            Err(why) => return Attempt::NotDone(why),
+        };
+        match send(&request, host).await {
+            Ok(answer) => Attempt::Done(answer),
+            Err(NoAnswer::Refused(why) | NoAnswer::NotSent(why)) => {
+                Attempt::NotDone(say!("the request was not sent: {}", quote(why)))
+            }
+            Err(NoAnswer::Lost(why)) => {
+                Attempt::Unknown(say!("the request was sent, and no whole answer came: {}", quote(why)))
+            }
+        }
+    }
+}
+
+impl Preview for Http {
+    fn effect(&self) -> Effect {
+        EFFECT
+    }
+
+    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+        self.preview_now(action).boxed()
+    }
+}
+
+impl Routine for Http {
+    fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
+        async move { Ok(Self::answer(self, call.action).await) }.boxed()
+    }
+
+    fn answers(&self, action: &Action) -> bool {
+        self.read(action).is_ok_and(|(request, host)| host.routine.iter().any(|method| method == request.method()))
+    }
+}
+
+impl Perform for Http {
+    fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
+        async move { self.attempt(authorized.action()).await }.boxed()
+    }
+
+    fn lookup<'a>(&'a self, _: &'a Inquiry) -> BoxFuture<'a, Finding> {
+        async move { Finding::Unknown { evidence: say!("{}", EFFECT.evidence) } }.boxed()
+    }
+
+    /// There is no receipt: it is the answer that was lost.
+    fn receipt(&self, _: &Inquiry) -> Option<Value> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,140 @@
+//! A request, read from the arguments of its call.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use holdshort_common::once::once;
+use holdshort_gate::{Action, Digest};
+use serde_json::{Number, Value};
+use ureq::http::Uri;
+
+use super::super::{Exhibit, Sentence, quote, quote_start, say};
+
+/// The maximum length of a URL in a message about it.
+const URL_CHARS_MAX: usize = 160;
+
+/// Headers about the connection and the length of the body. An edit could add them.
+const OF_THE_HOST: [&str; 7] =
+    ["connection", "content-length", "expect", "host", "keep-alive", "transfer-encoding", "upgrade"];
+
+/// A request of an agent. Nobody has judged it.
+pub(super) struct Request {
+    method: String,
+    url: String,
+    uri: Uri,
+    authority: String,
+    headers: Vec<(String, String)>,
+    body: Vec<u8>,
+    is_text: bool,
+}
+
+impl Request {
+    /// Reads the arguments of a call. They have the type of the function; the URL may be none.
+    pub(super) fn read(action: &Action) -> Result<Self, Sentence> {
+        let arguments = action.arguments();
+        let text = |name: &str| arguments.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let (method, url) = (text("method"), text("url"));
+        let no_url = || say!("{} is no URL of a host", quote_start(&url, URL_CHARS_MAX));
+        let uri: Uri = url.parse().map_err(|_| no_url())?;
+        let is_web = matches!(uri.scheme_str(), Some("https" | "http"));
+        // A part before `@` could be read as the host by people.
+        let authority = uri.authority().filter(|authority| is_web && !authority.as_str().contains('@'));
+        let authority = authority.ok_or_else(no_url)?.as_str().to_ascii_lowercase();
+        let usual = if uri.scheme_str() == Some("http") { ":80" } else { ":443" };
+        let authority = authority.strip_suffix(usual).unwrap_or(&authority).to_owned();
+        // A fragment is not sent, and a space would end the URL.
+        if uri.to_string() != url {
+            return Err(no_url());
+        }
+        let content = arguments.get("body").and_then(|body| body.as_object()?.iter().next());
+        let (body, is_text) = match content.map(|(case, value)| (case.as_str(), value.as_str().unwrap_or_default())) {
+            Some(("text", text)) => (text.as_bytes().to_vec(), true),
+            Some(("bytes", text)) => (STANDARD.decode(text).map_err(quote)?, false),
+            _ => (Vec::new(), true),
+        };
+        if super::SAFE.contains(&method.as_str()) && !body.is_empty() {
+            return Err(say!("{} has no body; use another method, or the query of the URL", quote(method)));
+        }
+        let headers = arguments.get("headers").and_then(Value::as_array).into_iter().flatten();
+        let of = |pair: &Value, at: usize| pair.get(at).and_then(Value::as_str).unwrap_or_default().to_owned();
+        let headers: Vec<_> = headers.map(|pair| (of(pair, 0).to_ascii_lowercase(), of(pair, 1))).collect();
+        if let Some((name, _)) = headers.iter().find(|(name, _)| OF_THE_HOST.contains(&name.as_str())) {
+            return Err(say!("the header {} is written by the host; leave it out", quote(name)));
+        }
+        Ok(Self { method, url, uri, authority, headers, body, is_text })
+    }
+
+    pub(super) fn method(&self) -> &str {
+        &self.method
+    }
+
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The host in lower case, with the port if it is not the usual one: the name of the operator's section.
+    pub(super) fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    pub(super) fn headers(&self) -> &[(String, String)] {
+        &self.headers
+    }
+
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(super) fn digest(&self) -> Digest {
+        Digest::of(&self.body)
+    }
+
+    /// Whether it would be sent without TLS.
+    pub(super) fn is_plain(&self) -> bool {
+        self.uri.scheme_str() == Some("http")
+    }
+
+    /// What a reviewer needs beside the arguments: the members of a JSON body, each on a line, or the digest of a body
+    /// that is no text.
+    pub(super) fn exhibits(&self) -> Vec<Exhibit> {
+        let exhibit = if self.is_text {
+            let json = once(&self.body).ok().filter(|json| json.is_object() || json.is_array());
+            json.filter(|_| has_exact_numbers(&self.body)).map(|json| {
+                let text = format!("{json:#}\n").into_bytes();
+                Exhibit::words("the agent", say!("the body as JSON"), "application/json", text)
+            })
+        } else {
+            let text = say!("{} bytes that are no text, with the digest {}", self.body.len(), self.digest());
+            Some(Exhibit::text(say!("the body"), text))
+        };
+        exhibit.into_iter().collect()
+    }
+}
+
+/// Whether every number of a JSON text is shown as it is sent. A layout of JSON rounds the others.
+fn has_exact_numbers(json: &[u8]) -> bool {
+    let (mut in_text, mut escaped, mut number) = (false, false, String::new());
+    let is_exact =
+        |number: &str| number.is_empty() || number.parse::<Number>().is_ok_and(|parsed| parsed.to_string() == number);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E' if !in_text => number.push(char::from(*byte)),
+            _ => {}
+        }
+        // The letters of `true`, `false` and `null` belong to no number.
+        let goes_on = !in_text && matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+        if !goes_on {
+            if number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) && !is_exact(&number) {
+                return false;
+            }
+            number.clear();
+        }
+    }
+    !number.starts_with(|c: char| c == '-' || c.is_ascii_digit()) || is_exact(&number)
+}

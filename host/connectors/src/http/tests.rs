@@ -1,0 +1,168 @@
+//! Tests without a network, except for a listener that must not be reached.
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use holdshort_common::outbound::{address, anywhere};
+use holdshort_gate::{Digest, FunctionType, WitType};
+
+use super::*;
+use crate::exhibit::tests::{host_words, words};
+
+/// The parameters of `handle`, as `holdshort_agent` has them.
+fn action(method: &str, url: &str, body: Value) -> Action {
+    let pair = WitType::Tuple(vec![WitType::String, WitType::String]);
+    let bytes = WitType::List(Box::new(WitType::U8));
+    let cases =
+        [("empty", None), ("text", Some(WitType::String)), ("bytes", Some(bytes))].map(|(name, ty)| (name.into(), ty));
+    let params = [
+        ("method", WitType::String),
+        ("url", WitType::String),
+        ("headers", WitType::List(Box::new(pair))),
+        ("body", WitType::Variant(cases.into())),
+    ];
+    let ty = FunctionType { params: params.map(|(name, ty)| (name.to_owned(), ty)).into(), result: None };
+    let arguments = json!({ "method": method, "url": url, "headers": [], "body": body });
+    Action::new(Digest::of(b""), "wasi:http/outgoing-handler#handle".parse().unwrap(), &ty, &arguments).unwrap()
+}
+
+fn host(allow_http: bool, private: bool) -> Host {
+    Host {
+        routine: vec!["GET".into()],
+        consequential: vec!["POST".into()],
+        allow_http,
+        addresses: Addresses { rule: if private { anywhere } else { address::refused }, lookup: None },
+        time_out: Duration::from_secs(5),
+        answer_bytes_max: 1024,
+    }
+}
+
+fn http(named: &[(&str, Host)]) -> Http {
+    Http::new(named.iter().map(|(name, host)| ((*name).to_owned(), host.clone())).collect())
+}
+
+fn refused(http: &Http, method: &str, url: &str) -> Option<String> {
+    http.read(&action(method, url, json!({ "empty": null }))).err().map(super::super::Sentence::into_string)
+}
+
+#[test]
+fn only_a_named_host_by_its_exact_name_gets_a_request() {
+    let http = http(&[("api.test", host(false, false)), ("plain.test:81", host(true, false))]);
+    for url in [
+        "https://api.test/",
+        "https://API.test/",
+        "https://api.test:443/x?y=1",
+        "https://plain.test:81/",
+        "http://plain.test:81/a/../b",
+    ] {
+        assert_eq!(refused(&http, "GET", url), None, "{url}");
+    }
+    for url in [
+        "https://api.test./",
+        "https://api.test:80/",
+        "https://other.test/",
+        "https://sub.api.test/",
+        "https://api.test.evil.test/",
+        "https://plain.test/",
+        "http://api.test:443/",
+    ] {
+        let why = refused(&http, "GET", url).unwrap_or_else(|| panic!("{url}"));
+        assert!(why.contains("no section `[http.HOST]`"), "{url}: {why}");
+    }
+    for url in [
+        "https://user@api.test/",
+        "https://api.test@evil.test/",
+        "https://api.test\\@evil.test/",
+        "ftp://api.test/",
+        "https:///path",
+        "api.test",
+        "/path",
+        "",
+        "https://api.test/#part",
+        "https://api.test/a b",
+        "https://api.test/\r\nhost: evil.test",
+    ] {
+        let why = refused(&http, "GET", url).unwrap_or_else(|| panic!("{url}"));
+        assert!(why.ends_with("is no URL of a host"), "{url}: {why}");
+    }
+    assert!(refused(&http, "GET", "http://api.test/").unwrap().starts_with("without TLS"));
+    for method in ["get", "PUT", "CONNECT", "TRACE", "", "GET "] {
+        assert!(refused(&http, method, "https://api.test/").unwrap().contains("is not allowed"), "{method}");
+    }
+}
+
+#[test]
+fn the_class_of_a_request_is_that_of_its_method_at_its_host() {
+    let http = http(&[("api.test", host(false, false))]);
+    for (method, url, routine) in [
+        ("GET", "https://api.test/", true),
+        ("POST", "https://api.test/", false),
+        ("GET", "https://other.test/", false),
+        ("PUT", "https://api.test/", false),
+    ] {
+        assert_eq!(http.answers(&action(method, url, json!({ "empty": null }))), routine, "{method} {url}");
+    }
+}
+
+/// A name whose address changes between the preview and the request reaches nothing: the address of the connection is
+/// judged.
+#[tokio::test]
+async fn a_private_address_is_never_reached() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let url = format!("http://api.test:{port}/");
+    let asked = AtomicUsize::new(0);
+    let lookup = move |_: &str, port: u16| {
+        let first = asked.fetch_add(1, Ordering::SeqCst) == 0;
+        let ip = if first { [93, 184, 216, 34] } else { [127, 0, 0, 1] };
+        Ok(vec![(std::net::IpAddr::from(ip), port).into()])
+    };
+    let addresses = Addresses { rule: address::refused, lookup: Some(Arc::new(lookup)) };
+    let http = http(&[(&format!("api.test:{port}"), Host { addresses, ..host(true, false) })]);
+    let post = action("POST", &url, json!({ "text": "x" }));
+    let previewed = http.preview("fetch", &post).await.unwrap();
+    assert_eq!(previewed.summary.as_str(), format!("POST \"{url}\" with 1 bytes"));
+    let Attempt::NotDone(why) = http.attempt(&post).await else { panic!("it was sent") };
+    assert!(why.contains("127.0.0.1, where `api.test` is, is refused: it is this machine"), "{}", why.as_str());
+    let get = http.answer(&action("GET", &url, json!({ "empty": null }))).await;
+    assert!(get["err"]["forbidden"].as_str().unwrap().contains("it is this machine"), "{get}");
+    assert!(matches!(http.preview("fetch", &post).await, Err(CannotPreview::Impossible(_))));
+    assert!(listener.accept().is_err(), "somebody connected");
+}
+
+#[test]
+fn json_is_laid_out_only_if_nothing_is_lost() {
+    let shown = |body: &str| {
+        let http = http(&[("api.test", host(false, true))]);
+        let read = action("POST", "https://api.test/", json!({ "text": body }));
+        let (request, _) = http.read(&read).unwrap();
+        request.exhibits().first().map(|exhibit| String::from_utf8(exhibit.bytes().to_vec()).unwrap())
+    };
+    assert_eq!(
+        shown(r#"{"b":[1,-2.5],"a":"x1e9"}"#).unwrap(),
+        "{\n  \"a\": \"x1e9\",\n  \"b\": [\n    1,\n    -2.5\n  ]\n}\n"
+    );
+    for exact in ["[true, null, false]", r#"{"e":"\"12345678901234567890123"}"#, "[18446744073709551615]", "[]"] {
+        assert!(shown(exact).is_some(), "{exact}");
+    }
+    for lossy in ["[12345678901234567890123]", "[1.10]", "[1e2]", r#"{"a":1,"a":2}"#, "7", "{", "hello", "[0.1,-0]"] {
+        assert_eq!(shown(lossy), None, "{lossy}");
+    }
+}
+
+#[tokio::test]
+async fn a_url_never_goes_on_with_the_hosts_words() {
+    let http = http(&[("127.0.0.1", host(false, true))]);
+    let mut tried = 0;
+    for words in words() {
+        let path: String = words.chars().filter(char::is_ascii_graphic).collect();
+        let post = action("POST", &format!("https://127.0.0.1/{path}"), json!({ "text": words }));
+        let Ok(previewed) = http.preview_now(&post).await else { continue };
+        tried += 1;
+        let host = host_words(&previewed);
+        assert!(host[0].starts_with("POST ") && host[0].ends_with(" bytes"), "{host:?}");
+        assert!(host[1..].iter().all(|title| title == "the body as JSON"), "{host:?}");
+    }
+    assert!(tried > 100, "{tried}");
+}
