@@ -10,6 +10,8 @@
 )]
 #![allow(unreachable_pub, reason = "modules of a test")]
 
+#[path = "any_import/credentials.rs"]
+mod credentials;
 #[path = "any_import/crm.rs"]
 mod crm;
 #[path = "any_import/doubt.rs"]

@@ -21,7 +21,8 @@ use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD, URL_SAFE_NO_PAD};
-use holdshort::connectors::smtp::{Encryption, Login, Relay, Secret};
+use holdshort::connectors::secret::Secret;
+use holdshort::connectors::smtp::{Encryption, Login, Relay};
 use holdshort_gate::{RunId, Time};
 use holdshort_journal::Journal;
 use rusqlite::types::ValueRef;

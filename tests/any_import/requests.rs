@@ -19,7 +19,7 @@ fn folder(host: &str, more: &str) -> Folder {
 }
 
 /// The lines that the agent returns.
-fn lines(host: &Host, run: &str) -> Vec<String> {
+pub fn lines(host: &Host, run: &str) -> Vec<String> {
     let over = host.over(run);
     assert_eq!(over["state"], "finished", "{over}: {}", host.said());
     let result = over["result"]["ok"].as_str().unwrap_or_else(|| panic!("{over}"));
@@ -58,14 +58,15 @@ fn a_routine_request_is_answered_at_once_and_a_replay_sends_nothing() {
     let recorded = host.events(&run);
     let routine: Vec<&Value> = recorded.iter().filter(|event| event["type"] == "routine-returned").collect();
     assert_eq!(routine.len(), 2);
-    assert_eq!(routine[0]["arguments"]["url"], one);
-    assert_eq!(routine[0]["result"]["ok"]["body"], json!({ "text": "got " }), "{}", routine[0]);
+    let data = &routine[0]["data"];
+    assert_eq!(data["arguments"]["url"], one, "{data}");
+    assert_eq!(data["result"]["ok"]["body"], json!({ "text": "got " }), "{data}");
 }
 
 #[test]
 fn a_consequential_request_is_shown_and_sent_exactly_as_approved() {
     let server = Server::start();
-    let host = folder(&server.host(), "").serve();
+    let (_folder, host) = folder(&server.host(), "").into_served();
     let url = server.url("/orders/7?dry=no");
     let body = r#"{"amount": 12.5, "to": "Ada", "note": "a\"b"}"#;
     let task = format!("header content-type application/json\nheader authorization Bearer guess\nPOST {url} {body}");
@@ -92,7 +93,7 @@ fn a_consequential_request_is_shown_and_sent_exactly_as_approved() {
     let (id, digest) = (approval["id"].as_str().unwrap(), exhibit["digest"].as_str().unwrap());
     assert_eq!(
         host.get(&format!("/v1/approvals/{id}/exhibits/{digest}")),
-        json!("{\n  \"amount\": 12.5,\n  \"note\": \"a\\\"b\",\n  \"to\": \"Ada\"\n}\n")
+        json!({ "amount": 12.5, "note": "a\"b", "to": "Ada" })
     );
     host.approve(&approval);
     assert_eq!(lines(&host, &run), [format!("200 got {body}")]);
@@ -105,7 +106,7 @@ fn a_consequential_request_is_shown_and_sent_exactly_as_approved() {
 #[test]
 fn what_a_reviewer_decides_is_the_answer() {
     let server = Server::start();
-    let host = folder(&server.host(), "").serve();
+    let (_folder, host) = folder(&server.host(), "").into_served();
     let url = server.url("/x");
     // A rejection is an answer that no client repeats.
     let run = host.start("fetch", &format!("DELETE {url}"));
@@ -120,7 +121,8 @@ fn what_a_reviewer_decides_is_the_answer() {
     let mut arguments = approval["proposal"]["action"]["arguments"].clone();
     arguments["body"] = json!({ "text": "right" });
     let (status, answer) = host.decide(&approval, "edit", &json!({ "arguments": arguments }));
-    assert_eq!(status, 200, "{answer}");
+    assert_eq!(status, 202, "{answer}");
+    host.approve(&host.held(&run));
     assert_eq!(lines(&host, &run), ["200 got right"]);
     assert_eq!(server.got()[0].body, b"right");
     // An edit cannot lead elsewhere.
@@ -147,7 +149,7 @@ fn what_a_reviewer_decides_is_the_answer() {
 fn a_request_that_nobody_allowed_is_refused_before_anybody_is_asked() {
     let server = Server::start();
     let more = "[http.\"localhost\"]\nconsequential = [\"POST\"]\n[http.\"tls.test\"]\nroutine = [\"GET\"]\n";
-    let host = folder(&server.host(), more).serve();
+    let (_folder, host) = folder(&server.host(), more).into_served();
     let port = server.port;
     let named = |host: &str| format!("no request is sent to \"{host}\": this host has no section `[http.HOST]` for it");
     let method = |method: &str| {
@@ -163,14 +165,14 @@ fn a_request_that_nobody_allowed_is_refused_before_anybody_is_asked() {
         (format!("GET http://127.0.0.1:{port}/ body"), "\"GET\" has no body; use another method, or the query of the URL".into()),
         (
             "POST https://localhost/ x".into(),
-            "127.0.0.1, where `localhost` is, is refused: it is this machine; write `allow-private = true` for this target if it is meant".into(),
+            "127.0.0.1, the address of `localhost`, is refused: the address is this machine; if this is intended, write `allow-private = true` for this target".into(),
         ),
     ] {
         let run = host.start("fetch", &request);
         let found = lines(&host, &run);
         let ours = refusal(403, "invalid", &message);
         // The system may have another address of `localhost` first.
-        assert_eq!(found, [ours.replace("127.0.0.1, where", if found[0].contains("::1") { "::1, where" } else { "127.0.0.1, where" })], "{request}");
+        assert_eq!(found, [ours.replace("127.0.0.1, the", if found[0].contains("::1") { "::1, the" } else { "127.0.0.1, the" })], "{request}");
         assert_eq!(events(&host, &run), ["run-created", "call-refused", "run-finished"], "{request}");
     }
     // A body that is too long to show is refused by the display limit, and one that is too long for a call is none.
@@ -224,18 +226,20 @@ fn an_answer_that_was_lost_is_in_doubt_and_nothing_is_sent_again() {
 #[test]
 fn what_the_other_system_answers_is_the_agents_answer() {
     let server = Server::start();
-    let host = folder(&server.host(), "").serve();
+    let (_folder, host) = folder(&server.host(), "").into_served();
     let paths = ["/moved", "/fails", "/bytes", "/cookie"];
     let task: String = paths.iter().map(|path| format!("GET {}\n", server.url(path))).collect();
     let run = host.start("fetch", &task);
     assert_eq!(lines(&host, &run), ["302 ", "500 broken", "200 \u{fffd}\u{fffd}\0", "200 seen"]);
     assert_eq!(server.got().len(), paths.len(), "redirects are not followed, and a status is no failure");
-    let cookie = host.events(&run).iter().find(|event| event.to_string().contains("/cookie")).unwrap().to_string();
+    let events = host.events(&run);
+    let mut answers = events.iter().filter(|event| event["type"] == "routine-returned").map(Value::to_string);
+    let cookie = answers.find(|answer| answer.contains("/cookie")).unwrap();
     assert!(cookie.contains("x-id") && !cookie.contains("set-cookie"), "{cookie}");
     // An answer over the bound is left unread, and says so.
     for path in ["/large", "/endless"] {
         let run = host.start("fetch", &format!("GET {}", server.url(path)));
-        assert_eq!(lines(&host, &run), ["200 ErrorCode::HttpResponseBodySize(Some(65536))"], "{path}");
+        assert_eq!(lines(&host, &run), ["200 HTTP response body size exceeds limit: 65536 bytes"], "{path}");
     }
     // Without an answer, a request that changes nothing is tried again, and then the agent is told.
     let run = host.start("fetch", &format!("GET {}", server.url("/short")));
@@ -296,7 +300,7 @@ fn a_killed_host_sends_no_request_twice() {
             &format!("/v1/approvals/{id}/decisions"),
             Some(&json!({ "type": "approve", "digest": approval["digest"] })),
         ));
-        drop(host.ended());
+        host.ended();
         let host = folder.serve();
         let row = until("the end or a doubt", || {
             if host.approval(&id)["state"] == "held" {
@@ -325,7 +329,7 @@ fn a_server_of_pythons_answers_as_it_does_to_others() {
         assert!(start.elapsed() < crate::support::PATIENCE, "python serves nothing");
         std::thread::sleep(Duration::from_millis(20));
     }
-    let host = folder(&format!("127.0.0.1:{port}"), "").serve();
+    let (_folder, host) = folder(&format!("127.0.0.1:{port}"), "").into_served();
     let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
     let run = host.start("fetch", &format!("GET {}\nHEAD {}\nPOST {} x", url("/page.txt"), url("/page.txt"), url("/")));
     host.approve(&host.held(&run));

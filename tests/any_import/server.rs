@@ -6,6 +6,9 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 /// One request to the server.
 #[derive(Clone, Debug)]
 pub struct Got {
@@ -76,8 +79,40 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<Got>>) -> Option<()> {
     reader.read_exact(&mut body).ok()?;
     let line = first.trim_end_matches(" HTTP/1.1").to_owned();
     let path = line.split(' ').nth(1)?.to_owned();
+    let echoed = echo(&path, &headers);
     kept.lock().unwrap().push(Got { line, headers, body: body.clone() });
-    answer(stream, &path, &body).ok()
+    match echoed {
+        Some(echoed) => (&stream).write_all(&echoed).ok(),
+        None => answer(stream, &path, &body).ok(),
+    }
+}
+
+/// The answer of a path that repeats the `authorization` that it got.
+fn echo(path: &str, headers: &str) -> Option<Vec<u8>> {
+    let form = path.split_once("/echo-")?.1;
+    let got = headers.lines().find_map(|header| header.strip_prefix("authorization: ")).unwrap_or_default();
+    let (mut more, mut cut) = (String::new(), 0);
+    let body = match form {
+        "json" => serde_json::json!({ "headers": { "authorization": got } }).to_string(),
+        "url" => format!(
+            "https://next.test/?auth={}",
+            got.replace(' ', "%20").replace('/', "%2F").replace('+', "%2B").replace('=', "%3D")
+        ),
+        "hex" => got.bytes().map(|byte| format!("{byte:02x}")).collect(),
+        "base64" => STANDARD.encode(got),
+        "inside-base64" => STANDARD.encode(format!("user:{got}:x")),
+        "header" => {
+            more = format!("x-got: {got}\r\n");
+            String::new()
+        }
+        "broken" => {
+            cut = 100;
+            got.to_owned()
+        }
+        _ => got.to_owned(),
+    };
+    let length = body.len() + cut;
+    Some(format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\n{more}\r\n{body}").into_bytes())
 }
 
 fn answer(mut stream: TcpStream, path: &str, body: &[u8]) -> std::io::Result<()> {

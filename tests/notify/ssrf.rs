@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use holdshort::config::WebUrl;
 use holdshort::notify::webhook::WebhookResponse;
 use holdshort::notify::{Format, Notice, Webhook};
+use holdshort_common::outbound::address::refused;
+use holdshort_common::outbound::{Addresses, Lookup};
 use holdshort_gate::Time;
 
 use crate::evidence::figure;

@@ -3,9 +3,9 @@
 //!
 //! There are no files (no folder is open), no sockets (creating one is denied), no environment and
 //! no standard input. [`clock`](super::clock) has clocks and waiting, [`output`](super::output) has
-//! output, [`http`](super::http) has requests, which are calls, and random numbers come from the
-//! run's seed. The linker matches versions, so a guest
-//! built for any 0.2.x finds these interfaces.
+//! output, [`http`](super::http) has requests, each of which is a call, and random numbers come from
+//! the run's seed. The linker matches versions, so a guest built for any 0.2.x finds these
+//! interfaces.
 
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};

@@ -14,6 +14,7 @@ use super::defaults::{
 };
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
 use super::resolve::capabilities::Section;
+use super::resolve::credentials::Section as CredentialSection;
 use super::resolve::http::Section as HttpSection;
 use super::resolved::checks::Confinement;
 use super::value::{
@@ -43,6 +44,7 @@ pub(super) struct File {
     pub(super) repository: Option<Repository>,
     pub(super) checks: Option<Named<Check>>,
     pub(super) http: Option<Named<HttpSection>>,
+    pub(super) credentials: Option<Named<CredentialSection>>,
     pub(super) capabilities: Option<Named<Section>>,
     pub(super) reviewers: Option<Named<Reviewer>>,
     pub(super) groups: Option<Named<Vec<Spanned<Name>>>>,

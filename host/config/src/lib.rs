@@ -33,6 +33,7 @@ pub use fact::FactType;
 pub use nearest::nearest;
 pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 pub use resolve::capabilities::*;
+pub use resolve::credentials::{Credential, SecretSource};
 pub use resolve::http::{HttpHost, Method};
 pub use resolved::{
     Account, Agent, Amount, Approval, Check, Config, Confinement, Delegation, Deploy, Deployment, Email, ListenError,

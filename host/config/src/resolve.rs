@@ -2,6 +2,7 @@
 
 pub(super) mod capabilities;
 mod connectors;
+pub(super) mod credentials;
 pub(super) mod http;
 mod keys;
 mod notices;
@@ -37,6 +38,7 @@ pub(super) fn resolve(
     let approval = people::approval(file.approval.as_ref(), &reviewers, &context.operator, file.policy.is_some())?;
     let groups = people::groups(file.groups, &reviewers, &context.operator)?;
     let delegations = people::delegations(file.delegations, &reviewers, &context.operator)?;
+    let http = http::hosts(file.http)?;
     let agents = named(file.agents, |agent| Ok(self::agent(agent, &folder)))?;
     let (files, time_zone) = file.policy.map(|policy| (policy.files, policy.time_zone)).unwrap_or_default();
     let policies = files.into_iter().map(|path| folder.path(path)).collect();
@@ -52,7 +54,8 @@ pub(super) fn resolve(
         email: connectors::email(file.email, &folder, &state, approval.expires_after_ms)?,
         approval,
         payments: connectors::payments(file.payments, &folder, &state)?,
-        http: http::hosts(file.http)?,
+        credentials: credentials::credentials(file.credentials, &http, &folder)?,
+        http,
         checks: named(file.checks, |check| Ok(self::check(check, &folder)))?,
         agents: agents.into_iter().map(|(name, agent)| (AgentName::new(name), agent)).collect(),
         capabilities: capabilities::rules(file.capabilities, &folder)?,

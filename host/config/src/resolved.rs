@@ -16,6 +16,7 @@ use serde::Serialize;
 use super::command::Command;
 use super::notices::{NoticeEvent, NoticeTarget};
 use super::resolve::capabilities::{CapabilityPattern, CapabilityRule};
+use super::resolve::credentials::Credential;
 use super::resolve::http::HttpHost;
 use super::zone::Zone;
 use holdshort_common::reference::BranchName;
@@ -63,6 +64,8 @@ pub struct Config {
     pub agents: BTreeMap<AgentName, Agent>,
     /// The hosts that agents may send HTTP requests to, by the name and the port in their URLs.
     pub http: BTreeMap<String, HttpHost>,
+    /// The secrets that the host adds to these requests, by name.
+    pub credentials: BTreeMap<String, Credential>,
     /// The rules for foreign functions.
     pub capabilities: BTreeMap<CapabilityPattern, CapabilityRule>,
     /// The reviewers with configured tokens, by name. The local operator is a reviewer too;

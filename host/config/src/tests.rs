@@ -103,8 +103,12 @@ fn the_operators_page_is_true() {
     let everything = parse(&with_hashes(everything)).unwrap();
     assert_eq!(everything.approval.quorum, 2);
     // The page must contain every key of the code.
-    let sections =
-        [include_str!("authored.rs"), include_str!("resolve/capabilities.rs"), include_str!("resolve/http.rs")];
+    let sections = [
+        include_str!("authored.rs"),
+        include_str!("resolve/capabilities.rs"),
+        include_str!("resolve/credentials.rs"),
+        include_str!("resolve/http.rs"),
+    ];
     let keys = sections.iter().flat_map(|text| text.lines()).filter_map(|line| {
         let line = line.trim();
         line.strip_prefix("pub(super) ").or(line.strip_prefix("pub(crate) "))?.split_once(": ")

@@ -8,6 +8,7 @@
 //! other system answers is the agent's answer, also a status like 500 or a redirect: nothing is sent twice, and nothing is
 //! sent elsewhere.
 
+mod credential;
 mod request;
 mod send;
 
@@ -18,13 +19,14 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_common::outbound::Addresses;
-use holdshort_gate::{Action, Consequence, EffectClass};
+use holdshort_gate::{Action, AgentName, Consequence, EffectClass};
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
+pub use self::credential::{Credential, CredentialError};
 use self::request::Request;
 use self::send::{NoAnswer, send};
-use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Fact, FactType};
+use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Fact, FactType, Precondition};
 use super::{
     Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Trusted, Unavailable,
     quote, quote_start, say,
@@ -49,8 +51,13 @@ const EFFECT: Effect = Effect {
         Fact::new("query", FactType::Text, "the query of the URL, empty if it has none"),
         Fact::new("bytes", FactType::Count, "the size of the body"),
         Fact::new("sha256", FactType::Text, "the digest of the body, as `sha256:…`"),
+        Fact::new(
+            "credentials",
+            FactType::List(&FactType::Text),
+            "the names of the credentials whose secrets the host adds to the request",
+        ),
     ]),
-    preconditions: &[],
+    preconditions: &[Precondition::same("credentials")],
 };
 
 /// Methods that change nothing by their definition (RFC 9110, 9.2.1), so that they may be routine and may be sent again.
@@ -85,15 +92,28 @@ pub struct Host {
 pub struct Http {
     /// The hosts as URLs have them, in lower case, with the port if it is not the usual one.
     hosts: Arc<BTreeMap<String, Host>>,
+    credentials: Arc<[Credential]>,
+}
+
+/// A request that the operator's settings allow, with what they add to it.
+struct Allowed<'a> {
+    request: Request,
+    host: &'a Host,
+    credentials: Vec<Credential>,
+}
+
+fn names(credentials: &[Credential]) -> Vec<&str> {
+    credentials.iter().map(|credential| credential.name.as_str()).collect()
 }
 
 impl Http {
-    /// Requests to these hosts and to no others.
-    pub fn new(hosts: BTreeMap<String, Host>) -> Self {
-        Self { hosts: Arc::new(hosts) }
+    /// Requests to these hosts and to no others, with these secrets.
+    pub fn new(hosts: BTreeMap<String, Host>, credentials: Vec<Credential>) -> Self {
+        Self { hosts: Arc::new(hosts), credentials: credentials.into() }
     }
 
-    fn read<'a>(&'a self, action: &Action) -> Result<(Request, &'a Host), super::Sentence> {
+    /// Reads a request, and checks that the operator's settings allow it.
+    fn read<'a>(&'a self, action: &Action) -> Result<Allowed<'a>, super::Sentence> {
         let request = Request::read(action)?;
         let host = self.hosts.get(request.authority());
         let host = host.ok_or_else(|| {
@@ -103,19 +123,25 @@ impl Http {
         if request.is_plain() && !host.allow_http {
             return Err(say!("without TLS others on the network could read and change the request; use `https://`"));
         }
-        let listed = host.routine.iter().chain(&host.consequential).any(|method| method == request.method());
-        if listed {
-            return Ok((request, host));
+        if !host.routine.iter().chain(&host.consequential).any(|method| method == request.method()) {
+            return Err(say!(
+                "{} to {} is not allowed: the section of the host lists other methods",
+                quote(request.method()),
+                quote(request.authority())
+            ));
         }
-        Err(say!(
-            "{} to {} is not allowed: the section of the host lists other methods",
-            quote(request.method()),
-            quote(request.authority())
-        ))
+        let credentials = self.credentials.iter().filter(|credential| credential.is_for(&request));
+        let credentials: Vec<Credential> = credentials.cloned().collect();
+        if request.is_plain() && !request.is_for_this_machine() && !credentials.is_empty() {
+            return Err(say!(
+                "without TLS others on the network could read the secret of a credential; use `https://`"
+            ));
+        }
+        Ok(Allowed { request, host, credentials })
     }
 
     async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
-        let (request, host) = self.read(action).map_err(CannotPreview::Impossible)?;
+        let Allowed { request, host, credentials } = self.read(action).map_err(CannotPreview::Impossible)?;
         let (addresses, uri) = (host.addresses.clone(), request.uri().clone());
         let refused = tokio::task::spawn_blocking(move || addresses.refuse(&uri)).await;
         if let Some(why) = refused.map_err(|error| CannotPreview::Unavailable(quote(error).into()))? {
@@ -128,10 +154,12 @@ impl Http {
         let named = Trusted::configured(method);
         let summary =
             if size == 0 { say!("{} {}", named, shown) } else { say!("{} {} with {} bytes", named, shown, size) };
+        let secrets = credentials.iter().map(|credential| credential.exhibit(&request));
+        let exhibits = request.exhibits().into_iter().chain(secrets).collect();
         Ok(Previewed {
             summary,
-            exhibits: request.exhibits(),
-            preconditions: Value::Null,
+            exhibits,
+            preconditions: json!({ "credentials": names(&credentials) }),
             facts: json!({
                 "host": request.authority(),
                 "method": method,
@@ -139,19 +167,20 @@ impl Http {
                 "query": request.uri().query().unwrap_or_default(),
                 "bytes": size,
                 "sha256": request.digest(),
+                "credentials": names(&credentials),
             }),
             consequence: Consequence::default(),
         })
     }
 
     async fn answer(&self, action: &Action) -> Value {
-        let (request, host) = match self.read(action) {
-            Ok(read) => read,
+        let allowed = match self.read(action) {
+            Ok(allowed) => allowed,
             Err(why) => return json!({ "err": { "forbidden": why.as_str() } }),
         };
         let (mut tries, mut pause) = (0, PAUSE);
         loop {
-            match send(&request, host).await {
+            match send(&allowed).await {
                 Ok(answer) => return json!({ "ok": answer }),
                 Err(NoAnswer::Refused(why)) => return json!({ "err": { "forbidden": why } }),
                 Err(NoAnswer::NotSent(why) | NoAnswer::Lost(why)) if tries >= TRIES => {
@@ -164,12 +193,18 @@ impl Http {
         }
     }
 
-    async fn attempt(&self, action: &Action) -> Attempt {
-        let (request, host) = match self.read(action) {
-            Ok(read) => read,
+    async fn attempt(&self, action: &Action, preconditions: &Value) -> Attempt {
+        let allowed = match self.read(action) {
+            Ok(allowed) => allowed,
             Err(why) => return Attempt::NotDone(why),
         };
-        match send(&request, host).await {
+        let (shown, now) = (preconditions.get("credentials"), json!(names(&allowed.credentials)));
+        if shown != Some(&now) {
+            let shown = shown.map_or_else(|| "null".into(), Value::to_string);
+            let (shown, now) = (Trusted::configured(shown), Trusted::configured(now));
+            return Attempt::FactsChanged(say!("the credentials of the request were {} and are {} now", shown, now));
+        }
+        match send(&allowed).await {
             Ok(answer) => Attempt::Done(answer),
             Err(NoAnswer::Refused(why) | NoAnswer::NotSent(why)) => {
                 Attempt::NotDone(say!("the request was not sent: {}", quote(why)))
@@ -186,7 +221,7 @@ impl Preview for Http {
         EFFECT
     }
 
-    fn preview<'a>(&'a self, _: &'a str, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
+    fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.preview_now(action).boxed()
     }
 }
@@ -197,13 +232,14 @@ impl Routine for Http {
     }
 
     fn answers(&self, action: &Action) -> bool {
-        self.read(action).is_ok_and(|(request, host)| host.routine.iter().any(|method| method == request.method()))
+        self.read(action)
+            .is_ok_and(|allowed| allowed.host.routine.iter().any(|method| method == allowed.request.method()))
     }
 }
 
 impl Perform for Http {
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
-        async move { self.attempt(authorized.action()).await }.boxed()
+        async move { self.attempt(authorized.action(), authorized.preconditions()).await }.boxed()
     }
 
     fn lookup<'a>(&'a self, _: &'a Inquiry) -> BoxFuture<'a, Finding> {

@@ -27,6 +27,7 @@ pub mod program;
 pub mod relative;
 pub mod release;
 pub mod repository;
+pub mod secret;
 pub mod smtp;
 pub mod workspace;
 

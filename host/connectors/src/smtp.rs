@@ -31,6 +31,7 @@ use serde_json::Value;
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect};
 use super::message::{self, Bcc, ComposedMessage, Composer, NotComposed};
 use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, Previewed, Trusted, quote, say};
+use crate::secret::Secret;
 use session::SendOutcome;
 
 /// The longest wait before the next attempt. A relay that defers a message expects the next attempt within minutes.
@@ -103,27 +104,10 @@ impl Login {
     /// The password in each form in which it crosses the network. An empty password cannot be
     /// recognised in a text.
     fn forms(&self) -> Vec<String> {
-        let Secret(password) = &self.password;
+        let password = self.password.text();
         let plain = format!("\0{}\0{password}", self.user);
-        let forms = [STANDARD.encode(plain), STANDARD.encode(password), password.clone()];
+        let forms = [STANDARD.encode(plain), STANDARD.encode(password), password.to_owned()];
         forms.into_iter().filter(|form| !form.is_empty()).collect()
-    }
-}
-
-/// A text that no message, log or page shows.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Wraps a text.
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-}
-
-impl std::fmt::Debug for Secret {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("(secret)")
     }
 }
 

@@ -64,7 +64,7 @@ fn ty() -> FunctionType {
 }
 
 /// A request without its body.
-pub(super) struct Head {
+pub(in super::super) struct Head {
     method: String,
     url: String,
     /// Sorted by name. Headers with the same name keep their order.
@@ -131,7 +131,7 @@ fn content(body: Vec<u8>) -> Value {
 }
 
 /// The answer to a request.
-pub(super) struct Response {
+pub(in super::super) struct Response {
     pub(super) status: u16,
     pub(super) headers: HeaderMap,
     pub(super) body: WasiBody,

@@ -23,6 +23,12 @@ pub enum Method {
     Delete,
 }
 
+impl Method {
+    /// All methods.
+    pub(in super::super) const ALL: [Self; 7] =
+        [Self::Get, Self::Head, Self::Options, Self::Post, Self::Put, Self::Patch, Self::Delete];
+}
+
 impl std::fmt::Display for Method {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {

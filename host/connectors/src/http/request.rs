@@ -97,6 +97,12 @@ impl Request {
         self.uri.scheme_str() == Some("http")
     }
 
+    /// Whether it would not leave this machine.
+    pub(super) fn is_for_this_machine(&self) -> bool {
+        let host = self.uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
+    }
+
     /// What a reviewer needs beside the arguments: the members of a JSON body, each on a line, or the digest of a body
     /// that is no text.
     pub(super) fn exhibits(&self) -> Vec<Exhibit> {

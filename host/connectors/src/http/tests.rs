@@ -10,7 +10,7 @@ use super::*;
 use crate::exhibit::tests::{host_words, words};
 
 /// The parameters of `handle`, as `holdshort_agent` has them.
-fn action(method: &str, url: &str, body: Value) -> Action {
+pub(super) fn action(method: &str, url: &str, body: Value) -> Action {
     let pair = WitType::Tuple(vec![WitType::String, WitType::String]);
     let bytes = WitType::List(Box::new(WitType::U8));
     let cases =
@@ -38,7 +38,7 @@ fn host(allow_http: bool, private: bool) -> Host {
 }
 
 fn http(named: &[(&str, Host)]) -> Http {
-    Http::new(named.iter().map(|(name, host)| ((*name).to_owned(), host.clone())).collect())
+    Http::new(named.iter().map(|(name, host)| ((*name).to_owned(), host.clone())).collect(), Vec::new())
 }
 
 fn refused(http: &Http, method: &str, url: &str) -> Option<String> {
@@ -121,13 +121,17 @@ async fn a_private_address_is_never_reached() {
     let addresses = Addresses { rule: address::refused, lookup: Some(Arc::new(lookup)) };
     let http = http(&[(&format!("api.test:{port}"), Host { addresses, ..host(true, false) })]);
     let post = action("POST", &url, json!({ "text": "x" }));
-    let previewed = http.preview("fetch", &post).await.unwrap();
+    let previewed = http.preview(&AgentName::new("fetch"), &post).await.unwrap();
     assert_eq!(previewed.summary.as_str(), format!("POST \"{url}\" with 1 bytes"));
-    let Attempt::NotDone(why) = http.attempt(&post).await else { panic!("it was sent") };
-    assert!(why.contains("127.0.0.1, where `api.test` is, is refused: it is this machine"), "{}", why.as_str());
+    let Attempt::NotDone(why) = http.attempt(&post, &previewed.preconditions).await else { panic!("it was sent") };
+    assert!(
+        why.contains("127.0.0.1, the address of `api.test`, is refused: the address is this machine"),
+        "{}",
+        why.as_str()
+    );
     let get = http.answer(&action("GET", &url, json!({ "empty": null }))).await;
-    assert!(get["err"]["forbidden"].as_str().unwrap().contains("it is this machine"), "{get}");
-    assert!(matches!(http.preview("fetch", &post).await, Err(CannotPreview::Impossible(_))));
+    assert!(get["err"]["forbidden"].as_str().unwrap().contains("the address is this machine"), "{get}");
+    assert!(matches!(http.preview(&AgentName::new("fetch"), &post).await, Err(CannotPreview::Impossible(_))));
     assert!(listener.accept().is_err(), "somebody connected");
 }
 
@@ -136,7 +140,7 @@ fn json_is_laid_out_only_if_nothing_is_lost() {
     let shown = |body: &str| {
         let http = http(&[("api.test", host(false, true))]);
         let read = action("POST", "https://api.test/", json!({ "text": body }));
-        let (request, _) = http.read(&read).unwrap();
+        let Allowed { request, .. } = http.read(&read).unwrap();
         request.exhibits().first().map(|exhibit| String::from_utf8(exhibit.bytes().to_vec()).unwrap())
     };
     assert_eq!(

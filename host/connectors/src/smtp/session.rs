@@ -13,7 +13,7 @@ use lettre::transport::smtp::client::AsyncSmtpConnection;
 use lettre::transport::smtp::commands::{Data, Mail, Quit, Rcpt, Rset};
 use lettre::transport::smtp::response::{Response, Severity};
 
-use super::{Encryption, Relay, Secret};
+use super::{Encryption, Relay};
 use crate::message::ComposedMessage;
 use crate::{Sentence, Trusted, quote, say};
 
@@ -70,8 +70,7 @@ async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, RelayFailure> {
         answered(relay, upgrading).await.map_err(|failed| failed.when("no TLS"))?;
     }
     if let Some(login) = &relay.login {
-        let Secret(password) = &login.password;
-        let credentials = Credentials::new(login.user.clone(), password.clone());
+        let credentials = Credentials::new(login.user.clone(), login.password.text().to_owned());
         let signing_in = connection.auth(&[Mechanism::Plain, Mechanism::Login], &credentials);
         answered(relay, signing_in).await.map_err(|failed| failed.when("not signed in"))?;
     }

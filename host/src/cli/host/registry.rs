@@ -13,7 +13,7 @@ use holdshort_gate::{Capability, FunctionType};
 use serde_json::Value;
 
 pub(super) use self::settings::{ConnectorContext, relay};
-use self::settings::{fundings, http_host, program, workspaces};
+use self::settings::{fundings, http_credential, http_host, program, workspaces};
 use super::state::CHECKOUTS_FOLDER;
 use crate::agent;
 use crate::cli::exit::{Exit, Failure};
@@ -248,7 +248,8 @@ fn http(config: &Config) -> OwnInterface<'_> {
     let named = config.http.iter().map(host).collect::<Vec<_>>().join(", ");
     OwnInterface::Serves(ConfiguredConnector::new(http::DESCRIPTOR, format!("a request to {named}"), |_| {
         let hosts = config.http.iter().map(|(name, host)| (name.clone(), http_host(host)));
-        let http = Arc::new(Http::new(hosts.collect()));
+        let credentials = config.credentials.iter().map(|(name, credential)| http_credential(name, credential));
+        let http = Arc::new(Http::new(hosts.collect(), credentials.collect::<Result<_, _>>()?));
         Ok(OpenedConnector::ByCall(http.clone(), http.clone(), http))
     }))
 }

@@ -11,17 +11,18 @@ use holdshort_journal::{Clock, Journal};
 
 use super::failed;
 use crate::agent::Reader;
-use crate::cli::exit::Failure;
+use crate::cli::exit::{Exit, Failure};
 use crate::cli::host::state::{self, CHILDREN_FOLDER};
 use crate::cli::host::types::ComponentTypes;
 use crate::cli::host::{CheckSandboxes, system_clock};
-use crate::config::{self, Config, Tls};
+use crate::config::{self, Config, SecretSource, Tls};
 use crate::connectors::child::Children;
 use crate::connectors::command::{CommandContext, FunctionTypes};
 use crate::connectors::http;
 use crate::connectors::ledger::Funding;
 use crate::connectors::program::Program;
-use crate::connectors::smtp::{Encryption, Login, Relay, Secret};
+use crate::connectors::secret::Secret;
+use crate::connectors::smtp::{Encryption, Login, Relay};
 use holdshort_common::outbound::{Addresses, address, anywhere};
 
 /// The parts of a host that its connectors share.
@@ -107,6 +108,21 @@ pub(super) fn http_host(host: &config::HttpHost) -> http::Host {
         time_out: Duration::from_millis(host.timeout_ms),
         answer_bytes_max: host.answer_bytes_max,
     }
+}
+
+/// Reads the secret of a credential now, so that a missing file is found at the start and not at the first request.
+pub(super) fn http_credential(name: &str, credential: &config::Credential) -> Result<http::Credential, Failure> {
+    let wrong = |why: String| Failure::new(Exit::Usage, format!("[credentials.{name}]: {why}"));
+    let secret = match &credential.source {
+        SecretSource::File(file) => String::from_utf8(state::secret(file)?)
+            .map_err(|_| wrong(format!("`{}` is not text in UTF-8", file.display())))?,
+        SecretSource::Environment(variable) => std::env::var(variable)
+            .map_err(|_| wrong(format!("the variable `{variable}` of the environment is not set, or is not UTF-8")))?,
+    };
+    let secret = (credential.prefix.as_str(), secret.trim_end_matches(['\r', '\n']));
+    let methods = credential.methods.iter().map(ToString::to_string).collect();
+    let bounds = (credential.hosts.clone(), methods, credential.paths.clone());
+    http::Credential::new(name.into(), bounds, &credential.header, secret).map_err(|error| wrong(error.to_string()))
 }
 
 /// Reads passwords and certificates now, so that a missing file is found at the start and not at the first email.

@@ -1,0 +1,168 @@
+//! Secrets of the operator that the host adds to requests of agents.
+//!
+//! **Invariant:** a secret is in the request that the host sends, and nowhere else. It is added at the last moment, after
+//! the approval, and it is removed from the answer, because some systems repeat what they were sent.
+
+use ureq::http::{HeaderName, HeaderValue};
+
+use super::request::Request;
+use crate::secret::{MASKED_CHARS_MIN, Secret, mask};
+use crate::{Exhibit, Sentence, Trusted, say};
+
+/// A secret, and the requests that get it.
+#[derive(Clone, Debug)]
+pub struct Credential {
+    pub name: String,
+    /// The hosts, by the names of their sections.
+    pub hosts: Vec<String>,
+    pub methods: Vec<String>,
+    /// The paths. A path that ends with `/` stands for everything below it too.
+    pub paths: Vec<String>,
+    header: HeaderName,
+    value: HeaderValue,
+    secret: Secret,
+}
+
+/// A secret cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    #[error("the secret has fewer than {MASKED_CHARS_MIN} characters, so it could not be removed from answers")]
+    TooShort,
+    #[error("the secret has characters that a header cannot contain: use visible ASCII characters on one line")]
+    NotForHeaders,
+}
+
+impl Credential {
+    /// The credential `name`, in the header `header`, after `prefix`.
+    pub fn new(
+        name: String,
+        (hosts, methods, paths): (Vec<String>, Vec<String>, Vec<String>),
+        header: &str,
+        (prefix, secret): (&str, &str),
+    ) -> Result<Self, CredentialError> {
+        if secret.chars().count() < MASKED_CHARS_MIN {
+            return Err(CredentialError::TooShort);
+        }
+        if !secret.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+            return Err(CredentialError::NotForHeaders);
+        }
+        let header = header.parse().map_err(|_| CredentialError::NotForHeaders)?;
+        let mut value =
+            HeaderValue::try_from(format!("{prefix}{secret}")).map_err(|_| CredentialError::NotForHeaders)?;
+        value.set_sensitive(true);
+        Ok(Self { name, hosts, methods, paths, header, value, secret: Secret::new(secret.into()) })
+    }
+
+    /// Whether a request gets this credential.
+    pub(super) fn is_for(&self, request: &Request) -> bool {
+        let path = request.uri().path();
+        let below = |one: &String| path == one || (one.ends_with('/') && path.starts_with(one.as_str()));
+        self.hosts.iter().any(|host| host == request.authority())
+            && self.methods.iter().any(|method| method == request.method())
+            && self.paths.iter().any(below)
+            && is_plain(path)
+    }
+
+    /// The header with its secret.
+    pub(super) fn header(&self) -> (&HeaderName, &HeaderValue) {
+        (&self.header, &self.value)
+    }
+
+    /// Removes the secret from what the other system sent.
+    pub(super) fn mask(&self, bytes: Vec<u8>) -> Vec<u8> {
+        mask(bytes, &self.secret, &format!("[credential {}]", self.name))
+    }
+
+    /// What a reviewer needs to know about it.
+    pub(super) fn exhibit(&self, request: &Request) -> Exhibit {
+        let (name, header) = (Trusted::configured(&self.name), Trusted::configured(&self.header));
+        let replaced = request.headers().iter().any(|(name, _)| *name == self.header.as_str());
+        let text: Sentence = if replaced {
+            say!(
+                "the host adds the secret of the credential {} as the header {}, in place of the agent's value",
+                name,
+                header
+            )
+        } else {
+            say!("the host adds the secret of the credential {} as the header {}", name, header)
+        };
+        Exhibit::text(say!("the credential {}", Trusted::configured(&self.name)), text)
+    }
+}
+
+/// Whether every server finds the same resource by this path. Some servers resolve `..`, decode `%2f` or cut at `;`, so a
+/// path with these could lead out of the paths of a credential.
+fn is_plain(path: &str) -> bool {
+    let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    let lower = path.to_ascii_lowercase();
+    !["\\", ";", "%2f", "%5c", "%3b", "%25", "//"].iter().any(|text| lower.contains(text)) && !path.split('/').any(dots)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::tests::action;
+    use serde_json::json;
+
+    fn credential(paths: &[&str]) -> Credential {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        let bounds = (vec!["api.test".into()], vec!["GET".into(), "POST".into()], paths);
+        Credential::new("api".into(), bounds, "authorization", ("Bearer ", "s3cret-key")).unwrap()
+    }
+
+    #[test]
+    fn a_credential_is_only_for_its_requests() {
+        let is_for = |paths: &[&str], method: &str, url: &str| {
+            let request = Request::read(&action(method, url, json!({ "empty": null }))).unwrap();
+            credential(paths).is_for(&request)
+        };
+        for (paths, url) in [
+            (&["/"][..], "https://api.test/"),
+            (&["/"], "https://api.test/a/b?c=/../d;e"),
+            (&["/"], "https://API.test:443/a"),
+            (&["/v1/"], "https://api.test/v1/"),
+            (&["/v1/"], "https://api.test/v1/x/y.z"),
+            (&["/a", "/v1/x"], "https://api.test/v1/x"),
+            (&["/v1/"], "https://api.test/v1/..a/b.."),
+        ] {
+            assert!(is_for(paths, "GET", url) && is_for(paths, "POST", url), "{url}");
+            assert!(!is_for(paths, "DELETE", url), "{url}");
+        }
+        for (paths, url) in [
+            (&["/"][..], "https://other.test/"),
+            (&["/"], "https://api.test:444/"),
+            (&["/"], "https://sub.api.test/"),
+            (&["/v1/"], "https://api.test/v1"),
+            (&["/v1/"], "https://api.test/v10/"),
+            (&["/v1/"], "https://api.test/V1/"),
+            (&["/v1/"], "https://api.test/?/v1/"),
+            (&["/v1"], "https://api.test/v1/x"),
+            (&["/v1/"], "https://api.test/v1/../admin"),
+            (&["/v1/"], "https://api.test/v1/./x"),
+            (&["/v1/"], "https://api.test/v1/%2e%2E/admin"),
+            (&["/v1/"], "https://api.test/v1/.%2e/admin"),
+            (&["/v1/"], "https://api.test/v1/..%2fadmin"),
+            (&["/v1/"], "https://api.test/v1/..%5Cadmin"),
+            (&["/v1/"], "https://api.test/v1/..;/admin"),
+            (&["/v1/"], "https://api.test/v1/%252e%252e/admin"),
+            (&["/v1/"], "https://api.test/v1//admin"),
+        ] {
+            assert!(!is_for(paths, "GET", url), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_secret_that_cannot_be_sent_or_removed_is_refused() {
+        let new = |secret: &str| {
+            Credential::new("api".into(), (Vec::new(), Vec::new(), Vec::new()), "x-api-key", ("", secret)).map(drop)
+        };
+        for secret in ["", "1234567", "sevens\u{e9}"] {
+            assert!(matches!(new(secret), Err(CredentialError::TooShort)), "{secret}");
+        }
+        for secret in ["two\nlines of it", "a tab\tin it", "with \0 in it", "sécret-of-mine"] {
+            assert!(matches!(new(secret), Err(CredentialError::NotForHeaders)), "{secret}");
+        }
+        new("12345678").unwrap();
+        assert!(!format!("{:?}", credential(&["/"])).contains("s3cret"));
+    }
+}
