@@ -84,7 +84,8 @@ impl Guest {
                 let ty = ty.result.as_ref().ok_or_else(|| mismatch("nothing"))?;
                 let answer = Reply::Answer(ty.normalise(result)?);
                 self.shared.clock.deliver_answer(at);
-                return Ok(self.reply(answer));
+                self.reply(answer);
+                return Ok(());
             }
             Some(Waiting::Sleep) | None => {
                 return Err(mismatch("nothing, because the agent waits for no result"));

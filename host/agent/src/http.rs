@@ -59,6 +59,9 @@ impl Pollable for Exchange {
     }
 }
 
+/// What a guest takes: the answer or the reason why there is none; once.
+type Taken = Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>;
+
 /// The result of a look at the requests that wait.
 pub(super) enum Next {
     /// This request is the next call.
@@ -133,11 +136,7 @@ impl Http {
     }
 
     /// `future-incoming-response.get`.
-    pub(super) fn take(
-        &mut self,
-        table: &mut ResourceTable,
-        exchange: &Resource<Exchange>,
-    ) -> Result<Option<Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>>> {
+    pub(super) fn take(&mut self, table: &mut ResourceTable, exchange: &Resource<Exchange>) -> Result<Option<Taken>> {
         let exchange = table.get_mut(exchange)?;
         if let Exchange::Request(..) = exchange {
             return Ok(None);
