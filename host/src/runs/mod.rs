@@ -228,10 +228,8 @@ impl Runs {
         };
         let Bound { ty, offer } = self.bound(call).await?;
         let Some((preview, _)) = offer.consequential() else {
-            return Err(unavailable(&format!(
-                "`{}` is no longer consequential on this host",
-                call.action().capability()
-            )));
+            let capability = call.action().capability();
+            return Err(unavailable(&format!("`{capability}` is no longer consequential on this host")));
         };
         let mut followed = RunHistory::default();
         let before = followed.up_to(&self.0.journal, id, call.number).await.map_err(|error| unavailable(&error))?;

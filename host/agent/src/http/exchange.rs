@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Method, Scheme};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// The function that guests call, without a version: all releases of 0.2 have the same one.
+/// The interface of the function that guests call, without a version: it is the same in all releases of 0.2.
 pub(crate) const INTERFACE: &str = "wasi:http/outgoing-handler";
+/// The function that guests call.
 pub(crate) const FUNCTION: &str = "handle";
 
 /// Headers that the host writes itself, and one about a conversation that a call is not.
@@ -168,7 +169,10 @@ impl Response {
         let body = json!({ "error": { "type": format!("holdshort.{case}"), "message": message } }).to_string();
         let fixed = [("content-type", "application/json"), ("x-should-retry", "false")];
         let fixed = fixed.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        let status = if case == "failed" { FAILED } else { REFUSED };
+        let status = match case {
+            "failed" => FAILED,
+            _ => REFUSED,
+        };
         Self { status, headers: HeaderMap::from_iter(fixed), body: full(body.into_bytes()) }
     }
 }
