@@ -188,7 +188,7 @@ fn a_secret_that_cannot_be_used_stops_the_start() {
     // Without TLS a secret goes to this machine alone.
     let more = "[http.\"plain.test\"]\nroutine = [\"GET\"]\nallow-http = true\nallow-private = true\n\
                 [credentials.plain]\nfile = \"key\"\nhosts = [\"plain.test\"]\n";
-    let host = folder(&server, more).into_served().1;
+    let (_folder, host) = folder(&server, more).into_served();
     let run = host.start("fetch", "GET http://plain.test/");
     assert!(lines(&host, &run)[0].contains("could read the secret of a credential"), "{:?}", lines(&host, &run));
 }

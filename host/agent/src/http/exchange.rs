@@ -7,6 +7,8 @@ use http_body_util::{BodyExt as _, Full};
 use hyper::HeaderMap;
 use hyper::body::Bytes;
 use hyper::header::{HeaderName, HeaderValue};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Method, Scheme};
 use wasmtime_wasi_http::{Error, WasiBody};
@@ -138,6 +140,19 @@ pub(in super::super) struct Response {
     pub(super) body: WasiBody,
 }
 
+/// The cases of `refusal` in `wit/types.wit`.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Refusal {
+    Rejected(IgnoredAny),
+    Expired,
+    Cancelled,
+    Forbidden(IgnoredAny),
+    Invalid(IgnoredAny),
+    Failed(IgnoredAny),
+    Unresolved(IgnoredAny),
+}
+
 /// The statuses of a call that was refused, and of one that could not be sent or was not answered.
 const REFUSED: u16 = 403;
 const FAILED: u16 = 502;
@@ -152,7 +167,8 @@ impl Response {
         let (case, value) = result.as_object().and_then(|cases| cases.iter().next()).ok_or_else(unexpected)?;
         if case == "err" {
             let (case, text) = value.as_object().and_then(|cases| cases.iter().next()).ok_or_else(unexpected)?;
-            return Ok(Self::refused(case, text.as_str()));
+            let refusal = Refusal::deserialize(value).map_err(|_| unexpected())?;
+            return Ok(Self::refused(&refusal, case, text.as_str()));
         }
         let status = value.get("status").and_then(Value::as_u64).and_then(|status| u16::try_from(status).ok());
         let body = value.get("body").and_then(Value::as_object).and_then(|cases| cases.iter().next());
@@ -164,15 +180,12 @@ impl Response {
         })
     }
 
-    fn refused(case: &str, text: Option<&str>) -> Self {
+    fn refused(refusal: &Refusal, case: &str, text: Option<&str>) -> Self {
         let message = text.map_or_else(|| format!("this request was not sent: {case}"), str::to_owned);
         let body = json!({ "error": { "type": format!("holdshort.{case}"), "message": message } }).to_string();
         let fixed = [("content-type", "application/json"), ("x-should-retry", "false")];
         let fixed = fixed.map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
-        let status = match case {
-            "failed" => FAILED,
-            _ => REFUSED,
-        };
+        let status = if matches!(refusal, Refusal::Failed(_)) { FAILED } else { REFUSED };
         Self { status, headers: HeaderMap::from_iter(fixed), body: full(body.into_bytes()) }
     }
 }
