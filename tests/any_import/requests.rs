@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::server::Server;
+use crate::support::evidence::figure;
 use crate::support::{Folder, Host, until};
 
 /// A folder whose agents may send requests to `host`, by these rules.
@@ -258,7 +259,7 @@ fn what_the_other_system_answers_is_the_agents_answer() {
 #[test]
 fn several_requests_are_answered_in_their_order_and_a_wait_takes_no_time_of_the_agents() {
     let server = Server::start();
-    let host = folder(&server.host(), "[limits]\nlinger-ms = 0\n").serve();
+    let (_folder, host) = folder(&server.host(), "[limits]\nlinger-ms = 0\n").into_served();
     let url = |path: &str| server.url(path);
     let task = format!(
         "start GET {}\nstart POST {} a\nstart POST {} b\ndrop\nstart GET {}\nwait\nclock",
@@ -286,7 +287,8 @@ fn several_requests_are_answered_in_their_order_and_a_wait_takes_no_time_of_the_
 #[test]
 fn a_killed_host_sends_no_request_twice() {
     let server = Server::start();
-    for point in ["before-answer", "after-answer", "before-perform", "after-perform"] {
+    let points = ["before-answer", "after-answer", "before-perform", "after-perform"];
+    for point in points {
         let folder = folder(&server.host(), "");
         let host = folder.serve();
         let path = format!("/{point}");
@@ -313,6 +315,7 @@ fn a_killed_host_sends_no_request_twice() {
         assert_eq!(server.count(&format!("GET {path}")), 1, "{point}");
         assert_eq!(sent, usize::from(point != "before-perform"), "{point}: {row}");
     }
+    figure("T43", "moments at which a killed host sent no request twice", points.len() as u64);
 }
 
 /// Python's own server, which nobody here wrote.
