@@ -44,7 +44,7 @@ fn project(lang: &str) -> (Folder, String) {
     (folder, said["commands"]["build"].as_str().unwrap().to_owned())
 }
 
-/// Gives a line to a shell in the folder. Returns what the line printed; fails unless it succeeded.
+/// Gives a line to a shell in the folder. Fails unless the line succeeds.
 fn succeeds(folder: &Folder, line: &str, variables: &[(&str, String)]) {
     let mut command = Command::new("sh");
     command.args(["-c", line]).current_dir(folder.path()).envs(variables.iter().map(|(name, value)| (name, value)));
@@ -142,13 +142,12 @@ fn rust() -> Option<Vec<(&'static str, String)>> {
 
 #[test]
 fn an_agent_in_rust() {
-    let Some(mut variables) = rust() else {
+    let Some(variables) = rust() else {
         return skipped("an agent in Rust: no compiler for wasm32-unknown-unknown");
     };
     let (folder, build) = project("rust");
-    // The versions that the examples are built with, which are on this machine.
+    // The versions that the examples are built with, which this machine has if it has built them.
     fs::copy(top().join("guest-examples/Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
-    variables.push(("CARGO_NET_OFFLINE", "true".into()));
     succeeds(&folder, &build, &variables);
     runs(&folder, "Rust");
 }
