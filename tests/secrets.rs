@@ -255,7 +255,7 @@ fn no_secret_comes_out() {
     // A request with an unknown token, and a request for a run that does not exist.
     let (status, _) = outputs.ask(&host, STRANGER, "/v1/runs", None);
     assert_eq!(status, 401);
-    outputs.ask(&host, REVIEWER, &format!("/v1/runs/{REVIEWER}x").replace(REVIEWER, "none"), None);
+    outputs.ask(&host, REVIEWER, "/v1/runs/none", None);
 
     let run = host.start("scripted", "check blind main\ncheck told main\nemail ann@localhost Report\nask Well");
     let approval = host.held(&run);

@@ -46,13 +46,14 @@ fn check() -> bool {
 
 /// The names and lines of a panic's backtrace are in `holdshort.debug`, which the program looks for in its own folder.
 fn dist() -> bool {
-    let (built, folder) = ("target/dist/holdshort", "target/handout");
+    let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
+    let (built, folder) = (format!("{target}/dist/holdshort"), format!("{target}/handout"));
     let (program, debug) = (format!("{folder}/holdshort"), format!("{folder}/holdshort.debug"));
     run(&["cargo", "build", "--profile", "dist", "--locked"])
-        && run(&["mkdir", "-p", folder])
-        && run(&["objcopy", "--only-keep-debug", "--compress-debug-sections=zlib", built, &debug])
-        && run(&["objcopy", "--strip-all", &format!("--add-gnu-debuglink={debug}"), built, &program])
-        && run(&["ls", "-l", folder])
+        && run(&["mkdir", "-p", &folder])
+        && run(&["objcopy", "--only-keep-debug", "--compress-debug-sections=zlib", &built, &debug])
+        && run(&["objcopy", "--strip-all", &format!("--add-gnu-debuglink={debug}"), &built, &program])
+        && run(&["ls", "-l", &folder])
 }
 
 /// Runs a command in the top folder of the project, and returns true if it succeeded.
