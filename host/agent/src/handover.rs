@@ -35,7 +35,7 @@ pub(super) enum Reply {
     Woken,
 }
 
-/// The slot between a guest and its task.
+/// Passes requests and replies between a guest and the asynchronous task that drives the run.
 #[derive(Clone, Default)]
 pub(super) struct Handover(Arc<Mutex<Slot>>);
 

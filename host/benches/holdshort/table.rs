@@ -81,7 +81,7 @@ impl Table {
         text.push('\n');
     }
 
-    /// Replaces the part's section of `FIGURES.md` by the printed text.
+    /// Replaces the section `name` of `FIGURES.md` with the figures that this part printed.
     fn write(&self, name: &str) {
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/FIGURES.md");
         let (before, text, title) = (std::fs::read_to_string(path).unwrap(), self.text.borrow(), title(name));

@@ -53,7 +53,7 @@ pub(super) type ExitCode = Between<1, 255>;
 /// Sections whose names the operator chooses.
 pub(super) type Named<T> = BTreeMap<Spanned<String>, T>;
 
-/// Makes a type parse itself from a string with its `FromStr`.
+/// Implements `Deserialize` for a type: the setting is a string, which the type's `FromStr` parses.
 macro_rules! from_text {
     ($($name:ident),*) => {$(
         impl<'de> Deserialize<'de> for $name {

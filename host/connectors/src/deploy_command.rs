@@ -9,8 +9,8 @@
 //! branches. This connector only reads the branch, and the program must update it. If a target has
 //! no branch, the deployed commit is unknown, and reviewers are told this.
 //!
-//! The exit status gives the outcome, as with every [`Program`]. No lookup is possible, so the key
-//! is only for the program's own use.
+//! The exit status gives the outcome, as with every [`Program`]. The host cannot look up an outcome by the idempotency
+//! key, so `key` only helps the program to recognise a second attempt.
 
 use std::collections::BTreeMap;
 use std::fmt::Display;

@@ -57,7 +57,8 @@ pub struct DeployGit {
     git: Git,
     /// The target names with their branches.
     targets: BTreeMap<String, BranchName>,
-    /// The folder with the lock of an attempt's child. By the lock, a later host finds a git that still runs.
+    /// The folder with the lock file that an attempt's git process holds. By this lock, a restarted host finds a git
+    /// process that still runs.
     children: Children,
 }
 

@@ -91,8 +91,8 @@ impl Program {
         Exhibit::json(say!("the program"), &text)
     }
 
-    /// The program as a precondition for [`changed`](Self::changed): a clearance is for this
-    /// program only.
+    /// The program's identity as a precondition of the call: a clearance is for this program only, and
+    /// [`changed`](Self::changed) compares it before the effect.
     pub fn precondition(&self) -> Value {
         json!(self.argv)
     }

@@ -6,9 +6,9 @@
 //! sent, has certainly not taken it: the host tries again under the same clearance, as relays
 //! expect.
 //!
-//! Commands are sent one by one, because lettre's transport returns one error for all of them. Up
-//! to the answer to `DATA` nothing has been sent. From the message's first byte on, only the
-//! relay's own refusal proves that it was not accepted; silence proves nothing.
+//! Commands are sent one by one, because lettre's transport returns one error for all of them. Until the relay has
+//! answered `DATA`, no byte of the message has been sent. From the message's first byte on, only the relay's own
+//! refusal proves that it was not accepted; silence proves nothing.
 //!
 //! **Invariant:** when a relay's words are repeated, the password is removed from them, in every
 //! form in which it crossed the network, because some relays quote the refused command.

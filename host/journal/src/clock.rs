@@ -39,7 +39,8 @@ impl JournalClock {
         // The clock is read before the lock is taken, because the clock is code of the caller.
         let clock = (self.clock)();
         let mut last = self.last();
-        // If the clock was set back, perhaps repeatedly, elapsed time counts from here.
+        // If the clock was set back, perhaps several times, elapsed time is counted from the earliest reading since
+        // then.
         last.clock = last.clock.min(clock);
         let passed = clock.0.saturating_sub(last.clock.0);
         let goes_on = last.at.0.saturating_add(passed.saturating_mul(TENTHS) / 10);

@@ -324,7 +324,7 @@ async fn time_goes_on_from_what_an_earlier_host_wrote() {
     assert!(opened >= written, "{opened:?} before {written:?}");
     world.clock.pass_ms(10_000);
     assert!(world.now().0 >= opened.0 + 8_000_000, "and does not stand still");
-    // A clock that is one minute behind catches up in ten minutes.
+    // The journal's clock is one minute behind. It runs faster until it has caught up, which takes ten minutes.
     world.clock.pass_ms(591_000);
     assert_eq!(world.now(), Time(world.clock.next().0 - 1), "the clock has caught up");
 }

@@ -197,7 +197,7 @@ impl Api {
     }
 }
 
-/// The figures since the beginning of the journal. The number of label values is limited.
+/// The figures since the beginning of the journal as metrics. The number of values of each label is limited.
 fn text(fold: &ReviewLoad) -> String {
     let mut text = String::new();
     let judged =

@@ -47,7 +47,7 @@ struct GrantPage {
     trouble: Option<Text>,
     calls: Text,
     times: Vec<(&'static str, u64, bool)>,
-    /// Each currency of the call with its field's content.
+    /// Each currency of the call, with the limit that the reviewer typed into the form's field for this currency.
     sums: Vec<(Text, Text)>,
     /// Positions in the arguments: name, value, and whether the grant lets it vary.
     places: Vec<(Text, Text, bool)>,

@@ -32,7 +32,7 @@ pub enum RefusalForm {
 pub enum CannotRefuse {
     /// The function returns no error, so no configuration helps.
     #[error(
-        "the result type has no error: build the agent against an interface in which the result type is `result<_, refusal>` or `result<_, string>`; if the function has no effect at all, set `class = \"routine\"`"
+        "the function's result type has no error, so the agent could not be told of a rejection: build the agent against an interface in which the result type is `result<_, refusal>` or `result<_, string>`; if the function has no effect at all, set `class = \"routine\"`"
     )]
     NoError,
     /// A value is configured, but the error type has no value.

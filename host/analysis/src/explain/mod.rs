@@ -120,7 +120,7 @@ fn judge(policy: &CedarPolicy, question: &CallQuestion<'_>, in_any_case: bool) -
     Judgement { verdict, ..judged }
 }
 
-/// The smallest changes, with at most a few of one attribute.
+/// The smallest changes, and at most a few for each attribute.
 fn nearest(all: Vec<DecisiveChange>) -> Vec<DecisiveChange> {
     let mut kept: Vec<DecisiveChange> = Vec::new();
     let place = |change: &DecisiveChange| change.different.iter().map(|one| one.place.clone()).collect::<Vec<_>>();

@@ -227,8 +227,7 @@ fn remove(folder: &Path) {
         let [program, arguments @ ..] = argv;
         let mut command = Command::new(program);
         let started = command.args(arguments).arg(folder).stdin(Stdio::null()).stderr(Stdio::null()).spawn();
-        // These programs get a low priority, because the check decides how much they have to
-        // remove.
+        // The programs that remove a checkout get a low priority, because a check can leave any number of files.
         let ended = started.and_then(|mut child| {
             drop(lower(Some(child.id())));
             child.wait()

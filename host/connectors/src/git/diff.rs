@@ -26,8 +26,8 @@ const RENAMES: &str = "-M50%";
 /// In a partial clone, only files with the same content count as renamed, because other contents
 /// would have to be fetched.
 const EXACT_RENAMES: &str = "-M100%";
-/// The maximum length of the list of files. A file takes about as much in the patch as in the list,
-/// so a longer list would have a too large patch.
+/// The maximum length of the list of files. A file needs about as many bytes in the patch as in the list, so the patch
+/// of a longer list would be too large to be shown.
 const LIST_BYTES_MAX: usize = 2 * EXHIBIT_BYTES_MAX;
 /// The mode of a symbolic link, whose content is its target.
 const LINK: &str = "120000";

@@ -17,7 +17,7 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Makes [`AT_A_TIME`] new turns for one kind of work.
+    /// Lets [`AT_A_TIME`] jobs of one kind run at a time; further jobs wait for their turn.
     pub(super) fn new() -> Self {
         Self { all: Arc::new(Semaphore::new(AT_A_TIME)), held: None }
     }

@@ -222,7 +222,7 @@ pub(super) fn id(books: &Connection) -> rusqlite::Result<String> {
     books.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
 }
 
-/// The account with this name in transfers.
+/// The account that transfers call by this name.
 pub(super) fn account(books: &Connection, name: &str) -> rusqlite::Result<Option<Account>> {
     let found = "SELECT number, kind FROM accounts WHERE name = ?1 AND kind <> 'equity'";
     books.query_row(found, [name], in_account).optional()

@@ -80,7 +80,7 @@ pub enum Disagreement {
     },
 }
 
-/// Books missing fundings within the caller's transaction.
+/// Books the configured opening balances and deposits that the ledger lacks, within the caller's transaction.
 pub(super) fn fund(books: &Connection, accounts: &Accounts, now: Time) -> rusqlite::Result<Result<(), Disagreement>> {
     for (name, fundings) in accounts {
         let account = match books::account(books, name)? {

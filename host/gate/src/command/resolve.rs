@@ -50,7 +50,8 @@ impl Command for Resolve {
     }
 }
 
-/// Acts when the time of an approval or a clearance is over: the call escalates, expires, fails, or is in doubt again.
+/// Ends the time of an approval or a clearance: the call escalates, expires or fails. A call that was sent again is in
+/// doubt again.
 #[derive(Clone, Copy, Debug)]
 pub struct Expire;
 

@@ -30,8 +30,8 @@ fn reckoned(feed: &[Entry], window: Window, known: &Directory) -> BTreeMap<(&'st
         let folds: Vec<Call> = (0..events.len()).map(|last| folded(&events[..=last])).collect();
         for (index, (at, event)) in events.iter().enumerate().filter(|(_, (at, _))| inside(window, *at)) {
             let (before, after) = (index.checked_sub(1).map(|before| &folds[before]), &folds[index]);
-            // An edit counts for the revision that was edited. A call that is held again counts for the revision that
-            // begins.
+            // An edit counts for the policies of the revision that was edited. A call that is held again counts for the
+            // policies of the new revision.
             let mut policies: Vec<String> = match event {
                 Event::CallRefused { policy, .. } => {
                     policy.as_ref().map(|policy| policy.determining.clone()).unwrap_or_default()

@@ -201,8 +201,8 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
     shop.pay(&transfer(json!({ "source": "reserve" })), "meanwhile");
     let paid = "\"ACME GmbH\" had received 0 payments when the call was shown and has received 1 payment now";
     check(&action, &shown, &format!("{paid}, not all of them by transfers that the approval listed as waiting"));
-    // In old journals, facts had no conditions and each had to be equal. A clearance of that time still requires equal
-    // facts.
+    // Old journals record no condition for a fact: each fact had to be the same at the start as when it was shown. A
+    // clearance of such a journal still requires this.
     let old = json!({
         "ledger": shop.ledger.0.id().unwrap(), "source-balance": "10,000.00 EUR", "payee": "outside", "payments-to-payee": 0,
     });
