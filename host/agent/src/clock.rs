@@ -1,12 +1,12 @@
-//! The guest's time, and its waiting for a time.
+//! The guest's clock and timers.
 //!
 //! A guest's clock advances by a microsecond when the guest reads it. When the guest receives an
 //! answer or is woken, the clock advances to that time. So the clock shows the same times in every
 //! replay, and the journal needs no events for this. If the guest waits, the run's task gets a request and
 //! sets a durable timer.
 //!
-//! The monotonic clock stands still while an HTTP request is under way; the wall clock does not. A
-//! request may be held for days, and its client has time limits that mean minutes of a network.
+//! The monotonic clock stands still while an HTTP request is under way; the wall clock does not. A request may be held
+//! for days, and HTTP clients have time limits of minutes.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

@@ -236,7 +236,7 @@ impl AttemptRemains {
                 "" => say!("the program has ended without output; its files are `{}` and the files beside it", path),
                 said => say!("the program has ended; the end of its output, which is in `{}`: {}", path, quote(said)),
             },
-            // This proves nothing: a power failure can lose the file of a program that had its effect.
+            // A missing file proves nothing: a power failure can lose the file of a program that had its effect.
             LockState::None => say!("the program is not running any more, and there is no file `{}`", path),
         };
         Self { runs: trace == LockState::Running, evidence }

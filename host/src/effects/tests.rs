@@ -220,7 +220,7 @@ async fn what_was_lost_is_looked_up_a_few_at_a_time_and_holds_up_nothing_else() 
         .until("fresh effects", async || world.in_state(CallState::Succeeded).await.is_superset(&fresh.clone().into()))
         .await;
 
-    // An effect that a reviewer resolved while it waited is not looked up.
+    // If a reviewer resolves an effect before its turn to be looked up, the host does not look it up.
     let settled = lost.difference(&slow.lookups.seen.lock().unwrap()).next().unwrap().clone();
     let resolve = Resolve { attempt: 1, by: "olga".into(), resolution: Resolution::NotDone, message: None };
     world.submit(&settled, Some(1), resolve).await;

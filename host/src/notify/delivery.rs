@@ -18,7 +18,7 @@ use super::{Notify, Target, Transport};
 const CHUNK: usize = 64;
 /// Without a notification, the target's position is saved after this many events.
 const UNWRITTEN_MAX: u64 = 1_024;
-/// The interval between checks for deadlines. A check uses an index.
+/// The interval at which the host looks for calls whose deadline is near. The query uses an index.
 const REMIND_EVERY: Duration = Duration::from_secs(1);
 /// The pause after a failed read of the journal.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);

@@ -175,7 +175,8 @@ async fn a_link_that_failed_means_what_can_be_excluded() {
             "{attempt:?}"
         );
     }
-    // The link was made after all, and a mail reader has moved the message since.
+    // The attempt reported an error, but the link to the message was made, and a mail program has moved the message
+    // since.
     for place in ["new/key1", "cur/key1:2,", "cur/key1:2,S"] {
         std::fs::write(maildir.0.folder.join(place), "").unwrap();
         for kind in refusals.into_iter().chain(others) {
