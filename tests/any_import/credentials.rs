@@ -63,10 +63,11 @@ fn a_secret_is_sent_and_stands_nowhere_else() {
     let echoes = ["plain", "json", "url", "hex", "base64", "header", "inside-base64"];
     let gets: Vec<String> = echoes.iter().map(|form| format!("GET {}", url(&format!("/v1/echo-{form}")))).collect();
     let task = format!(
-        "header authorization Bearer placeholder\n{}\nPOST {} order\nPOST {} order\nGET {}",
+        "header authorization Bearer placeholder\n{}\nPOST {} order\nPOST {} order\nGET {}\nGET {}",
         gets.join("\n"),
         url("/v1/echo-plain"),
         url("/v1/echo-broken"),
+        url("/v2/echo-recalled"),
         url("/v2/echo-plain")
     );
     let run = host.start("fetch", &task);
@@ -98,7 +99,8 @@ fn a_secret_is_sent_and_stands_nowhere_else() {
     let abandon = json!({ "type": "abandon", "attempt": 1, "message": "enough" });
     assert_eq!(host.post(&format!("/v1/runs/{run_id}/calls/{number}/resolution"), &abandon).0, 200);
     let found = lines(&host, &run);
-    assert_eq!(found.len(), echoes.len() + 3);
+    assert_eq!(found.len(), echoes.len() + 4);
+    assert!(found[echoes.len() + 2].contains("Bearer [credential shop]"), "a secret of another path: {found:?}");
     for (line, form) in found.iter().zip(echoes).filter(|(_, form)| *form != "header") {
         assert!(line.contains("[credential shop]"), "{form}: {line}");
     }

@@ -161,7 +161,6 @@ fn a_request_that_nobody_allowed_is_refused_before_anybody_is_asked() {
         (format!("GET http://LOCALHOST:{port}/"), named(&format!("localhost:{port}"))),
         (format!("GET http://127.0.0.2:{port}/"), named(&format!("127.0.0.2:{port}"))),
         (format!("PUT http://127.0.0.1:{port}/ x"), method("PUT")),
-        (format!("BREW http://127.0.0.1:{port}/"), method("BREW")),
         ("GET http://tls.test/".into(), "without TLS others on the network could read and change the request; use `https://`".into()),
         (format!("GET http://127.0.0.1:{port}/ body"), "\"GET\" has no body; use another method, or the query of the URL".into()),
         (
@@ -176,6 +175,21 @@ fn a_request_that_nobody_allowed_is_refused_before_anybody_is_asked() {
         assert_eq!(found, [ours.replace("127.0.0.1, the", if found[0].contains("::1") { "::1, the" } else { "127.0.0.1, the" })], "{request}");
         assert_eq!(events(&host, &run), ["run-created", "call-refused", "run-finished"], "{request}");
     }
+    // A request that the host would have to keep beside the guest's memory is never made.
+    for request in [
+        format!("BREW http://127.0.0.1:{port}/"),
+        format!("GET http://{}/", "a".repeat(301)),
+        format!("GET http://127.0.0.1:{port}/{}", "a".repeat(8 * 1024)),
+        format!("header x {}\nGET http://127.0.0.1:{port}/", "a".repeat(8 * 1024)),
+    ] {
+        let run = host.start("fetch", &request);
+        let over = host.over(&run);
+        let failed = over["result"]["err"].is_string() || over["state"] == "trapped";
+        assert!(failed, "{}: {over}", &request[..20]);
+        assert_eq!(events(&host, &run).len(), 2, "{over}");
+    }
+    let run = host.start("fetch", &format!("GET http://127.0.0.1:{port}/{}", "a".repeat(8 * 1024 - 2)));
+    assert_eq!(lines(&host, &run), ["200 got "]);
     // A body that is too long to show is refused by the display limit, and one that is too long for a call is none.
     let run = host.start("fetch", &format!("POST {} @70000", server.url("/x")));
     let found = lines(&host, &run);
@@ -183,7 +197,7 @@ fn a_request_that_nobody_allowed_is_refused_before_anybody_is_asked() {
     let run = host.start("fetch", &format!("POST {} @300000", server.url("/x")));
     assert_eq!(lines(&host, &run), ["ErrorCode::HttpRequestBodySize(Some(266240))"]);
     assert_eq!(events(&host, &run), ["run-created", "run-finished"]);
-    assert_eq!(server.got().len(), 0);
+    assert_eq!(server.got().len(), 1);
 }
 
 #[test]

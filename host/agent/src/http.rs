@@ -21,7 +21,7 @@ use serde_json::Value;
 use wasmtime::Result;
 use wasmtime::component::{Resource, ResourceTable};
 use wasmtime_wasi::p2::Pollable;
-use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
+use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, HostOutgoingRequest as _, Method};
 use wasmtime_wasi_http::p2::body::HostIncomingBody;
 use wasmtime_wasi_http::p2::types::{HostIncomingResponse, HostOutgoingRequest};
 use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx, WasiHttpCtxView, WasiHttpHooks};
@@ -29,8 +29,11 @@ use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx,
 use self::body::Room;
 use self::exchange::{Head, Response};
 
-/// The maximum size of a request's or an answer's headers in the host's memory.
-const HEAD_BYTES_MAX: usize = 16 * 1024;
+/// The maximum size of the headers and of the path of a request that a guest makes. They are in the host's memory, and
+/// a guest can have as many of them as resources.
+const HEAD_BYTES_MAX: usize = 8 * 1024;
+/// The maximum length of the name of a host with its port.
+const AUTHORITY_BYTES_MAX: usize = 300;
 
 /// The state of a guest's HTTP requests.
 pub(super) struct Http {
@@ -113,6 +116,45 @@ impl Http {
         let exchange = table.get_mut(&Resource::<Exchange>::new_borrow(request))?;
         *exchange = Exchange::Answered(Response::of(result)?);
         Ok(())
+    }
+
+    /// `outgoing-request.set-method`. No operator can allow a method that WASI has no name for.
+    pub(super) fn set_method(
+        &mut self,
+        table: &mut ResourceTable,
+        request: Resource<HostOutgoingRequest>,
+        method: Method,
+    ) -> Result<Result<(), ()>> {
+        if matches!(method, Method::Other(_)) {
+            return Ok(Err(()));
+        }
+        self.view(table).set_method(request, method)
+    }
+
+    /// `outgoing-request.set-authority`, with a limit.
+    pub(super) fn set_authority(
+        &mut self,
+        table: &mut ResourceTable,
+        request: Resource<HostOutgoingRequest>,
+        authority: Option<String>,
+    ) -> Result<Result<(), ()>> {
+        match authority {
+            Some(long) if long.len() > AUTHORITY_BYTES_MAX => Ok(Err(())),
+            authority => self.view(table).set_authority(request, authority),
+        }
+    }
+
+    /// `outgoing-request.set-path-with-query`, with a limit.
+    pub(super) fn set_path_with_query(
+        &mut self,
+        table: &mut ResourceTable,
+        request: Resource<HostOutgoingRequest>,
+        path: Option<String>,
+    ) -> Result<Result<(), ()>> {
+        match path {
+            Some(long) if long.len() > HEAD_BYTES_MAX => Ok(Err(())),
+            path => self.view(table).set_path_with_query(request, path),
+        }
     }
 
     /// `handle`: the request waits to become a call.

@@ -27,6 +27,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     let options = wasmtime_wasi_http::p2::bindings::LinkOptions::default();
     types::add_to_linker::<State, WasiHttp>(linker, &(&options).into(), State::http)?;
     linker.allow_shadowing(true);
+    link_requests(linker)?;
     link_bodies(linker)?;
     let mut types = linker.instance(TYPES)?;
     types.resource("future-incoming-response", ResourceType::host::<Exchange>(), |mut cx, request| {
@@ -56,6 +57,33 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     )?;
     linker.allow_shadowing(false);
     Ok(())
+}
+
+/// Registers the functions by which guests fill a request, with limits.
+fn link_requests(linker: &mut Linker<State>) -> Result<()> {
+    type Request = Resource<HostOutgoingRequest>;
+    let mut types = linker.instance(TYPES)?;
+    types.func_wrap(
+        "[method]outgoing-request.set-method",
+        |mut cx: StoreContextMut<'_, State>, (request, method): (Request, types::Method)| {
+            let (http, table) = cx.data_mut().wasi.http();
+            Ok((http.set_method(table, request, method)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-authority",
+        |mut cx: StoreContextMut<'_, State>, (request, authority): (Request, Option<String>)| {
+            let (http, table) = cx.data_mut().wasi.http();
+            Ok((http.set_authority(table, request, authority)?,))
+        },
+    )?;
+    types.func_wrap(
+        "[method]outgoing-request.set-path-with-query",
+        |mut cx: StoreContextMut<'_, State>, (request, path): (Request, Option<String>)| {
+            let (http, table) = cx.data_mut().wasi.http();
+            Ok((http.set_path_with_query(table, request, path)?,))
+        },
+    )
 }
 
 /// Registers the bodies that guests write.

@@ -54,8 +54,9 @@ const RANDOM_BYTES_MAX: u64 = 64 * 1024;
 
 /// The maximum number of a guest's handles: pollables (a timer takes two), streams, and its own
 /// resources. An agent that waits for many things at once needs far fewer. Each handle takes a few
-/// hundred bytes of the host's memory, which the guest's memory limit does not count. With this
-/// limit, the handles take at most a few MiB.
+/// hundred bytes of the host's memory, which the guest's memory limit does not count: at most a few
+/// MiB. An HTTP request takes at most 16 KiB with its headers and its path: at most 160 MiB, if a
+/// guest holds as many of them as it may.
 pub(super) const RESOURCES_MAX: usize = 10_000;
 
 /// Whether the subset has this interface, written `wasi:package/name@version`.

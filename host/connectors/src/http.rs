@@ -31,6 +31,7 @@ use super::{
     Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Trusted, Unavailable,
     quote, quote_start, say,
 };
+use crate::secret::Mask;
 
 /// The connector.
 pub const DESCRIPTOR: Descriptor = Descriptor {
@@ -93,6 +94,7 @@ pub struct Http {
     /// The hosts as URLs have them, in lower case, with the port if it is not the usual one.
     hosts: Arc<BTreeMap<String, Host>>,
     credentials: Arc<[Credential]>,
+    mask: Arc<Mask>,
 }
 
 /// A request that the operator's settings allow, with what they add to it.
@@ -100,6 +102,9 @@ struct Allowed<'a> {
     request: Request,
     host: &'a Host,
     credentials: Vec<Credential>,
+    mask: Arc<Mask>,
+    /// Whether the host could repeat a secret.
+    guarded: bool,
 }
 
 fn names(credentials: &[Credential]) -> Vec<&str> {
@@ -109,7 +114,9 @@ fn names(credentials: &[Credential]) -> Vec<&str> {
 impl Http {
     /// Requests to these hosts and to no others, with these secrets.
     pub fn new(hosts: BTreeMap<String, Host>, credentials: Vec<Credential>) -> Self {
-        Self { hosts: Arc::new(hosts), credentials: credentials.into() }
+        // Of all credentials, because a system could repeat in one answer what it was sent with another request.
+        let mask = Arc::new(Mask::new(credentials.iter().map(Credential::masked)));
+        Self { hosts: Arc::new(hosts), credentials: credentials.into(), mask }
     }
 
     /// Reads a request, and checks that the operator's settings allow it.
@@ -137,11 +144,15 @@ impl Http {
                 "without TLS others on the network could read the secret of a credential; use `https://`"
             ));
         }
-        Ok(Allowed { request, host, credentials })
+        let guarded = self.credentials.iter().any(|credential| credential.is_for_host(request.authority()));
+        if guarded && request.is_for_a_part() {
+            return Err(say!("an answer in parts could cut a secret in two; leave out `range` and `if-range`"));
+        }
+        Ok(Allowed { request, host, credentials, mask: self.mask.clone(), guarded })
     }
 
     async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
-        let Allowed { request, host, credentials } = self.read(action).map_err(CannotPreview::Impossible)?;
+        let Allowed { request, host, credentials, .. } = self.read(action).map_err(CannotPreview::Impossible)?;
         let (addresses, uri) = (host.addresses.clone(), request.uri().clone());
         let refused = tokio::task::spawn_blocking(move || addresses.refuse(&uri)).await;
         if let Some(why) = refused.map_err(|error| CannotPreview::Unavailable(quote(error).into()))? {

@@ -28,31 +28,106 @@ impl std::fmt::Debug for Secret {
 /// The shortest secret that can be removed from an answer: a shorter one also stands in innocent texts.
 pub(crate) const MASKED_CHARS_MIN: usize = 8;
 
-/// Removes a secret from the bytes that another system sent, in each form in which systems repeat what they were sent: as it is, in
-/// JSON, in a URL, in hexadecimal digits and in both alphabets of Base64, at any place of a longer text. `name` stands in its place.
-pub(crate) fn mask(bytes: Vec<u8>, secret: &Secret, name: &str) -> Vec<u8> {
-    forms(secret.text()).iter().fold(bytes, |bytes, form| replace(bytes, form.as_bytes(), name.as_bytes()))
+/// Removes secrets from the bytes that other systems sent, in each form in which systems repeat what they were sent: as
+/// it is, escaped for JSON, for URLs or for HTML (each character in a way of its own), in hexadecimal digits, and in both
+/// alphabets of Base64 at any place of a longer text.
+#[derive(Debug, Default)]
+pub(crate) struct Mask(Vec<Masked>);
+
+#[derive(Debug)]
+struct Masked {
+    secret: String,
+    /// The forms in which no character of the secret stands for itself.
+    encoded: Vec<Finder<'static>>,
+    name: String,
 }
 
-fn forms(secret: &str) -> Vec<String> {
-    let json = serde_json::Value::from(secret).to_string();
-    let json = json.strip_prefix('"').and_then(|json| json.strip_suffix('"')).unwrap_or(&json);
-    let digits: [fn(u8) -> String; 2] = [|byte| format!("{byte:02x}"), |byte| format!("{byte:02X}")];
-    let url = |digits: fn(u8) -> String| {
-        move |byte: u8| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => char::from(byte).to_string(),
-            _ => format!("%{}", digits(byte)),
+impl Mask {
+    /// Removes these secrets, and puts the text of each in its place.
+    pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = (&'a Secret, String)>) -> Self {
+        let masked = |(secret, name): (&Secret, String)| {
+            let encoded = encoded(secret.text()).iter().map(|form| Finder::new(form).into_owned()).collect();
+            Masked { secret: secret.text().to_owned(), encoded, name }
+        };
+        let mut all: Vec<Masked> = secrets.into_iter().map(masked).collect();
+        // A secret that contains another one is removed first.
+        all.sort_by_key(|masked| std::cmp::Reverse(masked.secret.len()));
+        Self(all)
+    }
+
+    /// The bytes without the secrets.
+    pub(crate) fn apply(&self, bytes: Vec<u8>) -> Vec<u8> {
+        self.0.iter().fold(bytes, |bytes, Masked { secret, encoded, name }| {
+            let start = *secret.as_bytes().first().unwrap_or(&0);
+            let starts = |byte: u8| byte == start || matches!(byte, b'\\' | b'%' | b'&');
+            let escaped =
+                |rest: &[u8]| if rest.first().is_some_and(|byte| starts(*byte)) { after(rest, secret) } else { None };
+            let bytes =
+                replace(bytes, name, |rest| (0..rest.len()).find_map(|at| Some((at, escaped(rest.get(at..)?)?))));
+            encoded.iter().fold(bytes, |bytes, form| {
+                replace(bytes, name, |rest| form.find(rest).map(|at| (at, form.needle().len())))
+            })
+        })
+    }
+}
+
+/// The length of the secret at the beginning of a text, if it stands there, however each of its characters is escaped.
+fn after(text: &[u8], secret: &str) -> Option<usize> {
+    let mut rest = text;
+    for byte in secret.bytes() {
+        rest = after_byte(rest, byte)?;
+    }
+    Some(text.len() - rest.len())
+}
+
+/// The text after a character that is escaped in any way, or not at all.
+fn after_byte(text: &[u8], byte: u8) -> Option<&[u8]> {
+    let hexadecimal = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
+    let is = |code: Option<u32>| code == Some(u32::from(byte));
+    match text {
+        [b'\\', b'u', a, b, c, d, rest @ ..] if is(hexadecimal(&[*a, *b, *c, *d])) => Some(rest),
+        [b'\\', escaped, rest @ ..] if *escaped == byte => Some(rest),
+        [b'%', a, b, rest @ ..] if is(hexadecimal(&[*a, *b])) => Some(rest),
+        [b'&', rest @ ..]
+            if let Some((name, rest)) = entity(rest)
+                && is(code(name)) =>
+        {
+            Some(rest)
         }
-    };
-    let mut forms = vec![secret.to_owned(), json.to_owned()];
-    forms.extend(digits.map(|digits| secret.bytes().map(url(digits)).collect()));
-    forms.extend(digits.map(|digits| secret.bytes().map(digits).collect()));
+        [same, rest @ ..] if *same == byte => Some(rest),
+        _ => None,
+    }
+}
+
+/// The longest name of an entity that is looked at.
+const ENTITY_BYTES_MAX: usize = 10;
+
+/// The name of an HTML entity and the text after it.
+fn entity(text: &[u8]) -> Option<(&str, &[u8])> {
+    let end = text.iter().take(ENTITY_BYTES_MAX).position(|byte| *byte == b';')?;
+    Some((std::str::from_utf8(text.get(..end)?).ok()?, text.get(end + 1..)?))
+}
+
+fn code(entity: &str) -> Option<u32> {
+    match entity {
+        "amp" => Some(u32::from('&')),
+        "lt" => Some(u32::from('<')),
+        "gt" => Some(u32::from('>')),
+        "quot" => Some(u32::from('"')),
+        "apos" => Some(u32::from('\'')),
+        _ => match entity.strip_prefix('#')?.strip_prefix(['x', 'X']) {
+            Some(digits) => u32::from_str_radix(digits, 16).ok(),
+            None => entity.get(1..)?.parse().ok(),
+        },
+    }
+}
+
+fn encoded(secret: &str) -> Vec<String> {
+    let digits: [fn(u8) -> String; 2] = [|byte| format!("{byte:02x}"), |byte| format!("{byte:02X}")];
+    let mut forms: Vec<String> = digits.map(|digits| secret.bytes().map(digits).collect()).into();
     for before in 0..3 {
         forms.extend([STANDARD_NO_PAD, URL_SAFE_NO_PAD].map(|base64| within_base64(&base64, secret, before)));
     }
-    // A form that contains another one is replaced first.
-    forms.sort_by(|one, other| other.len().cmp(&one.len()).then_with(|| one.cmp(other)));
-    forms.dedup();
     forms
 }
 
@@ -63,18 +138,16 @@ fn within_base64(base64: &impl base64::Engine, secret: &str, before: usize) -> S
     base64.encode(bytes).get(first..after).unwrap_or_default().to_owned()
 }
 
-fn replace(bytes: Vec<u8>, form: &[u8], by: &[u8]) -> Vec<u8> {
-    let finder = Finder::new(form);
-    if form.is_empty() || finder.find(&bytes).is_none() {
-        return bytes;
-    }
-    let (mut masked, mut rest) = (Vec::with_capacity(bytes.len()), &bytes[..]);
-    while let Some((before, after)) =
-        finder.find(rest).and_then(|at| Some((rest.get(..at)?, rest.get(at + form.len()..)?)))
-    {
+/// Replaces what `find` finds: the place and the length of the next one.
+fn replace(bytes: Vec<u8>, by: &str, find: impl Fn(&[u8]) -> Option<(usize, usize)>) -> Vec<u8> {
+    let (mut masked, mut rest) = (Vec::new(), &bytes[..]);
+    while let Some((before, after)) = find(rest).and_then(|(at, len)| Some((rest.get(..at)?, rest.get(at + len..)?))) {
         masked.extend_from_slice(before);
-        masked.extend_from_slice(by);
+        masked.extend_from_slice(by.as_bytes());
         rest = after;
+    }
+    if masked.is_empty() && rest.len() == bytes.len() {
+        return bytes;
     }
     masked.extend_from_slice(rest);
     masked
@@ -88,12 +161,23 @@ mod tests {
 
     #[test]
     fn a_secret_is_removed_in_every_form_that_systems_repeat() {
+        let mask = |secret: &str| Mask::new([(&Secret::new(secret.into()), "[credential api]".to_owned())]);
         let secret = "sk-\"Tr0ub4dor\"&3/ü+x";
+        let mask = mask(secret);
         let json = serde_json::json!({ "authorization": format!("Bearer {secret}") }).to_string();
         let url = ["sk-%22Tr0ub4dor%22%263%2F%C3%BC%2Bx", "sk-%22Tr0ub4dor%22%263%2f%c3%bc%2bx"].map(str::to_owned);
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        // PHP, Gson, Go, Python's `quote`, HTML, and forms that mix them.
+        let others = [
+            "sk-\\\"Tr0ub4dor\\\"&3\\/ü+x",
+            "sk-\\u0022Tr0ub4dor\\u0022\\u00263/ü\\u002bx",
+            "sk-%22Tr0ub4dor%22%263/%C3%BC%2Bx",
+            "sk-&quot;Tr0ub4dor&#34;&amp;3&#x2F;ü&#43;x",
+            "%73k-\\u0022Tr0ub4dor&quot;%263\\/ü+%78",
+        ];
         let mut texts = vec![secret.to_owned(), format!("a {secret} b {secret}"), json, hex.to_uppercase(), hex];
         texts.extend(url);
+        texts.extend(others.map(str::to_owned));
         for before in ["", "a", "ab", "abc", "user:", "Bearer "] {
             for after in ["", "x", "xy", "xyz"] {
                 texts.push(STANDARD_NO_PAD.encode(format!("{before}{secret}{after}")));
@@ -101,13 +185,19 @@ mod tests {
             }
         }
         for text in texts {
-            let masked = mask(text.clone().into_bytes(), &Secret::new(secret.into()), "[credential api]");
-            let masked = String::from_utf8(masked).unwrap();
+            let masked = String::from_utf8(mask.apply(text.clone().into_bytes())).unwrap();
             assert!(masked.contains("[credential api]"), "{text}: {masked}");
             // No part of the secret that would be of use is left.
             assert!(!masked.contains("Tr0ub") && masked.len() < text.len().max(40) + 32, "{text}: {masked}");
         }
         let innocent = b"nothing of it \xff\x00".to_vec();
-        assert_eq!(mask(innocent.clone(), &Secret::new(secret.into()), "[x]"), innocent);
+        assert_eq!(mask.apply(innocent.clone()), innocent);
+    }
+
+    #[test]
+    fn of_two_secrets_the_one_that_contains_the_other_is_removed_whole() {
+        let (long, short) = (Secret::new("abcdefgh-and-more".into()), Secret::new("abcdefgh".into()));
+        let mask = Mask::new([(&short, "[short]".to_owned()), (&long, "[long]".to_owned())]);
+        assert_eq!(mask.apply(b"x abcdefgh-and-more abcdefgh".to_vec()), b"x [long] [short]");
     }
 }

@@ -6,7 +6,7 @@
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::request::Request;
-use crate::secret::{MASKED_CHARS_MIN, Secret, mask};
+use crate::secret::{MASKED_CHARS_MIN, Secret};
 use crate::{Exhibit, Sentence, Trusted, say};
 
 /// A secret, and the requests that get it.
@@ -57,7 +57,7 @@ impl Credential {
     pub(super) fn is_for(&self, request: &Request) -> bool {
         let path = request.uri().path();
         let below = |one: &String| path == one || (one.ends_with('/') && path.starts_with(one.as_str()));
-        self.hosts.iter().any(|host| host == request.authority())
+        self.is_for_host(request.authority())
             && self.methods.iter().any(|method| method == request.method())
             && self.paths.iter().any(below)
             && is_plain(path)
@@ -68,9 +68,14 @@ impl Credential {
         (&self.header, &self.value)
     }
 
-    /// Removes the secret from what the other system sent.
-    pub(super) fn mask(&self, bytes: Vec<u8>) -> Vec<u8> {
-        mask(bytes, &self.secret, &format!("[credential {}]", self.name))
+    /// Whether a request to this host can get this credential, by its method and path.
+    pub(super) fn is_for_host(&self, host: &str) -> bool {
+        self.hosts.iter().any(|one| one == host)
+    }
+
+    /// The secret, with the text that stands in its place where it is removed.
+    pub(super) fn masked(&self) -> (&Secret, String) {
+        (&self.secret, format!("[credential {}]", self.name))
     }
 
     /// What a reviewer needs to know about it.
@@ -95,7 +100,8 @@ impl Credential {
 fn is_plain(path: &str) -> bool {
     let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
     let lower = path.to_ascii_lowercase();
-    !["\\", ";", "%2f", "%5c", "%3b", "%25", "//"].iter().any(|text| lower.contains(text)) && !path.split('/').any(dots)
+    !["\\", ";", "%2f", "%5c", "%3b", "%25", "%00", "%23", "%3f", "//"].iter().any(|text| lower.contains(text))
+        && !path.split('/').any(dots)
 }
 
 #[cfg(test)]
@@ -146,6 +152,9 @@ mod tests {
             (&["/v1/"], "https://api.test/v1/..;/admin"),
             (&["/v1/"], "https://api.test/v1/%252e%252e/admin"),
             (&["/v1/"], "https://api.test/v1//admin"),
+            (&["/v1/"], "https://api.test/v1/..%00x"),
+            (&["/v1/"], "https://api.test/v1/..%3Fx"),
+            (&["/v1/"], "https://api.test/v1/..%23x"),
         ] {
             assert!(!is_for(paths, "GET", url), "{url}");
         }

@@ -5,16 +5,35 @@ use base64::engine::general_purpose::STANDARD;
 use holdshort_common::once::once;
 use holdshort_gate::{Action, Digest};
 use serde_json::{Number, Value};
-use ureq::http::Uri;
+use ureq::http::{HeaderName, HeaderValue, Uri};
 
 use super::super::{Exhibit, Sentence, quote, quote_start, say};
 
 /// The maximum length of a URL in a message about it.
 const URL_CHARS_MAX: usize = 160;
 
-/// Headers about the connection and the length of the body. An edit could add them.
-const OF_THE_HOST: [&str; 7] =
-    ["connection", "content-length", "expect", "host", "keep-alive", "transfer-encoding", "upgrade"];
+/// Headers that are not sent: those about the connection, the length and the encoding of a body, which an edit could add,
+/// and those by which some systems do another method or another path than the shown one.
+const NOT_SENT: [&str; 15] = [
+    "a-im",
+    "connection",
+    "content-length",
+    "expect",
+    "host",
+    "keep-alive",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-url",
+    "x-rewrite-url",
+];
+
+/// Headers that ask for a part of an answer, which could cut a secret in two.
+const PARTIAL: [&str; 2] = ["range", "if-range"];
 
 /// A request of an agent. Nobody has judged it.
 pub(super) struct Request {
@@ -57,8 +76,13 @@ impl Request {
         let headers = arguments.get("headers").and_then(Value::as_array).into_iter().flatten();
         let of = |pair: &Value, at: usize| pair.get(at).and_then(Value::as_str).unwrap_or_default().to_owned();
         let headers: Vec<_> = headers.map(|pair| (of(pair, 0).to_ascii_lowercase(), of(pair, 1))).collect();
-        if let Some((name, _)) = headers.iter().find(|(name, _)| OF_THE_HOST.contains(&name.as_str())) {
-            return Err(say!("the header {} is written by the host; leave it out", quote(name)));
+        if let Some((name, _)) = headers.iter().find(|(name, _)| NOT_SENT.contains(&name.as_str())) {
+            return Err(say!("the header {} is not sent for an agent; leave it out", quote(name)));
+        }
+        let is_valid =
+            |name: &str, value: &str| HeaderName::try_from(name).is_ok() && HeaderValue::try_from(value).is_ok();
+        if let Some((name, _)) = headers.iter().find(|(name, value)| !is_valid(name, value)) {
+            return Err(say!("the header {} has a name or a value that HTTP does not allow", quote(name)));
         }
         Ok(Self { method, url, uri, authority, headers, body, is_text })
     }
@@ -95,6 +119,11 @@ impl Request {
     /// Whether it would be sent without TLS.
     pub(super) fn is_plain(&self) -> bool {
         self.uri.scheme_str() == Some("http")
+    }
+
+    /// Whether it asks for a part of the answer.
+    pub(super) fn is_for_a_part(&self) -> bool {
+        self.headers.iter().any(|(name, _)| PARTIAL.contains(&name.as_str()))
     }
 
     /// Whether it would not leave this machine.

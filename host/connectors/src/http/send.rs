@@ -1,17 +1,19 @@
 //! One attempt at a request, and its answer as a value.
 
 use std::io::Read as _;
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use holdshort_common::outbound::Attempt;
 use serde_json::{Value, json};
 use tracing::subscriber::NoSubscriber;
-use ureq::http;
+use ureq::{Body, http};
 
 use super::Allowed;
 use super::credential::Credential;
 use super::request::Request;
+use crate::secret::Mask;
 
 /// There is no answer, with the reason.
 pub(super) enum NoAnswer {
@@ -29,16 +31,16 @@ const LEFT_OUT: [&str; 7] = ["connection", "keep-alive", "transfer-encoding", "t
 
 /// Sends a request once, with the secrets of its credentials, and removes them from the answer.
 pub(super) async fn send(allowed: &Allowed<'_>) -> Result<Value, NoAnswer> {
-    let Allowed { request, host, credentials } = allowed;
+    let Allowed { request, host, credentials, mask, guarded } = allowed;
     let attempt = Attempt::new(&host.addresses, host.time_out);
     let made = made(request, credentials).map_err(|error| NoAnswer::NotSent(error.to_string()))?;
     let (answer_bytes_max, (reply, answer)) = (host.answer_bytes_max, tokio::sync::oneshot::channel());
-    let credentials = credentials.clone();
+    let reader = AnswerReader { answer_bytes_max, mask: mask.clone(), guarded: *guarded };
     // A separate thread: a stopping host does not wait for a silent system.
     let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
         // The library would log the whole request.
         let _quiet = tracing::subscriber::set_default(NoSubscriber::default());
-        drop(reply.send(exchange(&attempt, made, answer_bytes_max, &credentials)));
+        drop(reply.send(exchange(&attempt, made, &reader)));
     });
     thread.map_err(|error| NoAnswer::NotSent(error.to_string()))?;
     answer.await.unwrap_or_else(|_| Err(NoAnswer::Lost("the attempt was interrupted".into())))
@@ -62,40 +64,56 @@ fn made(request: &Request, credentials: &[Credential]) -> http::Result<http::Req
     made.header("accept-encoding", "identity").body(request.body().to_vec())
 }
 
-fn exchange(
-    attempt: &Attempt,
-    request: http::Request<Vec<u8>>,
+/// How an answer is read.
+struct AnswerReader {
     answer_bytes_max: u64,
-    credentials: &[Credential],
-) -> Result<Value, NoAnswer> {
-    let masked = |bytes: Vec<u8>| credentials.iter().fold(bytes, |bytes, credential| credential.mask(bytes));
-    let masked_text = |text: &str| String::from_utf8_lossy(&masked(text.into())).into_owned();
+    mask: Arc<Mask>,
+    guarded: bool,
+}
+
+/// Methods whose requests state the length of their body, also of an empty one.
+const WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
+
+fn exchange(attempt: &Attempt, request: http::Request<Vec<u8>>, reader: &AnswerReader) -> Result<Value, NoAnswer> {
+    let masked = |text: &str| String::from_utf8_lossy(&reader.mask.apply(text.into())).into_owned();
     let failed = |why: String| match (attempt.refused(), attempt.connected()) {
         (Some(refused), _) => NoAnswer::Refused(refused),
-        (None, false) => NoAnswer::NotSent(masked_text(&why)),
-        (None, true) => NoAnswer::Lost(masked_text(&why)),
+        (None, false) => NoAnswer::NotSent(masked(&why)),
+        (None, true) => NoAnswer::Lost(masked(&why)),
     };
-    let sent = match request.body().is_empty() {
-        true => attempt.agent.run(request.map(drop)),
-        false => attempt.agent.run(request),
-    };
+    let has_body = !request.body().is_empty() || WITH_BODY.contains(&request.method().as_str());
+    let sent = if has_body { attempt.agent.run(request) } else { attempt.agent.run(request.map(drop)) };
     let mut response = sent.map_err(|error| failed(error.to_string()))?;
     let status = response.status().as_u16();
-    let headers = response.headers().iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
-    let headers = headers
-        .filter_map(|(name, value)| Some(json!([masked_text(name.as_str()), masked_text(value.to_str().ok()?)])));
-    let headers: Vec<Value> = headers.collect();
-    // A secret in a compressed body could not be found.
-    let encoding = response.headers().get("content-encoding");
-    if !credentials.is_empty() && encoding.is_some_and(|encoding| encoding != "identity") {
+    let readable = !reader.guarded || is_plain(&response);
+    let kept = response.headers().iter().filter(|(name, _)| !LEFT_OUT.contains(&name.as_str()));
+    let kept = kept.filter_map(|(name, value)| Some([masked(name.as_str()), masked(value.to_str().ok()?)]));
+    let mut headers: Vec<[String; 2]> = kept.collect();
+    if !readable {
         return Ok(json!({ "status": status, "headers": headers, "body": { "too-large": "0" } }));
     }
-    let mut body = Vec::new();
-    let read = response.body_mut().as_reader().take(answer_bytes_max.saturating_add(1)).read_to_end(&mut body);
+    let (mut body, bytes_max) = (Vec::new(), reader.answer_bytes_max);
+    let read = response.body_mut().as_reader().take(bytes_max.saturating_add(1)).read_to_end(&mut body);
     read.map_err(|error| failed(format!("the answer {status} broke off: {error}")))?;
-    let is_whole = body.len() as u64 <= answer_bytes_max;
-    let body = if is_whole { content(masked(body)) } else { json!({ "too-large": answer_bytes_max.to_string() }) };
+    let len = body.len();
+    let body = if len as u64 > bytes_max {
+        json!({ "too-large": bytes_max.to_string() })
+    } else {
+        let body = reader.mask.apply(body);
+        if body.len() != len {
+            headers.retain(|[name, _]| name != "content-length");
+        }
+        content(body)
+    };
     Ok(json!({ "status": status, "headers": headers, "body": body }))
+}
+
+/// Whether a body is whole and without an encoding, so that a secret in it can be found.
+fn is_plain(response: &http::Response<Body>) -> bool {
+    let plain = |name: &str, expected: &str| response.headers().get_all(name).iter().all(|value| value == expected);
+    response.status() != http::StatusCode::PARTIAL_CONTENT
+        && plain("content-encoding", "identity")
+        && plain("transfer-encoding", "chunked")
 }
 
 /// A body as a value of the function's type.

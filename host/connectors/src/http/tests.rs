@@ -11,6 +11,10 @@ use crate::exhibit::tests::{host_words, words};
 
 /// The parameters of `handle`, as `holdshort_agent` has them.
 pub(super) fn action(method: &str, url: &str, body: Value) -> Action {
+    with_headers(method, url, json!([]), body)
+}
+
+fn with_headers(method: &str, url: &str, headers: Value, body: Value) -> Action {
     let pair = WitType::Tuple(vec![WitType::String, WitType::String]);
     let bytes = WitType::List(Box::new(WitType::U8));
     let cases =
@@ -22,7 +26,7 @@ pub(super) fn action(method: &str, url: &str, body: Value) -> Action {
         ("body", WitType::Variant(cases.into())),
     ];
     let ty = FunctionType { params: params.map(|(name, ty)| (name.to_owned(), ty)).into(), result: None };
-    let arguments = json!({ "method": method, "url": url, "headers": [], "body": body });
+    let arguments = json!({ "method": method, "url": url, "headers": headers, "body": body });
     Action::new(Digest::of(b""), "wasi:http/outgoing-handler#handle".parse().unwrap(), &ty, &arguments).unwrap()
 }
 
@@ -92,6 +96,51 @@ fn only_a_named_host_by_its_exact_name_gets_a_request() {
 }
 
 #[test]
+fn a_header_that_would_change_the_request_is_refused() {
+    let credential = |paths: &str| {
+        let bounds = (vec!["api.test".into()], vec!["GET".into()], vec![paths.into()]);
+        Credential::new("api".into(), bounds, "x-api-key", ("", "s3cret-key")).unwrap()
+    };
+    let hosts = [("api.test", host(false, false)), ("other.test", host(false, false))];
+    let hosts: BTreeMap<String, Host> = hosts.map(|(name, host)| (name.to_owned(), host)).into();
+    let http = Http::new(hosts, vec![credential("/v1/")]);
+    let refused = |url: &str, name: &str, value: &str| {
+        let action = with_headers("GET", url, json!([[name, value]]), json!({ "empty": null }));
+        http.read(&action).err().map(super::super::Sentence::into_string)
+    };
+    for name in [
+        "Host",
+        "content-length",
+        "Transfer-Encoding",
+        "TE",
+        "trailer",
+        "connection",
+        "A-IM",
+        "expect",
+        "upgrade",
+        "keep-alive",
+        "X-HTTP-Method-Override",
+        "x-http-method",
+        "x-method-override",
+        "X-Original-URL",
+        "x-rewrite-url",
+    ] {
+        let why = refused("https://other.test/", name, "x").unwrap_or_else(|| panic!("{name}"));
+        assert!(why.contains("is not sent for an agent"), "{why}");
+    }
+    for (name, value) in [("bad name", ""), ("", "x"), ("x", "a\r\nhost: evil"), ("x", "\0"), ("x:", "y"), ("ü", "x")]
+    {
+        let why = refused("https://other.test/", name, value).unwrap_or_else(|| panic!("{name}"));
+        assert!(why.contains("that HTTP does not allow"), "{why}");
+    }
+    for name in ["range", "If-Range"] {
+        assert!(refused("https://api.test/v2/", name, "bytes=0-5").unwrap().contains("cut a secret in two"), "{name}");
+        assert_eq!(refused("https://other.test/", name, "bytes=0-5"), None, "{name}");
+    }
+    assert_eq!(refused("https://api.test/v1/", "accept", "text/plain"), None);
+}
+
+#[test]
 fn the_class_of_a_request_is_that_of_its_method_at_its_host() {
     let http = http(&[("api.test", host(false, false))]);
     for (method, url, routine) in [
@@ -144,7 +193,7 @@ fn json_is_laid_out_only_if_nothing_is_lost() {
         request.exhibits().first().map(|exhibit| String::from_utf8(exhibit.bytes().to_vec()).unwrap())
     };
     assert_eq!(
-        shown(r#"{"b":[1,-2.5],"a":"x1e9"}"#).unwrap(),
+        shown(r#"{"a":"x1e9","b":[1,-2.5]}"#).unwrap(),
         "{\n  \"a\": \"x1e9\",\n  \"b\": [\n    1,\n    -2.5\n  ]\n}\n"
     );
     for exact in ["[true, null, false]", r#"{"e":"\"12345678901234567890123"}"#, "[18446744073709551615]", "[]"] {
