@@ -31,12 +31,10 @@ pub(crate) const MASKED_CHARS_MIN: usize = 8;
 /// Removes secrets from the bytes that other systems sent, in each form in which systems repeat what they were sent: as
 /// it is, escaped for JSON, for URLs or for HTML (each character in a way of its own), in hexadecimal digits, and in both
 /// alphabets of Base64 at any place of a longer text.
-#[derive(Debug, Default)]
 pub(crate) struct Mask(Vec<Masked>);
 
-#[derive(Debug)]
 struct Masked {
-    secret: String,
+    secret: Secret,
     /// The forms in which no character of the secret stands for itself.
     encoded: Vec<Finder<'static>>,
     name: String,
@@ -47,17 +45,18 @@ impl Mask {
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = (&'a Secret, String)>) -> Self {
         let masked = |(secret, name): (&Secret, String)| {
             let encoded = encoded(secret.text()).iter().map(|form| Finder::new(form).into_owned()).collect();
-            Masked { secret: secret.text().to_owned(), encoded, name }
+            Masked { secret: secret.clone(), encoded, name }
         };
         let mut all: Vec<Masked> = secrets.into_iter().map(masked).collect();
         // A secret that contains another one is removed first.
-        all.sort_by_key(|masked| std::cmp::Reverse(masked.secret.len()));
+        all.sort_by_key(|masked| std::cmp::Reverse(masked.secret.text().len()));
         Self(all)
     }
 
     /// The bytes without the secrets.
     pub(crate) fn apply(&self, bytes: Vec<u8>) -> Vec<u8> {
         self.0.iter().fold(bytes, |bytes, Masked { secret, encoded, name }| {
+            let secret = secret.text();
             let start = *secret.as_bytes().first().unwrap_or(&0);
             let starts = |byte: u8| byte == start || matches!(byte, b'\\' | b'%' | b'&');
             let escaped =
