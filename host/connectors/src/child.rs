@@ -334,7 +334,7 @@ async fn spawn(order: &ChildCommand, files: &Files) -> Result<Group, NotStarted>
     Ok(Group { child, id, done: false })
 }
 
-/// Writes the child's input in the background, because a child need not read it.
+/// Writes the child's input in the background, so that a child that does not read its input cannot block the host.
 fn feed(child: &mut Child, input: &[u8]) {
     if let Some(mut stdin) = child.stdin.take() {
         let input = input.to_vec();

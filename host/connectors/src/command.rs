@@ -250,7 +250,7 @@ impl Perform for EffectCommand {
         self.run_lookup(inquiry).boxed()
     }
 
-    /// There is no receipt: it is the program's output, which does not follow from the action.
+    /// `None`, because the receipt is the program's output and does not follow from the action.
     fn receipt(&self, _: &Inquiry) -> Option<Value> {
         None
     }

@@ -128,8 +128,8 @@ impl SandboxAccess {
 }
 
 impl Sandbox {
-    /// Starts the sandbox once with a program that does nothing. That bubblewrap is installed is not enough,
-    /// because kernels, containers and distributions can forbid namespaces.
+    /// Starts the sandbox once with a program that does nothing. An installed bubblewrap is not enough, because
+    /// kernels, containers and distributions can forbid namespaces.
     pub fn find() -> Result<Self, NoSandbox> {
         let sandbox = Self { as_root: rustix::process::geteuid().is_root(), memory_bytes: machine_bytes() / 2 };
         let failed = |error: io::Error| NoSandbox(format!("cannot make a folder to test the sandbox: {error}"));

@@ -196,8 +196,8 @@ impl DeployGit {
         attempt
     }
 
-    /// The checks before anything begins. `Err` is the outcome if nothing is left to do. The marker comes first: a
-    /// completed attempt is done, whatever happened to the branch since. Changed facts go back to the reviewers.
+    /// The checks before anything begins. `Err` is the outcome if nothing is left to do. The marker is checked first:
+    /// if it exists, the attempt is done, even if the branch has moved since. Changed facts go back to the reviewers.
     async fn check(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey) -> Result<(), Attempt> {
         let (here, target) = (self.repository(), Trusted::configured(release.target));
         if facts.repository != here {
@@ -375,8 +375,8 @@ impl Perform for DeployGit {
     }
 }
 
-/// The name of an attempt's child. It is derived from the key, so that a restarted host finds the child of an attempt
-/// by its predecessor.
+/// The name of an attempt's child. It is derived from the key, so that a restarted host finds a child that an earlier
+/// host started.
 fn child_name(key: &EffectKey) -> String {
     format!("deploy-{}", key::plain(key))
 }

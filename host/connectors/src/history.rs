@@ -152,7 +152,7 @@ impl History {
         Ok(())
     }
 
-    /// The call is answered: later events do not change what it did.
+    /// Adds an answered call. Later events do not change its outcome.
     fn close(&mut self, call: &Call) {
         // Summaries of older hosts can contain an agent's words without quotation marks.
         let summary = quote(call.proposal().map(|proposal| proposal.summary.as_str()).unwrap_or_default());

@@ -268,8 +268,8 @@ impl Inner {
         }
     }
 
-    /// Books a transfer, unless its key is already booked: then that booking is the outcome, whatever changed since.
-    /// Also returns the permitted changes as text.
+    /// Books a transfer. If its key is already booked, the earlier booking is the outcome, even if facts have changed
+    /// since. Also returns the permitted changes as text.
     fn book(
         &self,
         books: &Connection,

@@ -115,7 +115,7 @@ pub async fn look(
     if undeclared.is_empty() {
         return Ok(previewed);
     }
-    // A policy would miss such a fact or read it as absent, and could clear a call that it should hold.
+    // Policies can read only declared facts. A policy that does not see a fact could clear a call that it should hold.
     tracing::error!(
         connector = effect.connector,
         ?undeclared,
@@ -208,7 +208,7 @@ pub trait Routine: Send + Sync {
     /// failure: it is retried, and the agent never sees it.
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>>;
 
-    /// Whether it answers this call, if other calls of the same function are consequential.
+    /// Whether the connector answers this call. Other calls of the same function may be consequential.
     fn answers(&self, _: &Action) -> bool {
         true
     }

@@ -166,9 +166,9 @@ impl Inner {
         attempt
     }
 
-    /// The outcome if the link failed. The message may still be there: another attempt was faster,
-    /// or the error is wrong. A mail reader moves a message out of `new` within moments, so both
-    /// folders are searched. A mail reader may also delete the message, so finding nothing is
+    /// The outcome if the link failed. The message may still be there, because another attempt was faster, or because
+    /// the system reported an error although it made the link. A mail reader moves a message out of `new` within
+    /// moments, so both folders are searched. A mail reader may also delete the message, so finding nothing is
     /// conclusive only if the system refused to begin.
     fn not_linked(&self, action: &Action, key: &EffectKey, error: &io::Error) -> Attempt {
         let new = self.folder.join("new").join(key::plain(key));

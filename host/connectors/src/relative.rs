@@ -125,7 +125,7 @@ pub fn open(folder: &OwnedFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(folder, name, flags, Mode::empty())
 }
 
-/// The path could lead elsewhere.
+/// The path could lead out of the folder.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a path inside the folder; write names with `/` between them, without `.` and `..`, and without `/`, `-` or `:` at the beginning"

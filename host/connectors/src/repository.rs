@@ -72,7 +72,7 @@ enum NoAnswer {
 impl From<GitError> for NoAnswer {
     fn from(error: GitError) -> Self {
         match error {
-            // Asking again would take as long again.
+            // A repeated command would reach the same limit.
             GitError::TimedOut { .. } | GitError::TooLarge { .. } => Self::TooSlow(error),
             GitError::Unsound { .. } => Self::Unsound(error),
             GitError::NotARepository(_)

@@ -25,30 +25,30 @@ impl std::fmt::Debug for Secret {
     }
 }
 
-/// The shortest secret that can be removed from an answer: a shorter one also stands in innocent texts.
+/// The shortest secret that is removed from an answer. A shorter text also occurs in answers by chance.
 pub(crate) const MASKED_CHARS_MIN: usize = 8;
 
-/// Removes secrets from the bytes that other systems sent, in each form in which systems repeat what they were sent: as
-/// it is, escaped for JSON, for URLs or for HTML (each character in a way of its own), in hexadecimal digits, and in both
+/// Removes secrets from the bytes that other systems sent. A system may repeat a secret in several forms: as it is,
+/// escaped for JSON, for URLs or for HTML (each character perhaps in another way), in hexadecimal digits, and in both
 /// alphabets of Base64 at any place of a longer text.
 pub(crate) struct Mask(Vec<Masked>);
 
 struct Masked {
     secret: Secret,
-    /// The forms in which no character of the secret stands for itself.
+    /// The forms in which the whole secret is encoded: hexadecimal digits and Base64.
     encoded: Vec<Finder<'static>>,
     name: String,
 }
 
 impl Mask {
-    /// Removes these secrets, and puts the text of each in its place.
+    /// Makes a mask that replaces each secret with the text beside it.
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = (&'a Secret, String)>) -> Self {
         let masked = |(secret, name): (&Secret, String)| {
             let encoded = encoded(secret.text()).iter().map(|form| Finder::new(form).into_owned()).collect();
             Masked { secret: secret.clone(), encoded, name }
         };
         let mut all: Vec<Masked> = secrets.into_iter().map(masked).collect();
-        // A secret that contains another one is removed first.
+        // Longer secrets come first, so that a secret that contains another one is removed as a whole.
         all.sort_by_key(|masked| std::cmp::Reverse(masked.secret.text().len()));
         Self(all)
     }
@@ -70,7 +70,7 @@ impl Mask {
     }
 }
 
-/// The length of the secret at the beginning of a text, if it stands there, however each of its characters is escaped.
+/// The length of the secret, escaped in any way, at the beginning of a text; `None` if the text does not begin with it.
 fn after(text: &[u8], secret: &str) -> Option<usize> {
     let mut rest = text;
     for byte in secret.bytes() {
@@ -79,7 +79,7 @@ fn after(text: &[u8], secret: &str) -> Option<usize> {
     Some(text.len() - rest.len())
 }
 
-/// The text after a character that is escaped in any way, or not at all.
+/// The text after `byte`, if the text begins with `byte`, escaped in any way or not at all.
 fn after_byte(text: &[u8], byte: u8) -> Option<&[u8]> {
     let hexadecimal = |digits: &[u8]| u32::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok();
     let is = |code: Option<u32>| code == Some(u32::from(byte));
@@ -98,7 +98,7 @@ fn after_byte(text: &[u8], byte: u8) -> Option<&[u8]> {
     }
 }
 
-/// The longest name of an entity that is looked at.
+/// The maximum length of the name of an HTML entity; a longer name is not read.
 const ENTITY_BYTES_MAX: usize = 10;
 
 /// The name of an HTML entity and the text after it.
@@ -130,14 +130,15 @@ fn encoded(secret: &str) -> Vec<String> {
     forms
 }
 
-/// The characters of a Base64 text that depend on the secret alone, if so many bytes (modulo 3) stand before it.
+/// The characters of a Base64 text that depend on the secret alone. `before` is the number of bytes before the secret,
+/// modulo 3.
 fn within_base64(base64: &impl base64::Engine, secret: &str, before: usize) -> String {
     let bytes = [&vec![0; before][..], secret.as_bytes()].concat();
     let (first, after) = ((before * 8).div_ceil(6), bytes.len() * 8 / 6);
     base64.encode(bytes).get(first..after).unwrap_or_default().to_owned()
 }
 
-/// Replaces what `find` finds: the place and the length of the next one.
+/// Replaces every occurrence with `by`. `find` returns the position and the length of the next occurrence.
 fn replace(bytes: Vec<u8>, by: &str, find: impl Fn(&[u8]) -> Option<(usize, usize)>) -> Vec<u8> {
     let (mut masked, mut rest) = (Vec::new(), &bytes[..]);
     while let Some((before, after)) = find(rest).and_then(|(at, len)| Some((rest.get(..at)?, rest.get(at + len..)?))) {
@@ -186,7 +187,7 @@ mod tests {
         for text in texts {
             let masked = String::from_utf8(mask.apply(text.clone().into_bytes())).unwrap();
             assert!(masked.contains("[credential api]"), "{text}: {masked}");
-            // No part of the secret that would be of use is left.
+            // At most a few characters of the secret are left, which are of no use.
             assert!(!masked.contains("Tr0ub") && masked.len() < text.len().max(40) + 32, "{text}: {masked}");
         }
         let innocent = b"nothing of it \xff\x00".to_vec();

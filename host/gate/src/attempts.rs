@@ -6,8 +6,8 @@ use crate::ids::Time;
 use crate::phase::Phase;
 
 impl Call {
-    /// From here on the effect may have happened. The call keeps its earlier phase, and returns to that phase if the
-    /// attempt is postponed.
+    /// Records that an attempt began. From then on the effect may have happened. The call keeps its earlier phase, and
+    /// returns to it if the attempt is postponed.
     pub(crate) fn started(&mut self, attempt: u32, at: Time) {
         self.attempts = attempt;
         self.started_at = Some(at);
@@ -16,20 +16,22 @@ impl Call {
         self.started_from = Some(std::mem::replace(&mut self.phase, Phase::Started));
     }
 
-    /// The attempt certainly did not happen, and another attempt is allowed: the call has its earlier clearance again,
-    /// with the same time limit.
+    /// Records that the attempt certainly did not happen and that another attempt is allowed. The call has its earlier
+    /// clearance again, with the same time limit.
     pub(crate) fn postponed(&mut self, until: Time, reason: &str) {
         self.postponed = Some(Postponement { until, reason: reason.to_owned() });
         self.phase = self.started_from.take().unwrap_or(Phase::Held);
     }
 
-    /// Keeps what a lookup found. An outcome without a lookup does not remove the finding of an earlier lookup.
+    /// Keeps the finding of a lookup. An outcome without a lookup does not remove the finding of an earlier lookup.
     pub(crate) fn looked_up(&mut self, evidence: Option<&String>, at: Time) {
         if let Some(evidence) = evidence {
             self.looked_up = Some(LookupResult { at, evidence: evidence.clone() });
         }
     }
 
+    /// Applies a reviewer's resolution of an effect in doubt.
+    ///
     /// **Invariant:** The text for a resolution without a message never changes. The text is not in the event, and the
     /// agent reads it: with another text, a run of an older journal would be replayed with another answer and could
     /// diverge.

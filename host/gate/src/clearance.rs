@@ -21,7 +21,8 @@ pub enum EffectClass {
     Idempotent,
     /// The remote system can be asked whether the effect happened.
     Reconcilable,
-    /// The remote system does neither: only a reviewer can resolve the effect if its reply was lost.
+    /// The remote system does not recognise the key and cannot be asked: only a reviewer can resolve the effect if its
+    /// reply was lost.
     OneShot,
     /// A question to a reviewer: there is no effect to perform, and the reviewer's answer is the result.
     Question,
@@ -35,7 +36,7 @@ pub enum EffectClass {
 pub enum Consequence {
     /// Little is at stake: a question, or a message inside the organisation.
     Low,
-    /// Others see the effect, or the effect can be put right.
+    /// Other people see the effect, or the effect can be corrected afterwards.
     Medium,
     /// Money or production is at stake, or the stake is unknown.
     #[default]

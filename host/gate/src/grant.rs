@@ -63,7 +63,7 @@ pub struct GrantRecord {
 #[serde(from = "String", into = "String")]
 pub enum RevokedBy {
     Reviewer(ReviewerName),
-    /// The facts changed on which the grantor's approval rested.
+    /// The facts on which the grantor's approval rested have changed.
     ChangedFacts,
 }
 

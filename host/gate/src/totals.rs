@@ -51,7 +51,7 @@ pub struct Counter {
     pub capability: Capability,
 }
 
-/// A total of the cleared and approved calls that may happen, have happened, or may have happened. A call that
+/// A total of the cleared and approved calls whose effect may happen, has happened, or may have happened. A call that
 /// certainly did not happen is subtracted again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

@@ -68,8 +68,8 @@ impl Call {
             RecordedChoice::Approve => self.approve(vote),
             RecordedChoice::Reject => {
                 self.withdraw(&vote);
-                // As with approvals, a rejection does not count if the delegate or the absent reviewer has rejected
-                // already.
+                // A rejection does not count if the delegate or the absent reviewer has rejected already, because each
+                // of them counts once.
                 if !self.rejections.iter().any(|said| said.is_of(vote.on_behalf_of()) || said.is_of(&vote.reviewer)) {
                     self.rejections.push(vote);
                 }

@@ -72,7 +72,7 @@ impl WitType {
         self.at(value, &mut Path(Vec::new()))
     }
 
-    /// What a value of the type looks like in JSON, in words for messages. Only the outermost shape is described.
+    /// Describes in words, for messages, how a value of the type looks in JSON. Only the outermost shape is described.
     pub fn name(&self) -> String {
         let names =
             |names: &mut dyn Iterator<Item = &String>| names.map(|n| format!("`{n}`")).collect::<Vec<_>>().join(", ");
@@ -219,8 +219,8 @@ impl Path {
     }
 }
 
-/// Every field must be present, also a field that is null, and no other field. Then equal records have equal bytes, and
-/// every value that is cleared has a type.
+/// Normalises a record. Every field must be present, even if its value is null, and no other field may be. Then equal
+/// records have equal bytes, and every value that is cleared has a type.
 fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Result<Value, Mismatch> {
     let expected = || WitType::Record(fields.to_vec()).name();
     let object = value.as_object().ok_or_else(|| path.mismatch(expected(), value))?;
@@ -240,7 +240,7 @@ fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Resul
     Ok(Value::Object(normal.into_iter().collect()))
 }
 
-/// Items in their order, each of its own type.
+/// Normalises items in their order, each by its own type.
 fn sequence<'a>(items: impl Iterator<Item = (&'a WitType, &'a Value)>, path: &mut Path) -> Result<Value, Mismatch> {
     items.enumerate().map(|(index, (ty, item))| path.within(Step::Index(index), |path| ty.at(item, path))).collect()
 }
@@ -252,7 +252,7 @@ fn single(value: &Value) -> Option<(&str, &Value)> {
     (object.len() == 1).then_some((name.as_str(), payload))
 }
 
-/// A case with its payload. A case without a payload carries null, so that every case has the same form.
+/// Normalises a case with its payload. A case without a payload carries null, so that every case has the same form.
 fn tagged(name: &str, ty: Option<&WitType>, payload: &Value, path: &mut Path) -> Result<Value, Mismatch> {
     let payload = path.within(Step::Field(name.into()), |path| match ty {
         Some(ty) => ty.at(payload, path),
@@ -262,7 +262,8 @@ fn tagged(name: &str, ty: Option<&WitType>, payload: &Value, path: &mut Path) ->
     Ok(Value::Object(Map::from_iter([(name.to_owned(), payload)])))
 }
 
-/// A number with a point is refused even if it is whole, because an integer has one spelling.
+/// The integer, if it is between `min` and `max`. A number with a point is refused even if it is whole, because an
+/// integer has one spelling.
 fn integer(value: &Value, min: i64, max: i64) -> Option<Value> {
     let number = value.as_i64()?;
     (min..=max).contains(&number).then(|| number.into())

@@ -44,7 +44,7 @@ impl Broadcast {
         self.commits.load(Ordering::Relaxed)
     }
 
-    /// A batch is on disk.
+    /// Records that a batch is on disk: counts the commit and reports that the journal can be written.
     pub(crate) fn committed(&self) {
         self.commits.fetch_add(1, Ordering::Relaxed);
         self.set_ok();

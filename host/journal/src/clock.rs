@@ -34,7 +34,7 @@ impl JournalClock {
     }
 
     /// The journal's present time. If the clock was ahead for a moment and nothing was written in that moment, later
-    /// times do not depend on it.
+    /// times do not depend on that moment.
     pub(crate) fn now(&self) -> ClockReading {
         // The clock is read before the lock is taken, because the clock is code of the caller.
         let clock = (self.clock)();
@@ -47,7 +47,7 @@ impl JournalClock {
         ClockReading { at: clock.max(Time(goes_on)), clock }
     }
 
-    /// An event was staged with this time: from now on the journal's time is never earlier.
+    /// Records that an event was staged with this time. From now on the journal's time is never earlier.
     pub(crate) fn written(&self, moment: ClockReading) {
         let mut last = self.last();
         if moment.at >= last.at {

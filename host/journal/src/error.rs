@@ -14,7 +14,7 @@ pub enum OpenError {
         holder.as_ref().map(|holder| format!(" ({holder})")).unwrap_or_default()
     )]
     Locked {
-        /// The journal.
+        /// The path of the journal.
         path: PathBuf,
         /// The other host, if it has identified itself.
         holder: Option<String>,
@@ -22,7 +22,7 @@ pub enum OpenError {
     /// A newer version of Holdshort wrote the journal.
     #[error("the journal `{}` has format {found}, but this version of Holdshort reads formats up to {known}: use the version that wrote the journal, or a newer version", path.display())]
     Newer {
-        /// The journal.
+        /// The path of the journal.
         path: PathBuf,
         /// The format of the journal.
         found: i64,
@@ -40,27 +40,27 @@ pub enum OpenError {
     /// The contents of the journal contradict each other.
     #[error("the journal `{}` is damaged: {why}; restore it from a backup", path.display())]
     Damaged {
-        /// The journal.
+        /// The path of the journal.
         path: PathBuf,
         /// Where the damage was found.
         why: String,
     },
-    /// The file system refused.
+    /// The file system reported an error.
     #[error("cannot {what} `{}`: {source}", path.display())]
     Io {
         /// What was tried.
         what: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: std::io::Error,
     },
-    /// SQLite refused.
+    /// SQLite reported an error.
     #[error("cannot open the journal `{}`: {why}", path.display())]
     Sqlite {
-        /// The journal.
+        /// The path of the journal.
         path: PathBuf,
-        /// What SQLite said.
+        /// The message of SQLite.
         why: String,
     },
 }
@@ -93,7 +93,7 @@ pub enum SubmitError {
 /// The journal could not be read.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ReadError {
-    /// The store refused.
+    /// The store reported an error.
     #[error("the journal could not be read: {0}")]
     Store(String),
     /// The contents of the journal contradict each other.

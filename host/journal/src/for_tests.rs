@@ -1,4 +1,5 @@
-//! Methods for tests, which write the history that they need: the handle that reads also writes, in every role.
+//! Methods for tests. With them a `Journal` also writes, in every role, so that a test can write the history that it
+//! needs.
 
 use holdshort_gate::{CallNumber, Command, Digest, RunId};
 

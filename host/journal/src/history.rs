@@ -70,8 +70,8 @@ pub(crate) struct DecisionRecord<'a> {
     pub(crate) message: Option<&'a str>,
 }
 
-/// The decision that an event records, if any. `before` is the previous event of the run: when a run is cancelled, that
-/// event says who cancelled the run, and the next event withdraws the run's open call.
+/// The decision that an event records, if any. `before` is the previous event of the run. It is needed when a cancelled
+/// run withdraws its open call: only the previous event says who cancelled the run.
 pub(crate) fn decision<'a>(event: &'a Event, before: Option<&'a Event>) -> Option<DecisionRecord<'a>> {
     let record = |by, kind, message: &'a Option<String>| DecisionRecord { by, kind, message: message.as_deref() };
     #[allow(clippy::wildcard_enum_match_arm, reason = "every other event follows from one of these")]

@@ -12,10 +12,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 /// time that the host gets to that point.
 pub const VARIABLE: &str = "HOLDSHORT_KILL_AT";
 
-/// The name of a commit of evidence, or of a component's bytes, in its kill points.
+/// The name that kill points use for a commit of evidence or of a component's bytes.
 pub const BLOB: &str = "blob-kept";
 
-/// The name of a commit of notification cursors in its kill points.
+/// The name that kill points use for a commit of notification cursors.
 pub const NOTE: &str = "note-kept";
 
 /// Kills the host here if the environment variable names this point.

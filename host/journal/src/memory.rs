@@ -46,7 +46,7 @@ impl Memory {
     }
 }
 
-// Reads clone the data: as with the other store, a caller may keep a result while the writer goes on.
+// Reads clone the data. A caller may therefore keep a result while the writer goes on, as with the SQLite store.
 impl Load for Memory {
     fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError> {
         Ok(self.kept().runs.get(run).map(|kept| kept.state.clone()))
@@ -70,7 +70,7 @@ impl Load for Memory {
 }
 
 impl Store for Memory {
-    /// The last event. The head of an empty journal is position 0, as in the other store.
+    /// The last event. The head of an empty journal is position 0, as in the SQLite store.
     fn head(&mut self) -> Result<Head, ReadError> {
         let last = self.kept().events.last().map(|last| (last.position.0, last.recorded.at));
         let (position, at) = last.unwrap_or((0, Time(0)));
@@ -146,7 +146,7 @@ impl Readers for Memory {
 
 /// Every read takes the lock for itself. Several reads of one caller may see different states, which the port permits.
 impl Reader for Memory {
-    /// By index in the list of all events; each run keeps the indices of its events.
+    /// Finds events by their indices in the list of all events; each run keeps the indices of its events.
     fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Events, ReadError> {
         let kept = self.kept();
         let places = kept.runs.get(run).map_or(&[][..], |run| &run.events);
@@ -156,7 +156,7 @@ impl Reader for Memory {
         Ok(Events { more: events.len() == limit, events })
     }
 
-    /// Ids sort by time, so the newest runs are at the end of the map.
+    /// Reads from the end of the map, where the newest runs are, because ids sort by time.
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         let kept = self.kept();
         let older = kept.runs.iter().rev().filter(|(id, _)| filter.before.as_ref().is_none_or(|before| *id < before));
@@ -191,7 +191,7 @@ impl Reader for Memory {
         Ok(self.wanted(filter).len().min(filter.limit))
     }
 
-    /// From the newest event back.
+    /// Reads from the newest event to the oldest.
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
         let kept = self.kept();
         let found = filter.search.as_ref().map(|search| kept.found(search));
@@ -232,7 +232,7 @@ impl Reader for Memory {
         Ok(self.deadlines().into_iter().map(|(at, _)| at).min())
     }
 
-    /// Earliest first; calls and timers with the same time stay in the order of the list.
+    /// Sorts by time; calls and timers with the same time stay in the order of the list.
     fn due(&mut self, now: Time, limit: usize) -> Result<Vec<Deadline>, ReadError> {
         let mut due = self.deadlines();
         due.retain(|(at, _)| *at <= now);
@@ -294,7 +294,7 @@ impl Reader for Memory {
         Ok(calls.take(most).collect())
     }
 
-    /// Dropped lines are counted too, so that a cursor stays valid.
+    /// Numbers the lines after the dropped lines, so that a client's cursor stays valid.
     fn log_lines(&mut self, run: &RunId, after: u64, limit: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
         let kept = self.kept();
         let Some(run) = kept.runs.get(run) else { return Ok(Vec::new()) };
@@ -344,7 +344,7 @@ impl Contents {
 }
 
 impl Memory {
-    /// The calls that match a filter, wherever its list begins.
+    /// The calls that match a filter. The filter's cursor and limit are not applied.
     fn wanted(&self, filter: &CallFilter) -> Vec<CallRow> {
         let kept = self.kept();
         let wanted = kept.calls().filter(|(id, run, _, call)| {

@@ -1,5 +1,5 @@
-//! The handles of the roles. The type of a handle says what a room of the host may write: a driver that decides, or a
-//! desk that starts an effect, does not compile.
+//! The handles of the roles. The type of a handle says what a room of the host may write. Code in which a driver
+//! decides, or a desk starts an effect, does not compile.
 //!
 //! **Invariant:** Only [`Opened`] has handles of roles. A clone of a handle has the same role. Every handle also reads.
 
@@ -61,10 +61,12 @@ macro_rules! roles {
         }
 
         $(impl $role {
-            /// Judges `command` on the journaled state of what it is about, and writes its events.
+            /// Judges `command` on the journaled state of the run or the call that `about` names, and writes its
+            /// events.
             ///
-            /// This method queues the command, before the answer is awaited. The commands of one task are therefore
-            /// judged in the order in which the task submits them.
+            /// The command is queued by this method itself, not when the answer is awaited. The commands of one task
+            /// are
+            /// therefore judged in the order in which the task submits them.
             pub fn submit<C: $command>(&self, about: &C::About, command: C) -> Submitted<C::Output> {
                 self.0.queue((about.run(), about.call()), Fence::None, command, Vec::new())
             }

@@ -105,7 +105,7 @@ impl RunRow {
     }
 }
 
-/// A deadline: something that must happen at its time although nobody acts.
+/// A call or a timer with a deadline, at which the host acts even if nobody else does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Deadline {
     /// A call expires or escalates.
@@ -130,7 +130,8 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// A hint about the commit of one command. Hints may be lost, so only the journal is complete.
+/// A message to listeners that a command was committed. Hints may be lost, so a listener that needs every event must
+/// read the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
     /// The position of the command's last event.

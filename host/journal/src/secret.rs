@@ -32,8 +32,7 @@ impl Identity {
     }
 
     fn derive(&self, purpose: &str, what: &str) -> [u8; 32] {
-        // HMAC pads a short key with zeros. The key is padded here already, because a key of this length cannot be
-        // refused.
+        // HMAC pads a short key with zeros. The key is padded here already, because HMAC refuses no key of this length.
         let mut key = [0; 64];
         for (padded, byte) in key.iter_mut().zip(self.secret) {
             *padded = byte;

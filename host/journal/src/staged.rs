@@ -92,7 +92,8 @@ impl Staged {
         cached.subject.similar_calls = similar_calls.unwrap_or_default();
         let last = || cached.subject.run.as_ref().and_then(|run| run.last_consequential);
         let wanted = call.or_else(last);
-        // The subject already has a call that a command has just opened, but its key still belongs to the call before.
+        // A command may just have opened this call. The subject then has the call already, but its key still belongs to
+        // the previous call.
         let key_of = wanted.unwrap_or(NO_CALL);
         if cached.key_of != key_of {
             cached.subject.key = self.identity.effect_key(run, key_of);
@@ -197,10 +198,11 @@ impl Staged {
     }
 }
 
-/// What a call adds to the running totals.
+/// The counters that count a call, and the money that the call moves by currency, in minor units.
 type TotalChange = Option<(Vec<Counter>, BTreeMap<String, u64>)>;
 
-/// What the subject's call adds to the totals; `None` if `about` names another call.
+/// The counters and the money of the subject's call, if running totals count the call; `None` if `about` names another
+/// call.
 pub(crate) fn counted(subject: &Subject, about: Option<CallNumber>) -> TotalChange {
     let call = subject.call.as_ref().filter(|call| about == Some(call.number) && call.counted_at.is_some())?;
     Some((call.counters(&subject.id, subject.run.as_ref()?), money(call.action())))
@@ -239,7 +241,7 @@ fn similar_calls(
     Ok(found)
 }
 
-/// The keys of the effects that a call lists beside it.
+/// The effect keys of the similar calls that the call's proposal lists.
 fn similar_keys(identity: &Identity, call: Option<&Call>) -> Vec<EffectKey> {
     let listed = call.and_then(Call::proposal).map(|proposal| proposal.similar_calls.as_slice()).unwrap_or_default();
     listed.iter().map(|SimilarCall { id, .. }| identity.effect_key(&id.run, id.call)).collect()

@@ -40,7 +40,7 @@ impl<T> Future for Submitted<T> {
     }
 }
 
-/// What the writer is asked to do.
+/// A task for the writer.
 pub(crate) enum Task {
     /// Judge a command, and write its events together with the evidence that they name.
     Command { run: RunId, call: Option<CallNumber>, fence: Fence, work: Box<dyn Submission>, evidence: Vec<Blob> },
@@ -55,7 +55,7 @@ pub(crate) enum Task {
 /// How many bytes of log lines may wait for the disk. An agent can write more than a disk can take; lines over this
 /// bound are dropped, because lines are hints.
 const LOGS_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
-/// What a line costs in addition to its text, in bytes.
+/// The memory that a line needs besides its text, in bytes.
 const LINE_BYTES: usize = 128;
 
 /// A log line's share of the room for waiting lines. The share is given back when the line is on disk or dropped.
@@ -88,7 +88,8 @@ pub(crate) trait Submission: Send {
     fn required_state(&self) -> RequiredState;
     /// Judges the command, once. An error means that the command was refused, and the answer is then fixed.
     fn decide(&mut self, subject: &Subject, now: Time) -> Result<Vec<Event>, ()>;
-    /// Gives the answer: what `decide` found if the batch is on disk, or else why the batch is not on disk.
+    /// Gives the answer: the result of `decide` if the batch is on disk, or else the reason why the batch is not on
+    /// disk.
     fn answer(self: Box<Self>, outcome: Result<(), SubmitError>);
 }
 

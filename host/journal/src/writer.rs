@@ -145,8 +145,8 @@ impl Writer {
         kill::points(when, batch.events.iter().map(|entry| entry.recorded.event.name()).chain(blobs).chain(notes));
     }
 
-    /// Judges one command on what is on disk and what this batch has staged. The lease is checked here and not when the
-    /// command was submitted, so that a task that was replaced cannot write what it submitted before.
+    /// Judges one command on the state on disk and the events that this batch has staged. The lease is checked here and
+    /// not on submission: if another task has taken the lease since then, the command is refused.
     fn judge(
         &mut self,
         run: &RunId,
@@ -236,7 +236,7 @@ impl Writer {
 }
 
 impl PendingAnswer {
-    /// Gives the answer. If nobody waits for the answer any more, what was written stays written.
+    /// Gives the answer. If nobody waits for the answer any more, the events stay written all the same.
     fn give(self, outcome: Result<(), SubmitError>) {
         match self {
             Self::Command(work) => work.answer(outcome),
@@ -310,8 +310,8 @@ mod tests {
         writer.batch(first, &queue);
     }
 
-    /// A store whose COMMIT always fails, with or without having written, and which at first cannot tell which of the
-    /// two it did.
+    /// A store whose COMMIT always fails. `writes` says whether the COMMIT writes the batch nevertheless, and `silent`
+    /// whether the first attempt to read the journal's end fails too.
     struct Unsure {
         memory: Memory,
         writes: bool,
@@ -357,7 +357,7 @@ mod tests {
         }
     }
 
-    /// Without the hint, nobody would wake a run that became ready by such an event.
+    /// Without the hint, nobody would wake a run that became ready by an event of that commit.
     #[test]
     fn what_turns_out_to_be_written_is_hinted_at() {
         for (writes, silent) in [(true, false), (true, true), (false, false), (false, true)] {

@@ -56,7 +56,7 @@ impl ReviewDemand {
     /// Reads the annotations of a policy. An error says what to write instead.
     pub(super) fn read(policy: &Policy, people: &People) -> Result<Self, String> {
         for (name, _) in policy.annotations() {
-            // `why` is in both lists.
+            // `take(2)` leaves out `why`, which is in both lists.
             let known = || REVIEW.iter().map(|(known, _)| *known).chain(ANY.into_iter().take(2)).chain([MATERIAL]);
             if !known().any(|known| known == name) {
                 let near = nearest(name, known()).map(|near| format!("did you mean `@{near}`? "));

@@ -161,7 +161,7 @@ impl CedarPolicy {
         self
     }
 
-    /// The digest of the files.
+    /// The digest of the policy files.
     pub fn digest(&self) -> Digest {
         self.loaded.digest
     }

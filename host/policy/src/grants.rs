@@ -235,7 +235,7 @@ permit (
         );
     }
 
-    /// Cedar's verdict with this text, with the gate's counters added.
+    /// Whether Cedar permits the action by this text. The policy reads the gate's counters from the context.
     fn cedar_permits(text: &str, agent: &str, action: &Action, used: &Total, now: Time) -> bool {
         let uid = |ty: &str, id: &str| {
             EntityUid::from_type_name_and_id(EntityTypeName::from_str(ty).unwrap(), EntityId::new(id))

@@ -153,7 +153,7 @@ pub fn decided(decision: &Decision) -> String {
         RecordedChoice::Approve => ("approved", decision.message.clone()),
         RecordedChoice::Reject => ("rejected", decision.message.clone()),
         RecordedChoice::Edit(_) => ("edited", decision.message.clone()),
-        // The message of an answer is its value.
+        // An answer has no message, so its value takes the place of the message.
         RecordedChoice::Respond(Value::String(answer)) => ("answered", Some(answer.clone())),
         RecordedChoice::Respond(answer) => ("answered", Some(answer.to_string())),
     };

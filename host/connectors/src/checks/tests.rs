@@ -90,8 +90,7 @@ async fn only_named_checks_run_and_only_on_allowed_revisions() {
     }
 }
 
-/// A build with `git describe` finds its version and its branch. Everything else in the repository
-/// is missing.
+/// A build with `git describe` finds its version and its branch. The checkout lacks everything else of the repository.
 #[tokio::test]
 async fn a_checkout_has_the_tags_and_the_branch_that_was_asked_for() {
     let scratch = Scratch::new();

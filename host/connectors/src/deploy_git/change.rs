@@ -293,7 +293,7 @@ impl BranchChange<'_> {
 const INSTEAD: &str =
     "deploy a revision closer to the target's current commit, or ask the operator to move the branch by hand";
 
-/// States that the history is cut off, if that makes something unknown.
+/// An exhibit that says that the history is cut off, if a number of commits is unknown because of it.
 fn unknown(relation: Relation) -> Vec<Exhibit> {
     let is = |known: bool| if known { "known" } else { "NOT KNOWN" };
     let text = say!(
@@ -328,7 +328,7 @@ pub(crate) async fn log(objects: &Objects, title: Sentence, range: &[&str]) -> R
     Ok(stored.into_iter().chain([whole(title, "text/plain", looked.bytes)?]).collect())
 }
 
-/// Messages as stored, if git displays them differently.
+/// An exhibit of the messages as stored, if git displays some of them differently.
 fn stored(odd: &[OddMessage]) -> Result<Option<Exhibit>, CannotPreview> {
     let one = |odd: &OddMessage| {
         let why = match &odd.charset {
@@ -342,7 +342,7 @@ fn stored(odd: &[OddMessage]) -> Result<Option<Exhibit>, CannotPreview> {
     if odd.is_empty() { Ok(None) } else { whole(title, "text/plain", bytes).map(Some) }
 }
 
-/// An exhibit is complete, or the deployment is refused.
+/// Makes an exhibit of the complete text. If the text is too large, the deployment is refused.
 fn whole(title: Sentence, media: &'static str, bytes: Vec<u8>) -> Result<Exhibit, CannotPreview> {
     if bytes.len() > EXHIBIT_BYTES_MAX {
         return Err(CannotPreview::too_large(&title, bytes.len() as u64, INSTEAD));

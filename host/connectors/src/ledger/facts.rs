@@ -85,8 +85,7 @@ impl TransferFacts {
         preconditions.get(LEDGER)?.as_str()
     }
 
-    /// The permitted changes since it was shown, as text. A change that is not permitted stops the
-    /// transfer.
+    /// The permitted changes since the transfer was shown, as text. A change that is not permitted stops the transfer.
     pub(super) fn compared(
         &self,
         transfer: &Transfer,

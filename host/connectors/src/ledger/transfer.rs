@@ -54,7 +54,7 @@ impl NotATransfer {
                     quote(code)
                 )
             }
-            // These texts name only standard currencies.
+            // The text of this error names only standard currencies.
             Self::Currency(known) => say!("{}", Trusted::configured(known)),
             Self::Nothing => say!("the amount is 0: nothing would be transferred"),
             Self::TooMuch(most) => say!(

@@ -164,13 +164,14 @@ impl Decide {
         }
     }
 
-    /// Whether this decision equals the last decision with the same right. A reviewer who changes their mind twice has
-    /// made three decisions.
+    /// Whether this decision equals the last decision with the same right. Earlier decisions do not count: if a
+    /// reviewer approves, rejects and approves again, the second approval is no repetition.
     fn is_last_word(&self, call: &Call, decision: &Decision) -> bool {
         let of_right = |said: &Decision| said.stands_for.as_ref().unwrap_or(&said.reviewer) == self.on_behalf_of();
         let mut said = call.decisions.iter().rev().map(|made| &made.decision);
         match self.choice {
-            // The editor's own vote may have followed the edit.
+            // After an edit, the editor's own vote may be the last decision. So an edit is compared with every
+            // decision.
             Choice::Edit(_) => said.any(|said| said == decision),
             Choice::Approve | Choice::Grant(_) | Choice::Reject | Choice::Respond(_) => {
                 said.find(|said| of_right(said)).is_some_and(|last| last == decision)

@@ -153,8 +153,7 @@ impl Command for Finish {
                 Err(why) => Event::EffectFailed { call: number, attempt, reason: format!("{reason}; {why}"), evidence },
             },
             AttemptOutcome::Unknown(reason) => return Ok((unknown(call, reason, evidence), CallState::InDoubt)),
-            // The attempt's own reply is about this attempt only; a lookup by the key is about all attempts of the
-            // call.
+            // An earlier attempt is still in doubt, and the reply of this attempt says nothing about the earlier one.
             AttemptOutcome::FactsChanged { reason, .. } if call.sent_again => still_in_doubt(call, &reason),
             // The run is over, so nobody waits for the call and reviewers are not asked again.
             AttemptOutcome::FactsChanged { reason, .. } if run.phase.is_over() => {

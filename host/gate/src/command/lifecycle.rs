@@ -1,4 +1,4 @@
-//! What the driver writes about runs: they begin, sleep, wake and end.
+//! The commands with which the driver records that runs begin, sleep, wake and end.
 //!
 //! **Invariant:** When a run ends, its open call is withdrawn. An effect that has started is not stopped, and its
 //! outcome is still recorded.

@@ -1,4 +1,5 @@
-//! What the driver writes about calls: the answer to a routine call, or the verdict on a consequential call.
+//! The commands with which the driver records calls: the answer to a routine call, or the verdict on a consequential
+//! call.
 
 use serde_json::Value;
 
@@ -135,8 +136,8 @@ impl Command for Propose {
                 }
             }
             FirstVerdict::Clear(mut proposal) => {
-                // No reviewer sees the calls that wait beside it, and policy judged exactly these values: no fact may
-                // differ.
+                // Policy judged exactly these values, and no reviewer sees the similar calls. So every fact must keep
+                // its value.
                 proposal.preconditions = unchanged(&proposal.preconditions);
                 Event::CallCleared { call, clearance: subject.clearance(call, 1, &proposal), proposal }
             }

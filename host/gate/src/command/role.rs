@@ -5,7 +5,7 @@ use super::{
     RecordRoutine, Resolve, Revoke, SetTimer, Start,
 };
 
-/// Defines the roles' commands. Nobody else can add one, because a command cannot be made outside the gate.
+/// Defines the roles' commands. Other packages cannot add a command, because `Command` is sealed.
 macro_rules! roles {
     ($($(#[$meta:meta])* $role:ident: $($command:ty),+;)+) => {$(
         $(#[$meta])*
@@ -15,16 +15,17 @@ macro_rules! roles {
 }
 
 roles! {
-    /// The commands of the task that drives a run and has its lease: what the agent did.
+    /// The commands of the task that drives a run and has its lease. They record what the agent did.
     #[diagnostic::on_unimplemented(message = "`{Self}` is no command of the task that drives a run")]
     RunCommand: RecordRoutine, Propose, SetTimer, FireTimer, EndRun;
-    /// The commands of the driver that need no lease: runs begin and are delayed, and deadlines pass.
+    /// The commands of the driver that need no lease. They record that runs begin and are delayed, and that deadlines
+    /// pass.
     #[diagnostic::on_unimplemented(message = "`{Self}` is no command of the driver")]
     DriverCommand: CreateRun, CreateRunOnce, FindRun, Delay, FireTimer, Expire;
-    /// The commands of the dispatcher: effects begin and end.
+    /// The commands of the dispatcher. They record that effects begin and end.
     #[diagnostic::on_unimplemented(message = "`{Self}` is no command of the dispatcher")]
     DispatcherCommand: Start, Finish, Expire;
-    /// The commands of the desk: what people decide.
+    /// The commands of the desk. They record what people decide.
     #[diagnostic::on_unimplemented(message = "`{Self}` is no command of the desk")]
     DeskCommand: Decide, Resolve, Revoke, CancelRun;
 }

@@ -14,7 +14,7 @@ macro_rules! names {
             }
         }
 
-        /// Every name, in the order of the enum; a test that must cover every kind iterates over this.
+        /// Every name, in the order of the enum. A test that must cover every kind of event iterates over this list.
         pub const NAMES: [&'static str; [$($name),+].len()] = [$($name),+];
     };
 }

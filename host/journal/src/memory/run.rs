@@ -11,7 +11,7 @@ use crate::store::LOG_LINES_MAX;
 /// A run, with the data that the SQLite store keeps in separate tables.
 pub(super) struct MemoryRun {
     pub(super) state: StoredRun,
-    /// From the run's first event, because the state does not hold the task.
+    /// The task, copied from the run's first event, because the run's state does not hold it.
     pub(super) task: String,
     /// The indices of the run's events in the list of all events.
     pub(super) events: Vec<usize>,

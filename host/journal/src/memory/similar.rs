@@ -29,7 +29,7 @@ impl SimilarIndex {
         }
     }
 
-    /// The oldest first: ids of runs sort by the time at which the run began.
+    /// The calls with this digest, the oldest first: ids of runs sort by the time at which the run began.
     pub(super) fn found(&self, digest: &Digest, most: usize) -> Vec<CallId> {
         self.found.get(digest).into_iter().flatten().take(most).cloned().collect()
     }

@@ -9,7 +9,8 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use crate::error::ReadError;
 use crate::rows::StoredRun;
 
-/// A larger body is stored as a blob, so that lists and indices stay small.
+/// The largest body of an event that the table of events holds. A larger body is stored as a blob, so that lists and
+/// indices stay small.
 pub(super) const BODY_BYTES_MAX: usize = 64 * 1024;
 
 /// The columns that [`recorded`] reads, in its order.
@@ -33,7 +34,7 @@ pub(super) fn json(value: &impl serde::Serialize) -> Result<String, ReadError> {
     serde_json::to_string(value).map_err(|error| ReadError::Damaged(error.to_string()))
 }
 
-/// A limit for SQLite.
+/// A limit as an integer for SQLite.
 pub(super) fn limit(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX)
 }
@@ -70,7 +71,7 @@ pub(super) fn blob(connection: &Connection, digest: &Digest) -> Result<Option<Ve
     Ok(statement.query_row([digest.bytes()], |row| row.get(0)).optional()?)
 }
 
-/// The state of a run, without what its first event says.
+/// The state of a run, without the data that only the run's first event holds.
 pub(super) struct RunColumns {
     phase: String,
     last_seq: i64,
@@ -126,7 +127,7 @@ impl RunColumns {
     }
 }
 
-/// What a phase holds besides its name.
+/// The data of a phase besides its name.
 pub(super) fn detail(phase: &RunPhase) -> Option<Cow<'_, str>> {
     match phase {
         RunPhase::Finished(Ok(text) | Err(text)) | RunPhase::Trapped(text) | RunPhase::Diverged(text) => {

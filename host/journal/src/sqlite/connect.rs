@@ -28,7 +28,7 @@ pub(super) fn bare(path: &Path, access: OpenFlags) -> rusqlite::Result<Connectio
     Ok(connection)
 }
 
-/// A commit returns once the log is flushed.
+/// Applies the settings with which a commit returns only after the log (WAL) is flushed.
 pub(super) fn make_durable(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update_and_check(None, "journal_mode", "WAL", |_| Ok(()))?;
     connection.pragma_update(None, "synchronous", "FULL")

@@ -28,9 +28,9 @@ impl<'a> Insert<'a> {
         Self { transaction, runs: HashMap::new(), names: HashMap::new() }
     }
 
-    /// Runs are written first, because events refer to their rows. Calls are written after events, because a call's row
-    /// has the position of the event that opened the call. A log line without a run is left out: log lines are hints,
-    /// and a hint must not make a batch fail.
+    /// Writes a batch. Runs are written first, because events refer to their rows. Calls are written after events,
+    /// because a call's row has the position of the event that opened the call. A log line without a run is left out:
+    /// log lines are hints, and a hint must not make a batch fail.
     pub(super) fn batch(&mut self, batch: &Batch) -> Result<(), String> {
         let text_of = |error: rusqlite::Error| error.to_string();
         for (run, state) in &batch.runs {
@@ -114,9 +114,9 @@ impl<'a> Insert<'a> {
         Ok(())
     }
 
-    /// A body that is over the limit is stored as a blob, so that scanning events stays cheap. The column `call` stays
-    /// empty for a routine call, which has only one event: the index by call is for calls that are folded from several
-    /// events.
+    /// Inserts an event. A body that is over the limit is stored as a blob, so that scanning events stays cheap. The
+    /// column `call` stays empty for a routine call, because the index by call is only for calls that are folded from
+    /// several events, and a routine call has only one.
     // INVARIANT: `staged` puts a run's state into the batch with each of its events, so the row is known here; otherwise
     // the batch is refused.
     fn event(&self, entry: &JournalEntry) -> Result<(), String> {
@@ -147,7 +147,8 @@ impl<'a> Insert<'a> {
         self.execute(insert, values).map_err(text_of)
     }
 
-    /// The same digest means the same bytes, so bytes that are stored already are not written again.
+    /// Stores bytes under their digest. Bytes that are stored already are not written again, because the same digest
+    /// means the same bytes.
     fn blob(&self, digest: &Digest, bytes: &[u8]) -> rusqlite::Result<()> {
         self.execute("INSERT OR IGNORE INTO blobs (digest, bytes) VALUES (?1, ?2)", (digest.bytes(), bytes))
     }
@@ -165,7 +166,8 @@ impl<'a> Insert<'a> {
         Ok(number)
     }
 
-    /// Statements are cached by their text, so that a batch of a thousand events plans each of them once.
+    /// Executes a statement. Statements are cached by their text, so that a batch of a thousand events plans each of
+    /// them once.
     pub(super) fn execute(&self, sql: &str, values: impl rusqlite::Params) -> rusqlite::Result<()> {
         self.transaction.prepare_cached(sql)?.execute(values).map(drop)
     }

@@ -14,8 +14,8 @@ use crate::inbox::Rank;
 use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::Position;
 
-/// One query for each state, each in the order of its index; then the first rows of all. The cursor is a place in that
-/// order, so it stays valid when the row that gave it moves.
+/// Lists calls: one query for each state reads in the order of the state's index, then the first rows of all states are
+/// kept. The cursor is a place in that order, so it stays valid when the row from which it was made moves.
 pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
     let ranked = matches!(filter.order, CallOrder::Ranked(_));
     let every = if ranked { &CallState::ALL[..] } else { &[] };
@@ -49,8 +49,8 @@ pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<
     found.into_iter().map(|(_, location)| call_row(connection, &location)).collect()
 }
 
-/// Waiting calls, by the beginning of a digest of their effect or their subject. Each of the two queries uses its own
-/// index and gives the oldest calls first.
+/// Finds waiting calls by the beginning of a digest of their effect or their subject. Each of the two queries uses its
+/// own index and gives the oldest calls first.
 pub(super) fn similar_calls(connection: &Connection, digest: &Digest, most: usize) -> Result<Vec<CallId>, ReadError> {
     let mut found = Vec::new();
     for select in LIKE {
@@ -63,7 +63,7 @@ pub(super) fn similar_calls(connection: &Connection, digest: &Digest, most: usiz
     Ok(found)
 }
 
-/// One query for each column. `CROSS JOIN` keeps SQLite from reading the runs first.
+/// The queries of [`similar_calls`], one for each column. `CROSS JOIN` keeps SQLite from reading the runs first.
 pub(super) const LIKE: [&str; 2] = [
     "SELECT runs.id, calls.call FROM calls CROSS JOIN runs ON runs.number = calls.run \
      WHERE calls.deed = ?1 ORDER BY calls.position LIMIT ?2",
@@ -89,8 +89,8 @@ pub(super) fn count_calls(connection: &Connection, filter: &CallFilter) -> Resul
     Ok(counts.into_iter().sum::<usize>().min(filter.limit))
 }
 
-/// From the newest decision back, by position or by the index of reviewers. A search begins with the calls that it
-/// finds.
+/// Reads from the newest decision to the oldest, by position or by the index of reviewers. A search reads only the
+/// decisions about the calls that it finds.
 pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
     let mut wanted = Conditions::default();
     let mut from = "decisions".to_owned();
@@ -133,7 +133,8 @@ pub(super) fn decisions(connection: &Connection, filter: &DecisionFilter) -> Res
     places.into_iter().map(|(at, since, location)| decision_row(connection, at, since, &location)).collect()
 }
 
-/// From the newest grant back. Few grants are valid at the same time.
+/// Reads from the newest grant to the oldest. No index finds the valid grants, because few grants are valid at the same
+/// time.
 pub(super) fn grants(connection: &Connection, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError> {
     let mut wanted = Conditions::default();
     wanted.add_some("NOT grants.revoked AND grants.until > ?", filter.standing_at.map(|Time(at)| integer(at)));
@@ -234,7 +235,7 @@ impl Conditions {
         }
     }
 
-    /// The column must have one of these values; without values there is no condition.
+    /// Adds the condition that the column has one of these values; without values, adds no condition.
     fn among(&mut self, column: &'static str, values: impl Iterator<Item = Value>) {
         let before = self.values.len();
         self.values.extend(values);

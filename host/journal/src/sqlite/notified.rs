@@ -60,7 +60,7 @@ pub(super) fn notified_up_to(connection: &Connection, target: &str) -> Result<Op
     Ok(statement.query_row([target], |row| Ok(Position(natural(row.get(0)?)))).optional()?)
 }
 
-/// By the index of deadlines, between the two times: neither later nor past deadlines are read.
+/// Reads the index of deadlines only between the two times, so neither later nor past deadlines are read.
 pub(super) fn to_remind(
     connection: &Connection,
     target: &str,
@@ -74,7 +74,8 @@ pub(super) fn to_remind(
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The index gives the wanted order. `+calls.phase` keeps SQLite from reading every held call by the other index.
+/// The index of deadlines gives the order that [`to_remind`] needs. `+calls.phase` keeps SQLite from reading every held
+/// call by the index of phases.
 pub(super) const TO_REMIND: &str = "SELECT runs.id, calls.call FROM calls JOIN runs ON runs.number = calls.run \
      WHERE calls.deadline > ?1 AND calls.deadline <= ?2 AND +calls.phase = ?5 AND NOT EXISTS \
      (SELECT 1 FROM reminded WHERE reminded.run = calls.run AND reminded.call = calls.call AND reminded.target = ?3) \

@@ -1,8 +1,8 @@
 //! Opens a file: checks whose file it is and which version it has, and applies the settings.
 //!
-//! **Invariant:** Everything in the file is flushed before it is shown. A host that was killed may have left a commit
-//! that the system shows and the disk does not have. Opening a journal therefore flushes its file, its log, and the
-//! folders above, which are new as well the first time.
+//! **Invariant:** Everything in the file is flushed before anybody reads it. If a host was killed, the system may show
+//! a commit that is not on the disk yet. Opening a journal therefore flushes its file, its log, and the folders above,
+//! because the folders may be new too.
 
 use std::fs::{File, OpenOptions};
 use std::io::ErrorKind;
@@ -62,7 +62,8 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
         OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map_err(io("create the journal"))?;
     }
     let sync = |path: &Path| File::open(path).and_then(|file| file.sync_all());
-    // A host that was killed before a flush may have left data that is about to be shown.
+    // A host that was killed before a flush may have left data that is not on disk yet, and readers would see that
+    // data.
     for file in [path.to_owned(), beside(path, "-wal")].iter().filter(|file| file.exists()) {
         sync(file).map_err(io("sync"))?;
     }
@@ -128,8 +129,8 @@ fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
-/// One transaction, which includes the two numbers in the file's header: after an interruption the file is a complete
-/// journal or still empty.
+/// Creates the tables in one transaction, which includes the two numbers in the file's header. After an interruption
+/// the file is therefore either a complete journal or still empty.
 fn create(connection: &mut Connection) -> Result<(), String> {
     let identity = Identity::draw().map_err(|error| error.to_string())?;
     let create = |connection: &mut Connection| -> rusqlite::Result<()> {

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use crate::error::OpenError;
 
-/// How long a host waits for the lock of another host. A program that a killed host was just starting has a copy of the
-/// host's open files for a moment, also of the lock. Without the wait, a host that is started again at once would find
-/// the journal in use.
+/// How long a host waits for the lock of another host. If a host is killed while it starts a program, the program holds
+/// a copy of the host's open files for a moment, the lock among them. Without the wait, a host that is started again at
+/// once would find the journal in use.
 const WAIT: Duration = Duration::from_secs(2);
 const NEXT_TRY: Duration = Duration::from_millis(20);
 
@@ -65,8 +65,8 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
-        // If this fails, there is no file, or it stays. A client that tries an old address gets no answer and so
-        // notices.
+        // If the removal fails, there is no file, or an old file stays. A client that tries the old address gets no
+        // answer and so notices that the host is gone.
         drop(fs::remove_file(&self.address));
     }
 }

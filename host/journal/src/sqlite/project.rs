@@ -86,21 +86,21 @@ impl Insert<'_> {
         Ok(self.execute(insert, (json(counter)?, json(total)?))?)
     }
 
-    /// A key is used once, so the run that it created never changes.
+    /// Stores the run that a request with this key created. A key is used once, so the row never changes.
     pub(super) fn created_run(&mut self, key: &Digest, created_run: &CreatedRun) -> rusqlite::Result<()> {
         let run = self.number(&created_run.run)?;
         let insert = "INSERT INTO made (key, run, asks) VALUES (?1, ?2, ?3)";
         self.execute(insert, (key.bytes(), run, created_run.asks.bytes()))
     }
 
-    /// A revision begins at this position, and list rows of its call are read from here on. The call's row must exist
-    /// already.
+    /// Records that a revision begins at this position, from which the rows of its call are read. The call's row must
+    /// exist already.
     pub(super) fn revision(&mut self, at: Position, id: &RunId, call: CallNumber) -> rusqlite::Result<()> {
         let run = self.number(id)?;
         self.execute("UPDATE calls SET since = ?3 WHERE run = ?1 AND call = ?2", (run, call, integer(at.0)))
     }
 
-    /// A decision has a row of its own, which never changes. The row is written after the row of its call and after the
+    /// Writes the row of a decision, which never changes. The row is written after the row of its call and after the
     /// revisions before the decision.
     pub(super) fn decision(
         &mut self,
@@ -147,14 +147,14 @@ pub(super) fn rebuild(connection: &mut Connection) -> Result<(), ReadError> {
 /// `calls`.
 fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<(), ReadError> {
     let damaged = |why: String| ReadError::Damaged(format!("run {id}: {why}"));
-    // The state that events lead to does not depend on the journal's name or on a key.
+    // The name and the key are empty, because the state that events lead to depends on neither.
     let mut subject = Subject::new(JournalId(String::new()), id.clone(), EffectKey(String::new()));
     let (mut calls, mut opened) = (BTreeMap::<CallNumber, Call>::new(), HashMap::new());
     let select =
         format!("SELECT {EVENT_COLUMNS}, events.position, events.call FROM events WHERE run = ?1 ORDER BY seq");
     let mut statement = transaction.prepare_cached(&select)?;
     let mut rows = statement.query([number])?;
-    // The revisions, without a decision (`None`), and the decisions.
+    // `told` has each revision (with `None`) and each decision (with its kind and reviewer), in the order of events.
     let (mut told, mut requested) = (Vec::new(), None);
     let mut before: Option<RecordedEvent> = None;
     while let Some(row) = rows.next()? {

@@ -31,7 +31,7 @@ impl SqliteReaders {
 }
 
 impl Readers for SqliteReaders {
-    /// Read-only also for SQLite, so that no query of a reader can change the journal.
+    /// Opens the file read-only, so that no query of a reader can change the journal.
     fn reader(&self) -> Result<Box<dyn Reader>, ReadError> {
         Ok(Box::new(SqliteReader(connect(&self.0, OpenFlags::SQLITE_OPEN_READ_ONLY)?)))
     }
@@ -72,7 +72,7 @@ impl Reader for SqliteReader {
         Ok(self.0.prepare_cached("COMMIT")?.execute([]).map(drop)?)
     }
 
-    /// By the index of run and event number, so that replay reads forward.
+    /// Reads by the index of run and event number, so that a replay reads the events in their order.
     fn events(&mut self, run: &RunId, after: Seq, most: usize) -> Result<Events, ReadError> {
         let select = format!(
             "SELECT {EVENT_COLUMNS} FROM events JOIN runs ON runs.number = events.run \
@@ -141,7 +141,7 @@ impl Reader for SqliteReader {
         Ok(usize::try_from(found).unwrap_or(usize::MAX))
     }
 
-    /// By position, which is the order of commits over all runs.
+    /// Reads by position, which is the order of commits over all runs.
     fn feed(&mut self, after: Position, most: usize) -> Result<Vec<JournalEntry>, ReadError> {
         let select = format!(
             "SELECT {EVENT_COLUMNS}, events.position, runs.id FROM events JOIN runs ON runs.number = events.run \

@@ -1,5 +1,5 @@
-//! Rows of lists. A row is read from the event on that began the call's current revision, so the work does not grow
-//! with the earlier history. `tests/histories.rs` checks that both stores give the same rows.
+//! Rows of lists. To make a row, a call's events are read only from the event that began its current revision, so the
+//! work does not grow with the earlier history. `tests/histories.rs` checks that both stores give the same rows.
 
 use holdshort_gate::{Call, CallId, CallNumber, Counter, Event, GrantRecord, RecordedEvent, ReviewerName, RunId, Time};
 use rusqlite::{Connection, Row};

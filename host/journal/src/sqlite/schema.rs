@@ -71,11 +71,11 @@ CREATE TABLE logs (
 /// A call with `everybody` waits for all reviewers except its `exceptions`; any other call waits only for its
 /// `exceptions`.
 /// `rank` is [`rank()`](crate::inbox::rank), computed on reading, because only its index has to store it.
-/// `deed` and `about` are the first 8 bytes of the digests by which a waiting call is found; they are empty once the
-/// call is over.
+/// `deed` and `about` are the first 8 bytes of the digests of a waiting call's effect and subject, by which similar
+/// calls find it; they are empty once the call is over.
 /// `since` is the position of the event that began the current revision, if it is not the first. A row is read from
 /// there on, however long the earlier history is; `attempts` and `editor` keep what a row needs of that history.
-/// `decisions.since` is the same for the revision that was decided on.
+/// `decisions.since` is that position for the revision that was decided on.
 /// `made` has the runs that requests with a key created. `grants` has the grants of the calls at their positions.
 /// `words` finds finished calls by their words.
 pub(super) const PROJECTED: &str = "

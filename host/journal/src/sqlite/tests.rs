@@ -1,4 +1,4 @@
-//! Tests of what only this module can see: the settings with which the writer writes.
+//! Tests that need the insides of this module: of the settings with which the writer writes.
 
 use std::path::Path;
 
@@ -12,7 +12,8 @@ fn pragma(connection: &Connection, name: &str) -> String {
     connection.pragma_query_value(None, name, |row| row.get(0)).map(text).unwrap()
 }
 
-/// WAL, and `FULL` (2): a commit is not reported before the log is flushed.
+/// Asserts that the connection uses WAL and `synchronous = FULL` (2), so that no commit is reported before the log is
+/// flushed.
 fn assert_durable(connection: &Connection, what: &str) {
     assert_eq!(pragma(connection, "journal_mode"), "Text(\"wal\")", "{what}");
     assert_eq!(pragma(connection, "synchronous"), "Integer(2)", "{what}");

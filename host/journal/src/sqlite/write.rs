@@ -17,7 +17,8 @@ use crate::store::{Batch, Head, Load, Store, WriteError};
 pub(crate) struct Sqlite {
     path: PathBuf,
     connection: Connection,
-    /// Whether a commit failed. Then its visible data may be missing on disk, and its data on disk may be invisible.
+    /// Whether a commit failed. Then readers may see data that is not on disk, and the disk may have data that no
+    /// reader sees.
     doubtful: bool,
 }
 
@@ -54,8 +55,8 @@ impl Sqlite {
         }
     }
 
-    /// Removes what a failed commit may have left, before the next transaction: it copies what is visible to the
-    /// database file, flushes the file and cuts the log. What is not visible is then gone for good.
+    /// Removes the remains of a failed commit before the next transaction: it copies the visible data to the database
+    /// file, flushes the file and cuts the log. Invisible data is then gone for good.
     fn heal(&mut self) -> Result<(), WriteError> {
         if self.doubtful {
             let busy = self.connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
@@ -89,12 +90,12 @@ impl Sqlite {
 }
 
 impl Load for Sqlite {
-    /// Reads on the writer's own connection, which sees the last commit and no unfinished transaction.
+    /// Reads on the writer's own connection. No transaction is open then, so the connection sees the last commit.
     fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError> {
         Ok(load::run(&self.connection, run)?.map(|(state, _)| state))
     }
 
-    /// By index: only the events of this call are read.
+    /// Finds the call's events by index, so no other events are read.
     fn call(&mut self, run: &RunId, call: CallNumber) -> Result<Option<Call>, ReadError> {
         load::call(&self.connection, run, call)
     }
@@ -123,7 +124,7 @@ impl Store for Sqlite {
         Ok(head.unwrap_or(Head { position: 0, at: Time(0) }))
     }
 
-    /// One transaction for the whole batch, so that the projections never differ from the events.
+    /// Writes the whole batch in one transaction, so that the projections never differ from the events.
     fn write(&mut self, batch: &Batch) -> Result<(), WriteError> {
         let first = batch.events.first().map(|entry| entry.position.0);
         self.transact(first, |transaction| Insert::new(transaction).batch(batch))

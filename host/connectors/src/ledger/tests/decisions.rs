@@ -75,7 +75,7 @@ fn as_many_decisions_as_payments_from_the_top_of_the_inbox() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// In any order, fewer than two decisions per payment.
+    /// In any order of the payments, fewer than two decisions are made for each payment.
     #[test]
     fn never_twice_as_many_decisions_as_payments(whom in "[a-c]{1,8}", order in prop::collection::vec(any::<prop::sample::Index>(), 20)) {
         let mut order = order.into_iter();
