@@ -15,7 +15,7 @@ macro_rules! roles {
 }
 
 roles! {
-    /// The commands of the task that drives a run and has its lease. They record what the agent did.
+    /// The commands of the task that drives a run and has its lease: what the agent did.
     #[diagnostic::on_unimplemented(message = "`{Self}` is no command of the task that drives a run")]
     RunCommand: RecordRoutine, Propose, SetTimer, FireTimer, EndRun;
     /// The commands of the driver that need no lease. They record that runs begin and are delayed, and that deadlines
