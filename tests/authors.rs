@@ -62,7 +62,7 @@ fn installed(path: &str, what: &str) -> Option<PathBuf> {
     Some(path).filter(|path| path.exists())
 }
 
-/// Starts the first run. Before, the host compiles the component, and tells others to come again.
+/// Starts the first run. The host compiles the component before, and meanwhile answers each request with status 503.
 fn first_run(host: &Host, task: &str) -> String {
     let start = Instant::now();
     loop {
@@ -75,7 +75,8 @@ fn first_run(host: &Host, task: &str) -> String {
     }
 }
 
-/// Runs the agent of the project twice: once its mail is approved, once it is rejected.
+/// Runs the agent of the project twice: a reviewer approves the mail of the first run and rejects the mail of the
+/// second run.
 fn runs(folder: &Folder, language: &str) {
     let inspected = folder.run(&["inspect", "--json", &component(folder)]);
     assert!(inspected.status.success(), "{inspected:?}");
@@ -125,7 +126,7 @@ fn rust() -> Option<Vec<(&'static str, String)>> {
     let said = |program: &str| Command::new(program).args(["--print", "sysroot"]).output().ok();
     let sysroot = |program: &str| said(program).map(|said| PathBuf::from(String::from_utf8_lossy(&said.stdout).trim()));
     let ours = sysroot("rustc")?.join("lib/rustlib");
-    // What was compiled stays here for the next time: only the agent itself is compiled anew.
+    // Compiled dependencies stay in this folder for the next test run, so that only the agent itself is compiled again.
     let mut variables = vec![("CARGO_BUILD_BUILD_DIR", top().join("target/authors/rust").display().to_string())];
     if ours.join("wasm32-unknown-unknown").is_dir() {
         return Some(variables);
@@ -146,7 +147,7 @@ fn an_agent_in_rust() {
         return skipped("an agent in Rust: no compiler for wasm32-unknown-unknown");
     };
     let (folder, build) = project("rust");
-    // The versions that the examples are built with, which this machine has if it has built them.
+    // Pins the dependencies to the versions of the examples. A machine that has built the examples has these versions.
     fs::copy(top().join("guest-examples/Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
     succeeds(&folder, &build, &variables);
     runs(&folder, "Rust");

@@ -283,8 +283,8 @@ fn a_bad_policy_is_refused_with_its_line() {
     assert!(load(&[inline(DECIDE)]).is_ok());
 }
 
-/// A call that cannot be put to the policies is refused. If it were held for all reviewers, the policies on who may
-/// decide would have no effect.
+/// A call that the host cannot express as a question to the policies is refused. If it were held for all reviewers, the
+/// policies on who may decide would have no effect.
 #[test]
 fn what_policy_cannot_be_asked_about_is_refused() {
     let policy = load(&[inline(DECIDE)]).unwrap();

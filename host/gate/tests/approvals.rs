@@ -335,7 +335,7 @@ fn requirements() -> impl Strategy<Value = Requirement> {
     )
 }
 
-/// What a person does. People are numbers, so that a person who is no reviewer tries too.
+/// A step of a person. People are numbers, so that a person who is no reviewer tries the step too.
 #[derive(Clone, Debug)]
 enum Deed {
     Approve { who: usize, whom: usize, fresh: bool },
@@ -358,8 +358,8 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
     prop::collection::vec(deed, 1..25)
 }
 
-/// The rules once more, written from their description. It keeps no stages and no votes, only a list of all decisions
-/// on this revision.
+/// A second version of the rules, written from their description. It keeps no stages and no votes, only a list of all
+/// decisions on this revision.
 struct Reference {
     requirement: Requirement,
     /// Who decided, with whose right, and whether the decision was yes; `None` stands for an escalation.
@@ -394,8 +394,8 @@ impl Reference {
         self.requirement.stages[stage].iter().map(lacks).max().unwrap()
     }
 
-    /// Tells the story of this revision from its beginning: the approvals of each stage (who, with whose right), and
-    /// the rejections that still count.
+    /// Replays the decisions on this revision from its beginning. Returns the approvals of each stage (who, with whose
+    /// right), and the rejections that still count.
     #[allow(clippy::type_complexity, reason = "only this test takes it apart")]
     fn story(&self) -> (Vec<Vec<(&str, &str)>>, Vec<(&str, &str)>) {
         let mut stages: Vec<Vec<(&str, &str)>> = vec![Vec::new()];
@@ -424,7 +424,8 @@ impl Reference {
         (stages, no)
     }
 
-    /// An additional empty stage means that all stages are finished.
+    /// Begins the next stage if the present stage lacks no approval. An additional empty stage means that all stages
+    /// are finished.
     fn go_on(&self, stages: &mut Vec<Vec<(&str, &str)>>, called_in: usize) {
         let now = stages.len() - 1;
         let rights = stages[now].iter().map(|(_, right)| *right).collect();
@@ -450,7 +451,7 @@ impl Reference {
             || (self.requirement.sign_in_within_ms.is_some() && !fresh)
     }
 
-    /// The last decision with a right may be sent again, and changes nothing.
+    /// Whether this decision equals the last decision with this right. Such a repetition is legal and changes nothing.
     fn is_last_word(&self, who: &str, right: &str, yes: bool) -> bool {
         let last = self.said.iter().flatten().rev().find(|(_, of, _)| of == right);
         last.is_some_and(|said| *said == (who.into(), right.into(), yes))
@@ -460,7 +461,7 @@ impl Reference {
         self.requirement.stages.iter().flatten().any(|demand| self.asked(demand, right, self.called_in))
     }
 
-    /// How many people are still needed: the sum of what each unfinished stage lacks.
+    /// How many people are still needed: the sum of the approvals that each unfinished stage lacks.
     fn still_needed(&self) -> usize {
         if self.phase != "held" {
             return 0;

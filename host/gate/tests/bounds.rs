@@ -54,8 +54,8 @@ proptest! {
             prop_assert!(world.written.len() - written <= 3);
         }
         prop_assert!(bounded > 0, "the dispute got to a bound");
-        // A person who has not decided yet can still decide, although the call has all the decisions of others that it
-        // may have.
+        // A person who has not decided yet can still decide, although the others have made all the decisions that they
+        // may make.
         for more in ["anna", "axel", "amir", "abel", "adam"] {
             prop_assert!(world.decide(more, Choice::Reject).is_ok());
             if world.phase() == "rejected" {

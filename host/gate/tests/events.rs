@@ -15,7 +15,7 @@ use holdshort_gate::{
 };
 use serde_json::{Value, json};
 
-/// One of each kind.
+/// One event of each kind.
 fn samples() -> Vec<Event> {
     let clearance = Digest::of(b"clearance");
     let decision = |verdict| Decision {

@@ -313,7 +313,8 @@ impl Wish {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
 
-    /// Against a reference that keeps a list of what happened, and adds up the list again for each call.
+    /// Compares the gate with a reference that keeps a list of the calls that happened, and adds up the list again for
+    /// each call.
     #[test]
     fn a_grant_clears_what_a_plain_reckoning_clears(wishes in prop::collection::vec(wish(), 1..12)) {
         let (mut now, until) = (Time(2_000_000), Time(2_000_000).plus_ms(400));

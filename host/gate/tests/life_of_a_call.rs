@@ -351,7 +351,7 @@ fn what_a_lookup_found_is_kept_and_not_repeated() {
     let reason = Phase::InDoubt { reason: "no reply".into() };
     assert_eq!(world.subject.call.as_ref().unwrap().phase, reason, "what was seen of the attempt stays");
 
-    // A lookup is about the attempt that it names; the next attempt begins without one.
+    // A finding of a lookup is about one attempt, so the next attempt begins without a finding.
     let resolution = Resolution::SendAgain;
     world.submit(Resolve { attempt: 1, by: "rita".into(), resolution, message: None }).unwrap();
     assert!(found(&world).is_some());

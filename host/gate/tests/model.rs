@@ -1,9 +1,9 @@
 //! Every reachable state of one call, by model checking the real `decide` and `apply`. The model has people who look,
 //! decide late, edit and disagree, a host that dies at any moment, lost replies, changed facts, and deadlines.
 //!
-//! Beside the journal's state, the model keeps what no journal can roll back: what really happened outside, what each
-//! person was really shown, and which decisions were acknowledged. The model checks the promises against these facts,
-//! by rules of its own and without asking the gate.
+//! Beside the journal's state, the model keeps facts that no journal can roll back: the effects that happened outside,
+//! the pages that each person was shown, and the decisions that were acknowledged. The model checks the promises
+//! against these facts, by rules of its own and without asking the gate.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -84,8 +84,8 @@ struct Setting {
     edits: bool,
     /// Whether policy clears the call with an error in its evaluation.
     policy_errs: bool,
-    /// Whether the call takes two stages and more than one rejection, and is escalated. The other settings try what
-    /// comes after the approval.
+    /// Whether the call takes two stages and more than one rejection, and is escalated. The other settings cover the
+    /// steps after the approval.
     staged: bool,
     /// Whether the call is a payment. The balance must cover it, the payee's history must be the one that was shown,
     /// and the remote system sometimes asks for a later attempt.
@@ -116,14 +116,14 @@ type Version = (bool, bool);
 #[derive(Clone, Debug, PartialEq)]
 struct State {
     setting: Setting,
-    /// What is on disk. States share it until a step changes it, because most of the tried steps are not legal, and a
-    /// copy for each of them took most of the time.
+    /// The state on disk. States share it until a step changes it: most of the tried steps are not legal, and a copy
+    /// for each of them would take most of the test's time.
     subject: Arc<Subject>,
     /// The present clearance of the call on disk, and the action that it covers. They are kept because they are needed
     /// often and computing a digest is slow.
     current: Option<(Digest, Digest)>,
     now: u64,
-    /// What the host has in memory and loses when it dies: a permit, or the reply to the attempt.
+    /// The host's memory, which is lost when the host dies: a permit, or the reply to the attempt.
     hand: Hand,
     outside: Outside,
     crashes: u8,
@@ -151,7 +151,7 @@ type RestsOn = Option<(String, Vec<(String, Digest)>)>;
 /// The books of the remote system.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 struct Books {
-    /// What others have taken from the balance since the beginning.
+    /// The amount that others have taken from the balance since the beginning.
     taken: u8,
     /// Whether the payee has received the payment that waits beside this one.
     beside_paid: bool,
@@ -170,14 +170,14 @@ impl Books {
     }
 }
 
-/// What the host cannot roll back.
+/// The facts that the host cannot roll back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Outside {
     /// Each effect that really happened, with the clearance and the action that the connector was handed.
     effects: Vec<(Digest, Digest)>,
     /// The remote system's fact.
     fact: bool,
-    /// What each person has looked at: the clearance and the action that was on the page with it.
+    /// The pages that each person has looked at, as the person, the clearance and the action on the page.
     shown: BTreeSet<(usize, Digest, Digest)>,
     /// The acknowledged approvals: the clearance and the person.
     approvals: BTreeSet<(Digest, usize)>,
@@ -320,7 +320,7 @@ fn mark(whose: &str) -> EffectMark {
     EffectMark { key: EffectKey(whose.into()), effect_digest: Digest::of(whose.as_bytes()) }
 }
 
-/// Hashes what the model distinguishes; hashing a whole subject would be slow.
+/// Hashes only the values that the model distinguishes, because hashing a whole subject would be slow.
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         (self.setting, self.now, &self.hand, &self.outside, self.crashes).hash(hasher);
@@ -601,8 +601,8 @@ impl State {
 }
 
 impl Outside {
-    /// What a connector does before it pays: it compares the present facts with the preconditions in its permit, by the
-    /// gate's own rules.
+    /// Whether a connector would pay: it compares the present facts with the preconditions in its permit, by the gate's
+    /// own rules.
     fn allow(&self, (preconditions, similar_calls): &(String, Vec<(String, Digest)>)) -> bool {
         let preconditions: Value = serde_json::from_str(preconditions).unwrap();
         let similar_calls: Vec<EffectMark> = similar_calls
@@ -626,8 +626,8 @@ impl Outside {
         changes(&preconditions, &similar_calls, &now).unwrap().iter().all(|change| change.allowed)
     }
 
-    /// What is wrong about a payment that is made now, by rules of the model's own. The payment beside it is allowed,
-    /// because the page of each approving reviewer showed it.
+    /// The promise that a payment made now would break, by rules of the model's own; `None` if it breaks no promise.
+    /// The payment beside it is allowed, because the page of each approving reviewer showed it.
     fn wrongly_paid(&self, clearance: Digest) -> Option<&'static str> {
         let by_policy = self.cleared.iter().any(|(of, _)| *of == clearance);
         if self.books.balance() < AMOUNT {
@@ -675,7 +675,8 @@ impl Model for Gate {
             return steps.extend([Step::Approve(1, clearance), Step::Reject(1, clearance)]);
         }
         if let (true, Some((clearance, _))) = (state.setting.staged, state.current) {
-            // Each person looks and decides in one step. The other settings try what happens between the two.
+            // Each person looks and decides in one step. The other settings also try steps between looking and
+            // deciding.
             for who in 0..PEOPLE.len() {
                 steps.extend([Step::Approve(who, clearance), Step::Reject(who, clearance)]);
                 steps.push(Step::Edit(who, clearance, true));
@@ -699,7 +700,7 @@ impl Model for Gate {
         steps.extend((1..attempts).map(Step::TooLate));
     }
 
-    /// A step that is not legal, or that would change nothing, leads to no new state.
+    /// The state after a step. A step that is not legal, or that would change nothing, gives `None`.
     fn next_state(&self, before: &State, step: Step) -> Option<State> {
         let mut state = before.clone();
         let fact = state.outside.fact;
@@ -818,7 +819,7 @@ impl Model for Gate {
             Property::always("votes are of people who may, each once", |_, state: &State| state.votes_are_fair()),
             Property::always("what was acknowledged is in the journal", |_, state: &State| {
                 let made = state.subject.call.as_ref().map_or(0, |call| call.decisions.len());
-                // The editor's own vote is a second decision.
+                // An acknowledged edit may be two recorded decisions, because the editor's own vote is recorded too.
                 made >= state.outside.acknowledged
             }),
             Property::always("it is rejected as soon as so many say no, and not before", |_, state: &State| {
@@ -952,8 +953,8 @@ impl State {
         self.phase().is_some_and(|found| found.state().as_str() == phase) && and(&self.outside)
     }
 
-    /// Policy cleared this action, or enough reviewers who may decide approved it, and the page that they were shown
-    /// had exactly this action.
+    /// Whether policy cleared this action, or enough reviewers who may decide approved it on a page that showed exactly
+    /// this action.
     fn is_cleared(&self, (clearance, action): (Digest, Digest)) -> bool {
         let approved = (0..PEOPLE.len()).filter(|who| {
             self.outside.approvals.contains(&(clearance, *who))

@@ -1,7 +1,7 @@
-//! The compiler ensures that there is no effect without a start on disk: every way round it that a programmer might try
-//! fails to compile, for the reason that is written beside the attempt.
+//! The compiler ensures that there is no effect without a start on disk. Each file in `compile_fail` is a programmer's
+//! attempt to get around this. It must fail to compile, with the message in the `.stderr` file beside it.
 //!
-//! `TRYBUILD=overwrite cargo test -p holdshort-journal --test compile_fail` writes the reasons again if a new compiler
+//! `TRYBUILD=overwrite cargo test -p holdshort-journal --test compile_fail` writes the messages again if a new compiler
 //! words them differently.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]

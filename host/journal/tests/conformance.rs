@@ -1,4 +1,5 @@
-//! What a journal promises with either store. Every check runs in memory and in SQLite, through the public port.
+//! The promises that a journal keeps with either store. Every check runs in memory and in SQLite, through the public
+//! port.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -454,7 +455,7 @@ async fn what_is_read_is_a_prefix(world: World) {
             let mut last = Vec::new();
             let _ = world.submit(&run, None, create("task")).await.unwrap();
             for call in 1..=200 {
-                // A driver does not await routine results, except now and then the last of them.
+                // A driver does not await every routine result; now and then it awaits the latest one.
                 last.push(world.submit_now(&run, routine(call, "answer")));
                 if call % 20 == 0 {
                     for answer in last.drain(..) {
@@ -655,8 +656,8 @@ fn unknown() -> Finish {
     Finish { attempt: 1, outcome: AttemptOutcome::Unknown("no reply".into()), evidence: None }
 }
 
-/// Reads page by page, while calls of the last page are decided and new calls are proposed. Each call that was there
-/// all the time is met once.
+/// Reads page by page, while calls of the last page are decided and new calls are proposed. A call that is in the list
+/// all the time must appear exactly once.
 async fn a_cursor_stays_right_while_rows_come_and_go(world: World) {
     let consequence = |n: usize| [None, Some(Consequence::Medium), Some(Consequence::Low)][n % 3];
     for n in 0..60 {
@@ -1026,7 +1027,7 @@ async fn drop_output<T>(submitted: impl Future<Output = Result<Flushed<T>, Submi
     submitted.await.map(drop)
 }
 
-/// Boxed, so that the sides of a race have one type.
+/// Drops the output and boxes the future, so that both sides of a race have one type.
 fn to_unit<T: Send + 'static>(
     submitted: holdshort_journal::Submitted<T>,
 ) -> std::pin::Pin<Box<dyn Future<Output = Result<(), SubmitError>> + Send>> {

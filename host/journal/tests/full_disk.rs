@@ -65,7 +65,7 @@ impl Drop for SmallDisk {
     }
 }
 
-/// What the file holds, read by a connection of the test's own.
+/// The numbers of events, runs and calls in the file, read by a connection of the test's own.
 fn in_the_file(path: &Path) -> (i64, i64, i64) {
     let file = rusqlite::Connection::open(path).unwrap();
     let count = |table: &str| file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).unwrap();
@@ -139,7 +139,7 @@ async fn a_full_disk_writes_nothing_and_recovers_by_itself() {
         assert_eq!(hints.recv().await.unwrap().run, run);
         assert_eq!(journal.events(&run, 0, 10).await.unwrap().events.len(), 1);
     }
-    // The call that was held during all this can be decided as usual, and its effect is performed once.
+    // A call that was held before the disk was full can be decided as usual, and its effect is performed once.
     let approve = decision("alice", clearance, Choice::Approve);
     assert_eq!(journal.submit(&held, Some(1), fence, approve).await.unwrap().state, CallState::Approved);
     let authorized = journal.submit(&held, Some(1), fence, START).await.unwrap();

@@ -4,10 +4,10 @@
 //! `HOLDSHORT_CUTS=10000 cargo test -p holdshort-journal --test power_loss` makes a long run, and `HOLDSHORT_SEED=17`
 //! tests one history.
 //!
-//! A history is drawn from a seed. A journal in memory takes it first, and so says what each answer and each event must
-//! be. The real journal takes it too, and every write, resize, name and flush is recorded together with the time of
-//! each acknowledgement (`tests/disk`). Then the power is cut at many places of that record: `remains` makes up what a
-//! disk could hold at that place, and the product's own code opens it.
+//! A history is drawn from a seed. First a journal in memory takes its steps, and so gives the expected answers and
+//! events. Then the real journal takes the steps, and every write, resize, name and flush is recorded together with the
+//! time of each acknowledgement (`tests/disk`). Then the power is cut at many places of that record: `remains`
+//! constructs possible contents of the disk at that place, and the product's own code opens them.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -50,14 +50,14 @@ const GENERATION: usize = 40;
 /// How far the clock advances between two commands.
 const TICK: u64 = 1_000;
 
-/// What the disk holds when a history begins.
+/// The contents of the disk when a history begins.
 const LEFT: [Left; 3] = [Left::Nothing, Left::Folder, Left::EmptyFile];
 
-/// The journal has been created and opened.
+/// The mark for: the journal has been created and opened.
 const MADE: u64 = 1;
-/// The journal has the name of the journal in memory.
+/// The mark for: the journal has the name of the journal in memory.
 const NAMED: u64 = 2;
-/// From this number on: so many steps have been answered.
+/// The mark `ANSWERED + n` stands for: `n` steps have been answered.
 const ANSWERED: u64 = 3;
 
 /// One step of a history, with the answer of a journal that loses nothing.
@@ -145,10 +145,10 @@ impl History {
     }
 }
 
-/// How a journal is recorded.
+/// The settings with which a journal is recorded.
 #[derive(Clone, Copy, Debug)]
 struct How {
-    /// `None`: as shipped.
+    /// The setting `synchronous` of SQLite; `None` for the setting of the product.
     synchronous: Option<&'static str>,
     checkpoint_pages: Option<u32>,
     left: Left,
@@ -171,7 +171,7 @@ fn leave_behind(path: &Path, left: Left) {
     }
 }
 
-/// What was asked of the disk, and what the disk held before.
+/// The recorded requests to the disk, and the contents of the disk before them.
 struct Record {
     root: PathBuf,
     before: Tree,
@@ -203,7 +203,8 @@ async fn record(history: &History, from: usize, root: &Path, how: How) -> Result
         drop(file);
         disk.mark(NAMED);
     }
-    // A client without an answer asks again; only blobs can have been lost.
+    // The power loss may have removed blobs, because the position of the last event does not show whether a blob was
+    // stored. So blobs are submitted again, as by a client without an answer.
     for (index, told) in history.told[..from].iter().enumerate().rev().take(20) {
         if matches!(told.step, Step::Blob(_)) {
             assert_eq!(hand_over(journal.as_ref().unwrap(), index, told).await, told.answer);
@@ -260,12 +261,12 @@ fn is_flush(op: &Op) -> bool {
     matches!(op, Op::Sync { .. } | Op::SyncFolder { .. })
 }
 
-/// What was acknowledged before the power was cut.
+/// The last mark before the power was cut, or `before` if there is none.
 fn acknowledged(ops: &[Op], before: u64) -> u64 {
     ops.iter().rev().find_map(|op| if let Op::Mark(mark) = op { Some(*mark) } else { None }).unwrap_or(before)
 }
 
-/// What people know when the power is cut.
+/// The state that clients have seen when the power is cut.
 #[derive(Clone, Copy, Debug)]
 struct Known {
     /// The last mark.
@@ -330,7 +331,7 @@ struct Tally {
     /// Cuts while the journal was being made, and while SQLite's log was being copied back.
     making: usize,
     copying: usize,
-    /// What was wrong, in words.
+    /// The errors that were found, as texts.
     wrong: Vec<String>,
     /// How often something that was acknowledged was missing.
     lost: usize,
@@ -380,8 +381,8 @@ async fn checked(
     }
 }
 
-/// Only the process dies at this place. Another host opens the journal and shows its contents, of which not all was
-/// flushed; then the power is cut.
+/// Only the process dies at this place. Another host opens the journal and shows its contents, although some of them
+/// were not flushed. Then the power is cut.
 async fn killed(history: &Arc<History>, cut: &Cut<'_>, tally: &mut Tally, dice: &mut Dice) {
     let folder = scratch();
     lay_down(&cut.remains.after(Hand::Everything, dice), cut.root, folder.path());

@@ -564,7 +564,7 @@ async fn nobody_else_can_read_it() {
 
 #[test]
 fn the_bundled_sqlite_is_new_enough() {
-    // Before that version, a database in WAL mode with two connections can be corrupted when the log starts again.
+    // Before version 3.51.3, a database in WAL mode with two connections can be corrupted when the log starts again.
     assert!(rusqlite::version_number() >= 3_051_003, "SQLite {}", rusqlite::version());
 }
 
@@ -600,7 +600,8 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let seen = shown(&journal, &runs()).await;
     assert_eq!(kinds(&seen.feed).len(), 22, "every kind of event of then is in it");
     Model::of(&seen.feed).check(&seen, &runs(), "its projections, which are of now");
-    // A vote from then and a vote from now clear the same digest, and the effect has the key that it would have had.
+    // A vote from the old journal and a new vote together clear the same digest, and the effect has the key that it
+    // would have had before.
     let run = RunId("waiting".into());
     let call = journal.subject(&run, Some(2)).await.unwrap().unwrap().call.unwrap();
     let fence = holdshort_journal::Fence::None;

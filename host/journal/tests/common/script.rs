@@ -1,4 +1,5 @@
-//! Histories: steps as data, drawn from a seed or written by hand, and everything that a journal shows after them.
+//! Histories of journals: steps as data, drawn from a seed or written by hand, and everything that a journal shows
+//! after the steps.
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -36,7 +37,8 @@ pub enum Step {
         call: CallNumber,
         totals: Vec<RecordedTotal>,
     },
-    /// The grant of another call clears this call. `used` is what that grant had cleared when it was read.
+    /// The grant of another call clears this call. `used` is the total that the grant had cleared when the total was
+    /// read.
     ClearByGrant {
         call: CallNumber,
         grant: CallId,
@@ -391,7 +393,7 @@ impl Dice {
             Step::Respond { call: number, clearance },
             Step::Expire(number),
             Step::Revoke(number),
-            // A grant of a call that was over long ago.
+            // Call 1 was usually over long ago. Its grant, if it has one, can still be revoked.
             Step::Revoke(1),
             Step::Start(number),
             Step::Happened { call: number, attempt: 7 },
@@ -530,7 +532,7 @@ pub fn grant_filters(last: Position) -> Vec<GrantFilter> {
 /// Stands for no deadline in a rank.
 const NO_DEADLINE: u64 = (1 << 61) - 1;
 
-/// The rank of a call, as a reader of the documentation would write it.
+/// The rank of a call, computed from the documentation of the order.
 fn model_rank(call: &Call) -> Rank {
     let consequence = call.proposal().map_or(Some(Consequence::High), |proposal| proposal.consequence);
     let class = match (&call.phase, consequence) {
@@ -617,11 +619,11 @@ async fn paged_feed(journal: &Journal) -> Vec<JournalEntry> {
     }
 }
 
-/// What the lists must show, made from the events alone.
+/// A model of the lists: the rows that they must show, made from the events alone.
 #[derive(Default)]
 pub struct Model(BTreeMap<RunId, ModelRun>, Recount);
 
-/// Since when, without a break, totals have counted a call.
+/// For each call that totals count: the time since which they have counted it without a break.
 type Recount = BTreeMap<(RunId, CallNumber), Time>;
 
 type ModelDecision = (Position, Time, Option<ReviewerName>, DecisionKind, Option<String>, Call);
@@ -634,7 +636,7 @@ struct ModelRun {
     calls: BTreeMap<CallNumber, (Position, Call)>,
     /// Each decision, with the call as it was right after the decision.
     decided: Vec<ModelDecision>,
-    /// The previous event, as far as it says who cancelled the run.
+    /// Who cancelled the run, and the reason, if the previous event was the cancellation.
     cancelled: Option<(ReviewerName, Option<String>)>,
 }
 
@@ -707,7 +709,7 @@ impl Model {
         ids.filter(|other| other != id).collect()
     }
 
-    /// A held call lists exactly the calls that wait beside it.
+    /// Checks that a held call lists exactly the similar calls that wait.
     fn check_beside(&self, run: &RunId, event: &Event) {
         #[allow(clippy::wildcard_enum_match_arm, reason = "the others put nothing to people")]
         let (call, proposal) = match event {
@@ -897,7 +899,7 @@ impl Model {
         due
     }
 
-    /// All grants, looked at one by one.
+    /// The grants that match a filter, found by checking all grants one by one.
     fn grants(&self, filter: &GrantFilter) -> Vec<GrantRow> {
         let mut rows = Vec::new();
         for (id, kept) in &self.0 {
@@ -921,7 +923,7 @@ impl Model {
         rows
     }
 
-    /// Fails unless `shown` is what the events say.
+    /// Fails unless `shown` is the same as the lists that follow from the events.
     pub fn check(&self, shown: &Shown, runs: &[RunId], what: &str) {
         let last = shown.feed.last().map_or(Position(0), |entry| entry.position);
         for (filter, rows) in run_filters(runs).iter().zip(&shown.runs) {

@@ -1,4 +1,4 @@
-//! The cleared action is the performed action: nothing in an authority can be changed in between.
+//! The action is performed as it was cleared, because no part of an authority can be changed.
 use holdshort_gate::Action;
 use holdshort_journal::Authorized;
 

@@ -1,4 +1,4 @@
-//! A legal start yields one permit.
+//! A permit cannot be copied, so a legal start gives only one permit.
 use holdshort_gate::Permit;
 
 fn twice(permit: Permit) -> (Permit, Permit) {

@@ -1,4 +1,4 @@
-//! One start, one attempt: an authority cannot be copied.
+//! An authority cannot be copied, so one start permits only one attempt.
 use holdshort_journal::Authorized;
 
 fn perform(_: Authorized) {}

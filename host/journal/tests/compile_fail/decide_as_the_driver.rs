@@ -1,4 +1,4 @@
-//! What people decide is written at the desk. The driver, which writes what agents do, has no way to decide.
+//! Only the desk records people's decisions. The driver, which records the steps of agents, cannot decide.
 use holdshort_gate::CallId;
 use holdshort_gate::command::Decide;
 use holdshort_journal::Driver;

@@ -1,5 +1,5 @@
-//! What an agent did is written with the lease of its run, which a newer task takes away. The driver has no way to write
-//! it without the lease.
+//! An agent's steps are recorded with the lease of its run, and a newer task takes this lease away. The driver cannot
+//! record such a step without a lease.
 use holdshort_gate::RunId;
 use holdshort_gate::command::Propose;
 use holdshort_journal::Driver;

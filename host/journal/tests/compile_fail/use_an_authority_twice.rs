@@ -1,4 +1,4 @@
-//! One start, one attempt: performing uses up the authority.
+//! Performing uses up the authority, so one start permits only one attempt.
 use holdshort_journal::Authorized;
 
 fn perform(_: Authorized) {}

@@ -1,4 +1,4 @@
-//! An authority cannot be written down, to be used later or elsewhere.
+//! An authority cannot be serialised, so it cannot be used later or by another process.
 use holdshort_journal::Authorized;
 
 fn keep(authorized: Authorized) -> String {

@@ -1,7 +1,8 @@
-//! The C library's functions that change files, replaced for this executable. Each function does what the real one
-//! does, by its system call, and records it.
+//! The C library's functions that change files, replaced for this executable. Each function makes the system call of
+//! the replaced function, and records it.
 //!
-//! The list of watched folders stays locked meanwhile, so that the records are in the order of the calls.
+//! The list of watched folders stays locked during the call and its record, so that the records are in the order of the
+//! calls.
 
 use std::ffi::{CStr, OsStr, c_char, c_int, c_long, c_uint, c_void};
 use std::hint::black_box;
@@ -22,7 +23,7 @@ pub(crate) fn stand_in() {
 ///
 /// `path` is null or ends with a zero byte.
 unsafe fn path_of(path: *const c_char) -> Option<PathBuf> {
-    // SAFETY: as the caller says.
+    // SAFETY: the caller promises that a path that is not null ends with a zero byte.
     let path = (!path.is_null()).then(|| unsafe { CStr::from_ptr(path) })?;
     std::path::absolute(OsStr::from_bytes(path.to_bytes())).ok()
 }
@@ -42,13 +43,13 @@ fn ok(result: c_long) -> bool {
 ///
 /// # Safety
 ///
-/// As of `open(2)`.
+/// The arguments are as `open(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     let (name, mut all) = (unsafe { path_of(path) }, all());
     let was_there = name.as_ref().is_some_and(|name| std::path::Path::exists(name));
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     let descriptor = unsafe { libc::syscall(libc::SYS_openat, libc::AT_FDCWD, path, flags, mode) } as c_int;
     let (Some(all), Some(name), 0..) = (all.as_mut(), name, descriptor) else { return descriptor };
     let Some(watched) = all.above(&name) else { return descriptor };
@@ -73,37 +74,37 @@ pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -
 
 /// # Safety
 ///
-/// As of `open(2)`.
+/// The arguments are as `open(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn open64(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     unsafe { open(path, flags, mode) }
 }
 
 /// # Safety
 ///
-/// As of `close(2)`.
+/// The arguments are as `close(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn close(descriptor: c_int) -> c_int {
     if let Some(all) = all().as_mut() {
         all.descriptors.remove(&descriptor);
     }
-    // SAFETY: the caller's own argument.
+    // SAFETY: the caller promises that this argument is valid.
     unsafe { libc::syscall(libc::SYS_close, descriptor) as c_int }
 }
 
 /// # Safety
 ///
-/// As of `write(2)`.
+/// The arguments are as `write(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn write(descriptor: c_int, bytes: *const c_void, count: usize) -> isize {
     let mut all = watching(descriptor);
-    // SAFETY: no memory is involved.
+    // SAFETY: the system call gets no pointer.
     let at = unsafe { libc::syscall(libc::SYS_lseek, descriptor, 0, libc::SEEK_CUR) };
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     let written = unsafe { libc::syscall(libc::SYS_write, descriptor, bytes, count) };
     if let (Some(all), true) = (all.as_mut().and_then(|all| all.as_mut()), ok(written)) {
-        // SAFETY: the system call has just read so many bytes from there.
+        // SAFETY: the system call has just read `written` bytes at `bytes`.
         all.on(descriptor, |opened| unsafe { wrote(opened, bytes, written, at) });
     }
     written as isize
@@ -111,14 +112,14 @@ pub unsafe extern "C" fn write(descriptor: c_int, bytes: *const c_void, count: u
 
 /// # Safety
 ///
-/// As of `pwrite(2)`.
+/// The arguments are as `pwrite(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwrite(descriptor: c_int, bytes: *const c_void, count: usize, at: i64) -> isize {
     let mut all = watching(descriptor);
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     let written = unsafe { libc::syscall(libc::SYS_pwrite64, descriptor, bytes, count, at) };
     if let (Some(all), true) = (all.as_mut().and_then(|all| all.as_mut()), ok(written)) {
-        // SAFETY: the system call has just read so many bytes from there.
+        // SAFETY: the system call has just read `written` bytes at `bytes`.
         all.on(descriptor, |opened| unsafe { wrote(opened, bytes, written, at) });
     }
     written as isize
@@ -126,10 +127,10 @@ pub unsafe extern "C" fn pwrite(descriptor: c_int, bytes: *const c_void, count: 
 
 /// # Safety
 ///
-/// As of `pwrite(2)`.
+/// The arguments are as `pwrite(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwrite64(descriptor: c_int, bytes: *const c_void, count: usize, at: i64) -> isize {
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     unsafe { pwrite(descriptor, bytes, count, at) }
 }
 
@@ -140,18 +141,18 @@ unsafe fn wrote(opened: &Opened, bytes: *const c_void, count: c_long, at: i64) -
     let (Opened::File(file), Ok(at), Ok(count)) = (opened, u64::try_from(at), usize::try_from(count)) else {
         return None;
     };
-    // SAFETY: as the caller says.
+    // SAFETY: the caller promises that `count` bytes can be read at `bytes`.
     let bytes = unsafe { std::slice::from_raw_parts(bytes.cast::<u8>(), count) };
     Some(Op::Write { file: *file, at, bytes: bytes.into() })
 }
 
 /// # Safety
 ///
-/// As of `ftruncate(2)`.
+/// The arguments are as `ftruncate(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ftruncate(descriptor: c_int, len: i64) -> c_int {
     let mut all = watching(descriptor);
-    // SAFETY: no memory is involved.
+    // SAFETY: the system call gets no pointer.
     let result = unsafe { libc::syscall(libc::SYS_ftruncate, descriptor, len) };
     if let (Some(all), true) = (all.as_mut().and_then(|all| all.as_mut()), ok(result)) {
         all.on(descriptor, |opened| match (opened, u64::try_from(len)) {
@@ -164,18 +165,18 @@ pub unsafe extern "C" fn ftruncate(descriptor: c_int, len: i64) -> c_int {
 
 /// # Safety
 ///
-/// As of `ftruncate(2)`.
+/// The arguments are as `ftruncate(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ftruncate64(descriptor: c_int, len: i64) -> c_int {
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     unsafe { ftruncate(descriptor, len) }
 }
 
-/// A watched file is not really flushed.
+/// Flushes a file that is not watched. For a watched file the flush is only recorded.
 ///
 /// # Safety
 ///
-/// As of `fsync(2)`.
+/// The arguments are as `fsync(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fsync(descriptor: c_int) -> c_int {
     if let Some(all) = watching(descriptor).as_mut().and_then(|all| all.as_mut()) {
@@ -187,27 +188,27 @@ pub unsafe extern "C" fn fsync(descriptor: c_int) -> c_int {
         });
         return 0;
     }
-    // SAFETY: no memory is involved.
+    // SAFETY: the system call gets no pointer.
     unsafe { libc::syscall(libc::SYS_fsync, descriptor) as c_int }
 }
 
 /// # Safety
 ///
-/// As of `fdatasync(2)`.
+/// The arguments are as `fdatasync(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdatasync(descriptor: c_int) -> c_int {
-    // SAFETY: the caller's own argument.
+    // SAFETY: the caller promises that this argument is valid.
     unsafe { fsync(descriptor) }
 }
 
 /// # Safety
 ///
-/// As of `mkdir(2)`.
+/// The arguments are as `mkdir(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkdir(path: *const c_char, mode: c_uint) -> c_int {
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     let (name, mut all) = (unsafe { path_of(path) }, all());
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     let result = unsafe { libc::syscall(libc::SYS_mkdirat, libc::AT_FDCWD, path, mode) };
     if let (Some(all), Some(path), true) = (all.as_mut(), name, ok(result))
         && let Some(watched) = all.above(&path)
@@ -219,12 +220,12 @@ pub unsafe extern "C" fn mkdir(path: *const c_char, mode: c_uint) -> c_int {
 
 /// # Safety
 ///
-/// As of `unlink(2)`.
+/// The arguments are as `unlink(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     let (name, mut all) = (unsafe { path_of(path) }, all());
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     let result = unsafe { libc::syscall(libc::SYS_unlinkat, libc::AT_FDCWD, path, 0) };
     if let (Some(all), Some(path), true) = (all.as_mut(), name, ok(result))
         && let Some(watched) = all.above(&path)
@@ -237,13 +238,13 @@ pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
 
 /// # Safety
 ///
-/// As of `rename(2)`.
+/// The arguments are as `rename(2)` requires them.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     let (names, mut all) = (unsafe { path_of(from).zip(path_of(to)) }, all());
     let here = libc::AT_FDCWD;
-    // SAFETY: the caller's own arguments.
+    // SAFETY: the caller promises that these arguments are valid.
     let result = unsafe { libc::syscall(libc::SYS_renameat2, here, from, here, to, 0) };
     if let (Some(all), Some((from, to)), true) = (all.as_mut(), names, ok(result))
         && let Some(watched) = all.above(&from)

@@ -52,7 +52,7 @@ unsafe extern "C" fn keep_synchronous(
     _: *const c_char,
     _: *const c_char,
 ) -> c_int {
-    // SAFETY: SQLite's own texts, which are null or end with a zero byte.
+    // SAFETY: the texts are SQLite's own, and are null or end with a zero byte.
     let sets = action == ffi::SQLITE_PRAGMA
         && !name.is_null()
         && !value.is_null()

@@ -1,5 +1,5 @@
-//! Records, in order, what this process asks of the file system beneath a folder: what is written, resized, created,
-//! removed and flushed.
+//! Records, in order, the requests of this process to the file system beneath a folder: files and folders that are
+//! created, written, resized, removed and flushed.
 //!
 //! The C library's functions are replaced within the test's executable. So neither SQLite nor the tested code is
 //! changed, and every call is recorded: a VFS of SQLite would not see the folders and files that the journal creates by
@@ -86,7 +86,7 @@ pub enum Op {
 #[derive(Debug)]
 pub struct Disk(PathBuf);
 
-/// What is known about one watched folder.
+/// The record of one watched folder.
 struct Watched {
     root: PathBuf,
     /// SQL that each new SQLite connection to a file beneath the folder runs first.
@@ -95,7 +95,7 @@ struct Watched {
     names: HashMap<PathBuf, File>,
 }
 
-/// What an open descriptor stands for.
+/// The file or folder of an open descriptor.
 #[derive(Clone)]
 enum Opened {
     File(File),
@@ -167,7 +167,7 @@ impl All {
         self.watched.iter_mut().find(|watched| path.starts_with(&watched.root))
     }
 
-    /// Records what `op` makes of the file or folder of `descriptor`, before anything else can be recorded.
+    /// Adds the request that `op` makes for the file or folder of `descriptor` to the record of its watched folder.
     fn on(&mut self, descriptor: i32, op: impl FnOnce(&Opened) -> Option<Op>) {
         if let Some((root, opened)) = self.descriptors.get(&descriptor)
             && let Some(watched) = self.watched.iter_mut().find(|watched| watched.root == *root)

@@ -1,4 +1,4 @@
-//! What a disk may hold after a power loss, made from the requests to the disk up to then.
+//! The possible contents of a disk after a power loss, made from the requests to the disk up to then.
 //!
 //! A file's bytes and size are safe once the file was flushed, and a name is safe once its folder was flushed. Of all
 //! other changes, any part may be on the disk: a disk and its file system write sectors in any order. If an older write
@@ -22,7 +22,7 @@ pub(crate) enum Hand {
     Nothing,
     /// All of them, as if only the process had died.
     Everything,
-    /// For each sector, size and name a coin is flipped.
+    /// A random choice for each sector, size and name.
     Coins,
     /// All changes until a sector in the middle of a write, and none after it.
     Prefix,
@@ -198,7 +198,7 @@ impl Remains {
         matches!(self.names.get(path), Some(Named::File(file)) if !self.files[file].changes.is_empty())
     }
 
-    /// What is left after a power loss of this kind.
+    /// The contents of the disk after a power loss of this kind.
     pub(crate) fn after(&self, hand: Hand, dice: &mut Dice) -> Tree {
         let mut names = self.names.clone();
         for renamings in self.renamings.values() {
