@@ -36,7 +36,7 @@ pub(super) struct Agent {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AgentStateName {
-    /// The component is being read and compiled. A run started now waits for that.
+    /// The component is being read and compiled. A run started now waits until this is done.
     Loading,
     /// A run can start.
     Ready,

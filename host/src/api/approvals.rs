@@ -77,9 +77,8 @@ pub struct Approval {
     /// `/v1/approvals/{id}/exhibits/{digest}`.
     #[schema(required = true, value_type = Option<Proposal>)]
     pub(crate) proposal: Option<Lenient<Box<Proposal>>>,
-    /// One sentence on what the host would check if the outcome of the effect were unknown
-    /// (`proposal.class` says how it could be resolved); null if no connector of this host would
-    /// perform it.
+    /// One sentence: how the host would look up the outcome of the effect if the outcome were unknown (`proposal.class`
+    /// says how such an effect could be resolved); null if no connector of this host would perform the action.
     #[schema(required = true)]
     pub(crate) if_lost: Option<String>,
     /// The refused action and the reason, if the call was refused without a reviewer.
@@ -95,8 +94,7 @@ pub struct Approval {
     #[serde(default)]
     #[schema(required = true)]
     pub(crate) rejections_needed: u32,
-    /// The reviewers still to decide: the open demands of the current stage; empty if it is not
-    /// held.
+    /// Who must still decide: the open demands of the current stage; empty if the call is not held.
     #[serde(default)]
     #[schema(required = true)]
     pub(crate) waiting_for: Vec<OpenDemand>,
@@ -104,13 +102,13 @@ pub struct Approval {
     #[serde(default)]
     #[schema(required = true)]
     pub(crate) level: usize,
-    /// Why it is held, in the operator's words.
+    /// Why the call is held, in the operator's words.
     #[serde(default)]
     #[schema(required = true)]
     pub(crate) reasons: Vec<String>,
-    /// All decisions on it, oldest first.
+    /// All decisions on the call, oldest first.
     pub(crate) decisions: Vec<PastDecision>,
-    /// The changed facts, if it was held again because of them.
+    /// The changed facts, if the call was held again because of them.
     #[schema(required = true)]
     pub(crate) reheld: Option<String>,
     /// The reviewer who edited the current revision.
@@ -119,7 +117,7 @@ pub struct Approval {
     /// How many more reviewers must approve.
     pub(crate) still_needed: u32,
     pub(crate) proposed_at: Moment,
-    /// When it expires; null if never.
+    /// When the approval expires; null if never.
     #[schema(required = true)]
     pub(crate) deadline: Option<Moment>,
 }
@@ -158,9 +156,9 @@ pub(crate) struct Effect {
 /// The result of a lookup.
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct Evidence {
-    /// When it was recorded. A later lookup with the same result is not recorded.
+    /// When the result was recorded. A later lookup with the same result is not recorded.
     pub(crate) at: Moment,
-    /// What was checked and what it showed, or why a check was not possible.
+    /// What the lookup checked and what it found, or why it was not possible.
     pub(crate) text: String,
 }
 
@@ -175,11 +173,11 @@ pub(crate) struct RefusedCall {
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct CastVote {
     pub(crate) reviewer: String,
-    /// The absent reviewer for whom it was made, if any.
+    /// The absent reviewer for whom the vote was made, if any.
     #[schema(required = true)]
     pub(crate) stands_for: Option<String>,
     pub(crate) at: Moment,
-    /// The stage that it counts for, from 1.
+    /// The stage for which the vote counts, from 1.
     #[serde(default)]
     #[schema(required = true)]
     pub(crate) stage: usize,

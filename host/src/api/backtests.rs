@@ -69,12 +69,12 @@ pub(super) struct PolicyFile {
     text: String,
 }
 
-/// The verdicts of the tried policies, compared with what really happened.
+/// The verdicts of the tried policies, compared with the recorded decisions.
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct BacktestResult {
     /// The digest of the candidate's files.
     pub(crate) digest: Digest,
-    /// Probable mistakes in them.
+    /// Probable mistakes in the candidate's files.
     pub(crate) warnings: Vec<String>,
     /// When the first judged call was proposed; null if there is none.
     #[schema(required = true)]

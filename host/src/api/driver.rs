@@ -42,9 +42,8 @@ pub trait Driver: Send + Sync + 'static {
     /// follow from the call alone.
     fn default_receipt(&self, run: &RunId, call: &Call) -> Option<Value>;
 
-    /// What the host would check if the outcome of the call's effect were unknown, in the
-    /// connector's words. `None` if no connector of this host would perform the call, or another
-    /// connector than the one that reviewers saw.
+    /// How the host would look up the effect of the call if its outcome were unknown, in the connector's words. `None`
+    /// if no connector of this host would perform the call, or if reviewers saw another connector.
     fn if_lost(&self, call: &Call) -> Option<String>;
 
     /// The configured agents by name.
@@ -70,7 +69,7 @@ pub enum AgentState {
     Ready {
         /// The component that a new run would execute.
         component: Digest,
-        /// The capabilities that it imports.
+        /// The capabilities that the agent imports.
         capabilities: Vec<OfferedCapability>,
     },
     /// A run cannot start, for this reason.

@@ -47,13 +47,13 @@ pub(crate) struct RecordedVerdict {
     pub(crate) verdict: PolicyVerdict,
     /// The digest of the policies.
     pub(crate) digest: Digest,
-    /// The policies that determined it.
+    /// The policies that determined the verdict.
     pub(crate) determining: Vec<DeterminingPolicy>,
     /// The evaluation errors, which cause a hold.
     pub(crate) errors: Vec<String>,
-    /// Why it is held, in the operator's words.
+    /// Why the call is held, in the operator's words.
     pub(crate) reasons: Vec<String>,
-    /// The running totals that it used.
+    /// The running totals that the verdict used.
     pub(crate) totals: Vec<RestedOn>,
 }
 
@@ -62,7 +62,7 @@ pub(crate) struct RecordedVerdict {
 pub(crate) struct PresentVerdict {
     pub(crate) verdict: PolicyVerdict,
     pub(crate) digest: Digest,
-    /// Whether they are the recorded policies.
+    /// Whether the policies in force are the recorded policies.
     pub(crate) same_policies: bool,
     pub(crate) determining: Vec<DeterminingPolicy>,
     pub(crate) errors: Vec<String>,

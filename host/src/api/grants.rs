@@ -180,14 +180,14 @@ pub(crate) struct GrantPage {
 #[derive(Deserialize, Serialize, ToSchema)]
 #[schema(as = StandingGrant)]
 pub(crate) struct GrantView {
-    /// The approval that it was created with, which is its id.
+    /// The id of the grant, which is the id of the approval that the grant was made with.
     #[schema(value_type = ApprovalIdShape)]
     pub(crate) id: String,
     pub(crate) by: String,
     pub(crate) at: Moment,
-    /// Whether it can clear calls: it is not expired, not revoked, and not used up.
+    /// Whether the grant can clear calls: it is not expired, not revoked, and not used up.
     pub(crate) standing: bool,
-    /// Who revoked it; null if nobody did.
+    /// Who revoked the grant; null if nobody did.
     #[schema(required = true)]
     pub(crate) revoked_by: Option<String>,
     pub(crate) grant: Grant,

@@ -152,7 +152,7 @@ pub(crate) struct ApprovalRow {
     #[schema(value_type = CallState)]
     pub(crate) state: Lenient<CallState>,
     pub(crate) proposed_at: Moment,
-    /// When it expires; null if never.
+    /// When the approval expires; null if never.
     #[schema(required = true)]
     pub(crate) deadline: Option<Moment>,
     /// The digest that a decision must name; null if the call was refused without a reviewer.
@@ -160,10 +160,9 @@ pub(crate) struct ApprovalRow {
     pub(crate) digest: Option<Digest>,
     /// The reviewers who approved the content that the digest covers.
     pub(crate) approved_by: Vec<String>,
-    /// The reviewers still to decide: the open demands of the current stage; empty if it is not
-    /// held.
+    /// Who must still decide: the open demands of the current stage; empty if the call is not held.
     pub(crate) waiting_for: Vec<OpenDemand>,
-    /// How many more reviewers must approve; 0 if it is not held.
+    /// How many more reviewers must approve; 0 if the call is not held.
     pub(crate) still_needed: u32,
     /// The number of attempts so far.
     pub(crate) attempts: u32,

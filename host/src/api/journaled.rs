@@ -13,7 +13,8 @@ use super::events::FeedEvent;
 use super::history::RunEvent;
 use super::shapes::Moment;
 
-/// A schema with one alternative for each kind of event. `beside`: the members of an event besides `type` and `data`.
+/// A schema with one alternative for each kind of event. `beside` has the members of an event besides `type` and
+/// `data`.
 fn alternatives(description: &str, beside: &[(&str, RefOr<Schema>)]) -> RefOr<Schema> {
     let mut all = OneOf::new();
     all.description = Some(description.into());

@@ -86,11 +86,11 @@ enum DoneWord {
 #[derive(Clone, Copy, Deserialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 enum OtherWord {
-    /// It did not happen.
+    /// The effect did not happen.
     NotDone,
     /// The outcome stays unknown.
     Abandon,
-    /// Try again with the same idempotency key; only for idempotent effects.
+    /// The effect is tried again with the same idempotency key; only for idempotent effects.
     SendAgain,
 }
 

@@ -52,30 +52,30 @@ pub(crate) struct Run {
     pub(crate) agent: String,
     /// The task of the run.
     pub(crate) task: String,
-    /// Who started it.
+    /// Who started the run.
     pub(crate) started_by: String,
     /// The component that runs.
     pub(crate) component: Digest,
     #[schema(value_type = RunState)]
     pub(crate) state: Lenient<RunState>,
-    /// The call that it waits for.
+    /// The call that the run waits for.
     #[schema(required = true)]
     pub(crate) waiting_for: Option<u32>,
-    /// The number of its host calls so far.
+    /// The number of the run's host calls so far.
     pub(crate) calls: u32,
     pub(crate) created_at: Moment,
     pub(crate) updated_at: Moment,
     /// The agent's result.
     #[schema(required = true)]
     pub(crate) result: Option<AgentResult>,
-    /// Why it trapped or diverged, or why the host cannot continue it.
+    /// Why the run trapped or diverged, or why the host cannot continue it.
     #[schema(required = true)]
     pub(crate) reason: Option<String>,
     /// For the state `delayed`: the host repeatedly failed to continue the run. The host tries again by itself; `reason`
     /// says what to fix.
     #[schema(required = true)]
     pub(crate) delayed: Option<Delayed>,
-    /// The number of its last event.
+    /// The number of the run's last event.
     pub(crate) last_event: u64,
 }
 

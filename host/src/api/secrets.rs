@@ -131,7 +131,7 @@ impl Secrets {
         self.reviewers.identify(headers).map_err(refused)
     }
 
-    /// The reviewer's session of these headers; `None` without a cookie of ours.
+    /// The reviewer's session of these headers; `None` if they have no session cookie of this host.
     pub(super) fn session(&self, headers: &HeaderMap, tries: &Tries) -> Result<Option<Session>, Problem> {
         let Some(value) = self.cookie.value(headers) else { return Ok(None) };
         let name = self.cookie.session_name(headers);

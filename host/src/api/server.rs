@@ -306,8 +306,7 @@ impl Connections {
     /// displace each other, while a reviewer's request arrives at once and is served.
     async fn room(&self, api: &Api) {
         while !self.make_room(api) {
-            // A connection that ends notifies. The end of a connection's newcomer time does not, so
-            // the check is repeated.
+            // The end of a connection is notified. The end of a newcomer time is not, so the check is repeated.
             let _ = tokio::time::timeout(NEXT_LOOK, self.freed.notified()).await;
         }
     }

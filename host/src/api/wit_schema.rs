@@ -1,8 +1,7 @@
 //! Converts a WIT type to a JSON schema, from which clients can build a form.
 //!
-//! Every value that fits the schema has the type. The host also accepts two kinds of values that do
-//! not fit: a `u64` or `s64` written as a number, and one with as many digits as its largest values
-//! (20 or 19).
+//! Every value that fits the schema has the type. The host also accepts two kinds of values that do not fit: a `u64` or
+//! `s64` written as a number, and a text with as many digits as the largest value has (20 for `u64`, 19 for `s64`).
 
 use holdshort_gate::{Action, FunctionType, RATIONALE, WitType};
 use serde_json::{Map, Value, json};

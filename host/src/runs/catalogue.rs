@@ -81,7 +81,7 @@ pub enum BoundOffer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
     Routine(R),
     /// Judged by policy and held for reviewers.
     Consequential(C, RefusalForm),
-    /// Each call is the one or the other.
+    /// Each call is routine or consequential, by its arguments.
     ByCall(R, C, RefusalForm),
 }
 

@@ -37,7 +37,8 @@ impl DisplayLimit {
     }
 }
 
-/// Checks that a rationale's confidence is from 0 to 1, in the host's own functions: policies can clear calls by it.
+/// Checks that the confidence in a rationale is from 0 to 1, because policies can clear calls by it. Only the host's
+/// own functions are checked.
 pub(super) fn believable(action: &Action) -> Result<(), Sentence> {
     let claimed = action.arguments().pointer("/rationale/confidence").and_then(Value::as_f64);
     match claimed.filter(|claimed| is_ours(action.capability()) && !(0.0..=1.0).contains(claimed)) {

@@ -1,4 +1,4 @@
-//! Drives one run: instantiate, replay, go on, wait, park.
+//! Drives one run: instantiates its agent, replays, goes on, waits, and parks.
 //!
 //! The agent is a [`LiveAgent`] on its own threads. This module does the host's work between the agent's steps and does
 //! not compute for the agent, so waiting here delays no other agent. A run that waits longer than the linger time is
@@ -195,8 +195,8 @@ impl<'a> Drive<'a> {
     }
 
     /// Ends the drive of a run whose slot was taken. The result for which the run waited is first written to disk,
-    /// where replay finds it. A run that computes much and waits often would keep the host busy with replays, so their
-    /// CPU time is limited, as for sleeps.
+    /// where replay finds it. A run that computes much and waits often would keep the host busy with replays. So the
+    /// CPU time of these replays has the same limit as that of replays after long sleeps.
     async fn displaced(&mut self) -> Result<Flow, Failure> {
         self.flush(0).await?;
         let used = self.meter.used();

@@ -301,7 +301,7 @@ impl LiveAgent {
         Ok(diverged("the end".into(), recorded, found))
     }
 
-    /// Keeps a line for the log. A replayed line was logged the first time.
+    /// Keeps a line for the log. A replayed line is dropped, because it was logged the first time.
     fn say(&mut self, level: String, text: String) -> Option<Need> {
         if self.cursor.is_some() {
             return None;

@@ -335,7 +335,7 @@ impl Runs {
                 }
                 Ok(left @ (DriveEnd::Over | DriveEnd::Parked)) => {
                     self.0.live().remove(&run);
-                    // An answer may have come before the removal of this task, when its hint still went to this task.
+                    // An answer may have come before this task was removed. Its hint then went to this task.
                     if left == DriveEnd::Parked && self.0.is_ready(&run).await {
                         self.wake(&run);
                     }
@@ -351,7 +351,7 @@ impl Runs {
                     }
                 }
             }
-            // Also after the end of a run: if its end could not be read now, the next read would probably fail too.
+            // Pauses also if the run has ended but its end could not be read: the next read would probably fail too.
             tokio::time::sleep(back_off).await;
             back_off = (back_off * 2).min(BACK_OFF_MAX);
         }

@@ -14,8 +14,8 @@ use crate::connectors::{CannotPreview, look};
 use crate::effects::Refresh;
 use crate::policy::{JudgedCall, Policy, facts};
 
-/// Gives the dispatcher previews and policy, which it does not hold itself. It asks again because facts may have
-/// changed and time has passed.
+/// Gives the dispatcher previews and policy, which it does not hold itself. The dispatcher asks for both again before
+/// an effect, because facts may have changed and time has passed.
 struct Refresher {
     journal: Driver,
     catalogue: Arc<Catalogue>,

@@ -19,7 +19,7 @@ const REFUSAL: [(&str, bool); 7] = [
 pub enum RefusalForm {
     /// `result<_, refusal>`: the case says how the call ended.
     Refusal,
-    /// `result<_, string>`: case and text in one string.
+    /// `result<_, string>`: one string has the name of the case and the text.
     Text,
     /// A bare `result` or `result<T>`: the agent learns of the refusal without the reason.
     Bare,

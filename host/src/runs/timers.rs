@@ -45,8 +45,8 @@ pub(super) async fn run(host: Arc<Inner>) {
             tokio::select! {
                 () = &mut sleep => break,
                 hint = hints.recv() => match hint {
-                    // A deadline after the next look is found by that look. Every approval has a
-                    // deadline, and most are distant.
+                    // A deadline after the next look is found by that look, so its hint is ignored. Most deadlines in
+                    // hints are of approvals and are distant.
                     Ok(hint) if hint.deadline.is_some_and(|at| at.0 < wake_at) => break,
                     Ok(_) => {}
                     Err(RecvError::Lagged(_)) => break,
