@@ -157,7 +157,7 @@ fn a_client_for_typescript() {
 const TSC: &str = "echo 'declare const process: { env: Record<string, string | undefined> };' > node.d.ts && \
      tsc --strict --noUncheckedIndexedAccess --skipLibCheck --target es2022 --module nodenext --moduleResolution nodenext --lib es2022,dom,dom.iterable --outDir out node.d.ts";
 
-/// Everything that schemathesis can check, on a host that has a run, an approval, a grant and so on.
+/// Runs every check of schemathesis on a host that has a run, an approval, a grant and so on.
 #[test]
 fn schemathesis_finds_nothing() {
     let Some(tools) = installed("HOLDSHORT_PYTHON_CLIENTS", "what the document allows, sent by schemathesis") else {

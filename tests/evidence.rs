@@ -29,7 +29,7 @@ fn rows(text: &str) -> Vec<(&str, Vec<&str>)> {
     rows.map(|line| (line, line.trim_matches('|').split('|').map(str::trim).collect())).collect()
 }
 
-/// What each test has noted, in the words of the table.
+/// The figures that each test has noted, in the words of the table.
 fn noted(folder: &Path) -> BTreeMap<String, String> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));

@@ -1,5 +1,5 @@
-//! Everything that was acknowledged is on disk, and no effect happens twice: the real program is killed with `kill -9`
-//! at every point that matters, and started again.
+//! No acknowledged write is lost, and no effect happens twice: the real program is killed with `kill -9` at every point
+//! that matters, and started again.
 //!
 //! The tests count effects where they arrive: in a Maildir, at a relay, in the log of a bare repository, in the file of
 //! a ledger, and in a folder. Kill points exist only in a debug build, so these tests use a debug build.

@@ -140,7 +140,7 @@ fn one_seed_is_one_world() {
     }
 }
 
-/// Each of these must have happened in at least one world.
+/// The kinds of events that a world notes. Each must have happened in at least one world.
 const KINDS: &[&str] = &[
     "acknowledged Approve",
     "acknowledged Edit",

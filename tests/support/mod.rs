@@ -46,7 +46,7 @@ pub fn until<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// What a signed-in browser sends with each request.
+/// The values that a signed-in browser sends with each request.
 pub struct SignedIn {
     pub cookie: String,
     /// The host name of the session, with the port.
@@ -171,7 +171,7 @@ impl Host {
         self.child.id()
     }
 
-    /// What the host has printed on stderr so far.
+    /// The text that the host has printed on stderr so far.
     pub fn said(&self) -> String {
         self.said.lock().unwrap().clone()
     }

@@ -59,16 +59,16 @@ pub struct ChildCommand {
     pub bounds: Option<Bounds>,
     /// Whether standard output goes to `NAME.err` too, so that both are read in the order of writing.
     pub merged: bool,
-    /// What happens to processes that are left in the process group when the child exits.
+    /// The treatment of processes that are left in the process group when the child exits.
     pub leftovers: Leftovers,
 }
 
-/// What happens to processes that a child leaves behind when it exits.
+/// The treatment of processes that a child leaves behind when it exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leftovers {
-    /// They are killed. For a child that should only look.
+    /// The processes are killed, for a child that should only look.
     Kill,
-    /// They continue. For a child whose purpose may be to start them.
+    /// The processes continue, for a child whose purpose may be to start them.
     Leave,
 }
 
@@ -86,15 +86,15 @@ pub struct ChildEnd {
 /// The ways in which a child ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ExitKind {
-    /// It exited with this status.
+    /// The child exited with this status.
     Exited(i32),
-    /// A signal ended it. The host did not send this signal.
+    /// A signal that the host did not send ended the child.
     Signalled(i32),
-    /// The host killed it at its time limit.
+    /// The host killed the child at its time limit.
     TimedOut,
-    /// The host killed it because of too much output.
+    /// The host killed the child because of too much output.
     WroteTooMuch,
-    /// The host killed it because less disk space was free than [`ChildCommand::reserve`] demands.
+    /// The host killed the child because less disk space was free than [`ChildCommand::reserve`] demands.
     FilledDisk,
     /// The operating system did not report how the child ended.
     Lost(String),

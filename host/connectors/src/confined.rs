@@ -103,10 +103,10 @@ pub struct SandboxAccess {
 /// Why a program cannot be found inside the sandbox.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
-    /// It does not exist.
+    /// The program does not exist.
     #[error("there is no program `{0}`")]
     Nowhere(String),
-    /// It exists in a folder that is not visible inside.
+    /// The program exists in a folder that is not visible inside.
     #[error("`{program}` is in `{folder}`, which a confined check cannot read: add the folder to `paths`")]
     Outside { program: String, folder: PathBuf },
 }

@@ -315,7 +315,7 @@ impl DeployGit {
                     let evidence = say!("no git process of this attempt runs, and {}", evidence);
                     return Finding::DidNotHappen { evidence };
                 }
-                // Another git may be working on the same branch.
+                // Another git process may be working on the same branch.
                 StateFinding::Unclear if !state.locks.is_empty() && waited < PATIENCE => {}
                 StateFinding::Unclear => return Finding::Unknown { evidence },
             }

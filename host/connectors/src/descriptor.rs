@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use super::Previewed;
 
-/// One connector.
+/// The description of one connector.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// The section of the configuration for this connector; empty if the connector has no settings.
@@ -112,7 +112,7 @@ pub enum FactType {
 /// A value that was shown to reviewers and must still hold when the effect starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Precondition {
-    /// Its name in the proposal's preconditions.
+    /// The name of the precondition in a proposal.
     pub name: &'static str,
     /// The allowed difference.
     pub compares: Comparison,

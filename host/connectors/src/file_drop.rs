@@ -245,7 +245,7 @@ impl FileDropSettings {
         }
         let draft_file = match create(&folders.proofs, &draft(key)) {
             Ok(file) => file,
-            // Another attempt has the draft, perhaps that of another host: it stays.
+            // Another attempt, perhaps of another host, has the draft, so the draft stays.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Attempt::Unknown(self.unseen(error)),
             Err(error) => return Attempt::NotDone(self.unseen(error)),
         };

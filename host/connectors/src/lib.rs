@@ -250,19 +250,19 @@ pub trait Perform: Send + Sync {
 /// The outcome of an attempt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Attempt {
-    /// It happened. The value is the receipt, which has the function's `ok` type.
+    /// The effect happened. The value is the receipt, which has the function's `ok` type.
     Done(Value),
-    /// It happened, although facts changed within what the clearance permits. Each text names a
-    /// change with both values.
+    /// The effect happened, although facts changed within the limits of the clearance. Each text names a change with
+    /// both values.
     DoneDespite(Value, Vec<Sentence>),
-    /// It did not happen, and cannot happen late.
+    /// The effect did not happen, and cannot happen later.
     NotDone(Sentence),
-    /// It did not happen, cannot happen late, and may be tried again after this duration under the
-    /// same clearance.
+    /// The effect did not happen and cannot happen later. It may be tried again after this duration under the same
+    /// clearance.
     Postponed(Sentence, Duration),
-    /// It did not happen because a fact changed; the text has both values.
+    /// The effect did not happen because a fact changed; the text has both values.
     FactsChanged(Sentence),
-    /// It may have happened.
+    /// The effect may have happened.
     Unknown(Sentence),
 }
 
@@ -285,21 +285,21 @@ pub struct Inquiry {
 /// The result of a lookup, with the evidence as text.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Finding {
-    /// It happened.
+    /// The effect happened.
     Happened {
         /// The receipt, of the function's `ok` type.
         receipt: Value,
         /// The evidence.
         evidence: Sentence,
     },
-    /// It did not happen, and a late arrival is excluded.
+    /// The effect did not happen, and cannot happen later.
     DidNotHappen {
         /// The evidence.
         evidence: Sentence,
     },
     /// The lookup cannot tell.
     Unknown {
-        /// What the lookup has checked.
+        /// The checks of the lookup, and their results.
         evidence: Sentence,
     },
 }

@@ -249,7 +249,7 @@ impl MessageDraft {
         [("To", &self.to), ("Cc", &self.cc), ("Bcc", &self.bcc)]
     }
 
-    /// Each recipient once.
+    /// The recipients, each of them once.
     fn recipients(&self) -> BTreeSet<Address> {
         self.to.iter().chain(&self.cc).chain(&self.bcc).cloned().collect()
     }

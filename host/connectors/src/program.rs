@@ -71,11 +71,11 @@ impl<'a> AttemptOrigin<'a> {
 /// The outcome of an effect, concluded from the end of its program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProgramOutcome {
-    /// It was done.
+    /// The effect was done.
     Done,
-    /// It was not done and will not be, in the program's own words.
+    /// The effect was not done and will not be done, in the program's own words.
     NotDone(Sentence),
-    /// It may have been done. The sentence says what the host observed.
+    /// The effect may have been done. The sentence says what the host observed.
     Unknown(Sentence),
 }
 

@@ -89,7 +89,7 @@ pub enum Encryption {
     Implicit,
     /// `STARTTLS`; without it nothing is sent.
     StartTls,
-    /// None; only for a relay on this machine.
+    /// No encryption; only for a relay on this machine.
     None,
 }
 

@@ -99,7 +99,7 @@ impl From<Errno> for NoAnswer {
     }
 }
 
-/// What an agent can ask for.
+/// A question of an agent.
 enum Question {
     List,
     Text(SpelledPath),

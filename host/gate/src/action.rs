@@ -1,4 +1,4 @@
-//! What an agent proposes: a capability, its typed arguments, and the component that makes the call.
+//! The action that an agent proposes: a capability, its typed arguments, and the component that makes the call.
 
 use std::fmt;
 use std::str::FromStr;

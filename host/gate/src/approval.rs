@@ -1,4 +1,4 @@
-//! Who must decide on a call, and whether the decisions so far are enough.
+//! The requirement of a call: who must decide, and whether the decisions so far are enough.
 
 use std::collections::BTreeSet;
 
@@ -80,7 +80,7 @@ pub struct Escalation {
     pub within_ms: u64,
 }
 
-/// Who must approve a held call, and within which limits.
+/// The requirement of a held call: who must approve it, and within which limits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
     /// The stages in order: at least one, each with a demand. A stage begins once the demands before it are met.

@@ -20,12 +20,12 @@ pub struct RecordedDecision {
     pub decision: Decision,
 }
 
-/// What a lookup found, in words, and the time at which the finding was written.
+/// The finding of a lookup, in words, and the time at which the finding was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LookupResult {
     /// When the finding was written.
     pub at: Time,
-    /// What the lookup looked at, and what it showed.
+    /// The checks of the lookup, and their results.
     pub evidence: String,
 }
 
@@ -60,7 +60,7 @@ pub struct Call {
     pub revision: u32,
     /// The digest that a decision must name now.
     pub clearance: Option<Digest>,
-    /// Who edited the current revision.
+    /// The reviewer who edited the current revision.
     pub edited_by: Option<ReviewerName>,
     /// Approvals of the current clearance.
     pub votes: Vec<Vote>,
@@ -81,7 +81,7 @@ pub struct Call {
     pub granted: Option<GrantRecord>,
     /// Every decision ever made on the call, oldest first.
     pub decisions: Vec<RecordedDecision>,
-    /// What changed, if the call was held again.
+    /// The changed facts, if the call was held again.
     pub reheld: Option<String>,
     /// How many attempts were begun.
     pub attempts: u32,
@@ -275,7 +275,7 @@ impl Call {
         self.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question)
     }
 
-    /// What the agent is told; `None` while the call is not over.
+    /// The answer for the agent; `None` while the call is not over.
     pub fn answer(&self) -> Option<Answer> {
         self.phase.answer()
     }

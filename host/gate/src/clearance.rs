@@ -196,7 +196,7 @@ pub struct Proposal {
     pub connector: String,
     /// How the host can find out about the effect if its outcome is unknown.
     pub class: EffectClass,
-    /// Who must decide if the call is held, now or later because of changed facts.
+    /// The requirement that applies if the call is held, now or later because of changed facts.
     pub requirement: Requirement,
     /// Policy's reasons.
     pub policy: PolicyRecord,
@@ -224,7 +224,7 @@ pub struct Clearance<'a> {
     pub call: CallNumber,
     /// The number of the revision, from 1. Each edit and each change of facts begins another revision.
     pub revision: u32,
-    /// What is proposed.
+    /// The proposal.
     pub proposal: &'a Proposal,
 }
 

@@ -1,4 +1,4 @@
-//! What reviewers and limits say: refusals, decisions, resolutions.
+//! Refusals, decisions and resolutions, as events record them.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -21,11 +21,11 @@ pub enum RefusalReason {
     Invalid(String),
 }
 
-/// One reviewer's decision, as written down.
+/// One reviewer's decision, as events record it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Decision {
-    /// Who decided.
+    /// The reviewer who decided.
     pub reviewer: ReviewerName,
     /// The absent reviewer, if the decision is by delegation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -33,14 +33,14 @@ pub struct Decision {
     pub stands_for: Option<ReviewerName>,
     /// The clearance digest that the reviewer named.
     pub clearance: Digest,
-    /// What the reviewer decided.
+    /// The reviewer's choice.
     pub verdict: RecordedChoice,
     /// The reviewer's message. If the call is rejected, the agent gets the message as guidance.
     #[cfg_attr(feature = "schema", schema(required = true))]
     pub message: Option<String>,
 }
 
-/// What a reviewer decided.
+/// A reviewer's choice, as events record it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Verdict))]

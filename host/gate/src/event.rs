@@ -37,7 +37,7 @@ pub enum Event {
         component: Digest,
         /// The run's task.
         task: String,
-        /// Who started the run.
+        /// The reviewer who started the run.
         started_by: ReviewerName,
         /// The limits of the run.
         limits: RunLimits,
@@ -121,7 +121,7 @@ pub enum Event {
         call: CallNumber,
         /// The new revision.
         revision: u32,
-        /// What changed, with both values.
+        /// The changed facts, with both values.
         reason: String,
         /// The same action with the present facts.
         proposal: Box<Proposal>,
@@ -149,7 +149,7 @@ pub enum Event {
     GrantRevoked {
         /// The call.
         call: CallNumber,
-        /// Who revoked the grant.
+        /// The reviewer who revoked the grant.
         by: ReviewerName,
     },
     /// A question was answered.
@@ -222,7 +222,7 @@ pub enum Event {
         call: CallNumber,
         /// The attempt.
         attempt: u32,
-        /// What the host saw.
+        /// Why the outcome is unknown, as the host observed it.
         reason: String,
     },
     /// A lookup could not tell the outcome of an attempt in doubt. A reviewer's resolution starts from this finding.
@@ -231,7 +231,7 @@ pub enum Event {
         call: CallNumber,
         /// The attempt.
         attempt: u32,
-        /// What the lookup looked at and what it showed, or why there was nothing to look at.
+        /// The checks of the lookup and their results, or why there was nothing to check.
         evidence: String,
     },
     /// A reviewer resolved an effect that was in doubt.
@@ -272,13 +272,13 @@ pub enum Event {
     },
     /// The agent returned.
     RunFinished {
-        /// Its result.
+        /// The agent's result.
         #[cfg_attr(feature = "schema", schema(value_type = crate::schema::Returned))]
         result: Result<String, String>,
     },
     /// The agent trapped or exceeded a limit.
     RunTrapped {
-        /// What happened.
+        /// The trap, or the exceeded limit.
         reason: String,
     },
     /// A reviewer cancelled the run.
@@ -292,9 +292,9 @@ pub enum Event {
     RunDiverged {
         /// The place, such as `call 3` or `timer 1`.
         place: String,
-        /// What the journal recorded.
+        /// The step that the journal recorded.
         recorded: String,
-        /// What the agent did.
+        /// The step that the agent took.
         found: String,
     },
 }

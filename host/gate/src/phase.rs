@@ -36,7 +36,7 @@ pub enum Phase {
     },
     /// An attempt began, and its outcome is unknown.
     InDoubt {
-        /// What the host saw.
+        /// Why the outcome is unknown, as the host observed it.
         reason: String,
     },
     /// A reviewer closed an effect in doubt without an outcome.
@@ -123,7 +123,7 @@ impl Phase {
         }
     }
 
-    /// What the agent is told; `None` while the call is not over.
+    /// The answer for the agent; `None` while the call is not over.
     pub fn answer(&self) -> Option<Answer> {
         match self {
             Self::Refused(RefusalReason::Forbidden(reason)) => Some(Answer::Forbidden(reason.clone())),
@@ -140,7 +140,7 @@ impl Phase {
     }
 }
 
-/// What the agent is told when the call is over.
+/// The answer that the agent gets when the call is over.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Answer {
     /// A receipt or an answer, of the function's `ok` type.

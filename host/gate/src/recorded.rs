@@ -12,7 +12,7 @@ pub struct RecordedEvent {
     pub seq: Seq,
     /// When it was written.
     pub at: Time,
-    /// What happened.
+    /// The event itself.
     #[serde(flatten)]
     pub event: Event,
 }

@@ -109,13 +109,13 @@ impl RunState {
     }
 }
 
-/// One run.
+/// The state of one run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     pub agent: AgentName,
     /// The component that runs.
     pub component: Digest,
-    /// Who started the run.
+    /// The reviewer who started the run.
     pub started_by: ReviewerName,
     /// When the run was created.
     pub created_at: Time,

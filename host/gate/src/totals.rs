@@ -68,7 +68,7 @@ pub struct Total {
 pub struct RecordedTotal {
     /// The total.
     pub counter: Counter,
-    /// Its value.
+    /// The value of the total.
     pub total: Total,
 }
 

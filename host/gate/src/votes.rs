@@ -12,7 +12,7 @@ use crate::phase::Phase;
 /// One reviewer's approval or rejection of one clearance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Vote {
-    /// Who decided.
+    /// The reviewer who decided.
     pub reviewer: ReviewerName,
     /// The absent reviewer, if the vote was by delegation.
     pub stands_for: Option<ReviewerName>,

@@ -1,4 +1,4 @@
-//! What a call still needs from people, its deadline, and the totals that count it.
+//! The approvals that a call still needs, its deadline, and the totals that count it.
 
 use serde::{Deserialize, Serialize};
 

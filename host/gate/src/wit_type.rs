@@ -43,7 +43,7 @@ pub enum WitType {
 pub struct FunctionType {
     /// Name and type of each parameter, in order.
     pub params: Vec<(String, WitType)>,
-    /// What the function returns, if anything.
+    /// The type of the function's result, if it returns a value.
     pub result: Option<WitType>,
 }
 
@@ -53,7 +53,7 @@ pub struct FunctionType {
 pub struct Mismatch {
     /// The place of the mismatch, such as `message.to[2]`; `value` for the whole value.
     pub path: String,
-    /// What the type requires.
+    /// The required type, in words.
     pub expected: String,
     /// The value that was found, shortened.
     pub found: String,

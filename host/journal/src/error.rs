@@ -48,7 +48,7 @@ pub enum OpenError {
     /// The file system reported an error.
     #[error("cannot {what} `{}`: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed.
         what: &'static str,
         /// The file or folder.
         path: PathBuf,

@@ -16,9 +16,9 @@ use holdshort_gate::{Call, Event, RecordedChoice, Resolution, ReviewerName, Run}
 const WORDS_MAX: usize = 400;
 
 holdshort_gate::named_enum! {
-    /// What was decided about a call: a reviewer's decision `approve`, `edit`, `reject` or `respond`; a reviewer's
-    /// resolution of an effect in doubt: `done`, `not-done`, `abandon`, `send-again`; `cancel` of the run; `expire`; and
-    /// policy's `clear` and `refuse`.
+    /// The kind of a decision about a call: a reviewer's decision `approve`, `edit`, `reject` or `respond`; a
+    /// reviewer's resolution of an effect in doubt: `done`, `not-done`, `abandon`, `send-again`; `cancel` of the run;
+    /// `expire`; and policy's `clear` and `refuse`.
     // The journal's tables store the number of a kind in this list, so a new kind must be added at the end.
     pub enum DecisionKind {
         /// A reviewer approved.

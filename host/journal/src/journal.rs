@@ -37,7 +37,7 @@ const READS_MAX: usize = 8;
 #[derive(Clone)]
 pub struct Journal(pub(crate) Arc<Inner>);
 
-/// What all handles of one journal share: the queue to the writer thread, the readers, and the broadcasts.
+/// The parts that all handles of one journal share: the queue to the writer thread, the readers, and the broadcasts.
 pub(crate) struct Inner {
     identity: Identity,
     clock: Arc<JournalClock>,

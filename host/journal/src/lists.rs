@@ -9,7 +9,7 @@ use crate::history::{DecisionKind, DecisionRecord};
 use crate::inbox::{self, Rank};
 use crate::rows::Position;
 
-/// Which consequential calls to list, and in which order.
+/// The filter and the order of a list of consequential calls.
 #[derive(Clone, Debug)]
 pub struct CallFilter {
     /// Only calls in these states; empty: all.
@@ -72,9 +72,9 @@ pub struct CallRow {
     pub rank: Rank,
     /// The agent.
     pub agent: AgentName,
-    /// Who started the run.
+    /// The reviewer who started the run.
     pub started_by: ReviewerName,
-    /// What the agent requested.
+    /// The function that the agent called.
     pub capability: Capability,
     /// The state of the call.
     pub state: CallState,
@@ -100,7 +100,7 @@ pub struct CallRow {
     pub attempts: u32,
     /// 1, and one more for each edit and each change of facts.
     pub revision: u32,
-    /// What a lookup could establish; `None` if the call was refused.
+    /// The effect class of the call; `None` if the call was refused.
     pub class: Option<EffectClass>,
 }
 
@@ -131,7 +131,7 @@ impl CallRow {
     }
 }
 
-/// Which decisions to list.
+/// The filter of a list of decisions.
 #[derive(Clone, Debug)]
 pub struct DecisionFilter {
     /// Only decisions of this reviewer.
@@ -253,7 +253,7 @@ impl DecisionRow {
     }
 }
 
-/// Which grants to list.
+/// The filter of a list of grants.
 #[derive(Clone, Debug)]
 pub struct GrantFilter {
     /// Only grants that at this time have neither ended nor been revoked.

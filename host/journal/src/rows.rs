@@ -20,7 +20,7 @@ pub struct JournalEntry {
     pub recorded: RecordedEvent,
 }
 
-/// Which runs to list.
+/// The filter of a list of runs.
 #[derive(Clone, Debug)]
 pub struct RunFilter {
     /// Only runs in these states; empty: all.
@@ -49,7 +49,7 @@ pub struct RunRow {
     pub agent: AgentName,
     /// The run's task.
     pub task: String,
-    /// Who started the run.
+    /// The reviewer who started the run.
     pub started_by: ReviewerName,
     /// The component that runs.
     pub component: Digest,
@@ -63,7 +63,7 @@ pub struct RunRow {
     pub waiting_for: Option<CallNumber>,
     /// How many host calls the run has made.
     pub calls: u32,
-    /// What the agent returned, if it has returned.
+    /// The result that the agent returned, if it has returned.
     pub result: Option<Result<String, String>>,
     /// Why the run trapped or diverged, or why the host cannot bring it forward.
     pub reason: Option<String>,
@@ -151,7 +151,7 @@ pub struct Hint {
 pub struct CallHint {
     /// The call's number.
     pub number: CallNumber,
-    /// What the agent requested.
+    /// The function that the agent called.
     pub capability: Capability,
     /// The call's state now.
     pub state: CallState,
@@ -182,7 +182,7 @@ pub enum Health {
     Failing {
         /// Since when writing fails.
         since: Time,
-        /// What the store said.
+        /// The error of the store.
         cause: String,
     },
 }

@@ -504,7 +504,7 @@ async fn one_host_at_a_time_has_a_journal() {
     let path = world.path();
     world.close();
     assert!(!address.exists(), "an address goes with its host");
-    // Another process, which is then killed: its lock ends with it, and what it wrote is still there.
+    // Another process holds the journal and is killed: its lock ends with the process, and its writes are still there.
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "another_process_holds_a_journal", "--nocapture"])
         .env(HOLD, &path)

@@ -15,7 +15,7 @@ const THREADS_MAX: usize = 2;
 /// A question to policy with all its data, so that it can be sent to another process.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct OwnedQuestion {
-    /// Who started the run.
+    /// The reviewer who started the run.
     pub started_by: ReviewerName,
     pub agent: AgentName,
     pub run: RunId,

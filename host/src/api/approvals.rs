@@ -47,7 +47,7 @@ pub struct Approval {
     pub(crate) agent: String,
     /// The task of the run.
     pub(crate) task: String,
-    /// Who started the run.
+    /// The reviewer who started the run.
     pub(crate) started_by: String,
     #[schema(value_type = DecisionStateShape)]
     pub(crate) state: Lenient<CallState>,

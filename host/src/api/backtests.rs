@@ -118,7 +118,7 @@ pub(crate) struct FoundCalls {
     pub(crate) first: Vec<FoundCall>,
 }
 
-/// One of these calls.
+/// A call that a backtest lists.
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct FoundCall {
     #[schema(value_type = ApprovalIdShape)]
@@ -130,7 +130,7 @@ pub(crate) struct FoundCall {
     pub(crate) at: Moment,
     /// The reviewers who decided.
     pub(crate) by: Vec<String>,
-    /// Their message.
+    /// The message of these reviewers.
     #[schema(required = true)]
     pub(crate) message: Option<String>,
     /// The policies of the candidate that determined its verdict.

@@ -140,7 +140,7 @@ pub(crate) struct ApprovalRow {
     pub(crate) run: RunId,
     pub(crate) call: u32,
     pub(crate) agent: String,
-    /// Who started the run.
+    /// The reviewer who started the run.
     pub(crate) started_by: String,
     pub(crate) capability: Capability,
     /// One line that describes the action, written by the host.

@@ -37,7 +37,7 @@ pub struct Details {
     title: &'static str,
     /// The HTTP status.
     status: u16,
-    /// What went wrong with this request, in plain words.
+    /// The error of this request, in plain words.
     detail: String,
     /// The current digest, if the given one is outdated.
     #[serde(skip_serializing_if = "Option::is_none")]

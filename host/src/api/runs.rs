@@ -52,7 +52,7 @@ pub(crate) struct Run {
     pub(crate) agent: String,
     /// The task of the run.
     pub(crate) task: String,
-    /// Who started the run.
+    /// The reviewer who started the run.
     pub(crate) started_by: String,
     /// The component that runs.
     pub(crate) component: Digest,

@@ -36,11 +36,11 @@ pub struct AgentInfo {
 /// Whether a run of the agent can start.
 #[derive(Clone)]
 pub enum AgentState {
-    /// Its file is being read, or waits to be read.
+    /// The agent's file is being read, or waits to be read.
     Loading,
     /// A new run would execute this agent.
     Ready(Arc<LoadedAgent>),
-    /// It cannot run, for this reason.
+    /// The agent cannot run, for this reason.
     Failed(String),
 }
 

@@ -157,7 +157,7 @@ impl<'a> Drive<'a> {
         }
     }
 
-    /// What the host offers for a call. The agent's import was bound to it at load.
+    /// The offer of the host for the function of a call. The agent's import was bound to this offer at load.
     fn bound(&self, action: &Action) -> Result<&Bound, Failure> {
         let bound = self.loaded.bindings.get(action.capability());
         bound.ok_or_else(|| Failure::NotOffered(action.capability().clone()))

@@ -51,9 +51,9 @@ pub(super) struct AgentLogLine {
     pub(super) text: String,
 }
 
-/// What an agent needs before it can go on.
+/// The need of an agent that must be met before the agent can go on.
 pub(super) enum Need {
-    /// Nothing: the agent has log lines to hand over.
+    /// The agent needs nothing: it has log lines to hand over.
     Nothing,
     /// The answer to a routine call.
     Routine(CallNumber, Action),
@@ -81,7 +81,7 @@ pub(super) struct Sleep {
 
 /// A reply of the host to what the agent needs.
 pub(super) enum Reply {
-    /// None needed.
+    /// No reply, because the agent needed none.
     Nothing,
     /// The result of a routine call, with the time of its delivery.
     Result(Value, Time),

@@ -279,8 +279,8 @@ impl Runs {
         self.0.agents.by_name(&self.0.journal, agent).await
     }
 
-    /// What the host would check if the outcome of a call's effect were unknown, as the connector describes it. `None`
-    /// if the connector that was shown is no longer configured.
+    /// How the host would look up a call's effect if its outcome were unknown, as the connector describes it. `None` if
+    /// the connector that was shown is no longer configured.
     pub fn if_lost(&self, call: &Call) -> Option<String> {
         let effect = self.0.catalogue.preview(call.action().capability())?.effect();
         (effect.connector == call.proposal()?.connector).then(|| effect.evidence.to_owned())

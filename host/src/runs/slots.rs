@@ -35,7 +35,7 @@ struct WaitingInstances {
     entered: u64,
 }
 
-/// What an instance waits for.
+/// The reason why an instance waits.
 #[derive(Clone, Copy)]
 pub(super) enum WaitReason {
     /// An answer or a time: the run would be parked soon anyway.

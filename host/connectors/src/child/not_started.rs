@@ -12,7 +12,7 @@ pub enum NotStarted {
     EmptyCommand,
     /// A child of the same name still runs.
     Busy(PathBuf),
-    /// Its output files cannot be created.
+    /// The output files of the child cannot be created.
     Files { path: PathBuf, source: io::Error },
     /// The program cannot be run.
     Program { program: String, source: io::Error },

@@ -58,8 +58,7 @@ pub struct FileChange {
     /// The numbers of added and removed lines, if known. The unchanged lines of a renamed file
     /// count on both sides, because they are at a new place.
     pub lines: Option<(u64, u64)>,
-    /// What the lines of the diff do not show. Each kind of gap occurs once, with a sentence about
-    /// it.
+    /// The changes that the lines of the diff do not show. Each kind of gap occurs once, with a sentence about it.
     pub gaps: Vec<(Gap, String)>,
 }
 
@@ -74,7 +73,7 @@ pub struct Version {
     pub path: Vec<u8>,
 }
 
-/// What the lines of a diff do not show about a file.
+/// A change of a file that the lines of a diff do not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Gap {
     /// The file is no text, by the rule of `classify`.

@@ -50,7 +50,7 @@ pub enum NotResolved {
     /// The reference is symbolic, so its target can change without a trace.
     Symbolic {
         name: ReferenceName,
-        /// Its target.
+        /// The target of the reference.
         target: String,
     },
     /// The object is no commit.

@@ -38,11 +38,11 @@ pub enum Limit {
 #[derive(Debug)]
 pub struct GitOutput {
     pub status: i32,
-    /// The first bytes of its output.
+    /// The first bytes of the command's output.
     pub bytes: Vec<u8>,
-    /// The total size of its output.
+    /// The total size of the command's output.
     pub bytes_all: u64,
-    /// Its error output.
+    /// The command's error output.
     pub complaint: String,
 }
 

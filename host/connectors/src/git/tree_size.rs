@@ -16,7 +16,7 @@ const ABOUT_BYTES_MAX: usize = 96;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TreeSize {
     pub entries: u64,
-    /// Their disk space.
+    /// The disk space of the files and folders.
     pub bytes: u64,
 }
 
@@ -41,7 +41,7 @@ impl Git {
     }
 }
 
-/// Each id once, as lines, and how often it was named.
+/// The ids as lines, each id once, and how often each id was named.
 fn count(listed: &[u8]) -> (Vec<u8>, Vec<u64>) {
     let mut named: Vec<&[u8]> = listed.split(|byte| *byte == b'\n').filter(|id| !id.is_empty()).collect();
     named.sort_unstable();

@@ -20,7 +20,7 @@ pub enum BooksError {
     /// The file is no ledger.
     NotALedger {
         path: PathBuf,
-        /// What the file is instead.
+        /// The reason why the file is no ledger.
         why: &'static str,
     },
     /// A newer host wrote the file.

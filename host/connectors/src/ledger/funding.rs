@@ -13,7 +13,7 @@ use holdshort_common::money::{Currency, NoCurrency};
 /// A one-time funding of an account.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Funding {
-    /// Its label in the ledger, which identifies it: `opening EUR`, `deposit 2026-12`.
+    /// The label in the ledger, which identifies the funding: `opening EUR`, `deposit 2026-12`.
     pub label: String,
     /// The amount in minor units.
     pub minor_units: i64,
@@ -27,7 +27,7 @@ pub type Accounts = BTreeMap<String, Vec<Funding>>;
 /// The ledger cannot be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// Its file is unusable.
+    /// The file of the ledger is unusable.
     #[error(transparent)]
     Books(#[from] BooksError),
     /// The configured accounts contradict the ledger.

@@ -25,11 +25,11 @@ const REPLY_CHARS_MAX: usize = 300;
 /// The outcome of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SendOutcome {
-    /// The relay accepted it, in these words.
+    /// The relay accepted the message, in these words.
     Accepted(String),
-    /// It was not accepted, and this attempt can no longer deliver it. A later attempt may succeed.
+    /// The relay did not accept the message, and this attempt can no longer deliver it. A later attempt may succeed.
     PutOff(Sentence),
-    /// It was not accepted, and this attempt can no longer deliver it.
+    /// The relay did not accept the message, and this attempt can no longer deliver it.
     Refused(Sentence),
     /// The message was sent completely or partly, and no answer of the relay arrived.
     Unclear(Sentence),

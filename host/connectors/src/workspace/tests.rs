@@ -203,7 +203,7 @@ async fn what_cannot_be_handed_over_is_an_error_that_says_so() {
     assert_eq!(why, "`large.txt` is 1048577 bytes, more than the 1048576 bytes that can be read at once");
     assert!(refused(&workspace, "binary").await.contains("is not UTF-8"));
     assert_eq!(refused(&workspace, "none").await, "there is no file `none` in the workspace; see `list-files`");
-    // Their digests are listed nevertheless.
+    // The digests of the large and of the binary file are listed nevertheless.
     assert_eq!(listed(&workspace).await["ok"].as_array().unwrap().len(), 3);
 
     let nobody = Workspace::open(BTreeMap::new()).unwrap();

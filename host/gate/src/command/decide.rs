@@ -23,7 +23,7 @@ pub const DECISIONS_MAX: usize = 64;
 /// action. After that the call can no longer be edited.
 pub const REVISIONS_MAX: u32 = 32;
 
-/// What a reviewer decided, with the grant or the new action.
+/// A reviewer's choice, with the grant or the new action.
 #[derive(Clone, Debug)]
 pub enum Choice {
     /// Perform the action.
@@ -49,7 +49,7 @@ pub struct Revision {
 /// One reviewer's decision on one clearance.
 #[derive(Clone, Debug)]
 pub struct Decide {
-    /// Who decides.
+    /// The reviewer who decides.
     pub reviewer: ReviewerName,
     /// The absent reviewer, if the decision is by delegation. The caller has checked the delegation.
     pub stands_for: Option<ReviewerName>,
@@ -57,13 +57,13 @@ pub struct Decide {
     pub signed_in_at: Time,
     /// The clearance digest that the reviewer was shown.
     pub clearance: Digest,
-    /// What the reviewer decided.
+    /// The reviewer's choice.
     pub choice: Choice,
     /// The reviewer's message.
     pub message: Option<String>,
 }
 
-/// What a decision led to.
+/// The result of a decision.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DecisionOutcome {
     /// The state of the call after the decision.

@@ -102,7 +102,7 @@ pub enum AttemptOutcome {
     /// The effect was not performed, because a fact of the clearance had changed. The proposal has the same action with
     /// the present facts.
     FactsChanged {
-        /// What changed, with both values.
+        /// The changed facts, with both values.
         reason: String,
         /// The proposal that is held again.
         proposal: Box<Proposal>,
@@ -114,7 +114,7 @@ pub enum AttemptOutcome {
 pub struct Finish {
     /// The attempt.
     pub attempt: u32,
-    /// Its outcome.
+    /// The outcome of the attempt.
     pub outcome: AttemptOutcome,
     /// The source of the outcome, if the source is not the attempt's own reply. For an unknown outcome: what an
     /// inconclusive lookup found.

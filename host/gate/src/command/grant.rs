@@ -10,7 +10,7 @@ use crate::name::ReviewerName;
 /// revoke a grant, because a revocation permits nothing.
 #[derive(Clone, Debug)]
 pub struct Revoke {
-    /// Who revokes the grant.
+    /// The reviewer who revokes the grant.
     pub by: ReviewerName,
 }
 

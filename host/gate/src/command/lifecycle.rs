@@ -237,7 +237,7 @@ impl Command for EndRun {
 /// Ends a run because a reviewer cancels it. An effect that has started is not stopped; its outcome is still written.
 #[derive(Clone, Debug)]
 pub struct CancelRun {
-    /// Who cancels the run.
+    /// The reviewer who cancels the run.
     pub by: ReviewerName,
     /// The reason, if the reviewer gives one.
     pub reason: Option<String>,

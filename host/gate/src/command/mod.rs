@@ -40,7 +40,7 @@ mod sealed {
 }
 use sealed::Sealed;
 
-/// What a command is about: a run, or one consequential call.
+/// The run, or the consequential call, that a command is about.
 pub trait About {
     fn run(&self) -> &RunId;
     fn call(&self) -> Option<CallNumber>;
@@ -95,7 +95,7 @@ pub struct RequiredState {
     pub similar_to: Option<Similarity>,
 }
 
-/// What a command is judged on: a run and one of its consequential calls.
+/// The state on which a command is judged: a run and one of its consequential calls.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
     /// The journal.
@@ -153,7 +153,7 @@ pub enum Refused {
     Stale {
         /// The current clearance digest.
         current: Digest,
-        /// Which facts have changed, if the call was held again because of them.
+        /// The changed facts, if the call was held again because of them.
         reheld: Option<String>,
     },
     /// Another decision came first.

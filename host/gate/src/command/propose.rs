@@ -20,7 +20,7 @@ use crate::totals::{Counter, RecordedTotal, day};
 pub struct RecordRoutine {
     /// The call. Its number is the next one of the run.
     pub call: CallNumber,
-    /// What the agent requested.
+    /// The action that the agent requested.
     pub action: Action,
     /// The function's result, in normal form.
     pub result: Value,

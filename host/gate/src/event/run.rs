@@ -1,4 +1,4 @@
-//! What the events say about a run: its limits, the request that created it, and why it does not go on.
+//! Values that events record about a run: its limits, the request that created it, and why it does not go on.
 
 use serde::{Deserialize, Serialize};
 

@@ -23,16 +23,16 @@ pub type File = u64;
 pub enum Op {
     /// A file that existed before the recording was opened.
     Found {
-        /// Its name.
+        /// The name of the file.
         path: PathBuf,
-        /// Its number from here on.
+        /// The number of the file from here on.
         file: File,
     },
     /// A new file, empty.
     Make {
-        /// Its name.
+        /// The name of the file.
         path: PathBuf,
-        /// Its number from here on.
+        /// The number of the file from here on.
         file: File,
     },
     /// Bytes were written.
@@ -48,7 +48,7 @@ pub enum Op {
     Resize {
         /// The file.
         file: File,
-        /// Its size from now on.
+        /// The size of the file from here on.
         len: u64,
     },
     /// `fsync` of a file returned.
@@ -58,12 +58,12 @@ pub enum Op {
     },
     /// A new folder.
     MakeFolder {
-        /// Its name.
+        /// The name of the folder.
         path: PathBuf,
     },
     /// `fsync` of a folder returned.
     SyncFolder {
-        /// Its name.
+        /// The name of the folder.
         path: PathBuf,
     },
     /// A name was removed.

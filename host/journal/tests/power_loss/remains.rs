@@ -15,12 +15,12 @@ use crate::common::script::Dice;
 /// The unit that a disk writes completely or not at all.
 const SECTOR: u64 = 512;
 
-/// Which of the unsafe changes have reached the disk.
+/// The choice of unsafe changes that have reached the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hand {
-    /// None of them.
+    /// No unsafe change.
     Nothing,
-    /// All of them, as if only the process had died.
+    /// All unsafe changes, as if only the process had died.
     Everything,
     /// A random choice for each sector, size and name.
     Coins,

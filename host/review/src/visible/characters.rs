@@ -111,7 +111,7 @@ impl Cluster<'_> {
         let itself = ComposingNormalizerBorrowed::new_nfc().is_normalized(base.encode_utf8(&mut [0; 4]));
         match looks {
             true if itself => Drawn::Itself,
-            // It is another spelling of a different character that looks exactly the same.
+            // The base character is another spelling of a character that looks exactly the same.
             true => Drawn::Apart,
             false if self.joins(base) || self.spaces(base) => Drawn::Apart,
             false => Drawn::Suspect,

@@ -53,8 +53,8 @@ impl From<Refused> for Problem {
             Refused::StartTooLate | Refused::TooEarly { .. } | Refused::NotDue | Refused::TotalsChanged => {
                 Self::new(Kind::NotNow, detail)
             }
-            // These cannot result from a request. They would mean that the driver mixed up an order
-            // or that the journal was edited by hand.
+            // No request can cause these refusals. They would mean that the driver mixed up an order or that the
+            // journal was edited by hand.
             Refused::RunExists | Refused::OutOfOrder { .. } | Refused::ClearanceMismatch => {
                 tracing::error!(%detail, "a request met a state that should not exist");
                 Self::new(Kind::Internal, "the host failed; the host's log has details")

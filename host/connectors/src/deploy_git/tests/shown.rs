@@ -97,7 +97,7 @@ async fn the_branches_at_the_commit_are_told_however_it_is_named() {
     scratch.run(&["branch", "-D", "below"]);
     assert_eq!(told(&below.to_string()).await.0, json!([]));
     assert_ne!(old, full);
-    // One more than the maximum: then none is listed, and the evidence says so.
+    // With one branch more than the maximum, no branch is listed, and the evidence says so.
     for index in 0..62 {
         scratch.run(&["update-ref", &format!("refs/heads/many/{index:02}"), &full]);
     }

@@ -40,7 +40,7 @@ impl Sides {
         Some((shown(self.old.as_ref(), file.old.as_ref())?, shown(self.new.as_ref(), file.new.as_ref())?))
     }
 
-    /// What the lines of the diff do not show, the most serious first.
+    /// The changes that the lines of the diff do not show, the most serious first.
     pub(super) fn gaps(&self, file: &FileChange) -> Vec<(Gap, String)> {
         let before_and_after =
             || format!("before {}, after {}", described(self.old.as_ref()), described(self.new.as_ref()));
