@@ -268,8 +268,8 @@ impl Files {
             let path = path.to_owned();
             move |source| NotStarted::Files { path, source }
         };
-        // In append mode, so that an earlier attempt's output is truncated only under the lock, and merged streams do
-        // not overwrite each other.
+        // The files are opened in append mode: an earlier attempt's output is truncated only under the lock, and merged
+        // streams do not overwrite each other.
         let open = |path: &Path| OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let err = open(err_path).map_err(failed(err_path))?;
         let deadline = Instant::now() + PASSING;

@@ -254,7 +254,7 @@ impl FileDropSettings {
             return Attempt::NotDone(self.unseen(error));
         }
         let linked = linkat(&folders.proofs, draft(key), &folders.top, &*file.name, AtFlags::empty());
-        // After an error the link may exist all the same: a network file system can make the link and lose the answer.
+        // After an error the link may exist nevertheless: a network file system can make the link and lose the answer.
         match (linked, folders.state(&file.name, key)) {
             (Ok(()), _) | (Err(_), Ok(State::Done)) => self.linked(&folders, file, key),
             (Err(errno), Ok(State::NotBegun | State::Unclear)) => self.not_linked(&folders, file, key, errno.into()),

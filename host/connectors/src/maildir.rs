@@ -245,7 +245,7 @@ impl Inner {
         if new.try_exists().map_err(unseen(&new))? {
             return Ok(Some(new));
         }
-        // Mail readers move it to `cur` and append flags: `NAME:2,S`.
+        // Mail readers move the message to `cur` and append flags: `NAME:2,S`.
         let moved = format!("{name}:2,");
         for entry in std::fs::read_dir(&cur).map_err(unseen(&cur))? {
             let entry = entry.map_err(unseen(&cur))?;

@@ -81,8 +81,8 @@ impl NoticeSender {
             .date(SystemTime::UNIX_EPOCH + Duration::from_micros(now.0))
             .message_id(Some(format!("<{}@{}>", draft.id, self.from.domain())))
             .envelope(envelope.clone())
-            // Two headers with the same meaning: RFC 3834 for most programs, Microsoft's own for
-            // Exchange.
+            // The two headers have the same meaning: most programs read the header of RFC 3834, and Exchange reads
+            // Microsoft's own.
             .raw_header(automatic("auto-generated"))
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("X-Auto-Response-Suppress"), "All".into()))
             .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body.unwrap_or_else(Body::new)))?;

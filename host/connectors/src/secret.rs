@@ -167,7 +167,7 @@ mod tests {
         let json = serde_json::json!({ "authorization": format!("Bearer {secret}") }).to_string();
         let url = ["sk-%22Tr0ub4dor%22%263%2F%C3%BC%2Bx", "sk-%22Tr0ub4dor%22%263%2f%c3%bc%2bx"].map(str::to_owned);
         let hex: String = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
-        // PHP, Gson, Go, Python's `quote`, HTML, and forms that mix them.
+        // The spellings of PHP, Gson, Go, Python's `quote` and HTML, and a text that mixes them.
         let others = [
             "sk-\\\"Tr0ub4dor\\\"&3\\/ü+x",
             "sk-\\u0022Tr0ub4dor\\u0022\\u00263/ü\\u002bx",

@@ -182,7 +182,8 @@ pub struct Proposal {
     pub exhibits: Vec<ExhibitRef>,
     /// The facts that must still hold when the effect starts, as the connector states them; `null` if there are none. A
     /// plain value must be the same. The value of `{shown, at-least}` must not fall below the bound. To the value of
-    /// `{shown, nothing-new-about}`, only the calls in `beside` may have added something.
+    /// `{shown, nothing-new-about}`, only the effects of the similar calls (the member `beside`) may have added
+    /// something.
     pub preconditions: Value,
     /// The host's facts, which policies read and whose differences reviewers see: an object keyed by the connector's
     /// names of the facts. `null` means that there are none, and is not written.

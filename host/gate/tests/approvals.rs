@@ -380,7 +380,7 @@ impl Reference {
         *of == Reviewers::Any || matches!(of, Reviewers::Named(names) if names.contains(&ReviewerName::new(name)))
     }
 
-    /// Whether a demand of a stage names this person, after so many escalations.
+    /// Whether a demand of a stage names this person, after `called_in` escalations.
     fn asked(&self, demand: &Demand, name: &str, called_in: usize) -> bool {
         let others = &self.requirement.escalations[..called_in];
         Self::is_of(&demand.reviewers, name) || others.iter().any(|other| Self::is_of(&other.reviewers, name))

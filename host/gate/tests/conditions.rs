@@ -40,7 +40,7 @@ fn a_quantity_may_change_and_not_fall_below_its_bound() {
         ("1,000,000,000,000,000.00 EUR", "250.00 EUR", yes),
         ("99999999999999999999999999.00 EUR", "250.00 EUR", yes),
         ("1,234.50 EUR", "1,234.51 EUR", no),
-        // Another unit, and another number of decimals with the same number of digits.
+        // These values have another unit, or another number of decimals with the same number of digits.
         ("9,999.00 USD", "250.00 EUR", no),
         ("9,999.000 EUR", "250.00 EUR", no),
         ("9,999 EUR", "250.00 EUR", no),

@@ -589,7 +589,7 @@ fn what_policy_has_not_said_without_an_error_is_held() {
         world.submit(Propose { call: 1, proposed: FirstVerdict::Clear(Box::new(proposal.clone())) }).unwrap();
         assert_eq!(world.phase(), phase, "{:?}", proposal.policy);
     }
-    // A run that has reached its limit of held calls is told so, as for any other call.
+    // If the run has reached its limit of held calls, such a call is refused instead of held.
     let mut world = World::new();
     world.subject.run.as_mut().unwrap().held = 2;
     let mut failed = proposal("a");

@@ -963,7 +963,7 @@ impl State {
         });
         let approved: Vec<usize> = approved.collect();
         let enough = if self.setting.staged {
-            // Two reviewers for the first stage, and another reviewer for the second.
+            // The first stage needs two reviewers, and the second stage needs another reviewer.
             let others = |last: &usize| approved.iter().filter(|who| *who != last && self.is_asked(**who, 0)).count();
             approved.iter().any(|last| self.is_asked(*last, 1) && others(last) >= STAGES[0].1)
         } else {

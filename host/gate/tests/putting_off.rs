@@ -108,7 +108,7 @@ fn its_time_is_over_at_last() {
 
 #[test]
 fn what_is_not_certain_is_never_put_off() {
-    // An effect in doubt stays in doubt, whatever is said about the attempt later.
+    // An effect in doubt stays in doubt, even if its attempt is later reported as postponed.
     let mut world = approved();
     world.start().unwrap();
     world.finish(1, AttemptOutcome::Unknown("no reply".into())).unwrap();

@@ -1,5 +1,5 @@
-//! The text that is shown as the agent's own words is always the agent's: no edit changes the agent's reasons, whatever
-//! they are and whatever the edit brings instead.
+//! The text that is shown as the agent's own words is always the agent's: no edit can change the agent's reasons, for
+//! any reasons and any replacement.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;

@@ -128,7 +128,7 @@ impl<C: Command> Submission for TypedSubmission<C> {
             (Ok(()), None) => Err(SubmitError::NotWritten("the writer has not decided on the command".into())),
             (Err(error), _) => Err(error),
         };
-        // Sending fails if nobody waits for the answer any more. The command was written all the same.
+        // Sending fails if nobody waits for the answer any more. The command was written nevertheless.
         drop(self.reply.send(answer));
     }
 }

@@ -236,7 +236,7 @@ impl Writer {
 }
 
 impl PendingAnswer {
-    /// Gives the answer. If nobody waits for the answer any more, the events stay written all the same.
+    /// Gives the answer. If nobody waits for the answer any more, the events stay written nevertheless.
     fn give(self, outcome: Result<(), SubmitError>) {
         match self {
             Self::Command(work) => work.answer(outcome),

@@ -777,7 +777,7 @@ async fn decisions_are_listed_newest_first(world: World) {
     assert_eq!(seen(DecisionFilter { states: vec![CallState::Cancelled], ..all() }).await, [cancelled]);
     let page = world.decisions(DecisionFilter::all(1)).await.unwrap();
     assert_eq!(seen(DecisionFilter { before: Some(page[0].position), ..all() }).await, [voted, edited, approved]);
-    // Words that begin like this, in any order and case, of finished calls.
+    // A search finds finished calls by the beginnings of their words, in any order and case.
     for (search, finds) in
         [("ZÜR now", true), ("olg tASk", true), ("rich", false), ("now zurich", false), ("hello", false)]
     {

@@ -33,9 +33,9 @@ pub struct Limits {
     pub body_time_max: Duration,
     /// The time in which the client must accept some part of an answer or of a stream.
     pub write_time_max: Duration,
-    /// The maximum number of connections. For a further connection the host closes another one:
-    /// first an unauthenticated connection, then the connection that has been silent longest. A
-    /// connection that answers a reviewer's complete request is never closed for this.
+    /// The maximum number of connections. For a further connection the host closes another connection: first an
+    /// unauthenticated one, then the one that has been silent longest. A connection that answers a reviewer's complete
+    /// request is never closed to make room.
     pub connections_max: usize,
     /// The guaranteed time of a new connection for its first request. Without this time, a burst of
     /// other connections could close it before its request is read. Because of this time, the host
@@ -203,7 +203,7 @@ pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
 }
 
 fn is_of(headers: &HeaderMap, media: &str) -> bool {
-    // Two `Content-Type` headers are refused, because another reader could use the other one. A
+    // Two `Content-Type` headers are refused, because another program, such as a proxy, could read the other header. A
     // compressed body is refused, because the host does not decode it.
     let mut values = headers.get_all(header::CONTENT_TYPE).iter();
     let (Some(value), None) = (values.next(), values.next()) else { return false };

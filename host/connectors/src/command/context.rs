@@ -53,7 +53,7 @@ impl CommandContext {
                     self.children.forget(&name).await;
                     return Ok(ended);
                 }
-                // A program of an earlier host still runs under this number.
+                // A program of an earlier host still runs under this number, so the next number is tried.
                 Err(NotStarted::Busy(_)) => {}
                 Err(error) => return Err(error.sentence()),
             }

@@ -32,7 +32,8 @@ impl Folders {
         for (name, text) in ETC {
             let file = etc.join(name);
             std::fs::write(&file, text)?;
-            // The program may run as another user, whatever the host's umask is.
+            // The mode is set here, because the program may run as another user, and the host's umask may forbid others
+            // to read.
             std::fs::set_permissions(&file, Permissions::from_mode(0o644))?;
         }
         Ok(folders)

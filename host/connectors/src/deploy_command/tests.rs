@@ -223,7 +223,7 @@ async fn what_has_moved_since_is_not_deployed() {
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("refs/heads/production was at {old} when the call was shown and is at {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
-    // The configuration changes: it names another branch for the target, and then no such target.
+    // The configuration changes: first it names another branch for the target, and then it lacks the target.
     let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     let mut elsewhere = connector.clone();
     elsewhere.targets.insert("production".into(), "refs/heads/main".parse().unwrap());

@@ -14,7 +14,7 @@ use holdshort_common::reference::ReferenceName;
 /// deploy connectors use them; one moves the branch, the other only reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeployFacts {
-    /// The repository, because another one can have the same commits and branches.
+    /// The repository, because another repository can have the same commits and branches.
     pub(crate) repository: String,
     pub(crate) branch: String,
     pub(crate) old: Option<CommitId>,
@@ -144,7 +144,7 @@ impl BranchState {
     }
 }
 
-/// The commit at which a reference points, as text; "absent" if there is no such reference.
+/// The commit at which a reference points, as text; "absent" if the reference does not exist.
 pub(super) fn place(id: Option<&CommitId>) -> Sentence {
     id.map_or("absent".into(), |id| say!("at {}", Trusted::label(id)))
 }

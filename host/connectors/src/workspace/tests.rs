@@ -109,7 +109,7 @@ async fn a_path_cannot_lead_out() {
     ] {
         assert!(refused(&workspace, path).await.contains("is not a path inside the folder"), "{path:?}");
     }
-    // Percent signs and the like have no meaning here: there is no such file.
+    // Percent signs and similar escapes are not decoded, so these names have no file.
     for path in [
         "%2e%2e/secret.txt",
         "..\\secret.txt",

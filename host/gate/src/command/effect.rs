@@ -95,7 +95,7 @@ pub enum AttemptOutcome {
     HappenedDespite(Value, Vec<String>),
     /// The effect did not happen, for this reason.
     DidNotHappen(String),
-    /// The effect certainly did not happen, for this reason. It may be tried again after so many milliseconds.
+    /// The effect certainly did not happen, for this reason. It may be tried again after this number of milliseconds.
     Postponed(String, u64),
     /// The outcome is unknown, for this reason.
     Unknown(String),

@@ -18,7 +18,8 @@ use crate::rows::StoredRun;
 use crate::rows::{Deadline, Events, JournalEntry, LogLine, Position, RunFilter, RunRow};
 use crate::store::{Load, Reader, Readers};
 
-/// About how many bytes of events one read brings into memory, however many were asked for. At least one event is read.
+/// About how many bytes of events one read brings into memory, even if more events were requested. At least one event
+/// is read.
 const READ_BYTES_MAX: usize = 4 << 20;
 
 /// Opens readers of one file.
