@@ -1,7 +1,7 @@
 //! The static description of a connector: one [`Descriptor`], a constant beside the connector's code.
 //!
-//! All other places read it: the registry and `holdshort inspect` (the class of an import), policy's schema (the
-//! facts), the dispatcher and the clearance (the connector's name and class), and the tables in
+//! All other code reads this description: the registry and `holdshort inspect` (the class of an import), policy's
+//! schema (the facts), the dispatcher and the clearance (the connector's name and class), and the tables in
 //! `host/CONFIGURATION.md`, which a test writes.
 //!
 //! **Invariant:** a connector declares every fact and every precondition of its proposals. A preview with an undeclared

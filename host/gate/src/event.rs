@@ -178,7 +178,7 @@ pub enum Event {
         /// The clearance that the attempt rests on.
         clearance: Digest,
     },
-    /// The attempt certainly did not happen. The clearance allows another one until the deadline for the start.
+    /// The attempt certainly did not happen. The clearance allows another attempt until the deadline for the start.
     EffectPostponed {
         /// The call.
         call: CallNumber,

@@ -19,8 +19,8 @@ pub const LASTS_MS_MAX: u64 = 30 * 86_400_000;
 /// The largest number of calls that a grant may clear.
 pub const CALLS_MAX: u64 = 1_000;
 
-/// Clears further calls like one that a reviewer approved. A grant does not clear a call that policy forbids, on which
-/// policy fails, or that requires more than the grantor could clear alone.
+/// A permission that clears further calls like one that a reviewer approved. A grant does not clear a call that policy
+/// forbids, on which policy fails, or that requires more than the grantor could clear alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -130,7 +130,8 @@ impl GrantRecord {
     }
 
     /// Whether the grant clears an action of `agent` in a run that `started_by` started. `requirement` is the
-    /// requirement under which the call would be held, and `used` is the total of what the grant has cleared before.
+    /// requirement under which the call would be held, and `used` is the total of the calls that the grant has cleared
+    /// before.
     pub fn clears(
         &self,
         (agent, started_by): (&AgentName, &ReviewerName),

@@ -1,8 +1,8 @@
 //! The events that count as decisions, and the words by which finished calls are found.
 //!
 //! **Invariant:** A decision in the history is a row that never changes. A list shows it with the summary and the
-//! evidence that the call had then. The rows need no index by time: time never goes back in a journal, so a binary
-//! search over positions finds a time.
+//! evidence that the call had at the time of the decision. The rows need no index by time: time never goes back in a
+//! journal, so a binary search over positions finds a time.
 //!
 //! **Invariant:** A search finds a call once the call is over, by the beginnings of words (FTS5, over words that the
 //! host splits itself, so that every store has the same words). The words are not written earlier, because an effect

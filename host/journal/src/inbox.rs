@@ -2,8 +2,8 @@
 //!
 //! **Invariant:** One number, the rank, orders the inbox: the urgency is in the high bits, the deadline in the low
 //! bits. SQLite computes the rank in a column of the index by phase and rank, so a page of the inbox and its cursor are
-//! a range of that index. For whom a call waits is stored as one bit, and a row for each reviewer who is an exception
-//! to the bit.
+//! a range of that index. The reviewers for whom a call waits are stored as one bit, and as a row for each reviewer who
+//! is an exception to the bit.
 
 use std::collections::BTreeSet;
 
@@ -11,10 +11,10 @@ use holdshort_gate::{Call, Consequence, Phase, ReviewerName, Reviewers, Time, Vo
 
 /// The number of bits of a rank that hold the deadline; the urgency is above them.
 const DEADLINE_BITS: u32 = 61;
-/// Stands for no deadline, and for a deadline later than the year 70,000.
+/// The deadline in the rank of a call without a deadline, or with a deadline later than the year 70,000.
 const NO_DEADLINE: u64 = (1 << DEADLINE_BITS) - 1;
 
-/// 0 for an effect in doubt, otherwise 1 to 3 by consequence.
+/// The urgency of a call: 0 for an effect in doubt, and 1 to 3 by consequence for any other call.
 pub(crate) fn urgency(call: &Call) -> u8 {
     if matches!(call.phase, Phase::InDoubt { .. }) {
         return 0;

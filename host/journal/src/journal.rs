@@ -64,7 +64,7 @@ impl Drop for Inner {
         self.idle.get_mut().unwrap_or_else(PoisonError::into_inner).clear();
         self.tasks = None;
         if let Some(writer) = self.writer.take() {
-            // A writer that panicked has sent no answers, and no handle is left that waits for one.
+            // An error means that the writer panicked. No handle is left that could wait for an answer.
             drop(writer.join());
         }
     }

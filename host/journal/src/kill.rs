@@ -25,7 +25,7 @@ pub fn point(name: &str) {
     }
 }
 
-/// Kills the host here if the environment variable names `when` with one of the names in `what`, as
+/// Kills the host here if the environment variable names `when` with one of the names in `what`, such as
 /// `before-run-created`.
 pub(crate) fn points<'a>(when: &str, mut what: impl Iterator<Item = &'a str>) {
     let named = due().and_then(|(_, due)| due.strip_prefix(when)?.strip_prefix('-'));

@@ -92,13 +92,13 @@ pub struct CallRow {
     pub clearance: Option<Digest>,
     /// The reviewers who approved the current clearance, in the order of their votes.
     pub approved_by: Vec<ReviewerName>,
-    /// How many more reviewers must approve the call; 0 if it is not held.
+    /// How many more reviewers must approve the call; 0 if the call is not held.
     pub still_needed: u32,
     /// The demands that wait for reviewers; empty if the call is not held.
     pub waiting_for: Vec<OpenDemand>,
     /// How many attempts were begun.
     pub attempts: u32,
-    /// 1, and one more for each edit and each change of facts.
+    /// The number of the revision: 1, and one more for each edit and each change of facts.
     pub revision: u32,
     /// The effect class of the call; `None` if the call was refused.
     pub class: Option<EffectClass>,
@@ -220,7 +220,8 @@ pub struct DecisionRow {
 }
 
 impl DecisionRow {
-    /// `then` is the event that began the revision decided on. The result is `None` if `then` begins no revision.
+    /// `then` is the event that began the revision that was decided on. The result is `None` if `then` begins no
+    /// revision.
     pub(crate) fn new(
         position: Position,
         at: Time,
@@ -288,6 +289,6 @@ pub struct GrantRow {
     pub position: Position,
     /// The grant, its grantor, and its revocation.
     pub granted: GrantRecord,
-    /// The total of what the grant has cleared so far.
+    /// The total of the calls that the grant has cleared so far.
     pub used: Total,
 }

@@ -311,7 +311,7 @@ impl Contents {
         })
     }
 
-    /// The decision that an event records, and the revision decided on.
+    /// The decision that an event records, with the revision that was decided on.
     fn decision(&self, entry: &JournalEntry) -> Option<DecisionRow> {
         let event = &entry.recorded.event;
         let run = self.runs.get(&entry.run)?;

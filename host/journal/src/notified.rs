@@ -46,8 +46,8 @@ impl Journal {
         self.read(move |reader| reader.notified_up_to(&target)).await
     }
 
-    /// Held calls whose deadline is after the first of two times and not after the second, and of whose present
-    /// revision the target was not reminded; the earliest deadline first.
+    /// Held calls of which the target should be reminded: their deadline is after the first of two times and not after
+    /// the second, and the target was not reminded of their present revision. The earliest deadline comes first.
     pub async fn to_remind(&self, target: &str, between: (Time, Time), limit: usize) -> Result<Vec<CallId>, ReadError> {
         let target = target.to_owned();
         self.read(move |reader| reader.to_remind(&target, between, limit)).await
@@ -83,7 +83,7 @@ impl Notifications {
         }
     }
 
-    /// Removes reminders that no longer fit a call that has changed.
+    /// Removes the reminders that no longer fit a changed call.
     pub(crate) fn changed(&mut self, run: &RunId, call: &Call) {
         let same = |id: &CallId| id.run == *run && id.call == call.number;
         self.reminded.retain(|(_, id, revision)| !same(id) || stands(call, *revision));

@@ -28,7 +28,7 @@ struct CachedRun {
     /// The call to whose effect the subject's key belongs.
     key_of: CallNumber,
     last_seq: u64,
-    /// The number of its last use, counted over all runs.
+    /// The number of the run's last use, counted over all runs.
     used: u64,
 }
 
@@ -163,7 +163,7 @@ impl Staged {
         }
     }
 
-    /// Called when the batch is on disk; an empty batch begins. `released` are runs without a lease.
+    /// Called when the batch is on disk, so that an empty batch begins. `released` are runs without a lease.
     pub(crate) fn committed(&mut self, released: &[RunId]) {
         self.batch = Batch::default();
         self.trim(released);

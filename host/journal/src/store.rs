@@ -1,4 +1,4 @@
-//! The traits of a store. It writes a batch completely or not at all, and its readers work beside the writer.
+//! The traits of a store. A store writes a batch completely or not at all, and its readers work beside the writer.
 
 use std::collections::BTreeMap;
 

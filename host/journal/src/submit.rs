@@ -70,7 +70,7 @@ impl LogReservation {
     pub(crate) fn take(line: &LogLine, taken: &Arc<AtomicUsize>) -> Option<Self> {
         let bytes = LINE_BYTES + line.message.len();
         let before = taken.fetch_add(bytes, Ordering::Relaxed);
-        // Made before the check, so that a line without room gives back what it took.
+        // The value is made before the check, so that dropping it gives the bytes back if there is no room.
         let waiting = Self { bytes, taken: taken.clone() };
         (before + bytes <= LOGS_WAITING_BYTES_MAX).then_some(waiting)
     }

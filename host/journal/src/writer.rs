@@ -130,7 +130,7 @@ impl Writer {
         let batch = self.staged.batch();
         if batch.events.is_empty() && batch.blobs.is_empty() && batch.notes.is_empty() && batch.logs.len() < LOGS_BATCH
         {
-            // Every command was refused or led to no event. A log line can wait for other lines.
+            // No event was staged, so nothing is written. Waiting log lines are written with a later batch.
             self.staged.trim(&self.leases.released());
             return answers.into_iter().for_each(|answer| answer.give(Ok(())));
         }

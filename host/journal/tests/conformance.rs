@@ -405,7 +405,8 @@ async fn one_start_yields_one_permit(world: World) {
     assert_eq!(*world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap(), CallState::Succeeded);
     let late = world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap_err();
     assert_eq!(*refused(&late), Refused::AlreadyDecided { winner: None, state: CallState::Succeeded });
-    // The effect is resolved twice, by a lookup and by a reviewer: the second is told that the first came earlier.
+    // The effect is resolved twice, by a lookup and by a reviewer. The later resolution is refused, because the earlier
+    // one has closed the doubt.
     let run = world.held("doubtful", proposal("hello")).await;
     let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
     let _ = world.start(&run, 1).await.unwrap();

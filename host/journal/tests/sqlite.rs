@@ -473,7 +473,7 @@ async fn events_that_do_not_fit_together_are_told_by_their_place() {
         "the journal is damaged: run asleep: unknown phase `dancing`",
     ];
     assert_eq!(found, expected);
-    // A command on such a run is not written; other runs go on.
+    // A command on a damaged run is not written; other runs go on.
     let error = world.submit(&RunId("done".into()), None, cancel()).await.unwrap_err();
     assert!(
         error.to_string().starts_with("the journal could not be written: the journal is damaged: event 1"),

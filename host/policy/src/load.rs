@@ -124,7 +124,8 @@ impl Loaded {
         for source in sources {
             let Some(set) = loaded.parse(source, &validator, &mut problems) else { continue };
             let mut policies: Vec<&Policy> = set.policies().collect();
-            // Cedar names the policies of a file `policy0`, `policy1` and so on, in their order.
+            // Cedar names the policies of a file `policy0`, `policy1` and so on, so the number gives their order in the
+            // file.
             policies.sort_by_key(|policy| policy.id().to_string().trim_start_matches("policy").parse::<u32>().ok());
             let mut read = 0;
             for policy in policies {

@@ -19,8 +19,8 @@ use holdshort_gate::{Call, Digest, ReviewerName, Time};
 use super::problem::{Kind, Problem};
 use crate::own::{self, NotOurs};
 
-/// The prefix of tokens. Secret scanners recognise it. After it follow 43 characters of base64url, which are 256 random
-/// bits.
+/// The prefix of tokens, which secret scanners recognise. 43 characters of base64url (256 random bits) follow the
+/// prefix.
 const TOKEN_PREFIX: &str = "holdshort_";
 
 /// The maximum length of a presented token. Every real token is shorter; a longer text is refused without hashing.

@@ -93,8 +93,8 @@ pub(super) struct ListQuery {
     /// deadline, and by age.
     #[param(inline)]
     order: Option<Order>,
-    /// Only approvals that wait for you or for reviewers you act for: held ones on which your vote
-    /// is open, and effects in doubt that you may resolve.
+    /// Only approvals that wait for you or for reviewers you act for: held calls on which you can still vote, and
+    /// effects in doubt that you may resolve.
     mine: Option<bool>,
     /// Only calls of this agent.
     agent: Option<String>,

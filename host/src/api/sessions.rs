@@ -185,7 +185,8 @@ impl Session {
         &self.reviewer
     }
 
-    /// The session for a request of the peer whose failed attempts are `tries`.
+    /// The session for one request. Failed attempts with this request count in `tries`, which belongs to the peer that
+    /// sent it.
     pub(super) fn used_by(self, tries: Tries) -> Self {
         Self { tries: Some(tries), ..self }
     }

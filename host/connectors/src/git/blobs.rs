@@ -110,8 +110,8 @@ impl Blobs {
         }
     }
 
-    /// The error if the process ended or its output is unexpected. It asks git about the object
-    /// once more to get a full message.
+    /// The error if the process ended or its output is unexpected. To get a full message, another git process is asked
+    /// about the object.
     async fn complaint(&self, id: &str, kind: &str, error: &std::io::Error) -> GitError {
         match self.git.read(&["cat-file", kind, id], 0).await {
             Err(error) => error,

@@ -47,7 +47,7 @@ impl Objects {
         &self.git
     }
 
-    /// The same objects with one turn for all commands, as [`Git::in_turn`] takes it.
+    /// The same objects with one turn, which is taken now and kept for all commands (see [`Git::in_turn`]).
     pub async fn in_turn(&self) -> Self {
         Self { git: self.git.in_turn().await, ..self.clone() }
     }

@@ -116,8 +116,8 @@ pub struct Finish {
     pub attempt: u32,
     /// The outcome of the attempt.
     pub outcome: AttemptOutcome,
-    /// The source of the outcome, if the source is not the attempt's own reply. For an unknown outcome: what an
-    /// inconclusive lookup found.
+    /// The source of the outcome, if the source is not the attempt's own reply. For an unknown outcome: the finding of
+    /// an inconclusive lookup.
     pub evidence: Option<String>,
 }
 

@@ -116,8 +116,8 @@ fn ready(subject: &Subject) -> Result<&Run, Refused> {
     }
 }
 
-/// Calls are numbered without gaps. A gap would be a call that the agent made and the journal lacks; replay would fail
-/// there every time.
+/// Checks that a call has the next number. Calls are numbered without gaps: a gap would be a call that the agent made
+/// and the journal lacks, and replay would fail there every time.
 pub(super) fn next_call(subject: &Subject, call: CallNumber) -> Result<&Run, Refused> {
     let run = ready(subject)?;
     if call == run.calls + 1 { Ok(run) } else { Err(Refused::OutOfOrder { last: run.calls, found: call }) }

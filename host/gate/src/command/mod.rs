@@ -116,7 +116,7 @@ pub struct Subject {
     pub created_run: Option<CreatedRun>,
     /// The other waiting calls with the same effect or subject, by their ids.
     pub similar_calls: Vec<SimilarCall>,
-    /// The keys of the effects of the calls that the call lists beside it, in the order of that list.
+    /// The effect keys of the similar calls that the call's proposal lists, in the order of that list.
     pub similar_keys: Vec<EffectKey>,
 }
 

@@ -1,4 +1,5 @@
-//! Which role of the host writes which command. The journal gives each role a handle that accepts only its commands.
+//! The commands that each role of the host may write. The journal gives each role a handle that accepts only its
+//! commands.
 
 use super::{
     CancelRun, Command, CreateRun, CreateRunOnce, Decide, Delay, EndRun, Expire, FindRun, Finish, FireTimer, Propose,

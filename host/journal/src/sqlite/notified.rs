@@ -47,7 +47,7 @@ pub(super) fn record_notification(connection: &Connection, note: &NotificationRe
     Ok(())
 }
 
-/// Removes reminders that no longer fit a call that has changed.
+/// Removes the reminders that no longer fit a changed call.
 pub(super) fn changed(connection: &Connection, run: Option<i64>, call: &Call) -> rusqlite::Result<()> {
     let forget = "DELETE FROM reminded WHERE run = ?1 AND call = ?2 AND NOT (revision = ?3 AND ?4)";
     let held = stands(call, call.revision);

@@ -70,7 +70,7 @@ fn make_file(path: &Path) -> Result<(), OpenError> {
     for folder in path.ancestors().skip(1) {
         let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
         match sync(folder) {
-            // A folder that this user may not read was made by somebody else, such as the folder of all home folders.
+            // A folder that this user may not read was made by somebody else, such as the folder `/home`.
             Err(error) if error.kind() != ErrorKind::PermissionDenied => {
                 return Err(io("sync the folder of")(error));
             }

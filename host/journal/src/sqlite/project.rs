@@ -24,10 +24,10 @@ use crate::rows::StoredRun;
 use crate::store::{created_run, opens, revises};
 
 impl Insert<'_> {
-    /// The projection of a call holds the columns by which lists filter and order; everything else is read from its
-    /// events. `opened` is the position at which this batch opened the call. Without it, the call has a row from an
-    /// earlier batch, and only the columns that can change are written. `lived` says whether anything other than the
-    /// call's grant has changed: a grant may be revoked long after the call is over.
+    /// Writes the projection of a call, which has the columns by which lists filter and order; everything else is read
+    /// from the call's events. `opened` is the position at which this batch opened the call. Without it, the call has a
+    /// row from an earlier batch, and only the columns that can change are written. `lived` says whether anything other
+    /// than the call's grant has changed: a grant may be revoked long after the call is over.
     pub(super) fn call(
         &mut self,
         id: &RunId,
@@ -80,7 +80,7 @@ impl Insert<'_> {
         Ok(())
     }
 
-    /// A running total is one row, written once for all changes in a batch.
+    /// Writes a running total. It is one row, written once for all changes in a batch.
     pub(super) fn total(&self, counter: &Counter, total: &Total) -> Result<(), ReadError> {
         let insert = "INSERT OR REPLACE INTO totals (counter, total) VALUES (?1, ?2)";
         Ok(self.execute(insert, (json(counter)?, json(total)?))?)

@@ -63,7 +63,7 @@ impl Load for SqliteReader {
 }
 
 impl Reader for SqliteReader {
-    /// All statements of one read see the same state of the journal.
+    /// Begins a snapshot: all statements up to `end` see the same state of the journal.
     fn begin(&mut self) -> Result<(), ReadError> {
         Ok(self.0.prepare_cached("BEGIN")?.execute([]).map(drop)?)
     }
@@ -92,7 +92,7 @@ impl Reader for SqliteReader {
         Ok(Events { more: events.len() == most || bytes >= READ_BYTES_MAX, events })
     }
 
-    /// The cursor is an id: ids sort by time and do not change when new runs arrive.
+    /// Lists runs. The cursor is an id: ids sort by time and do not change when new runs arrive.
     fn runs(&mut self, filter: &RunFilter) -> Result<Vec<RunRow>, ReadError> {
         let mut found = each_state(&filter.states, |state| {
             let mut wanted = Conditions::default();
@@ -202,7 +202,7 @@ impl Reader for SqliteReader {
         Ok(found.into_iter().take(most).map(|(_, due)| due).collect())
     }
 
-    /// `None` if the bytes were never stored; the caller decides what that means.
+    /// Reads a blob. `None` means that the bytes were never stored; the caller decides whether this is an error.
     fn blob(&mut self, digest: &Digest) -> Result<Option<Vec<u8>>, ReadError> {
         blob(&self.0, digest)
     }
@@ -219,7 +219,7 @@ impl Reader for SqliteReader {
         notified::to_remind(&self.0, target, between, most)
     }
 
-    /// Lines are numbered within their run, and the numbers of dropped lines are not used again.
+    /// Reads log lines. They are numbered within their run, and the numbers of dropped lines are not used again.
     fn log_lines(&mut self, run: &RunId, after: u64, most: usize) -> Result<Vec<(u64, LogLine)>, ReadError> {
         let select = "SELECT line, at, level, message FROM logs WHERE run = (SELECT number FROM runs WHERE id = ?1) \
                       AND line > ?2 ORDER BY line LIMIT ?3";

@@ -44,7 +44,8 @@ impl CallLocation {
     }
 }
 
-/// A call's row, its events and its run are written in one transaction, so a row without events or run is damage.
+/// Reads the row of a call. Its row, its events and its run are written in one transaction, so a missing event or run
+/// means that the file is damaged.
 pub(super) fn call_row(connection: &Connection, location: &CallLocation) -> Result<CallRow, ReadError> {
     let call = match location.since {
         Some(since) => revised(connection, location, since)?,

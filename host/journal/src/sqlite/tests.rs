@@ -50,11 +50,11 @@ fn a_statement_is_planned_once() {
     let opened = open(&path).unwrap_or_else(|error| panic!("{error}"));
     let reader = connect(&path, OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap();
     assert_eq!((planned_again(opened.store.connection()), planned_again(&reader)), (0, 0));
-    // A plain connection, to show that this is not SQLite's default.
+    // A plain connection plans the statement again, so the setting is not SQLite's default.
     assert!(planned_again(&Connection::open(&path).unwrap()) > 0);
 }
 
-/// Even if many calls wait, an index finds the calls that are alike, and no more calls are read than were asked for.
+/// Even if many calls wait, an index finds the similar calls, and no more calls are read than were asked for.
 #[test]
 fn calls_that_are_alike_are_found_by_an_index() {
     let folder = tempfile::TempDir::new().unwrap();

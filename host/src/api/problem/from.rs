@@ -94,8 +94,8 @@ impl From<ReadError> for Problem {
     }
 }
 
-/// After these errors no run was started. Only if the journal's write has an unknown outcome, the
-/// run may have been started.
+/// After these errors no run was started, with one exception: if a write to the journal has an unknown outcome, the run
+/// may have been started.
 impl From<StartError> for Problem {
     fn from(error: StartError) -> Self {
         let detail = error.to_string();

@@ -27,7 +27,7 @@ const ANNEX: &str = "/annex/objects/";
 /// git-annex, less for Git LFS.
 const POINTER_BYTES_MAX: usize = 32 * 1024;
 
-/// The old and the new content of a file; `None` if it does not exist.
+/// The old and the new content of a file. A side on which the file does not exist is `None`.
 #[derive(Debug)]
 pub(super) struct Sides {
     pub(super) old: Option<BlobContent>,
