@@ -48,7 +48,7 @@ pub fn host(agents: &[&str], linger_ms: u64, more_limits: &str) -> (Folder, Host
     (folder, host)
 }
 
-/// Milliseconds: so long that an instance stays in memory for the whole test.
+/// A time in milliseconds, so long that an instance stays in memory for the whole test.
 pub const LONG: u64 = 3_600_000;
 
 /// Answers the question that `run` waits for.

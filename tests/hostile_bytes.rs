@@ -1,7 +1,7 @@
 //! Bytes that are made to crash their reader: components and policies, in a real host.
 //!
-//! Each is refused within its limits with a text of bounded length, or is harmless. Meanwhile the host answers, does
-//! not grow, and runs honest agents.
+//! Each input is refused within its limits with a text of bounded length, or is harmless. Meanwhile the host answers,
+//! does not grow, and runs honest agents.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -60,7 +60,7 @@ fn replies_are_sent_through_a_relay() {
     check(&relay.mailbox("").section(), || relay.messages());
 }
 
-/// Lets the agent answer every message, and compares its report and the messages that arrived with what is expected.
+/// Lets the agent answer every message, and compares its report and the arrived messages with the expected ones.
 fn check(email: &str, arrived: impl Fn() -> Vec<String>) {
     let folder = Folder::new(&[], "");
     fs::create_dir(folder.path().join("mails")).unwrap();

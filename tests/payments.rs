@@ -532,7 +532,7 @@ fn a_grant_clears_the_next_like_it_and_no_more() {
     }
     host.stop();
 
-    // After a restart the host still knows what the grant has cleared. The grant ends when it is revoked.
+    // After a restart the host still knows which calls the grant has cleared. The grant ends when it is revoked.
     let host = serve(&folder);
     let listed = host.get("/v1/grants?standing=true");
     let grants = listed["grants"].as_array().unwrap();

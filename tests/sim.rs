@@ -1,8 +1,9 @@
 //! A simulated world from one seed: the real driver, dispatcher, policy and gate with a real agent, on a journal in
 //! memory, under many kinds of failure.
 //!
-//! A host dies at any moment: every task and handle is dropped where it waits, and what was not written is lost.
-//! Another host then starts on what the disk holds. Disks are slow, full, or do not know whether they have written.
+//! A host dies at any moment: every task and handle is dropped where it waits, and everything that was not written is
+//! lost. Another host then starts with the contents of the disk. Disks are slow, full, or do not know whether they have
+//! written.
 //! Replies are lost or come twice, requests arrive late, connectors decline, fail, or find that facts have changed. The
 //! clock jumps. Reviewers decide late, twice, against each other, or on an old revision, and they resolve effects in
 //! doubt. Effects are counted in an outside world that no crash rolls back. After each step all rules of `sim/world.rs`

@@ -12,13 +12,14 @@ mod links;
 #[path = "tidy/states.rs"]
 mod states;
 
-/// Lines of a file: a maintainer can read it in one sitting.
+/// The maximum number of lines of a file, so that a maintainer can read it in one sitting.
 const FILE_LINES_MAX: usize = 400;
-/// Lines of a file of the gate. The limit is lower because the gate is read most.
+/// The maximum number of lines of a file of the gate. It is lower because the gate is read most.
 const GATE_FILE_LINES_MAX: usize = 300;
-/// Lines of a function: it fits on one screen.
+/// The maximum number of lines of a function, so that it fits on one screen.
 const FUNCTION_LINES_MAX: usize = 60;
-/// Lines of an honest example agent, with all of its code, because it is read like a page of a tutorial.
+/// The maximum number of lines of an honest example agent, with all of its code, because it is read like a page of a
+/// tutorial.
 const EXAMPLE_LINES_MAX: usize = 150;
 /// The least share of documentation, in per cent of the lines.
 const DOC_SHARE_MIN: usize = 15;

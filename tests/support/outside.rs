@@ -30,7 +30,7 @@ pub trait Outside {
         "scripted"
     }
 
-    /// A routine call that the agent can make before, as a line of its task; empty if it can make none.
+    /// A routine call that the agent can make before this call, as a line of its task; empty if it can make none.
     fn before(&self) -> &'static str {
         "list\n"
     }

@@ -6,8 +6,8 @@ use std::io::Write;
 
 /// Says that the test on this thread leaves something out, and why.
 ///
-/// The test harness captures what a passing test prints, but not what the test writes to stderr directly. `tests/run`
-/// names a file in `HOLDSHORT_SKIPPED`, and lists its content at the end.
+/// The test harness captures the prints of a passing test, but not direct writes to stderr. `tests/run` names a file in
+/// `HOLDSHORT_SKIPPED`, and lists its content at the end.
 pub fn skipped(why: &str) {
     let line = format!("SKIPPED {}: {why}\n", std::thread::current().name().unwrap_or("a part of a test"));
     std::io::stderr().write_all(line.as_bytes()).unwrap();

@@ -27,7 +27,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Sets the limits for a child that has not been waited for yet.
+    /// Sets the limits for a child. `child` is its process number, which is missing once the child has been waited for.
     pub fn set(&self, child: Option<u32>) -> io::Result<()> {
         let pid = lower(child)?;
         let set = |resource, soft: u64, hard: u64| {

@@ -227,8 +227,8 @@ impl DeployGit {
         }
     }
 
-    /// Processes that git leaves behind are killed: hooks are switched off, so it starts nothing that should outlive
-    /// it.
+    /// Processes that git leaves behind are killed. Hooks are switched off, so git starts no process that should
+    /// outlive git.
     fn order(&self, facts: &DeployFacts, key: &EffectKey, reason: &str) -> ChildCommand {
         ChildCommand {
             argv: self.git.argv(&["update-ref", "-m", reason, "--stdin"]),

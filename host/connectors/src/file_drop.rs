@@ -160,7 +160,7 @@ impl Perform for FileDrop {
 }
 
 impl FileDropSettings {
-    /// Why this connector cannot serve functions of a type, if it cannot.
+    /// Checks that this connector can serve functions of a type. The error says why not.
     pub fn check(&self, ty: &FunctionType) -> Result<(), Sentence> {
         let parameter = |name: &str| ty.params.iter().find(|(known, _)| known == name).map(|(_, ty)| ty);
         if parameter(&self.name_from) != Some(&WitType::String) {

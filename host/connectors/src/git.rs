@@ -50,7 +50,7 @@ const SETTINGS: &[&str] = &[
     // Git can keep a second record of the parents of commits, the commit graph, which may be
     // outdated.
     "core.commitGraph=false",
-    // An id is an id: git neither looks for a reference of the same name nor warns of one.
+    // Git takes an id for an id only: it neither looks for a reference of the same name nor warns of one.
     "core.warnAmbiguousRefs=false",
     "core.quotePath=false",
     "log.showSignature=false",

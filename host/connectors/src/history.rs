@@ -31,7 +31,7 @@ pub struct History {
     checks: BTreeMap<Option<String>, CommitChecks>,
     /// The number of calls of each routine function.
     routine: BTreeMap<Capability, u64>,
-    /// The last consequential call, while it has no answer. A run makes one at a time.
+    /// The last consequential call, while it has no answer. A run makes one such call at a time.
     open: Option<Call>,
     /// The number of answered calls, and a line about each of the last few.
     answered: u64,

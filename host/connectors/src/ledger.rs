@@ -165,8 +165,8 @@ impl Perform for Ledger {
         1
     }
 
-    /// A missing key proves something only when no attempt can still book it, including those of a host that is just
-    /// ending.
+    /// Waits until no attempt can still book the key, including attempts of a host that is just ending. Only then does
+    /// a missing key prove something.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
             if let Err(error) = self.0.attempts.over().await {

@@ -162,8 +162,7 @@ impl CannotPreview {
         why
     }
 
-    /// The evidence would exceed the maximum size. The call is refused then, like one with too long
-    /// arguments.
+    /// The evidence would exceed the maximum size, so the call is refused.
     pub fn too_large(title: &Sentence, bytes: u64, instead: &'static str) -> Self {
         Self::Impossible(say!(
             "{}: `{}` is {} bytes, but at most {} bytes are shown to reviewers, and evidence is never cut: {}",

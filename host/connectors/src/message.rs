@@ -42,7 +42,7 @@ pub struct Composer {
     reply_to: Option<Mailbox>,
     /// The inside domains. They are in ASCII, as recipients' domains are when the two are compared.
     own_domains: BTreeSet<String>,
-    /// The folders for attachments by agent. Each agent attaches only from its own.
+    /// The folders for attachments by agent. Each agent attaches only files of its own folder.
     workspaces: BTreeMap<AgentName, PathBuf>,
 }
 
@@ -59,8 +59,8 @@ pub enum ComposerError {
 
 impl Composer {
     /// Makes a composer. `from` sends every message. `own_domains` count as inside, exactly as named (a subdomain is
-    /// outside); without any, the sender's own does. Attachments come from the agent's folder in `workspaces`; without
-    /// one, a message with attachments is impossible.
+    /// outside); without any, only the sender's own domain is inside. Attachments come from the agent's folder in
+    /// `workspaces`; without a folder, a message with attachments is impossible.
     pub fn new(
         from: &str,
         own_domains: &[String],
@@ -148,7 +148,7 @@ struct Arguments {
     message: MessageField,
 }
 
-/// `message` as in `wit/`. It comes from an action, so every field is present.
+/// The parameter `message`, as `wit/` defines it. It comes from an action, so every field is present.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct MessageField {

@@ -112,7 +112,7 @@ impl Program {
         self.argv.first().map_or("", String::as_str)
     }
 
-    /// An order for `argv` within this program's limits. `own` is added to its environment.
+    /// The command that runs `argv` within this program's limits. `own` is added to its environment.
     pub fn order(&self, argv: &[String], stdin: Vec<u8>, own: &[(&str, String)]) -> ChildCommand {
         ChildCommand {
             argv: argv.to_vec(),

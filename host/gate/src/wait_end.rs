@@ -6,7 +6,7 @@ use crate::event::Event;
 use crate::phase::Phase;
 
 crate::named_enum! {
-    /// How a call stops waiting. Each revision of a call waits by itself.
+    /// How a call stops waiting. Each revision of a call waits separately.
     pub enum WaitEnd {
         /// All required reviewers approved.
         Approved = "approved",

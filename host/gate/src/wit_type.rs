@@ -228,7 +228,7 @@ fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Resul
         return Err(path
             .within(Step::Field(name.clone()), |path| path.mismatch(format!("no such field; {}", expected()), extra)));
     }
-    // Sorted by name: other users of the library may change whether a JSON object keeps the order of insertion.
+    // Sorted by name: a feature of `serde_json`, if a package asks for it, keeps the order of insertion.
     let mut normal = BTreeMap::new();
     for (name, ty) in fields {
         let field = path.within(Step::Field(name.clone()), |path| match object.get(name) {
@@ -284,7 +284,7 @@ fn digits<T: std::str::FromStr + ToString>(value: &Value) -> Option<Value> {
 /// The normal form of a finite number. −0 becomes 0, so that equal values have equal bytes; whole numbers are spelled
 /// as integers.
 fn float64(number: f64) -> Option<Value> {
-    // Integers up to 2^53 are exact in both forms; RFC 8785 spells them without a point.
+    // Integers up to 2^53 are exact as floating-point numbers too; RFC 8785 spells them without a point.
     if number.fract() == 0.0 && number.abs() <= 9_007_199_254_740_992.0 {
         #[allow(clippy::cast_possible_truncation, reason = "in range by the line above")]
         return Some(Value::from(number as i64));

@@ -82,7 +82,7 @@ fn what_has_happened_since_must_have_been_listed() {
         (3, &["x"], &["a"], no),
         (3, &["a"], &[], no),
         (4, &["a", "x"], &["a"], no),
-        // The count is higher than what the connector names, or lower than what was shown.
+        // The count is higher than the number of effects that the connector names, or lower than the shown count.
         (3, &[], &["a"], no),
         (4, &["a"], &["a"], no),
         (1, &[], &["a"], no),

@@ -1,6 +1,6 @@
-//! Every kind of event has a golden file: what is on disk today must be readable for ever.
-//! `HOLDSHORT_BLESS=1 cargo test -p holdshort-gate --test events` writes the files of new kinds; a file that exists is never
-//! rewritten.
+//! Every kind of event has a golden file, because an event that is on disk today must be readable for ever.
+//! `HOLDSHORT_BLESS=1 cargo test -p holdshort-gate --test events` writes the files of new kinds; a file that exists is
+//! never rewritten.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;

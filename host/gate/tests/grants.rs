@@ -126,7 +126,7 @@ fn a_grant_falls_with_its_approval() {
     assert_eq!(world.finish(1, outcome).unwrap(), CallState::Held);
     let granted = world.subject.call.clone().unwrap().granted.unwrap();
     assert_eq!(granted.revoked, Some((RevokedBy::ChangedFacts, world.now)));
-    // The grant has the call's name, and what it cleared is counted under this name. So a call can have only one grant.
+    // The grant has the call's name, and its total is counted under this name. So a call can have only one grant.
     assert_eq!(made(&mut world, "ann", wanted), Err(NotGranted::Another.into()));
     assert_eq!(world.phase(), "held");
     world.decide("ann", Choice::Approve).unwrap();
@@ -355,7 +355,8 @@ proptest! {
     }
 }
 
-/// Runs that use one grant at the same time. Each reads the journal, and later proposes on the basis of what it read.
+/// Runs that use one grant at the same time. Each reads the journal, and later proposes on the basis of the values that
+/// it read.
 struct Runs;
 
 const RUNS: usize = 3;

@@ -102,7 +102,7 @@ fn an_old_decision_is_refused_in_every_state() {
     unresolved.finish(1, AttemptOutcome::Unknown("lost".into())).unwrap();
     let abandon = Resolve { attempt: 1, by: "rita".into(), resolution: Resolution::Abandon, message: None };
     unresolved.submit(abandon).unwrap();
-    // Journals of all versions are replayed with this reason.
+    // This reason must never change, because journals of all versions are replayed with it.
     let answer = unresolved.subject.call.as_ref().unwrap().answer();
     assert_eq!(answer, Some(Answer::Unresolved("a person settled it".into())));
     worlds.push(unresolved);

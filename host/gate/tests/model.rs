@@ -253,7 +253,7 @@ enum Settled {
 /// The gate and the proposals that the model uses.
 struct Gate {
     settings: Vec<Setting>,
-    /// Made once, because making an action computes its digest.
+    /// The proposals are made once, because making an action computes its digest.
     proposals: Vec<(Setting, BTreeMap<Version, Proposal>)>,
     crashes_max: u8,
 }

@@ -33,8 +33,8 @@ pub const REVIEW: [(&str, &str); 10] = [
 ];
 /// The annotations that every policy may have.
 pub const ANY: [&str; 3] = ["id", "description", "why"];
-/// An annotation that names the facts to compare again before the effect starts. Allowed on policies that clear a call
-/// or name its reviewers.
+/// An annotation that names the facts to compare again before the effect starts. It is allowed on policies that clear a
+/// call or name its reviewers.
 pub const MATERIAL: &str = "material";
 
 /// The demand of one `review` policy. Its durations count from the time when a call is held.

@@ -19,7 +19,8 @@ pub fn at(time: Time) -> String {
     stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| format!("{stamp:.0}"))
 }
 
-/// The sentence for an event. For a call's event it continues the call's name: `is held: …`.
+/// The sentence for an event. The sentence for a call's event continues the call's name, which the caller writes: `is
+/// held: …`.
 pub fn sentence(event: &Event) -> String {
     if event.call().is_some() { of_call(event) } else { of_run(event) }
 }

@@ -28,7 +28,7 @@ pub(super) struct Agent {
     /// The component that a new run would execute; null unless the state is `ready`.
     #[schema(required = true)]
     component: Option<Digest>,
-    /// The capabilities that it imports; empty while unknown.
+    /// The capabilities that the agent imports; empty while unknown.
     capabilities: Vec<AgentCapability>,
 }
 

@@ -133,9 +133,9 @@ pub(crate) struct FoundCall {
     /// The message of these reviewers.
     #[schema(required = true)]
     pub(crate) message: Option<String>,
-    /// The policies of the candidate that determined its verdict.
+    /// The policies of the candidate that determined the candidate's verdict.
     pub(crate) determining: Vec<String>,
-    /// The candidate's reason for refusing.
+    /// The candidate's reason for refusing the call.
     #[schema(required = true)]
     pub(crate) why: Option<String>,
 }

@@ -162,8 +162,8 @@ async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest
     }
 }
 
-/// The absent reviewer for whom the decision is made; `None` if it is the reviewer's own. If the
-/// reviewer is nobody's delegate, the call is not read.
+/// The absent reviewer for whom the decision is made; `None` if the decision is the reviewer's own. If the reviewer is
+/// nobody's delegate, the call is not read.
 async fn absent_reviewer(
     api: &Api,
     run: &RunId,

@@ -43,8 +43,7 @@ const CHUNK: usize = 64;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StreamQuery {
-    /// Only events after this position; 0 for all. Without it and without `Last-Event-ID`, only new
-    /// events.
+    /// Only events after this position; 0 for all. Without this parameter and without `Last-Event-ID`, only new events.
     #[param(minimum = 0, maximum = 9_223_372_036_854_775_807_i64)]
     #[serde(default, deserialize_with = "asked")]
     after: Option<u64>,

@@ -34,7 +34,7 @@ pub(crate) struct PolicyExplanation {
     /// The recorded verdict; null if the call was refused without asking policy.
     #[schema(required = true)]
     pub(crate) recorded: Option<RecordedVerdict>,
-    /// The verdict of the policies in force on the same call; null if there are none or they cannot judge it.
+    /// The verdict of the policies in force on the same call; null if there are none, or if they cannot judge the call.
     #[schema(required = true)]
     pub(crate) present: Option<PresentVerdict>,
     /// Remarks about the explanation, in sentences.
@@ -79,7 +79,7 @@ pub(crate) struct PresentVerdict {
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct DeterminingPolicy {
     pub(crate) name: String,
-    /// The name of its file; null if no policy in force has this id.
+    /// The name of the policy's file; null if no policy in force has this id.
     #[schema(required = true)]
     pub(crate) file: Option<String>,
     #[schema(required = true)]

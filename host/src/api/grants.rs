@@ -40,7 +40,7 @@ pub(crate) struct Terms {
     #[serde(default, deserialize_with = "whole_by_name")]
     #[schema(value_type = Sums)]
     pub(crate) sums: BTreeMap<String, u64>,
-    /// The arguments that may vary, as JSON pointers. All others must equal this call's, except the
+    /// The arguments that may vary, as JSON pointers. All other arguments must equal those of this call, except the
     /// agent's claims and the amount of money, which `sums` limits.
     #[serde(default)]
     pub(crate) may_differ: Vec<String>,

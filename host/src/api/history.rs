@@ -17,7 +17,7 @@ use super::{Api, ApiResult, ids};
 
 /// A page ends after this many bytes, because one event can carry a megabyte.
 const PAGE_BYTES: usize = 4 * 1024 * 1024;
-/// Events per read, so that a page of large events is not in memory as a whole.
+/// The number of events per read. It is small, so that a page of large events is not in memory as a whole.
 const CHUNK: usize = 32;
 
 /// The part of the history.

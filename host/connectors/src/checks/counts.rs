@@ -36,7 +36,7 @@ fn cargo<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Counts> {
     })
 }
 
-/// Python's runner: `Ran 4 tests in 0.002s`, then `OK`, `OK (skipped=1)` or `FAILED (failures=1,
+/// Reads the lines of Python's runner: `Ran 4 tests in 0.002s`, then `OK`, `OK (skipped=1)` or `FAILED (failures=1,
 /// errors=1)`.
 fn unittest<'a>(mut lines: impl DoubleEndedIterator<Item = &'a str>) -> Option<Counts> {
     let mut counts = Counts::default();
@@ -60,7 +60,7 @@ fn unittest<'a>(mut lines: impl DoubleEndedIterator<Item = &'a str>) -> Option<C
     Some(counts)
 }
 
-/// `===== 3 passed, 1 failed in 0.12s =====`, `Tests: 1 failed, 3 passed, 4 total`, `3 passed, 1
+/// Reads a line such as `===== 3 passed, 1 failed in 0.12s =====`, `Tests: 1 failed, 3 passed, 4 total` or `3 passed, 1
 /// failed`.
 fn list(line: &str) -> Option<Counts> {
     let line = line.trim_matches(['=', ' ']);
@@ -91,7 +91,7 @@ fn words<'a>(parts: impl Iterator<Item = &'a str>) -> Option<Counts> {
     is_known.then_some(counts)
 }
 
-/// Node's last lines: `# pass 3`, `# fail 0`, `# skipped 1`.
+/// Reads Node's last lines: `# pass 3`, `# fail 0`, `# skipped 1`.
 fn tap_totals<'a>(lines: impl DoubleEndedIterator<Item = &'a str> + Clone) -> Option<Counts> {
     let last = |name: &str| {
         let numbers = lines.clone().rev().filter_map(|line| line.strip_prefix("# ").or(line.strip_prefix("ℹ ")));
@@ -100,7 +100,7 @@ fn tap_totals<'a>(lines: impl DoubleEndedIterator<Item = &'a str> + Clone) -> Op
     Some(Counts { passed: last("pass ")?, failed: last("fail ")?, skipped: last("skipped ").unwrap_or(0) })
 }
 
-/// `ok 1 - name`, `not ok 2`, `ok 3 # SKIP why`, with a plan `1..3` before or after.
+/// Reads the lines of TAP: `ok 1 - name`, `not ok 2`, `ok 3 # SKIP why`, with a plan `1..3` before or after.
 fn tap<'a>(lines: impl Iterator<Item = &'a str>) -> Option<Counts> {
     let (mut counts, mut has_plan) = (Counts::default(), false);
     for line in lines {

@@ -1,7 +1,7 @@
 //! The thread that starts all children. It lives as long as the host.
 //!
-//! A sandbox asks the kernel to end it with its parent, and for the kernel the parent is the thread
-//! that started it. Runtime threads can end earlier.
+//! A sandbox asks the kernel to end the sandbox with its parent. For the kernel, the parent is the thread that started
+//! the sandbox, and a runtime thread can end before the sandbox.
 
 use std::io;
 use std::sync::LazyLock;

@@ -33,8 +33,8 @@ impl CommandContext {
         Self { types, children, looks: Arc::default() }
     }
 
-    /// Runs `argv` within the limits of `program`. Processes that it leaves behind are killed,
-    /// because it should only look.
+    /// Runs `argv` within the limits of `program`. Processes that the program leaves behind are killed, because the
+    /// program should only look.
     pub(super) async fn look(
         &self,
         program: &Program,

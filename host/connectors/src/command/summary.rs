@@ -14,7 +14,7 @@ const ARGUMENTS_CHARS_MAX: usize = 240;
 /// The summary of an action. Reviewers see the complete arguments.
 pub(super) fn of(action: &Action) -> Sentence {
     let arguments = action.arguments().as_object().into_iter().flatten();
-    // The agent's reasons are no part of the action.
+    // The agent's reasons are left out, because they are no part of the effect.
     let arguments = arguments.filter(|(name, _)| *name != RATIONALE);
     let mut chars = 0;
     let count = arguments.clone().count();

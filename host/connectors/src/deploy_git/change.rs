@@ -14,7 +14,7 @@ use crate::history::History;
 use crate::{CannotPreview, EXHIBIT_BYTES_MAX, Exhibit, Previewed, Sentence, Trusted, say};
 use holdshort_common::aside;
 
-/// The author that exhibits with commits and diffs name.
+/// The name of the author in exhibits with commits and diffs.
 pub(crate) const REPOSITORY: &str = "the repository";
 
 /// A commit's id, author, date and complete message. The message is indented, so that it cannot

@@ -332,7 +332,7 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     let orders = facts.transaction(&key).replace("commit\n", "");
     order.stdin = Vec::new();
     order.argv.splice(0..0, ["sh", "-c", &format!("(printf '{orders}'; sleep 30) | \"$@\""), "sh"].map(str::to_owned));
-    // Long enough to prepare on a busy machine; no further input comes.
+    // The time suffices to prepare on a busy machine. Git gets no further input.
     order.time_out = Duration::from_secs(5);
     let ended = git.children.run(&child_name(&key), order).await.unwrap();
     assert_eq!(ended.how, ExitKind::TimedOut);

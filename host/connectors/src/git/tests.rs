@@ -289,7 +289,7 @@ async fn a_tree_that_unfolds_without_end_is_an_answer() {
     assert_eq!(diff.files.len(), 900, "and what is large is no bomb");
 }
 
-/// The kept part of an output does not grow with it, and an endless output is not read to its end.
+/// The kept part of an output does not grow with the output, and an endless output is not read to its end.
 #[tokio::test]
 async fn an_output_without_end_is_not_read_to_its_end() {
     let scratch = Scratch::new();

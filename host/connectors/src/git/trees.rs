@@ -75,8 +75,8 @@ async fn top(git: &Git, of: &str) -> Result<String, GitError> {
     Ok(looked.text().trim().to_owned())
 }
 
-/// The entries of a tree, if a partial clone has it: mode, blank, name, NUL and binary id,
-/// repeated.
+/// The entries of a tree, each stored as mode, blank, name, NUL and binary id. The list is empty if a partial clone
+/// lacks the tree.
 async fn entries(blobs: &mut Blobs, id: &str) -> Result<Vec<Named>, GitError> {
     let Some(bytes) = blobs.tree(id).await? else { return Ok(Vec::new()) };
     let mut found = Vec::new();

@@ -128,7 +128,7 @@ impl TransferAccounts {
         let (Some(Condition::NothingNew { shown, .. }), Some(payee)) = (stated, self.payee) else {
             return Ok(Vec::new());
         };
-        // One more than the list's maximum, so that at least one unshown payment is found.
+        // One payment more than the list's maximum is read, so that at least one unshown payment is found.
         let received = books::received_after(books, payee, shown, LISTED_MAX + 1)?;
         let mark = |(key, transfer): (String, Value)| EffectMark {
             key: EffectKey(key),

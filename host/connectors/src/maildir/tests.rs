@@ -187,7 +187,7 @@ async fn a_link_that_failed_means_what_can_be_excluded() {
     std::fs::remove_dir(maildir.0.folder.join("cur")).unwrap();
     assert!(matches!(failed(io::ErrorKind::StorageFull), Attempt::Unknown(_)), "`cur` cannot be looked at");
 
-    // Through the whole attempt: a name that cannot be linked to, and that cannot be inspected.
+    // The whole attempt, with a name that can be neither linked to nor inspected.
     std::fs::create_dir(maildir.0.folder.join("cur")).unwrap();
     std::os::unix::fs::symlink("nowhere", maildir.0.folder.join("new/key1")).unwrap();
     let attempt = attempt(&maildir, &action, "key1");

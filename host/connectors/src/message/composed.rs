@@ -33,9 +33,9 @@ pub struct ComposedMessage {
 /// The treatment of the `Bcc` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bcc {
-    /// Recipients must not see it; the envelope has the addresses.
+    /// The field is removed: recipients must not see it, and the envelope has the addresses.
     Remove,
-    /// A file has no envelope, so the addresses would be lost without the field.
+    /// The field is kept: a file has no envelope, so the addresses would be lost without the field.
     Keep,
 }
 
@@ -141,7 +141,7 @@ impl Composer {
             let name = path.rsplit('/').next().unwrap_or("attachment").to_owned();
             // An attachment is never inline: a reader opens an HTML page deliberately.
             let label = ContentType::parse(&content_type(&path, &bytes)).unwrap_or(ContentType::TEXT_PLAIN);
-            // Always base64, so that no relay or mail reader changes a line end: the bytes that were hashed arrive.
+            // The encoding is always base64: no relay or mail reader changes a line end, so the hashed bytes arrive.
             let body = Body::new_with_encoding(bytes, ContentTransferEncoding::Base64);
             let body = body.unwrap_or_else(Body::new);
             parts = parts.singlepart(Attachment::new(name).body(body, label));

@@ -40,8 +40,8 @@ async fn send(relay: Relay, fields: Value) -> Attempt {
     smtp.send(&letter, 1, |reply| smtp.composer.receipt(&action, &key, reply)).await
 }
 
-/// A relay with scripted answers, one per line, that records its input. An empty answer closes the
-/// connection, `-` is silent.
+/// A relay with scripted answers, one per line, that records its input. An empty answer closes the connection, and `-`
+/// sends no answer.
 fn misbehaving(answers: &'static [(&'static str, &'static str)]) -> (u16, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

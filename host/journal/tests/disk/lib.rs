@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A number for a file as long as it is in use, whatever its name.
+/// The number of a file. It stays the same as long as the file is in use, even if the file gets another name.
 pub type File = u64;
 
 /// One request to the file system.
@@ -78,7 +78,7 @@ pub enum Op {
         /// The new name.
         to: PathBuf,
     },
-    /// The test notes that the thing with this number has been acknowledged.
+    /// A mark of the test: the journal gave an acknowledgement, which the test numbers.
     Mark(u64),
 }
 
@@ -139,7 +139,7 @@ impl Disk {
         &self.0
     }
 
-    /// Records that the thing with this number has been acknowledged by now.
+    /// Records a mark: the journal gave the acknowledgement with this number.
     pub fn mark(&self, number: u64) {
         if let Some(watched) = all().as_mut().and_then(|all| all.above(&self.0)) {
             watched.ops.push(Op::Mark(number));

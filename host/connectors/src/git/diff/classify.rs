@@ -153,7 +153,7 @@ mod tests {
         }
         let utf16: Vec<u8> =
             "a text in UTF-16, as some editors write it".encode_utf16().flat_map(u16::to_le_bytes).collect();
-        // Like compressed data: every byte is equally likely.
+        // These bytes are like compressed data: every byte is equally likely.
         let noise: Vec<u8> = (0..100_000_u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 32) as u8).collect();
         for data in [utf16, noise, [script.as_slice(), &[0; 200]].concat(), vec![0; 17]] {
             assert!(!is_text(&data), "{data:?}");

@@ -6,8 +6,8 @@ use gix_imara_diff::{Algorithm, InternedInput};
 
 /// The lines of context before and after each change.
 const CONTEXT: usize = 3;
-/// If both texts together have more lines, the memory would not suffice for a comparison. Then both
-/// are shown completely.
+/// The maximum number of lines of both texts together. With more lines, the memory would not suffice for a comparison,
+/// and both texts are shown completely.
 const LINES_MAX: usize = 4_000_000;
 
 /// The hunks, and the numbers of added and removed lines.

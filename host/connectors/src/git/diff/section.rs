@@ -115,8 +115,8 @@ fn escaped(side: &str, path: &[u8]) -> Vec<u8> {
     if name == path { [side.as_bytes(), path].concat() } else { [b"\"", side.as_bytes(), &name, b"\""].concat() }
 }
 
-/// Escapes as in C. Bytes that are not valid text stay unchanged; the code that shows evidence
-/// makes them visible.
+/// Escapes bytes as in C. Bytes that are not valid text stay unchanged; the code that shows evidence makes them
+/// visible.
 fn escape(path: &[u8]) -> Vec<u8> {
     let escape = |byte: &u8| match byte {
         b'"' => b"\\\"".to_vec(),
