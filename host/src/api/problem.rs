@@ -39,10 +39,10 @@ pub struct Details {
     status: u16,
     /// The error of this request, in plain words.
     detail: String,
-    /// The current digest, if the given one is outdated.
+    /// The current digest, if the digest in the request is outdated.
     #[serde(skip_serializing_if = "Option::is_none")]
     current_digest: Option<Digest>,
-    /// The earlier decision, if a reviewer's was first.
+    /// The earlier decision, if a reviewer decided first.
     #[serde(skip_serializing_if = "Option::is_none")]
     winner: Option<Box<Decision>>,
     /// The state of the call or run.
@@ -157,7 +157,7 @@ impl IntoResponse for Problem {
         if let Some(seconds) = self.retry_after_s {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }
-        // The admission check finds the problem here, and converts it to a page if a page was
+        // The problem is attached to the answer, because the admission check converts it to a page if a page was
         // requested.
         response.extensions_mut().insert(self);
         response

@@ -138,7 +138,7 @@ pub(crate) struct ResolutionAnswer {
     pub(crate) state: Lenient<CallState>,
 }
 
-/// Resolves an effect in doubt. The reviewer must be one who may decide on the call.
+/// Resolves an effect in doubt. Only a reviewer who may decide on the call may resolve it.
 #[utoipa::path(post, path = "/v1/runs/{id}/calls/{n}/resolution", operation_id = "resolve-call", tag = "runs", request_body = ResolutionShape,
     params(("id" = RunId, Path), ("n" = u32, Path, description = "The call's number", minimum = 1, maximum = 4_294_967_295_i64)), responses(Refusals, Posted,
     (status = 200, body = ResolutionAnswer),

@@ -84,7 +84,7 @@ pub(crate) struct Run {
 #[schema(as = RunDelay)]
 pub(crate) struct Delayed {
     pub(crate) since: Moment,
-    /// The number of failed tries in a row at the last record.
+    /// The number of failed tries in a row, when the delay was last recorded.
     pub(crate) tries: u32,
 }
 

@@ -25,10 +25,11 @@ use super::session_names;
 
 /// How long a link is valid.
 pub(crate) const LINK_TIME: Duration = Duration::from_secs(10 * 60);
-/// The limits of a session: without a request, and in total.
+/// The time limits of a session: without a request, and in total.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(8 * 3600);
 const SESSION_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
-/// The maximum number of links and of sessions of one reviewer. A further one replaces the one that was unused longest.
+/// The maximum number of links and of sessions of one reviewer. A further link or session replaces the one that was
+/// unused longest.
 const OF_ONE_PERSON_MAX: usize = 20;
 /// The maximum number of streams of one session. A browser has six connections to a host, and streams occupy them.
 const STREAMS_MAX: usize = 4;
@@ -111,7 +112,8 @@ impl SessionCookie {
     /// Headers that make the browser delete refused cookies with our name, for a request to `path`.
     ///
     /// Without TLS another port of this machine can set such a cookie, one for each parent path of `path`. Our own
-    /// cookie has the path `/`. It stays if the browser sent several cookies, because then others are foreign.
+    /// cookie has the path `/`. It stays if the browser sent several cookies, because then the other cookies are
+    /// foreign.
     pub(super) fn forgotten(&self, headers: &HeaderMap, path: &str) -> Vec<HeaderValue> {
         let brought = self.values(headers).count();
         let ends = path.match_indices('/').flat_map(|(at, _)| [at, at + 1]).chain([path.len()]);

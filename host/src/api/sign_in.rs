@@ -27,9 +27,9 @@ pub(super) struct LinkRequest {
 /// A link for one browser.
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct LinkMade {
-    /// Opening it shows a form; sending the form signs in, once. Anybody with the link can sign in,
-    /// so it is as secret as a token. Without TLS its host is a new name below `localhost`, which
-    /// browsers resolve to this machine.
+    /// The address of the link. It opens a form, and sending the form signs in, once. Anybody with the link can sign
+    /// in, so it is as secret as a token. Without TLS its host is a new name below `localhost`, which browsers resolve
+    /// to this machine.
     pub(crate) url: String,
     /// How long the link is valid, in seconds.
     pub(crate) expires_in_s: u64,

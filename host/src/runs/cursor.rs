@@ -14,8 +14,8 @@ const CHUNK: usize = 512;
 
 /// A position in a run's history. All events before it have been replayed.
 ///
-/// It holds no journal, because it is used on the agents' threads, and these do not read. A task on the host's threads
-/// reads ahead and passes the chunks.
+/// It holds no journal, because it is used on the agents' threads, which do not read the journal. A task on the host's
+/// threads reads ahead and passes the chunks.
 pub(super) struct Cursor {
     /// The number of held calls so far.
     pub(super) held: u32,
