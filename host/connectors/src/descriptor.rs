@@ -35,9 +35,9 @@ pub struct Descriptor {
 pub enum Class {
     /// Writes a line to the operator's log.
     Log,
-    /// Answered at once.
+    /// The calls are answered at once.
     Routine,
-    /// Held until cleared, then performed.
+    /// The calls are held until they are cleared, and then performed.
     Consequential(Effect),
 }
 

@@ -32,9 +32,9 @@ pub struct NoticeDraft {
 /// The ways to send an email.
 #[derive(Clone, Debug)]
 pub enum MailTransport {
-    /// Into a Maildir with existing folders.
+    /// The email is written into a Maildir with existing folders.
     Maildir(PathBuf),
-    /// Through a relay.
+    /// The email is sent through a relay.
     Relay(Box<Relay>),
 }
 

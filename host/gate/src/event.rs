@@ -263,7 +263,7 @@ pub enum Event {
     /// The host could not bring the run forward and tries again. The event is written when the delay begins, when its
     /// reason changes, and in between at growing intervals.
     RunDelayed {
-        /// Since when, and why.
+        /// The time since which the run is delayed, and the reason.
         #[serde(flatten)]
         #[cfg_attr(feature = "schema", schema(schema_with = <Delayed as utoipa::PartialSchema>::schema))]
         delayed: Delayed,

@@ -11,7 +11,7 @@ use crate::rows::{Health, Hint};
 /// How many hints a listener may fall behind before it has to read the journal.
 const HINTS_KEPT: usize = 8_192;
 
-/// Shared by the writer and the journal's handles.
+/// The state that the writer shares with the journal's handles.
 pub(crate) struct Broadcast {
     hints: broadcast::Sender<Hint>,
     health: Mutex<Health>,

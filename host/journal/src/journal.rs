@@ -53,7 +53,7 @@ pub(crate) struct Inner {
     reads: Semaphore,
     /// The claim on the file. It is dropped last.
     presence: Option<Presence>,
-    /// Set for a simulated journal, which reads on the caller's thread and tells its writer about each task.
+    /// `Some` for a simulated journal, which reads on the caller's thread and notifies its writer of each task.
     pub(crate) simulated: Option<Arc<Notify>>,
 }
 

@@ -180,7 +180,7 @@ pub enum Health {
     Ok,
     /// The last transaction was not committed.
     Failing {
-        /// Since when writing fails.
+        /// The time since which writing fails.
         since: Time,
         /// The error of the store.
         cause: String,

@@ -155,15 +155,15 @@ impl Staged {
         Ok(Some(hint))
     }
 
-    /// Called when a command led to no event. A run that does not exist is not kept, because a client can ask about any
-    /// number of such runs.
+    /// Handles a command that led to no event. A run that does not exist is not kept, because a client can ask about
+    /// any number of such runs.
     pub(crate) fn nothing_staged(&mut self, run: &RunId) {
         if self.cached.get(run).is_some_and(|cached| cached.subject.run.is_none()) {
             self.cached.remove(run);
         }
     }
 
-    /// Called when the batch is on disk, so that an empty batch begins. `released` are runs without a lease.
+    /// Handles a batch that is on disk: an empty batch begins. `released` are runs without a lease.
     pub(crate) fn committed(&mut self, released: &[RunId]) {
         self.batch = Batch::default();
         self.trim(released);
@@ -190,7 +190,7 @@ impl Staged {
         self.cached.len()
     }
 
-    /// Called when the batch is not on disk: everything is read again.
+    /// Handles a batch that is not on disk: everything is read again.
     pub(crate) fn reset(&mut self, head: Head) {
         self.cached.clear();
         self.batch = Batch::default();

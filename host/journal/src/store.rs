@@ -95,7 +95,7 @@ pub(crate) trait Reader: Load + Send {
     /// The number of calls that `calls` would list from the beginning. It reads no event.
     fn count_calls(&mut self, filter: &CallFilter) -> Result<usize, ReadError>;
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError>;
-    /// Newest first.
+    /// Grants, the newest first.
     fn grants(&mut self, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError>;
     fn feed(&mut self, after: Position, limit: usize) -> Result<Vec<JournalEntry>, ReadError>;
     fn last_position(&mut self) -> Result<Position, ReadError>;

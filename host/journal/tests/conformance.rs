@@ -537,7 +537,7 @@ async fn calls_are_listed_in_order_in_pages(world: World) {
         let _ = world.submit(run, None, create("task")).await.unwrap();
     }
     for call in 1..=12 {
-        // Newer runs first, so that the order of runs is not the order of calls.
+        // Newer runs make their calls first, so that the order of runs is not the order of calls.
         for run in runs.iter().rev() {
             let _ = world.submit(run, None, hold(call, proposal("hello"))).await.unwrap();
             let phase = match call % 3 {
@@ -620,8 +620,8 @@ fn weighing(consequence: Option<Consequence>, expires_at: Option<u64>) -> Propos
 async fn what_is_looked_at_first_comes_first(world: World) {
     use Consequence::{High, Low, Medium};
     const DAY: u64 = 86_400_000_000;
-    // Proposed from the last place to the first. So the order of proposal decides only between calls that are equal in
-    // everything else.
+    // The calls are proposed from the last place to the first, so the order of proposal decides only between calls that
+    // are equal in everything else.
     for (name, consequence, deadline) in [
         ("12 low", Some(Low), None),
         ("13 low, later", Some(Low), None),

@@ -568,7 +568,8 @@ fn the_bundled_sqlite_is_new_enough() {
     assert!(rusqlite::version_number() >= 3_051_003, "SQLite {}", rusqlite::version());
 }
 
-/// Set to `errors` or `journal` to write the expected texts or the old journal again instead of comparing with them.
+/// The environment variable with which the test writes the expected texts (`errors`) or the old journal (`journal`)
+/// again, instead of comparing with them.
 const WRITE: &str = "HOLDSHORT_WRITE_EXPECTED";
 
 /// A journal that version 1 wrote, as SQL, so that a reviewer can read it. A new version of the tables needs another

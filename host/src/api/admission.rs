@@ -65,9 +65,9 @@ const PAGE_HEADERS: [(HeaderName, &str); 3] = [
 /// The two sides of the HTTP server: one for programs, one for browsers.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Side {
-    /// For programs, with a token.
+    /// The side for programs, which send a token.
     Endpoint,
-    /// For browsers, with a session.
+    /// The side for browsers, which have a session.
     Page,
 }
 

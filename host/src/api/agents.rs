@@ -55,9 +55,9 @@ pub(super) struct AgentCapability {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum CapabilityClass {
-    /// Answered at once; changes nothing outside.
+    /// Calls are answered at once and change nothing outside.
     Routine,
-    /// Cleared, held or refused.
+    /// Calls are cleared, held or refused.
     Consequential,
 }
 

@@ -237,11 +237,11 @@ pub(super) async fn show(State(api): State<Api>, Path(id): Path<String>, Query(q
 #[schema(as = ApprovalOrView)]
 #[expect(dead_code, reason = "it is a description")]
 pub(super) enum AnyShape {
-    /// Without `view`.
+    /// The answer without `view`.
     Whole(Box<Approval>),
-    /// `view=langchain`.
+    /// The answer with `view=langchain`.
     Langchain(LangchainRequest),
-    /// `view=ag-ui`.
+    /// The answer with `view=ag-ui`.
     AgUi(AgUiEvent),
 }
 

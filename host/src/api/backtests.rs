@@ -48,7 +48,7 @@ pub type Turn = Arc<OwnedSemaphorePermit>;
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct BacktestRequest {
-    /// Up to 64 files with a total of 128 KiB.
+    /// The files: at most 64, with a total of 128 KiB.
     #[schema(min_items = 1, max_items = 64, value_type = Vec<PolicyFile>)]
     policies: Vec<Object<PolicyFile>>,
     /// True: in addition to the policies in force. False: instead of them.
@@ -114,7 +114,7 @@ pub(crate) struct BacktestResult {
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct FoundCalls {
     pub(crate) count: u64,
-    /// At most 50.
+    /// The first of these calls, at most 50.
     pub(crate) first: Vec<FoundCall>,
 }
 

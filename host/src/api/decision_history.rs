@@ -25,14 +25,14 @@ pub(super) struct ListQuery {
     /// Only decisions of this kind; all by default.
     #[param(value_type = Option<DecisionKind>)]
     kind: Option<String>,
-    /// Only about calls in this state now, as for approvals; `all` by default.
+    /// Only decisions on calls in this state now, as for approvals; `all` by default.
     #[param(value_type = Option<CallStateWordShape>)]
     state: Option<String>,
-    /// Only about calls of this agent.
+    /// Only decisions on calls of this agent.
     agent: Option<String>,
-    /// Only about calls of this capability, written `package:name/interface@version#function`.
+    /// Only decisions on calls of this capability, written `package:name/interface@version#function`.
     capability: Option<String>,
-    /// Only about calls of this run.
+    /// Only decisions on calls of this run.
     #[param(value_type = Option<RunId>)]
     run: Option<String>,
     /// Only decisions at this time (RFC 3339) or later.
@@ -41,8 +41,8 @@ pub(super) struct ListQuery {
     /// Only decisions before this time (RFC 3339).
     #[param(value_type = Option<InstantShape>)]
     until: Option<String>,
-    /// Only about finished calls whose summary, agent, capability, task or reviewers contain, for
-    /// each of these words, a word that begins with it.
+    /// Only decisions on finished calls whose summary, agent, capability, task or reviewers contain, for each of these
+    /// words, a word that begins with it.
     search: Option<String>,
     /// The maximum number; 50 by default.
     #[param(minimum = 1, maximum = 200)]

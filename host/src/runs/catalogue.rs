@@ -20,9 +20,9 @@ use crate::connectors::{Preview, Routine};
 pub enum Offer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
     /// A log line for the operator. It is neither numbered nor recorded as a call, because replay produces it again.
     Log,
-    /// Answered at once and recorded.
+    /// The calls are answered at once and recorded.
     Routine(R),
-    /// Judged by policy, held for reviewers, and performed by the dispatcher only.
+    /// The calls are judged by policy, held for reviewers, and performed by the dispatcher only.
     Consequential {
         /// The connector. `runs` uses only its preview.
         connector: C,
@@ -30,7 +30,7 @@ pub enum Offer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
         /// string.
         refusal: Option<Value>,
     },
-    /// Routine or consequential, by the arguments of each call.
+    /// Each call is routine or consequential, by its arguments.
     ByCall { routine: R, connector: C },
 }
 
@@ -79,7 +79,7 @@ pub enum BoundOffer<R = Arc<dyn Routine>, C = Arc<dyn Preview>> {
     /// A log line for the operator.
     Log,
     Routine(R),
-    /// Judged by policy and held for reviewers.
+    /// The calls are judged by policy and held for reviewers.
     Consequential(C, RefusalForm),
     /// Each call is routine or consequential, by its arguments.
     ByCall(R, C, RefusalForm),

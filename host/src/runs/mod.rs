@@ -247,7 +247,7 @@ impl Runs {
     pub async fn check_ok_value(&self, call: &Call, value: &Value) -> Result<Value, ReviseError> {
         let ty = self.import(call).await?.ty.result;
         if let Some(WitType::Result { ok: Some(ok), .. }) = ty {
-            // Checked separately, so that an error is reported at its position in the reviewer's value.
+            // The value is checked by itself, so that an error is reported at its position in the reviewer's value.
             return Ok(ok.normalise(value)?);
         }
         let normal = ty.map(|ty| ty.normalise(&serde_json::json!({ "ok": value }))).transpose()?;

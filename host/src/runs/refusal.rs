@@ -23,7 +23,7 @@ pub enum RefusalForm {
     Text,
     /// A bare `result` or `result<T>`: the agent learns of the refusal without the reason.
     Bare,
-    /// Always the configured value of the function's own error type.
+    /// Every refusal is the configured value of the function's own error type.
     Constant(Value),
 }
 

@@ -26,11 +26,11 @@ const ACCENTS_MAX: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drawn {
     Itself,
-    /// Escaped, because it would begin an escape of the host.
+    /// The character is escaped, because it would begin an escape of the host.
     Escaped,
-    /// Escaped because it is invisible, without a warning: honest text has it here.
+    /// The character is escaped because it is invisible. It has no warning, because honest text has it here.
     Apart,
-    /// Escaped, with a warning.
+    /// The character is escaped, with a warning.
     Suspect,
 }
 
