@@ -125,7 +125,7 @@ pub enum Comparison {
     Same,
     /// The value may change, but not below a bound.
     AtLeast,
-    /// The value may grow by calls that were shown as waiting beside this one.
+    /// The value may grow, but only by the effects of the similar calls that were shown with the call.
     NothingNew,
 }
 

@@ -16,8 +16,8 @@ fn mark(name: &str) -> EffectMark {
     EffectMark { key: EffectKey(name.into()), effect_digest: Digest::of(name.as_bytes()) }
 }
 
-/// Whether the fact with this condition allows the value, with these calls listed beside it; `None` if the value is
-/// unchanged.
+/// Whether the fact with this condition allows the value, if the proposal lists these similar calls; `None` if the
+/// value is unchanged.
 fn allows(stated: &Value, value: Value, since: &[&str], listed: &[&str]) -> Option<bool> {
     let listed: Vec<EffectMark> = listed.iter().map(|name| mark(name)).collect();
     let found = PresentFact { value, since: since.iter().map(|name| mark(name)).collect() };
@@ -235,8 +235,8 @@ proptest! {
     }
 }
 
-/// An edited action may have other waiting calls beside it than the first action. The editor's own vote follows only if
-/// the page on which they edited showed all these calls.
+/// An edited action may have other similar calls than the first action. The editor's own vote follows only if the page
+/// on which the editor worked showed all these calls.
 #[test]
 fn an_editor_approves_beside_only_what_they_have_seen() {
     let all = |names: &[&str]| names.iter().map(|name| similar_calls(name)).collect::<Vec<_>>();

@@ -153,7 +153,7 @@ type RestsOn = Option<(String, Vec<(String, Digest)>)>;
 struct Books {
     /// The amount that others have taken from the balance since the beginning.
     taken: u8,
-    /// Whether the payee has received the payment that waits beside this one.
+    /// Whether the payee has received the other payment, which waits as a similar call.
     beside_paid: bool,
     /// Whether the payee has received a payment from a stranger.
     stranger_paid: bool,
@@ -228,7 +228,7 @@ enum Step {
     Decline,
     /// The remote system asks for a later attempt before it has done anything.
     PutOff,
-    /// Others take from the balance; the payment beside this one is made; somebody else pays the payee.
+    /// The next three steps: others take from the balance; the other payment is made; a stranger pays the payee.
     Take,
     PayBeside,
     PayAnother,
@@ -384,8 +384,8 @@ impl State {
         Ok(out)
     }
 
-    /// Loads what the journal loads for a command: the payment that waits beside this one, and the keys of the payments
-    /// that the call lists.
+    /// Loads the state that the journal loads for a command: the other payment as a similar call, and the keys of the
+    /// payments that the call lists.
     fn list_beside(&mut self) {
         if !self.setting.pays {
             return;
@@ -627,7 +627,7 @@ impl Outside {
     }
 
     /// The promise that a payment made now would break, by rules of the model's own; `None` if it breaks no promise.
-    /// The payment beside it is allowed, because the page of each approving reviewer showed it.
+    /// The other payment is allowed, because the page of each approving reviewer showed it as a similar call.
     fn wrongly_paid(&self, clearance: Digest) -> Option<&'static str> {
         let by_policy = self.cleared.iter().any(|(of, _)| *of == clearance);
         if self.books.balance() < AMOUNT {

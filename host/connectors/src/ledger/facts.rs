@@ -1,11 +1,10 @@
 //! The facts that a transfer's clearance rests on: their form in the preconditions, and the
 //! comparison at the booking.
 //!
-//! The source's balance may change as long as it covers the amount, because the decision did not
-//! depend on more. The ledger and the kind of payee must be the same. The payments to the payee
-//! must be those shown, except transfers that were shown to wait beside this one. So a reviewer who
-//! saw six invoices of one payee and approves the first does not get the next five again. A payment
-//! that was not shown requires a new decision.
+//! The source's balance may change as long as it covers the amount, because the decision did not depend on more.
+//! The ledger and the kind of payee must be the same. The payments to the payee must be those that were shown, except
+//! the similar calls that were shown with the transfer. So a reviewer who saw six invoices of one payee and approved
+//! the first does not get the next five again. A payment that was not shown requires a new decision.
 
 use std::collections::BTreeMap;
 
@@ -67,7 +66,7 @@ pub(super) struct TransferFacts {
 pub(super) struct ShownFacts<'a> {
     /// The facts, each with its permitted change.
     pub(super) preconditions: &'a Value,
-    /// The calls that were shown to wait beside it.
+    /// The marks of the similar calls that reviewers were shown with the transfer.
     pub(super) similar_effects: &'a [EffectMark],
 }
 

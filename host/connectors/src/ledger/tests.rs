@@ -74,7 +74,7 @@ impl Shop {
         self.ledger.0.preview_now(action).unwrap()
     }
 
-    /// Attempts a transfer that was shown with no waiting calls beside it.
+    /// Attempts a transfer that was shown without similar calls.
     fn attempt(&self, action: &Action, shown: &Value, key: &str) -> Attempt {
         attempt(&self.ledger.0, action, shown, key, LATER)
     }

@@ -1,8 +1,8 @@
-//! Payments that wait beside each other: how many decisions they take, and what is booked.
+//! Similar payments that wait at the same time: how many decisions they take, and which payments are booked.
 
 use super::*;
 
-/// A waiting payment as in the journal: the shown content, and the calls that waited at the time.
+/// A waiting payment as in the journal: the shown content, and the calls that waited when the payment was shown.
 struct Held {
     action: Action,
     shown: Value,
@@ -84,8 +84,8 @@ proptest! {
         prop_assert!(found < 2 * payments.len().max(1), "{} decisions for {}", found, whom);
     }
 
-    /// Whatever happens between preview and booking: a transfer is booked if the balance covers it and the payee
-    /// received nothing except payments shown to wait beside it, exactly as shown; otherwise nothing is booked.
+    /// For all events between preview and booking: a transfer is booked if the balance covers it and the payee received
+    /// no payment except those that were shown as similar calls, exactly as shown. Otherwise nothing is booked.
     #[test]
     fn a_transfer_is_booked_only_on_what_was_shown(
         between in prop::collection::vec((0..5_u8, 1_u64..600_000), 0..5),
