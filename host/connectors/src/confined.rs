@@ -36,9 +36,9 @@ pub const HOME: &str = "/home/check";
 /// The folder for temporary files inside.
 pub const TEMPORARY: &str = "/tmp";
 
-/// The user of the program outside, if the host is root: `nobody`, who owns nothing.
+/// The user id of the program as seen from outside the sandbox, if the host is root: `nobody`, who owns nothing.
 const NOBODY: u32 = 65_534;
-/// The user of the program inside.
+/// The user id of the program as seen from inside the sandbox.
 const USER: &str = "1000";
 
 /// The maximum number of processes and threads. A large test suite has a few hundred.

@@ -541,7 +541,7 @@ impl State {
             Reply::Done => AttemptOutcome::Happened(json!("receipt")),
             Reply::NotDone => AttemptOutcome::DidNotHappen("declined".into()),
             Reply::PutOff => AttemptOutcome::Postponed("come again".into(), STEP_MS),
-            // A payment that the balance does not cover is not put to reviewers again.
+            // A payment that the balance does not cover is not held again.
             Reply::FactsChanged if self.setting.pays && self.outside.books.balance() < AMOUNT => {
                 AttemptOutcome::DidNotHappen("the balance does not cover it".into())
             }

@@ -51,7 +51,7 @@ pub(super) struct AgentLogLine {
     pub(super) text: String,
 }
 
-/// The need of an agent that must be met before the agent can go on.
+/// The next thing that an agent needs from the host in order to go on.
 pub(super) enum Need {
     /// The agent needs nothing: it has log lines to hand over.
     Nothing,
