@@ -25,8 +25,8 @@ pub struct Capability {
 }
 
 impl Capability {
-    /// The capability of a function of an interface, both spelled as in WIT. The interface includes its version, if it
-    /// has one.
+    /// The capability that names this function of this interface, with the spelling of the WIT file. `interface` ends
+    /// with the version, if the interface has one.
     pub fn new(interface: &str, function: &str) -> Result<Self, NotACapability> {
         format!("{interface}#{function}").parse()
     }
@@ -135,7 +135,7 @@ impl Action {
         arguments
     }
 
-    /// The arguments alone, as canonical JSON (RFC 8785).
+    /// The arguments, without the other parts of the action, as canonical JSON (RFC 8785).
     pub fn canonical_arguments(&self) -> String {
         canonical(&self.arguments)
     }
@@ -153,9 +153,8 @@ impl Action {
     }
 }
 
-/// The canonical text (RFC 8785) of a JSON value. Every value with finite numbers has one, and all numbers of a JSON
-/// value are finite. If the library refuses a value nevertheless, serde_json's own text (sorted keys, deterministic) is
-/// used.
+/// The canonical text (RFC 8785) of a JSON value. Every JSON value has such a text. If the library refuses a value
+/// nevertheless, serde_json's own text is used (deterministic, with sorted keys).
 pub(crate) fn canonical(value: &Value) -> String {
     serde_json_canonicalizer::to_string(value).unwrap_or_else(|_| value.to_string())
 }

@@ -190,8 +190,8 @@ impl Requirement {
             && self.grantors.includes(by)
     }
 
-    /// Whether a later stage names `reviewer`. If so, the reviewer may not approve now as a delegate, because the later
-    /// stage would lack their vote.
+    /// Whether a later stage names `reviewer`. If so, the reviewer may not approve now as a delegate: a person has one
+    /// vote, and the later stage needs it.
     pub fn decides_in_later_stage(&self, reviewer: &ReviewerName, stage: usize) -> bool {
         (stage + 1..self.stages.len()).any(|later| self.admits_in(reviewer, later, 0))
     }
@@ -210,7 +210,8 @@ impl Requirement {
         self.stages.get(stage).into_iter().flatten().map(counts).collect()
     }
 
-    /// The smallest number of reviewers who must still approve, from a stage on; each counts for one stage only.
+    /// The smallest number of reviewers who must still approve, in this stage and all later stages. A reviewer counts
+    /// for one stage only.
     pub fn still_needed(&self, stage: usize, level: usize, votes: &[Vote]) -> u32 {
         let later = (stage + 1..self.stages.len()).map(|later| self.still_missing(later, level, &[]));
         later.fold(self.still_missing(stage, level, votes), u32::saturating_add)
@@ -221,8 +222,8 @@ impl Requirement {
         self.missing(stage, level, votes).into_iter().max().unwrap_or(0)
     }
 
-    /// The requirement of an edit after `level` escalations: the stricter of this one and policy's requirement `new`.
-    /// Reviewers of an escalation also count for a demand that is in both requirements.
+    /// The requirement of an edit after `level` escalations: the stricter parts of this requirement and of policy's
+    /// requirement `new`. Reviewers of an escalation also count for a demand that is in both requirements.
     #[must_use]
     pub fn after_edit(&self, new: &Self, level: usize, expires_at: Option<Time>) -> Self {
         let mut more = new.clone();
@@ -244,8 +245,9 @@ impl Requirement {
         now
     }
 
-    /// The stricter of two requirements in each part. A stage has the demands of both, except those that another demand
-    /// covers. The deadline and the escalations are those of the requirement with the earlier deadline.
+    /// Joins two requirements: of each part, the stricter version is taken. A stage has the demands of both, except
+    /// those that another demand covers. The deadline and the escalations are those of the requirement with the earlier
+    /// deadline.
     #[must_use]
     pub fn strictest(&self, other: &Self) -> Self {
         let mut stages = Vec::new();
@@ -281,7 +283,7 @@ fn distinct(demands: Vec<Demand>) -> Vec<Demand> {
     kept
 }
 
-/// The reviewers whose right was used, each counted once.
+/// The reviewers for whom the votes count, each once. A delegate's vote counts for the absent reviewer.
 pub(crate) fn people<'a>(votes: impl Iterator<Item = &'a Vote>) -> BTreeSet<&'a ReviewerName> {
     votes.map(Vote::on_behalf_of).collect()
 }

@@ -23,7 +23,8 @@ impl Call {
         self.phase = self.started_from.take().unwrap_or(Phase::Held);
     }
 
-    /// Keeps the finding of a lookup. An outcome without a lookup does not remove the finding of an earlier lookup.
+    /// Keeps the finding of a lookup. If the outcome came without a lookup (`None`), the finding of an earlier lookup
+    /// stays.
     pub(crate) fn looked_up(&mut self, evidence: Option<&String>, at: Time) {
         if let Some(evidence) = evidence {
             self.looked_up = Some(LookupResult { at, evidence: evidence.clone() });

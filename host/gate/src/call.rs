@@ -38,7 +38,7 @@ pub struct Postponement {
     pub reason: String,
 }
 
-/// The content of a call: a proposal, or the action alone if the call was refused at once.
+/// The content of a call: a proposal, or only the action if the call was refused at once.
 #[derive(Clone, Debug, PartialEq)]
 pub enum CallContent {
     /// The proposal, on which policy and reviewers decide.
@@ -54,7 +54,7 @@ pub struct Call {
     pub number: CallNumber,
     /// When the call was proposed.
     pub proposed_at: Time,
-    /// The present content of the call.
+    /// The content of the current revision.
     pub content: CallContent,
     /// The number of the revision, from 1. Each edit and each change of facts begins another revision.
     pub revision: u32,
@@ -77,21 +77,22 @@ pub struct Call {
     /// When the call was cleared or approved, for running totals; absent again once the effect certainly did not
     /// happen.
     pub counted_at: Option<Time>,
-    /// The grant that was made with the call.
+    /// The grant that a reviewer made together with the approval of this call.
     pub granted: Option<GrantRecord>,
     /// Every decision ever made on the call, oldest first.
     pub decisions: Vec<RecordedDecision>,
     /// The changed facts, if the call was held again.
     pub reheld: Option<String>,
-    /// How many attempts were begun.
+    /// How many attempts have begun.
     pub attempts: u32,
     /// The phase from which the current attempt started.
     pub started_from: Option<Phase>,
-    /// The last attempt, while it is postponed.
+    /// The postponement of the last attempt, until the next attempt begins.
     pub postponed: Option<Postponement>,
-    /// Whether an earlier attempt is still in doubt, because a reviewer resolved the doubt with "send again".
+    /// Whether a reviewer resolved an earlier attempt with "send again", so that the outcome of that attempt is still
+    /// unknown.
     pub sent_again: bool,
-    /// When the last attempt was begun.
+    /// When the last attempt began.
     pub started_at: Option<Time>,
     /// The finding of the last lookup of the current attempt, conclusive or not.
     pub looked_up: Option<LookupResult>,
@@ -262,7 +263,7 @@ impl Call {
         self.proposal().map(|proposal| &proposal.requirement)
     }
 
-    /// The present action of the call.
+    /// The action of the current revision.
     pub fn action(&self) -> &Action {
         match &self.content {
             CallContent::Proposed(proposal) => &proposal.action,

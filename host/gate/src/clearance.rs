@@ -1,8 +1,8 @@
 //! The subject of a decision: everything that the decision rests on, under one digest.
 //!
 //! **Invariant:** The clearance digest covers the effect class of the connector. It does not cover the sentence that
-//! says how an effect in doubt would be looked up, because the connector that the host has at that time does the
-//! lookup.
+//! tells reviewers how an effect in doubt would be looked up: the host may have another connector by the time of the
+//! lookup, with another way to look up.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use crate::approval::Requirement;
 use crate::ids::{CallId, CallNumber, Digest, JournalId, RunId, Time};
 use crate::totals::RecordedTotal;
 
-/// How the host can find out about an effect whose outcome is unknown.
+/// What the host can do about an effect whose outcome is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -28,8 +28,8 @@ pub enum EffectClass {
     Question,
 }
 
-/// How much is at stake, by the connector's rules. The inbox is ordered by the consequence; the consequence decides
-/// nothing by itself.
+/// How much is at stake, by the connector's rules. The inbox is ordered by the consequence, and policies can read it. A
+/// call is not held or cleared because of its consequence unless a policy says so.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -62,9 +62,9 @@ pub struct ExhibitRef {
     pub title: String,
     /// Media type: `text/plain`, `text/x-diff` or `application/json`.
     pub media: String,
-    /// The digest under which its bytes are stored.
+    /// The digest under which the bytes of the evidence are stored.
     pub digest: Digest,
-    /// The number of its bytes.
+    /// The number of bytes of the evidence.
     pub bytes: u64,
     /// The author of the text, such as `the repository`. Absent for the host's own text and in older journals.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -161,8 +161,8 @@ pub struct SimilarCall {
     #[serde(flatten)]
     #[cfg_attr(feature = "schema", schema(schema_with = <CallId as utoipa::PartialSchema>::schema))]
     pub id: CallId,
-    /// The digest of the call's effect when it was listed. An edit gives the call another effect, which the reviewers
-    /// of this proposal were not shown.
+    /// The digest of the call's effect when the call was listed. If the call is edited later, its effect has another
+    /// digest: the reviewers of this proposal were not shown the edited effect.
     #[serde(rename = "deed")]
     pub effect_digest: Digest,
     /// The summary of the call.
@@ -181,12 +181,12 @@ pub struct Proposal {
     /// digest.
     pub exhibits: Vec<ExhibitRef>,
     /// The facts that must still hold when the effect starts, as the connector states them; `null` if there are none. A
-    /// plain value must be the same. The value of `{shown, at-least}` must not fall below the bound. To the value of
-    /// `{shown, nothing-new-about}`, only the effects of the similar calls (the member `beside`) may have added
-    /// something.
+    /// plain value must be the same. The value of `{shown, at-least}` must not fall below the bound. The value of
+    /// `{shown, nothing-new-about}` may have grown, but only by the effects of the similar calls in the member
+    /// `beside`.
     pub preconditions: Value,
-    /// The host's facts, which policies read and whose differences reviewers see: an object keyed by the connector's
-    /// names of the facts. `null` means that there are none, and is not written.
+    /// The host's facts: an object keyed by the connector's names of the facts. Policies read the facts, and reviewers
+    /// see how they differ between two revisions. `null` means that there are no facts, and is not written.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub facts: Value,
     /// How much is at stake. Proposals of older journals have none.
@@ -195,9 +195,10 @@ pub struct Proposal {
     pub consequence: Option<Consequence>,
     /// The connector that would perform the action.
     pub connector: String,
-    /// How the host can find out about the effect if its outcome is unknown.
+    /// What the host can do about the effect if its outcome is unknown.
     pub class: EffectClass,
-    /// The requirement that applies if the call is held, now or later because of changed facts.
+    /// The requirement that applies while the call is held: from the beginning, or from the time when changed facts
+    /// hold it.
     pub requirement: Requirement,
     /// Policy's reasons.
     pub policy: PolicyRecord,
@@ -261,7 +262,8 @@ impl Clearance<'_> {
             "requirement": requirement,
             "policy": policy,
         });
-        // A member that an older proposal lacks is left out, so that the digest of the older proposal stays the same.
+        // An absent member is left out and not written as null. So proposals of older journals, which lack these
+        // members, keep their digests.
         if let Some(covered) = covered.as_object_mut() {
             covered.extend((!facts.is_null()).then(|| ("facts".to_owned(), facts.clone())));
             covered.extend((!similar_calls.is_empty()).then(|| ("beside".to_owned(), json!(similar_calls))));

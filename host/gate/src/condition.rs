@@ -1,4 +1,4 @@
-//! The facts that a clearance rests on: the value of each fact that was shown, and how the present value may differ
+//! The facts that a clearance rests on: the value of each fact that was shown, and how much the value may have changed
 //! when the effect starts.
 //!
 //! A connector states its facts in the preconditions of a proposal, an object keyed by fact name. The facts are shown
@@ -33,7 +33,7 @@ pub enum Condition {
     },
     /// Since the fact was shown, only effects of the listed similar calls may have happened.
     NothingNew {
-        /// How many effects had happened.
+        /// How many effects about the subject had happened when the fact was shown.
         shown: u64,
         /// The subject, such as a payee. Waiting calls of one capability that name the same subject are similar.
         about: String,
@@ -52,9 +52,9 @@ pub struct EffectMark {
 /// A fact as the connector finds it just before the effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PresentFact {
-    /// The fact's present value.
+    /// The value that the connector finds.
     pub value: Value,
-    /// The effects since the fact was shown; for [`Condition::NothingNew`].
+    /// The effects that have happened since the fact was shown; used only for [`Condition::NothingNew`].
     pub since: Vec<EffectMark>,
 }
 
@@ -65,7 +65,7 @@ pub struct FactChange {
     pub fact: String,
     /// The value that was shown, and how it may differ.
     pub condition: Condition,
-    /// The present value.
+    /// The value that the connector found.
     pub now: Value,
     /// Whether the clearance allows the difference.
     pub allowed: bool,
@@ -111,8 +111,8 @@ impl Condition {
         }
     }
 
-    /// Whether the condition allows the present fact. `similar_effects` marks the similar calls that the proposal
-    /// lists.
+    /// Whether the condition allows the fact as the connector found it. `similar_effects` marks the similar calls that
+    /// the proposal lists.
     fn allows(&self, found: &PresentFact, similar_effects: &[EffectMark]) -> bool {
         match self {
             Self::Same(shown) => *shown == found.value,

@@ -6,8 +6,8 @@ use serde_json::Value;
 use crate::ids::Digest;
 use crate::name::ReviewerName;
 
-/// The beginning of the reason when a limit of the host refuses a call. It tells the agent that a limit, and not
-/// policy, refused the call.
+/// The text with which a reason begins if a limit of the host refused the call. The text tells the agent that a limit
+/// refused the call, and not policy.
 pub const LIMIT: &str = "over a limit of this host";
 
 /// Why a call was refused without asking a reviewer.

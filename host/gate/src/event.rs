@@ -1,10 +1,10 @@
 //! The events. The journal is its events in order; all other state is made from the events.
 //!
-//! **Invariant:** An event's tag stands beside its content (`{"type": …, "data": …}`), because the speed of replay
-//! depends on reading. With a tag inside the content, every read would have to buffer the event.
+//! **Invariant:** An event's tag stands beside its content (`{"type": …, "data": …}`), because a replay must read
+//! events fast. If the tag were a member of the content, every read would have to buffer the event first.
 //!
-//! **Invariant:** A routine result has the time at which the agent got it (`answered_at`), because the agent gets the
-//! result before the event is on disk. The guest's clock follows this time.
+//! **Invariant:** The event of a routine call has the time at which the agent got the result (`answered_at`), because
+//! the agent gets the result before the event is on disk. In a replay the guest's clock follows this time.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -57,7 +57,7 @@ pub enum Event {
         /// The arguments, in normal form.
         #[cfg_attr(feature = "schema", schema(value_type = Object))]
         arguments: Value,
-        /// The action's digest, which replay compares.
+        /// The action's digest. Replay compares it with the digest of the agent's action.
         action: Digest,
         /// The function's result, in normal form.
         result: Value,
@@ -123,7 +123,7 @@ pub enum Event {
         revision: u32,
         /// The changed facts, with both values.
         reason: String,
-        /// The same action with the present facts.
+        /// The same action with the facts as they are now.
         proposal: Box<Proposal>,
         /// The digest that a decision must now name.
         clearance: Digest,
@@ -267,7 +267,7 @@ pub enum Event {
         #[serde(flatten)]
         #[cfg_attr(feature = "schema", schema(schema_with = <Delayed as utoipa::PartialSchema>::schema))]
         delayed: Delayed,
-        /// Whether people get a notification about this event. They get one for each delay.
+        /// Whether people get a notification about this event. They get one for each new delay.
         told: bool,
     },
     /// The agent returned.
@@ -288,7 +288,7 @@ pub enum Event {
         #[cfg_attr(feature = "schema", schema(required = true))]
         reason: Option<String>,
     },
-    /// The agent did something other than the journal recorded.
+    /// In a replay the agent took another step than the recorded one.
     RunDiverged {
         /// The place, such as `call 3` or `timer 1`.
         place: String,

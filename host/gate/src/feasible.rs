@@ -1,4 +1,4 @@
-//! Whether the existing people can meet a requirement at all.
+//! Whether the reviewers that exist are enough to meet a requirement.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ pub struct CannotBeMet {
     pub found: usize,
 }
 
-/// How many people there are of each kind. Two people who count for the same demands are of one kind.
+/// How many people there are of each kind. Two people are of one kind if they count for the same demands. The key says,
+/// stage by stage, for which of its demands people of this kind count.
 type Kinds = BTreeMap<Vec<Vec<bool>>, usize>;
 
 impl Requirement {
@@ -51,7 +52,8 @@ impl Requirement {
         self.fill(0, &mut kinds.into_iter().collect::<Vec<_>>())
     }
 
-    /// Fills the stages from `stage` on with people of these kinds, and tries every number of people of each kind.
+    /// Finds people for the stage `stage` and all later stages among the people of these kinds. Tries every number of
+    /// people of each kind.
     fn fill(&self, stage: usize, kinds: &mut Vec<(Vec<Vec<bool>>, usize)>) -> Result<(), CannotBeMet> {
         let Some(demands) = self.stages.get(stage) else { return Ok(()) };
         let missing: Vec<u32> = demands.iter().map(|demand| demand.quorum.max(1)).collect();
@@ -67,7 +69,8 @@ impl Requirement {
         self.take(stage, 0, &missing, kinds)
     }
 
-    /// Takes people of the kinds from `kind` on until the stage lacks nobody, and then fills the next stage.
+    /// Finds people for one stage: takes people of the kind with the index `kind` and of the kinds after it until no
+    /// demand of the stage lacks anybody, and then fills the next stage.
     fn take(
         &self,
         stage: usize,

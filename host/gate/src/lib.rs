@@ -1,15 +1,15 @@
 //! Holdshort's gate: the steps that are legal for a call, as pure functions over the journal's events.
 //!
-//! The gate reads no clock, no file, no network and no random number; time and secrets are arguments.
-//! A caller (the journal) loads a [`Subject`], runs a [`Command`] on it inside a write transaction, and stores the
-//! resulting events.
-//! Recovery feeds the same events to the same [`Subject::apply`].
+//! The gate reads no clock, no file, no network and no random number; time and secrets are arguments. A caller (the
+//! journal) loads a [`Subject`], runs a [`Command`] on it inside a write transaction, and stores the resulting events.
+//! Recovery applies the stored events with the same function, [`Subject::apply`].
 //!
 //! Read in this order: [`action`] (what an agent proposes), [`clearance`] (what a decision is about), [`condition`]
 //! (which facts must still hold when the effect starts), [`similar`] (which other calls wait), [`event`] (what the
 //! journal keeps), [`call`], [`phase`] and [`run`] (the life of a call and of a run), [`decision`] (what reviewers
-//! decide), [`approval`] (who must decide), [`totals`] (what was cleared in a series), [`grant`] (what is cleared in
-//! advance), [`command`] (every legal step), [`permit`] (what a legal start gives to a connector).
+//! decide), [`approval`] (who must decide), [`totals`] (how many calls were cleared, and how much money they move),
+//! [`grant`] (what is cleared in advance), [`command`] (every legal step), [`permit`] (what a connector gets for one
+//! attempt).
 
 pub mod action;
 pub mod approval;

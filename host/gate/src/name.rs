@@ -3,7 +3,7 @@
 //!
 //! **Invariant:** New names come from the configuration, which checks them, and from `holdshort run FILE`, which makes
 //! a name that no configured agent can have. Every other text, such as a filter in a request, becomes a name only to be
-//! compared with these. Reading a journal checks nothing, because an older journal may hold a name that the
+//! compared with names. Reading a journal checks nothing, because an older journal may hold a name that the
 //! configuration would refuse today.
 
 use std::sync::Arc;
@@ -45,7 +45,7 @@ macro_rules! name {
             }
         }
 
-        /// Lets a text look up a map that is keyed by names, and lets a list of names be joined.
+        /// Lets a map that is keyed by names be searched with a text, and lets a list of names be joined to one text.
         impl std::borrow::Borrow<str> for $name {
             fn borrow(&self) -> &str {
                 &self.0

@@ -1,4 +1,4 @@
-//! Enums whose variants have names in the API: each variant and its name stand in one place.
+//! Enums whose variants have names in the API. A variant and its name are written on one line.
 
 /// The text is not the name of a variant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! The result of a legal start: everything that a connector needs for one attempt.
+//! The permit: everything that a connector gets for one attempt.
 
 use serde_json::Value;
 
@@ -63,7 +63,7 @@ impl Permit {
         &self.connector
     }
 
-    /// The facts that must still hold, as the connector's preview stated them.
+    /// The facts that must still hold, as the connector stated them in the proposal.
     pub fn preconditions(&self) -> &Value {
         &self.preconditions
     }

@@ -12,11 +12,11 @@ use crate::ids::Time;
 #[derive(Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = Requirement))]
 pub(crate) struct RequirementJson {
-    /// The reviewers, if the requirement is one demand; otherwise see `stages`.
+    /// The reviewers whose approval counts. Absent if the requirement has `stages`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     reviewers: Option<Reviewers>,
-    /// How many different reviewers must approve, with `reviewers`.
+    /// How many different people of `reviewers` must approve. Absent if the requirement has `stages`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "schema", schema(nullable = false))]
     quorum: Option<u32>,

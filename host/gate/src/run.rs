@@ -22,7 +22,7 @@ pub struct CreatedRun {
 pub enum RunPhase {
     /// The run can go on: it waits for no call and no timer.
     Ready,
-    /// The run can go on, but the host cannot bring it forward at present. The next step of the run ends this phase.
+    /// The run could go on, but the host repeatedly failed to continue it. The next step of the run ends this phase.
     Delayed(Delayed),
     /// The run waits for this call.
     Waiting(CallNumber),
@@ -75,7 +75,7 @@ crate::named_enum! {
     pub enum RunState {
         /// The run goes on as soon as the host drives it.
         Running = "running",
-        /// The host cannot bring the run forward at present.
+        /// The host repeatedly failed to continue the run.
         Delayed = "delayed",
         /// The run waits for a call.
         Waiting = "waiting",

@@ -11,7 +11,7 @@ use crate::action::Capability;
 use crate::approval;
 use crate::requirement_json::RequirementJson;
 
-/// The schema of a name from a list, with the lines of its description.
+/// The schema of a text that must be one of the names `all`. `about` has the lines of the description.
 pub fn names(all: &[&'static str], about: &[&str]) -> RefOr<Schema> {
     let about: Vec<&str> = about.iter().map(|line| line.trim()).collect();
     let name = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(all.iter().copied()));

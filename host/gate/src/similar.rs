@@ -4,8 +4,8 @@
 //!
 //! **Invariant:** A connector recognises the effect of a listed call by the effect's key and by the digest of the
 //! effect that was shown. An edit changes that digest, so the connector does not recognise the effect of an edited
-//! call. A call that is proposed later is not added to the list, because that would change the digest of this proposal:
-//! pages and the API read later calls anew each time.
+//! call. A call that is proposed later is not added to the list, because that would change the digest of this proposal.
+//! Pages and the API show later calls nevertheless: they look for them each time.
 
 use serde_json::{Value, json};
 
@@ -16,8 +16,8 @@ use crate::condition;
 use crate::ids::{CallId, Digest};
 use crate::phase::Phase;
 
-/// The largest number of similar calls that a proposal lists; the oldest calls are listed. If the effect of a similar
-/// call that is not listed happens first, the proposal is held again.
+/// The largest number of similar calls that a proposal lists; the oldest calls are listed. If a similar call that is
+/// not listed has its effect first, this call is held again.
 pub const LISTED_MAX: usize = 32;
 
 /// The digests by which other calls with the same effect or the same subject are found.
@@ -64,7 +64,8 @@ impl Proposal {
 }
 
 impl Call {
-    /// The digests by which other calls find this call; `None` once its effect or its answer can no longer come.
+    /// The digests by which other calls find this call as similar; `None` once the call can have no further effect or
+    /// answer.
     pub fn similarity(&self) -> Option<Similarity> {
         match &self.phase {
             Phase::Held | Phase::Cleared { .. } | Phase::Approved { .. } | Phase::Started | Phase::InDoubt { .. } => {

@@ -97,7 +97,8 @@ impl Total {
     pub fn without(&self, money: &BTreeMap<String, u64>) -> Self {
         let mut after = Self { count: self.count.saturating_sub(1), sums: self.sums.clone() };
         for (currency, minor_units) in money {
-            // A sum at its maximum stays at the maximum: a subtraction would remove other calls from it too.
+            // A sum that has reached the maximum stays there. The sum may be larger in truth, so a subtraction would
+            // remove the money of other calls too.
             if let Some(sum) = after.sums.get_mut(currency).filter(|sum| **sum < u64::MAX) {
                 *sum = sum.saturating_sub(*minor_units);
             }
@@ -112,7 +113,8 @@ pub fn day(at: Time) -> u32 {
     u32::try_from(at.0 / DAY).unwrap_or(u32::MAX)
 }
 
-/// The counters of a call of `agent`'s `run` that is counted at `at`, without the counter of a grant.
+/// The counters of a call that is counted at `at`; the call belongs to a run of `agent`. The counter of a grant is not
+/// among them.
 pub fn counters(run: &RunId, agent: &AgentName, capability: &Capability, at: Time) -> [Counter; 4] {
     let day = day(at);
     let scopes =

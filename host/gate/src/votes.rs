@@ -23,12 +23,12 @@ pub struct Vote {
 }
 
 impl Vote {
-    /// The reviewer whose right to decide is used: the absent reviewer of a delegation, or else the reviewer who voted.
+    /// The reviewer for whom the vote counts: the absent reviewer of a delegation, or else the reviewer who voted.
     pub fn on_behalf_of(&self) -> &ReviewerName {
         self.stands_for.as_ref().unwrap_or(&self.reviewer)
     }
 
-    /// Whether the vote uses up this reviewer's vote: the reviewer voted, or a delegate voted for the reviewer.
+    /// Whether this is the one vote that the reviewer has: the reviewer voted, or a delegate voted for the reviewer.
     pub fn is_of(&self, name: &ReviewerName) -> bool {
         self.reviewer == *name || self.stands_for.as_ref() == Some(name)
     }
@@ -77,7 +77,7 @@ impl Call {
                     self.phase = Phase::Rejected { guidance: decision.message.clone().unwrap_or_default() };
                 }
             }
-            // These decisions do not change the phase here: another event of the same transaction does.
+            // An answer or an edit changes the phase by another event of the same transaction.
             RecordedChoice::Respond(_) | RecordedChoice::Edit(_) => {}
         }
     }
@@ -93,8 +93,9 @@ impl Call {
         self.advance(at);
     }
 
-    /// Begins the next stage if the present stage lacks no approval, and approves the call after the last stage. It
-    /// runs after each approval, and after each escalation, because an escalation can make an earlier approval count.
+    /// Begins the next stage if the current stage has all its approvals; after the last stage the call is approved.
+    /// This function runs after each approval, and after each escalation, because an escalation can make an earlier
+    /// approval count.
     pub(crate) fn advance(&mut self, at: Time) {
         let Some(requirement) = self.requirement().cloned() else { return };
         if requirement.missing(self.stage, self.level, &self.votes).iter().any(|missing| *missing > 0) {

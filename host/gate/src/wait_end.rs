@@ -18,7 +18,7 @@ crate::named_enum! {
         Edited = "edited",
         /// The deadline for a decision passed.
         Expired = "expired",
-        /// The run was cancelled or ended by itself.
+        /// The run was cancelled, or it ended.
         Cancelled = "cancelled",
         /// The call was already cleared, and its effect did not start in time.
         NotStarted = "not-started",

@@ -68,8 +68,8 @@ impl Call {
         }
     }
 
-    /// Whether the time for decisions is over. As long as another escalation follows, it is not over, because the
-    /// present reviewers may still decide after the escalation.
+    /// Whether the time for decisions is over. After a deadline that is followed by an escalation, the time is not
+    /// over, because the earlier reviewers may still decide, too.
     pub fn has_expired(&self, now: Time) -> bool {
         let last = self.requirement().is_none_or(|requirement| self.level >= requirement.escalations.len());
         last && self.deadline().is_some_and(|deadline| now >= deadline)

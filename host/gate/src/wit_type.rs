@@ -189,7 +189,7 @@ enum Step {
 }
 
 impl Path {
-    /// Adds a step for `inner` and removes it afterwards, so that the path is right for the next part.
+    /// Adds a step to the path, calls `inner`, and removes the step again.
     fn within<T>(&mut self, step: Step, inner: impl FnOnce(&mut Self) -> T) -> T {
         self.0.push(step);
         let result = inner(self);
@@ -219,8 +219,8 @@ impl Path {
     }
 }
 
-/// Normalises a record. Every field must be present, even if its value is null, and no other field may be. Then equal
-/// records have equal bytes, and every value that is cleared has a type.
+/// Normalises a record. Every field of the type must be there, even if its value is null, and there must be no other
+/// field. So equal records have equal bytes, and each value in a cleared record has a type.
 fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Result<Value, Mismatch> {
     let expected = || WitType::Record(fields.to_vec()).name();
     let object = value.as_object().ok_or_else(|| path.mismatch(expected(), value))?;
@@ -228,7 +228,7 @@ fn record(fields: &[(String, WitType)], value: &Value, path: &mut Path) -> Resul
         return Err(path
             .within(Step::Field(name.clone()), |path| path.mismatch(format!("no such field; {}", expected()), extra)));
     }
-    // Sorted by name: a feature of `serde_json`, if a package asks for it, keeps the order of insertion.
+    // A `BTreeMap` sorts the fields by name. Any package can turn on a feature of `serde_json` that does not sort.
     let mut normal = BTreeMap::new();
     for (name, ty) in fields {
         let field = path.within(Step::Field(name.clone()), |path| match object.get(name) {
@@ -269,8 +269,8 @@ fn integer(value: &Value, min: i64, max: i64) -> Option<Value> {
     (min..=max).contains(&number).then(|| number.into())
 }
 
-/// Accepts a string of digits in its one spelling. A JSON integer, which is exact here, is accepted too: people who
-/// edit may write one.
+/// The normal form of an integer of 64 bits, which is a string of digits. A JSON integer is accepted too, because
+/// people may write one in an edit; serde_json reads it without rounding.
 fn digits<T: std::str::FromStr + ToString>(value: &Value) -> Option<Value> {
     let text = match value {
         Value::String(text) => text.clone(),

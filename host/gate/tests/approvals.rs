@@ -141,7 +141,7 @@ fn who_approves_has_signed_in_lately() {
     let mut world = team_then_chief(|r| r.sign_in_within_ms = Some(500));
     assert_eq!(signed_in(&mut world, "rita", 501), Err(NotEligible::SignInAgain.into()));
     assert_eq!(signed_in(&mut world, "rita", 500).unwrap().still_needed, 2);
-    // The editor's own vote would have no sign-in check, so it does not count.
+    // The gate does not check the sign-in of an editor, so the editor's own vote does not count here.
     assert_eq!(world.decide("rita", edit("b")).unwrap().still_needed, 3);
 }
 
@@ -188,7 +188,8 @@ fn who_was_called_in_counts_after_an_edit_too() {
     assert_eq!((edited.state, edited.still_needed), (CallState::Held, 2), "the editor's own vote counts");
     let call = world.subject.call.as_ref().unwrap();
     assert_eq!((call.level, call.deadline()), (0, deadline));
-    // Where policy asks for more than before, the new demand goes to the reviewers that policy names.
+    // Policy demands more than the first requirement. The additional demand can be met only by the reviewers that
+    // policy names, not by those of the escalation.
     let more = staged(vec![vec![demand(&["rita", "rolf"], 3)]]);
     let edited = world.decide("sam", Choice::Edit(Box::new(Revision { proposal: more }))).unwrap();
     assert_eq!(edited.still_needed, 4);
@@ -362,7 +363,8 @@ fn deeds() -> impl Strategy<Value = Vec<Deed>> {
 /// decisions on this revision.
 struct Reference {
     requirement: Requirement,
-    /// Who decided, with whose right, and whether the decision was yes; `None` stands for an escalation.
+    /// The decisions, each with the person who decided, the person for whom the decision counts, and whether it was an
+    /// approval. `None` stands for an escalation.
     said: Vec<Option<(String, String, bool)>>,
     called_in: usize,
     due: Option<Time>,
@@ -394,8 +396,8 @@ impl Reference {
         self.requirement.stages[stage].iter().map(lacks).max().unwrap()
     }
 
-    /// Replays the decisions on this revision from its beginning. Returns the approvals of each stage (who, with whose
-    /// right), and the rejections that still count.
+    /// Replays the decisions on this revision from its beginning. Returns the approvals of each stage and the
+    /// rejections that still count, each as the person who decided and the person for whom the decision counts.
     #[allow(clippy::type_complexity, reason = "only this test takes it apart")]
     fn story(&self) -> (Vec<Vec<(&str, &str)>>, Vec<(&str, &str)>) {
         let mut stages: Vec<Vec<(&str, &str)>> = vec![Vec::new()];
@@ -424,8 +426,8 @@ impl Reference {
         (stages, no)
     }
 
-    /// Begins the next stage if the present stage lacks no approval. An additional empty stage means that all stages
-    /// are finished.
+    /// Begins the next stage if the current stage has all its approvals. An additional empty stage means that all
+    /// stages are finished.
     fn go_on(&self, stages: &mut Vec<Vec<(&str, &str)>>, called_in: usize) {
         let now = stages.len() - 1;
         let rights = stages[now].iter().map(|(_, right)| *right).collect();
@@ -434,7 +436,7 @@ impl Reference {
         }
     }
 
-    /// Whether this approval is refused. The reason does not matter.
+    /// Whether this approval is refused, for whatever reason.
     fn refuses(&self, who: &str, right: &str, fresh: bool) -> bool {
         let (stages, _) = self.story();
         let now = &self.requirement.stages[stages.len() - 1];
@@ -451,7 +453,8 @@ impl Reference {
             || (self.requirement.sign_in_within_ms.is_some() && !fresh)
     }
 
-    /// Whether this decision equals the last decision with this right. Such a repetition is legal and changes nothing.
+    /// Whether this decision equals the last decision that counts for the same person. Such a repetition is legal and
+    /// changes nothing.
     fn is_last_word(&self, who: &str, right: &str, yes: bool) -> bool {
         let last = self.said.iter().flatten().rev().find(|(_, of, _)| of == right);
         last.is_some_and(|said| *said == (who.into(), right.into(), yes))
@@ -505,8 +508,8 @@ impl Reference {
                 if who != right && self.story().1.contains(&(right, right)) {
                     return false;
                 }
-                // A person who has approved, or was represented, and has not rejected since changes nothing by another
-                // approval.
+                // Another approval changes nothing if the person has approved already, or a delegate has for them, and
+                // the person has not rejected since.
                 let (stages, no) = self.story();
                 let touches = |said: &(&str, &str)| [said.0, said.1].iter().any(|name| *name == who || *name == right);
                 if stages.iter().flatten().any(touches) && !no.iter().any(touches) {

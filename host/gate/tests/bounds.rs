@@ -1,5 +1,5 @@
-//! However long people disagree about a call, the amount that is written about it has a bound, and no person uses up
-//! another's share.
+//! The number of decisions and revisions of one call has a bound, however long people disagree about the call. The
+//! bound is per person, so that nobody uses up the decisions of another person.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! Which present values a clearance allows, fact by fact.
+//! Which changes of a fact a clearance allows, for each kind of condition.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
@@ -16,8 +16,8 @@ fn mark(name: &str) -> EffectMark {
     EffectMark { key: EffectKey(name.into()), effect_digest: Digest::of(name.as_bytes()) }
 }
 
-/// Whether the fact with this condition allows the value, if the proposal lists these similar calls; `None` if the
-/// value is unchanged.
+/// Whether the condition allows this new value of the fact, if the effects `since` have happened and the proposal lists
+/// the similar calls `listed`; `None` if the value is unchanged.
 fn allows(stated: &Value, value: Value, since: &[&str], listed: &[&str]) -> Option<bool> {
     let listed: Vec<EffectMark> = listed.iter().map(|name| mark(name)).collect();
     let found = PresentFact { value, since: since.iter().map(|name| mark(name)).collect() };
@@ -45,7 +45,7 @@ fn a_quantity_may_change_and_not_fall_below_its_bound() {
         ("9,999.000 EUR", "250.00 EUR", no),
         ("9,999 EUR", "250.00 EUR", no),
         ("999,900 JPY", "250.00 EUR", no),
-        // Texts that are no quantity.
+        // These texts are no quantities.
         ("", "250.00 EUR", no),
         ("much", "250.00 EUR", no),
         ("9,999.00", "250.00 EUR", no),
@@ -166,7 +166,7 @@ fn what_nobody_decides_on_has_no_room() {
     }
 }
 
-/// A waiting call with this name.
+/// A similar call with this name, as a proposal lists it.
 fn similar_calls(name: &str) -> SimilarCall {
     SimilarCall {
         id: CallId { run: RunId(name.into()), call: 1 },
@@ -192,8 +192,8 @@ fn what_waits_beside_it_is_part_of_what_was_shown() {
     world.decide("rita", Choice::Approve).unwrap();
     world.subject.similar_keys = vec![EffectKey("b".into()), EffectKey("c".into())];
     assert_eq!(world.start().unwrap().similar_effects(), [mark("b"), mark("c")]);
-    // A call that is held again lists the calls that wait then. The answer to an older vote says why the vote no longer
-    // counts.
+    // A call that is held again lists the calls that wait at that time. The refusal of a vote on the older revision
+    // says why the vote no longer counts.
     world.subject.similar_calls = vec![similar_calls("d")];
     let fell = world.clearance();
     let changed = AttemptOutcome::FactsChanged { reason: "the tip moved".into(), proposal: Box::new(proposal("a")) };
@@ -221,7 +221,7 @@ fn an_action_is_the_same_deed_whoever_asks_for_it_for_whatever_reason() {
 }
 
 proptest! {
-    /// A quantity covers a bound exactly if the numbers say so.
+    /// A quantity meets a bound exactly if its number is not below the number of the bound.
     #[test]
     fn quantities_compare_as_numbers(now in any::<i64>(), bound in any::<i64>(), decimals in 0..4_usize) {
         let show = |units: i64| {

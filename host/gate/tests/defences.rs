@@ -1,5 +1,5 @@
-//! States that no journal of this host can have are refused nevertheless, so that a command is never judged on a step
-//! that was not legal.
+//! The gate refuses commands on states that no journal of this host can have. It does not rely on the earlier steps
+//! having been legal.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod common;

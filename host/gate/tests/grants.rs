@@ -1,5 +1,5 @@
-//! Grants: who may make a grant and for what, what it clears, and that it never clears more, whatever happens between
-//! reading the journal and writing.
+//! Grants: who may make a grant and for which calls, and which calls the grant clears. It never clears more, whatever
+//! happens between the moment when the driver reads the journal and the moment when it writes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -245,7 +245,8 @@ impl Journal {
         proposal
     }
 
-    /// Judges a command as the journal does: on the present state. Then counts the resulting events.
+    /// Judges a command as the journal does: on the current state. Then adds the calls that the events clear to the
+    /// grant's total, and subtracts those that no longer count.
     fn submit<C: Command>(&mut self, subject: &mut Subject, command: C, now: Time) -> Result<C::Output, Refused> {
         let required_state = command.required_state();
         let now_of = |counter| RecordedTotal { counter, total: self.used.clone() };
@@ -360,7 +361,7 @@ proptest! {
 struct Runs;
 
 const RUNS: usize = 3;
-/// The amount of one call. The grant's sum covers two of them.
+/// The amount of one call. The grant's sum is enough for two calls.
 const EACH: u64 = 150;
 
 #[derive(Clone, Debug)]

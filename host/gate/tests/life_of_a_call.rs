@@ -102,7 +102,8 @@ fn an_old_decision_is_refused_in_every_state() {
     unresolved.finish(1, AttemptOutcome::Unknown("lost".into())).unwrap();
     let abandon = Resolve { attempt: 1, by: "rita".into(), resolution: Resolution::Abandon, message: None };
     unresolved.submit(abandon).unwrap();
-    // This reason must never change, because journals of all versions are replayed with it.
+    // This text must never change: it is not in the journal, and the replay of an old run must give the agent the same
+    // answer.
     let answer = unresolved.subject.call.as_ref().unwrap().answer();
     assert_eq!(answer, Some(Answer::Unresolved("a person settled it".into())));
     worlds.push(unresolved);
@@ -575,7 +576,8 @@ fn sending_again_forgets_no_earlier_attempt() {
     assert_eq!(done.finish(2, AttemptOutcome::Happened(json!("sent"))).unwrap(), CallState::Succeeded);
 }
 
-/// A policy that failed might have refused the call, and without a determining policy no policy cleared it.
+/// A call is held if a policy failed, because that policy might have refused the call. A call is also held if no policy
+/// determined the verdict.
 #[test]
 fn what_policy_has_not_said_without_an_error_is_held() {
     for (determining, errors, phase) in
@@ -589,7 +591,7 @@ fn what_policy_has_not_said_without_an_error_is_held() {
         world.submit(Propose { call: 1, proposed: FirstVerdict::Clear(Box::new(proposal.clone())) }).unwrap();
         assert_eq!(world.phase(), phase, "{:?}", proposal.policy);
     }
-    // If the run has reached its limit of held calls, such a call is refused instead of held.
+    // If the run has reached its limit of held calls, a call that would have to be held is refused.
     let mut world = World::new();
     world.subject.run.as_mut().unwrap().held = 2;
     let mut failed = proposal("a");

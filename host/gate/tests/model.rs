@@ -52,7 +52,8 @@ const STEPS_MAX: u64 = 3;
 const CRASHES_MAX: u8 = 1;
 const SENT_AGAIN_MAX: u8 = 1;
 const PUT_OFF_MAX: u8 = 1;
-/// The balance, the amount of the payment, and the most that others take from the balance.
+/// The next three: the balance at the beginning, the amount of the payment, and the largest amount that others take
+/// from the balance.
 const BALANCE: u8 = 3;
 const AMOUNT: u8 = 2;
 const TAKEN_MAX: u8 = 2;
@@ -60,7 +61,8 @@ const TAKEN_MAX: u8 = 2;
 /// of mind.
 const DECISIONS_MAX: usize = 4;
 
-/// Broken promises that can be seen only at the moment when they are broken. The model notes them then.
+/// The names of promises whose violation can be seen only at the moment of the violation. The model notes the name at
+/// that moment.
 const LATE: &str = "no decision counts that comes after its approval has expired";
 const STALE: &str = "no decision counts that is on something else";
 const LAPSED: &str = "no effect starts after its clearance has lapsed";
@@ -119,8 +121,8 @@ struct State {
     /// The state on disk. States share it until a step changes it: most of the tried steps are not legal, and a copy
     /// for each of them would take most of the test's time.
     subject: Arc<Subject>,
-    /// The present clearance of the call on disk, and the action that it covers. They are kept because they are needed
-    /// often and computing a digest is slow.
+    /// The digests of the current clearance of the call on disk, and of the action that it covers. They are kept here,
+    /// because the model needs them often and computing a digest is slow.
     current: Option<(Digest, Digest)>,
     now: u64,
     /// The host's memory, which is lost when the host dies: a permit, or the reply to the attempt.
@@ -187,18 +189,18 @@ struct Outside {
     cleared: BTreeSet<(Digest, Digest)>,
     /// The rejections that were acknowledged and not withdrawn.
     rejections: BTreeSet<(Digest, usize)>,
-    /// The time of the present revision by the model's own clock: when it began, when it ends, and whether Dan has been
-    /// called in for it.
+    /// The next three are about the current revision: when it began and when its time ends, by the model's own clock,
+    /// and whether Dan has been called in.
     began: u64,
     due: u64,
     called_in: bool,
-    /// Whether an escalation follows when this time is over.
+    /// Whether an escalation follows at the time `due`.
     may_escalate: bool,
     /// How many decisions were acknowledged.
     acknowledged: usize,
     sent_again: u8,
     books: Books,
-    /// The books as they were when the present revision was made. The page shows these.
+    /// The books as they were when the current revision was made. The page shows the books of that time.
     seen: Books,
     /// Whether the stranger paid first, if the payee has received both payments.
     stranger_first: bool,
@@ -329,7 +331,7 @@ impl Hash for State {
         (call.phase.state().as_str(), call.clearance, call.revision, call.attempts, call.sent_again, call.started_at)
             .hash(hasher);
         (&call.edited_by, call.deadline(), call.reheld.is_some(), call.looked_up.is_some()).hash(hasher);
-        // The times of the votes and their order no longer influence anything.
+        // The times and the order of the votes have no influence on later steps, so they are left out.
         call.votes.iter().map(|vote| (&vote.reviewer, vote.stage)).collect::<BTreeSet<_>>().hash(hasher);
         call.rejections.iter().map(|said| &said.reviewer).collect::<BTreeSet<_>>().hash(hasher);
         (call.stage, call.level).hash(hasher);
@@ -436,7 +438,7 @@ impl State {
             self.outside.approvals.insert((clearance, who));
         }
         if rejects {
-            // An approval in a finished stage still counts.
+            // If the first stage is finished, its approvals still count, also that of this person.
             if !first_is_done {
                 self.outside.approvals.remove(&(clearance, who));
             }
@@ -541,7 +543,8 @@ impl State {
             Reply::Done => AttemptOutcome::Happened(json!("receipt")),
             Reply::NotDone => AttemptOutcome::DidNotHappen("declined".into()),
             Reply::PutOff => AttemptOutcome::Postponed("come again".into(), STEP_MS),
-            // A payment that the balance does not cover is not held again.
+            // If the balance does not cover the payment, the connector reports a failure, and the call is not held
+            // again.
             Reply::FactsChanged if self.setting.pays && self.outside.books.balance() < AMOUNT => {
                 AttemptOutcome::DidNotHappen("the balance does not cover it".into())
             }
@@ -560,7 +563,7 @@ impl State {
         self.hand = Hand::Empty;
         self.submit(Finish { attempt, outcome, evidence: None }).ok()?;
         if self.phase() == Some(&Phase::Held) {
-            // The new revision waits as long as the last one could, counted from now.
+            // Reviewers have as much time for the new revision as they had for the last one, counted from now.
             let waited = self.now - self.outside.began;
             (self.outside.began, self.outside.due) = (self.now, EXPIRES_AFTER + waited);
         }
@@ -601,8 +604,8 @@ impl State {
 }
 
 impl Outside {
-    /// Whether a connector would pay: it compares the present facts with the preconditions in its permit, by the gate's
-    /// own rules.
+    /// Whether a connector would pay: it compares the facts as they are now with the preconditions in its permit, by
+    /// the gate's own rules.
     fn allow(&self, (preconditions, similar_calls): &(String, Vec<(String, Digest)>)) -> bool {
         let preconditions: Value = serde_json::from_str(preconditions).unwrap();
         let similar_calls: Vec<EffectMark> = similar_calls
@@ -670,13 +673,13 @@ impl Model for Gate {
             steps.extend([Step::LookUp, Step::Decline, Step::Perform { reply_is_lost: true }]);
         }
         if let (true, Some((clearance, _))) = (state.setting.pays, state.current) {
-            // One person decides, and only on the present revision. The other settings try several people and decisions
-            // on an old revision.
+            // In the setting with payments one person decides, and only on the current revision. The other settings try
+            // several people, and decisions on an old revision.
             return steps.extend([Step::Approve(1, clearance), Step::Reject(1, clearance)]);
         }
         if let (true, Some((clearance, _))) = (state.setting.staged, state.current) {
-            // Each person looks and decides in one step. The other settings also try steps between looking and
-            // deciding.
+            // In the setting with stages each person looks at the page and decides in one step. The other settings also
+            // try steps between the look and the decision.
             for who in 0..PEOPLE.len() {
                 steps.extend([Step::Approve(who, clearance), Step::Reject(who, clearance)]);
                 steps.push(Step::Edit(who, clearance, true));
@@ -726,7 +729,7 @@ impl Model for Gate {
             Step::Approve(who, clearance) => state.decide(who, clearance, Choice::Approve)?,
             Step::Reject(who, clearance) => state.decide(who, clearance, Choice::Reject)?,
             Step::Edit(who, clearance, text) => {
-                // One edit shows as much as a chain of edits.
+                // The model tries one edit only. A second edit would take the same path through the gate.
                 let mut proposal = self.proposal(state.setting, (text, fact));
                 if state.setting.staged {
                     // Policy gives the edited action a deadline of its own.
@@ -941,7 +944,8 @@ impl Model for Gate {
 
 impl State {
     fn propose(&mut self, proposed: FirstVerdict) -> Option<()> {
-        // The call's deadline is fixed, so proposing later is the same as having less time left.
+        // The model proposes the call at the beginning only. The call's deadline is a fixed time, so a later proposal
+        // would only leave less time until the deadline.
         (self.now == 0).then_some(())?;
         self.submit(Propose { call: 1, proposed }).ok()?;
         (self.outside.began, self.outside.due) = (self.now, EXPIRES_AFTER);
@@ -1003,8 +1007,7 @@ fn every_promise_holds_in_every_state() {
     let settings = vec![
         setting(Class::Reconcilable, 1, false, true),
         setting(Class::OneShot, 2, true, true),
-        // A setting with "send again" has many more states, and edits show nothing there that the other settings do not
-        // show.
+        // The setting with "send again" has many more states, so it has no edits: the other settings test edits.
         setting(Class::Idempotent, 1, false, false),
         Setting { policy_errs: true, ..setting(Class::Reconcilable, 1, false, false) },
         Setting { staged: true, ..setting(Class::OneShot, 2, true, true) },

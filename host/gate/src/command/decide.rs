@@ -15,9 +15,9 @@ use crate::name::ReviewerName;
 use crate::phase::{CallState, Phase};
 use crate::run::Run;
 
-/// The largest number of decisions by one reviewer on one call; after that, the last decision stands. Every decision
-/// reads all decisions and revisions of the call, so both have a bound. Each reviewer has their own bound, so that no
-/// reviewer uses up another's.
+/// The largest number of decisions by one reviewer on one call; after that, the reviewer's last decision stands. The
+/// numbers of decisions and of revisions have bounds, because every decision reads all earlier decisions and revisions
+/// of the call. The bound is per reviewer, so that no reviewer can use up the decisions of another.
 pub const DECISIONS_MAX: usize = 64;
 /// The largest number of revisions of a call, by all reviewers together, because each revision may be as long as an
 /// action. After that the call can no longer be edited.
@@ -81,7 +81,7 @@ impl Command for Decide {
     type About = CallId;
     type Output = DecisionOutcome;
 
-    /// Loads the calls that are similar to the edited action, because reviewers are shown them.
+    /// For an edit: the calls that are similar to the edited action, because reviewers are shown these calls.
     fn required_state(&self) -> RequiredState {
         let Choice::Edit(revision) = &self.choice else { return RequiredState::default() };
         RequiredState { similar_to: Some(revision.proposal.similarity()), ..RequiredState::default() }
@@ -102,7 +102,8 @@ impl Command for Decide {
             Choice::Approve | Choice::Reject => vec![Event::DecisionMade { call: call.number, decision }],
             Choice::Grant(grant) => {
                 let (who, editor) = ((&run.agent, &run.started_by), call.edited_by.as_ref());
-                // A reviewer makes a grant in their own name, and the requirement must name them without an escalation.
+                // A grant cannot be made by delegation. Below, `may_be_made` also refuses a reviewer whom only an
+                // escalation names.
                 if decision.stands_for.is_some() {
                     return Err(NotGranted::NotAlone.into());
                 }
@@ -124,7 +125,8 @@ impl Command for Decide {
         for event in &events {
             after.apply(event, now).map_err(|_| Refused::WrongPhase(call.phase.state()))?;
         }
-        // A vote makes no grant if the vote did not count or if further votes are needed.
+        // A grant is made only by a vote that approves the call: not if the vote did not count, and not if further
+        // votes are needed.
         if after.granted != call.granted && !matches!(after.phase, Phase::Approved { .. }) {
             return Err(NotGranted::NotAlone.into());
         }
@@ -150,9 +152,9 @@ impl Decide {
         }
     }
 
-    /// Whether an earlier, equal decision still counts, so that this decision is a repetition. If facts have changed
-    /// since, it no longer counts, and the sender must be told. An earlier edit still counts if the call still has the
-    /// edited action.
+    /// Whether an earlier decision that equals this one would still count, so that this decision is only a repetition.
+    /// If facts have changed since, the earlier decision no longer counts, and the sender must be told. An earlier edit
+    /// still counts if the call still has the edited action.
     fn still_counts(&self, call: &Call) -> bool {
         match self.choice {
             Choice::Edit(ref revision) => {
@@ -164,8 +166,8 @@ impl Decide {
         }
     }
 
-    /// Whether this decision equals the last decision with the same right. Earlier decisions do not count: if a
-    /// reviewer approves, rejects and approves again, the second approval is no repetition.
+    /// Whether this decision equals the last decision that was made by or for the same reviewer. Decisions before the
+    /// last one do not count: if a reviewer approves, rejects and approves again, the second approval is no repetition.
     fn is_last_word(&self, call: &Call, decision: &Decision) -> bool {
         let of_right = |said: &Decision| said.stands_for.as_ref().unwrap_or(&said.reviewer) == self.on_behalf_of();
         let mut said = call.decisions.iter().rev().map(|made| &made.decision);
@@ -185,7 +187,8 @@ impl Decide {
         !matches!(&self.choice, Choice::Grant(grant) if made != Some(&**grant))
     }
 
-    /// The reviewer whose right to decide is used.
+    /// The reviewer for whom the decision counts: the absent reviewer of a delegation, or else the reviewer who
+    /// decides.
     fn on_behalf_of(&self) -> &ReviewerName {
         self.stands_for.as_ref().unwrap_or(&self.reviewer)
     }
@@ -234,7 +237,7 @@ impl Decide {
                 return Err(Refused::WrongKind("this call is not a question: approve, edit or reject it"));
             }
             (Choice::Approve | Choice::Grant(_), false) => {
-                // Four-eyes bars the delegate and the absent reviewer alike.
+                // Four-eyes bars the delegate as well as the absent reviewer.
                 requirement.bars(&self.reviewer, &run.started_by, call.edited_by.as_ref())?;
                 if let Err(why) = call.admits_approval(self.on_behalf_of(), &run.started_by)
                     && !call.has_vote_of(self.on_behalf_of())

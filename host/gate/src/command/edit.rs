@@ -2,11 +2,11 @@
 //! revision rests on.
 //!
 //! **Invariant:** An edit is refused, and the call stays unchanged, if the deadline of the edited action has passed
-//! when the edit is written: the editor's vote would be too late. The deadline counts from the moment when policy was
-//! asked.
+//! when the edit is written: the editor's vote would be too late. Policy, which is asked before the edit is written,
+//! counts the deadline from that moment.
 //!
 //! **Invariant:** The editor's own vote counts only if the edit brings no new evidence, preconditions, facts, connector
-//! or waiting calls. Otherwise the call is held, and the editor too must be shown the new revision before they approve
+//! or similar calls. Otherwise the call is held, and the editor too must be shown the new revision before they approve
 //! it.
 
 use super::{Refused, Subject};
@@ -34,7 +34,7 @@ pub(super) fn edit(
         return Err(Refused::OtherReasons);
     }
     new.requirement = old.requirement.after_edit(&new.requirement, call.level, call.deadline());
-    // The deadline counts from when policy was asked, possibly long before the edit is written.
+    // Policy counted the deadline from the moment when it was asked, possibly long before this edit is written.
     if new.requirement.expires_at.is_some_and(|expires_at| now >= expires_at) {
         return Err(Refused::WrongKind(
             "the deadline of the edited call passed before the edit was written: edit the call again",

@@ -1,6 +1,7 @@
 //! The effect of a cleared call: its start and its outcome.
 //!
-//! If facts changed after reviewers approved a call in time, reviewers get the same waiting time again.
+//! If facts have changed since reviewers approved a call, the call is held again, and reviewers get as much time for
+//! the new decision as they had for the first one.
 
 use serde_json::Value;
 
@@ -17,7 +18,8 @@ use crate::permit::Permit;
 use crate::phase::{CallState, Phase};
 use crate::run::Run;
 
-/// Begins an attempt. Votes, clearance digest, time to start and cancellation are checked here, on the journaled state.
+/// Begins an attempt. The votes, the clearance digest, the deadline for the start and a cancellation are checked here,
+/// on the journaled state.
 #[derive(Clone, Copy, Debug)]
 pub struct Start {
     /// The attempt must begin within this time, in milliseconds.
@@ -90,8 +92,8 @@ impl Command for Start {
 pub enum AttemptOutcome {
     /// The effect happened. The value is the receipt, of the function's `ok` type.
     Happened(Value),
-    /// The effect happened although facts had changed, as far as the clearance allows. Each text names one change, with
-    /// both values.
+    /// The effect happened although facts had changed: the clearance allows these changes. Each text names one change,
+    /// with both values.
     HappenedDespite(Value, Vec<String>),
     /// The effect did not happen, for this reason.
     DidNotHappen(String),
@@ -100,7 +102,7 @@ pub enum AttemptOutcome {
     /// The outcome is unknown, for this reason.
     Unknown(String),
     /// The effect was not performed, because a fact of the clearance had changed. The proposal has the same action with
-    /// the present facts.
+    /// the facts as they are now.
     FactsChanged {
         /// The changed facts, with both values.
         reason: String,
@@ -169,8 +171,8 @@ impl Command for Finish {
             }
             AttemptOutcome::FactsChanged { reason, mut proposal } => {
                 let revision = call.revision + 1;
-                // Reviewers who decided in time get the same time again, because the changed facts made their decision
-                // void.
+                // The changed facts made the reviewers' decision void. The time that has passed is added to the
+                // deadline, so that reviewers have the same time again.
                 let waited = now.0.saturating_sub(call.revised_at.0);
                 proposal.requirement.expires_at =
                     proposal.requirement.expires_at.map(|Time(at)| Time(at.saturating_add(waited)));
@@ -192,8 +194,8 @@ pub const ATTEMPTS_MAX: u32 = 20;
 /// The shortest wait between two attempts.
 const AGAIN_IN_MS_MIN: u64 = 1_000;
 
-/// When another attempt may be made under the same clearance, after an attempt that certainly did not happen; or why no
-/// other attempt may be made.
+/// When another attempt may be made under the same clearance, after an attempt that certainly did not happen; or else
+/// why no other attempt may be made.
 fn may_be_postponed(run: &Run, call: &Call, now: Time, again_in_ms: u64) -> Result<Time, &'static str> {
     let until = now.plus_ms(again_in_ms.max(AGAIN_IN_MS_MIN));
     match call.started_from {
@@ -222,9 +224,9 @@ fn met_by_somebody(requirement: &Requirement, started_by: &ReviewerName, call: &
     names.map_or(Ok(()), |names| requirement.can_be_met(&names, started_by, call.edited_by.as_ref()))
 }
 
-/// The events for an attempt with an unknown outcome. The attempt is written as in doubt once. The finding of a lookup
-/// is written unless the last lookup found the same: every host looks again when it starts, and repeated findings would
-/// hide a new one.
+/// The events for an attempt with an unknown outcome. That the attempt is in doubt is written once. The finding of a
+/// lookup is written unless the last lookup found the same: the host looks up again each time it starts, and among many
+/// repeated findings a person would overlook a new one.
 fn unknown(call: &Call, reason: String, evidence: Option<String>) -> Vec<Event> {
     let (number, attempt) = (call.number, call.attempts);
     let new = !matches!(call.phase, Phase::InDoubt { .. });

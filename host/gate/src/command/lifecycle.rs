@@ -72,7 +72,7 @@ impl Command for CreateRunOnce {
 }
 
 /// Finds the run that a request created, and writes nothing. The command finds the run even if the run could not be
-/// created any more.
+/// created today, because its agent can no longer be started.
 #[derive(Clone, Copy, Debug)]
 pub struct FindRun(pub Request);
 
@@ -91,8 +91,8 @@ impl Command for FindRun {
     }
 }
 
-/// The run that the request created. A key that another request used is refused, so that a sender does not take the run
-/// of the other request for their own.
+/// The run that the request created. If another request has used the key, the key is refused. Otherwise the sender
+/// would take the run of the other request for their own.
 fn created_run(subject: &Subject, request: &Request) -> Result<Option<RunId>, Refused> {
     match &subject.created_run {
         Some(created_run) if created_run.asks == request.asks => Ok(Some(created_run.run.clone())),
@@ -201,7 +201,7 @@ impl Command for Delay {
     }
 }
 
-/// How a run ended by itself.
+/// How a run ended without being cancelled.
 #[derive(Clone, Debug)]
 pub enum RunEnd {
     Finished(Result<String, String>),
@@ -209,7 +209,7 @@ pub enum RunEnd {
     Diverged { place: String, recorded: String, found: String },
 }
 
-/// Writes how a run ended by itself.
+/// Writes that a run ended without being cancelled, and how.
 #[derive(Clone, Debug)]
 pub struct EndRun(pub RunEnd);
 

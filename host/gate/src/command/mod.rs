@@ -1,5 +1,5 @@
-//! Every legal step. Each step is a function: it takes the journaled state and the time, and returns events and an
-//! output.
+//! The commands: every step that a run or a call can take. A command is a function: it takes the journaled state and
+//! the time, and returns events and an output, or refuses.
 //!
 //! A command is judged on the state inside the write transaction. Of two racing commands one wins, and the other is
 //! told which decision won.
@@ -66,7 +66,7 @@ impl About for CallId {
     }
 }
 
-/// One legal step.
+/// A command: one step of a run or a call, which is legal or is refused.
 pub trait Command: Sealed + Send + 'static {
     type About: About;
     /// The value that the caller gets once the events are on disk.
@@ -104,7 +104,8 @@ pub struct Subject {
     pub id: RunId,
     /// The run, once it exists.
     pub run: Option<Run>,
-    /// The call that the command names, else the run's last consequential call, if it has one.
+    /// The call that the command names. If the command names no call: the run's last consequential call, if there is
+    /// one.
     pub call: Option<Call>,
     /// The idempotency key of the effect of this call.
     pub key: EffectKey,
@@ -170,7 +171,7 @@ pub enum Refused {
     /// The reviewer may not decide.
     #[error(transparent)]
     NotEligible(#[from] NotEligible),
-    /// The kind of decision does not fit: a question is not approved, an effect is not answered.
+    /// The kind of decision does not fit the call: a question cannot be approved, and an effect cannot be answered.
     #[error("{0}")]
     WrongKind(&'static str),
     /// An edit names another capability or component.
@@ -230,7 +231,7 @@ fn because(reheld: Option<&str>) -> String {
 }
 
 impl Subject {
-    /// A subject before its first event.
+    /// The subject of a run that has no events yet.
     pub fn new(journal: JournalId, id: RunId, key: EffectKey) -> Self {
         Self {
             journal,
@@ -246,7 +247,8 @@ impl Subject {
         }
     }
 
-    /// Changes the state as one event says. The journal's writer, the rebuilding of its tables, and tests use it.
+    /// Changes the state as one event says. The journal calls this function when it writes an event and when it
+    /// rebuilds its tables.
     pub fn apply(&mut self, event: &Event, at: Time) -> Result<(), InconsistentEvent> {
         let lost = || InconsistentEvent {
             event: format!("{event:?}").chars().take(40).collect(),

@@ -1,4 +1,5 @@
-//! The ends of a call other than the outcome of an attempt: a reviewer resolves a doubt, or the call's time is over.
+//! The ends of a call other than the outcome of an attempt: a reviewer resolves an effect in doubt, or a deadline
+//! passes.
 
 use super::{Command, Refused, Sealed, Subject};
 use crate::call::Call;
@@ -12,7 +13,7 @@ use crate::phase::{CallState, Phase};
 /// A reviewer resolves an effect that is in doubt.
 #[derive(Clone, Debug)]
 pub struct Resolve {
-    /// The attempt that the reviewer looked at.
+    /// The attempt whose effect the reviewer resolves.
     pub attempt: u32,
     /// Who resolves the effect. The call's requirement must name this reviewer.
     pub by: ReviewerName,
@@ -50,8 +51,8 @@ impl Command for Resolve {
     }
 }
 
-/// Ends the time of an approval or a clearance: the call escalates, expires or fails. A call that was sent again is in
-/// doubt again.
+/// Applies a deadline that has passed: a held call escalates or expires; a cleared call expires, or fails if its last
+/// attempt was postponed. A call that a reviewer resolved with "send again" is in doubt again.
 #[derive(Clone, Copy, Debug)]
 pub struct Expire;
 
@@ -103,8 +104,8 @@ pub(super) fn still_in_doubt(call: &Call, why: &str) -> Event {
     Event::EffectInDoubt { call: call.number, attempt: call.attempts, reason }
 }
 
-/// The event for a call that was postponed and did not start again in time. It tells the agent why the last attempt did
-/// not happen.
+/// The event for a call that was postponed and did not start again in time. The event tells the agent why the last
+/// attempt did not happen.
 fn given_up(call: &Call) -> Event {
     let last = call.postponed.as_ref().map(|postponed| postponed.reason.as_str()).unwrap_or_default();
     let reason = format!("{last}; the deadline for the start passed before the next attempt");

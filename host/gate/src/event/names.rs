@@ -3,8 +3,8 @@
 use super::Event;
 use crate::ids::CallNumber;
 
-/// Gives every kind of event its name: a `match`, which does not compile while a variant is missing, and the list of
-/// all names.
+/// Defines the names of the events: a `match` over the variants, which does not compile if a variant has no name, and a
+/// list of all names.
 macro_rules! names {
     ($($variant:pat => $name:literal,)+) => {
         /// The name that the API and the pages use.
