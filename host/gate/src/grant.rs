@@ -107,7 +107,7 @@ pub enum NotGranted {
     Unlike(String),
     #[error("the grant has cleared all of its calls")]
     UsedUp,
-    #[error("the amount is more than the rest of the grant in {0}")]
+    #[error("the amount is more than what is left of the grant's limit in {0}")]
     TooMuch(String),
     #[error(
         "you cannot make a grant for this call: either the call needs another approval besides yours, or you may not make grants for such calls (add your name to `grantors` under `[approval]`, or permit the action `grant` in a policy)"
