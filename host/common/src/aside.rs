@@ -1,14 +1,12 @@
-//! Runs work that an agent or a reviewer causes, and whose amount the agent or reviewer decides,
-//! such as comparing, hashing or drawing a long diff.
+//! Runs slow work for an agent or a reviewer, such as hashing, comparing or drawing a long diff. How much work it is
+//! depends on what the agent or the reviewer sends.
 //!
-//! On a runtime thread such work would block other requests. The runtime's own pool for blocking
-//! work is no better place: it has hundreds of threads at full priority. So the work waits in a
-//! queue, and a few threads of low priority do it. There are three queues: reviewers' work does not
-//! wait for agents' work, and reading workspace files, which can take seconds, does not delay
-//! proposals.
+//! On a runtime thread such work would block other requests. The runtime's own pool for blocking work is no better
+//! place: it has hundreds of threads at full priority. So the work waits in a queue, and a few threads of low priority
+//! do it. There are three queues: reviewers' work does not wait for agents' work, and reading workspace files, which
+//! can take seconds, does not delay proposals.
 //!
-//! **Invariant:** the work starts no thread and no process, because they would inherit the low
-//! priority.
+//! **Invariant:** the work starts no thread and no process, because they would inherit the low priority.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -19,11 +17,10 @@ use tokio::sync::oneshot;
 
 /// The number of threads for agents' proposals, and also the number for reviewers.
 const THREADS: usize = 2;
-/// The niceness of the threads that work for agents. The threads that run agents have the same
-/// niceness.
+/// The niceness of the threads that work for agents. The threads that run agents have the same niceness.
 const NICE_AGENTS: i32 = 19;
-/// The niceness of the threads that work for reviewers. Their priority is lower than that of the
-/// host's other threads, and higher than that of agents' threads.
+/// The niceness of the threads that work for reviewers. Their priority is lower than that of the host's other threads,
+/// and higher than that of agents' threads.
 const NICE_PEOPLE: i32 = 10;
 
 type Job = Box<dyn FnOnce() + Send>;
@@ -52,8 +49,7 @@ pub async fn for_people<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'st
     done(&PEOPLE, work).await
 }
 
-/// Queues work and waits for its result. If the caller stops waiting before the work begins, the
-/// work is skipped.
+/// Queues work and waits for its result. If the caller stops waiting before the work begins, the work is skipped.
 async fn done<T: Send + 'static>(queue: &Sender<Job>, work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failed> {
     let (reply, done) = oneshot::channel();
     let job = move || {
@@ -85,14 +81,12 @@ fn work(waiting: &Mutex<Receiver<Job>>, nice: i32) {
         tracing::warn!(%error, "the priority of long work cannot be lowered, so it runs with the priority of the host");
     }
     while let Some(job) = next(waiting) {
-        // The panic's message is already on stderr. The caller gets an error, because there is no
-        // result.
+        // The panic's message is already on stderr. The caller gets an error, because there is no result.
         drop::<Result<(), Box<dyn Any + Send>>>(catch_unwind(AssertUnwindSafe(job)));
     }
 }
 
-/// Takes the next job. One thread at a time waits at the queue, and the others wait for that
-/// thread.
+/// Takes the next job. One thread at a time waits at the queue, and the others wait for that thread.
 fn next(waiting: &Mutex<Receiver<Job>>) -> Option<Job> {
     waiting.lock().unwrap_or_else(PoisonError::into_inner).recv().ok()
 }

@@ -1,14 +1,13 @@
-//! Reads untrusted bytes in a child process of this program, so that a stack overflow, exhausted
-//! memory or an endless loop ends the child and not the host.
+//! Reads untrusted bytes in a child process of this program, so that a stack overflow, exhausted memory or an endless
+//! loop ends the child and not the host.
 //!
-//! The host writes the bytes to the child's standard input and reads one line of JSON from its
-//! standard output. The child limits itself before it reads the first byte ([`confine`]); the host
-//! watches the wall clock and limits the output ([`Isolate::ask`]). Any early end is a [`Fault`],
-//! which names the setting that would allow more.
+//! The host writes the bytes to the child's standard input and reads one line of JSON from its standard output. The
+//! child limits itself before it reads the first byte ([`confine`]); the host watches the wall clock and limits the
+//! output ([`Isolate::ask`]). Any early end is a [`Fault`], which names the setting that would allow more.
 //!
-//! The child limits the memory, CPU time and stack that the bytes can cost. The child is no
-//! protection against code that runs with the rights of the host's user. It needs none: it reads
-//! components and does not run them. When components run, wasmtime confines them.
+//! The child limits the memory, CPU time and stack that the bytes can cost. The child has the rights of the host's
+//! user. This is safe, because the child only reads components. It does not run them; the host runs them later,
+//! confined by wasmtime.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -24,17 +23,16 @@ use rustix::process::{Resource, Rlimit, Signal, getrlimit, nice, set_parent_proc
 
 /// The maximum length of a child's answer. The largest permitted manifest is smaller than this.
 pub const ANSWER_BYTES_MAX: u64 = 8 << 20;
-/// At most this many bytes of a child's standard error are kept. They contain the standard
-/// library's message about the child's end. The message is only compared and never shown.
+/// At most this many bytes of a child's standard error are kept. They contain the message with which the standard
+/// library ends the child. The host compares the message with known ones and never shows it.
 const COMPLAINT_BYTES_MAX: u64 = 4 << 10;
-/// The niceness that is added to the child's own. With it, a child gets a tenth of the CPU time of
-/// a busy host thread, so it still progresses on a busy machine.
+/// The number that is added to the niceness of a child. With this number a child gets a tenth of the CPU time of a busy
+/// host thread, so it still progresses on a busy machine.
 const NICER: i32 = 10;
-/// The maximum number of a child's threads. It is small because each thread takes address space,
-/// which is limited.
+/// The maximum number of a child's threads. It is small because each thread takes address space, which is limited.
 const THREADS_MAX: usize = 4;
-/// The maximum number of open files of a child. It needs its three streams, and a cache entry with
-/// its folder.
+/// The maximum number of open files of a child. A child needs its three streams, and a cache entry with the entry's
+/// folder.
 const FILES_MAX: u64 = 32;
 /// The interval for checking whether a child that answered has ended.
 const LOOK_EVERY: Duration = Duration::from_millis(2);
@@ -86,8 +84,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether the same bytes would fail again. If the process did not start, this says nothing
-    /// about the bytes.
+    /// Whether the bytes are the cause, so that the same bytes would fail again. The bytes are not the cause if the
+    /// child did not start.
     pub fn is_of_the_bytes(&self) -> bool {
         !matches!(self, Self::Start(_))
     }
@@ -98,12 +96,11 @@ impl Fault {
 pub enum Input<'a> {
     /// Bytes in the host's memory.
     Bytes(&'a [u8]),
-    /// A file that the child reads itself, so that the host does not hold a file that it may
-    /// refuse.
+    /// A file that the child reads itself, so that the host does not hold a file that it may refuse.
     File(&'a File),
 }
 
-/// Starts children of a program of this package.
+/// Starts child processes that run a program of this package.
 #[derive(Clone, Debug)]
 pub struct Isolate {
     program: PathBuf,
@@ -115,8 +112,7 @@ impl Isolate {
         Self { program: program.to_owned() }
     }
 
-    /// An identifier of this build of the program. Another build may read the same bytes
-    /// differently.
+    /// An identifier of this build of the program. Another build may read the same bytes differently.
     pub fn build(&self) -> io::Result<String> {
         use std::os::unix::fs::MetadataExt;
         let program = std::fs::metadata(&self.program)?;
@@ -129,8 +125,8 @@ impl Isolate {
         ))
     }
 
-    /// Runs a child with `work` (the arguments of the hidden subcommand) on `input`, and returns
-    /// its answer. It blocks until the child has ended.
+    /// Runs a child with `work` (the arguments of the hidden subcommand) on `input`, and returns its answer. The method
+    /// blocks until the child has ended.
     pub fn ask(&self, work: &[&OsStr], input: Input<'_>, limits: &Limits) -> Result<Vec<u8>, Fault> {
         let deadline = Instant::now() + Duration::from_secs(limits.seconds);
         let mut child = self.spawn(work, input, limits).map_err(Fault::Start)?;
@@ -152,7 +148,7 @@ impl Isolate {
                 Err(_) => Some(Fault::Time(limits.seconds, limits.settings)),
             };
             if fault.is_some() {
-                // This fails only if the child has already ended.
+                // `kill` fails only if the child has already ended.
                 drop(child.kill());
             }
             let ended = end(&mut child, deadline);
@@ -199,8 +195,7 @@ pub fn confine(limits: &Limits) -> io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     nice(NICER)?;
     let set = |resource, soft: u64, hard: u64| {
-        // The process that started the host may have set a lower hard limit, which cannot be
-        // raised.
+        // The process that started the host may have set a lower hard limit, which cannot be raised.
         let hard = getrlimit(resource).maximum.map_or(hard, |given| given.min(hard));
         Ok::<(), io::Error>(setrlimit(resource, Rlimit { current: Some(soft.min(hard)), maximum: Some(hard) })?)
     };
@@ -208,16 +203,14 @@ pub fn confine(limits: &Limits) -> io::Result<()> {
     // Only the soft limit is set, because `without_memory_limit` later raises it to the hard limit.
     let most = getrlimit(Resource::As).maximum;
     setrlimit(Resource::As, Rlimit { current: Some(most.map_or(memory, |most| most.min(memory))), maximum: most })?;
-    // At the soft limit a signal ends the process. By this signal the host can tell that the CPU
-    // time was used up.
+    // At the soft limit a signal ends the process. By this signal the host can tell that the CPU time was used up.
     set(Resource::Cpu, limits.cpu_seconds, limits.cpu_seconds.saturating_add(5))?;
     set(Resource::Fsize, limits.file_mib << 20, limits.file_mib << 20)?;
     set(Resource::Nofile, FILES_MAX, FILES_MAX)?;
     set(Resource::Core, 0, 0)
 }
 
-/// Lifts this process's memory limit, for work that reserves address space and whose memory use is
-/// known.
+/// Lifts this process's memory limit, for work that reserves address space and whose memory use is known.
 pub fn without_memory_limit() -> io::Result<()> {
     let most = getrlimit(Resource::As).maximum;
     Ok(setrlimit(Resource::As, Rlimit { current: most, maximum: most })?)
@@ -230,7 +223,7 @@ fn own_bytes() -> io::Result<u64> {
     Ok(size.unwrap_or(0_u64) << 10)
 }
 
-/// Reads a child's complete answer, and one byte more than permitted if it is too long.
+/// Reads a child's answer completely. Of an answer that is too long, the result has one byte more than is permitted.
 fn answer(stdout: ChildStdout) -> Vec<u8> {
     let mut said = Vec::new();
     // If reading fails, the answer is incomplete and therefore no valid JSON.
@@ -238,8 +231,7 @@ fn answer(stdout: ChildStdout) -> Vec<u8> {
     said
 }
 
-/// Reads the beginning of a child's standard error, and discards the rest so that the child does
-/// not block.
+/// Reads the beginning of a child's standard error, and discards the rest so that the child does not block.
 fn complaint(mut stderr: ChildStderr) -> String {
     let mut kept = Vec::new();
     drop(stderr.by_ref().take(COMPLAINT_BYTES_MAX).read_to_end(&mut kept));
@@ -261,8 +253,8 @@ fn end(child: &mut Child, deadline: Instant) -> io::Result<ExitStatus> {
     }
 }
 
-/// Finds the violated limit from a child's exit status and error output. The texts with which the
-/// output is compared are those of the standard library in this build.
+/// Finds the violated limit from a child's exit status and error output. The texts with which the output is compared
+/// are those of the standard library in this build.
 fn why(status: ExitStatus, complaint: &str, limits: &Limits) -> Fault {
     const OUT_OF_MEMORY: [&str; 4] = ["memory allocation of", "Cannot allocate memory", "OutOfMemory", "WouldBlock"];
     if status.signal() == Some(Signal::XCPU.as_raw()) {

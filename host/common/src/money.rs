@@ -17,7 +17,7 @@ pub enum NoCurrency {
     /// The text is no currency code.
     #[error("`{}` is not a currency; write the ISO 4217 code of the currency in capitals, like `EUR`", .0.escape_debug())]
     Unknown(String),
-    /// Another currency has replaced it.
+    /// The currency was withdrawn, and another currency has replaced it.
     #[error("{0} is no longer a currency; use {1}")]
     Withdrawn(&'static str, &'static str),
     /// The code means gold, a unit of account or a test.
@@ -36,7 +36,7 @@ impl Currency {
         }
     }
 
-    /// Also accepts withdrawn currencies, because old bookings are still shown.
+    /// The currency of an ISO 4217 code, also of a withdrawn one, because old bookings are still shown.
     fn at_some_time(code: &str) -> Result<Self, NoCurrency> {
         let unknown = || NoCurrency::Unknown(code.chars().take(20).collect());
         let iso = Iso::from_code(code).ok_or_else(unknown)?;
@@ -49,8 +49,7 @@ impl Currency {
         self.code
     }
 
-    /// Formats an amount: `250000` euro cents are `2,500.00 EUR`, and `250000` yen are `250,000
-    /// JPY`.
+    /// Formats an amount: `250000` euro cents are `2,500.00 EUR`, and `250000` yen are `250,000 JPY`.
     pub fn show(&self, minor_units: i64) -> String {
         let digits = format!("{:0>width$}", minor_units.unsigned_abs(), width = self.decimals + 1);
         let whole_digits = digits.len().saturating_sub(self.decimals);
@@ -67,20 +66,20 @@ impl Currency {
     }
 }
 
-/// Formats an amount in minor units. With an unknown code it shows number and code unchanged.
+/// Formats an amount in minor units. If the code is unknown, the result is the number and the code, unchanged.
 pub fn show(minor_units: u64, code: &str) -> String {
     let known = Currency::at_some_time(code).ok().zip(i64::try_from(minor_units).ok());
     known.map_or_else(|| format!("{minor_units} {code}"), |(currency, units)| currency.show(units))
 }
 
-/// An amount of money, written `10000.00 EUR`: more than zero, either with all decimals of its
-/// currency or without a decimal point.
+/// An amount of money, written `10000.00 EUR`: more than zero, either with all decimals of its currency or without a
+/// decimal point.
 #[derive(Clone, Debug)]
 pub struct Amount {
-    /// The amount in minor units; more than zero. Without a point the number counts whole units:
-    /// `10000 EUR` is ten thousand euros, never a hundred.
+    /// The amount in minor units; more than zero. Without a point the number counts whole units: `10000 EUR` is ten
+    /// thousand euros, never a hundred.
     pub minor_units: i64,
-    /// Its ISO 4217 code.
+    /// The ISO 4217 code of the currency.
     pub currency: &'static str,
     /// The number of digits after the point.
     pub decimals: usize,

@@ -1,5 +1,5 @@
-//! Parses JSON that can be read in only one way. An object that repeats a member is refused,
-//! because another program, such as a proxy or a log, might use the other value.
+//! Parses JSON that can be read in only one way. An object that repeats a member is refused, because another program,
+//! such as a proxy or a log, might use the other value.
 
 use std::fmt;
 

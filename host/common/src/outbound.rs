@@ -36,7 +36,8 @@ pub struct Addresses {
 }
 
 impl Addresses {
-    /// Whether requests to this host would be refused now, with the reason. If the name is unknown now, they would not.
+    /// The reason why a request to this host would be refused now; `None` if it would not be refused. A name that
+    /// cannot be looked up now is not refused.
     pub fn refuse(&self, uri: &Uri) -> Option<String> {
         let (host, port) = (uri.host()?, port_of(uri));
         let found = match &self.lookup {
@@ -88,8 +89,8 @@ fn port_of(uri: &Uri) -> u16 {
     uri.port_u16().unwrap_or(if uri.scheme_str() == Some("http") { 80 } else { 443 })
 }
 
-/// A resolver that checks addresses. The connection uses exactly the checked addresses: there is no
-/// second lookup, in which the name could mean another address.
+/// A resolver that checks addresses. The connection uses exactly the checked addresses: there is no second lookup, in
+/// which the name could mean another address.
 struct Checked {
     addresses: Addresses,
     refused: Arc<Mutex<Option<String>>>,
@@ -125,7 +126,8 @@ impl Resolver for Checked {
     }
 }
 
-/// The last part of the connector: it notes that a connection was made.
+/// The last part of the HTTP client's chain of connectors. It opens nothing itself, and notes that the parts before it
+/// have made a connection.
 #[derive(Debug)]
 struct Noted(Arc<AtomicBool>);
 

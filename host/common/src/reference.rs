@@ -1,9 +1,8 @@
 //! Names of git references, and patterns that operators write for them.
 //!
-//! Git gives texts such as `x-0-g1f3a…`, `main~1` or `HEAD` several meanings. Here, a text is
-//! either the name of exactly one reference or an error. So when a name is compared with a pattern
-//! or in a policy, the comparison is about a reference of the repository, and not about an agent's
-//! spelling.
+//! Git gives texts such as `x-0-g1f3a…`, `main~1` or `HEAD` several meanings. Here, a text is either the name of
+//! exactly one reference or an error. So when a name is compared with a pattern or in a policy, the comparison is about
+//! a reference of the repository, and not about an agent's spelling.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,20 +11,18 @@ use serde::{Serialize, Serializer};
 
 /// The prefix of branches.
 const BRANCHES: &str = "refs/heads/";
-/// The permitted name spaces. Others belong to git (notes, stash, replacements) or to this host
-/// (`refs/holdshort/`).
+/// The permitted name spaces. Others belong to git (notes, stash, replacements) or to this host (`refs/holdshort/`).
 const SPACES: [&str; 3] = [BRANCHES, "refs/tags/", "refs/remotes/"];
 /// The maximum length of a name. Git has only the file system's limits.
 const NAME_BYTES_MAX: usize = 1_024;
-/// The maximum length of a part between slashes. The file system permits 255 bytes, and git appends
-/// `.lock`.
+/// The maximum length of a part between slashes. The file system permits 255 bytes, and git appends `.lock`.
 const PART_BYTES_MAX: usize = 250;
 /// Names that git reserves for its own state, besides `HEAD` and names that end in `_HEAD`.
 const PSEUDO: [&str; 5] =
     ["AUTO_MERGE", "BISECT_EXPECTED_REV", "NOTES_MERGE_PARTIAL", "NOTES_MERGE_REF", "MERGE_AUTOSTASH"];
 
-/// The full name of a branch, a tag or a remote branch, such as `refs/heads/main`, by the rules of
-/// `git check-ref-format`.
+/// The full name of a branch, a tag or a remote branch, such as `refs/heads/main`. It follows the rules of `git
+/// check-ref-format`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReferenceName(String);
 
@@ -40,8 +37,8 @@ impl ReferenceName {
         self.0.strip_prefix(BRANCHES)
     }
 
-    /// The names above this name, such as `refs/heads/a` of `refs/heads/a/b`. Git cannot store a
-    /// reference if its name is a folder of another reference.
+    /// The names above this name, such as `refs/heads/a` of `refs/heads/a/b`. Git cannot store a reference if its name
+    /// is a folder of another reference.
     pub fn above(&self) -> impl Iterator<Item = &str> {
         let top = SPACES.iter().find(|space| self.0.starts_with(**space)).map_or(0, |space| space.len());
         self.0.match_indices('/').filter(move |(at, _)| *at >= top).filter_map(|(at, _)| self.0.get(..at))
@@ -113,12 +110,10 @@ impl FromStr for BranchName {
     }
 }
 
-/// The operator's pattern for the git revisions that a check may run on. `*` matches any
-/// characters.
+/// The operator's pattern for the git revisions that a check may run on. `*` matches any characters.
 ///
-/// The pattern is compared with the resolved reference, never with the agent's text. A pattern
-/// without `refs/` means branches. The pattern `*` alone means any revision. Only this pattern
-/// accepts a commit id without a reference.
+/// The pattern is compared with the resolved reference, never with the agent's text. A pattern without `refs/` means
+/// branches. The pattern `*` means any revision, and is the only pattern that accepts a commit id without a reference.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RevisionPattern {
     /// `*`: any revision.
@@ -128,7 +123,7 @@ pub enum RevisionPattern {
 }
 
 impl RevisionPattern {
-    /// Whether the pattern accepts a resolved revision; `None` is a bare commit id.
+    /// Whether the pattern accepts a resolved revision. `None` stands for a revision that is only a commit id.
     pub fn fits(&self, reference: Option<&ReferenceName>) -> bool {
         match (self, reference) {
             (Self::Any, _) => true,
@@ -168,14 +163,13 @@ impl Serialize for RevisionPattern {
     }
 }
 
-/// Whether a text has the form of a full commit id, for either of git's hash functions, in upper or
-/// lower case.
+/// Whether a text has the form of a full commit id, for either of git's hash functions, in upper or lower case.
 pub fn is_an_id(text: &str) -> bool {
     [40, 64].contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// Refuses a short text that git would read in another way, or that a program would take for an
-/// option. An operator's script could pass the text on to git.
+/// Refuses a short text that git would read in another way, or that a program would take for an option. An operator's
+/// script could pass the text on to git.
 pub fn short(text: &str) -> Result<(), NotAName> {
     if text == "HEAD" || text == "@" || text.ends_with("_HEAD") || PSEUDO.contains(&text) {
         return Err(NotAName("git reserves this name"));
@@ -205,8 +199,8 @@ fn in_a_space(name: &str) -> Result<(), NotAName> {
     Err(NotAName("the name is not under `refs/heads/`, `refs/tags/` or `refs/remotes/`"))
 }
 
-/// Checks the rules of `git check-ref-format`, forbids Unicode control characters, and limits the
-/// length to what file systems accept.
+/// Checks the rules of `git check-ref-format`, forbids Unicode control characters, and limits the length to what file
+/// systems accept.
 fn well_formed(name: &str) -> Result<(), NotAName> {
     let odd = |c: char| c.is_control() || " ~^:?*[\\".contains(c);
     let fault = if name.len() > NAME_BYTES_MAX {
@@ -236,7 +230,8 @@ fn matches(pattern: &str, text: &str) -> bool {
         if parts.peek().is_none() {
             return text.ends_with(part);
         }
-        // The first match is sufficient, because a later match leaves less text.
+        // It is enough to try the first match: after a later match, less text would be left for the other parts of the
+        // pattern.
         let Some(at) = text.find(part) else { return false };
         text = text.get(at + part.len()..).unwrap_or_default();
     }

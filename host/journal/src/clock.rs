@@ -33,8 +33,8 @@ impl JournalClock {
         Self { clock, last: Mutex::new(ClockReading { at: last, clock: last }) }
     }
 
-    /// The journal's present time. If the clock was ahead for a moment and nothing was written in that moment, later
-    /// times do not depend on that moment.
+    /// The journal's time now. A moment in which the clock was ahead has no effect on later times if nothing was
+    /// written in that moment.
     pub(crate) fn now(&self) -> ClockReading {
         // The clock is read before the lock is taken, because the clock is code of the caller.
         let clock = (self.clock)();

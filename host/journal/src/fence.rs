@@ -14,7 +14,7 @@ use crate::submit::Submitted;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "simulated"), expect(unreachable_pub, reason = "only tests name it"))]
 pub enum Fence {
-    /// No lease: decisions, cancellations, deadlines and effects are judged on the journaled state alone.
+    /// No lease: decisions, cancellations, deadlines and effects are judged only on the journaled state.
     None,
     /// The run's lease of this epoch; for commands of the task that drives the run.
     Epoch(u64),

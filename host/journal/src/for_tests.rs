@@ -1,5 +1,5 @@
-//! Methods for tests. With them a `Journal` also writes, in every role, so that a test can write the history that it
-//! needs.
+//! Methods of `Journal` that exist only for tests. A test writes with them in every role, and so writes the history
+//! that it needs.
 
 use holdshort_gate::{CallNumber, Command, Digest, RunId};
 

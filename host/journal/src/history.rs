@@ -33,11 +33,11 @@ holdshort_gate::named_enum! {
         Done = "done",
         /// A reviewer found that an effect in doubt had not happened.
         NotDone = "not-done",
-        /// A reviewer closed an effect in doubt without an outcome.
+        /// A reviewer gave up: the outcome of an effect in doubt stays unknown.
         Abandon = "abandon",
         /// A reviewer resolved an effect in doubt with "send again".
         SendAgain = "send-again",
-        /// The run was cancelled, or ended by itself.
+        /// The run was cancelled, or it ended.
         Cancel = "cancel",
         /// The call's time was over.
         Expire = "expire",

@@ -45,7 +45,7 @@ pub(crate) struct WaitingReviewers<'a> {
 
 impl<'a> WaitingReviewers<'a> {
     /// A call that is neither held nor in doubt waits for nobody. A held call does not wait for a reviewer who has
-    /// voted; a call in doubt does, because that reviewer may still resolve the doubt.
+    /// voted; a call in doubt does, because that reviewer may still resolve the effect.
     pub(crate) fn of(call: &'a Call, started_by: &'a ReviewerName) -> Self {
         let voted = match call.phase {
             Phase::Held => &call.votes[..],
@@ -66,7 +66,7 @@ impl<'a> WaitingReviewers<'a> {
         let voters = |vote: &'a Vote| [Some(&vote.reviewer), vote.stands_for.as_ref()];
         let voted: BTreeSet<&ReviewerName> = voted.iter().flat_map(voters).flatten().collect();
         let edited_by = call.edited_by.as_ref();
-        // A reviewer of any stage may resolve a doubt.
+        // A reviewer of any stage may resolve an effect in doubt.
         let stage = |stage: usize| stage == call.stage || call.phase != Phase::Held;
         let asked = requirement.stages.iter().enumerate().filter(|(index, _)| stage(*index));
         let asked = asked.flat_map(|(_, demands)| demands).map(|demand| &demand.reviewers);

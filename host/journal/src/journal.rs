@@ -1,4 +1,4 @@
-//! The port: the journal as the rest of the host sees it.
+//! The port: the interface through which the rest of the host uses the journal.
 
 use std::path::Path;
 use std::sync::atomic::AtomicUsize;
@@ -165,7 +165,8 @@ impl Journal {
         self.0.identity.effect_key(run, call)
     }
 
-    /// A run with one of its consequential calls: the named call, or else the last one. `None` if there is no such run.
+    /// A run with one of its consequential calls: the call with this number, or the run's last consequential call if
+    /// `call` is `None`. The result is `None` if there is no such run.
     pub async fn subject(&self, run: &RunId, call: Option<CallNumber>) -> Result<Option<Subject>, ReadError> {
         let (identity, run) = (self.0.identity.clone(), run.clone());
         self.read(move |reader| staged::load(&identity, reader, &run, call)).await
@@ -192,7 +193,7 @@ impl Journal {
         .await
     }
 
-    /// The present values of running totals, in the order of `counters`.
+    /// The values that running totals have now, in the order of `counters`.
     pub async fn totals(&self, counters: Vec<Counter>) -> Result<Vec<RecordedTotal>, ReadError> {
         self.read(move |reader| {
             counters.into_iter().map(|counter| Ok(RecordedTotal { total: reader.total(&counter)?, counter })).collect()
@@ -238,7 +239,7 @@ impl Journal {
         self.read(move |reader| reader.grants(&filter)).await
     }
 
-    /// How many runs are in a state, counted up to `most`. No run is read.
+    /// How many runs are in a state, counted up to `most` in an index. No run is read.
     pub async fn count_runs(&self, state: RunState, most: usize) -> Result<usize, ReadError> {
         self.read(move |reader| reader.count_runs(state, most)).await
     }

@@ -96,7 +96,7 @@ pub struct CallRow {
     pub still_needed: u32,
     /// The demands that wait for reviewers; empty if the call is not held.
     pub waiting_for: Vec<OpenDemand>,
-    /// How many attempts were begun.
+    /// How many attempts have begun.
     pub attempts: u32,
     /// The number of the revision: 1, and one more for each edit and each change of facts.
     pub revision: u32,
@@ -161,7 +161,7 @@ pub struct DecisionFilter {
 }
 
 impl DecisionFilter {
-    /// The largest number of calls that a search finds: those that were proposed last.
+    /// The largest number of calls that a search finds. If more calls match, it finds those that were proposed latest.
     pub const FOUND_MAX: usize = 10_000;
 
     /// Whether a decision matches the filter, apart from the search text and the position at which the list begins.
@@ -201,7 +201,7 @@ pub struct DecisionRow {
     pub position: Position,
     /// When the decision was made.
     pub at: Time,
-    /// Who decided. `None` if policy or a deadline decided, or the run ended by itself.
+    /// Who decided. `None` if policy or a deadline decided, or if the run ended without being cancelled.
     pub by: Option<ReviewerName>,
     /// The kind of decision.
     pub kind: DecisionKind,
@@ -220,8 +220,8 @@ pub struct DecisionRow {
 }
 
 impl DecisionRow {
-    /// `then` is the event that began the revision that was decided on. The result is `None` if `then` begins no
-    /// revision.
+    /// The row of a decision. `then` is the event that began the revision that was decided on. The result is `None` if
+    /// `then` begins no revision.
     pub(crate) fn new(
         position: Position,
         at: Time,

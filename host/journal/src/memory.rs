@@ -40,7 +40,8 @@ struct Contents {
 }
 
 impl Memory {
-    /// Only a panic in `write` could poison the lock, and `write` does not panic, so the data is complete.
+    /// Locks the contents for a read. A poisoned lock is used all the same: only a panic in `write` could leave
+    /// incomplete data, and `write` does not panic.
     fn kept(&self) -> RwLockReadGuard<'_, Contents> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -144,7 +145,7 @@ impl Readers for Memory {
     }
 }
 
-/// Every read takes the lock for itself. Several reads of one caller may see different states, which the port permits.
+/// Every read takes the lock separately. Several reads of one caller may see different states, which the port permits.
 impl Reader for Memory {
     /// Finds events by their indices in the list of all events; each run keeps the indices of its events.
     fn events(&mut self, run: &RunId, after: Seq, limit: usize) -> Result<Events, ReadError> {

@@ -11,7 +11,7 @@ use crate::error::ReadError;
 use crate::journal::Journal;
 use crate::rows::Position;
 
-/// A fact about notifications.
+/// A note about the notifications that were sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotificationRecord {
     /// The target was notified up to this position, or the host gave up sending the messages.
@@ -46,8 +46,8 @@ impl Journal {
         self.read(move |reader| reader.notified_up_to(&target)).await
     }
 
-    /// Held calls of which the target should be reminded: their deadline is after the first of two times and not after
-    /// the second, and the target was not reminded of their present revision. The earliest deadline comes first.
+    /// Held calls of which the target should be reminded: their deadline is after the first time of `between` and not
+    /// after the second, and the target was not reminded of their current revision. The earliest deadline comes first.
     pub async fn to_remind(&self, target: &str, between: (Time, Time), limit: usize) -> Result<Vec<CallId>, ReadError> {
         let target = target.to_owned();
         self.read(move |reader| reader.to_remind(&target, between, limit)).await

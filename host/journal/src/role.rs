@@ -1,4 +1,4 @@
-//! The handles of the roles. The type of a handle says what a room of the host may write. Code in which a driver
+//! The handles of the roles. The type of a handle says what a part of the host may write. Code in which a driver
 //! decides, or a desk starts an effect, does not compile.
 //!
 //! **Invariant:** Only [`Opened`] has handles of roles. A clone of a handle has the same role. Every handle also reads.
@@ -64,9 +64,8 @@ macro_rules! roles {
             /// Judges `command` on the journaled state of the run or the call that `about` names, and writes its
             /// events.
             ///
-            /// The command is queued by this method itself, not when the answer is awaited. The commands of one task
-            /// are
-            /// therefore judged in the order in which the task submits them.
+            /// This method queues the command at once, and not only when the answer is awaited. So the commands of one
+            /// task are judged in the order in which the task submits them.
             pub fn submit<C: $command>(&self, about: &C::About, command: C) -> Submitted<C::Output> {
                 self.0.queue((about.run(), about.call()), Fence::None, command, Vec::new())
             }

@@ -32,7 +32,8 @@ impl Identity {
     }
 
     fn derive(&self, purpose: &str, what: &str) -> [u8; 32] {
-        // HMAC pads a short key with zeros. The key is padded here already, because HMAC refuses no key of this length.
+        // HMAC pads a short key with zeros to 64 bytes. The key is padded here already, because with an array of 64
+        // bytes `Hmac::new` cannot fail.
         let mut key = [0; 64];
         for (padded, byte) in key.iter_mut().zip(self.secret) {
             *padded = byte;

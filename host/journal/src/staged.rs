@@ -28,11 +28,11 @@ struct CachedRun {
     /// The call to whose effect the subject's key belongs.
     key_of: CallNumber,
     last_seq: u64,
-    /// The number of the run's last use, counted over all runs.
+    /// When the run was last used, as a number that counts the uses of all runs.
     used: u64,
 }
 
-/// The recently written runs, and the present batch.
+/// The recently written runs, and the current batch.
 pub(crate) struct Staged {
     identity: Identity,
     head: Head,
@@ -214,7 +214,8 @@ fn staged_call(batch: &Batch, store: &mut dyn Store, of: &CallId) -> Result<Opti
     staged.map_or_else(|| store.call(&of.run, of.call), |call| Ok(Some(call)))
 }
 
-/// The other waiting calls with the same effect or subject, with the changes of the batch; the oldest, by their ids.
+/// The other waiting calls with the same effect or subject, with the changes of the batch. If there are too many, the
+/// oldest are taken. The calls are ordered by their ids.
 fn similar_calls(
     batch: &Batch,
     store: &mut dyn Store,

@@ -58,7 +58,8 @@ const LOGS_WAITING_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// The memory that a line needs besides its text, in bytes.
 const LINE_BYTES: usize = 128;
 
-/// A log line's share of the room for waiting lines. The share is given back when the line is on disk or dropped.
+/// The bytes that a log line takes of the bound for waiting lines. The bytes are given back when the line is on disk or
+/// dropped.
 #[derive(Debug)]
 pub(crate) struct LogReservation {
     bytes: usize,
@@ -66,11 +67,11 @@ pub(crate) struct LogReservation {
 }
 
 impl LogReservation {
-    /// Takes room for `line`, if the bytes counted by `taken` leave enough.
+    /// Takes bytes for `line`; `None` if the bound is reached. `taken` counts the bytes of all waiting lines.
     pub(crate) fn take(line: &LogLine, taken: &Arc<AtomicUsize>) -> Option<Self> {
         let bytes = LINE_BYTES + line.message.len();
         let before = taken.fetch_add(bytes, Ordering::Relaxed);
-        // The value is made before the check, so that dropping it gives the bytes back if there is no room.
+        // The value is made before the check, so that dropping the value gives the bytes back if the bound is reached.
         let waiting = Self { bytes, taken: taken.clone() };
         (before + bytes <= LOGS_WAITING_BYTES_MAX).then_some(waiting)
     }

@@ -26,14 +26,15 @@ use crate::staged::Staged;
 use crate::store::{Store, WriteError};
 use crate::submit::{Submission, Task};
 
-/// How many tasks one batch takes at most, and after how many bytes of blobs it ends.
+/// The bounds of a batch: the largest number of tasks after the first task, and the number of bytes of blobs after
+/// which the batch ends.
 const BATCH_TASKS_MAX: usize = 1_024;
 const BATCH_BLOB_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// How long a log line may wait for a batch of commands.
 const LOGS_WAIT: Duration = Duration::from_millis(250);
 /// How many log lines are enough for a batch of their own.
 const LOGS_BATCH: usize = 1_024;
-/// How often the writer, without a command, tries a failing journal again.
+/// How often the writer tries a failing journal again while no command comes.
 const PROBE_EVERY: Duration = Duration::from_secs(1);
 
 /// A task of the batch whose answer waits for the commit.
@@ -84,8 +85,8 @@ impl Writer {
     /// Judges `first` and the tasks that wait behind it, up to the size of a batch, and writes all their events in one
     /// transaction.
     ///
-    /// After a failed write, the state is read again before any task is judged. If reading fails too, the task is told
-    /// that nothing was written.
+    /// After a failed write, the state is read again before any task is judged. If reading fails too, `first` is
+    /// answered that nothing was written.
     pub(crate) fn batch(&mut self, first: Task, tasks: &Receiver<Task>) {
         if self.stale
             && let Err(cause) = self.read_again()
@@ -223,7 +224,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Finds out whether the store works again, so that neither health nor a hint has to wait for a command.
+    /// Finds out whether the store works again. So the reported health, and hints that were held back, do not have to
+    /// wait for a command.
     fn probe(&mut self) {
         match self.store.probe() {
             Ok(()) if self.stale && self.read_again().is_err() => {}

@@ -1,5 +1,5 @@
-//! The promises that a journal keeps with either store. Every check runs in memory and in SQLite, through the public
-//! port.
+//! The promises that a journal keeps with either store. Every check runs with the store in memory and with the store in
+//! SQLite, and uses only the public interface of the journal.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -213,7 +213,7 @@ async fn a_batch_may_come_back_to_an_earlier_call(world: World) {
     let held = world.clock.hold();
     let finished = world.submit_at(&run, 1, happened(1, json!("sent")));
     let next = world.submit_now(&run, hold(2, proposal("again")));
-    // The store still has call 1 as started; this batch already has its outcome.
+    // For the store, call 1 is still started. The current batch already has the outcome of call 1.
     let again = world.submit_at(&run, 1, happened(1, json!("sent twice")));
     let approved =
         world.submit_at(&run, 2, decision("alice", world.clearance(&run, 2, 1, &proposal("again")), Choice::Approve));
@@ -257,13 +257,13 @@ async fn a_newer_lease_fences_the_older(world: World) {
     // A lease is valid only for its own run.
     let others = world.lease(&other);
     assert_eq!(submit((&others).into(), 4).await.unwrap_err(), SubmitError::Fenced);
-    // A command that needs no lease is not fenced.
+    // A command that needs no lease is accepted without one.
     let _ = submit(Fence::None, 4).await.unwrap();
     let epoch = Fence::from(&newer);
     drop(newer);
     assert_eq!(submit(epoch, 5).await.unwrap_err(), SubmitError::Fenced, "a lease that is gone");
-    // A lease that is taken while a command waits fences this command, because the writer compares the leases only when
-    // it judges the command.
+    // If another lease is taken while a command waits, the command is refused, because the writer compares the leases
+    // only when it judges the command.
     let lease = world.lease(&run);
     let held = world.clock.hold();
     let first = world.submit_now(&other, routine(1, "answer"));
@@ -316,8 +316,8 @@ async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
             other => panic!("{winner}, then {loser}: {other:?}"),
         }
     }
-    // If another approval is missing, a reviewer who decides on an edited call's old revision is told the current
-    // digest.
+    // A reviewer who decides on the old revision of an edited call is told the current digest, if the call still waits
+    // for another approval.
     let run = world.held("edited", requiring(2, None)).await;
     let clearance = world.call(&run, 1).await.clearance.unwrap();
     let held = world.clock.hold();
@@ -327,7 +327,7 @@ async fn a_race_has_one_winner_and_the_loser_is_told_who(world: World) {
     first.await.unwrap();
     let current = world.call(&run, 1).await.clearance.unwrap();
     assert_eq!(second.await, Err(Refused::Stale { current, reheld: None }.into()));
-    // The same decision sent again is not a race: its sender is told the outcome.
+    // If the same decision is sent twice, neither loses: the second sender is told the outcome too.
     let run = world.held("twice", proposal("hello")).await;
     let clearance = world.call(&run, 1).await.clearance.unwrap();
     let held = world.clock.hold();
@@ -405,8 +405,8 @@ async fn one_start_yields_one_permit(world: World) {
     assert_eq!(*world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap(), CallState::Succeeded);
     let late = world.submit(&run, Some(1), happened(1, json!("sent"))).await.unwrap_err();
     assert_eq!(*refused(&late), Refused::AlreadyDecided { winner: None, state: CallState::Succeeded });
-    // The effect is resolved twice, by a lookup and by a reviewer. The later resolution is refused, because the earlier
-    // one has closed the doubt.
+    // The effect is resolved twice, by a lookup and by a reviewer. The later resolution is refused, because the effect
+    // is no longer in doubt.
     let run = world.held("doubtful", proposal("hello")).await;
     let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
     let _ = world.start(&run, 1).await.unwrap();
@@ -648,7 +648,8 @@ async fn what_is_looked_at_first_comes_first(world: World) {
     let found = ranked(&world, all_calls()).await;
     let mut wanted = found.clone();
     wanted.sort();
-    // The two medium calls without a deadline that counts keep the order in which they were proposed.
+    // Two of the medium calls count as calls without a deadline: one has none, and the deadline of the other is too far
+    // away. They keep the order in which they were proposed.
     wanted.swap(9, 10);
     assert_eq!((found.len(), found), (14, wanted));
 }
@@ -657,8 +658,8 @@ fn unknown() -> Finish {
     Finish { attempt: 1, outcome: AttemptOutcome::Unknown("no reply".into()), evidence: None }
 }
 
-/// Reads page by page, while calls of the last page are decided and new calls are proposed. A call that is in the list
-/// all the time must appear exactly once.
+/// Reads page by page, while calls of the page just read are decided and new calls are proposed. A call that is in the
+/// list all the time must appear exactly once.
 async fn a_cursor_stays_right_while_rows_come_and_go(world: World) {
     let consequence = |n: usize| [None, Some(Consequence::Medium), Some(Consequence::Low)][n % 3];
     for n in 0..60 {
@@ -809,7 +810,7 @@ async fn what_is_due_comes_earliest_first(world: World) {
     let all: Vec<Deadline> = wanted.iter().map(|(_, due)| due.clone()).collect();
     assert_eq!(world.due(wanted[9].0, 100).await.unwrap(), all[..10]);
     assert_eq!(world.due(Time(u64::MAX >> 1), 7).await.unwrap(), all[..7]);
-    // A deadline that was acted on is no longer due.
+    // A deadline is no longer due after the host has acted on it.
     world.clock.set(EPOCH + 10_000_000);
     for (n, due) in all.iter().take(10).enumerate() {
         match due {

@@ -29,7 +29,8 @@ use tempfile::TempDir;
 struct SmallDisk(TempDir);
 
 impl SmallDisk {
-    /// Mounts the file system. Without the right to mount, as for an ordinary user, the result is the reason.
+    /// Mounts the file system. Without the right to mount, which an ordinary user lacks, the result is an error with
+    /// the reason.
     fn mount(size: &str) -> Result<Self, String> {
         let folder = TempDir::new().unwrap();
         let mount = Command::new("mount")

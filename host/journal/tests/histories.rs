@@ -104,7 +104,8 @@ async fn history(seed: u64, worlds: &[World; 2], kinds: &mut BTreeMap<String, u3
         assert!(!answers[0].iter().any(|answer| is_unwritten(answer)), "seed {seed}: {answers:?}");
     }
     for world in worlds {
-        // Log lines are written with the next batch; this batch carries the last of them.
+        // Log lines are written with the next batch. This blob makes a batch, and so the last log lines are written
+        // too.
         let _ = world.put_blob(vec![1]).await.unwrap();
     }
     for ((_, step), answer) in trail.iter().filter(|(_, answer)| answer.starts_with("Ok")) {
@@ -125,7 +126,8 @@ async fn compare(seed: u64, kinds: &mut BTreeMap<String, u32>) -> usize {
     let found = shown(&sqlite, &runs).await;
     same(&found, &expected, &format!("seed {seed}: the stores differ"));
     if seed.is_multiple_of(4) {
-        // The lists are read again from the file alone, and again after all projections were made again.
+        // The lists are read twice more: after the file was opened again, and after all projections were made again
+        // from the events.
         let sqlite = sqlite.reopened(|_| {});
         same(&shown(&sqlite, &runs).await, &expected, &format!("seed {seed}: after it was opened again"));
         let sqlite = sqlite.reopened(|path| {
@@ -251,7 +253,8 @@ async fn around_midnight(judged_at: u64, later_ms: u64) {
         }
         let [first, second] = [0, 1].map(|at| written[at].starts_with("Ok"));
         assert_eq!((first, second), (!is_over, false), "a verdict of yesterday is written: {written:?}");
-        // A verdict that was not written is evaluated again by the present totals, and is then written.
+        // If a verdict was not written, policy evaluates the call again with the totals of that time, and the new
+        // verdict is written.
         for (run, done) in runs.iter().zip([first, second]) {
             let totals = world.totals(of_today(now)).await.unwrap();
             if !done {

@@ -4,10 +4,11 @@
 //! `HOLDSHORT_CUTS=10000 cargo test -p holdshort-journal --test power_loss` makes a long run, and `HOLDSHORT_SEED=17`
 //! tests one history.
 //!
-//! A history is drawn from a seed. First a journal in memory takes its steps, and so gives the expected answers and
-//! events. Then the real journal takes the steps, and every write, resize, name and flush is recorded together with the
-//! time of each acknowledgement (`tests/disk`). Then the power is cut at many places of that record: `remains`
-//! constructs possible contents of the disk at that place, and the product's own code opens them.
+//! A history is drawn from a seed. First a reference journal in memory takes the steps of the history. Its answers and
+//! events are those that are expected of the real journal. Then the real journal takes the steps, and every write,
+//! resize, name and flush is recorded together with the time of each acknowledgement (`tests/disk`). Then the power is
+//! cut at many places of that record: `remains` constructs possible contents of the disk at that place, and the
+//! product's own code opens them.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::unwrap_used,
@@ -53,21 +54,22 @@ const TICK: u64 = 1_000;
 /// The contents of the disk when a history begins.
 const LEFT: [Left; 3] = [Left::Nothing, Left::Folder, Left::EmptyFile];
 
-/// The mark for: the journal has been created and opened.
+/// The mark that says: the journal has been created and opened.
 const MADE: u64 = 1;
-/// The mark for: the journal has the name of the journal in memory.
+/// The mark that says: the journal has the name of the journal in memory.
 const NAMED: u64 = 2;
-/// The mark `ANSWERED + n` stands for: `n` steps have been answered.
+/// The mark `ANSWERED + n` says: `n` steps have been answered.
 const ANSWERED: u64 = 3;
 
-/// One step of a history, with the answer of a journal that loses nothing.
+/// One step of a history. A reference journal, which is in memory and loses nothing, takes the step first. `answer` is
+/// the reference journal's answer, and the real journal must give the same answer.
 struct Told {
     run: RunId,
     step: Step,
     /// How often the clock was read before this step.
     reads: u64,
     answer: String,
-    /// The position of the last event after this step.
+    /// The position of the reference journal's last event after this step.
     position: u64,
     /// Whether the step is submitted together with the step before.
     together: bool,
@@ -154,7 +156,7 @@ struct How {
     left: Left,
 }
 
-/// How far a killed host had come with creating the journal; none of it was flushed.
+/// What a host that was killed while it created the journal has left behind. Nothing of it was flushed.
 #[derive(Clone, Copy, Debug)]
 enum Left {
     Nothing,
@@ -328,7 +330,8 @@ struct Tally {
     states: usize,
     again: usize,
     killed: usize,
-    /// Cuts while the journal was being made, and while SQLite's log was being copied back.
+    /// The next two are numbers of cuts: while the journal was being created, and while SQLite's log was being copied
+    /// back.
     making: usize,
     copying: usize,
     /// The errors that were found, as texts.
@@ -381,8 +384,8 @@ async fn checked(
     }
 }
 
-/// Only the process dies at this place. Another host opens the journal and shows its contents, although some of them
-/// were not flushed. Then the power is cut.
+/// At this place only the process dies, and the power stays on. Another host opens the journal and shows its contents,
+/// although some of them were not flushed. Then the power is cut.
 async fn killed(history: &Arc<History>, cut: &Cut<'_>, tally: &mut Tally, dice: &mut Dice) {
     let folder = scratch();
     lay_down(&cut.remains.after(Hand::Everything, dice), cut.root, folder.path());

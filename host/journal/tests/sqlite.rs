@@ -255,8 +255,8 @@ async fn a_list_reads_only_the_events_of_its_page() {
     }
 }
 
-/// However often a call was edited and decided on, its row is read from its current revision on, and the row of a
-/// decision from the revision that was decided on.
+/// However often a call was edited and decided on, its row is made only from the events since its current revision
+/// began. The row of a decision is made from the events since that revision began on which the reviewer decided.
 #[tokio::test]
 async fn a_row_is_read_without_the_history_of_its_call() {
     let world = World::new(Kept::InSqlite);
@@ -324,7 +324,8 @@ async fn time_goes_on_from_what_an_earlier_host_wrote() {
     assert!(opened >= written, "{opened:?} before {written:?}");
     world.clock.pass_ms(10_000);
     assert!(world.now().0 >= opened.0 + 8_000_000, "and does not stand still");
-    // The journal's clock is one minute behind. It runs faster until it has caught up, which takes ten minutes.
+    // The clock is one minute behind the journal's time. The journal's time goes slower than the clock until the clock
+    // has caught up, which takes ten minutes.
     world.clock.pass_ms(591_000);
     assert_eq!(world.now(), Time(world.clock.next().0 - 1), "the clock has caught up");
 }
@@ -482,7 +483,8 @@ async fn events_that_do_not_fit_together_are_told_by_their_place() {
     let _ = world.submit(&RunId("withdrawn".into()), None, cancel()).await.unwrap();
     let _ = world.create("new").await;
     assert_eq!(world.health(), Health::Ok);
-    // Projections are not made from damaged events: the journal is refused before anything relies on them.
+    // No projections are made from damaged events. The journal is refused instead, before anything relies on such
+    // projections.
     let mut world = world;
     world.close();
     sql(&world.path(), "UPDATE meta SET value = CAST('0' AS BLOB) WHERE key = 'projection'");

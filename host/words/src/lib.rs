@@ -36,15 +36,16 @@ pub trait HostText {
 /// Makes a [`Sentence`] like `format!`, from a literal and [`HostText`] values.
 #[macro_export]
 macro_rules! say {
-    // `concat!` prevents variables inside the literal, which would be accepted with any type.
+    // With `concat!`, the literal cannot name variables, as in `{name}`. Such a variable could have any type.
     ($text:literal $(, $value:expr)* $(,)?) => {{
-        // This is a separate statement, so that no borrow lasts over an `await`.
+        // A statement of its own, so that the borrows of the values end before a following `await`.
         let made = $crate::Sentence::__made(::std::format_args!(::std::concat!($text), $($crate::HostText::host_text(&$value)),*));
         made
     }};
 }
 
-/// Makes an error from a type with a `sentence`: for display, and inside other sentences.
+/// Makes an error of a type that has a method `sentence`. The error is displayed as this sentence, and can be a value
+/// in other sentences.
 #[macro_export]
 macro_rules! sentence_error {
     ($kind:ty) => {
@@ -115,7 +116,8 @@ pub fn quote_start(words: &str, chars_max: usize) -> Sentence {
     }
 }
 
-/// Whether a character looks like `"`, as `”` and `″` do, or makes one with the character before it, as `''` does.
+/// Whether a character looks like `"`, as `”` and `″` do, or looks like `"` together with the character before it, as
+/// in `''`.
 fn ends_a_quotation(c: char, last: char) -> bool {
     match strokes(c) {
         0 => false,
@@ -124,7 +126,8 @@ fn ends_a_quotation(c: char, last: char) -> bool {
     }
 }
 
-/// Double quotation marks, primes and commas that are in neither Unicode's list of quotation marks nor UTS #39.
+/// Double quotation marks, double primes and double commas that are in neither Unicode's list of quotation marks nor
+/// UTS #39.
 const DOUBLE: [char; 10] = [
     '\u{2dd}',
     '\u{2f5}',
@@ -337,8 +340,8 @@ impl fmt::Display for Piece<'_> {
     }
 }
 
-/// The parts of a sentence's text; together they are the text. An unterminated quotation, which no [`Sentence`] has,
-/// counts as the host's.
+/// The parts of a sentence's text; together they are the text. A quotation without an end, which no [`Sentence`] has,
+/// counts as the host's words.
 pub fn pieces(sentence: &str) -> Vec<Piece<'_>> {
     let (mut pieces, mut rest) = (Vec::new(), sentence);
     while let Some((host, quoted, after)) = next_quotation(rest) {

@@ -1,14 +1,14 @@
 //! Decides which addresses a request of the host may reach.
 //!
-//! Nobody may use a webhook to make the host send a request to an address that only this machine or its network can
-//! reach.
+//! Without these rules, somebody who chooses the URL of a webhook could make the host send requests to addresses that
+//! only this machine or its network can reach.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// The reason to refuse an address; `None` for a public one.
 ///
-/// Of IPv6, only global unicast (`2000::/3`) is public. An IPv6 address that embeds an IPv4
-/// address, mapped or translated, is judged by the IPv4 address, because gateways convert it.
+/// Of IPv6, only global unicast (`2000::/3`) is public. An IPv6 address that embeds an IPv4 address, mapped or
+/// translated, is judged by the IPv4 address, because gateways convert it.
 pub fn refused(address: IpAddr) -> Option<&'static str> {
     match address {
         IpAddr::V4(v4) => refused_v4(v4),
@@ -69,8 +69,8 @@ fn embedded(address: Ipv6Addr) -> Option<Ipv4Addr> {
     }
 }
 
-/// Checks all addresses of a host name. One refused address refuses the name, because a connection
-/// could use that address.
+/// Checks all addresses of a host name. One refused address refuses the name, because a connection could use that
+/// address.
 pub(super) fn check(
     host: &str,
     addresses: &[SocketAddr],

@@ -127,7 +127,7 @@ impl RunColumns {
     }
 }
 
-/// The data of a phase besides its name.
+/// The data of a phase that its name does not tell.
 pub(super) fn detail(phase: &RunPhase) -> Option<Cow<'_, str>> {
     match phase {
         RunPhase::Finished(Ok(text) | Err(text)) | RunPhase::Trapped(text) | RunPhase::Diverged(text) => {

@@ -21,8 +21,8 @@ pub(super) fn connect(path: &Path, access: OpenFlags) -> rusqlite::Result<Connec
 pub(super) fn bare(path: &Path, access: OpenFlags) -> rusqlite::Result<Connection> {
     let connection = Connection::open_with_flags(path, access | OpenFlags::SQLITE_OPEN_NO_MUTEX)?;
     connection.busy_timeout(BUSY_WAIT)?;
-    // Without this setting, a plan may depend on the values that were bound first, and SQLite plans the statement again
-    // for other values.
+    // With this setting, the plan of a statement does not depend on the bound values. Otherwise SQLite would plan the
+    // statement again when other values are bound.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)

@@ -115,8 +115,8 @@ impl<'a> Insert<'a> {
     }
 
     /// Inserts an event. A body that is over the limit is stored as a blob, so that scanning events stays cheap. The
-    /// column `call` stays empty for a routine call, because the index by call is only for calls that are folded from
-    /// several events, and a routine call has only one.
+    /// column `call` stays empty for a routine call, because the index by call serves to find all events of a call, and
+    /// a routine call has only this event.
     // INVARIANT: `staged` puts a run's state into the batch with each of its events, so the row is known here; otherwise
     // the batch is refused.
     fn event(&self, entry: &JournalEntry) -> Result<(), String> {

@@ -73,7 +73,7 @@ pub(super) fn events_of(
 }
 
 /// Selects runs for [`run_of`]. A run is read with its first event, because only that event holds the agent, the task
-/// and the limits. `rest` is text of this program, never a client's.
+/// and the limits. `rest` is the end of the query, and must be a text of this program, never of a client.
 pub(super) fn select_runs(rest: &str) -> String {
     format!(
         "SELECT runs.id, {RUN_COLUMNS}, {EVENT_COLUMNS} \

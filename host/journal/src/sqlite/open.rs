@@ -1,4 +1,4 @@
-//! Opens a file: checks whose file it is and which version it has, and applies the settings.
+//! Opens a file: checks that the file is a journal and which version it has, and applies the settings.
 //!
 //! **Invariant:** Everything in the file is flushed before anybody reads it. If a host was killed, the system may show
 //! a commit that is not on the disk yet. Opening a journal therefore flushes its file, its log, and the folders above,
@@ -21,7 +21,8 @@ use super::write::Sqlite;
 use crate::error::{OpenError, ReadError};
 use crate::secret::Identity;
 
-/// Older versions can corrupt a database in WAL mode: <https://www.sqlite.org/wal.html#walresetbug>.
+/// The oldest version of SQLite that the host accepts. Older versions can corrupt a database in WAL mode:
+/// <https://www.sqlite.org/wal.html#walresetbug>.
 const SQLITE_MIN: i32 = 3_051_003;
 
 /// An open journal, in its parts.

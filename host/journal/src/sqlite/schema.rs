@@ -18,13 +18,13 @@ pub(super) fn lacking(version: i64) -> impl Iterator<Item = &'static str> {
 /// The version of the projections. If this version is raised, opening a journal makes every projection again.
 pub(super) const PROJECTION: &str = "7";
 
-/// The tables of the first version ([`KEPT`]) and the present projections ([`PROJECTED`]).
+/// The tables of the first version ([`KEPT`]) and the current projections ([`PROJECTED`]).
 pub(super) const TABLES: [&str; 2] = [KEPT, PROJECTED];
 
 /// The tables that cannot be made again, and the projections of runs.
 ///
 /// `runs.id` is the only fact about a run that no event repeats; the other columns of `runs` are projections.
-/// `events.call` is set for consequential calls alone: a call is folded from its own events, found by index.
+/// `events.call` is set only for consequential calls: such a call is folded from its own events, which an index finds.
 const KEPT: &str = "
 CREATE TABLE meta (key TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE runs (

@@ -1,4 +1,4 @@
-//! Tests that need the insides of this module: of the settings with which the writer writes.
+//! Tests of private parts of this module: the settings of connections, and the plans of queries.
 
 use std::path::Path;
 

@@ -90,7 +90,8 @@ impl Sqlite {
 }
 
 impl Load for Sqlite {
-    /// Reads on the writer's own connection. No transaction is open then, so the connection sees the last commit.
+    /// Reads on the writer's own connection. The connection sees the last commit, because no transaction is open while
+    /// commands are judged.
     fn run(&mut self, run: &RunId) -> Result<Option<StoredRun>, ReadError> {
         Ok(load::run(&self.connection, run)?.map(|(state, _)| state))
     }

@@ -72,8 +72,8 @@ impl TestClock {
     }
 }
 
-/// A folder in memory, if the system has one: its files need not outlive a test, and thousands of histories would wait
-/// for a disk.
+/// A new folder, in a file system in memory if the machine has one. The files need not outlive the test, and on a disk
+/// thousands of histories would take long.
 pub fn scratch() -> TempDir {
     TempDir::new_in("/dev/shm").or_else(|_| TempDir::new()).unwrap()
 }

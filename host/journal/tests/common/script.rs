@@ -393,7 +393,7 @@ impl Dice {
             Step::Respond { call: number, clearance },
             Step::Expire(number),
             Step::Revoke(number),
-            // Call 1 was usually over long ago. Its grant, if it has one, can still be revoked.
+            // In most histories call 1 is over by now. Its grant, if it has one, can still be revoked.
             Step::Revoke(1),
             Step::Start(number),
             Step::Happened { call: number, attempt: 7 },
@@ -529,7 +529,7 @@ pub fn grant_filters(last: Position) -> Vec<GrantFilter> {
     filters
 }
 
-/// Stands for no deadline in a rank.
+/// The part of a rank that stands for "no deadline".
 const NO_DEADLINE: u64 = (1 << 61) - 1;
 
 /// The rank of a call, computed from the documentation of the order.
@@ -544,7 +544,7 @@ fn model_rank(call: &Call) -> Rank {
     Rank((class << 61) + call.deadline().map_or(NO_DEADLINE, |at| at.0.min(NO_DEADLINE)))
 }
 
-/// Reads everything through the port.
+/// Reads everything through the public interface of the journal.
 pub async fn shown(journal: &Journal, runs: &[RunId]) -> Shown {
     let last = journal.last_position().await.unwrap();
     let mut shown = Shown {
@@ -619,11 +619,11 @@ async fn paged_feed(journal: &Journal) -> Vec<JournalEntry> {
     }
 }
 
-/// A model of the lists: the rows that they must show, made from the events alone.
+/// A model of the lists: the rows that they must show, made only from the events.
 #[derive(Default)]
 pub struct Model(BTreeMap<RunId, ModelRun>, Recount);
 
-/// For each call that totals count: the time since which they have counted it without a break.
+/// For each call that totals count: since when they have counted the call, without an interruption.
 type Recount = BTreeMap<(RunId, CallNumber), Time>;
 
 type ModelDecision = (Position, Time, Option<ReviewerName>, DecisionKind, Option<String>, Call);
@@ -649,7 +649,7 @@ impl Model {
         model
     }
 
-    /// A total, counted again from the start: the calls that were cleared or approved and may have happened, with the
+    /// A total, computed anew from all events: the calls that were cleared or approved and may have happened, with the
     /// money of [`paying`].
     pub fn recount(&self, Counter { scope, capability }: &Counter) -> Total {
         let mut total = Total::default();
@@ -835,7 +835,7 @@ impl Model {
             Reviewers::Any => true,
             Reviewers::Named(names) => names.contains(name),
         };
-        // A reviewer of any stage may resolve a doubt.
+        // A reviewer of any stage may resolve an effect in doubt.
         let stages = requirement
             .stages
             .iter()
@@ -1049,7 +1049,7 @@ impl ModelRun {
     }
 }
 
-/// Whether an answer says that the store could not write; a history must not have any.
+/// Whether an answer says that the store could not write. A history must not have such an answer.
 pub fn is_unwritten(answer: &str) -> bool {
     ["NotWritten", "Unknown(\""].iter().any(|word| answer.starts_with(&format!("Err({word}")))
 }

@@ -1,4 +1,4 @@
-//! A decision is acknowledged only with the proof that it is on disk, not with its expected result.
+//! The outcome that `decide` returns is no proof that the decision is on disk, so it acknowledges nothing.
 use holdshort_gate::Command;
 use holdshort_gate::command::{Decide, DecisionOutcome};
 use holdshort_gate::{Subject, Time};

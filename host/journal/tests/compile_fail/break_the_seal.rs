@@ -1,4 +1,4 @@
-//! Code outside the gate cannot implement the sealing trait.
+//! Code outside the gate cannot implement the trait `Sealed`, and so cannot define a command.
 struct ClearEverything;
 
 impl holdshort_gate::command::sealed::Sealed for ClearEverything {}

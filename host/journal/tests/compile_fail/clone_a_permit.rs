@@ -1,4 +1,4 @@
-//! A permit cannot be copied, so a legal start gives only one permit.
+//! A permit cannot be copied. A `Start` command that succeeds returns one permit, and there is no second one.
 use holdshort_gate::Permit;
 
 fn twice(permit: Permit) -> (Permit, Permit) {

@@ -1,4 +1,4 @@
-//! Only a legal start makes a permit.
+//! Only a `Start` command that succeeds makes a permit.
 use holdshort_gate::{Action, Digest, EffectKey, Permit, RunId, Time};
 
 fn make(action: Action, clearance: Digest) -> Permit {

@@ -1,4 +1,4 @@
-//! A start that was submitted is not yet a start that is on disk.
+//! A start that was only submitted is no authority: the start may not be on disk yet.
 use holdshort_gate::RunId;
 use holdshort_gate::command::Start;
 use holdshort_journal::{Authorized, Fence, Journal};

@@ -1,4 +1,4 @@
-//! An event is written only as the result of a command, never by itself.
+//! The journal accepts only commands, and writes the events that a command returns. Code cannot submit an event.
 use holdshort_gate::{Event, RunId};
 use holdshort_journal::{Fence, Journal};
 

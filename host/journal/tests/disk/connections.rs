@@ -1,4 +1,4 @@
-//! Settings for SQLite connections that the tested code opens by itself.
+//! Changes the settings of SQLite connections that the tested code opens.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::path::Path;
@@ -33,7 +33,7 @@ unsafe extern "C" fn connected(
     let Some(sql) = sql else { return ffi::SQLITE_OK };
     let keeps = sql.contains("synchronous");
     let Ok(sql) = CString::new(sql) else { return ffi::SQLITE_ERROR };
-    // SAFETY: the connection is ours until this returns, and the text lives as long as the call.
+    // SAFETY: only this function uses the connection until it returns, and the text lives as long as the call.
     unsafe {
         let done = ffi::sqlite3_exec(database, sql.as_ptr(), None, null_mut(), null_mut());
         if done == ffi::SQLITE_OK && keeps {

@@ -2,9 +2,9 @@
 //! created, written, resized, removed and flushed.
 //!
 //! The C library's functions are replaced within the test's executable. So neither SQLite nor the tested code is
-//! changed, and every call is recorded: a VFS of SQLite would not see the folders and files that the journal creates by
-//! itself. Flushes are recorded and not performed, because a test that makes up its own disk does not need the bytes on
-//! the real one.
+//! changed, and every call is recorded: a VFS of SQLite would not see the folders and files that the journal creates
+//! without SQLite. Flushes are recorded and not performed, because a test that makes up its own disk does not need the
+//! bytes on the real one.
 #![cfg(target_os = "linux")]
 
 mod calls;

@@ -1,8 +1,9 @@
 //! The possible contents of a disk after a power loss, made from the requests to the disk up to then.
 //!
 //! A file's bytes and size are safe once the file was flushed, and a name is safe once its folder was flushed. Of all
-//! other changes, any part may be on the disk: a disk and its file system write sectors in any order. If an older write
-//! to a sector wins over a newer one, that is the same as a missing newer write.
+//! other changes, any part may be on the disk: a disk and its file system write sectors in any order. If the disk
+//! writes an older version of a sector after a newer one, the older version remains. This looks as if the newer write
+//! were missing, so it needs no case of its own.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -15,7 +16,7 @@ use crate::common::script::Dice;
 /// The unit that a disk writes completely or not at all.
 const SECTOR: u64 = 512;
 
-/// The choice of unsafe changes that have reached the disk.
+/// Which of the unsafe changes have reached the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hand {
     /// No unsafe change.
@@ -188,7 +189,7 @@ impl Remains {
         self.files.get_mut(&file).unwrap().changes.push(change);
     }
 
-    /// Whether there are unsafe changes, so that different hands leave different contents.
+    /// Whether there are unsafe changes. Only then do the variants of [`Hand`] lead to different contents.
     pub(crate) fn is_uncertain(&self) -> bool {
         !self.renamings.is_empty() || self.files.values().any(|content| !content.changes.is_empty())
     }
