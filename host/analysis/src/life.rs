@@ -12,8 +12,8 @@ use serde_json::Value;
 pub enum RevisionOrigin {
     /// The agent proposed it.
     Proposed,
-    /// A reviewer edited the revision before. That revision had `level` escalations. `waits_since` is when the last of
-    /// them happened or, without any, when that revision began.
+    /// A reviewer edited the previous revision, which had `level` escalations. `waits_since` is the time of its last
+    /// escalation or, without an escalation, the time when it began.
     Edited { level: usize, waits_since: Time },
     /// A fact changed, so the call was held again. Policy was not asked again.
     Reheld,
@@ -114,7 +114,7 @@ impl Life {
         Some(Step { decided, end, own_vote, revised, escalated })
     }
 
-    /// The decision in an event, before it is applied.
+    /// The decision that an event contains. It is read before the event is applied to the call.
     fn decided<'e>(&self, event: &'e Event, at: Time) -> Option<ReviewerDecision<'e>> {
         let Event::DecisionMade { decision, .. } = event else { return None };
         let on_behalf_of = decision.stands_for.as_ref().unwrap_or(&decision.reviewer);

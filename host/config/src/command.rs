@@ -8,7 +8,7 @@ use serde::Serialize;
 pub struct Command {
     /// The program and its arguments. A program with a `/` is an absolute path.
     pub argv: Vec<String>,
-    /// The time limit.
+    /// How long the program may run, in milliseconds.
     pub timeout_ms: u64,
     /// The variables that the program gets from the host's environment. It gets no others.
     pub environment: Vec<String>,

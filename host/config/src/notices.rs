@@ -70,10 +70,9 @@ pub struct NoticeTarget {
     pub events: Vec<NoticeEvent>,
     /// How long before the deadline a reminder is sent.
     pub remind_before_ms: u64,
-    /// The number of repeated attempts.
+    /// The maximum number of further attempts after a failed first attempt.
     pub retries: u32,
-    /// The approximate wait before the first repeated attempt. Each further wait is twice as long,
-    /// up to 15 minutes.
+    /// The approximate wait before the second attempt. Each further wait is twice as long, up to 15 minutes.
     pub retry_after_ms: u64,
     /// Whether the address may begin with `http://`, so that notifications are sent without TLS.
     pub allow_http: bool,

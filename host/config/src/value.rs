@@ -37,8 +37,8 @@ impl<'de, const MIN: u64, const MAX: u64> Deserialize<'de> for Between<MIN, MAX>
                 write!(f, "a whole number from {MIN} to {MAX}")
             }
 
-            /// TOML has only signed 64-bit integers, so no other method is needed. For any other type, serde reports
-            /// what it expected.
+            /// TOML has only signed 64-bit integers, so this visitor needs no other `visit_` method. For a value that
+            /// is no integer, serde itself reports what it expected.
             fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<u64, E> {
                 let wrong = || E::invalid_value(Unexpected::Signed(number), &self);
                 u64::try_from(number).ok().filter(|number| (MIN..=MAX).contains(number)).ok_or_else(wrong)

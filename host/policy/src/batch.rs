@@ -22,7 +22,7 @@ pub struct OwnedQuestion {
     pub action: Action,
     pub facts: Value,
     pub consequence: Consequence,
-    /// The totals of calls cleared or approved before.
+    /// The totals of the earlier calls that were cleared or approved.
     pub totals: Vec<RecordedTotal>,
     /// The time that policies see as `context.now`.
     pub now: Time,
@@ -50,7 +50,7 @@ pub fn judge_all(policy: &CedarPolicy, types: &Types, questions: &[OwnedQuestion
     std::thread::scope(|scope| {
         let work: Vec<_> =
             parts.map(|part| (part, scope.spawn(|| part.iter().filter_map(one).collect::<Vec<_>>()))).collect();
-        // If a thread failed, its part of the calls is judged here.
+        // If a thread failed, this thread judges the failed thread's part of the calls.
         let done =
             work.into_iter().map(|(part, work)| work.join().unwrap_or_else(|_| part.iter().filter_map(one).collect()));
         done.flatten().collect()

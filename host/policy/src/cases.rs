@@ -260,7 +260,7 @@ fn fill_fields(fields: &[(String, WitType)], found: &mut Map<String, Value>) {
     }
 }
 
-/// Fills missing fields inside a value.
+/// Adds null for each missing optional field at any depth inside a value.
 fn fill(ty: &WitType, value: &mut Value) {
     match (ty, value) {
         (WitType::Record(fields), Value::Object(found)) => fill_fields(fields, found),

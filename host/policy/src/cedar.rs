@@ -45,7 +45,7 @@ pub(super) struct Right {
     action: EntityUid,
     pub(super) policies: Partition,
     everybody: Vec<ReviewerEntity>,
-    /// For each type of call, the reviewers with this right, if the right depends on the type alone.
+    /// For each type of call for which the right depends only on the type: the reviewers with the right.
     pub(super) steady: HashMap<EntityTypeName, Vec<ReviewerName>>,
 }
 
@@ -57,7 +57,7 @@ pub struct Defaults {
 }
 
 impl Defaults {
-    /// `requirement` gives the configured requirement for a call held at a time. The time zone is UTC.
+    /// Makes defaults in UTC. `requirement` gives the configured requirement for a call that is held at a given time.
     pub fn new(requirement: impl Fn(Time) -> Requirement + Send + Sync + 'static) -> Self {
         Self { requirement: Arc::new(requirement), zone: Zone::UTC }
     }
@@ -129,7 +129,7 @@ impl CedarPolicy {
         Ok(read)
     }
 
-    /// For each type of call whose content does not affect the right: the reviewers with the right.
+    /// For each type of call for which the right depends only on the type: the reviewers with the right.
     fn steady(&self, right: &Right) -> Result<HashMap<EntityTypeName, Vec<ReviewerName>>, String> {
         let mut steady = HashMap::new();
         for ty in self.names.types.values().filter(|ty| right.policies.depends_only_on_scope(ty)) {
@@ -148,7 +148,7 @@ impl CedarPolicy {
         &self.loaded.warnings
     }
 
-    /// For tests: judges all policies for all reviewers.
+    /// Makes policies that are all evaluated for each reviewer, without the optimisations; for tests.
     #[cfg(test)]
     pub(super) fn whole(mut self) -> Self {
         [&mut self.call, &mut self.review].into_iter().for_each(Partition::together);
@@ -196,7 +196,7 @@ impl CedarPolicy {
         self.types.facts(capability)
     }
 
-    /// The policies that can affect a verdict, in Cedar's JSON form: those on calls and on who may decide.
+    /// The policies that clear, hold or refuse calls and those on who may decide, in Cedar's JSON form.
     pub fn decisive(&self) -> impl Iterator<Item = serde_json::Value> {
         let policies = self.call.all().policies().chain(self.decide.policies.all().policies());
         policies.filter_map(|policy| policy.to_json().ok())

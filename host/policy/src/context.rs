@@ -83,8 +83,7 @@ fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
             Scope::Agent(_) => "agent",
             Scope::AgentDay(..) => "agent_today",
             Scope::Day(_) => "today",
-            // A grant's own counters are no total for policies, because the gate enforces the
-            // grant's limits.
+            // Policies get no totals of grants, because the gate enforces the limits of a grant itself.
             Scope::Grant(_) => continue,
         };
         let sum = currency.as_ref().and_then(|currency| total.sums.get(currency)).copied().unwrap_or(0);

@@ -45,7 +45,8 @@ fn number_at(text: &str, offset: usize) -> Option<(&str, String)> {
     Some((front, format!("{sign}{shortest}")))
 }
 
-/// The method that compares decimals like the operator at the end of a text.
+/// Cedar's method that compares decimals like the comparison operator at the end of `front`, such as `lessThan` for
+/// `<`.
 fn method(front: &str) -> Option<&'static str> {
     let operators = [(">=", "greaterThanOrEqual"), ("<=", "lessThanOrEqual"), (">", "greaterThan"), ("<", "lessThan")];
     operators.into_iter().find(|(operator, _)| front.ends_with(operator)).map(|(_, method)| method)

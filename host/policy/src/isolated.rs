@@ -23,7 +23,7 @@ use holdshort_common::isolate::{Input, Isolate, Limits};
 /// brackets.
 const CHILD_STACK_BYTES: usize = super::cedar::STACK_BYTES / 2;
 
-/// The maximum length of the list of file names in front of an error that may be in any of them.
+/// An error that may be in any of several files begins with the list of their names. This is the list's maximum length.
 const NAMES_CHARS_MAX: usize = 200;
 
 /// The size of the stack on which a child judges. The host's threads have a stack of the same size.
@@ -93,7 +93,7 @@ struct JudgingInput {
 }
 
 impl Reader {
-    /// The verdicts on the questions. A child judges them, by policies that were read before.
+    /// The verdicts on the questions. A child computes them. Its policies have been checked before.
     pub(super) fn judge(
         &self,
         sources: &[Source],

@@ -132,8 +132,7 @@ pub trait Policy: Send + Sync {
         false
     }
 
-    /// Whether a verdict can depend on the time, so that it must be repeated before the effect
-    /// starts.
+    /// Whether a verdict can depend on the time. If it can, policy judges the call again just before the effect starts.
     fn depends_on_time(&self) -> bool {
         false
     }

@@ -69,9 +69,9 @@ pub struct PolicyLocation {
     pub why: Option<String>,
 }
 
-/// The limits on errors: their number, and the length of each. An error may quote a policy, which
-/// may come from any reviewer.
+/// The maximum number of errors that are reported.
 const PROBLEMS_MAX: usize = 50;
+/// The maximum length of an error. An error may quote a policy, and any reviewer may send policies of any length.
 const PROBLEM_CHARS_MAX: usize = 1_000;
 
 /// The policies by action, with the demands of the `review` policies.
@@ -97,7 +97,7 @@ pub(super) struct Loaded {
     pub(super) warnings: Vec<PolicyProblem>,
 }
 
-/// The names of facts in policies, by type of call.
+/// For each type of call, the names under which policies find its facts.
 pub(super) type Facts = BTreeMap<EntityTypeName, BTreeSet<String>>;
 
 /// The actions of policies.

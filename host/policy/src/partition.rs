@@ -1,9 +1,9 @@
 //! Partitions policies by call type, so that a call is judged only by policies that can apply to
 //! it.
 //!
-//! This changes no verdict: policies for other types could neither match nor fail, because Cedar
-//! checks a policy's scope before its conditions. A test compares the verdicts with those of all
-//! policies, evaluated for all reviewers.
+//! The partition changes no verdict: policies for other types could neither match nor fail, because Cedar checks a
+//! policy's scope before its conditions. A test compares the verdicts with those of all policies, evaluated for all
+//! reviewers.
 //!
 //! **Invariant:** reviewers who are in the same groups, and whom no policy names, are evaluated
 //! once, because policies cannot distinguish them. The reviewer who started the run is evaluated
@@ -60,8 +60,8 @@ impl Partition {
     }
 }
 
-/// Whether a policy's scope admits calls of this type. A call is a member of no other entity, so it
-/// can only be in itself.
+/// Whether a policy's scope admits calls of this type. A call is a member of no other entity, so a scope `in X` admits
+/// a call only if `X` is this call.
 pub(super) fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
     match policy.resource_constraint() {
         ResourceConstraint::Any => true,
@@ -74,8 +74,8 @@ pub(super) fn can_be_about(policy: &Policy, ty: &EntityTypeName) -> bool {
 pub(super) struct ReviewerEntity {
     pub(super) name: ReviewerName,
     pub(super) uid: EntityUid,
-    /// A number for reviewers whom policies cannot distinguish, unless one of them started the run.
-    /// `None` if a policy names the reviewer.
+    /// Reviewers whom policies cannot distinguish have the same number. The number does not count for the reviewer who
+    /// started the run. `None` if a policy names the reviewer.
     pub(super) alike: Option<usize>,
 }
 

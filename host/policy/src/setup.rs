@@ -22,7 +22,7 @@ pub struct PolicySetup {
     pub people: People,
     /// The configured requirement for every held call.
     pub base: Defaults,
-    /// Tries policies in a child first.
+    /// Reads policies in a child before the host reads them.
     pub reader: Reader,
     /// The policies in force. `None` without policy files; then every call is held.
     pub present: Option<Arc<CedarPolicy>>,

@@ -140,8 +140,8 @@ fn no_worker(request: &Request) -> Option<Response> {
 enum Admitted {
     /// The request continues, authenticated unless its route is open to everybody.
     As(Option<Arc<Busy>>),
-    /// The answer is already made: a redirect to the sign-in page, a page with a link after a
-    /// request from a foreign page, or a service worker that removes itself.
+    /// The request does not reach its route and gets this answer: a redirect to the sign-in page, a page with a link to
+    /// the requested page (if a foreign page caused the request), or a service worker that removes itself.
     Elsewhere(Response),
 }
 
@@ -173,9 +173,9 @@ fn admit(api: &Api, side: Side, request: &mut Request) -> Result<Admitted, Probl
     let tries = api.0.secrets.tries(line.as_ref());
     let reviewer = match identify(api, side, request, &tries) {
         Ok(Some(reviewer)) => reviewer,
-        // An open page needs no session, so the request continues without authentication. A wrong
-        // cookie still counts as a failed attempt. While somebody guesses cookies, others can still
-        // sign in.
+        // An open page needs no session, so the request continues without authentication, even after too many failed
+        // attempts. So people can still sign in while somebody guesses cookies. A wrong cookie counts as a failed
+        // attempt here too.
         Ok(None) | Err(_) if open => return Ok(Admitted::As(None)),
         found => {
             // A request without a cookie tries no secret, so it does not count as a failed attempt.
@@ -217,7 +217,7 @@ fn identify(api: &Api, side: Side, request: &mut Request, tries: &Tries) -> Resu
     Ok(Some(reviewer))
 }
 
-/// The requested path and query, or those of the inbox.
+/// The requested path and query, or `/` (the inbox) if they are no path of this host.
 fn asked(request: &Request) -> &str {
     request.uri().path_and_query().map(|path| path.as_str()).filter(|path| is_local(path)).unwrap_or("/")
 }
@@ -274,9 +274,8 @@ fn check_host(api: &Api, side: Side, request: &Request) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Checks that `Origin` is missing or accepted. Pages receive a cookie, so for pages it must be the
-/// origin of the requested page itself: another name of this machine can belong to another program
-/// on another address.
+/// Checks that `Origin` is missing or accepted. Browsers send a page the session's cookie, so a page accepts only its
+/// own origin: another name of this machine can belong to another program on another address.
 fn check_origin(api: &Api, side: Side, headers: &HeaderMap) -> Result<(), Problem> {
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let own = format!("{}://{host}", api.0.secrets.scheme()).to_ascii_lowercase();

@@ -147,8 +147,8 @@ pub(crate) struct Effect {
     /// The receipt, of the function's `ok` type.
     #[schema(required = true)]
     pub(crate) receipt: Option<Value>,
-    /// The result of the lookup of the current attempt; null if there was none. A reviewer who
-    /// resolves an effect in doubt begins here.
+    /// The result of the lookup of the current attempt; null if there was none. A reviewer who resolves an effect in
+    /// doubt reads this first.
     #[schema(required = true)]
     pub(crate) evidence: Option<Evidence>,
 }
@@ -310,8 +310,8 @@ fn approval(
     }
 }
 
-/// The state of the decision. After the effect has started, it still says who cleared the call:
-/// reviewers or policy.
+/// The state of the decision. After the effect has started, this state still says who cleared the call: reviewers or
+/// policy.
 fn decision_state(call: &Call) -> CallState {
     match &call.phase {
         Phase::Started

@@ -265,7 +265,7 @@ fn create(path: &Path, line: &str) -> Result<(), TokenError> {
         }
         fs::File::open(folder)?.sync_all()
     })();
-    // If a killed host with the same process id left this draft, writing has failed. The draft is removed, so that the
+    // Writing fails if a killed host with the same process id has left its draft. The old draft is removed, so that the
     // next start succeeds.
     let _ = fs::remove_file(&draft);
     written.map_err(failed)

@@ -36,9 +36,9 @@ const CHUNK: usize = 4_096;
 const TRIAL_TIME_MAX: Duration = Duration::from_secs(180);
 /// The maximum length of the errors in a candidate that an answer contains.
 const DETAIL_BYTES_MAX: usize = 8 << 10;
-/// The limits for a candidate: the number of files, and their total bytes. Both are far more than a
-/// reviewer reads.
+/// The maximum number of files of a candidate, far more than a reviewer reads.
 const FILES_MAX: usize = 64;
+/// The maximum bytes of a candidate's files in total, far more than a reviewer reads.
 const BYTES_MAX: usize = 128 * 1024;
 
 /// The permission to run a backtest. There is one, so only one backtest runs at a time.
@@ -51,7 +51,7 @@ pub(super) struct BacktestRequest {
     /// The files: at most 64, with a total of 128 KiB.
     #[schema(min_items = 1, max_items = 64, value_type = Vec<PolicyFile>)]
     policies: Vec<Object<PolicyFile>>,
-    /// True: in addition to the policies in force. False: instead of them.
+    /// True: the files are tried together with the policies in force. False: they are tried instead of them.
     #[serde(default)]
     add: bool,
     /// Only calls proposed at this time (RFC 3339) or later.
@@ -99,10 +99,10 @@ pub(crate) struct BacktestResult {
     /// The number of calls for which a policy of the candidate failed to evaluate. Such calls are
     /// held.
     pub(crate) errors: u64,
-    /// The first of these errors, each once.
+    /// The texts of the first evaluation errors. Equal texts are listed once.
     pub(crate) first_errors: Vec<String>,
-    /// Calls that policy refused. They cannot be judged, because their facts and consequence are
-    /// not recorded.
+    /// Calls that policy refused and that the candidate cannot judge, because the facts of refused calls are not
+    /// recorded.
     pub(crate) without_facts: u64,
     /// Calls that were not judged because this host does not offer their capability now.
     pub(crate) not_judged: Vec<NotJudged>,

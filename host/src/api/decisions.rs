@@ -85,7 +85,7 @@ pub(crate) struct DecisionAnswer {
 
 /// Records a decision.
 ///
-/// The same decision again gets the same answer, so a client that lost the answer sends it again.
+/// A client that lost the answer may send the same decision again, and gets the same answer.
 #[utoipa::path(post, path = "/v1/approvals/{id}/decisions", operation_id = "decide", tag = "approvals", request_body = AnyFormShape,
     params(("id" = ApprovalIdShape, Path)), responses(Refusals, Posted,
     (status = 200, body = DecisionAnswer, description = "Decided."),
@@ -125,8 +125,8 @@ pub(crate) async fn decide(
                 at_this_time(api, run, number, digest).await?;
                 pending.submit(api, Choice::Grant(grant)).await
             }
-            // The frequent approval without a grant needs one write. It needs no read unless a
-            // policy depends on the time, because the gate judges inside the journal's transaction.
+            // An approval without a grant is the frequent case. It needs one write and, unless a policy depends on the
+            // time, no read, because the gate judges inside the journal's transaction.
             None => {
                 at_this_time(api, run, number, digest).await?;
                 pending.submit(api, Choice::Approve).await
@@ -207,14 +207,14 @@ pub fn check(id: &str, body: &[u8]) -> Result<(), Problem> {
     parse::<AnyForm>(body)?.about(id).map(drop)
 }
 
-/// Answers a recorded decision. The type proves that it is on disk.
+/// Answers a recorded decision. Its type `Flushed` proves that the decision is on disk.
 fn answered(outcome: &Flushed<DecisionOutcome>) -> Response {
     let DecisionOutcome { state, still_needed, clearance, repeated } = **outcome;
     let status = if state == CallState::Held { StatusCode::ACCEPTED } else { StatusCode::OK };
     (status, Json(DecisionAnswer { state: state.into(), digest: clearance, still_needed, repeated })).into_response()
 }
 
-/// A decision without its choice.
+/// Everything of a decision except the choice: approve, edit, reject or answer.
 #[derive(Clone)]
 struct PendingDecision<'a> {
     run: &'a RunId,

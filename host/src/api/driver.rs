@@ -90,7 +90,7 @@ impl AgentInfo {
 #[derive(Clone, Debug)]
 pub struct OfferedCapability {
     pub capability: Capability,
-    /// Whether its calls can be held.
+    /// Whether calls of this capability can be held.
     pub consequential: bool,
 }
 

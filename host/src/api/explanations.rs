@@ -103,7 +103,7 @@ pub(crate) struct RestedOn {
 #[derive(Deserialize, Serialize, ToSchema)]
 pub(crate) struct VerdictChange {
     pub(crate) verdict: PolicyVerdict,
-    /// One attribute, or two if no single one suffices.
+    /// The changed attribute, or two changed attributes if no change of a single attribute suffices.
     pub(crate) different: Vec<DifferentAttribute>,
     /// The change as a sentence.
     pub(crate) sentence: String,

@@ -267,8 +267,8 @@ pub(crate) async fn policy(api: &Api, id: &CallId, call: &Call) -> Result<String
     text.map_err(|detail| Problem::new(Kind::WrongType, detail))
 }
 
-/// Revokes a grant. It clears nothing from now on. Any reviewer may revoke, because revoking
-/// permits nothing.
+/// Revokes a grant. The grant clears nothing from now on. Any reviewer may revoke a grant, because revoking permits
+/// nothing.
 #[utoipa::path(post, path = "/v1/grants/{id}/revocation", operation_id = "revoke-grant", tag = "grants", request_body = NoTerms,
     params(("id" = ApprovalIdShape, Path, description = "The approval that the grant was made with")), responses(Refusals, Posted,
     (status = 200, body = Revoked),

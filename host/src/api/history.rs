@@ -106,8 +106,8 @@ pub(super) async fn events(
     Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response())
 }
 
-/// The error for an event that cannot be written as JSON. Events from a journal always can, so this
-/// only replaces a panic.
+/// The error for an event that cannot be written as JSON. Events from a journal can always be written, so this error
+/// only stands in for a panic.
 pub(super) fn unwritable(error: serde_json::Error) -> Problem {
     tracing::error!(%error, "an event could not be written as JSON");
     Problem::new(Kind::Internal, "the host failed; the host's log has details")

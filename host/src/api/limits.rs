@@ -86,7 +86,7 @@ impl Limits {
     }
 }
 
-/// The minimum of both maxima for one reviewer, so that small limits leave a reviewer able to work.
+/// Each maximum for one reviewer is at least this number, so that a reviewer can work even if the limits are small.
 const OF_ONE_MIN: usize = 8;
 
 /// A rate limit: a burst, and a steady rate after it.

@@ -147,7 +147,7 @@ struct Inner {
 }
 
 impl Api {
-    /// Makes an endpoint. [`serve`] listens for it.
+    /// Makes an endpoint. Its connections are accepted by [`serve`].
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts {
             desk,

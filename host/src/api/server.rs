@@ -193,8 +193,8 @@ pub(crate) struct Connection {
     opened: Instant,
     /// The time of the last request, in microseconds after the opening; 0 means none.
     touched: AtomicU64,
-    /// The time of the first read that found no data, in microseconds after the opening; 0 means
-    /// never. The newcomer time begins here, because before it the host itself had not read.
+    /// The time of the first read that found no data, in microseconds after the opening; 0 means never. The newcomer
+    /// time begins at this read: until then, the host had not yet waited for the client.
     listened: AtomicU64,
     /// The first authenticated reviewer on this connection.
     owner: OnceLock<Reviewer>,

@@ -25,8 +25,9 @@ use super::session_names;
 
 /// How long a link is valid.
 pub(crate) const LINK_TIME: Duration = Duration::from_secs(10 * 60);
-/// The time limits of a session: without a request, and in total.
+/// The time after which a session ends if no request uses it.
 const IDLE_TIME_MAX: Duration = Duration::from_secs(8 * 3600);
+/// The time after which a session ends even if requests use it.
 const SESSION_TIME_MAX: Duration = Duration::from_secs(24 * 3600);
 /// The maximum number of links and of sessions of one reviewer. A further link or session replaces the one that was
 /// unused longest.
@@ -128,7 +129,7 @@ impl SessionCookie {
 #[derive(Clone, Debug)]
 pub(crate) struct Session {
     reviewer: Reviewer,
-    /// The host name under which it was opened and works.
+    /// The host name under which the session was opened, and works.
     name: Option<String>,
     since: Instant,
     key: SealKey,

@@ -87,9 +87,9 @@ impl View {
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum ApprovalView {
-    /// LangChain's.
+    /// The approval in LangChain's form.
     Langchain(LangchainRequest),
-    /// The Agent User Interaction Protocol's.
+    /// The approval in the form of the Agent User Interaction Protocol.
     AgUi(AgUiEvent),
 }
 
@@ -156,7 +156,7 @@ pub(super) struct Interrupt {
     message: String,
     #[schema(value_type = ApprovalIdShape)]
     tool_call_id: String,
-    /// When it expires.
+    /// When the interrupt expires.
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<Moment>,
     /// A JSON schema of the `payload` that resumes the interrupt. Every value that fits it is

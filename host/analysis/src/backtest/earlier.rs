@@ -12,12 +12,11 @@ use holdshort_policy::facts;
 /// The candidate's verdicts on a call that may still be revised.
 #[derive(Default)]
 pub(super) struct EarlierRevisions {
-    /// The candidate's requirement; `None` if it refused the call.
+    /// The candidate's requirement for the last revision; `None` if the candidate refused the call.
     asks: Option<Requirement>,
     /// Whether the candidate held the last revision.
     held: bool,
-    /// The first revision that the candidate would have cleared, if reviewers decided on a later
-    /// revision.
+    /// The first revision that the candidate would have cleared although a later revision was put to reviewers.
     pub(super) cleared: Option<JudgedProposal>,
     /// The last revision, if the candidate would have cleared it.
     last: Option<JudgedProposal>,
@@ -63,9 +62,8 @@ impl EarlierRevisions {
     }
 }
 
-/// Whether the call was held again only because of facts that are material under the recorded
-/// policies and not under the candidate. If a connector itself finds a change, it stops the call
-/// under any policies.
+/// Whether the call was held again only because of facts that are material under the recorded policies and not under
+/// the candidate. A change that a connector finds itself stops the call whatever the policies are.
 fn would_have_gone_on(cleared: &JudgedProposal, again: &RecordedProposal) -> bool {
     let moved = |names: &[String]| facts::changed(names, cleared.asked.life.facts(), again.life.facts());
     let recorded = cleared.asked.life.record().map_or(&[][..], |record| &record.material);

@@ -121,8 +121,7 @@ impl Backtest {
         }
     }
 
-    /// Compares the candidate's verdict with what really happened. If this is not known yet, the
-    /// verdict is kept until it is.
+    /// Compares the candidate's verdict with what really happened. While the outcome is unknown, the verdict is kept.
     fn judged(&mut self, mut judged: JudgedProposal) {
         let JudgedProposal { asked, judgement } = &mut judged;
         if let Some(earlier) = self.earlier.get_mut(&asked.key) {
@@ -131,8 +130,8 @@ impl Backtest {
         if asked.life.call.is_question() && judgement.verdict == Verdict::Clear {
             judgement.verdict = Verdict::Hold;
         }
-        // The facts of refused calls are not recorded, and the candidate may hold such a call only
-        // because the facts are missing.
+        // The facts of refused calls are not recorded. If the candidate holds such a call with evaluation errors, the
+        // missing facts may be the only cause, so the call is not compared.
         let refused = asked.life.verdict == PolicyVerdict::Refuse;
         if refused && judgement.verdict == Verdict::Hold && !judgement.record.errors.is_empty() {
             self.report.without_facts += 1;
@@ -215,7 +214,7 @@ impl Backtest {
     }
 }
 
-/// The recorded question to policy.
+/// Builds the question that policy was asked about the proposal.
 fn put(asked: &RecordedProposal) -> OwnedQuestion {
     OwnedQuestion {
         started_by: asked.by.started_by.clone(),

@@ -37,7 +37,7 @@ pub struct BacktestReport {
     pub burden: Vec<GroupLoad>,
     /// The number of calls with an evaluation error.
     pub errors: u64,
-    /// The first of these errors, each once.
+    /// The texts of the first evaluation errors. Equal texts are listed once.
     pub first_errors: Vec<String>,
     /// Calls that policy refused and that the candidate cannot judge, because the facts of refused
     /// calls are not recorded.
@@ -81,7 +81,7 @@ pub struct BacktestedCall {
     pub at: Time,
     /// The reviewers who decided.
     pub by: Vec<String>,
-    /// Their message.
+    /// The last message of these reviewers.
     pub said: Option<String>,
     /// The candidate's policies that determined its verdict.
     pub determining: Vec<String>,
@@ -100,11 +100,11 @@ pub struct OutcomeRow {
     /// What really happened: `cleared`, `cleared by a grant`, `approved`, `edited`, `rejected`,
     /// `answered`, `expired`, `cancelled`, `waiting` or `refused`.
     pub recorded: String,
-    /// How many the candidate would have cleared.
+    /// The number of these calls that the candidate would have cleared.
     pub clear: u64,
-    /// How many the candidate would have held.
+    /// The number of these calls that the candidate would have held.
     pub hold: u64,
-    /// How many the candidate would have refused.
+    /// The number of these calls that the candidate would have refused.
     pub refuse: u64,
 }
 

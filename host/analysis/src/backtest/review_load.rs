@@ -37,7 +37,7 @@ pub struct GroupLoad {
     pub minutes_then: f64,
 }
 
-/// The counters of one group. The first group is everybody.
+/// The counters of one group. The first counters in a list are those of everybody.
 #[derive(Default)]
 struct GroupCounters {
     name: String,
@@ -66,7 +66,7 @@ pub(super) struct LoadCounters {
     groups: Vec<GroupCounters>,
     /// The time that each reviewer spent on an open proposal.
     spent: BTreeMap<CallKey, Vec<(ReviewerName, usize)>>,
-    /// For each capability, how many decisions took 0, 1, 2 and more seconds.
+    /// For each capability, the number of decisions by the whole seconds that they took, which are the index.
     took: BTreeMap<Capability, Vec<u32>>,
 }
 
@@ -133,8 +133,8 @@ impl GroupCounters {
         self.prompts += u64::from(was > 0);
         self.prompts_then += u64::from(then > 0);
         self.seconds += seconds;
-        // If a reviewer of the group decided although no approval of the group was required, one
-        // approval that the candidate requires is not additional.
+        // A reviewer of the group decided although no approval of the group was required. So the first approval that
+        // the candidate requires of the group is not an additional one.
         let was = if was == 0 && seconds > 0 { then.min(1) } else { was };
         if asks.then.is_some() {
             self.seconds_then += if was > then { seconds * then / was } else { seconds };
@@ -157,7 +157,7 @@ impl GroupCounters {
     }
 }
 
-/// The median in seconds of decisions that are counted by seconds; 0 without decisions.
+/// The median in seconds, if `took[n]` decisions took `n` seconds; 0 without decisions.
 fn median(took: &[u32]) -> u64 {
     let half = took.iter().map(|count| u64::from(*count)).sum::<u64>().div_ceil(2);
     let mut seen = 0;

@@ -17,11 +17,12 @@ pub(super) type CallKey = (RunId, CallNumber);
 /// What really happened to a proposal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum ProposalOutcome {
-    /// Policy cleared it without a reviewer.
+    /// Policy cleared the proposal without a reviewer.
     Cleared,
-    /// A grant cleared it without a reviewer.
+    /// A grant cleared the proposal without a reviewer.
     Granted,
-    /// Reviewers were asked, and the hold ended in this way. After an edit, the edited action is a proposal of its own.
+    /// Reviewers were asked about the proposal, and the hold ended in this way. The action after an edit is a new
+    /// proposal.
     Ended(WaitEnd),
     /// The backtest ended before a decision.
     Waiting,
@@ -75,7 +76,7 @@ pub(super) struct ReviewerWords {
 }
 
 impl ProposalEnd {
-    /// An outcome without a reviewer.
+    /// The end of a proposal that was cleared or refused without a reviewer, or that still waits.
     pub(super) fn at_once(outcome: ProposalOutcome, at: Time) -> Self {
         Self { outcome, at, level: 0, yes: ReviewerWords::default(), no: ReviewerWords::default() }
     }
@@ -106,7 +107,7 @@ impl RecordedProposal {
         self.life.call.phase == Phase::Held
     }
 
-    /// The grant that cleared it.
+    /// The grant that cleared the call.
     pub(super) fn grant(&self) -> Option<&CallId> {
         self.life.record()?.grant.as_ref()
     }
@@ -232,7 +233,7 @@ impl Steps {
         let key = (run, number);
         let Some(mut open) = self.open.remove(&key) else { return };
         let before = self.uses_totals.then(|| CountedCall::of(&key, &open)).flatten();
-        // If the journal is damaged, the host that opens it reports this.
+        // This event cannot follow, so the journal is damaged. The host that opens the journal reports the damage.
         let Some(step) = open.life.follow(event, at) else { return };
         if let Some(decided) = step.decided {
             steps.push(BacktestStep::Decided { key: key.clone(), on_behalf_of: decided.on_behalf_of.clone(), at });
@@ -254,7 +255,7 @@ impl Steps {
         self.open.get(key).map_or_else(|| ProposalEnd::at_once(ProposalOutcome::Waiting, at), waits)
     }
 
-    /// The current revision of a call, as policy is asked about it at this time.
+    /// The step that puts the current revision of a call to policy, with the totals at the time `at`.
     fn asked(&self, key: &CallKey, OpenCall { life, by }: &OpenCall, at: Time) -> BacktestStep {
         BacktestStep::Asked(Box::new(RecordedProposal {
             key: key.clone(),
@@ -307,8 +308,8 @@ impl Steps {
         [before, after].into_iter().flatten().for_each(|CountedCall { at, .. }| self.forget(day(at)));
     }
 
-    /// Drops the totals of past days, because no policy can ask for them. Yesterday's totals are kept, because a call
-    /// may have been counted just before midnight.
+    /// Drops the totals of past days, because no policy asks for them. Yesterday's totals stay a day longer, so that a
+    /// call that was counted just before midnight can still be subtracted from them.
     fn forget(&mut self, today: u32) {
         if today > self.today {
             self.today = today;

@@ -222,8 +222,8 @@ pub(super) fn numbers(now: i128, spelling: Spelling, constants: &Constants, leas
     around.extend([now, least, 0]);
     let mut tries: BTreeSet<i128> = around.iter().flat_map(|number| [number - 1, *number, number + 1]).collect();
     if matches!(spelling, Spelling::Plain | Spelling::Digits) {
-        // The numbers whose sum with the recorded number is a constant, and a very large number
-        // that still leaves room for a sum.
+        // A policy may compare the sum of this number and another one. So these values are tried too: for each
+        // constant, the number that is missing to it, and a very large number that still leaves room for a sum.
         tries.extend(constants.numbers.iter().map(|number| number - now));
         tries.insert(i128::from(i64::MAX / 4));
     }

@@ -69,14 +69,14 @@ pub(super) fn attributes(
     made
 }
 
-/// The time of the call, with the policies' constants as candidates.
+/// The time of the call. The values to try include the times with which the policies compare.
 fn moments(variant: &Variant, constants: &Constants, zone: Option<Zone>) -> Attribute {
     let now = i128::from(variant.now.0 / 1_000);
     let mut kind = numbers(now, Spelling::Moment, constants, 0);
     if let TriedValues::Number { tries, .. } = &mut kind {
         let hours = (1..=HOURS).chain((2..8).map(|day| day * HOURS)).flat_map(|hours| [-hours, hours]);
-        // Times in the first hour of 1970, which `numbers` adds, are not tried. Compared with their
-        // distance, every other distance would look small.
+        // `numbers` adds times in the first hour of 1970, which are dropped. Distances are compared with each other,
+        // and beside the distance to 1970 every other distance would look small.
         tries.retain(|at| *at > HOUR);
         tries.extend(hours.map(|hours| now + hours * HOUR).filter(|at| *at > 0));
         // Days in policies begin and end at midnight in the zone.

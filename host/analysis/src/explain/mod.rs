@@ -63,7 +63,7 @@ pub struct Explanation {
 pub struct DecisiveChange {
     /// The verdict on the changed call.
     pub verdict: PolicyVerdict,
-    /// One attribute, or two if no single one suffices.
+    /// The changed attribute, or two changed attributes if no change of a single attribute suffices.
     pub different: Vec<AttributeChange>,
     /// The size of the change, by which changes are sorted. For numbers it is relative.
     distance: f64,
@@ -72,7 +72,7 @@ pub struct DecisiveChange {
 /// A changed attribute.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttributeChange {
-    /// Its name in policies.
+    /// The attribute's name in policies.
     pub place: String,
     /// The recorded value.
     pub from: String,
@@ -174,7 +174,7 @@ impl Search<'_> {
         Some(judge(self.policy, &question, self.in_any_case).verdict.word())
     }
 
-    /// The verdict on the changed call, if it differs from the present one.
+    /// The verdict on the changed call, if it differs from the verdict on the recorded call.
     fn other(&mut self, set: &[(&Attribute, &TriedValue)]) -> Option<PolicyVerdict> {
         self.verdict(set).filter(|verdict| *verdict != self.present)
     }

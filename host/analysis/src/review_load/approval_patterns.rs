@@ -105,7 +105,7 @@ impl ApprovalPatterns {
         }
     }
 
-    /// Adds a cleared or approved call to its day.
+    /// Adds a cleared or approved call to the totals of its day.
     pub(super) fn day<'a>(
         &mut self,
         agent: &AgentName,

@@ -76,9 +76,9 @@ impl Window {
     }
 }
 
-/// The maximum number of open runs, and of open calls, that are kept. Each takes two to three KiB
-/// with its requirement. If a run or call was dropped, it is read from the journal again at its
-/// next event. So ten thousand waiting calls take no more memory than this number of calls.
+/// The maximum number of open runs, and of open calls, that are kept. Each takes two to three KiB with its requirement.
+/// If a run or call was dropped, it is read from the journal again at its next event. So ten thousand waiting calls
+/// take no more memory than 256.
 const OPEN_MAX: usize = 256;
 
 /// A run that has not ended.
@@ -279,7 +279,7 @@ impl ReviewLoad {
     fn go_on(&mut self, run: &RunId, at: Time, event: &Event) {
         let Some(key) = event.call().map(|call| (run.clone(), call)) else { return };
         let Some((mut open, _)) = self.open.remove(&key) else { return };
-        // If the journal is damaged, the host that opens it reports this.
+        // This event cannot follow, so the journal is damaged. The host that opens the journal reports the damage.
         let Some(step) = open.follow(event, at, &self.directory) else { return };
         if self.window.includes(at) {
             self.count(&open, &step, at);

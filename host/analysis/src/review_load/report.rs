@@ -30,7 +30,7 @@ pub struct LoadReport {
     pub by_group_and_capability: Vec<PeopleRow>,
     /// The decisions of each reviewer.
     pub by_reviewer: Vec<PeopleRow>,
-    /// Policies that would need fewer decisions, or fewer reviewers for one.
+    /// Suggested changes of policy after which reviewers decide on fewer calls, or fewer reviewers decide on a call.
     pub suggestions: Vec<Suggestion>,
 }
 

@@ -364,7 +364,7 @@ fn join(ours: &mut BTreeMap<String, Field>, theirs: &BTreeMap<String, Field>) {
 }
 
 impl Shape {
-    /// The properties that cover the values of both.
+    /// The properties that cover the values of both shapes.
     fn and(self, other: Self) -> Self {
         let few = |texts: &BTreeSet<String>| texts.len() <= FEW;
         match (self, other) {

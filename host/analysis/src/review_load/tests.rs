@@ -315,8 +315,8 @@ when {
     let text = report(&busy).suggestions.remove(0).policy.unwrap();
     assert!(text.contains("amount.minor_units <= 1800") && text.contains("amount.minor_units <= 5005"), "{text}");
 
-    // If such a call had any other outcome, under any policy, nothing is suggested, because a suggested policy would
-    // have cleared that call too.
+    // If one call of the agent and capability had another outcome, under whichever policy, nothing is suggested,
+    // because a suggested policy would have cleared that call too.
     for other in 0..5 {
         let mut spoilt = copied(&world);
         let run = spoilt.create("clerk");

@@ -25,7 +25,7 @@ enum ResolvedWord {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(in crate::api) struct LangchainDecisions {
-    /// Exactly one, because an approval is about one call.
+    /// Exactly one decision, because an approval is about one call.
     #[schema(min_items = 1, max_items = 1)]
     decisions: Vec<LangchainDecision>,
     /// As in `ApproveRequest`.
@@ -150,7 +150,7 @@ impl TryFrom<LangchainDecisions> for DecisionRequest {
 #[serde(deny_unknown_fields)]
 #[schema(as = AgUiResume)]
 pub(in crate::api) struct ResumeRequest {
-    /// Exactly one, because an approval is about one call.
+    /// Exactly one entry, because an approval is about one call.
     #[schema(min_items = 1, max_items = 1, value_type = Vec<ResumeEntry>)]
     resume: Vec<Object<ResumeEntry>>,
 }
