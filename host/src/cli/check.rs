@@ -37,8 +37,8 @@ pub(super) fn run(args: &InspectArgs, config: &Config, output: &Output) -> Resul
     Ok(exit)
 }
 
-/// How a refused import usually gets into a component, which its name shows, and how the author removes it. `None` for
-/// a function that the world imports directly: the reason of its refusal is enough.
+/// How a refused import usually gets into a component, as far as the import's name shows it, and how the author removes
+/// the import. `None` for a function that the world imports directly: there the reason of the refusal is enough.
 fn change(import: &str) -> Option<String> {
     let (interface, _) = import.split_once('#').unwrap_or((import, ""));
     interface.split_once('/')?;

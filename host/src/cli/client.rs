@@ -26,21 +26,21 @@ use local::LocalConnector;
 use super::args::{CallId, RunName};
 use super::exit::{Exit, Failure};
 
-/// The time limit for an answer. An edit needs a new preview from the connector.
+/// The time limit for an answer. It suffices for an edit, for which the connector makes a new preview.
 const ANSWER_TIME_MAX: Duration = Duration::from_secs(60);
 /// The time limit for the answer to a backtest, which reads the whole journal.
 const TRIAL_TIME_MAX: Duration = Duration::from_secs(1_200);
 /// The time limit for a connection.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(5);
-/// The size limit for an answer: a page of events with payloads.
+/// The size limit for an answer. The largest answers are pages of events with payloads.
 const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
 /// The time limit for one stream of events. A dead network is noticed after this time at the
 /// latest.
 const STREAM_TIME_MAX: Duration = Duration::from_secs(120);
 
-/// The first and the last pause before a request is sent again after a lost answer. Each pause is
-/// twice the one before.
+/// The pause before a request is first sent again after a lost answer. Each further pause is twice as long.
+/// The last pause. If the answer is lost after this pause too, the request is not sent again.
 const SEND_AGAIN_FIRST: Duration = Duration::from_millis(100);
 const SEND_AGAIN_LAST: Duration = Duration::from_millis(1_600);
 

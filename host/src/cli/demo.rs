@@ -42,7 +42,7 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
     let session = Session::start(config, journal, &AGENT.into(), output)?;
     let (folder, output_aside) = (scratch.temporary(), *output);
     session.end_on_interrupt(move || {
-        // The process ends here, so the folder must be removed now.
+        // After Ctrl-C the process ends without dropping `scratch`, so the folder is removed here.
         let _ = folder.map(std::fs::remove_dir_all);
         output_aside
             .notes(&["", "the demo stops here; the scratch folder is removed unless you asked to keep the folder"]);

@@ -93,7 +93,7 @@ impl Host {
         self.config.server.broken_links(bound, !self.targets.is_empty())
     }
 
-    /// What separates the checks from the rest of the machine, if there are checks.
+    /// For operators: what separates the checks from the rest of the machine. `None` if there are no checks.
     pub(super) fn checks_note(&self) -> Option<String> {
         self.sandboxes.note()
     }
@@ -213,7 +213,7 @@ pub(super) fn public_base(config: &Config, bound: SocketAddr) -> String {
     config.server.public_url.clone().unwrap_or_else(|| base(bound))
 }
 
-/// The maximum number of instances: those that compute, and as many that wait.
+/// The maximum number of instances in memory: twice the number of those that compute, so that as many can wait.
 fn instances_max(live_runs: usize) -> usize {
     live_runs.saturating_mul(2)
 }

@@ -11,8 +11,8 @@ use holdshort_common::isolate::{self, Limits};
 /// The stack for reading components. The host's threads that load components have twice as much.
 const STACK_BYTES: usize = 1024 * 1024;
 
-/// Does the work and prints one line of JSON: `{"Ok": …}`, or `{"Err": …}` with the error in the
-/// input. Policies are read on a stack of their own.
+/// Does the work of the child and prints one line of JSON: `{"Ok": …}`, or `{"Err": …}` with the error in the input.
+/// Policies are read on a stack of their own.
 pub(super) fn run(args: IsolatedArgs, output: &Output) -> Result<Exit, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
     let IsolatedArgs { memory_mib, cpu_seconds, file_mib, work } = args;

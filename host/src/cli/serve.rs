@@ -33,8 +33,8 @@ pub(super) fn run(args: &ServeArgs, mut config: Config, output: &Output) -> Resu
     session::runtime()?.block_on(serve(config, output))
 }
 
-/// Opens the journal first. So if two hosts start in one folder, the second does not even take a
-/// port.
+/// Runs the host until a signal stops it. Opens the journal before the port, so that a second host in the same folder
+/// fails before it takes a port.
 async fn serve(config: Config, output: &Output) -> Result<Exit, Failure> {
     let failed = |error: std::io::Error| Failure::new(Exit::Failed, error.to_string());
     // The host catches both signals before it announces itself. A signal that is not caught ends

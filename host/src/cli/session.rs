@@ -39,7 +39,7 @@ impl Session {
         let (server, token_file) = (config.server.clone(), config.token_file.clone());
         let host = Host::new(config, journal)?;
         let progress = output.progress(&format!("compiling {agent}"));
-        // Loading it again at the start of the run only checks the file's time.
+        // The run loads the agent again at its start, but that only checks the time of the agent's file.
         let loaded = runtime.block_on(host.runs.load(agent));
         drop(progress);
         loaded.map_err(|error| Failure::new(Exit::Usage, error.to_string()))?;
@@ -74,7 +74,7 @@ impl Session {
 
     /// Stops the host. Waiting runs continue when a host opens the journal again.
     pub(super) fn stop(self) -> Result<(), Failure> {
-        // If the host has stopped by itself, nothing receives this. Then `served` has the reason.
+        // If the host has stopped by itself, nobody receives this message, and `served` has the reason.
         let _ = self.stop.send(());
         let served = self.runtime.block_on(self.served);
         // The tasks are not left in the background, because the last task closes the journal and
@@ -102,7 +102,7 @@ pub(super) fn runtime() -> Result<Runtime, Failure> {
     runtime.map_err(|error| Failure::new(Exit::Failed, format!("cannot start the host's threads: {error}")))
 }
 
-/// Listens at the configured address, or at a free port if it is taken. Clients find the address
+/// Listens at the configured address, or at a free port if the configured port is taken. Clients find the address
 /// beside the journal.
 async fn near(server: &Server) -> Result<Listening, Failure> {
     let listen = server.listen;

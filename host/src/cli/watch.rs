@@ -86,8 +86,8 @@ impl RunWatch<'_> {
         };
         let events = client::read::<EventPage>(&page("events", seen.event)?)?;
         let lines = client::read::<LogPage>(&page("logs", seen.line)?)?;
-        // If one page ends early, later entries of the other page may belong after entries that are
-        // not loaded yet. They are requested again.
+        // If one of the two pages ends early, entries of the other page may be later than entries that are not loaded
+        // yet. Such later entries are left out now, and requested again.
         let last_event = events.next.and(events.events.last()).map(|event| event.at);
         let last_line = lines.next.and(lines.lines.last()).map(|line| line.at);
         let until = last_event.into_iter().chain(last_line).min();

@@ -46,9 +46,9 @@ struct ApprovalPage {
     status: Status,
     sheet: Sheet,
     evidence: Vec<Evidence>,
-    /// Diffs are shown side by side.
+    /// Whether diffs are shown side by side.
     split: bool,
-    /// The page contains all evidence, unfolded, so that it can be printed.
+    /// Whether the page contains all evidence, unfolded, so that it can be printed.
     whole: bool,
     /// The parts of the clearance besides the action and the evidence, as label and text.
     facts: Vec<(&'static str, Text)>,
@@ -73,15 +73,15 @@ struct Deciding {
     place: Text,
     /// The absent reviewer for whom the signed-in reviewer acts, if any.
     stands_for: Option<Text>,
-    /// An earlier stage still needs approvals.
+    /// Whether an earlier stage still needs approvals.
     early: bool,
-    /// This reviewer has already approved.
+    /// Whether this reviewer has already approved.
     voted: bool,
-    /// This reviewer made the revision with an edit.
+    /// Whether this reviewer made the revision with an edit.
     edited: bool,
     /// The choices, if the call is a question.
     question: Option<Vec<Text>>,
-    /// This reviewer may create a grant with the approval.
+    /// Whether this reviewer may create a grant with the approval.
     grants: bool,
     /// The reason why an approval needs the confirmation word.
     caution: Option<&'static str>,
@@ -196,7 +196,8 @@ fn receipt(call: &Call) -> Vec<Item> {
 fn deciding(signed: &Signed, subject: &Subject, call: &Call, now: Time) -> Option<Deciding> {
     let digest = call.clearance.filter(|_| call.phase == Phase::Held)?;
     let started_by = &subject.run.as_ref()?.started_by;
-    // A delegate gets the forms of the absent reviewer. Four-eyes can exclude the delegate too, as a person.
+    // A delegate gets the forms of the absent reviewer. Four-eyes also looks at the delegate, who is the person that
+    // decides.
     let acting_for = signed.0.reviewer().acting_for(call, started_by, now);
     let name = acting_for.unwrap_or(signed.name());
     let bars = call.requirement().map(|asks| asks.bars(signed.name(), started_by, call.edited_by.as_ref()));

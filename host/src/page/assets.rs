@@ -47,8 +47,7 @@ pub(super) static SCRIPT: LazyLock<Asset> =
 pub(super) static ICON: LazyLock<Asset> =
     LazyLock::new(|| Asset::new(("icon", "svg"), "image/svg+xml", include_str!("assets/icon.svg")));
 
-/// Serves one asset. Browsers may cache it for five minutes, so following a link does not load it
-/// again.
+/// Serves one asset. Browsers may cache the asset for five minutes, so that the next page does not load it again.
 pub(super) async fn show(Path(file): Path<String>) -> PageResult {
     let all = [&*STYLE, &*SCRIPT, &*ICON];
     let found = all.into_iter().find(|asset| asset.path.to_string().strip_prefix("/assets/") == Some(&*file));

@@ -43,7 +43,7 @@ async fn request(
     let (_, call) = approvals::load(api, run, number).await?;
     let kind = match form.field("decision") {
         Some("approve") => {
-            // This checks the current revision. If the form names an older digest, `decide` refuses it anyway.
+            // The current revision is checked. If the form names an older digest, `decide` refuses the form anyway.
             if caution(call.proposal()).is_some() {
                 typed(form).map_err(|problem| ErrorPage::at(problem, &format!("{run}.{number}")))?;
             }
@@ -69,7 +69,8 @@ async fn request(
     Ok(DecisionRequest { message, answer, stands_for, ..DecisionRequest::new(kind, digest) })
 }
 
-/// The selected choice in the agent's spelling, because the page shows it in visible form.
+/// The selected choice as the agent wrote it. The form sends only the index of the choice, because the page shows
+/// choices in visible form.
 fn chosen(call: &Call, form: &Form) -> Option<String> {
     let index: usize = form.field("choice")?.parse().ok()?;
     choices(call).nth(index).map(str::to_owned)

@@ -236,8 +236,8 @@ fn editable(FunctionType { params, .. }: FunctionType) -> WitType {
     WitType::Record(params.into_iter().filter(|(name, _)| name != RATIONALE).collect())
 }
 
-/// The text that a preview's seal covers. It says whether the edit needs the confirmation word, so that nobody can
-/// remove this need from a form.
+/// The text that a preview's seal covers. The text also says whether the edit needs the confirmation word, so that a
+/// changed form cannot avoid the word.
 fn sealed(digest: Digest, arguments: &str, takes_word: bool) -> String {
     let how = if takes_word { "edit with the word" } else { "edit" };
     format!("{how} {digest} {arguments}")

@@ -13,9 +13,9 @@ use crate::api::{Api, approvals, ids};
 use crate::review::{NumberedLine, Patch, Text, TextPage};
 use holdshort_common::aside;
 
-/// The limits in bytes for evidence on a review page: for one exhibit, and for all together. Longer evidence has pages
-/// of its own.
+/// The limit in bytes for one exhibit on a review page. A longer exhibit has pages of its own.
 const ONE_BYTES_MAX: u64 = 24 * 1024;
+/// The limit in bytes for all exhibits on a review page together. Exhibits beyond it have pages of their own.
 const ALL_BYTES_MAX: u64 = 48 * 1024;
 /// The limit in bytes for evidence on a page for printing. Browsers need minutes for much more.
 const PRINTED_BYTES_MAX: u64 = 1024 * 1024;
@@ -67,8 +67,8 @@ pub(super) async fn these(api: &Api, exhibits: &[ExhibitRef], whole: bool) -> Re
     Ok(shown)
 }
 
-/// Whether the call has evidence too long for the review page. The answer depends on the call alone, so a reviewer who
-/// saw all evidence on a page for printing needs the confirmation word too.
+/// Whether the call has evidence too long for the review page. What the reviewer has opened does not matter: a reviewer
+/// who saw all evidence on a page for printing needs the confirmation word too.
 pub(super) fn is_long(exhibits: &[ExhibitRef]) -> bool {
     fitting(exhibits, (ONE_BYTES_MAX, ALL_BYTES_MAX)).any(|(_, fits)| !fits)
 }

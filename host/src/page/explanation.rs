@@ -31,7 +31,7 @@ struct ExplanationPage {
 /// The verdict of the policies in force now.
 #[derive(Debug)]
 struct ShownVerdict {
-    /// The policies in force are the recorded ones, with the same verdict.
+    /// Whether the policies in force are the recorded ones and give the same verdict.
     same: bool,
     verdict: &'static str,
     policies: Vec<ShownPolicy>,

@@ -77,7 +77,7 @@ pub(super) struct Row {
     pub(super) state: CallState,
     digest: Option<Digest>,
     revision: u32,
-    /// The approval's page still shows this revision with its evidence.
+    /// Whether the approval's page still shows this revision with its evidence.
     current: bool,
     exhibits: Vec<(Text, Digest)>,
     more_exhibits: usize,

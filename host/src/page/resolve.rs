@@ -32,7 +32,7 @@ pub(super) struct Resolving {
     pub(super) found: Option<(ShownTime, Text)>,
     /// The possible resolutions, and where to check.
     pub(super) if_lost: Option<Text>,
-    /// The effect may be sent again.
+    /// Whether the effect may be sent again.
     pub(super) again: bool,
     /// The receipt that the agent gets after `done`; `None` if the reviewer must write one.
     pub(super) receipt: Option<Vec<Item>>,

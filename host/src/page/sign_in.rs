@@ -32,7 +32,7 @@ struct SignInPage {
     whose: Option<Text>,
     code: Text,
     next: Text,
-    /// The link is used up or expired.
+    /// Whether the link is used up or expired.
     over: bool,
 }
 
@@ -77,7 +77,8 @@ pub(super) async fn create(State(api): State<Api>, tries: Tries, headers: Header
     };
     match signed_in {
         SignedIn::Here(cookie) => Ok(([(header::SET_COOKIE, cookie)], Redirect::to(next)).into_response()),
-        // A form may not redirect to another host name; a page with a link may.
+        // The pages' `form-action` forbids a form to redirect to another host name. So the answer is a page that goes
+        // on to the link.
         SignedIn::At(link) => {
             let frame = Frame { here: "", reviewer: None, seal: Seal::default() };
             let shown = page(&ContinuePage { frame, link: Text::line(&link) })?;

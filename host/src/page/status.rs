@@ -10,9 +10,9 @@ use crate::review::{sentences, waiting};
 /// The status part of an approval's page. The script keeps it up to date.
 #[derive(Debug)]
 pub(super) struct Status {
-    /// The name of the phase.
+    /// The state of the call.
     pub(super) state: CallState,
-    /// The phase as a sentence.
+    /// The state as a sentence.
     pub(super) sentence: Text,
     /// The decisions so far: time, text, and whether the decision still counts.
     pub(super) decisions: Vec<(ShownTime, Text, bool)>,

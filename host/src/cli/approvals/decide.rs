@@ -73,8 +73,8 @@ pub(in crate::cli) fn add(decision: &mut Value, name: &str, value: Value) {
     }
 }
 
-/// Asks for confirmation on the terminal. `caution` is a confirmation word and the reason for it:
-/// then the reviewer must type the word instead of `y`.
+/// Asks for confirmation on the terminal. With a `caution` (a confirmation word and the reason for it), the reviewer
+/// must type the word instead of `y`.
 pub(super) fn confirm(
     how: &Confirm,
     question: &str,
@@ -107,7 +107,7 @@ pub(in crate::cli) fn send(id: &CallId, decision: Value, client: &Client, output
     output.row(&format!("{id} "), &outcome(&decided))?;
     if decision.get("type").is_some_and(|kind| kind == "edit") {
         output.row("its digest is now ", &decided.digest.to_string())?;
-        // An edit usually has new evidence, which its editor has not approved yet.
+        // After an edit with new evidence the call is still held, and the editor has not approved the evidence yet.
         let (label, verb) = if decided.state == CallState::Held {
             ("to see it in full and approve it: ", "approve")
         } else {

@@ -19,10 +19,10 @@ use crate::review::terminal;
 use crate::review::{changes, remarks, visible};
 use holdshort_common::once::once;
 
-/// Shows the approval, reads new arguments, shows the changes, asks for confirmation, and sends the
-/// edit. The approval is shown first, because an edit without new evidence also counts as an
-/// approval. With `--yes` the reviewer has seen it before. The draft is kept until the host has
-/// accepted the edit, so that typed text is not lost if the digest became outdated.
+/// Shows the approval, reads new arguments, shows the changes, asks for confirmation, and sends the edit. The approval
+/// is shown first, because an edit without new evidence also counts as an approval. With `--yes` it is not shown again,
+/// because the reviewer has seen it before. The draft is kept until the host has accepted the edit, so that typed text
+/// is not lost if the digest became outdated.
 pub(super) fn edit(args: &Edit, client: &Client, output: &Output) -> Result<Exit, Failure> {
     let page = Page::open(&args.id, args.confirm.digest, args.full, client)?;
     let editor = if args.arguments.is_none() { editor()? } else { String::new() };

@@ -255,7 +255,7 @@ mod tests {
 
     use super::*;
 
-    /// A page from the stored approval with a changed proposal.
+    /// Why the page of the stored approval needs a confirmation word after its proposal was changed.
     fn caution(change: impl FnOnce(&mut Proposal), full: bool) -> Option<&'static str> {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/data/review/approval.json");
         let answer: Value = serde_json::from_str(&std::fs::read_to_string(file).unwrap()).unwrap();

@@ -52,8 +52,8 @@ impl Transport for LocalTransport {
         self.stream.set_read_timeout(timeout.not_zero().map(|time| *time))?;
         let amount = loop {
             match self.stream.read(self.buffers.input_append_buf()) {
-                // A signal such as Ctrl-C interrupts the read. Its handler is elsewhere, so reading
-                // continues here.
+                // A signal such as Ctrl-C interrupts the read. Another part of the program handles the signal, so the
+                // read is repeated.
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 read => break read.map_err(|error| io_error(error, timeout))?,
             }

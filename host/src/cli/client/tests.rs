@@ -26,7 +26,8 @@ struct Host {
     seen: Arc<Mutex<Vec<Request>>>,
 }
 
-/// Starts a host. Each of the `answers`: the beginning of the request line, the status line with headers, and the body.
+/// Starts a host. Each of the `answers` has the expected beginning of the request line, the status line with headers,
+/// and the body.
 fn host(answers: Vec<(&'static str, String, Vec<u8>)>) -> Host {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());

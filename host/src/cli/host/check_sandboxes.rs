@@ -10,13 +10,13 @@ use crate::config::{self, Config, Confinement, Mail};
 use crate::connectors::checks::Check;
 use crate::connectors::confined::{self, Sandbox, SandboxAccess};
 
-/// The reason for a check whose confinement the operator has switched off.
+/// Why a check runs unconfined, if the operator has switched its confinement off.
 const OFF: &str = "`confinement` is \"off\"";
 
 /// The checks, each with its sandbox if it has one.
 pub(in crate::cli) struct CheckSandboxes {
     pub(in crate::cli) checks: BTreeMap<String, Check>,
-    /// The reason for each unconfined check.
+    /// For each unconfined check, why it runs unconfined.
     unconfined: BTreeMap<String, String>,
     /// The checks that must be confined.
     required: BTreeSet<String>,

@@ -48,7 +48,8 @@ pub(in crate::cli) struct ConfiguredConnector<'a> {
     pub(in crate::cli) descriptor: Descriptor,
     /// The performer of a consequential call, for operators to read.
     pub(in crate::cli) by: String,
-    /// The configured value for a function whose error type is neither a `refusal` nor a string.
+    /// The error value that means "refused", as configured, for a function whose error type is neither a `refusal` nor
+    /// a string.
     pub(in crate::cli) refusal: Option<Value>,
     /// Whether the connector can serve a third-party function of a given type.
     servable: Servable,
@@ -62,7 +63,7 @@ pub(super) enum OpenedConnector {
     Log,
     Routine(Arc<dyn Routine>),
     Consequential(Arc<dyn Preview>, Option<Arc<dyn Perform>>),
-    /// Some calls are answered at once, by their arguments.
+    /// A call's arguments decide whether the call is answered at once or is consequential.
     ByCall(Arc<dyn Routine>, Arc<dyn Preview>, Arc<dyn Perform>),
 }
 

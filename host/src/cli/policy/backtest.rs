@@ -1,5 +1,5 @@
-//! `holdshort policy backtest`: prints the verdicts of other policies on recorded calls, the
-//! rejected calls that they would have cleared first.
+//! `holdshort policy backtest`: prints the verdicts of other policies on recorded calls. The rejected calls that these
+//! policies would have cleared come first.
 
 use holdshort_gate::Time;
 use serde_json::json;

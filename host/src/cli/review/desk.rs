@@ -313,7 +313,7 @@ impl Desk {
         let shown = &open.fetched.page;
         let same = page.verified.digest == shown.verified.digest && state(&page) == state(shown);
         let more = page.detail.decisions.len() > shown.detail.decisions.len();
-        // The page on the screen was requested after the news.
+        // Whether the page on the screen was requested later than the news.
         let late = news.asked < open.fetched.asked;
         if page.id != shown.id || late || (same && !more) {
             return DeskCommand::Wait;

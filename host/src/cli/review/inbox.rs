@@ -56,8 +56,8 @@ impl Inbox {
         Ok(inbox)
     }
 
-    /// Replaces the list with a newer one. The selected approval stays selected if it still waits.
-    /// A list from an earlier request is ignored.
+    /// Replaces the list with a newer one. The selected approval stays selected if it still waits. A list that was
+    /// requested earlier than the present list is ignored.
     pub(super) fn follow(&mut self, newer: Self) {
         if newer.asked >= self.asked {
             *self = newer.following(self);

@@ -8,8 +8,9 @@ use crate::review::Screenful;
 use crate::review::screen::rows;
 use crate::review::terminal::{self, Line};
 
-/// The minimum width and height for decisions.
+/// The minimum width of the screen for decisions.
 const COLUMNS_MIN: usize = 24;
+/// The minimum height of the screen for decisions.
 const ROWS_MIN: usize = 8;
 
 /// All keys.

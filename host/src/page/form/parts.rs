@@ -30,7 +30,7 @@ pub(in crate::page) enum Kind {
     Tick(bool),
     /// A choice; the flag marks the chosen option.
     Pick(Vec<(Text, bool)>),
-    /// A number that the form sends back unseen.
+    /// A number in a hidden field, which the browser sends back.
     Hidden(usize),
     /// The beginning of a group.
     Open,

@@ -102,7 +102,7 @@ fn what_nobody_classified_is_refused() {
         let refused = catalogue.classify(&import).err();
         assert_eq!(refused, Some(BindError::Unclassified(import.capability)), "{name}");
     }
-    // Refused are our functions with another type, and our functions that this host is not configured for.
+    // The host refuses our functions with another type, and our functions that it is not configured for.
     let without = classified(&config("", false));
     for import in agent::functions().unwrap() {
         let other = Import { ty: none.clone(), ..import.clone() };
