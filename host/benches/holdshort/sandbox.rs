@@ -1,4 +1,4 @@
-//! Measures what the sandbox alone costs: an instance, and a call to the host and back.
+//! Measures the cost of the sandbox without the rest of the host: an instance, and a call to the host and back.
 
 use std::time::{Duration, Instant};
 

@@ -43,7 +43,7 @@ pub struct World {
     pub connector: Arc<LineConnector>,
     runs: Runs,
     stop: Option<oneshot::Sender<()>>,
-    // The last field, because everything of the host runs in it.
+    // Everything of the host runs in this runtime. Dropping the world ends the runtime.
     runtime: Option<Runtime>,
 }
 

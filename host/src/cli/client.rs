@@ -40,8 +40,8 @@ const ANSWER_BYTES_MAX: u64 = 64 * 1024 * 1024;
 const STREAM_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// The pause before a request is first sent again after a lost answer. Each further pause is twice as long.
-/// The last pause. If the answer is lost after this pause too, the request is not sent again.
 const SEND_AGAIN_FIRST: Duration = Duration::from_millis(100);
+/// The last pause. If the answer is lost after this pause too, the request is not sent again.
 const SEND_AGAIN_LAST: Duration = Duration::from_millis(1_600);
 
 /// A host and the token for it.

@@ -1,9 +1,9 @@
 //! One effect: starts it, performs it, and records the outcome; or looks up the outcome of an
 //! effect in doubt.
 //!
-//! **Invariant:** the connector is part of the shown content. If another connector is configured since, a cleared call
-//! is held again, and an attempt of the old connector in doubt is not looked up, because a finding of the new connector
-//! says nothing about it.
+//! **Invariant:** the connector is part of the shown content. If the operator has since configured another connector, a
+//! cleared call is held again. An attempt of the old connector that is in doubt is not looked up then, because a
+//! finding of the new connector says nothing about this attempt.
 
 use std::future::Future;
 use std::time::Duration;
@@ -21,8 +21,9 @@ use crate::connectors::{Attempt, Finding, Inquiry};
 /// on an old clearance.
 const PERFORM_WITHIN_MS: u64 = 60_000;
 
-/// The first pause and the longest pause before a failed journal write is repeated.
+/// The first pause before a failed journal write is repeated.
 const RETRY_FIRST: Duration = Duration::from_millis(50);
+/// The longest pause before a failed journal write is repeated.
 const RETRY_MAX: Duration = Duration::from_secs(10);
 /// The longest single sleep of a postponed call, so that the task of a cancelled or expired call ends soon.
 const WAIT_MAX: Duration = Duration::from_secs(60);
@@ -64,8 +65,8 @@ impl Effects {
         }
     }
 
-    /// Waits until the next attempt is due by the journal's clock, at most `WAIT_MAX`. If the call changed meanwhile,
-    /// `Start` notices.
+    /// Waits until the next attempt is due by the journal's clock, at most `WAIT_MAX`. If the call changes meanwhile,
+    /// the following `Start` is refused.
     async fn wait_until(&self, until: Time) {
         let left = until.0.saturating_sub(self.0.journal.now().0);
         tokio::time::sleep(Duration::from_micros(left).clamp(RETRY_FIRST, WAIT_MAX)).await;
@@ -111,7 +112,8 @@ impl Effects {
             Ok(Attempt::Unknown(reason)) => unknown(reason),
             Err(_) => unknown(say!("the connector failed in the middle of the attempt")),
         };
-        // The connector has finished. A full disk or a slow lookup must not delay other attempts.
+        // The connector has finished, so another attempt may take its turn now, even if a full disk or a lookup delays
+        // the rest of this one.
         drop(turn);
         let is_unknown = matches!(outcome, AttemptOutcome::Unknown(_));
         self.finish(id, attempt, outcome, None).await;
@@ -213,7 +215,7 @@ impl Effects {
                 Ok(_) => return,
                 // The outcome is already recorded, by this task or by a faster reviewer.
                 Err(WriteFailure::Refused(why)) => return tracing::debug!(%run, call, %why, "outcome not written"),
-                // Recording it twice is refused by the attempt's state, so retrying is safe.
+                // Recording is safe to repeat, because the attempt's state refuses a second outcome.
                 Err(WriteFailure::Unknown) => tokio::time::sleep(RETRY_FIRST).await,
             }
         }
@@ -248,7 +250,7 @@ impl Effects {
     }
 }
 
-// An outcome is a sentence of the host, and becomes journal text only here.
+// An outcome's reason is a sentence of the host. Only these functions convert it to a text of the journal.
 
 fn not_done(reason: Sentence) -> AttemptOutcome {
     AttemptOutcome::DidNotHappen(reason.into_string())
@@ -262,7 +264,7 @@ fn changed(reason: Sentence, now: Proposal) -> AttemptOutcome {
     AttemptOutcome::FactsChanged { reason: reason.into_string(), proposal: Box::new(now) }
 }
 
-/// A command was not written.
+/// Why a command was not written, or may not have been written.
 enum WriteFailure {
     Refused(Refused),
     Unknown,

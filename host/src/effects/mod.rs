@@ -179,8 +179,8 @@ impl Effects {
         }
     }
 
-    /// Starts a task for a call, one at a time. A hint about a call with a task makes the task
-    /// check once more before it ends.
+    /// Starts a task for a call that has none. If the call has a task, this is a hint, and the task checks once more
+    /// before it ends.
     fn spawn(&self, id: CallId, capability: Capability, work: FirstStep) {
         match self.in_flight().entry(id.clone()) {
             Entry::Occupied(mut hinted) => {
@@ -229,8 +229,8 @@ impl Effects {
     }
 
     /// The performer of `capability`, if it is the connector that was shown. The operator may have configured another
-    /// connector since. That one would do something that no reviewer was shown, and its finding says nothing about the
-    /// old connector's attempt.
+    /// connector since. The new connector would do something that no reviewer was shown, and its finding says nothing
+    /// about the old connector's attempt.
     fn performer(&self, capability: &Capability, shown: &str) -> Result<Arc<Performer>, NoPerformer> {
         let now = self.0.refresh.connector(capability);
         match (now, self.0.performers.find(capability)) {

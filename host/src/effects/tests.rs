@@ -1,4 +1,5 @@
-//! Each connector runs a few attempts and a few lookups at a time. Neither delays anything else.
+//! Each connector runs a few attempts and a few lookups at the same time. Neither attempts nor lookups that wait delay
+//! other calls.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -23,10 +24,10 @@ const LOST: usize = 5 * LOOKUPS_AT_A_TIME;
 /// The number of cleared calls, many more than can be attempted at a time.
 const CLEARED: usize = 3 * ATTEMPTS_AT_A_TIME;
 
-/// How long a cleared call may wait; much longer than the time for beginning an attempt.
+/// How long a cleared call may wait for its start; much longer than the time for beginning an attempt.
 const START_WITHIN_MS: u64 = 3_600_000;
-/// Longer than the time for beginning an attempt, in microseconds, and much less than a cleared
-/// call may wait.
+/// How long the test lets cleared calls wait, in microseconds: longer than the time for beginning an attempt, and much
+/// shorter than a cleared call may wait.
 const HELD_UP_US: u64 = 120_000_000;
 
 /// A barrier that stays closed until opened, and counts the tasks that wait at it.

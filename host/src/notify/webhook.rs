@@ -26,7 +26,7 @@ pub struct Webhook {
     /// The signing secret, if configured.
     pub secret: Option<Secret>,
     pub format: Format,
-    /// The addresses that it may have.
+    /// The network addresses to which the webhook's host name may resolve.
     pub addresses: Addresses,
 }
 
@@ -68,8 +68,8 @@ pub struct WebhookResponse {
 }
 
 impl Webhook {
-    /// Sends one notification once. An error says why it is unknown whether the target got it. It contains only the
-    /// host of the URL.
+    /// Sends one notification once. An error says why it is unknown whether the target got the notification. Of the
+    /// URL, the error contains only the host.
     pub async fn send(&self, notice: &Notice, base: &str, now: Time) -> Result<WebhookResponse, NotDelivered> {
         let (webhook, id, body) = (self.clone(), notice.id.clone(), body(notice, base, self.format));
         let (reply, answer) = tokio::sync::oneshot::channel();

@@ -30,7 +30,7 @@ pub(super) struct Delays {
 }
 
 impl Delays {
-    /// No failures yet.
+    /// The counter of a run without failures. Reviewers are notified at the failure `told_after`.
     pub(super) fn new(told_after: u32) -> Self {
         Self { tries: 0, told_after: told_after.max(FIRST), told: false, written: String::new() }
     }

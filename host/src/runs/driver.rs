@@ -234,7 +234,7 @@ impl<'a> Drive<'a> {
         let held = matches!(*phase, Phase::Held);
         let Some(agent) = &mut self.agent else { return Ok(Flow::Break(DriveEnd::Parked)) };
         agent.with(move |agent| Box::pin(async move { agent.proposed(held, evidence) })).await?;
-        // A refusal is already the answer, so nothing is waited for.
+        // A refused call is already answered, so the run does not wait.
         if matches!(*phase, Phase::Refused(_))
             && let Some(flow) = self.look_for_answer(call).await?
         {

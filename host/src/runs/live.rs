@@ -37,7 +37,7 @@ pub(super) struct LiveAgent {
     tally: Tally,
     /// The capability of the open consequential call.
     open: Option<Arc<Capability>>,
-    /// A longer sleep parks the run.
+    /// How long a sleep is spent in memory. A longer sleep parks the run.
     linger: Duration,
     lines: Vec<AgentLogLine>,
     lines_bytes: usize,
@@ -117,7 +117,7 @@ impl LiveAgent {
         }
     }
 
-    /// The counter of its CPU time.
+    /// The counter of the agent's CPU time.
     pub(super) fn meter(&self) -> Meter {
         self.guest.meter().clone()
     }
@@ -207,7 +207,7 @@ impl LiveAgent {
         if let BoundOffer::Log = bound.offer {
             let text = |name| arguments.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
             let need = self.say(text("level"), log_line(text("message")));
-            // A log line is no call and advances no clock.
+            // The agent gets no value and no new time, because a log line is no call.
             self.guest.answer(&Value::Null, Time(0))?;
             return Ok(need);
         }

@@ -123,8 +123,9 @@ pub enum StartError {
     Random(getrandom::Error),
 }
 
-/// The first pause and the longest pause before a failed drive is repeated.
+/// The first pause before a failed drive is repeated.
 const BACK_OFF_FIRST: Duration = Duration::from_millis(200);
+/// The longest pause before a failed drive is repeated.
 const BACK_OFF_MAX: Duration = Duration::from_secs(60);
 
 /// How long the start of a run waits for its agent to be compiled, before the client is told to try again.
@@ -247,7 +248,8 @@ impl Runs {
     pub async fn check_ok_value(&self, call: &Call, value: &Value) -> Result<Value, ReviseError> {
         let ty = self.import(call).await?.ty.result;
         if let Some(WitType::Result { ok: Some(ok), .. }) = ty {
-            // The value is checked by itself, so that an error is reported at its position in the reviewer's value.
+            // The reviewer's value is checked without a result around it, so that an error names the position in this
+            // value.
             return Ok(ok.normalise(value)?);
         }
         let normal = ty.map(|ty| ty.normalise(&serde_json::json!({ "ok": value }))).transpose()?;
@@ -335,7 +337,8 @@ impl Runs {
                 }
                 Ok(left @ (DriveEnd::Over | DriveEnd::Parked)) => {
                     self.0.live().remove(&run);
-                    // An answer may have come before this task was removed. Its hint then went to this task.
+                    // If the answer came while this task was still listed, the answer's hint went to this task and not
+                    // to a new one.
                     if left == DriveEnd::Parked && self.0.is_ready(&run).await {
                         self.wake(&run);
                     }

@@ -272,7 +272,7 @@ pub(super) struct RunHistory {
     history: History,
     /// The number of the last event in `history`.
     after: Seq,
-    /// The number of events read for it.
+    /// The number of events that were read for the history.
     pub(super) read: u64,
 }
 
@@ -302,7 +302,7 @@ impl RunHistory {
     }
 }
 
-// The reason for a refusal is a sentence of the host, and becomes journal text only here.
+// The reason for a refusal is a sentence of the host. Only these functions convert it to a text of the journal.
 
 fn invalid(reason: Sentence) -> RefusalReason {
     RefusalReason::Invalid(reason.into_string())
