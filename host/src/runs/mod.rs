@@ -248,8 +248,7 @@ impl Runs {
     pub async fn check_ok_value(&self, call: &Call, value: &Value) -> Result<Value, ReviseError> {
         let ty = self.import(call).await?.ty.result;
         if let Some(WitType::Result { ok: Some(ok), .. }) = ty {
-            // The reviewer's value is checked without a result around it, so that an error names the position in this
-            // value.
+            // The value is checked without a result around it, so that an error names a position in the value.
             return Ok(ok.normalise(value)?);
         }
         let normal = ty.map(|ty| ty.normalise(&serde_json::json!({ "ok": value }))).transpose()?;
@@ -337,8 +336,7 @@ impl Runs {
                 }
                 Ok(left @ (DriveEnd::Over | DriveEnd::Parked)) => {
                     self.0.live().remove(&run);
-                    // If the answer came while this task was still listed, the answer's hint went to this task and not
-                    // to a new one.
+                    // If an answer came while this task was still listed, no other task got the answer's hint.
                     if left == DriveEnd::Parked && self.0.is_ready(&run).await {
                         self.wake(&run);
                     }
