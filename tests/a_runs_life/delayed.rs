@@ -1,5 +1,5 @@
-//! A run that the host cannot bring forward is shown with the reason in every view. The run goes on by itself when the
-//! missing thing is back.
+//! A run that the host cannot continue is shown with the reason in every view. When the missing thing is back, the run
+//! goes on without a request.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

@@ -73,12 +73,12 @@ fn a_short_sleep_is_waited_for_in_place() {
     assert_eq!(host.figure(STARTED), 1);
 }
 
-/// The numbers of parked runs at which memory is compared. The first is more than the host's caches hold, which keep
-/// at most the latest thousand. The smallest growth between two steps counts: a run that costs memory costs it in each
-/// step, but the stack of a thread that a busy machine adds is in one step only.
+/// The numbers of parked runs at which the test measures memory. Already the first number is above a thousand, the most
+/// entries that the host's caches keep. The smallest growth between two steps counts: memory that each run costs grows
+/// in every step, but the stack of a thread that a busy machine adds grows in one step only.
 const STEPS: [usize; 4] = [1_200, 1_600, 2_000, 2_400];
-/// The memory that each parked run may cost. It should be zero, and is some tens of bytes. The rest is room for the
-/// allocator.
+/// The memory that each parked run may cost. The aim is zero, some tens of bytes were measured, and the rest is room
+/// for the allocator.
 const BYTES_PER_RUN_MAX: usize = 512;
 
 #[test]

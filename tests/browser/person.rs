@@ -63,7 +63,7 @@ pub struct Person {
 /// Settings of a browser that must be known before it starts.
 #[derive(Clone, Copy, Default)]
 pub struct How {
-    /// Pages run no script.
+    /// Whether scripts are switched off.
     pub without_script: bool,
 }
 

@@ -49,9 +49,10 @@ fn only_what_was_opened_is_approved() {
     let Some(alice) = Person::signed_in(&host, ALICE, How::default()) else { return };
     let to_other = format!("form.action = '/approvals/{other}/decision'");
     let forgeries = [
-        // The seal belongs to the approval that was opened.
+        // The digest is of the other approval. The seal does not fit it, because the seal was made for the approval
+        // that was opened.
         (format!("{to_other}; form.digest.value = '{digest}'"), 403),
-        // The digest belongs to the approval that was opened.
+        // The seal fits the digest, but the digest is of the approval that was opened, and not of the other one.
         (to_other, 409),
         ("form.seal.value = form.seal.value.replace(/^./, one => one == 'A' ? 'B' : 'A')".into(), 403),
         ("form.seal.remove()".into(), 403),

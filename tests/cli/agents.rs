@@ -74,8 +74,8 @@ fn a_configured_agent_that_cannot_start_keeps_nobody_else_from_it() {
 
 #[test]
 fn a_workspace_must_be_there() {
-    // A free port, because a host looks for its agents' files when it already listens, and another test may use the
-    // usual port.
+    // The system chooses the port. The host takes its port before it looks for its agents' files, and another test may
+    // use the usual port.
     let folder = post_office(&format!(
         "[agents.reader]\ncomponent = \"{}\"\nworkspace = \"files\"\n[server]\nlisten = \"127.0.0.1:0\"\n",
         component("scripted").display()

@@ -59,7 +59,7 @@ fn new_leaves_nothing_where_it_cannot_write() {
     let folder = Folder::new(&[], "");
     fs::create_dir(folder.path().join("closed")).unwrap();
     fs::set_permissions(folder.path().join("closed"), fs::Permissions::from_mode(0o555)).unwrap();
-    // The superuser may write everywhere; `/proc` takes folders from nobody.
+    // Root may write in every folder, but not even root can make a folder in `/proc`.
     let closed = if rustix::process::geteuid().is_root() { "/proc".into() } else { folder.path().join("closed") };
     let said = folder.command(&["new", "my-agent", "--lang", "rust"]).current_dir(closed).output().unwrap();
     assert_eq!(said.status.code(), Some(1), "{said:?}");
@@ -104,7 +104,7 @@ fn check_says_what_runs_here_and_what_to_change() {
     }
     let said = holdshort(&folder, &["check", "plain.wasm"]).exits(0);
     assert_eq!((said.out.as_str(), said.err.as_str()), ("`plain.wasm` can run here\n", ""));
-    // The answer is this host's: with a repository it is another one.
+    // The answer depends on the configuration of the folder: with a repository, the host would run the agent.
     let (shop, _) = shop(&[]);
     holdshort(&shop, &["check", &built("release")]).exits(0);
     assert!(!folder.path().join(".holdshort").exists(), "looking changes nothing");

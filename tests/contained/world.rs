@@ -56,8 +56,8 @@ pub struct World {
 
 impl World {
     pub fn new() -> Self {
-        // The program does the same when it starts. Descriptors that the test's parent left open must not reach the
-        // check.
+        // Descriptors that the test's parent left open must not reach the check. The program closes such descriptors
+        // too when it starts.
         close_fds::set_fds_cloexec(3, &[]);
         let folder = tempfile::tempdir().unwrap();
         let at = |path: &str| folder.path().join(path);

@@ -148,7 +148,7 @@ fn spelled(text: &str) -> String {
     told(text).1.into_iter().filter(|note| note.contains("in order: U+")).collect()
 }
 
-/// On some machine each pair is drawn alike. The notes of the two texts differ.
+/// On some machine the two texts of each pair are drawn alike. The notes about them must differ.
 #[test]
 fn what_looks_alike_is_told_apart_by_its_code_points() {
     let pairs = [
@@ -188,7 +188,7 @@ fn what_looks_alike_is_told_apart_by_its_code_points() {
     evidence::figure("T37", "pairs told apart by their code points", pairs.len() as u64);
 }
 
-/// If ordinary text had such notes, reviewers would stop reading them.
+/// Ordinary text has no note with code points. Otherwise reviewers would stop reading these notes.
 #[test]
 fn what_has_a_look_of_its_own_has_no_code_points() {
     let noted: Vec<String> = [

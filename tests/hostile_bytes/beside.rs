@@ -108,7 +108,7 @@ fn answers(url: &str, stopped: &AtomicBool) -> Vec<Answer> {
         let asked = Instant::now();
         match ureq::get(format!("{url}/healthz")).call() {
             Ok(_) => answers.push(Answer { asked, took: asked.elapsed() }),
-            // A test that has failed ends the host first.
+            // No request may fail before the monitor is stopped. Only a test that has failed ends its host earlier.
             Err(error) => assert!(stopped.load(Ordering::Relaxed), "{error}"),
         }
         thread::sleep(PAUSE);

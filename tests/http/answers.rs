@@ -246,7 +246,8 @@ async fn a_grant_is_drafted_made_listed_and_taken_back() {
     world.stop().await;
 }
 
-/// Every list refuses a cursor that no page gave, in the same words. No list takes it for its end.
+/// Every list refuses a cursor that no page gave, in the same words. No list takes such a cursor for the end of the
+/// list.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cursor_is_one_that_a_page_gave() {
     let world = World::new().await;

@@ -224,7 +224,7 @@ fn of_page(request: Request, words: &Words) -> Request {
     request.with("Origin", "http://holdshort.test").with("Content-Type", "application/x-www-form-urlencoded").body("")
 }
 
-/// A placeholder of the table, and its value.
+/// The placeholders of the table, each with its value.
 type Words = Vec<(&'static str, String)>;
 
 async fn words(world: &World, held: &Held, pages: bool) -> Words {

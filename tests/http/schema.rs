@@ -146,8 +146,8 @@ impl Schema {
         assert_eq!(reply.header("location").is_some(), reply.status == 201, "only what was made has a place: {what}");
     }
 
-    /// Like `check_headers`, for a page. Only pages may redirect, only within this host, and only pages may set a
-    /// cookie, which scripts and other sites cannot use.
+    /// Like `check_headers`, for a page. Unlike other answers, a page may redirect, but only within this host. It may
+    /// also set a cookie, which scripts and other sites cannot use.
     pub fn check_page(&self, reply: &Reply, what: &str) {
         self.check_common(reply, &PAGE, what);
         let kept = reply.header("cache-control");

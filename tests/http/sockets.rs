@@ -141,7 +141,7 @@ async fn what_is_being_answered_is_not_closed_to_make_room() {
     for _ in 0..10 {
         idle.push(Kept::open(&world, "/v1/agents").await);
     }
-    // On a busy machine the last connection that is closed learns that only after one more request.
+    // On a busy machine, the client of the last closed connection notices the end only at its next request.
     for tries in 0.. {
         let mut served = 0;
         for kept in &mut idle {

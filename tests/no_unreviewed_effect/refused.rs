@@ -1,5 +1,5 @@
-//! A call is not cleared by: no decision, another digest, another person, too few approvals, or an approval that comes
-//! too late.
+//! What does not clear a call: a decision that is missing, names another digest, is another person's or comes too late,
+//! and too few approvals.
 
 use holdshort::kill::VARIABLE;
 use serde_json::{Value, json};

@@ -94,7 +94,7 @@ pub trait Place: Outside {
         format!("err Refusal::{case}")
     }
 
-    /// Makes the next attempt fail. At this time no host runs.
+    /// Makes the next attempt fail. No host runs when this function is called.
     fn refuse(&self, folder: &Folder, operator: &mut Operator<'_>);
 }
 
@@ -113,7 +113,7 @@ impl Place for Maildir {
         another_sender(&self.section())
     }
 
-    /// A host makes the Maildir when it starts.
+    /// Starts a host, which makes the Maildir, and then removes a folder of the Maildir.
     fn refuse(&self, _: &Folder, operator: &mut Operator<'_>) {
         operator.get("/v1/runs");
         fs::remove_dir(self.0.join("tmp")).unwrap();
@@ -141,7 +141,7 @@ impl Place for Mailbox<'_> {
         Some(section.replace(line, &busy))
     }
 
-    /// The configuration asks for TLS, and the relay has no TLS.
+    /// Configures TLS, which the relay does not have.
     fn refuse(&self, folder: &Folder, _: &mut Operator<'_>) {
         let section = self.section();
         configure(folder, &section, &section.replace("\"none\"", "\"starttls\""));
@@ -169,7 +169,7 @@ impl Place for Branch {
         self.0.git(&["update-ref", "refs/heads/production", &between]);
     }
 
-    /// A lock file, as another person's git leaves it while it works on the branch or after it died there.
+    /// Leaves a lock file, as another person's git does while it works on the branch or after it died there.
     fn refuse(&self, _: &Folder, _: &mut Operator<'_>) {
         fs::write(self.0.0.join("refs/heads/production.lock"), "").unwrap();
     }
@@ -207,7 +207,7 @@ impl Place for Files {
         Some("before-perform")
     }
 
-    /// The next host makes a new folder of proofs.
+    /// Removes the folder of proofs. The next host makes a new folder, in which no proof is.
     fn blur(&self) {
         fs::remove_dir_all(self.0.join(".holdshort-files")).unwrap();
     }
@@ -224,7 +224,7 @@ impl Place for Files {
         case.to_lowercase().replace('(', ": ")
     }
 
-    /// A host that runs does not make a folder of proofs again.
+    /// Starts a host, which makes the folder of proofs, and then removes the folder.
     fn refuse(&self, _: &Folder, operator: &mut Operator<'_>) {
         operator.get("/v1/runs");
         self.blur();
@@ -319,8 +319,8 @@ impl Fate {
     }
 }
 
-/// Points at which the clearance is on disk and the dispatcher knows about it. The dying host may start another attempt
-/// before it ends, and then the outcome of that attempt is unknown too.
+/// Whether at this point the clearance is on disk and the dispatcher knows about it. The dying host may then start
+/// another attempt before it ends, and the outcome of that attempt is unknown too.
 fn begins(point: &str) -> bool {
     point.contains("-reply ") && (point.ends_with("/decisions") || point.ends_with("/resolution"))
 }

@@ -40,7 +40,7 @@ impl SlowGit {
         format!("{}:{}", self.home.path().display(), std::env::var("PATH").unwrap())
     }
 
-    /// Waits until this git waits, and returns its process id.
+    /// Waits until this git waits for the file `go`, and returns its process id.
     fn waits(&self) -> Pid {
         let file = self.home.path().join("waits");
         let pid = until("git that waits", || fs::read_to_string(&file).ok());

@@ -39,7 +39,7 @@ enum To {
     Sleeping,
     /// A run whose agent traps.
     Trapping,
-    /// A run that the host cannot bring forward for a while.
+    /// A run that the host cannot continue for a while.
     Delaying,
     /// A run whose agent no longer does what its journal says.
     Diverging,

@@ -149,7 +149,7 @@ fn survives(state: &str, case: &Case) {
         operator.held(&id);
         operator.kill();
     }
-    // Any request notices that the host is dead, and starts it again.
+    // At any request the operator notices that the host is dead, and starts the next host.
     until(&format!("kill in the state {state}"), || {
         operator.run(&run);
         (operator.deaths >= case.kills.len().max(1)).then_some(())

@@ -1,5 +1,5 @@
 //! A change that the diff does not show needs the confirmation word, on the page and on a terminal. A policy on the
-//! number of lines does not clear it.
+//! number of lines does not clear such a change.
 
 use serde_json::{Value, json};
 

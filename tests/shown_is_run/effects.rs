@@ -109,7 +109,8 @@ fn parse_mail(bytes: &[u8]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Mail readers would show such a subject as `Refund approved`, which differs from the text that the reviewer saw.
+/// A subject with an encoded word is refused: mail readers would show `Refund approved`, and the reviewer would have
+/// seen the code.
 #[test]
 fn a_subject_that_readers_decode_is_refused() {
     let (folder, _) = folder("");
