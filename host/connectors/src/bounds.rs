@@ -1,9 +1,7 @@
-//! Limits the machine resources of a program that works for an agent, because the agent may choose
-//! the amount of work.
+//! Limits the machine resources of a program that works for an agent, because the agent may choose the amount of work.
 //!
-//! The kernel enforces the limits, even after the host has died. They are set from outside as soon
-//! as the program runs, so no helper program is needed. Threads and processes that the program
-//! starts inherit them.
+//! The kernel enforces the limits, even after the host has died. The host sets them from outside as soon as the program
+//! runs, so no helper program is needed. Threads and processes that the program starts inherit the limits.
 
 use std::io;
 use std::time::Duration;
@@ -27,7 +25,8 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Sets the limits for a child. `child` is its process number, which is missing once the child has been waited for.
+    /// Sets the limits for a child. `child` is its process number; `None` after the host has waited for
+    /// the child's end.
     pub fn set(&self, child: Option<u32>) -> io::Result<()> {
         let pid = lower(child)?;
         let set = |resource, soft: u64, hard: u64| {
@@ -44,13 +43,13 @@ impl Bounds {
     }
 }
 
-/// Sets only the low priority.
+/// Sets only the low priority, and no limits.
 pub fn lower(child: Option<u32>) -> io::Result<Pid> {
     let pid = child.and_then(|id| Pid::from_raw(i32::try_from(id).ok()?));
     let pid = pid.ok_or_else(|| io::Error::other("the child has no number"))?;
     let nice = getpriority_process(None)?.saturating_add(NICER).min(19);
     setpriority_process(Some(pid), nice)?;
-    // A kernel may lack this file.
+    // An error is ignored, because some kernels lack this file.
     drop(std::fs::write(format!("/proc/{}/oom_score_adj", pid.as_raw_nonzero()), FIRST_TO_END));
     Ok(pid)
 }

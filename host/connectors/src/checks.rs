@@ -1,12 +1,10 @@
-//! Runs configured checks, such as a test suite, on a fresh checkout of a git revision
-//! (`checks.run`).
+//! Runs configured checks, such as a test suite, on a fresh checkout of a git revision (`checks.run`).
 //!
-//! A check is the repository's own code. Where the machine supports it, the check is [`confined`];
-//! otherwise, or if the operator wants it so, it runs as the host's user. In both cases the
-//! checkout is a new repository with only the objects that the commit reaches, so the original's
-//! hooks, filters and configuration have no effect. The environment is built from nothing, with an
-//! empty home folder and the variables that the operator names. Time, output and disk space are
-//! limited. The process group is killed when the check ends.
+//! A check is the repository's own code. Where the machine supports it, the check is [`confined`]. Otherwise, or if the
+//! operator has switched confinement off, the check runs as the host's user. In both cases the checkout is a new
+//! repository with only the objects that the commit reaches, so the original repository's hooks, filters and
+//! configuration have no effect. The environment is built from nothing, with an empty home folder and the variables
+//! that the operator names. Time, output and disk space are limited. The process group is killed when the check ends.
 
 mod checkout;
 mod counts;
@@ -35,7 +33,7 @@ use holdshort_common::reference::RevisionPattern;
 
 /// The agent gets the end of a check's output, at most this many bytes.
 const TAIL_BYTES_MAX: usize = 64 * 1024;
-/// Test counts are searched for in the end of the output, at most this many bytes.
+/// At most this many bytes from the end of the output are searched for test counts.
 const KEPT_BYTES_MAX: u64 = 1024 * 1024;
 /// A check that writes more than this many bytes is stopped.
 const WRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -56,7 +54,8 @@ pub struct Check {
     /// The variables that the check gets from the host's environment besides `PATH`. They replace
     /// the defaults, such as `HOME`.
     pub environment: Vec<String>,
-    /// The sandbox, and what the check gets in it. `None`: the check runs as the host's user.
+    /// The sandbox, and the access of the check to the machine. `None`: the check runs as the host's user,
+    /// without a sandbox.
     pub confined: Option<(Sandbox, SandboxAccess)>,
 }
 
@@ -109,10 +108,10 @@ enum NotRun {
     NotFound { name: String, source: NotFound },
     #[error("{0}; this connector serves `holdshort:agent/checks#run`")]
     NotOurs(&'static str),
-    /// A failure of the host. The agent does not see it.
+    /// Git failed. The agent sees only an error that a further try would repeat; any other error makes the host retry.
     #[error(transparent)]
     Git(#[from] GitError),
-    /// A failure of the host. The agent does not see it.
+    /// The host could not make the checkout. The agent does not see this error, and the host retries.
     #[error("the checkout of the commit failed: {0}")]
     Checkout(#[from] io::Error),
     #[error("the check `{name}` does not run on this commit: {limit}")]
@@ -133,8 +132,8 @@ impl Checks {
         Ok(Self { git, checks, children, scratch, turns: Semaphore::new(AT_A_TIME) })
     }
 
-    /// Waits for a free slot before the checkout is made, so that at most [`AT_A_TIME`] checkouts
-    /// exist.
+    /// Runs the check and reports its result. It waits for a free slot before it makes the checkout, so that at most
+    /// [`AT_A_TIME`] checkouts exist.
     async fn result(&self, action: &Action) -> Result<Value, NotRun> {
         let arguments = action.arguments();
         let text = |name: &str| arguments.get(name).and_then(Value::as_str);
@@ -226,8 +225,7 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &ChildEnd) -> Val
     if let Some(stopped) = stopped {
         tail += &format!("\n[{stopped}]\n");
     }
-    // If the beginning of the output is missing, some test counts could be missing too. Then no
-    // counts are reported.
+    // No test counts are reported if the beginning of the output is missing, because it could contain further counts.
     let counts = if ended.stderr.is_cut() { None } else { counts::find(&String::from_utf8_lossy(&ended.stderr.bytes)) };
     json!({
         "name": name,

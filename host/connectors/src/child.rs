@@ -1,14 +1,14 @@
 //! Child processes: started without a shell, in a clean environment, limited in time and output, and observable after
 //! the host has died.
 //!
-//! A child writes to two files in a state folder, `NAME.out` and `NAME.err`, instead of to pipes. So the host's death
-//! does not disturb it, a process that it leaves behind cannot keep the host reading forever, and both files can be
-//! read afterwards.
+//! A child writes to two files in a state folder, `NAME.out` and `NAME.err`, instead of to pipes. This has three
+//! reasons: the host's death does not disturb the child; a process that the child leaves behind cannot keep the host
+//! reading forever; and both files can be read afterwards.
 //!
 //! `NAME.err` is also a lock. The host locks it (`flock`) before it starts the child, and the child's standard error is
-//! that same open file. So the lock lasts until the child and all its descendants have ended, whether or not the host
-//! lives that long. [`Children::wait_until_gone`] checks the lock. A process that closes its standard error (a daemon)
-//! gives up the lock and is not observed.
+//! that same open file. So the lock lasts until the child and all its descendants have ended, even if the host dies
+//! earlier. [`Children::wait_until_gone`] checks the lock. A process that closes its standard error (a daemon) gives up
+//! the lock, and the host no longer notices it.
 
 mod not_started;
 mod reserve;
@@ -32,8 +32,9 @@ use super::bounds::Bounds;
 
 /// The interval for checking output sizes and locks.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// How long the host waits for a lock that an unrelated process may hold. Between `fork` and `exec`, another child of
-/// the host has copies of all open files of the host, and these copies hold the locks.
+/// How long the host waits for a locked file to become free. A new child that has nothing to do with the file can
+/// hold the lock for a moment: between `fork` and `exec` it has copies of all open files of the host, and with
+/// them their locks.
 const PASSING: Duration = Duration::from_millis(250);
 
 /// A program to run, and its limits.
@@ -45,15 +46,15 @@ pub struct ChildCommand {
     pub folder: Option<PathBuf>,
     /// The complete environment; see [`environment`].
     pub environment: Vec<(String, String)>,
-    /// The data on its standard input.
+    /// The data on the program's standard input.
     pub stdin: Vec<u8>,
-    /// The time limit. After it the process group is killed.
+    /// The time limit. When it has passed, the host kills the process group.
     pub time_out: Duration,
-    /// The end of each output is returned, at most this many bytes.
+    /// The maximum number of bytes that are returned of each output. They are its last bytes.
     pub kept_bytes_max: u64,
-    /// The maximum size of each output. If an output grows larger, the process group is killed.
+    /// The maximum size of each output. If an output grows larger, the host kills the process group.
     pub written_bytes_max: u64,
-    /// The disk space that must stay free. Below it the process group is killed.
+    /// The disk space that must stay free. If less is free, the host kills the process group.
     pub reserve: Option<Reserve>,
     /// The limits on memory and CPU; `None` for the operator's own programs.
     pub bounds: Option<Bounds>,
@@ -66,9 +67,9 @@ pub struct ChildCommand {
 /// The treatment of processes that a child leaves behind when it exits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Leftovers {
-    /// The processes are killed, for a child that should only look.
+    /// The host kills the processes, because the child was started only to look something up.
     Kill,
-    /// The processes continue, for a child whose purpose may be to start them.
+    /// The processes continue, because the child may have had the purpose to start them.
     Leave,
 }
 
@@ -110,7 +111,7 @@ pub struct ChildOutput {
 }
 
 impl ChildOutput {
-    /// Whether the beginning is missing.
+    /// Whether the beginning of the output is missing in `bytes`.
     pub fn is_cut(&self) -> bool {
         self.written_bytes > self.bytes.len() as u64
     }
@@ -157,8 +158,8 @@ impl Children {
         Ok(Self { folder: folder.to_owned() })
     }
 
-    /// Runs a child to its end. `name` consists of letters, digits, `-` and `_`; only one child of a name runs at a
-    /// time.
+    /// Runs a child to its end. `name` consists of letters, digits, `-` and `_`. Only one child of a name runs
+    /// at a time.
     ///
     /// Dropping the future kills the child's process group, so that no process continues without limits.
     pub async fn run(&self, name: &str, order: ChildCommand) -> Result<ChildEnd, NotStarted> {
@@ -212,7 +213,7 @@ impl Children {
     /// The end of the standard error of the child `name` or, if this is empty, of its standard output; for messages.
     pub fn said(&self, name: &str, chars_max: usize) -> String {
         let bytes_max = 4 * chars_max as u64;
-        // If both are merged, there is only one file.
+        // If both streams are merged, only the file for standard error exists.
         let files = [self.err(name), self.out(name)].into_iter().filter(|path| path.exists());
         files.map(|path| read_end(&path, bytes_max).tail(chars_max)).find(|said| !said.is_empty()).unwrap_or_default()
     }
@@ -268,8 +269,8 @@ impl Files {
             let path = path.to_owned();
             move |source| NotStarted::Files { path, source }
         };
-        // The files are opened in append mode: an earlier attempt's output is truncated only under the lock, and merged
-        // streams do not overwrite each other.
+        // The files are opened in append mode. So opening a file does not erase an earlier attempt's output, which is
+        // erased only under the lock, and two merged streams do not overwrite each other.
         let open = |path: &Path| OpenOptions::new().create(true).append(true).mode(0o600).open(path);
         let err = open(err_path).map_err(failed(err_path))?;
         let deadline = Instant::now() + PASSING;
@@ -339,7 +340,8 @@ fn feed(child: &mut Child, input: &[u8]) {
     if let Some(mut stdin) = child.stdin.take() {
         let input = input.to_vec();
         tokio::spawn(async move {
-            // A child that closes its input early decided not to read it; its exit status gives the result.
+            // An error is ignored: a child that closes its input early does not want the rest, and its exit status
+            // gives the result.
             let _ = stdin.write_all(&input).await;
         });
     }
@@ -365,8 +367,8 @@ fn read_end(path: &Path, bytes_max: u64) -> ChildOutput {
     };
     read().unwrap_or_else(|error: io::Error| {
         tracing::warn!(path = %path.display(), %error, "a child's output could not be read");
-        // No byte could be read. The length 1 marks the output as incomplete, so that it is not taken for an empty
-        // output.
+        // The file cannot be read. The length 1 marks the output as incomplete, so that it is not taken for
+        // an empty output.
         ChildOutput { bytes: Vec::new(), written_bytes: 1 }
     })
 }

@@ -1,20 +1,20 @@
-//! Serves foreign functions with the operator's programs. A consequential function has a program
-//! that acts, and a routine function has a program that answers. For a function with a program that
-//! acts, the operator can configure three more programs: for a preview of the effect, for facts
-//! that policies use, and for a lookup afterwards.
+//! Serves foreign functions with the operator's programs. A consequential function has a program that acts, and a
+//! routine function has a program that answers. For a function with a program that acts, the operator can
+//! configure three more programs: for a preview of the effect, for facts that policies use, and for a lookup of an
+//! outcome in doubt.
 //!
-//! `host/CONFIGURATION.md` documents them for operators. Each program reads the action on its
-//! standard input and finds the caller in its environment. It prints JSON of the function's own
-//! type, which is checked. Its exit status gives the result. The operator lists the codes that mean
-//! "nothing was done, and nothing will be done"; this list holds for all programs of a function.
+//! `host/CONFIGURATION.md` documents the programs for operators. Each program reads the action on its standard input
+//! and finds the caller in its environment. It prints JSON of the function's own type, which the host checks. Its exit
+//! status gives the result. The operator lists the codes that mean "nothing was done, and nothing will be done"; this
+//! list holds for all programs of a function.
 //!
 //! [`EffectCommand`] is in this file, [`RoutineCommand`] in [`routine`], and their common part in [`context`].
 //!
-//! **Invariant:** a program reads exactly the bytes that the action digest covers. A clearance
-//! names the program: if the configuration names another program later, a fact has changed.
+//! **Invariant:** a program reads exactly the bytes that the action digest covers. A clearance names the program. If
+//! the configuration later names another program, this is a changed fact, and the call is held again.
 //!
-//! **Invariant:** the output of a program is checked against the function's own type, which is read
-//! from the calling component (by digest, from the journal).
+//! **Invariant:** the output of a program is checked against the function's own type, which is read from the calling
+//! component (by digest, from the journal).
 
 mod context;
 mod facts;
@@ -48,7 +48,7 @@ pub struct EffectCommand {
     context: CommandContext,
 }
 
-/// The configured options of a program that acts, and the programs beside it.
+/// The configured options of a function with a program that acts, and its three further programs.
 #[derive(Clone, Debug, Default)]
 pub struct CommandOptions {
     /// Whether the remote system recognises the idempotency key, so that a reviewer may send the
@@ -62,10 +62,10 @@ pub struct CommandOptions {
     pub facts: Option<FactsProgram>,
 }
 
-/// The connector for consequential functions, if the section has neither `idempotent` nor `lookup`.
+/// The descriptor for consequential functions whose configuration section has neither `idempotent` nor `lookup`.
 pub const DESCRIPTOR: Descriptor = Descriptor { class: Class::Consequential(EFFECT), ..ANSWERS };
 
-/// The connector for routine functions.
+/// The descriptor for routine functions.
 pub const ANSWERS: Descriptor =
     Descriptor { section: "[capabilities.…]", interface: None, functions: &[], class: Class::Routine };
 
@@ -78,7 +78,7 @@ const EFFECT: Effect = Effect {
 };
 
 impl CommandOptions {
-    /// The connector's descriptor, with the section's settings `idempotent` and `lookup` applied.
+    /// The descriptor for a consequential function, with the settings `idempotent` and `lookup` of its section applied.
     pub fn descriptor(&self) -> Descriptor {
         Descriptor { class: Class::Consequential(self.effect()), ..DESCRIPTOR }
     }
@@ -105,8 +105,8 @@ impl EffectCommand {
         Self { program, options, context }
     }
 
-    /// The preview. It shows the outputs of the operator's programs for previews and facts, and
-    /// then the program that would act. The host does not know the effect of that program.
+    /// The preview. It shows the outputs of the operator's programs for previews and facts, and then the program that
+    /// would act. The host cannot know what that program does.
     async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let (mut exhibits, mut found) = (Vec::new(), Value::Null);
         if let Some(argv) = &self.options.preview {
@@ -123,8 +123,8 @@ impl EffectCommand {
         Ok(Previewed { summary, exhibits, preconditions, facts: found, consequence })
     }
 
-    /// The output of the operator's program for previews. The output is evidence: a reviewer gets
-    /// all of it, or the call is refused.
+    /// The exhibit with the output of the operator's program for previews. A reviewer gets the complete output; if it
+    /// is too large, the call is refused.
     async fn shown(&self, argv: &[String], action: &Action) -> Result<Exhibit, CannotPreview> {
         let printed = self.looked("preview", argv, action).await?;
         if printed.is_cut() {
@@ -152,8 +152,8 @@ impl EffectCommand {
         Ok((Exhibit::words("the operator's program", title, "application/json", bytes), found))
     }
 
-    /// The output of a program for previews or facts. If its exit status means "nothing was done", the call is
-    /// impossible as proposed.
+    /// The output of a program for previews or facts. An exit status that means "nothing was done" makes
+    /// the call impossible.
     async fn looked(&self, what: &'static str, argv: &[String], action: &Action) -> Result<ChildOutput, CannotPreview> {
         let ended = self.context.look(&self.program, argv, action, &own(action)).await;
         let ended = ended.map_err(|why| unavailable(what, argv, why))?;
@@ -171,8 +171,8 @@ impl EffectCommand {
         }
     }
 
-    /// Makes one attempt. Everything that can be checked is checked before the program starts. So
-    /// only the program can leave the outcome unknown.
+    /// Makes one attempt. All checks of the host come before the program starts, so a failed check proves that nothing
+    /// happened. Only the program can leave the outcome unknown.
     async fn attempt(&self, action: &Action, preconditions: &Value, origin: AttemptOrigin<'_>) -> Attempt {
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
             return Attempt::FactsChanged(changed);
@@ -186,11 +186,11 @@ impl EffectCommand {
         self.program.attempt(&self.context.children, &origin, order, |stdout| printed(stdout, ok(&ty)?)).await
     }
 
-    /// Runs the lookup program. Its exit statuses mean the same as those of the program whose outcome is in doubt.
+    /// Runs the lookup program. Its exit statuses have the same meaning as those of the program that acts.
     async fn run_lookup(&self, inquiry: &Inquiry) -> Finding {
         let origin = AttemptOrigin::of(inquiry);
-        // If the attempt's program still runs, it may act after the lookup. So the lookup first waits
-        // for its end, at most for the program's time limit.
+        // The lookup first waits until the attempt's program has ended, because a running program could act after the
+        // lookup. It waits at most for the program's time limit.
         let patience = if self.options.lookup.is_some() { self.program.time_out } else { PATIENCE };
         let left = AttemptRemains::by(&self.context.children, &origin, patience).await;
         let Some(argv) = self.options.lookup.as_ref().filter(|_| !left.runs) else {
@@ -250,13 +250,13 @@ impl Perform for EffectCommand {
         self.run_lookup(inquiry).boxed()
     }
 
-    /// `None`, because the receipt is the program's output and does not follow from the action.
+    /// `None`: the receipt is the output of the program, so it cannot be made from the action.
     fn receipt(&self, _: &Inquiry) -> Option<Value> {
         None
     }
 }
 
-/// The error for a program that should look and that failed.
+/// The error when a program for previews or facts has failed.
 fn unavailable(what: &'static str, argv: &[String], why: Sentence) -> CannotPreview {
     CannotPreview::Unavailable(say!("the {} `{}`: {}", what, Trusted::configured(argv.join(" ")), why))
 }
@@ -265,7 +265,8 @@ fn unavailable(what: &'static str, argv: &[String], why: Sentence) -> CannotPrev
 fn ok(ty: &FunctionType) -> Result<Option<&WitType>, Sentence> {
     match &ty.result {
         Some(WitType::Result { ok, .. }) => Ok(ok.as_deref()),
-        // Such a function is refused at load, because it could not express a refusal.
+        // The host refuses such a function when it loads the component, because the function could not tell the agent
+        // that a call was refused.
         Some(_) | None => Err("the function's result type is not `result`".into()),
     }
 }

@@ -1,23 +1,20 @@
-//! A sandbox for unreviewed code, made of bubblewrap's namespaces. The program sees only what is
-//! listed here.
+//! A sandbox for unreviewed code, made of bubblewrap's namespaces. The program sees only the parts of the machine that
+//! are listed below.
 //!
-//! The program gets new namespaces for users, processes, network, IPC, host name and cgroups, and a
-//! new session. It has no Linux capability, it cannot create another user namespace, and set-user-id
-//! files give it no rights. Of the machine's files it sees the system's programs (read-only), a few
-//! files of `/etc`, its own folders, and the paths that the operator listed. It does not see the
-//! state folder, the home folders, `/run`, `/var` and `/sys`.
+//! The program gets new namespaces for users, processes, network, IPC, host name and cgroups, and a new session. It has
+//! no Linux capability, it cannot create another user namespace, and set-user-id files give it no rights. Of the
+//! machine's files it sees the system's programs (read-only), a few files of `/etc`, its own folders, and the paths
+//! that the operator listed. It does not see the state folder, the home folders, `/run`, `/var` and `/sys`.
 //!
-//! The first process that the program sees belongs to bubblewrap and runs as the program's own user,
-//! so the program can trace this process and fake its own end. Therefore these namespaces are inside
-//! an outer user namespace and an outer process namespace. The program can neither see nor trace the
-//! first process of the outer namespaces. When that process ends, the kernel ends every process
-//! inside, and the host learns of the end only when no process is left. That process ends together
-//! with the process group that the host kills, or with the host.
+//! The first process in the program's process namespace belongs to bubblewrap and runs as the program's own user. So
+//! the program can trace this process and fake its own end. Therefore these namespaces are inside an outer user
+//! namespace and an outer process namespace, whose first process the program can neither see nor trace. When the outer
+//! first process ends, the kernel ends every process inside, and the host learns of the end only when no process is
+//! left. The outer first process ends when the host kills its process group, and when the host itself ends.
 //!
-//! A host that runs as root runs the program as another user, because root is exempt from the
-//! kernel's limit on processes and owns every file of the system. That user cannot pass through
-//! root's private folders. Therefore root first makes a mount namespace in which the program's
-//! sources are reachable.
+//! A host that runs as root runs the program as another user, because root is exempt from the kernel's limit on
+//! processes and owns every file of the system. The other user has no access to root's private folders. Therefore root
+//! first makes a mount namespace in which the files for the program have paths that this user can reach.
 
 mod folders;
 
@@ -29,11 +26,11 @@ use std::process::{Command, Stdio};
 
 pub use folders::Folders;
 
-/// The folder of the working files inside, where the program starts.
+/// The path inside the sandbox of the folder with the working files. The program starts in this folder.
 pub const TREE: &str = "/checkout";
-/// The home folder inside, empty at first.
+/// The path inside the sandbox of the home folder, which is empty at first.
 pub const HOME: &str = "/home/check";
-/// The folder for temporary files inside.
+/// The path inside the sandbox of the folder for temporary files.
 pub const TEMPORARY: &str = "/tmp";
 
 /// The user id of the program as seen from outside the sandbox, if the host is root: `nobody`, who owns nothing.
@@ -48,11 +45,11 @@ const FILE_BYTES_MAX: u64 = 8 << 30;
 /// The maximum size of shared memory in files (`/dev/shm`).
 const SHARED_BYTES_MAX: u64 = 256 << 20;
 
-/// The system's programs and libraries. None of the host's files may be in them.
+/// The folders with the system's programs and libraries. The host must keep none of its own files in these folders.
 pub const SYSTEM: [&str; 9] =
     ["/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32", "/nix/store", "/gnu/store"];
-/// The parts of `/etc` that programs need: libraries, alternatives, certificates, time zone,
-/// language settings. None of them is about people or machines.
+/// The parts of `/etc` that programs need: libraries, alternatives, certificates, time zone, language settings. None of
+/// them contains data about people or other machines.
 const ETC: [&str; 20] = [
     "alternatives",
     "ca-certificates",
@@ -92,9 +89,9 @@ pub struct NoSandbox(String);
 /// The access of a confined program to the machine, besides its own folders.
 #[derive(Clone, Debug, Default)]
 pub struct SandboxAccess {
-    /// Files and folders of the machine that it may read.
+    /// Files and folders of the machine that the program may read.
     pub paths: Vec<PathBuf>,
-    /// Whether it can use the machine's network.
+    /// Whether the program can use the machine's network.
     pub network: bool,
     /// The memory limit of each process.
     pub memory_bytes: Option<u64>,
@@ -112,8 +109,8 @@ pub enum NotFound {
 }
 
 impl SandboxAccess {
-    /// Checks that a program exists: at its path, or in a folder of `PATH` that is visible inside. So a
-    /// wrong command line is reported before folders are created for it.
+    /// Checks that a program exists: at its path, or in a folder of `PATH` that is visible inside. The check comes
+    /// before the folders of the sandbox are made, so a wrong command line costs nothing.
     pub fn finds(&self, program: &str) -> Result<(), NotFound> {
         let nowhere = || NotFound::Nowhere(program.to_owned());
         if program.contains('/') {
@@ -159,8 +156,8 @@ impl Sandbox {
 
     /// The command line that runs `argv` confined in [`TREE`].
     pub fn argv(&self, folders: &Folders, given: &SandboxAccess, argv: &[String]) -> Vec<String> {
-        // `choom` comes first, because only a privileged process can set this value so that the program cannot change
-        // it back: when memory runs out, the kernel ends this program and not the host.
+        // When memory runs out, the kernel ends the program and not the host: `choom` sets a value for this. It comes
+        // first, while the process still has its privileges; the unprivileged program cannot lower the value again.
         let mut words = CommandLine::default();
         words.all(["nice", "-n", "10", "choom", "-n", "1000", "--"]);
         let mut binds = own(folders);
@@ -225,8 +222,8 @@ impl CommandLine {
         self.all([if *writable { "--bind" } else { "--ro-bind" }, &from.to_string_lossy(), &to.to_string_lossy()]);
     }
 
-    /// Adds a mount namespace that belongs to root, in which the other user can reach each source, and then switches to
-    /// that user.
+    /// Adds a mount namespace of root's, in which each source has a path that the other user can reach, and then
+    /// switches to that user.
     fn within_reach(&mut self, binds: &mut [Bind]) {
         self.all(["bwrap", "--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/"]);
         self.all(["--perms", "0755", "--tmpfs", "/tmp"]);
@@ -243,8 +240,8 @@ impl CommandLine {
     }
 
     /// Adds the outer namespaces, which an outer bubblewrap makes. The program cannot reach their first process. When
-    /// this process ends, the kernel ends everything inside, and only then reports the end. The limits apply from here
-    /// on.
+    /// this process ends, the kernel first ends everything inside and then reports the end. The limits are set inside
+    /// the outer namespaces, so they apply to everything in them.
     fn keeper(&mut self, memory_bytes: u64) {
         self.all(["bwrap", "--die-with-parent", "--unshare-user", "--unshare-pid", "--as-pid-1"]);
         self.all(["--dev-bind", "/", "/", "--", "prlimit", "--core=0"]);
@@ -254,7 +251,7 @@ impl CommandLine {
         self.one("--");
     }
 
-    /// Adds the program's own namespaces.
+    /// Adds the inner namespaces, in which the program runs.
     fn namespaces(&mut self, network: bool) {
         self.all([
             "bwrap",

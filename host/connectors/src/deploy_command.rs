@@ -1,13 +1,12 @@
 //! Deploys with an operator's program, run without a shell.
 //!
-//! The program reads one JSON object on its standard input (`release`, `reference`, `commit`,
-//! `previous`, `key`, `run`, `call`, `attempt`) and finds the plain values in its environment too
-//! (`HOLDSHORT_TARGET`, `HOLDSHORT_REVISION`, `HOLDSHORT_REFERENCE`, `HOLDSHORT_COMMIT`,
-//! `HOLDSHORT_PREVIOUS`, `HOLDSHORT_KEY`).
+//! The program reads one JSON object on its standard input (`release`, `reference`, `commit`, `previous`, `key`, `run`,
+//! `call`, `attempt`). It finds the plain values in its environment too (`HOLDSHORT_TARGET`, `HOLDSHORT_REVISION`,
+//! `HOLDSHORT_REFERENCE`, `HOLDSHORT_COMMIT`, `HOLDSHORT_PREVIOUS`, `HOLDSHORT_KEY`).
 //!
-//! The target's branch shows which commit is deployed now, as with the connector that moves
-//! branches. This connector only reads the branch, and the program must update it. If a target has
-//! no branch, the deployed commit is unknown, and reviewers are told this.
+//! The target's branch shows which commit is deployed now, as for the connector in `deploy_git`. But this connector
+//! only reads the branch, and the program must update it. If a target has no branch, the deployed commit is unknown,
+//! and reviewers are told this.
 //!
 //! The exit status gives the outcome, as with every [`Program`]. The host cannot look up an outcome by the idempotency
 //! key, so `key` only helps the program to recognise a second attempt.
@@ -50,7 +49,7 @@ const EFFECT: Effect = Effect {
     preconditions: &PRECONDITIONS,
 };
 
-/// The preconditions of a deployment, and the program.
+/// The preconditions of a deployment by `deploy_git`, and the program as one more.
 const PRECONDITIONS: [Precondition; 6] = {
     let [repository, branch, old, new, reference] = state::PRECONDITIONS;
     [repository, branch, old, new, reference, Precondition::same("program")]
@@ -64,20 +63,21 @@ pub struct DeployCommand {
     /// The target names, each with the branch that shows what is deployed there.
     targets: BTreeMap<String, BranchName>,
     children: Children,
-    /// One lock for each target, held until the program has ended. A running deployment changes the facts that
-    /// were shown for other deployments to the same target.
+    /// One lock for each target, held while the program runs. It keeps two deployments to one target apart, because the
+    /// first changes the facts that reviewers were shown for the second.
     busy: Arc<BTreeMap<String, Mutex<()>>>,
 }
 
 impl DeployCommand {
-    /// Git revisions and branches are those of `git`'s repository. `children` stores a running program's
-    /// output and lock, for lookups.
+    /// Makes a connector that deploys commits of `git`'s repository. `children` keeps the output and the lock of a
+    /// running program, so that a lookup can find them.
     pub fn new(program: Program, git: Git, targets: BTreeMap<String, BranchName>, children: Children) -> Self {
         let busy = targets.keys().map(|target| (target.clone(), Mutex::default())).collect();
         Self { program, git, targets, children, busy: Arc::new(busy) }
     }
 
-    /// Shows the change and the program. The program is not run, because it could only deploy.
+    /// The preview: the change and the program. The program is not run, because the host knows no way to run
+    /// it without deploying.
     async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let release = Release::of(action).map_err(|error| impossible(&error))?;
         let standing = self.standing(&release).await?;
@@ -96,7 +96,7 @@ impl DeployCommand {
         Ok(previewed)
     }
 
-    /// The present commits of the revision and of the target's branch.
+    /// The commits at which the revision and the target's branch are now.
     async fn standing(&self, release: &Release<'_>) -> Result<DeployFacts, CannotPreview> {
         let Some(branch) = self.targets.get(release.target) else {
             return Err(unknown_target(release.target, self.targets.keys()));
@@ -108,9 +108,8 @@ impl DeployCommand {
         Ok(DeployFacts { repository, branch, old: tip.map(|tip| tip.id), new, reference })
     }
 
-    /// Describes the change from the branch's commit, with commits and diff as evidence if there is
-    /// something to compare, or else with the commit alone. Deploying the same commit again is
-    /// permitted.
+    /// Describes the change from the branch's commit to the new commit. The evidence is commits and diff; if there is
+    /// no other commit to compare with, it is only the new commit. Deploying the same commit again is permitted.
     async fn describe(
         &self,
         release: &Release<'_>,
@@ -143,15 +142,15 @@ impl DeployCommand {
         Ok((what, Some(extent), exhibits))
     }
 
-    /// One commit with its complete message.
+    /// An exhibit of one commit with its complete message.
     async fn commit(&self, commit: &CommitId) -> Result<Vec<Exhibit>, CannotPreview> {
         let objects = Objects::of(&self.git).await?;
         change::log(&objects, say!("the commit"), &["-1", commit.as_str()]).await
     }
 
-    /// Runs the program if everything is as shown: the program, the commit of the agent's revision,
-    /// and the commit of the target's branch. Otherwise reviewers decide again. Only the program
-    /// itself can notice changes after this check.
+    /// Runs the program if everything is as shown: the program, the commit of the agent's revision, and the commit
+    /// of the target's branch. Otherwise the call is held again. The host notices no change after this check; only
+    /// the program can.
     async fn attempt(&self, action: &Action, preconditions: &Value, origin: AttemptOrigin<'_>) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
@@ -182,7 +181,7 @@ impl DeployCommand {
         self.program.attempt(&self.children, &origin, order, |_| receipt()).await
     }
 
-    /// The program's input and environment.
+    /// The command that runs the program, with its input and its environment.
     fn order(&self, release: &Release<'_>, facts: &DeployFacts, origin: &AttemptOrigin<'_>) -> ChildCommand {
         let previous = facts.old.as_ref().map(CommitId::as_str);
         let reference = facts.reference.as_ref().map(ReferenceName::as_str);
@@ -205,7 +204,7 @@ impl DeployCommand {
             "attempt": origin.attempt,
         });
         let order = self.program.order(&self.program.argv, input.to_string().into_bytes(), &own);
-        // No part of the output is a result, so both streams are read in the order of writing.
+        // No part of the output is a result, so both streams go into one file, in the order of writing.
         ChildCommand { merged: true, ..order }
     }
 }
@@ -238,8 +237,8 @@ impl Perform for DeployCommand {
         PROGRAMS_AT_A_TIME
     }
 
-    /// Waits for a program that outlived its host. It can only report that the program ended,
-    /// because the deployment is recorded nowhere.
+    /// Waits for a program that outlived its host. The lookup can find out that the program has ended, but not whether
+    /// it deployed, because no record shows this.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
             let AttemptRemains { evidence, .. } =
@@ -255,7 +254,7 @@ impl Perform for DeployCommand {
     }
 }
 
-/// The changed facts, each with both values.
+/// The changed facts as text, each with the value when the call was shown and the value now.
 fn differences(release: &Release<'_>, shown: &DeployFacts, now: &DeployFacts) -> Sentence {
     let found = |facts: &DeployFacts| facts.reference.as_ref().map_or("a commit id".into(), |name| quote(name).into());
     let tip =

@@ -1,8 +1,8 @@
-//! Deploys by moving a branch, which the operator's own systems then deploy.
+//! Deploys by moving a branch. The operator's own systems then deploy the branch.
 //!
 //! The branch is moved exactly to the shown commit, and only from the shown old commit. The same git transaction
 //! creates a marker, `refs/holdshort/effects/KEY`, which also protects the deployed commit from garbage collection. So
-//! the repository itself records the deployment: after a crash the host reads the outcome from the repository.
+//! the repository itself records the deployment, and after a crash the host reads the outcome from the repository.
 
 pub(super) mod change;
 pub(super) mod state;
@@ -32,10 +32,10 @@ use super::{
 };
 use holdshort_common::reference::BranchName;
 
-/// The time limit for moving a branch. A move takes milliseconds. A slow disk gets more time, because git should not be
-/// killed in the middle.
+/// The time limit for moving a branch. A move takes milliseconds. The limit is much higher, so that a slow disk does
+/// not make the host kill git in the middle of a move.
 const MOVE_MAX: Duration = Duration::from_secs(60);
-/// How long a lookup waits for a git that outlived its host, and for another git's locks.
+/// How long a lookup waits for a git process that outlived its host, and for the locks of another git process.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The interval for checking locks while a lookup waits.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
@@ -57,20 +57,20 @@ pub struct DeployGit {
     git: Git,
     /// The target names with their branches.
     targets: BTreeMap<String, BranchName>,
-    /// The folder with the lock file that an attempt's git process holds. By this lock, a restarted host finds a git
-    /// process that still runs.
+    /// The folder for the output and the lock file of each attempt's git process. A process that still runs holds its
+    /// lock, so a restarted host finds it.
     children: Children,
 }
 
 impl DeployGit {
-    /// `targets` are the target names with their branches; `children` stores the output and lock of a running git.
+    /// `targets` are the target names with their branches. `children` keeps the output and lock files of git processes.
     pub fn new(git: Git, targets: BTreeMap<String, BranchName>, children: Children) -> Self {
         Self { git, targets, children }
     }
 
-    /// The move, and the facts that must still hold at the effect. Nothing is written, not even a lock. Anything that
-    /// makes the move impossible is reported to the agent here, before a reviewer is asked; later changes are found by
-    /// [`check`](Self::check).
+    /// The preview: the move, and the facts that must still hold at the effect. It writes nothing, not even a lock.
+    /// Anything that makes the move impossible is reported to the agent here, before a reviewer is asked.
+    /// [`check`](Self::check) finds later changes.
     async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let release = Release::of(action).map_err(|error| impossible(&error))?;
         let Some(branch) = self.targets.get(release.target) else {
@@ -106,12 +106,12 @@ impl DeployGit {
         Self { git: self.git.with_own_turns(), ..self.clone() }
     }
 
-    /// The repository in the form that clearances use.
+    /// The repository's path, which identifies the repository in a clearance.
     fn repository(&self) -> String {
         self.git.repository().display().to_string()
     }
 
-    /// Why git would not or must not move the branch to any commit. A checked-out branch is included: its files would
+    /// Why the branch cannot be moved to any commit. A checked-out branch must not be moved, because its files would
     /// stay as they were, and the next commit there would undo the deployment.
     async fn in_the_way(
         &self,
@@ -157,11 +157,11 @@ impl DeployGit {
         Ok(None)
     }
 
-    /// Checks, moves, and determines the outcome.
+    /// Checks the facts, moves the branch, and determines the outcome.
     ///
-    /// Before git starts, nothing can have happened, so a failure is `NotDone`. There is one exception: if another
-    /// attempt holds the lock, its git may still move the branch. The child's files are kept only while the outcome is
-    /// unknown, because a lookup uses them to tell whether git still runs.
+    /// Before git starts, nothing can have happened, so a failure is `NotDone`. There is one exception: if an earlier
+    /// attempt holds the lock, its git process may still move the branch. The child's files are kept only while the
+    /// outcome is unknown, because a lookup uses them to tell whether git still runs.
     async fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey, reason: &str) -> Attempt {
         let release = match Release::of(action) {
             Ok(release) => release,
@@ -196,8 +196,8 @@ impl DeployGit {
         attempt
     }
 
-    /// The checks before anything begins. `Err` is the outcome if nothing is left to do. The marker is checked first:
-    /// if it exists, the attempt is done, even if the branch has moved since. Changed facts go back to the reviewers.
+    /// The checks before git starts. `Err` is the outcome if git must not start. The marker is checked first: if it
+    /// exists, the attempt is done, even if the branch has moved since. Changed facts hold the call again.
     async fn check(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey) -> Result<(), Attempt> {
         let (here, target) = (self.repository(), Trusted::configured(release.target));
         if facts.repository != here {
@@ -227,8 +227,8 @@ impl DeployGit {
         }
     }
 
-    /// Processes that git leaves behind are killed. Hooks are switched off, so git starts no process that should
-    /// outlive git.
+    /// The git command that moves the branch. It leaves no process behind: hooks are switched off, and any process left
+    /// in its group is killed.
     fn order(&self, facts: &DeployFacts, key: &EffectKey, reason: &str) -> ChildCommand {
         ChildCommand {
             argv: self.git.argv(&["update-ref", "-m", reason, "--stdin"]),
@@ -246,10 +246,10 @@ impl DeployGit {
     }
 
     /// Concludes the outcome from git's output and the repository's state. "Nothing happened" is certain only if git
-    /// ended by itself, and either had prepared nothing, or left the repository unchanged and without a lock. If git
-    /// was killed in the middle, the effect is in doubt.
+    /// exited without being killed. Besides, either git never reported `prepare`, or the repository is unchanged and
+    /// without a lock. If git was killed in the middle, the effect is in doubt.
     async fn outcome(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey, ended: &ChildEnd) -> Attempt {
-        // Git reports each completed step. Without `prepare` it had not begun to change anything.
+        // Git reports each completed step. If it did not report `prepare`, it had not begun to change anything.
         let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);
         let exited = matches!(ended.how, ExitKind::Exited(_)) && !ended.lingers;
         let never_begun = exited && !ended.stdout.is_cut() && !said(b"prepare: ok");
@@ -271,7 +271,7 @@ impl DeployGit {
         Attempt::Unknown(say!("git ended ({}) before it was done; {}", how, state.describe(facts, key)))
     }
 
-    /// Reports success only after a sync. Otherwise a power failure could undo the move after its receipt was recorded.
+    /// Reports success only after a sync. Without it, a power failure could undo a move whose receipt was recorded.
     async fn done(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey) -> Attempt {
         match self.sync(facts, key).await {
             Ok(()) => Attempt::Done(release.receipt(&facts.new, facts.old.as_ref())),
@@ -281,7 +281,7 @@ impl DeployGit {
         }
     }
 
-    /// Looks up an attempt in doubt. Its git must have ended, because it could move the branch right after the check.
+    /// Looks up an attempt in doubt, after the attempt's git has ended. Until then, git could still move the branch.
     async fn find(&self, inquiry: &Inquiry) -> Finding {
         let key = &inquiry.key;
         let (Some(facts), Some(receipt)) = (DeployFacts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
@@ -315,7 +315,7 @@ impl DeployGit {
                     let evidence = say!("no git process of this attempt runs, and {}", evidence);
                     return Finding::DidNotHappen { evidence };
                 }
-                // Another git process may be working on the same branch.
+                // Another git process may hold the lock at this moment, so the lookup tries again.
                 StateFinding::Unclear if !state.locks.is_empty() && waited < PATIENCE => {}
                 StateFinding::Unclear => return Finding::Unknown { evidence },
             }
@@ -324,8 +324,8 @@ impl DeployGit {
         }
     }
 
-    /// Git makes the content of references durable, but not their names. The repository's own folder needs no sync,
-    /// because the `refs` in it existed before.
+    /// Makes the names of the moved references durable, because git itself makes only their content durable. The
+    /// repository's own folder needs no sync, because the `refs` in it existed before.
     async fn sync(&self, facts: &DeployFacts, key: &EffectKey) -> Result<(), String> {
         let common = self.git.common_folder().await.map_err(|error| error.to_string())?;
         let paths = [common.join(&facts.branch), common.join(marker(key))];
@@ -375,19 +375,19 @@ impl Perform for DeployGit {
     }
 }
 
-/// The name of an attempt's child. It is derived from the key, so that a restarted host finds a child that an earlier
-/// host started.
+/// The name of an attempt's child. It is made from the key, so that a restarted host finds an earlier host's child.
 fn child_name(key: &EffectKey) -> String {
     format!("deploy-{}", key::plain(key))
 }
 
-/// The sentence that the branch has moved. It names both commits, because reviewers read it when they decide again.
+/// The sentence that the branch has moved. It names both commits, because reviewers read it when the call
+/// is held again.
 fn tip_moved(state: &BranchState, facts: &DeployFacts) -> Sentence {
     let (before, now) = (state::place(facts.old.as_ref()), state::place(state.tip()));
     say!("{} was {} when the call was shown and is {} now", Trusted::configured(&facts.branch), before, now)
 }
 
-/// A missing folder needs no sync: its references are packed, or in tables that git syncs itself.
+/// Syncs a folder. A missing folder needs no sync: its references are packed, or in tables that git syncs itself.
 fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder) {
         Ok(folder) => folder.sync_all(),

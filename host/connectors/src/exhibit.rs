@@ -18,11 +18,10 @@ use super::CannotPreview;
 use super::git::CommitId;
 use holdshort_common::money::Currency;
 
-/// The maximum size of an exhibit: far more than people read, so that a refusal for this reason is
-/// an exception.
+/// The maximum size of an exhibit. People read far less, so the host rarely refuses a call because of this limit.
 pub const EXHIBIT_BYTES_MAX: usize = 16 << 20;
 
-/// The maximum number of lines in an exhibit. Each line is drawn separately, also an empty line, so a limit on
+/// The maximum number of lines in an exhibit. A page draws each line separately, even an empty line, so a limit on
 /// bytes alone would not limit the work.
 pub const EXHIBIT_LINES_MAX: usize = 2_000_000;
 
@@ -38,12 +37,13 @@ pub struct Exhibit {
 }
 
 impl Exhibit {
-    /// The host's own text, in lines.
+    /// A text of the host's own, in lines.
     pub fn text(title: Sentence, text: Sentence) -> Self {
         Self { title, media: "text/plain", bytes: text.into_string().into_bytes(), whose: None }
     }
 
-    /// The host's own data as JSON, which delimits texts by itself.
+    /// Data of the host's own as JSON. Its texts need no quotation, because JSON itself shows where a text
+    /// begins and ends.
     pub fn json(title: Sentence, value: &serde_json::Value) -> Self {
         Self { title, media: "application/json", bytes: format!("{value:#}\n").into_bytes(), whose: None }
     }
@@ -73,8 +73,8 @@ impl Exhibit {
         self.whose
     }
 
-    /// Checks that the exhibit is small enough to be shown completely. The error refuses the call, like a call with
-    /// too long arguments.
+    /// Checks that the exhibit is small enough to be shown completely. If it is too large, the call is refused without
+    /// asking a reviewer.
     pub fn is_readable(&self) -> Result<(), CannotPreview> {
         let (bytes, lines) = (self.bytes.len(), self.bytes.split(|byte| *byte == b'\n').count());
         if bytes <= EXHIBIT_BYTES_MAX && lines <= EXHIBIT_LINES_MAX {
@@ -97,7 +97,7 @@ impl Exhibit {
     }
 }
 
-/// A checked text, or a text of the operator's, that appears in a sentence without quotation marks.
+/// A text that a sentence shows without quotation marks, because the operator wrote it, or the host made or checked it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Trusted(Sentence);
 

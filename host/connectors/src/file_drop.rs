@@ -5,13 +5,14 @@
 //! overwritten: the complete file appears through `link(2)`, which fails if the name exists.
 //!
 //! The proof of an attempt is in the folder itself, below `.holdshort-files`. An attempt first writes the content to a
-//! draft there, which is named after the effect's key. Then it links the draft under the file's name, and last it
-//! replaces the draft by an empty mark. So a lookup finds the mark, or the draft as the file of that name. One case
-//! leaves a doubt: the host dies after the link and before the mark, and a program renames or deletes the file.
+//! draft there, which is named after the effect's key. Then it links the draft under the file's name. Last, it replaces
+//! the draft by an empty file, the mark. So a lookup finds the effect done if there is a mark, or if the draft and the
+//! named file are the same file. In one case the outcome stays unknown: the host dies after the link and before the
+//! mark, and another program renames or deletes the file.
 //!
 //! **Invariant:** "no mark and no draft" proves something only in the folder of proofs that the clearance names. The
-//! folder has a random id, drawn when the folder is made. A new folder in its place, such as after a rotation or
-//! without a mount, has another id, and the effect stays in doubt.
+//! folder has a random id, drawn when it is made. If another folder takes its place, such as after a rotation or when a
+//! disk is not mounted, the id differs, and the effect stays in doubt.
 
 use std::io;
 use std::path::PathBuf;
@@ -58,7 +59,8 @@ const EFFECT: Effect = Effect {
     ],
 };
 
-/// The maximum size of a file, because a reviewer reads all of it. The arguments have a lower limit of their own.
+/// The maximum size of a file, because a reviewer reads all of it. A second limit, on the arguments of a
+/// call, is lower.
 const FILE_BYTES_MAX: usize = 1 << 20;
 /// The maximum length of a name in bytes. It is below Linux's limit of 255.
 const NAME_BYTES_MAX: usize = 200;
@@ -89,7 +91,8 @@ struct ProposedFile {
 }
 
 impl FileDrop {
-    /// Fails if the folder cannot be used, or the folder of proofs cannot be made in it.
+    /// Makes the folder of proofs if it is missing. Fails if the operator's folder or the folder of proofs
+    /// cannot be used.
     pub fn open(settings: FileDropSettings, types: Arc<dyn FunctionTypes>) -> io::Result<Self> {
         Folders::make(&settings.folder)?;
         Ok(Self { settings: Arc::new(settings), types })
@@ -152,15 +155,14 @@ impl Perform for FileDrop {
         .boxed()
     }
 
-    /// There is no receipt without a lookup: the receipt depends on the function's type, and only a lookup reads the
-    /// type.
+    /// `None`: the receipt depends on the function's type, and only a lookup reads this type.
     fn receipt(&self, _: &Inquiry) -> Option<Value> {
         None
     }
 }
 
 impl FileDropSettings {
-    /// Checks that this connector can serve functions of a type. The error says why not.
+    /// Checks that this connector can serve functions of a type. The error gives the reason if not.
     pub fn check(&self, ty: &FunctionType) -> Result<(), Sentence> {
         let parameter = |name: &str| ty.params.iter().find(|(known, _)| known == name).map(|(_, ty)| ty);
         if parameter(&self.name_from) != Some(&WitType::String) {
@@ -245,7 +247,7 @@ impl FileDropSettings {
         }
         let draft_file = match create(&folders.proofs, &draft(key)) {
             Ok(file) => file,
-            // Another attempt, perhaps of another host, has the draft, so the draft stays.
+            // The draft exists because another attempt, perhaps of another host, is writing it. So it is not removed.
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Attempt::Unknown(self.unseen(error)),
             Err(error) => return Attempt::NotDone(self.unseen(error)),
         };
@@ -254,7 +256,8 @@ impl FileDropSettings {
             return Attempt::NotDone(self.unseen(error));
         }
         let linked = linkat(&folders.proofs, draft(key), &folders.top, &*file.name, AtFlags::empty());
-        // After an error the link may exist nevertheless: a network file system can make the link and lose the answer.
+        // The state is read even after an error, because the link may exist nevertheless: a network file system can
+        // make the link and lose its answer.
         match (linked, folders.state(&file.name, key)) {
             (Ok(()), _) | (Err(_), Ok(State::Done)) => self.linked(&folders, file, key),
             (Err(errno), Ok(State::NotBegun | State::Unclear)) => self.not_linked(&folders, file, key, errno.into()),
@@ -262,7 +265,8 @@ impl FileDropSettings {
         }
     }
 
-    /// The outcome after the link: the file is there. If the mark cannot be made, the draft is proof enough.
+    /// The outcome after a successful link. If the mark cannot be made, the effect is done nevertheless, because the
+    /// draft stays as its proof.
     fn linked(&self, folders: &Folders, file: &ProposedFile, key: &EffectKey) -> Attempt {
         if let Err(errno) = rustix::fs::fsync(&folders.top) {
             return Attempt::Unknown(say!("the file was put there, but a power cut may remove it: {}", quote(errno)));
@@ -275,8 +279,9 @@ impl FileDropSettings {
         Attempt::Done(file.receipt.clone())
     }
 
-    /// The outcome if the link failed. Either the file did not appear under the name, or another program has already
-    /// removed it. The second case is impossible if the name was taken or the system refused to begin.
+    /// The outcome if the link failed. The effect did not happen if the name was taken, or if the system refused to
+    /// make a link. After any other error the outcome is unknown: the link may have been made, and another program may
+    /// have removed the file.
     fn not_linked(&self, folders: &Folders, file: &ProposedFile, key: &EffectKey, error: io::Error) -> Attempt {
         let is_taken = error.kind() == io::ErrorKind::AlreadyExists;
         if !is_taken && !is_refusal(&error) {
@@ -290,8 +295,8 @@ impl FileDropSettings {
         Attempt::NotDone(self.unseen(error))
     }
 
-    /// The first value that is not as it was shown: another folder, another folder of proofs, or, by other settings of
-    /// the operator, another name or content.
+    /// The first value that differs from the shown one, as text: the folder or its folder of proofs. The name or the
+    /// content can differ only if the operator has changed the settings.
     fn changed(&self, shown: &Value, id: &str, file: &ProposedFile) -> Option<Sentence> {
         let now = self.preconditions(id, file);
         let differs = |name: &&str| shown.get(*name) != now.get(*name);
@@ -300,8 +305,8 @@ impl FileDropSettings {
         Some(say!("`{}` was {} when the call was shown and is {} now", name, quote_value(was), quote_value(is)))
     }
 
-    /// Looks up an attempt in doubt. The folders are flushed, because an attempt that was killed after its link did not
-    /// flush them.
+    /// Looks up an attempt in doubt. The lookup flushes the folders, because an attempt that was killed after its link
+    /// did not flush them.
     fn find(&self, file: ProposedFile, shown: &Value, key: &EffectKey) -> Finding {
         let looked = Folders::open(&self.folder).and_then(|folders| {
             let state = folders.state(&file.name, key)?;

@@ -36,25 +36,25 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 /// these can be many.
 const REFERENCES_BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Settings that override the repository's.
+/// Git settings that override the repository's own.
 const SETTINGS: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.attributesFile=/dev/null",
-    // Attributes are read from the empty tree: one of them, `-diff`, would reduce a diff to
-    // "differs". Where that id is unknown (another hash function, git before 2.43), no attributes
-    // are read either, because there is no work tree and no index.
+    // Git reads attributes from the empty tree, so there are none. The attribute `-diff` would reduce a diff to
+    // "differs". Where this id is unknown (another hash function, git before 2.43), git reads no attributes either,
+    // because there is no work tree and no index.
     "attr.tree=4b825dc642cb6eb9a060e54bf8d69288fbee4904",
     // Larger files are treated as binary; this is git's own limit.
     "core.bigFileThreshold=512m",
     "core.fsmonitor=false",
-    // Git can keep a second record of the parents of commits, the commit graph, which may be
-    // outdated.
+    // The commit graph is a second record of the parents of commits, which can be outdated. Git ignores it.
     "core.commitGraph=false",
-    // Git takes an id for an id only: it neither looks for a reference of the same name nor warns of one.
+    // Git takes a full id only as an id. It does not look for a reference of the same name, and gives no
+    // warning about one.
     "core.warnAmbiguousRefs=false",
     "core.quotePath=false",
     "log.showSignature=false",
-    // A moved reference stays moved after a power cut.
+    // Git makes a moved reference durable, so that the move survives a power cut.
     "core.fsync=all",
     "core.fsyncMethod=fsync",
 ];
@@ -64,7 +64,7 @@ const SETTINGS: &[&str] = &[
 pub struct Git {
     repository: PathBuf,
     git_dir: PathBuf,
-    /// The folder of the objects, if it is not in git's folder.
+    /// The folder of the objects, if it is not inside `git_dir`.
     objects: Option<PathBuf>,
     turns: Turns,
 }
@@ -200,14 +200,14 @@ impl Git {
         Self { repository: path.to_owned(), git_dir, objects: None, turns: Turns::new() }
     }
 
-    /// The same repository with turns of its own (see `turns`), so that the two kinds of work do
-    /// not wait for each other.
+    /// The same repository with turns of its own (see `turns`), so that this work and the work with other turns do not
+    /// wait for each other.
     pub fn with_own_turns(&self) -> Self {
         Self { turns: Turns::new(), ..self.clone() }
     }
 
-    /// The same repository with one turn (see `turns`), which is taken now and kept. It is for work that
-    /// needs several processes, some of them at the same time.
+    /// The same repository with one turn (see `turns`), which is taken now and kept. It is for work that needs several
+    /// processes, some of them at the same time.
     pub async fn in_turn(&self) -> Self {
         Self { turns: self.turns.take().await, ..self.clone() }
     }
@@ -222,7 +222,7 @@ impl Git {
         let format = "--format=%(objectname) %(refname) %(symref)";
         let arguments: Vec<&str> = ["for-each-ref", format].into_iter().chain(names).collect();
         let looked = self.read(&arguments, REFERENCES_BYTES_MAX).await?;
-        // Git also warns of damaged references listed beside these.
+        // Git lists more references than the requested ones, and its warnings about the others do not matter here.
         let others = |line: &str| {
             let warned = line.strip_prefix("warning: ignoring broken ref ");
             warned.is_some_and(|name| !names.contains(&name))
@@ -287,13 +287,13 @@ impl Git {
         head.into_iter().chain(guards).chain(arguments.iter().map(|argument| (*argument).to_owned())).collect()
     }
 
-    /// Git's working folder: its own folder, so that no file of a work tree, which an agent may
-    /// have written, is in it.
+    /// The folder in which git runs. It is git's own folder, because a work tree contains files that an agent
+    /// may have written.
     pub fn folder(&self) -> Option<&Path> {
         if self.git_dir.is_dir() {
             return Some(&self.git_dir);
         }
-        // `.git` is a file in a linked work tree.
+        // In a linked work tree, `.git` is a file. Then git runs in the work tree.
         self.git_dir.is_file().then_some(self.repository.as_path())
     }
 }
@@ -305,7 +305,7 @@ pub fn environment() -> Vec<(String, String)> {
         ("GIT_CONFIG_SYSTEM", "/dev/null"),
         ("GIT_CONFIG_GLOBAL", "/dev/null"),
         ("GIT_ATTR_NOSYSTEM", "1"),
-        // Attributes are not read from an index either; see `attr.tree`.
+        // Git finds no index there, so it reads no attributes from one; see `attr.tree`.
         ("GIT_INDEX_FILE", "/nonexistent/index"),
         ("GIT_NO_REPLACE_OBJECTS", "1"),
         ("GIT_GRAFT_FILE", "/dev/null"),

@@ -1,5 +1,5 @@
-//! Questions to reviewers. The reviewer's answer is the result of the call, so there is no evidence to collect and
-//! nothing to perform.
+//! Questions to reviewers. The reviewer's answer is the result of the call, so there is no evidence to collect and no
+//! effect to perform.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;

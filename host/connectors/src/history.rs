@@ -22,22 +22,20 @@ const LISTED_MAX: usize = 20;
 
 /// The calls of a run before one of its calls.
 ///
-/// **Invariant:** the cost of continuing and showing the history does not grow with the number of
-/// calls: of finished calls only sums and the last few are kept.
+/// **Invariant:** the cost of continuing and showing the history does not grow with the number of calls: of finished
+/// calls it keeps only sums, and a few of the newest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
-    /// The checks that this host ran for the run, by commit. The key `None` has the checks that did
-    /// not run.
+    /// The calls of `checks.run` in the run, by commit. The key `None` has the calls whose check did not run.
     checks: BTreeMap<Option<String>, CommitChecks>,
     /// The number of calls of each routine function.
     routine: BTreeMap<Capability, u64>,
-    /// The last consequential call, while it has no answer. A run makes one such call at a time.
+    /// The newest consequential call, until it is answered. A run makes one such call at a time.
     open: Option<Call>,
-    /// The number of answered calls, and a line about each of the last few.
+    /// The number of answered consequential calls. `last` has a line about each of the newest ones.
     answered: u64,
     last: VecDeque<Sentence>,
-    /// For each capability and currency: the number of calls that were done, or abandoned in doubt,
-    /// and their money.
+    /// For each capability and currency: how many calls were done or abandoned in doubt, and the sum of their amounts.
     done: BTreeMap<Capability, BTreeMap<String, (u64, u64)>>,
     /// The number of calls that were refused without asking a reviewer.
     refused: u64,
@@ -152,9 +150,9 @@ impl History {
         Ok(())
     }
 
-    /// Adds an answered call. Later events do not change its outcome.
+    /// Adds an answered call. No later event changes the call's outcome.
     fn close(&mut self, call: &Call) {
-        // Summaries of older hosts can contain an agent's words without quotation marks.
+        // The summary is quoted, because older hosts wrote an agent's words into it without quotation marks.
         let summary = quote(call.proposal().map(|proposal| proposal.summary.as_str()).unwrap_or_default());
         self.answered += 1;
         keep(&mut self.last, say!("call {}, {}: {}\n", call.number, call.phase.state().as_str(), summary));
@@ -167,14 +165,14 @@ impl History {
         }
     }
 
-    /// By currency: the number of earlier calls of a capability that were done, or abandoned in
-    /// doubt, and their total money.
+    /// For each currency: the number of earlier calls of a capability that were done or abandoned in doubt, and the sum
+    /// of their amounts.
     pub fn done(&self, capability: &Capability) -> impl Iterator<Item = (&str, u64, u64)> {
         let sums = self.done.get(capability).into_iter().flatten();
         sums.map(|(currency, (count, sum))| (currency.as_str(), *count, *sum))
     }
 
-    /// Adds the rest of the run's history to the evidence.
+    /// Adds an exhibit of all earlier calls of the run, except the check reports.
     pub fn add_to(&self, previewed: &mut Previewed) {
         let count = self.answered + self.refused + self.routine.values().sum::<u64>();
         if count == 0 {
@@ -193,7 +191,7 @@ impl History {
         previewed.exhibits.push(Exhibit::text(title, text));
     }
 
-    /// Adds one exhibit before all others: the reports on the deployed commit, and then the reports
+    /// Inserts an exhibit before all others. It lists first the reports on the deployed commit, and then the reports
     /// on other commits.
     pub fn add_check_reports(&self, commit: &str, previewed: &mut Previewed) {
         let (commit, none) = (Some(commit.to_owned()), CommitChecks::default());
@@ -229,7 +227,7 @@ impl History {
     }
 }
 
-/// Appends an entry to the last few, and drops the oldest if there are too many.
+/// Appends an entry to a list of the newest ones, and drops the oldest if there are too many.
 fn keep<T>(last: &mut VecDeque<T>, one: T) {
     if last.len() == LISTED_MAX {
         last.pop_front();

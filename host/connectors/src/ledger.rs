@@ -1,13 +1,13 @@
-//! Payments in the host's own double-entry ledger, one SQLite file: the embedded default.
+//! Payments in the host's own double-entry ledger, one SQLite file. It is the default and needs no other service.
 //!
-//! The configuration names the operator's accounts, and their money is booked once against equity. Each transfer is one
-//! entry of two postings that sum to zero, booked in one transaction with its idempotency key. So the ledger itself
-//! remembers what was done: the same key books nothing twice, and after a crash the host asks the ledger. A payee needs
-//! no account: its first payment opens an outside account.
+//! The configuration names the operator's accounts and their money, which is booked once against equity. Each transfer
+//! is one entry of two postings that sum to zero, booked in one transaction with its idempotency key. So the ledger
+//! itself remembers which transfers were made: the same key books nothing twice, and after a crash the host asks the
+//! ledger. A payee needs no account: its first payment opens an outside account.
 //!
 //! Read in this order: `schema` (the tables and their rules), `books` (the statements), `transfer` (the request),
-//! `transfer_accounts` (the evidence), `facts` (the preconditions), `funding` (the operator's money), `attempts` (late
-//! arrivals).
+//! `transfer_accounts` (the evidence), `facts` (the preconditions), `funding` (the operator's money), `attempts` (the
+//! lock that tells whether an attempt still runs).
 
 mod attempts;
 mod books;
@@ -43,7 +43,7 @@ use super::{
 pub use self::books::BooksError as LedgerError;
 pub use self::funding::{Accounts, Disagreement, Funding, OpenError};
 
-/// How long to wait for a ledger locked by another program, and for an attempt in progress at a lookup.
+/// How long to wait for a ledger that is locked, and how long a lookup waits for an attempt in progress.
 const WAIT: Duration = Duration::from_secs(10);
 
 /// The connector.
@@ -79,21 +79,22 @@ struct Inner {
     wait: Duration,
 }
 
-/// The ledger's entry for a key, and whether it is final.
+/// The result of a search for a key, and whether the result survives a power failure.
 struct LedgerLookup {
     /// The entry with the key.
     found: Option<BookedTransfer>,
-    /// An error means that the entry was read, but may not survive a power failure.
+    /// An error means that the search had a result, but a power failure may still change it.
     flushed: Result<(), rusqlite::Error>,
 }
 
 impl Ledger {
-    /// Uses the ledger at `path`. Without accounts nobody can pay, and no file is created.
+    /// Uses the ledger at `path`. If the configuration has no accounts, nobody can pay, and no file is created.
     pub fn open(path: &Path, accounts: &Accounts, clock: Clock) -> Result<Self, OpenError> {
         Self::open_with(path, accounts, clock, WAIT)
     }
 
-    /// Books all accounts in one transaction: if the configuration contradicts one of them, nothing is booked.
+    /// Opens the ledger and books all configured money in one transaction. If the configuration contradicts the ledger
+    /// in one account, nothing is booked.
     fn open_with(path: &Path, accounts: &Accounts, clock: Clock, wait: Duration) -> Result<Self, OpenError> {
         if !accounts.is_empty() {
             let told = |source| BooksError::Sqlite { path: path.into(), source };
@@ -136,11 +137,11 @@ impl Preview for Ledger {
 }
 
 impl Perform for Ledger {
-    /// The attempt counts as in progress until its work ends, even if nobody waits for it, because blocking work cannot
-    /// be cancelled.
+    /// Makes an attempt. Blocking work cannot be cancelled, so the attempt counts as in progress until its work has
+    /// ended, even if the caller no longer waits.
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
         async move {
-            // From here on no lookup can conclude that this attempt will not arrive.
+            // From here on, a lookup waits for this attempt and cannot report that the transfer will never be booked.
             let under_way = match self.0.attempts.begin().await {
                 Ok(under_way) => under_way,
                 Err(error) => return Attempt::NotDone(say!("the attempt was not started: {}", quote(error))),
@@ -159,14 +160,14 @@ impl Perform for Ledger {
         .boxed()
     }
 
-    /// Payments are booked in the order of clearance: if a later payment to the same payee were booked first, the
-    /// earlier payment would be held again. The file accepts only one write at a time anyway.
+    /// One at a time, in the order of clearance: if a later payment to the same payee were booked first, the earlier
+    /// payment would be held again. The file accepts only one write at a time anyway.
     fn attempts_at_a_time(&self) -> usize {
         1
     }
 
-    /// Waits until no attempt can still book the key, including attempts of a host that is just ending. Only then does
-    /// a missing key prove something.
+    /// Waits until no attempt can still book the key, including attempts of another host that is just ending. Only
+    /// after that, a missing key proves that the transfer was not booked.
     fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
         async move {
             if let Err(error) = self.0.attempts.over().await {
@@ -179,7 +180,7 @@ impl Perform for Ledger {
         .boxed()
     }
 
-    /// There is no receipt without a lookup: only the ledger has the transaction's number and the balance.
+    /// `None`: the receipt has the transaction's number and the balance, which only a lookup in the ledger can find.
     fn receipt(&self, _inquiry: &Inquiry) -> Option<Value> {
         None
     }
@@ -204,7 +205,7 @@ impl Inner {
         Err(say!("there is no account {}; configured: {}", source, names))
     }
 
-    /// The preview. All its values come from the same moment of the ledger.
+    /// The preview. One read transaction gives all values, so they come from the same moment.
     fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
         let unavailable = |error: rusqlite::Error| {
             CannotPreview::Unavailable(BooksError::Sqlite { path: self.path.clone(), source: error }.sentence())
@@ -223,7 +224,7 @@ impl Inner {
         Ok(Previewed { summary, exhibits, preconditions, facts, consequence })
     }
 
-    /// The error for a configured account that is missing: the ledger was replaced while the host runs.
+    /// The error for a configured account that is missing, because the ledger was replaced while the host runs.
     fn missing_account(&self, transfer: &Transfer) -> Sentence {
         say!(
             "the ledger `{}` no longer has the account `{}`, which existed when this host started; restore the ledger",
@@ -232,7 +233,8 @@ impl Inner {
         )
     }
 
-    /// Books in one transaction: key, facts and balances are checked on data that cannot change before the commit.
+    /// Makes one attempt in one write transaction: between the checks of key, facts and balances and the commit, the
+    /// data cannot change.
     fn attempt(&self, action: &Action, shown: ShownFacts<'_>, key: &EffectKey, perform_by: Time) -> Attempt {
         let unbooked = |why: Sentence| Attempt::NotDone(say!("{}; nothing was booked", why));
         let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
@@ -251,7 +253,7 @@ impl Inner {
         if (self.clock)() > perform_by {
             return unbooked(say!("the ledger stayed locked for the whole time of this attempt"));
         }
-        // Returning drops the transaction, which rolls it back.
+        // An early return drops the transaction, which rolls it back.
         let (booked, changed) = match self.book(&transaction, (action, &transfer), shown, key) {
             Ok(booked) => booked,
             Err(NotBooked::NotDone(why)) => return unbooked(why),
@@ -268,8 +270,8 @@ impl Inner {
         }
     }
 
-    /// Books a transfer. If its key is already booked, the earlier booking is the outcome, even if facts have changed
-    /// since. Also returns the permitted changes as text.
+    /// Books a transfer, and returns the permitted changes of facts as text. If the key is already booked, it returns
+    /// the earlier booking, even if facts have changed since.
     fn book(
         &self,
         books: &Connection,
@@ -311,10 +313,10 @@ impl Inner {
         Ok((BookedTransfer { number, transfer: transfer.record.clone(), source_balance }, changed))
     }
 
-    /// A failed COMMIT may have reached the disk; only reading the ledger can tell.
+    /// The outcome after a failed COMMIT. The entry may nevertheless be on the disk, so the ledger is read again.
     fn after_failed_commit(&self, transfer: &Transfer, key: &EffectKey, error: rusqlite::Error) -> Attempt {
-        // A full disk is noticed while the log is written. The commit mark comes last in the log, so it is missing, and
-        // a recovery finds no transaction.
+        // On a full disk, SQLite fails before it writes the mark of the commit, which comes last in the log. Without
+        // the mark, a recovery discards the transaction.
         let cut_short = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         let failed = say!("the ledger could not commit: {}", quote(error));
         match self.look(key) {
@@ -330,7 +332,7 @@ impl Inner {
         }
     }
 
-    /// Searches for a key on a new connection, while no other transaction is in progress.
+    /// Searches for a key on a new connection. A write transaction excludes other writers meanwhile.
     fn look(&self, key: &EffectKey) -> Result<LedgerLookup, BooksError> {
         let sqlite = |source| BooksError::Sqlite { path: self.path.clone(), source };
         let mut books = self.books()?;
@@ -340,8 +342,8 @@ impl Inner {
         Ok(LedgerLookup { found, flushed })
     }
 
-    /// Looks up an attempt in doubt; no attempt may be in progress. The ledger's id is compared first, because another
-    /// file in the ledger's place has no entry of the attempt and proves nothing.
+    /// Looks up an attempt in doubt, when no attempt is in progress. The ledger's id is compared first, because another
+    /// ledger at this path has no entry of the attempt and proves nothing.
     fn find(&self, inquiry: &Inquiry) -> Finding {
         let unknown = |evidence: Sentence| Finding::Unknown { evidence };
         let path = Trusted::path(&self.path);

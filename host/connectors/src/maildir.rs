@@ -1,9 +1,9 @@
 //! Delivers email into a Maildir. This is the default, so that a person can read the emails of a new installation
 //! without a relay.
 //!
-//! The effect's key names the file, and `link(2)` puts it into `new/`. `link(2)` fails if the name
-//! exists, so a second attempt with the same key delivers nothing twice. Mail readers move files to
-//! `cur/` and delete them, so a missing file proves nothing.
+//! The file is named after the effect's key, and `link(2)` puts it into `new/`. `link(2)` fails if the name exists, so
+//! a second attempt with the same key delivers nothing twice. Mail readers move files to `cur/` and delete them, so a
+//! missing file proves nothing.
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Write};
@@ -111,27 +111,27 @@ impl Perform for Maildir {
         )
     }
 
-    /// The receipt follows from action and key, so it can be made when a reviewer resolves the effect as done.
+    /// The receipt. It can be made from action and key alone, so also when a reviewer resolves the effect as done.
     fn receipt(&self, inquiry: &Inquiry) -> Option<Value> {
         self.0.receipt(&inquiry.action, &inquiry.key)
     }
 }
 
-// INVARIANT: a name in `new` is derived from the key, and only `link(2)` creates it. So the file is
-// complete or absent, and is never overwritten.
+// INVARIANT: each name in `new` is made from a key, and only `link(2)` creates it. So the file is complete or absent,
+// and is never overwritten.
 impl Inner {
-    /// Writes the message in `tmp`, flushes it, links it into `new` under its key, and flushes the
-    /// folder. An existing name is the same message: the link succeeds once. Before the link
-    /// nothing can have been delivered, so every failure is `NotDone`. After it any mail reader
-    /// sees the message. The effect is in doubt only if the folder could not be flushed.
+    /// Writes the message in `tmp`, flushes it, links it into `new` under its key, and flushes the folder. If the name
+    /// exists, the message was delivered before. Until the link, nothing has been delivered, so every failure is
+    /// `NotDone`. From the link on, every mail reader sees the message. The effect is in doubt if the folder cannot be
+    /// flushed, or if it is uncertain whether the link was made.
     fn attempt(&self, agent: &AgentName, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
-        // The message is looked up before the facts are compared: if it exists, it has been
-        // delivered, even if a fact has changed since.
+        // The message is looked up before the facts are compared. If it is there, it has been delivered, even if a fact
+        // has changed since.
         match self.whereabouts(key) {
             Ok(Some(_)) => return self.done(action, key),
             Ok(None) => {}
-            // An earlier attempt's message may be in an unreadable folder, and would be delivered
-            // twice.
+            // A folder cannot be read. An earlier attempt's message may be in it, and a new message would be
+            // the second delivery.
             Err(why) => {
                 let why = say!("{}, so the message may already be there; nothing was delivered now", why);
                 return Attempt::Unknown(why);
@@ -144,8 +144,8 @@ impl Inner {
         };
         let name = key::plain(key);
         let tmp = self.folder.join("tmp").join(&name);
-        // Files of a Maildir have the local system's LF line ends. Every part is ASCII, so nothing
-        // else changes.
+        // Files of a Maildir have the local system's LF line ends. All parts of a message are ASCII, so removing each
+        // CR changes nothing else.
         let bytes: Vec<u8> = composed.bytes.into_iter().filter(|byte| *byte != b'\r').collect();
         if let Err(error) = write_synced(&tmp, &bytes) {
             return Attempt::NotDone(say!("`{}` could not be written: {}", Trusted::path(&tmp), quote(error)));
@@ -166,10 +166,10 @@ impl Inner {
         attempt
     }
 
-    /// The outcome if the link failed. The message may still be there, because another attempt was faster, or because
-    /// the system reported an error although it made the link. A mail reader moves a message out of `new` within
-    /// moments, so both folders are searched. A mail reader may also delete the message, so finding nothing is
-    /// conclusive only if the system refused to begin.
+    /// The outcome if the link failed. The message may be there nevertheless: another attempt was faster, or the system
+    /// made the link and reported an error. A mail reader moves a message out of `new` within moments, so both folders
+    /// are searched. A mail reader may also delete the message. So a missing message proves something only if the
+    /// system refused to make a link.
     fn not_linked(&self, action: &Action, key: &EffectKey, error: &io::Error) -> Attempt {
         let new = self.folder.join("new").join(key::plain(key));
         let failed = say!("cannot make the link `{}`: {}", Trusted::path(&new), quote(error));
@@ -183,8 +183,8 @@ impl Inner {
         }
     }
 
-    /// The outcome after a success. Without a receipt of the function's type the agent cannot be
-    /// told of the success, so a reviewer must look.
+    /// The outcome after a delivery. If no receipt of the function's type can be made, the outcome is unknown, because
+    /// the agent cannot be told of the success.
     fn done(&self, action: &Action, key: &EffectKey) -> Attempt {
         match self.receipt(action, key) {
             Some(receipt) => Attempt::Done(receipt),
@@ -198,8 +198,8 @@ impl Inner {
         self.composer.receipt(action, key, &format!("maildir {}", self.folder.display()))
     }
 
-    /// A present message proves delivery; a missing one proves nothing, because a mail reader may
-    /// have deleted it.
+    /// Looks up an attempt in doubt. A message that is there proves delivery. A missing message proves nothing, because
+    /// a mail reader may have deleted it.
     fn find(&self, action: &Action, key: &EffectKey) -> Finding {
         let folder = Trusted::path(&self.folder);
         match (self.whereabouts(key), self.receipt(action, key)) {
@@ -222,8 +222,9 @@ impl Inner {
         }
     }
 
-    /// Finds this key's message; an error names the unreadable folder. A found message is flushed,
-    /// because a killed attempt has not flushed it and the reported outcome is final.
+    /// The file with this key's message. An error names the folder that cannot be read or flushed. The folders of a
+    /// found message are flushed, because a killed attempt did not flush them, and a delivery that is reported must
+    /// survive a power failure.
     fn whereabouts(&self, key: &EffectKey) -> Result<Option<PathBuf>, Sentence> {
         let Some(found) = self.search(key)? else { return Ok(None) };
         for folder in ["cur", "new"].map(|name| self.folder.join(name)) {
@@ -258,8 +259,8 @@ impl Inner {
     }
 }
 
-/// Whether this error means that the system did not begin to make a link. Other errors (a failing
-/// disk, a silent file server, an existing name) may occur after the link was made.
+/// Whether this error proves that the system made no link. After other errors (a failing disk, a silent file server, an
+/// existing name) the link may have been made.
 pub(super) fn is_refusal(error: &io::Error) -> bool {
     use io::ErrorKind as Kind;
     let refusals = [
@@ -282,8 +283,7 @@ pub fn make(folder: &Path) -> io::Result<()> {
     for name in ["tmp", "new", "cur"] {
         DirBuilder::new().recursive(true).mode(0o700).create(folder.join(name))?;
     }
-    // If a power cut loses the folder's own name, it loses the messages too. So the folder above is
-    // flushed.
+    // The folder's own name is flushed too, in the folder above. If a power cut loses this name, it loses the messages.
     let above = folder.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
     for folder in [folder, above] {
         File::open(folder)?.sync_all()?;
@@ -291,7 +291,7 @@ pub fn make(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Delivers an email of the host under `name`. An existing file is the same email.
+/// Delivers an email of the host under `name`. If a file of this name exists, the email was delivered before.
 pub(super) fn deliver(folder: &Path, name: &str, composed: Vec<u8>) -> io::Result<String> {
     let (tmp, new) = (folder.join("tmp").join(name), folder.join("new"));
     let bytes: Vec<u8> = composed.into_iter().filter(|byte| *byte != b'\r').collect();
@@ -306,8 +306,8 @@ pub(super) fn deliver(folder: &Path, name: &str, composed: Vec<u8>) -> io::Resul
 
 /// Writes a new file whose content is on disk when this returns.
 fn write_synced(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // A draft of an earlier attempt may be a second name of the delivered file. Removing the name keeps the file;
-    // writing to it would change the file.
+    // An earlier attempt may have left a draft that is the same file as the delivered message under a second name.
+    // Writing to the draft would change the message; removing the draft's name does not.
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}

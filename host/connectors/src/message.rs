@@ -31,18 +31,18 @@ pub(super) use shown::{FACTS, PRECONDITIONS};
 pub const RECIPIENTS_MAX: usize = 100;
 /// The maximum length of a subject: with the field's name it stays within a line's 998 characters (RFC 5322, 2.1.1).
 pub const SUBJECT_CHARS_MAX: usize = 900;
-/// The maximum size of all attachments before encoding, as common relays accept.
+/// The maximum size of all attachments together, before encoding. Common relays accept this size.
 pub const ATTACHMENTS_BYTES_MAX: u64 = 10 << 20;
-/// The operator's settings for every message: sender, inside domains, and the agents' folders for attachments.
+/// The operator's settings for every message: the sender, the inside domains, and the agents' folders for attachments.
 #[derive(Clone, Debug)]
 pub struct Composer {
     /// The sender of every message; an agent cannot choose it.
     from: Mailbox,
-    /// The address for answers, if it differs.
+    /// The address for replies, if replies should not go to the sender.
     reply_to: Option<Mailbox>,
-    /// The inside domains. They are in ASCII, as recipients' domains are when the two are compared.
+    /// The inside domains in ASCII. A recipient's domain is converted to ASCII too before the two are compared.
     own_domains: BTreeSet<String>,
-    /// The folders for attachments by agent. Each agent attaches only files of its own folder.
+    /// The folder for attachments of each agent. An agent attaches only files of its own folder.
     workspaces: BTreeMap<AgentName, PathBuf>,
 }
 
@@ -58,9 +58,9 @@ pub enum ComposerError {
 }
 
 impl Composer {
-    /// Makes a composer. `from` sends every message. `own_domains` count as inside, exactly as named (a subdomain is
-    /// outside); without any, only the sender's own domain is inside. Attachments come from the agent's folder in
-    /// `workspaces`; without a folder, a message with attachments is impossible.
+    /// Makes a composer. `from` is the sender of every message. `own_domains` count as inside, exactly as named (a
+    /// subdomain is outside); if there are none, only the sender's own domain is inside. Attachments come from the
+    /// agent's folder in `workspaces`; for an agent without a folder, a message with attachments is impossible.
     pub fn new(
         from: &str,
         own_domains: &[String],
@@ -77,7 +77,7 @@ impl Composer {
         Ok(Self { from, reply_to: None, own_domains: own, workspaces })
     }
 
-    /// Sets the address for answers.
+    /// Sets the address for replies.
     pub fn with_reply_to(self, reply_to: Option<&str>) -> Result<Self, ComposerError> {
         Ok(Self { reply_to: reply_to.map(mailbox).transpose()?, ..self })
     }
@@ -87,7 +87,7 @@ impl Composer {
         &self.from
     }
 
-    /// The `Message-ID`, the same for every attempt of a call.
+    /// The `Message-ID`. Every attempt of a call has the same one.
     pub fn message_id(&self, key: &EffectKey) -> String {
         format!("<{}@{}>", key::plain(key), self.from.email.domain())
     }
@@ -98,7 +98,8 @@ impl Composer {
         Some(json!({ "sent": sent, "message-id": self.message_id(key), "accepted-by": accepted_by }))
     }
 
-    /// Reads every attachment once and compares digests, so that the hashed bytes are the sent bytes.
+    /// Reads every attachment once, and compares its digest with the agent's. So exactly the bytes that were
+    /// hashed are sent.
     fn load(&self, agent: &AgentName, draft: &MessageDraft) -> Result<Vec<LoadedAttachment>, AttachmentError> {
         if draft.attachments.is_empty() {
             return Ok(Vec::new());
@@ -142,13 +143,14 @@ struct MessageDraft {
     attachments: Vec<AttachmentField>,
 }
 
-/// The arguments that this connector uses. The rationale is not for the recipient.
+/// The arguments that this connector uses. The agent's rationale is left out, because it is not for the recipient.
 #[derive(Deserialize)]
 struct Arguments {
     message: MessageField,
 }
 
-/// The parameter `message`, as `wit/` defines it. It comes from an action, so every field is present.
+/// The parameter `message`, as `wit/` defines it. The host has checked an action's arguments against the type, so no
+/// field is missing.
 #[derive(Deserialize)]
 #[serde(rename_all = "kebab-case")]
 struct MessageField {
@@ -174,11 +176,12 @@ struct LoadedAttachment {
 }
 
 enum AttachmentError {
-    /// The message is impossible, now and later.
+    /// The message is impossible, and a further try would fail too.
     Impossible(Sentence),
-    /// The file's digest differs from the agent's: an error in the proposal, or a changed fact after clearance.
+    /// The file's digest is not the digest that the agent gave. Before a clearance this is an error of the agent, and
+    /// after it a changed fact.
     Changed(Sentence),
-    /// The disk did not answer; the message may be valid.
+    /// The file could not be read. The message itself may be valid.
     Unavailable(Sentence),
 }
 
@@ -230,7 +233,7 @@ impl MessageDraft {
         if self.body.contains('\0') {
             return Err("the body has a NUL character".into());
         }
-        // A relay may take a bare CR for a line end, so that the text after it would be a command.
+        // A relay could take a CR without LF for a line end, and the text after it for a command.
         if self.body.replace("\r\n", "").contains('\r') {
             return Err("the body has a carriage return (U+000D) that does not end a line".into());
         }
@@ -249,13 +252,13 @@ impl MessageDraft {
         [("To", &self.to), ("Cc", &self.cc), ("Bcc", &self.bcc)]
     }
 
-    /// The recipients, each of them once.
+    /// All recipients. An address in several lists is included once.
     fn recipients(&self) -> BTreeSet<Address> {
         self.to.iter().chain(&self.cc).chain(&self.bcc).cloned().collect()
     }
 }
 
-/// Whether a mail reader could decode a part of this field and show other text.
+/// Whether a field contains an encoded word, which a mail reader could decode and show as other text.
 fn is_encoded_word(field: &str) -> bool {
     field.split_once("=?").is_some_and(|(_, rest)| rest.contains("?="))
 }
@@ -271,7 +274,7 @@ fn mailbox(text: &str) -> Result<Mailbox, ComposerError> {
     Ok(Mailbox::new(name, email))
 }
 
-/// Reads a digest. It is written `sha256:…`, as everywhere in the host, or as bare digits, as other tools print it.
+/// Reads a digest: `sha256:…`, as everywhere in the host, or only the digits, as other tools print them.
 fn digest(text: &str) -> Result<Digest, Sentence> {
     let full = if text.starts_with("sha256:") { text.to_owned() } else { format!("sha256:{text}") };
     full.parse().map_err(|_| {

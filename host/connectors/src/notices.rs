@@ -1,7 +1,7 @@
-//! Sends the host's own emails in the way that the operator configured.
+//! Sends the host's own emails, through the relay or into the Maildir that the operator configured.
 //!
-//! These emails are no effects and need no clearance: no agent chooses whether an email is sent, to whom,
-//! or with which subject.
+//! These emails are no effects and need no clearance: no agent chooses whether an email is sent, to whom, or
+//! with which subject.
 //!
 //! **Invariant:** the headers of these emails contain no words of an agent.
 
@@ -21,7 +21,7 @@ use super::smtp::Relay;
 /// An email before it is written.
 #[derive(Clone, Debug)]
 pub struct NoticeDraft {
-    /// The left side of its `Message-ID`, the same for every attempt.
+    /// The part of the `Message-ID` before the `@`. Every attempt has the same one.
     pub id: String,
     pub to: String,
     /// The subject: one line in the host's own words.
@@ -32,7 +32,7 @@ pub struct NoticeDraft {
 /// The ways to send an email.
 #[derive(Clone, Debug)]
 pub enum MailTransport {
-    /// The email is written into a Maildir with existing folders.
+    /// The email is written into a Maildir, whose folders exist.
     Maildir(PathBuf),
     /// The email is sent through a relay.
     Relay(Box<Relay>),
@@ -52,7 +52,8 @@ impl NoticeSender {
         Ok(Self { from, way })
     }
 
-    /// Sends one email once. Returns the relay's answer, or the reason why delivery is unknown.
+    /// Makes one attempt to send an email. Returns the relay's answer, or the reason why it is not certain that the
+    /// email was delivered.
     pub async fn send(&self, draft: NoticeDraft, now: Time) -> Result<String, String> {
         let id = draft.id.clone();
         let composed = self.compose(draft, now).map_err(|error| format!("the email cannot be written: {error}"))?;
@@ -81,8 +82,8 @@ impl NoticeSender {
             .date(SystemTime::UNIX_EPOCH + Duration::from_micros(now.0))
             .message_id(Some(format!("<{}@{}>", draft.id, self.from.domain())))
             .envelope(envelope.clone())
-            // The two headers have the same meaning: most programs read the header of RFC 3834, and Exchange reads
-            // Microsoft's own.
+            // The next two headers have the same meaning. Most programs read the first (RFC 3834), and Exchange reads
+            // the second, which is Microsoft's own.
             .raw_header(automatic("auto-generated"))
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("X-Auto-Response-Suppress"), "All".into()))
             .singlepart(SinglePart::builder().header(ContentType::TEXT_PLAIN).body(body.unwrap_or_else(Body::new)))?;

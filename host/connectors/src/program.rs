@@ -1,9 +1,8 @@
-//! An operator's program that acts: how it is run, how its end is interpreted, and what it leaves
-//! for a lookup.
+//! An operator's program that acts: how the host runs it, what its end means, and which traces it leaves for a lookup.
 //!
-//! There is no shell, and the environment is clean. The exit status gives the outcome: 0 means
-//! done; one of the operator's codes means that nothing was done and nothing will be; anything else
-//! (another code, a signal, the time limit) leaves the outcome to a reviewer or a lookup.
+//! There is no shell, and the environment is clean. The exit status gives the outcome. 0 means done. One of the
+//! operator's codes means that nothing was done and nothing will be. After any other end (another code, a signal, the
+//! time limit), a reviewer or a lookup must find the outcome.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -16,8 +15,8 @@ use super::child::{
 };
 use super::{Attempt, Exhibit, Inquiry, Sentence, Trusted, key, quote, quote_value, say};
 
-/// The host reads at most this many bytes from the end of each output. They contain a result, or the end of
-/// a log.
+/// The host reads at most this many bytes from the end of each output. The bytes must contain the complete result, or
+/// the end of a log.
 pub const KEPT_BYTES_MAX: u64 = 1024 * 1024;
 /// A program that writes more than this many bytes is stopped.
 const WRITTEN_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -35,13 +34,13 @@ pub struct Program {
     pub folder: PathBuf,
     /// The time limit.
     pub time_out: Duration,
-    /// The variables that it gets from the host's environment besides `PATH`.
+    /// The variables that the program gets from the host's environment besides `PATH`.
     pub environment: Vec<String>,
     /// The exit statuses that mean that nothing was done and nothing will be.
     pub not_done: Vec<u8>,
 }
 
-/// The attempt that a program runs for. The program's output files are named after the attempt's key and number.
+/// The attempt for which a program runs. The program's output files are named after the attempt's key and number.
 #[derive(Clone, Copy, Debug)]
 pub struct AttemptOrigin<'a> {
     pub run: &'a RunId,
@@ -73,7 +72,7 @@ impl<'a> AttemptOrigin<'a> {
 pub enum ProgramOutcome {
     /// The effect was done.
     Done,
-    /// The effect was not done and will not be done, in the program's own words.
+    /// The effect was not done and will not be done. The sentence has the exit status and the program's own words.
     NotDone(Sentence),
     /// The effect may have been done. The sentence says what the host observed.
     Unknown(Sentence),
@@ -91,13 +90,13 @@ impl Program {
         Exhibit::json(say!("the program"), &text)
     }
 
-    /// The program's identity as a precondition of the call: a clearance is for this program only, and
-    /// [`changed`](Self::changed) compares it before the effect.
+    /// The program as a precondition of the call. A clearance is for this program only, so [`changed`](Self::changed)
+    /// compares the precondition before the effect.
     pub fn precondition(&self) -> Value {
         json!(self.argv)
     }
 
-    /// The difference as text, if the operator has replaced the program since it was shown.
+    /// The shown program and the present program as text, if the operator has replaced the program since it was shown.
     pub fn changed(&self, shown: Option<&Value>) -> Option<Sentence> {
         let now = self.precondition();
         let shown = shown.unwrap_or(&Value::Null);
@@ -112,7 +111,7 @@ impl Program {
         self.argv.first().map_or("", String::as_str)
     }
 
-    /// The command that runs `argv` within this program's limits. `own` is added to its environment.
+    /// The command that runs `argv` within this program's limits. The variables in `own` are added to its environment.
     pub fn order(&self, argv: &[String], stdin: Vec<u8>, own: &[(&str, String)]) -> ChildCommand {
         ChildCommand {
             argv: argv.to_vec(),
@@ -129,8 +128,8 @@ impl Program {
         }
     }
 
-    /// Runs the program once for this attempt. `receipt` makes the receipt from its output; an
-    /// error leaves the effect in doubt.
+    /// Runs the program once for this attempt. After a success, `receipt` makes the receipt from the output. If
+    /// `receipt` fails, the effect is in doubt.
     pub async fn attempt(
         &self,
         children: &Children,
@@ -169,7 +168,7 @@ impl Program {
         attempt
     }
 
-    /// Interprets the end of a child.
+    /// What the end of a child means for its effect.
     pub fn said(&self, ended: &ChildEnd) -> ProgramOutcome {
         let is_not_done = |status: i32| self.not_done.iter().any(|code| i32::from(*code) == status);
         match ended.how {
@@ -204,7 +203,7 @@ pub fn how(ended: &ChildEnd, time_out: Duration) -> Sentence {
     with_words(what, ended)
 }
 
-/// The end of a child's error output.
+/// The last characters of a child's error output.
 pub fn words(ended: &ChildEnd) -> String {
     ended.stderr.tail(TAIL_CHARS_MAX)
 }
@@ -217,7 +216,7 @@ fn with_words(what: Sentence, ended: &ChildEnd) -> Sentence {
 /// The traces of an attempt in doubt: a running program or its output files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRemains {
-    /// Whether the program, or a process that it started, still runs and may act.
+    /// Whether the program, or a process that it started, still runs and could still act.
     pub runs: bool,
     /// The finding as text.
     pub evidence: Sentence,
@@ -236,7 +235,7 @@ impl AttemptRemains {
                 "" => say!("the program has ended without output; its files are `{}` and the files beside it", path),
                 said => say!("the program has ended; the end of its output, which is in `{}`: {}", path, quote(said)),
             },
-            // A missing file proves nothing: a power failure can lose the file of a program that had its effect.
+            // A missing file proves nothing: a power failure can lose the file of a program that has already acted.
             LockState::None => say!("the program is not running any more, and there is no file `{}`", path),
         };
         Self { runs: trace == LockState::Running, evidence }

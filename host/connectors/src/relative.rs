@@ -1,8 +1,8 @@
 //! A path from an agent that cannot lead out of its base folder.
 //!
-//! The names of the path are opened one by one, each in the folder opened before it and never through a symbolic
-//! link. So nothing outside is reachable, even if another program changes the folder meanwhile. Type, size and content
-//! of the file are read from the open file, not by its path.
+//! The names of the path are opened one by one, each in the folder opened before it and never through a symbolic link.
+//! So no file outside is reachable, even if another program changes the folder meanwhile. Type, size and content of the
+//! file are read from the open file, because its path could lead to another file by then.
 
 use std::fmt::Write as _;
 use std::os::fd::OwnedFd;
@@ -70,8 +70,8 @@ impl FromStr for SpelledPath {
     }
 }
 
-/// A file's name as text: control characters and bytes outside UTF-8 as `\xHH`, everything else
-/// unchanged. A backslash that would begin such an escape is written as `\x5C`.
+/// A file's name as text: control characters and bytes outside UTF-8 as `\xHH`, everything else unchanged. A backslash
+/// in the name that looks like the beginning of such an escape is written as `\x5C`.
 pub fn spelled(name: &[u8]) -> String {
     let mut text = String::new();
     for chunk in name.utf8_chunks() {
@@ -88,7 +88,7 @@ pub fn spelled(name: &[u8]) -> String {
     text
 }
 
-/// Reads back what [`spelled`] wrote.
+/// The bytes of a name, read back from the text that [`spelled`] wrote.
 fn bytes(text: &str) -> Vec<u8> {
     let (mut found, mut rest) = (Vec::new(), text.as_bytes());
     while let Some((first, after)) = rest.split_first() {
@@ -125,7 +125,7 @@ pub fn open(folder: &OwnedFd, name: impl Arg) -> Result<OwnedFd, Errno> {
     rustix::fs::openat(folder, name, flags, Mode::empty())
 }
 
-/// The path could lead out of the folder.
+/// The path could lead out of the folder, or is not written as required.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "`{0}` is not a path inside the folder; write names with `/` between them, without `.` and `..`, and without `/`, `-` or `:` at the beginning"
@@ -172,7 +172,7 @@ mod tests {
             let path: SpelledPath = expected.parse().unwrap();
             assert_eq!(path.names().collect::<Vec<_>>(), [name], "{expected}");
         }
-        // Names of five bytes, in all combinations of bytes that could be confused.
+        // All names of five bytes that consist of these bytes, which can make two names look alike.
         let odd = b"\\x5CE9\n\xe9\xc3\xa9a";
         let mut spellings = std::collections::BTreeMap::new();
         for number in 0..odd.len().pow(5) {

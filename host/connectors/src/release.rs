@@ -26,7 +26,7 @@ impl<'a> Release<'a> {
         Ok(Self { target: text("target")?, revision: text("revision")?, record })
     }
 
-    /// Resolves the revision to the commit that it means at present.
+    /// Resolves the revision to the commit that it means now.
     pub async fn resolve(&self, git: &Git) -> Result<Resolved, CannotPreview> {
         git.resolve(self.revision)
             .await
@@ -45,8 +45,7 @@ pub fn unknown_target<'a>(target: &str, known: impl Iterator<Item = &'a String>)
     CannotPreview::Impossible(say!("there is no target {}; configured: {}", quote_start(target, 80), known))
 }
 
-/// A permanent error, which git would repeat, makes the action impossible. Any other error is a failure of the host,
-/// which tries again.
+/// A permanent error, which git would repeat, makes the action impossible. After any other error the host tries again.
 impl From<GitError> for CannotPreview {
     fn from(error: GitError) -> Self {
         let text = error.sentence();

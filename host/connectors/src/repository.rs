@@ -1,9 +1,8 @@
-//! Reads the operator's repository for an agent: `repository.log`, `repository.diff` and
-//! `repository.read-file`.
+//! Reads the operator's repository for an agent: `repository.log`, `repository.diff` and `repository.read-file`.
 //!
-//! Everything comes from commits, never from a work tree, and nothing is cut: a too large answer is
-//! an error with the size. Bytes outside UTF-8 in names, messages and diffs become U+FFFD, and such
-//! a diff begins with a line that says so.
+//! Everything comes from commits, never from a work tree. No answer is shortened: if an answer is too large, the agent
+//! gets an error with the size. Bytes outside UTF-8 in names, messages and diffs become U+FFFD, and a diff with such
+//! bytes begins with a line that says so.
 
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
@@ -18,7 +17,7 @@ use super::git::{CommitId, Git, GitError, GitOutput};
 use super::relative::{NotWithin, RelativePath};
 use super::{Routine, RoutineCall, Unavailable, quote};
 
-/// The maximum size of an answer; guest memory and journal must hold it.
+/// The maximum size of an answer, because the guest's memory and the journal must have room for it.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// The maximum number of commits in an answer.
 const COMMITS_MAX: u64 = 500;
@@ -72,7 +71,7 @@ enum NoAnswer {
 impl From<GitError> for NoAnswer {
     fn from(error: GitError) -> Self {
         match error {
-            // A repeated command would reach the same limit.
+            // A further try would reach the same limit.
             GitError::TimedOut { .. } | GitError::TooLarge { .. } => Self::TooSlow(error),
             GitError::Unsound { .. } => Self::Unsound(error),
             GitError::NotARepository(_)
@@ -96,8 +95,8 @@ impl Repository {
         Self { git }
     }
 
-    /// Selects the question by the function's name. The arguments have the function's type, so
-    /// `NotOurs` means wrong wiring in the host.
+    /// Calls the method for the action's function. The arguments have the function's type, so `NotOurs` is an error in
+    /// the host's own code.
     async fn result(&self, action: &Action) -> Result<Value, NoAnswer> {
         let arguments = action.arguments();
         let not_ours = || NoAnswer::NotOurs(action.capability().to_string());
@@ -127,8 +126,7 @@ impl Repository {
             Some(from) => format!("{}..{to}", self.commit(from).await?),
             None => to.to_string(),
         };
-        // One commit more than the maximum is requested, because it shows that the answer would be
-        // incomplete.
+        // One commit more than the maximum is requested. If git returns it, the answer would be incomplete.
         let count = format!("--max-count={}", limit.min(COMMITS_MAX + 1));
         let plain = ["log", "-z", "--no-color", "--no-decorate", "--no-notes", "--no-mailmap", "--encoding=UTF-8"];
         let arguments: Vec<&str> = plain.into_iter().chain([COMMIT, count.as_str(), range.as_str()]).collect();
@@ -143,7 +141,7 @@ impl Repository {
         Ok(commits.into())
     }
 
-    /// The changed files between two commits: the same diff that reviewers see for a deployment.
+    /// The changes between two commits, as the same diff that reviewers see for a deployment.
     async fn diff(&self, from: &str, to: &str) -> Result<Value, NoAnswer> {
         let (from, to) = (self.commit(from).await?, self.commit(to).await?);
         let Diff { patch, patch_bytes, .. } = Diff::between(&Objects::of(&self.git).await?, Some(&from), &to).await?;
@@ -160,9 +158,9 @@ impl Repository {
         })
     }
 
-    /// A file of a commit. The path is a separate argument after `--`, and must be listed under
-    /// exactly that name. The tree is asked first what the path is, so that links are not followed
-    /// and a too large file is not read.
+    /// A file of a commit. The path is a separate argument after `--`, and git must list exactly this name. The tree is
+    /// read before the file, because it says whether the path is a link and how large the file is. So no link is
+    /// followed, and no file is read that is too large.
     async fn read_file(&self, revision: &str, path: &str) -> Result<Value, NoAnswer> {
         let path: RelativePath = path.parse()?;
         let (path, commit) = (path.as_str(), self.commit(revision).await?);
@@ -189,16 +187,16 @@ impl Repository {
         Ok(text.into())
     }
 
-    /// Resolves a revision once, so that a branch that moves between two git commands gives no
-    /// mixed answer.
+    /// Resolves a revision to a commit, once for each argument. If the branch moves between two git commands, both
+    /// still read the same commit.
     async fn commit(&self, revision: &str) -> Result<CommitId, NoAnswer> {
         Ok(self.git.resolve(revision).await?.commit().clone())
     }
 }
 
 impl Routine for Repository {
-    /// An agent's error is its answer. A host's failure is retried, and the journal keeps the later
-    /// answer.
+    /// The answer, or the reason why the host must try again. An error of the agent is an answer. After a failure of
+    /// the host, the call is retried.
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
         async move {
             match self.result(call.action).await {
@@ -211,7 +209,7 @@ impl Routine for Repository {
     }
 }
 
-/// Refuses an incomplete output: the agent gets the full size and advice for a smaller request.
+/// Refuses an incomplete output. The error gives the agent the full size, and advice for a smaller request.
 fn whole(looked: &GitOutput, what: &'static str, advice: &'static str) -> Result<(), NoAnswer> {
     if looked.is_whole() { Ok(()) } else { Err(NoAnswer::TooLarge { what, bytes: looked.bytes_all, advice }) }
 }

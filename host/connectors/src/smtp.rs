@@ -1,17 +1,15 @@
-//! Email through a relay. SMTP has no key by which a relay could recognise a second attempt, so an
-//! attempt cannot be repeated safely. So after every error this code determines whether the relay can have accepted
-//! the message.
+//! Email through a relay. SMTP has no key by which a relay could recognise a second attempt, so an attempt cannot be
+//! repeated safely. Therefore, after every error, this code determines whether the relay can have accepted the message.
 //!
-//! A relay that cannot take the message now (4xx), or that was unreachable before the message was
-//! sent, has certainly not taken it: the host tries again under the same clearance, as relays
-//! expect.
+//! In two cases the relay has certainly not accepted the message: it cannot take the message now (4xx), or it was
+//! unreachable before the message was sent. Then the host tries again under the same clearance, as relays expect.
 //!
-//! Commands are sent one by one, because lettre's transport returns one error for all of them. Until the relay has
-//! answered `DATA`, no byte of the message has been sent. From the message's first byte on, only the relay's own
-//! refusal proves that it was not accepted; silence proves nothing.
+//! Commands are sent one by one, because lettre's own transport returns the same error for each of them. Until the
+//! relay has answered `DATA`, no byte of the message has been sent. From the message's first byte on, only the relay's
+//! own refusal proves that the message was not accepted. Silence proves nothing.
 //!
-//! **Invariant:** when a relay's words are repeated, the password is removed from them, in every
-//! form in which it crossed the network, because some relays quote the refused command.
+//! **Invariant:** when a relay's words are repeated, the password is removed from them, in every form in which it
+//! crossed the network, because some relays quote the refused command.
 
 mod session;
 
@@ -34,7 +32,7 @@ use super::{Attempt, CannotPreview, Clock, Finding, Inquiry, Perform, Preview, P
 use crate::secret::Secret;
 use session::SendOutcome;
 
-/// The longest wait before the next attempt. A relay that defers a message expects the next attempt within minutes.
+/// The maximum wait before the next attempt. A relay that defers a message expects the next attempt within minutes.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// The connector.
@@ -64,20 +62,20 @@ pub struct Smtp {
 /// The operator's relay.
 #[derive(Clone, Debug)]
 pub struct Relay {
-    /// The host name, which its certificate must have.
+    /// The relay's host name. Its certificate must be for this name.
     pub host: String,
     /// The port: 465 for [`Encryption::Implicit`], 587 for [`Encryption::StartTls`].
     pub port: u16,
     pub encryption: Encryption,
-    /// A certificate authority (PEM) to trust instead of the system's.
+    /// A certificate authority (PEM) to trust instead of the system's authorities.
     pub authority: Option<Vec<u8>>,
     /// The login, if configured.
     pub login: Option<Login>,
-    /// The host's name in its greeting, which the relay may check.
+    /// The name by which the host introduces itself to the relay (`EHLO`). Some relays check it.
     pub hello: String,
     /// The time limit for each answer.
     pub time_out: Duration,
-    /// The wait before the next attempt at a deferred message. Each further wait is twice as long,
+    /// The wait before the second attempt at a deferred message. Each further wait is twice as long,
     /// up to [`RETRY_AFTER_MAX`].
     pub retry_after: Duration,
 }
@@ -87,9 +85,9 @@ pub struct Relay {
 pub enum Encryption {
     /// TLS from the start.
     Implicit,
-    /// `STARTTLS`; without it nothing is sent.
+    /// `STARTTLS`. If the relay does not offer it, nothing is sent.
     StartTls,
-    /// No encryption; only for a relay on this machine.
+    /// No encryption. This is permitted only for a relay on this machine.
     None,
 }
 
@@ -101,8 +99,8 @@ pub struct Login {
 }
 
 impl Login {
-    /// The password in each form in which it crosses the network. An empty password cannot be
-    /// recognised in a text.
+    /// The password in each form in which it crosses the network. An empty form is left out, because it would
+    /// match every text.
     fn forms(&self) -> Vec<String> {
         let password = self.password.text();
         let plain = format!("\0{}\0{password}", self.user);
@@ -114,7 +112,7 @@ impl Login {
 /// The operator's settings are invalid.
 #[derive(Debug, thiserror::Error)]
 pub enum RelayError {
-    /// Plain text would cross a network.
+    /// The message and the password would cross a network unencrypted.
     #[error("`{0}` is not on this machine: without TLS, only `localhost`, `127.0.0.1` and `::1` are allowed")]
     PlainToAnotherMachine(String),
     /// The authority's certificate is invalid.
@@ -156,7 +154,7 @@ impl Smtp {
         self.send(&composed, authorized.attempt(), receipt).await
     }
 
-    /// The wait after this attempt: twice as long each time, up to the maximum.
+    /// The wait after the given attempt: twice the wait before it, up to the maximum.
     fn again_in(&self, attempt: u32) -> Duration {
         let doubled = 2_u32.checked_pow(attempt.saturating_sub(1)).unwrap_or(u32::MAX);
         self.relay.retry_after.saturating_mul(doubled).min(RETRY_AFTER_MAX)
@@ -247,8 +245,7 @@ impl Relay {
         builder.build().map(Some).map_err(|source| RelayError::Tls { host: self.host.clone(), source })
     }
 
-    /// Sends an email of the host. If it is unclear whether the relay has accepted the email, the
-    /// delivery is unknown.
+    /// Sends an email of the host. An error does not always mean that the email was not delivered.
     pub(super) async fn post(&self, composed: &ComposedMessage) -> Result<String, String> {
         match session::hand_over(self, composed).await {
             SendOutcome::Accepted(reply) => Ok(format!("accepted by the relay {self}: {reply}")),

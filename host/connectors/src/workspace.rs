@@ -1,11 +1,11 @@
-//! The files that the operator gives to an agent: `workspace.list-files`, `workspace.read-file` and
-//! `workspace.read-bytes`.
+//! The files that the operator gives to an agent: `workspace.list-files`,
+//! `workspace.read-file` and `workspace.read-bytes`.
 //!
-//! A file is opened through [`relative`](super::relative), so nothing outside is reachable. Links,
-//! devices and pipes do not exist for the agent.
+//! A file is opened through [`relative`](super::relative), so no file outside is reachable. For the agent, links,
+//! devices and pipes do not exist.
 //!
-//! **Invariant:** previews and permits name the agent of the run, and each agent reads and attaches
-//! files of its own workspace only.
+//! **Invariant:** previews and permits name the agent of the run, and each agent reads and attaches only files of
+//! its own workspace.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -30,14 +30,14 @@ use holdshort_common::aside;
 
 /// The maximum size of a file read as text.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
-/// The maximum size of a file read as bytes: on its way to the agent it takes some 40 times its
-/// size in the host's memory.
+/// The maximum size of a file read as bytes. On its way to the agent, a file takes some 40 times its size in
+/// the host's memory.
 const RAW_BYTES_MAX: u64 = 256 * 1024;
 /// The maximum number of listed files and folders.
 const ENTRIES_MAX: usize = 10_000;
-/// The maximum bytes hashed for one list: some seconds of processor time.
+/// The maximum number of bytes that are hashed for one list. Hashing them takes some seconds of CPU time.
 const LISTED_BYTES_MAX: u64 = 1024 * 1024 * 1024;
-/// The maximum size of a list, as of any routine answer.
+/// The maximum size of a list. It is the maximum for every routine answer.
 const ANSWER_BYTES_MAX: usize = 1024 * 1024;
 /// The size of a file's list entry besides its path: digest, size and field names.
 const LISTED_FILE_BYTES: usize = 128;
@@ -107,7 +107,7 @@ enum Question {
 }
 
 impl Workspace {
-    /// `folders` are the agents' folders. Each folder must exist now: with a misspelled folder, a run
+    /// Makes a workspace for each agent in `folders`. Each folder must exist now: if a folder were misspelled, a run
     /// would wait without a visible reason.
     pub fn open(folders: BTreeMap<AgentName, PathBuf>) -> Result<Self, NoFolder> {
         for (agent, path) in &folders {
@@ -140,8 +140,8 @@ impl Workspace {
 }
 
 impl Routine for Workspace {
-    /// An agent's error is its answer. A failing disk is the host's problem, and the driver
-    /// retries.
+    /// The answer, or the reason why the host must try again. An error of the agent is an answer. After a failure of
+    /// the disk, the call is retried.
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
         async move {
             match self.result(call).await {
@@ -154,12 +154,12 @@ impl Routine for Workspace {
     }
 }
 
-/// Opens the file first and then inspects it, because the name could be reassigned in between.
+/// Reads a file. Its properties are read from the open file, because the name could lead to another file by then.
 fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer> {
     let owned = || path.as_str().to_owned();
     let opened = match walk(top, path.names()) {
         Ok(opened) => opened,
-        // If no file can have this name, there is no such file.
+        // A name that is too long for any file counts as a missing file.
         Err(Errno::NOENT | Errno::NAMETOOLONG) => return Err(NoAnswer::NoFile(owned())),
         // The path contains a link, or a file in place of a folder, or names a socket.
         Err(Errno::LOOP | Errno::NOTDIR | Errno::NXIO) => return Err(NoAnswer::NotAFile(owned())),
@@ -171,7 +171,7 @@ fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer
         return Err(NoAnswer::NotAFile(owned()));
     }
     let mut bytes = Vec::new();
-    // One byte more than permitted is read, to notice a file that grows while it is read.
+    // One byte more than permitted is read. So a file that grows while it is read is noticed.
     file.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {
         return Err(NoAnswer::TooLarge { path: owned(), bytes: metadata.len().max(bytes.len() as u64), max });
@@ -179,14 +179,13 @@ fn read(top: &OwnedFd, path: &SpelledPath, max: u64) -> Result<Vec<u8>, NoAnswer
     Ok(bytes)
 }
 
-/// Lists all files or none, because a partial list would be taken for the complete one. Files are
-/// sorted by path with their digests, so equal workspaces have equal lists. As soon as a limit is
-/// exceeded, the work stops.
+/// Lists all files or none, because an agent would take a partial list for the complete one. Files are sorted by path
+/// and have digests, so two equal workspaces have equal lists. As soon as a limit is exceeded, the work stops.
 fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
     let (mut files, mut entries, mut bytes_left) = (BTreeMap::new(), 0, LISTED_BYTES_MAX);
     let mut answer_bytes = 0;
-    // Folders are kept by name and are not left open, because a process can have fewer open files
-    // than a workspace has folders.
+    // Folders are remembered by name and are not kept open, because a workspace can have more folders than a process
+    // can have open files.
     let mut folders: Vec<Vec<Vec<u8>>> = vec![Vec::new()];
     while let Some(at) = folders.pop() {
         let folder = match walk(top, at.iter().map(Vec::as_slice)) {
@@ -202,8 +201,8 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
             }
             let opened = match open(&folder, name) {
                 Ok(opened) => opened,
-                // A link, a socket, or a file that was removed since the folder was read: it does
-                // not exist for the agent.
+                // The name is a link or a socket, or was removed after the folder was read. For the agent it
+                // does not exist.
                 Err(Errno::LOOP | Errno::NXIO | Errno::NOENT) => continue,
                 Err(errno) => return Err(errno.into()),
             };
@@ -232,7 +231,8 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
     Ok(files.into_values().collect::<Vec<_>>().into())
 }
 
-/// The digest and size of the bytes read, which may differ from the folder's data.
+/// The number and the digest of the bytes that were read. If the file changes meanwhile, its size in the
+/// folder can differ.
 fn digest(mut file: File, bytes_max: u64) -> Result<(u64, String), NoAnswer> {
     let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
     loop {

@@ -1,8 +1,7 @@
 //! A fresh checkout of one commit, removed on drop.
 //!
-//! It is a repository of its own with only the objects that the commit reaches. If it borrowed the
-//! original's objects, the commit's code could read every other branch, and files deleted from all
-//! branches.
+//! The checkout is a separate repository with only the objects that the commit reaches. If it borrowed the original
+//! repository's objects, the commit's code could read every other branch, and files deleted from all branches.
 
 use std::fs::DirBuilder;
 use std::io;
@@ -73,11 +72,11 @@ impl Checkout {
         getrandom::fill(&mut random).map_err(io::Error::other)?;
         let name = random.iter().fold("check-".to_owned(), |name, byte| name + &format!("{byte:02x}"));
         let folder = std::path::absolute(scratch)?.join(&name);
-        // From here on the folder is removed with the value, also after an error or a cancellation.
+        // From here on, dropping `checkout` removes the folder, also after an error or a cancellation.
         let checkout = Self { _removed: RemovedOnDrop(folder.clone()), folders: Folders::make(folder)?, name };
         let format = format!("--object-format={}", if commit.as_str().len() == 64 { "sha256" } else { "sha1" });
         checkout.measure(git, commit).await?;
-        // No template means no hooks; a new configuration means no filters.
+        // Without a template, git installs no hooks. The new repository's configuration names no filters.
         checkout.git(children, &["init", "--quiet", "--template=", &format], Vec::new()).await?;
         checkout.copy(git, resolved, children).await?;
         checkout.git(children, &["checkout", "--quiet", "--detach", commit.as_str()], Vec::new()).await?;
@@ -98,9 +97,8 @@ impl Checkout {
         &self.folders
     }
 
-    /// Copies the commit, the objects that it reaches, and the tags of copied commits from the
-    /// original. If the original is incomplete (a shallow or partial clone), the copy is incomplete
-    /// too.
+    /// Copies the commit, the objects that it reaches, and the tags of these commits from the original repository. If
+    /// the original is incomplete (a shallow or partial clone), the copy is incomplete too.
     async fn copy(&self, git: &Git, resolved: &Resolved, children: &Children) -> Result<(), NotMade> {
         let own = self.folders.tree().join(".git");
         let original = std::path::absolute(git.common_folder().await?)?;
@@ -146,13 +144,13 @@ impl Checkout {
         }
     }
 
-    /// Runs git in the checkout. If a limit stops git, the error is final, because a further try
-    /// would reach the same limit.
+    /// Runs git in the checkout. If git reaches a limit, the error is final, because a further try would reach
+    /// the same limit.
     async fn git(&self, children: &Children, arguments: &[&str], stdin: Vec<u8>) -> Result<(), NotMade> {
         let quiet =
             ["git", "-c", "core.hooksPath=/dev/null", "-c", "core.fsmonitor=false", "-c", "advice.detachedHead=false"];
-        // The checkout has an index of its own. Its references must be files, because one of them
-        // is written directly.
+        // The variable with the path of an index is left out, because the checkout has an index of its own. References
+        // are kept in files, because `copy` writes one such file itself.
         let files = ("GIT_DEFAULT_REF_FORMAT".to_owned(), "files".to_owned());
         let environment =
             git::environment().into_iter().filter(|(name, _)| name != "GIT_INDEX_FILE").chain([files]).collect();
@@ -196,8 +194,8 @@ struct RemovedOnDrop(PathBuf);
 impl Drop for RemovedOnDrop {
     fn drop(&mut self) {
         let folder = self.0.clone();
-        // The removal has a thread of its own: a build can leave tens of thousands of files, and
-        // the present thread may be a runtime thread, which must not block.
+        // The removal has a thread of its own: a build can leave tens of thousands of files, and the thread that drops
+        // the value may be a runtime thread, which must not block.
         let removal = std::thread::Builder::new().spawn(move || remove(&folder));
         if let Err(error) = removal {
             tracing::warn!(path = %self.0.display(), %error, "a checkout could not be removed");

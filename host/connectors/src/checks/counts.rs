@@ -1,7 +1,7 @@
 //! Finds test counts in the last lines of common test runners.
 //!
-//! The counts are only output of the program, that is, a claim of the repository's own code. The
-//! exit status decides whether a check passed.
+//! The counts are only a claim of the repository's own code, because its program prints them. The exit status decides
+//! whether a check passed.
 
 /// The counts of a test run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,8 +11,7 @@ pub(super) struct Counts {
     pub(super) skipped: u32,
 }
 
-/// Searches for the last lines of cargo, Python's unittest, pytest, jest and similar runners, and
-/// of TAP.
+/// Searches for the last lines that cargo, Python's unittest, pytest, jest and similar runners print, and for TAP.
 pub(super) fn find(output: &str) -> Option<Counts> {
     let output = plain(output);
     let lines = || output.lines().map(str::trim);

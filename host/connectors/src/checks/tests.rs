@@ -80,7 +80,7 @@ async fn only_named_checks_run_and_only_on_allowed_revisions() {
             "feature",
             "may not run on \"refs/heads/feature\", only on `refs/heads/main`, `refs/heads/release/*`",
         ),
-        // An allowed pattern does not permit the commit under another name.
+        // The pattern allows `release/1.0`, but not a range that begins with this name.
         ("tests", "release/1.0..feature", "does not name a git revision"),
         ("tests", "release/none", "there is no branch or tag \"release/none\""),
         ("tests", "--all", "does not name a git revision"),
@@ -127,8 +127,8 @@ async fn a_checkout_has_the_tags_and_the_branch_that_was_asked_for() {
     assert_eq!(run(&checks, "log", "main").await["ok"]["output-tail"], "1\n");
 }
 
-/// A few objects can describe a tree of any size, and one content can occur any number of times.
-/// The agent gets a final answer, because a failure would be retried. No file is written.
+/// A few objects can describe a tree of any size, because the same content can occur any number of times. The agent
+/// gets a final error, because a failure of the host would be retried. No file is written.
 #[tokio::test]
 async fn a_commit_that_unfolds_without_end_is_answered_and_not_written() {
     let scratch = Scratch::new();

@@ -1,7 +1,7 @@
 //! The thread that starts all children. It lives as long as the host.
 //!
-//! A sandbox asks the kernel to end the sandbox with its parent. For the kernel, the parent is the thread that started
-//! the sandbox, and a runtime thread can end before the sandbox.
+//! A sandbox asks the kernel to end it when its parent ends. For the kernel, the parent is the thread that started the
+//! sandbox. A runtime thread could end while the sandbox still runs, so it must not be that thread.
 
 use std::io;
 use std::sync::LazyLock;
@@ -13,11 +13,12 @@ use tokio::sync::oneshot;
 
 type Job = Box<dyn FnOnce() + Send>;
 
-/// Starts a child on the calling task's runtime. If the caller has gone meanwhile, the child is killed.
+/// Starts a child on the calling task's runtime. If the caller has gone before the child has started, the
+/// child is killed.
 pub(super) async fn start(mut command: Command) -> io::Result<Child> {
     static JOBS: LazyLock<Sender<Job>> = LazyLock::new(|| {
         let (jobs, waiting) = channel::<Job>();
-        // If the thread is missing, sending a job fails, and the caller gets the error.
+        // If the thread cannot be started, sending a job fails, and the caller gets that error.
         let _ = std::thread::Builder::new().name("children".into()).spawn(move || waiting.iter().for_each(|job| job()));
         jobs
     });

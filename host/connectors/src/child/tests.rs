@@ -116,8 +116,8 @@ async fn what_cannot_be_started_says_so() {
     assert!(error.to_string().starts_with("`/no/such/program` cannot be run"), "{error}");
 }
 
-/// The host that the next test kills. That test runs this one in a process of its own and passes
-/// the folder. Without a folder this test does nothing.
+/// Not a test: the code of a host that the next test starts in a process of its own and kills. It gets its folder from
+/// the environment. Without a folder, as in an ordinary test run, it does nothing.
 #[tokio::test]
 async fn host_to_be_killed() {
     let Ok(folder) = std::env::var("HOLDSHORT_TEST_FOLDER") else { return };
@@ -128,7 +128,7 @@ async fn host_to_be_killed() {
 #[tokio::test]
 async fn a_child_outlives_a_killed_host_and_is_waited_for() {
     let (_folder, children) = children();
-    // The test program's names of tests do not contain the name of the crate.
+    // `module_path!` begins with the name of the crate. The test program's names of tests lack this name.
     let (_, module) = module_path!().split_once("::").unwrap();
     let mut host = std::process::Command::new(std::env::current_exe().unwrap())
         .args(["--exact", &format!("{module}::host_to_be_killed")])

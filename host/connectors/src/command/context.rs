@@ -23,18 +23,19 @@ pub trait FunctionTypes: Send + Sync {
 pub struct CommandContext {
     pub(super) types: Arc<dyn FunctionTypes>,
     pub(super) children: Children,
-    /// The number of programs that [`look`](Self::look) has started. Their output files are named after it.
+    /// The number of programs that [`look`](Self::look) has started. The output files of a program are named
+    /// after its number.
     looks: Arc<AtomicU64>,
 }
 
 impl CommandContext {
-    /// `children` stores the output of running programs.
+    /// `children` is the folder for the output of running programs.
     pub fn new(children: Children, types: Arc<dyn FunctionTypes>) -> Self {
         Self { types, children, looks: Arc::default() }
     }
 
-    /// Runs `argv` within the limits of `program`. Processes that the program leaves behind are killed, because the
-    /// program should only look.
+    /// Runs `argv` within the limits of `program`. Processes that the program leaves behind are killed, because a
+    /// program that only looks something up needs none.
     pub(super) async fn look(
         &self,
         program: &Program,
@@ -45,8 +46,8 @@ impl CommandContext {
         let order = program.order(argv, action.canonical().into_bytes(), own);
         let order = ChildCommand { leftovers: Leftovers::Kill, ..order };
         loop {
-            // The numbers begin again with each host. So the files of a killed host are overwritten
-            // and do not accumulate.
+            // Each start of the host numbers its programs from 0 again. So it overwrites the files of a killed host,
+            // and files do not accumulate.
             let name = format!("look-{}", self.looks.fetch_add(1, Ordering::Relaxed));
             match self.children.run(&name, order.clone()).await {
                 Ok(ended) => {
@@ -78,7 +79,8 @@ pub(super) fn printed_json(output: &ChildOutput) -> Result<Option<Value>, Senten
     once(text).map(Some).map_err(|error| say!("the output is not JSON: {}", quote(error)))
 }
 
-/// The printed JSON of type `ty`, in normal form. Without a result type, nothing may be printed.
+/// The printed JSON of type `ty`, in normal form. If the function returns nothing (`ty` is `None`), the program must
+/// print nothing or `null`.
 pub(super) fn printed(output: &ChildOutput, ty: Option<&WitType>) -> Result<Value, Sentence> {
     let value = match printed_json(output)? {
         Some(value) => value,

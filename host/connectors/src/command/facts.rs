@@ -20,8 +20,8 @@ pub struct FactsProgram {
 }
 
 impl FactsProgram {
-    /// Reads the printed facts in the normal form of their types. A fact that the program does not
-    /// know is missing or `null`.
+    /// Reads the printed facts, and returns them in the normal form of their types. For a fact that it does not know,
+    /// the program prints `null` or nothing.
     pub(super) fn read(&self, output: &ChildOutput) -> Result<Value, Sentence> {
         let Some(Value::Object(found)) = printed_json(output)? else {
             return Err("the program printed no JSON object of facts, such as `{\"open-orders\": 3}`".into());

@@ -26,9 +26,9 @@ impl RoutineCommand {
         Self { program, context }
     }
 
-    /// The agent gets the program's answer: its result or, if the function's error is a string, the
-    /// error output of a non-zero exit. If the program was stopped or its output has the wrong
-    /// type, the operator must fix it, and the host retries.
+    /// Runs the program and makes its result the agent's answer. If the function's error type is a string, a non-zero
+    /// exit makes the program's error output the answer. If the program was stopped or its output has the wrong type,
+    /// the agent gets no answer: the host retries until the operator has corrected the program.
     async fn result(&self, call: RoutineCall<'_>) -> Result<Value, Sentence> {
         let ty = self.context.types.of(call.action).await?;
         let mut environment = own(call.action);
@@ -63,8 +63,7 @@ impl Routine for RoutineCommand {
     }
 }
 
-/// Whether a function's error type is a string. Only then can a program's error output be the
-/// error.
+/// Whether a function's error type is a string. Only such a function can return a program's error output as its error.
 fn errs_with_text(ty: &FunctionType) -> bool {
     matches!(&ty.result, Some(WitType::Result { err: Some(err), .. }) if **err == WitType::String)
 }

@@ -1,5 +1,5 @@
-//! A one-line summary of a call whose meaning the host does not know: its name and arguments, each
-//! shortened so that all are visible.
+//! A one-line summary of a call whose meaning the host does not know: its name and its arguments. Each argument is
+//! shortened, so that all arguments have room.
 
 use holdshort_gate::{Action, RATIONALE};
 use serde_json::Value;
@@ -14,7 +14,7 @@ const ARGUMENTS_CHARS_MAX: usize = 240;
 /// The summary of an action. Reviewers see the complete arguments.
 pub(super) fn of(action: &Action) -> Sentence {
     let arguments = action.arguments().as_object().into_iter().flatten();
-    // The agent's reasons are left out, because they are no part of the effect.
+    // The agent's rationale is left out, because it is no part of the effect.
     let arguments = arguments.filter(|(name, _)| *name != RATIONALE);
     let mut chars = 0;
     let count = arguments.clone().count();
@@ -32,7 +32,7 @@ pub(super) fn of(action: &Action) -> Sentence {
     say!("{}({})", *action.capability(), all)
 }
 
-/// A text as a quotation, a number unchanged, and any other value as quoted JSON.
+/// An argument as text: a string as a quotation, a number unchanged, and any other value as quoted JSON.
 fn argument(value: &Value) -> Sentence {
     match value {
         Value::Null => say!("none"),

@@ -117,7 +117,7 @@ async fn a_program_reads_exactly_what_was_digested_and_nothing_of_the_hosts_envi
     );
     assert_eq!(Digest::tagged("holdshort/action", got.as_bytes()), action("7").digest());
     let mut environment: Vec<String> = scratch.read("environment").lines().map(str::to_owned).collect();
-    // The shell sets these variables itself.
+    // These variables come from the shell that runs the script, and not from the host.
     environment.retain(|line| !["PATH=", "PWD=", "SHLVL=", "_=", "OLDPWD="].iter().any(|name| line.starts_with(name)));
     environment.sort();
     let expected = [
@@ -383,7 +383,7 @@ async fn a_routine_program_knows_who_asks() {
     assert!(!environment.contains("HOLDSHORT_KEY"), "an answer has no key: nothing is done");
 }
 
-/// A program left running by an earlier host does not interfere.
+/// A program that an earlier host left running under the same number does not delay a new program.
 #[tokio::test]
 async fn programs_that_look_do_not_wait_for_each_other() {
     let scratch = Scratch::new();
@@ -392,7 +392,7 @@ async fn programs_that_look_do_not_wait_for_each_other() {
     let call = RoutineCall { agent: &"clerk".into(), run: &run, action: &action };
     let quick = async {
         tokio::time::sleep(Duration::from_millis(300)).await;
-        // The numbers begin again, as they do in the next host.
+        // This context counts its programs from 0 again, like a restarted host.
         scratch.answer(function(), "echo '{\"ok\": 6}'").await
     };
     let (slow, quick) = tokio::join!(earlier.answer(call), quick);

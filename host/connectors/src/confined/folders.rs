@@ -1,11 +1,11 @@
-//! The folders of one confined program, as seen from outside.
+//! The folders of one confined program, by their paths outside the sandbox.
 
 use std::fs::{DirBuilder, Permissions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Files in `/etc` that replace the machine's: they name no account of this machine.
+/// Files for the sandbox's `/etc`, used instead of the machine's files. They name no account of this machine.
 const ETC: [(&str, &str); 4] = [
     (
         "passwd",
@@ -22,7 +22,7 @@ const ETC: [(&str, &str); 4] = [
 pub struct Folders(PathBuf);
 
 impl Folders {
-    /// Creates `folder` with its content, each part readable only by its owner.
+    /// Creates `folder` with its subfolders, which only their owner can enter, and the files for `/etc`.
     pub fn make(folder: PathBuf) -> io::Result<Self> {
         let folders = Self(folder);
         let etc = folders.0.join("etc");
@@ -32,8 +32,8 @@ impl Folders {
         for (name, text) in ETC {
             let file = etc.join(name);
             std::fs::write(&file, text)?;
-            // The mode is set here, because the program may run as another user, and the host's umask may forbid others
-            // to read.
+            // The mode is set explicitly: the program may run as another user, who must be able to read the file, and
+            // the host's umask may forbid this.
             std::fs::set_permissions(&file, Permissions::from_mode(0o644))?;
         }
         Ok(folders)

@@ -92,12 +92,13 @@ async fn the_program_gets_the_commit_that_was_shown_and_its_success_is_the_recei
         "key": "k1", "run": "r1", "call": 2, "attempt": 1,
     });
     assert_eq!(said(&heard), expected);
-    // The program got none of the host's environment: the last word of the line is missing.
+    // The program has none of the host's variables: `$CARGO_MANIFEST_DIR`, the last word of the script's
+    // line, is empty.
     assert_eq!(std::fs::read_to_string(plain).unwrap(), format!("production main refs/heads/main {new} {old} k1\n"));
     assert_eq!(connector.receipt(&inquiry(&action, &previewed.preconditions)), Some(receipt));
 }
 
-/// The target's branch is shown with commits and diff, as by the connector that moves branches.
+/// The commits and the diff of the target's branch are shown, as `deploy_git` shows them.
 #[tokio::test]
 async fn a_reviewer_sees_what_would_change() {
     let scratch = Scratch::new();
@@ -127,14 +128,14 @@ async fn a_reviewer_sees_what_would_change() {
     });
     assert_eq!(preconditions, shown);
 
-    // A move backwards: the removed commits come first in the evidence.
+    // The branch would move backwards: the evidence lists first the commits that it would lose.
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let (summary, exhibits, _) = look("production", old.as_str()).await;
     let lacks = "NOT A FAST-FORWARD: the commit lacks 1 commit of refs/heads/production, which is at";
     assert!(summary.contains(&format!("{lacks} {}, and has 0 commits more; ", new.short())), "{summary}");
     assert!(exhibits[0].0.starts_with("not a fast-forward: commits that `production` would lose (1)"));
 
-    // A missing comparison is reported, and deploying the same commit again is permitted.
+    // A call without a diff says why there is none. Deploying the same commit again is permitted.
     for (target, says) in [
         ("production", "refs/heads/production is already at this commit"),
         ("new", "the replaced commit is NOT KNOWN, because there is no refs/heads/new; no diff is shown"),
@@ -217,13 +218,14 @@ async fn what_has_moved_since_is_not_deployed() {
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("\"main\" was {old} when the call was shown and is {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
-    // The commit of the target's branch changes, as after another deployment.
+    // Meanwhile another deployment changes the commit of the target's branch.
     let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     scratch.run(&["update-ref", "refs/heads/production", new.as_str()]);
     let attempt = perform(&connector, &action, &shown).await;
     let both = format!("refs/heads/production was at {old} when the call was shown and is at {new} now");
     assert!(matches!(&attempt, Attempt::FactsChanged(why) if *why == both), "{attempt:?}");
-    // The configuration changes: first it names another branch for the target, and then it lacks the target.
+    // Meanwhile the operator changes the configuration: first it names another branch for the target, and then it
+    // lacks the target.
     let shown = connector.preview(&"release".into(), &action).await.unwrap().preconditions;
     let mut elsewhere = connector.clone();
     elsewhere.targets.insert("production".into(), "refs/heads/main".parse().unwrap());
@@ -270,8 +272,8 @@ async fn a_lookup_waits_for_the_program_and_claims_nothing() {
         other @ (Finding::Happened { .. } | Finding::DidNotHappen { .. }) => panic!("{other:?}"),
     };
     assert!(evidence().await.contains("there is no file"), "it was never started");
-    // A killed host does not wait for its program. Here the program runs, no attempt waits for it,
-    // and the lookup comes while it still runs.
+    // The test runs the program as if its host had been killed: no attempt waits for it. The lookup begins while the
+    // program still runs.
     let order = connector.order(
         &Release::of(&action).unwrap(),
         &DeployFacts::read(&shown).unwrap(),

@@ -23,7 +23,7 @@ const LOG: &str = "--format=commit %H%nAuthor: %an <%ae>%nDate:   %aI%n%n%w(0,4,
 /// Why the number of commits is unknown, for titles and summaries.
 pub(crate) const SHALLOW: &str = "the repository is a shallow clone";
 
-/// A number of commits as text.
+/// A number of commits as text: `1 commit`, `2 commits`.
 pub(crate) fn commits(count: u64) -> Sentence {
     say!("{} commit{}", count, if count == 1 { "" } else { "s" })
 }
@@ -127,13 +127,13 @@ pub(crate) const FACTS: &[Fact] = &[
     .only_for(FactReaders::Programs),
 ];
 
-/// The maximum number of commits in the facts of a deployment. Facts are a part of the proposal, so
-/// their size is limited. The evidence lists all commits.
+/// The maximum number of commits in the facts of a deployment. The facts are stored with the call, so their size is
+/// limited. The evidence lists all commits.
 const COMMITS_MAX: usize = 100;
 /// The maximum length of a commit's subject in the facts.
 const SUBJECT_CHARS_MAX: usize = 200;
 
-/// Adds the branches at exactly the deployed commit to the facts, or a note if they are too many.
+/// Adds a fact with the branches at exactly the deployed commit. If they are too many, it adds an exhibit that says so.
 pub(crate) async fn add_branch_facts(
     git: &Git,
     commit: &CommitId,
@@ -151,8 +151,8 @@ pub(crate) async fn add_branch_facts(
     Ok(())
 }
 
-/// The facts of a deployment. Without an extent, the change is unknown. An unknown fact is left
-/// out, and a policy that uses a missing fact holds the call.
+/// The facts of a deployment. Without an extent, the change is unknown. An unknown fact is left out, and a policy that
+/// uses a missing fact holds the call.
 pub(crate) fn facts(standing: &DeployFacts, extent: Option<&Extent>) -> Value {
     let mut facts = json!({
         "old-commit": standing.old.as_ref().map(CommitId::as_str), "new-commit": standing.new.as_str(),
@@ -172,7 +172,8 @@ pub(crate) fn facts(standing: &DeployFacts, extent: Option<&Extent>) -> Value {
     facts
 }
 
-/// Adds the run's history, with reports on the deployed commit first.
+/// Adds the run's history to a preview: first an exhibit with the check reports, and last an exhibit with
+/// the earlier calls.
 pub(crate) fn recall(history: &History, previewed: &mut Previewed) {
     if let Some(commit) = previewed.facts.get("new-commit").and_then(Value::as_str).map(str::to_owned) {
         history.add_check_reports(&commit, previewed);
@@ -180,7 +181,7 @@ pub(crate) fn recall(history: &History, previewed: &mut Previewed) {
     history.add_to(previewed);
 }
 
-/// The facts about a diff. Unknown line counts are missing.
+/// The facts about a diff. The line counts are left out if they are unknown.
 fn counts(diff: &Diff) -> Vec<(&'static str, Value)> {
     let kinds: Vec<&str> = diff.gaps().into_iter().map(Gap::name).collect();
     let mut counts = vec![
@@ -201,7 +202,7 @@ impl BranchChange<'_> {
         Ok((self.summary(extent.relation, &extent.files), extent, exhibits))
     }
 
-    /// The extent with commits and diff, the most important first.
+    /// The extent of the move, and its exhibits, the most important first.
     pub(crate) async fn evidence(&self) -> Result<(Extent, Vec<Exhibit>), CannotPreview> {
         let objects = Objects::of(self.git).await?;
         let new = self.new.as_str();
@@ -241,8 +242,8 @@ impl BranchChange<'_> {
         Ok((Extent { relation, files: stat, counts, commits }, exhibits))
     }
 
-    /// The commits that the move would remove from the branch, or why they are unknown. This exhibit comes
-    /// first, because no other evidence shows these commits.
+    /// Exhibits of the commits that the move would remove from the branch, or of the reason why they are unknown. They
+    /// come before the other exhibits, because no other exhibit shows these commits.
     async fn lost(&self, objects: &Objects, relation: Relation) -> Result<Vec<Exhibit>, CannotPreview> {
         let Some(old) = self.old else { return Ok(unknown(relation)) };
         let dropped = format!("{}..{old}", self.new);
@@ -264,7 +265,8 @@ impl BranchChange<'_> {
         Ok(exhibits)
     }
 
-    /// Removed commits are reported in capitals, because a list of approvals shows only this line.
+    /// The one-line summary of the move. A loss of commits is reported in capitals, because a list of approvals shows
+    /// nothing else of the call.
     fn summary(&self, relation: Relation, files: &str) -> Sentence {
         let Self { target, branch, new, .. } = self;
         let (branch, files) = (Trusted::configured(branch), Trusted::configured(files));
@@ -289,11 +291,11 @@ impl BranchChange<'_> {
     }
 }
 
-/// Advice for a diff that is too large.
+/// Advice to an agent whose diff is too large.
 const INSTEAD: &str =
     "deploy a revision closer to the target's current commit, or ask the operator to move the branch by hand";
 
-/// An exhibit that says that the history is cut off, if a number of commits is unknown because of it.
+/// An exhibit that says that the repository is a shallow clone. There is none if all numbers of commits are known.
 fn unknown(relation: Relation) -> Vec<Exhibit> {
     let is = |known: bool| if known { "known" } else { "NOT KNOWN" };
     let text = say!(

@@ -10,8 +10,8 @@ use crate::git::{CommitId, Git, GitError, Reference};
 use crate::{Sentence, Trusted, key, say};
 use holdshort_common::reference::ReferenceName;
 
-/// The cleared facts in the preconditions: the branch, its old commit and its new commit. Both
-/// deploy connectors use them; one moves the branch, the other only reads it.
+/// The facts about the branch that a clearance contains as preconditions. Both deploy connectors use them: one moves
+/// the branch, and the other only reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct DeployFacts {
     /// The repository, because another repository can have the same commits and branches.
@@ -19,8 +19,8 @@ pub(crate) struct DeployFacts {
     pub(crate) branch: String,
     pub(crate) old: Option<CommitId>,
     pub(crate) new: CommitId,
-    /// The reference by which `new` was found. Policies can clear by it, so a commit found by
-    /// another reference is evaluated again.
+    /// The reference by which `new` was found. It is a precondition, because a policy may have cleared the call
+    /// for this reference.
     pub(crate) reference: Option<ReferenceName>,
 }
 
@@ -34,7 +34,7 @@ pub(crate) const fn deployment(effect: Effect) -> Descriptor {
     }
 }
 
-/// [`DeployFacts`] as a clearance states them.
+/// The preconditions that [`DeployFacts`] become in a clearance.
 pub(crate) const PRECONDITIONS: [Precondition; 5] = [
     Precondition::same("repository"),
     Precondition::same("branch"),
@@ -50,8 +50,8 @@ impl DeployFacts {
         json!({ "repository": repository, "branch": branch, "old": old, "new": new.as_str(), "reference": reference })
     }
 
-    /// Reads the preconditions; `None` if they are not this connector's. Those written before
-    /// 2026-12 have no reference.
+    /// Reads the preconditions; `None` if another connector wrote them. Preconditions from before 2026-12
+    /// have no reference.
     pub(crate) fn read(preconditions: &Value) -> Option<Self> {
         let old = preconditions.get("old")?;
         let old = if old.is_null() { None } else { Some(old.as_str()?.parse().ok()?) };
@@ -63,10 +63,10 @@ impl DeployFacts {
 
     /// The transaction that moves the branch and creates the marker: both or neither.
     ///
-    /// Git locks both references, and then replaces them in the order given here. If git is killed
-    /// between the two, the branch has moved without a marker, which counts neither as done nor as
-    /// not done. In the other order, a marker could report a deployment that never happened.
-    /// `no-deref`: if the branch has become a symbolic reference, its target is not moved.
+    /// Git locks both references, and then replaces them in the order given here. If git is killed between the two
+    /// replacements, the branch has moved without a marker, and the outcome is unknown. In the other order, a marker
+    /// could report a deployment that never happened. `no-deref`: if the branch has become a symbolic reference, its
+    /// target is not moved.
     pub(super) fn transaction(&self, key: &EffectKey) -> String {
         let Self { branch, old, new, .. } = self;
         let step = match old {
@@ -86,20 +86,21 @@ pub(super) fn marker(key: &EffectKey) -> String {
     format!("refs/holdshort/effects/{}", key::plain(key))
 }
 
-/// The present state of the branch and the marker.
+/// The branch and the marker as they are now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct BranchState {
     pub(super) branch: Option<Reference>,
     pub(super) marker: Option<Reference>,
-    /// The lock files of the branch and the marker. A running git holds them for milliseconds, a
-    /// killed git forever.
+    /// The lock files of the branch and the marker. A running git process holds them for milliseconds. A killed process
+    /// leaves them forever.
     pub(super) locks: Vec<PathBuf>,
 }
 
 impl BranchState {
     pub(super) async fn look(git: &Git, facts: &DeployFacts, key: &EffectKey) -> Result<Self, GitError> {
         let (branch_name, marker_name) = (facts.branch.as_str(), marker(key));
-        // Locks are read first, so that a reference replaced between the two reads is seen.
+        // Locks are read before references. So a process that ends between the two reads is noticed: by its lock, and
+        // by the references that it has replaced.
         let common = git.common_folder().await?;
         let locks = [branch_name, &marker_name, "packed-refs", "reftable/tables.list"];
         let locks = locks.iter().map(|name| common.join(format!("{name}.lock")));
@@ -117,8 +118,8 @@ impl BranchState {
         let moved = self.tip() != facts.old.as_ref();
         match &self.marker {
             Some(marker) if marker.id != facts.new => StateFinding::Unclear,
-            // A marker without the moved branch is an interrupted transaction if locks exist.
-            // Otherwise the branch was moved back after the deployment.
+            // The marker exists, but the branch has not moved. With locks, the transaction was interrupted. Without
+            // locks, another program moved the branch back after the deployment.
             Some(_) if !moved && !self.locks.is_empty() => StateFinding::Unclear,
             Some(_) => StateFinding::Happened,
             None if moved || !self.locks.is_empty() => StateFinding::Unclear,
@@ -182,12 +183,12 @@ mod tests {
         };
         check(Some("2"), Some("2"), 0, StateFinding::Happened);
         check(Some("2"), Some("2"), 1, StateFinding::Happened);
-        // The branch was moved on or back, or removed, after the deployment.
+        // After the deployment, another program moved the branch on or back, or removed it.
         check(Some("3"), Some("2"), 0, StateFinding::Happened);
         check(Some("1"), Some("2"), 0, StateFinding::Happened);
         check(None, Some("2"), 0, StateFinding::Happened);
         check(Some("1"), None, 0, StateFinding::DidNotHappen);
-        // Git was killed before it replaced the references, or between the two.
+        // Git was killed before it replaced the references, or after it had replaced only the branch.
         check(Some("1"), None, 2, StateFinding::Unclear);
         check(Some("2"), None, 1, StateFinding::Unclear);
         check(Some("1"), Some("2"), 1, StateFinding::Unclear);

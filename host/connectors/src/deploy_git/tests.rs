@@ -170,7 +170,7 @@ async fn what_cannot_be_deployed_is_refused_with_the_reason() {
     assert!(refusal(&git, "production", "main").await.contains("a symbolic reference to \"refs/heads/main\""));
 }
 
-/// A move that git would refuse is found at the preview.
+/// A preview finds the references that would make git refuse the move.
 #[tokio::test]
 async fn a_branch_that_git_could_not_make_is_refused_at_the_preview() {
     let scratch = Scratch::new();
@@ -225,7 +225,7 @@ async fn facts_that_changed_stop_the_deployment() {
     assert!(
         matches!(perform(&other, &action, &shown, "k").await, Attempt::FactsChanged(why) if why.contains("refs/heads/live"))
     );
-    // A copy has the same commits and branches, and is not the shown repository.
+    // A copy of the repository has the same commits and branches, but is not the repository that was shown.
     let copy = scratch.folder.path().join("copy");
     scratch.run(&["clone", "-q", "--mirror", ".", copy.to_str().unwrap()]);
     let other = DeployGit::new(Git::at(&copy), git.targets.clone(), git.children.clone());
@@ -239,7 +239,7 @@ async fn facts_that_changed_stop_the_deployment() {
         matches!(&found, Finding::Unknown { evidence } if evidence.contains("but this host no longer deploys there")),
         "{found:?}"
     );
-    // The revision's name may move on: the shown commit is deployed.
+    // The name of the revision means a newer commit now. The shown commit is deployed nevertheless.
     let by_name = deploy("production", "main");
     scratch.commit("four", &[("a.txt", "4\n")]);
     assert!(matches!(perform(&git, &by_name, &shown, "k").await, Attempt::Done(_)));
@@ -255,8 +255,8 @@ async fn of_two_deployments_from_the_same_state_one_happens() {
     let shown = git.preview(&"release".into(), &one).await.unwrap().preconditions;
     for round in 0..8 {
         let (first, second) = (format!("a{round}"), format!("b{round}"));
-        // These attempts begin after the first check, which would notice the earlier move. So the move itself must not
-        // happen twice.
+        // The two attempts skip the first check, which would notice the earlier move. So only git's own transaction can
+        // prevent a second move.
         let facts = DeployFacts::read(&shown).unwrap();
         let raced = async |action: &Action, key: &str| {
             let key = EffectKey(key.into());
@@ -265,7 +265,7 @@ async fn of_two_deployments_from_the_same_state_one_happens() {
         };
         let (a, b) = tokio::join!(raced(&one, &first), raced(&other, &second));
         let done = |attempt: &Attempt| matches!(attempt, Attempt::Done(_));
-        // The loser finds the lock or the moved branch.
+        // The slower attempt finds the other attempt's lock, or the branch already moved.
         let lost = |attempt: &Attempt| matches!(attempt, Attempt::FactsChanged(_) | Attempt::NotDone(_));
         assert!(done(&a) && lost(&b) || lost(&a) && done(&b), "{a:?} {b:?}");
         let markers = scratch.run(&["for-each-ref", "refs/holdshort"]);
@@ -291,7 +291,7 @@ async fn a_lost_outcome_is_found_in_the_repository() {
     let Finding::Happened { receipt, evidence } = git.lookup(&inquiry(&action, &shown, "k1")).await else { panic!() };
     assert_eq!((&receipt["commit"], &receipt["previous"]), (&json!(new.as_str()), &json!(old.as_str())));
     assert!(evidence.contains("refs/holdshort/effects/k1") && evidence.contains(new.as_str()), "{evidence}");
-    // The attempt of another call on the same branch proves nothing about the attempt of this call.
+    // The branch was moved for call `k1`, so a lookup for `k2` cannot tell whether `k2` moved it too.
     let found = git.lookup(&inquiry(&action, &shown, "k2")).await;
     assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("effects/k2 is absent")), "{found:?}");
     assert!(matches!(git.lookup(&inquiry(&action, &json!({}), "k1")).await, Finding::Unknown { .. }));
@@ -308,7 +308,7 @@ async fn a_git_that_still_runs_is_waited_for() {
     let shown = git.preview(&"release".into(), &action).await.unwrap().preconditions;
     let facts = DeployFacts::read(&shown).unwrap();
     let key = EffectKey("slow".into());
-    // This is the same command, but it waits before it reads its input.
+    // The same git command, but a shell delays its start by a second.
     let mut order = git.order(&facts, &key, "slow");
     order.argv.splice(0..0, ["sh", "-c", "sleep 1; exec \"$@\"", "sh"].map(str::to_owned));
     let name = child_name(&key);
@@ -327,12 +327,12 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     let shown = git.preview(&"release".into(), &action).await.unwrap().preconditions;
     let facts = DeployFacts::read(&shown).unwrap();
     let key = EffectKey("cut".into());
-    // The input ends after `prepare`, and git is killed while it waits for more.
+    // Git gets no `commit` step: it waits for more input after `prepare`, and is killed while it waits.
     let mut order = git.order(&facts, &key, "cut");
     let orders = facts.transaction(&key).replace("commit\n", "");
     order.stdin = Vec::new();
     order.argv.splice(0..0, ["sh", "-c", &format!("(printf '{orders}'; sleep 30) | \"$@\""), "sh"].map(str::to_owned));
-    // The time suffices to prepare on a busy machine. Git gets no further input.
+    // The time limit is long enough for `prepare` on a busy machine.
     order.time_out = Duration::from_secs(5);
     let ended = git.children.run(&child_name(&key), order).await.unwrap();
     assert_eq!(ended.how, ExitKind::TimedOut);
@@ -342,11 +342,11 @@ async fn a_git_that_was_killed_in_the_middle_leaves_a_doubt_and_its_locks_are_na
     assert!(matches!(&attempt, Attempt::Unknown(why) if why.contains("production.lock")), "{attempt:?}");
     let found = git.lookup(&inquiry(&action, &shown, "cut")).await;
     assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("cut.lock")), "{found:?}");
-    // A second deployment cannot pass the locks either, and changes nothing.
+    // A second deployment fails because of the locks that git left, and changes nothing.
     let attempt = perform(&git, &action, &shown, "next").await;
     assert!(matches!(&attempt, Attempt::NotDone(why) if why.contains("production.lock")), "{attempt:?}");
 
-    // Git was interrupted between the two references. It replaces the branch first.
+    // Now git was killed after it had replaced the branch, which it does first, and before it created the marker.
     let refs = scratch.path.join(".git/refs");
     std::fs::rename(refs.join("heads/production.lock"), refs.join("heads/production")).unwrap();
     assert_eq!(scratch.tip("production"), new);

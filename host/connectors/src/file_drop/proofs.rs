@@ -16,7 +16,7 @@ use crate::relative::open;
 pub(super) const PROOFS: &str = ".holdshort-files";
 /// The file with the id of a folder of proofs. No key has this name, because a key is longer.
 const ID: &str = "id";
-/// The id before it is complete.
+/// The file with the id while it is being written.
 const ID_DRAFT: &str = "id.draft";
 /// The length of an id: 128 random bits as hexadecimal digits.
 const ID_LENGTH: usize = 32;
@@ -34,7 +34,7 @@ pub(super) struct Folders {
 pub(super) enum State {
     NotBegun,
     Done,
-    /// There is a draft, and the file's name does not lead to it.
+    /// There is a draft, but the file's name does not lead to the same file.
     Unclear,
 }
 
@@ -51,8 +51,8 @@ pub(super) fn exists(folder: &OwnedFd, name: &str) -> io::Result<bool> {
 }
 
 impl Folders {
-    /// Makes the folder of proofs if it is missing. Its id is drawn once and linked into place, so a file system
-    /// without hard links fails here, and not only at the first effect.
+    /// Makes the folder of proofs if it is missing. Its id is linked into place. So a file system without hard links
+    /// fails when the host starts, and not only at the first effect.
     pub(super) fn make(path: &Path) -> io::Result<()> {
         let top = open_folder(path)?;
         match mkdirat(&top, PROOFS, Mode::RWXU) {
@@ -85,15 +85,16 @@ impl Folders {
         Ok(Self { top, proofs, id })
     }
 
-    /// The state of the effect that puts the file `name` there.
+    /// The state of the effect that puts the file `name` into the folder.
     pub(super) fn state(&self, name: &str, key: &EffectKey) -> io::Result<State> {
-        // An attempt makes the mark before it removes the draft. So the draft is looked for first, and then the mark: an
-        // attempt that ends between the two looks is found.
+        // The draft is looked up before the mark, because an attempt makes the mark before it removes the draft. So an
+        // attempt that ends between the two steps is found by its mark.
         let draft = statat(&self.proofs, draft(key), AtFlags::SYMLINK_NOFOLLOW);
         match (draft, exists(&self.proofs, &key::plain(key))?) {
             (_, true) => Ok(State::Done),
             (Ok(draft), false) => match statat(&self.top, name, AtFlags::SYMLINK_NOFOLLOW) {
-                // A second link elsewhere proves nothing: other programs make links too.
+                // Only the file's own name counts. A link to the draft under another name proves nothing, because other
+                // programs make links too.
                 Ok(file) if (file.st_dev, file.st_ino) == (draft.st_dev, draft.st_ino) => Ok(State::Done),
                 Ok(_) | Err(Errno::NOENT) => Ok(State::Unclear),
                 Err(errno) => Err(errno.into()),
@@ -109,8 +110,8 @@ fn open_folder(path: &Path) -> io::Result<OwnedFd> {
     Ok(rustix::fs::open(path, flags, Mode::empty())?)
 }
 
-/// Opens the folder of proofs. Only the host's user may read and change it, because another user could make an effect
-/// look done, or not done.
+/// Opens the folder of proofs. It must be closed to other users, because they could make an effect look done,
+/// or not done.
 fn open_proofs(top: &OwnedFd) -> io::Result<OwnedFd> {
     let proofs = open(top, PROOFS)?;
     let found = rustix::fs::fstat(&proofs)?;

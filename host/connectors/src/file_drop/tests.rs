@@ -100,8 +100,9 @@ async fn a_file_is_shown_and_put_there_once() {
     assert!(matches!(&found, Finding::Happened { receipt, .. } if *receipt == json!("report.txt")), "{found:?}");
 }
 
-/// A host that dies in the middle of an attempt leaves a draft. If the file is the draft, the attempt put it there.
-/// Otherwise the outcome is unknown: no file was put there, or it was renamed, or another program linked the draft.
+/// A host that dies in the middle of an attempt leaves a draft. If the file and the draft are the same file, the
+/// attempt put it there. Otherwise the outcome is unknown: no file was put there, or it was renamed, or another program
+/// linked the draft.
 #[tokio::test]
 async fn a_lost_attempt_is_told_by_its_draft() {
     let folder = tempfile::tempdir().unwrap();
@@ -119,7 +120,8 @@ async fn a_lost_attempt_is_told_by_its_draft() {
     assert!(matches!(found(&drop, &report, "k1").await, Finding::Happened { .. }));
     assert_eq!(attempt(&drop, &report, "k1"), Attempt::Done(json!("report.txt")), "the file is there");
 
-    // If the marks cannot be read, the outcome is unknown. An attempt that cannot begin did not happen.
+    // If the marks cannot be read, a lookup finds an unknown outcome, and a new attempt fails before it
+    // has done anything.
     std::fs::remove_dir_all(folder.path().join(PROOFS)).unwrap();
     std::fs::write(folder.path().join(PROOFS), "").unwrap();
     assert!(matches!(found_of(&drop, &report, before, "k1").await, Finding::Unknown { .. }));
@@ -214,7 +216,7 @@ async fn no_name_leads_out_of_the_folder_and_no_link_is_followed() {
         let previewed = drop.preview(&"a".into(), &action(&text(), name, "x")).await;
         assert!(matches!(&previewed, Err(CannotPreview::Impossible(_))), "{name:?}: {previewed:?}");
     }
-    // Somebody puts a link at the file's name. Its target may or may not exist.
+    // Another program has put a link at the file's name. Its target exists in one case and is missing in the other.
     for (name, target) in [("dangling", outside.path().join("new")), ("linked", outside.path().to_path_buf())] {
         std::os::unix::fs::symlink(target, folder.path().join(name)).unwrap();
         assert!(matches!(attempt(&drop, &action(&text(), name, "x"), name), Attempt::FactsChanged(_)), "{name}");
@@ -240,13 +242,13 @@ async fn a_function_and_its_arguments_must_fit() {
     assert!(drop.settings.read(&action(&number, "a", "x"), &number).is_err(), "no receipt could be made");
     let other = FileDropSettings { name_from: "title".into(), ..(*drop.settings).clone() };
     assert!(other.read(&action(&text(), "a", "x"), &text()).is_err(), "no such parameter");
-    // The same is found when an agent is loaded.
+    // `check`, which the host uses when it loads an agent, finds the same errors.
     let list = ty(WitType::List(Box::new(WitType::String)), None);
     let checked = [&plain, &text(), &number, &list].map(|ty| drop.settings.check(ty).is_ok());
     assert_eq!((checked, other.check(&text()).is_ok()), ([true, true, false, false], false));
     let large = "x".repeat(FILE_BYTES_MAX + 1);
     assert!(drop.settings.read(&action(&text(), "a", &large), &text()).is_err());
-    // The folder is not the folder that was shown.
+    // The shown folder was another folder.
     let file = drop.settings.read(&raw, &plain).unwrap();
     let mut elsewhere = shown(&drop, &raw);
     elsewhere["folder"] = json!("/elsewhere");

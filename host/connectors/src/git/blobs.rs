@@ -10,7 +10,7 @@ use super::{Git, GitError, Limit};
 
 /// The maximum size of a file for comparison: twice that of an exhibit.
 pub const FILE_BYTES_MAX: u64 = 32 << 20;
-/// The maximum length of a heading line. Git's own heading lines are shorter.
+/// The maximum length of a heading line. The heading lines that git writes are shorter.
 const HEADING_BYTES_MAX: u64 = 1024;
 
 /// A running `git cat-file`. It ends on drop.

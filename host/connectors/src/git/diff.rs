@@ -21,7 +21,7 @@ use super::{CommitId, GitError, LOOK_MAX, Limit};
 use crate::EXHIBIT_BYTES_MAX;
 use holdshort_common::aside;
 
-/// Files count as renamed if they share half of their content.
+/// Files count as renamed if at least half of their content is the same.
 const RENAMES: &str = "-M50%";
 /// In a partial clone, only files with the same content count as renamed, because other contents
 /// would have to be fetched.
@@ -55,8 +55,8 @@ pub struct FileChange {
     pub new: Option<Version>,
     /// For a renamed file, how much of its content is the same, in per cent.
     pub similarity: Option<u8>,
-    /// The numbers of added and removed lines, if known. The unchanged lines of a renamed file
-    /// count on both sides, because they are at a new place.
+    /// The numbers of added and removed lines, if known. In a renamed file, each unchanged line counts as removed at
+    /// the old name and added at the new name.
     pub lines: Option<(u64, u64)>,
     /// The changes that the lines of the diff do not show. Each kind of gap occurs once, with a sentence about it.
     pub gaps: Vec<(Gap, String)>,
@@ -124,7 +124,7 @@ impl Gap {
 impl Diff {
     /// Compares two commits. `from` of `None` is the empty tree.
     pub async fn between(objects: &Objects, from: Option<&CommitId>, to: &CommitId) -> Result<Self, GitError> {
-        // Waiting for other git processes happens here, before the time limit begins.
+        // The turn is taken before the time limit begins, so that waiting for other git processes does not count.
         let objects = objects.in_turn().await;
         let timed_out = |_| GitError::TimedOut { command: "diff".into() };
         timeout(LOOK_MAX, Self::compare(&objects, from, to)).await.map_err(timed_out)?
@@ -156,7 +156,7 @@ impl Diff {
             let compared = aside::for_agents(move || section::compare(file, &sides));
             let (file, section) = compared.await?;
             diff.patch_bytes += section.len() as u64;
-            // Beyond the limit the patch is only measured, because a partial patch is never shown.
+            // A patch beyond the limit is never shown, so only its size is counted from there on.
             if diff.patch_bytes <= EXHIBIT_BYTES_MAX as u64 {
                 diff.patch.extend(section);
             }
@@ -175,7 +175,7 @@ impl Diff {
         self.files.iter().flat_map(|file| file.gaps.iter().map(|(gap, _)| *gap)).collect()
     }
 
-    /// The numbers of added and removed lines in all files; `None` if one is unknown.
+    /// The numbers of added and removed lines in all files; `None` if they are unknown for a file.
     pub fn lines(&self) -> Option<(u64, u64)> {
         self.files.iter().try_fold((0, 0), |(added, removed), file| {
             let lines = file.lines?;

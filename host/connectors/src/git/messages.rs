@@ -9,7 +9,7 @@ use super::{GitError, Limit};
 /// The maximum stored size of all commits in a list, including signatures.
 const COMMITS_BYTES_MAX: usize = 64 << 20;
 
-/// A message that is stored differently from how it is shown.
+/// A message that git does not show as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OddMessage {
     pub id: String,
@@ -19,7 +19,7 @@ pub struct OddMessage {
     pub message: Vec<u8>,
 }
 
-/// The odd messages among the commits of `range`, in the notation of `git log`.
+/// The messages of the commits in `range` that git does not show as stored. `range` is in the notation of `git log`.
 pub async fn odd(objects: &Objects, range: &[&str]) -> Result<Vec<OddMessage>, GitError> {
     let arguments: Vec<&str> = ["rev-list"].into_iter().chain(range.iter().copied()).collect();
     let ids = whole(objects.git().read(&arguments, COMMITS_BYTES_MAX).await?, "rev-list")?;
@@ -42,7 +42,7 @@ fn whole(looked: super::GitOutput, command: &str) -> Result<Vec<u8>, GitError> {
     Err(GitError::TooLarge { command: command.to_owned(), limit: Limit::OutputBytes(COMMITS_BYTES_MAX as u64) })
 }
 
-/// Parses one answer: `ID commit SIZE`, a line end, the content, and a line end.
+/// Parses the first answer of git: `ID commit SIZE`, a line end, the content, and a line end.
 fn next(answers: &[u8]) -> Option<(&str, &[u8], &[u8])> {
     let end = answers.iter().position(|byte| *byte == b'\n')?;
     let words: Vec<&str> = std::str::from_utf8(answers.get(..end)?).ok()?.split(' ').collect();

@@ -1,9 +1,9 @@
-//! Runs git on a repository's objects and on nothing else of it.
+//! Runs git on a repository's objects, and on no other part of the repository.
 //!
-//! **Invariant:** a diff or a log of two commits depends on the commits alone. Git reads the
-//! objects from a folder of the host's own without configuration, references, attributes,
-//! replacements, grafts or index. So no other file of the repository's folder, and no `.gitattributes` of a
-//! commit, changes a diff or a log. Only the list of commits at which a shallow clone ends is copied.
+//! **Invariant:** a diff or a log of two commits depends on the commits alone. Git reads the objects from a folder of
+//! the host's own without configuration, references, attributes, replacements, grafts or index. So no other file of the
+//! repository's folder, and no `.gitattributes` of a commit, changes a diff or a log. Only the list of commits at which
+//! a shallow clone ends is copied.
 
 use std::fs;
 use std::io;
@@ -25,7 +25,7 @@ pub struct Objects {
 }
 
 impl Objects {
-    /// The present objects of `git`'s repository.
+    /// The objects that `git`'s repository has now.
     pub async fn of(git: &Git) -> Result<Self, GitError> {
         let common = git.common_folder().await?;
         let common = std::path::absolute(&common).unwrap_or(common);

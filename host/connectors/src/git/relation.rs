@@ -1,10 +1,10 @@
 //! Relates the histories of two commits, as far as the repository knows them.
 //!
-//! In a shallow clone, the history ends early, and git takes the oldest commits of the clone for the first
-//! commits of the repository. So git may find too few ancestors, and may count a commit as new although both
-//! histories contain it beyond the end. Therefore a number is reported only if no missing commit could change
-//! it. This holds if there is one best common ancestor, and all counted commits descend from it:
-//! then every missing commit is an ancestor of this common ancestor, and both histories contain it.
+//! In a shallow clone, the history ends early, and git takes the oldest commits of the clone for the first commits of
+//! the repository. So git may find too few common ancestors, and may count a commit as new although the missing part of
+//! the history contains it on both sides. Therefore a number is reported only if no missing commit could change it.
+//! This holds if there is one best common ancestor, and all counted commits descend from it: then every missing commit
+//! is an ancestor of this common ancestor, and both histories contain it.
 
 use super::objects::Objects;
 use super::{CommitId, GitError};
@@ -34,7 +34,8 @@ impl Relation {
         let text = looked.text();
         let bases: Vec<&str> = text.lines().collect();
         let [base] = bases.as_slice() else { return Ok(Self { added: None, dropped: None }) };
-        // An existing path in the clone is conclusive: a commit that it reaches is an ancestor.
+        // If one of the two commits is itself the common ancestor, it adds no commits of its own. A shallow clone
+        // cannot change this, because the path between the two commits is in the clone.
         let none_if = |side: &CommitId| (side.as_str() == *base).then_some(0);
         let (mut relation, mut all_descend) = (Self { added: none_if(new), dropped: none_if(old) }, true);
         for side in [old, new] {

@@ -101,7 +101,7 @@ impl From<GitError> for NotResolved {
 }
 
 impl Git {
-    /// Finds the commit that a text means at present.
+    /// Finds the commit that a text means now.
     pub async fn resolve(&self, text: &str) -> Result<Resolved, NotResolved> {
         let not_a_name = |why: &NotAName| NotResolved::NotAName { text: quoted_start(text), why: why.why().into() };
         if text.starts_with("refs/") {
@@ -111,8 +111,8 @@ impl Git {
             return self.by_reference(name, &found).await;
         }
         short(text).map_err(|why| not_a_name(&why))?;
-        // Git itself would try these references for the text, in this order. An operator's program
-        // that passes the text to git could therefore get any of them.
+        // The references that git itself would try for the text, in git's order. If several exist, the text is
+        // ambiguous, because an operator's program that passes the text to git could get any of them.
         let spaces =
             [("refs", ""), ("refs/tags", ""), ("refs/heads", ""), ("refs/remotes", ""), ("refs/remotes", "/HEAD")];
         let names = spaces.map(|(space, end)| format!("{space}/{text}{end}"));
@@ -148,16 +148,16 @@ impl Git {
         match looked.text().trim().parse() {
             Ok(commit) if looked.status == 0 => Ok(Resolved { reference: Some(name), commit }),
             _ => {
-                // A missing or damaged object is the host's problem, and says nothing about the
-                // reference.
+                // If the object is missing or damaged, this command fails. That is a failure of the host, and not an
+                // error in the agent's text.
                 self.read(&["cat-file", "-t", found.id.as_str()], 64).await?;
                 Err(NotResolved::NotACommit(quote(&name).into()))
             }
         }
     }
 
-    /// The commit of an id. The id must have the repository's own hash length, because git would
-    /// take another length for an abbreviation.
+    /// The commit of an id. The id must have the full length of the repository's hash function, because git would take
+    /// a shorter id for an abbreviation.
     async fn by_id(&self, text: &str) -> Result<Resolved, NotResolved> {
         let not_a_name = |why: Sentence| NotResolved::NotAName { text: quoted_start(text), why };
         let commit: CommitId =
@@ -176,7 +176,7 @@ impl Git {
     }
 }
 
-/// The beginning of an agent's text; people read errors.
+/// The beginning of an agent's text as a quotation. A long text would make an error hard to read.
 fn quoted_start(text: &str) -> Sentence {
     quote_start(text, TOLD_CHARS_MAX)
 }

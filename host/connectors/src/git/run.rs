@@ -12,8 +12,8 @@ use tokio::time::timeout;
 use super::{Git, GitError, LOOK_MAX, environment};
 use crate::bounds::Bounds;
 
-/// The limits of each git process. A tree of a few small objects can unfold to any size, and git
-/// finds its size only at the end.
+/// The limits of each git process. A tree of a few small objects can unfold to any size, and git knows the size only
+/// after it has read the tree.
 pub const BOUNDS: Bounds = Bounds { memory_bytes: 1 << 30, cpu: Duration::from_secs(45) };
 /// An output is read up to this size even if a smaller part is kept, so that its total size is
 /// known.

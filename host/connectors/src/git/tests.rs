@@ -113,7 +113,8 @@ impl Scratch {
         self.run(&["rev-parse", revision]).parse().unwrap()
     }
 
-    /// Makes every mechanism by which a repository could run a program create a file, whose path is returned.
+    /// Sets a trap for code that runs git: every mechanism by which a repository could run a program runs one that
+    /// writes to a file. Returns the path of that file.
     pub(crate) fn trap(&self) -> PathBuf {
         let (canary, program) = (self.folder.path().join("canary"), self.folder.path().join("trap"));
         std::fs::write(&program, format!("#!/bin/sh\necho \"$0 $*\" >> {}\ncat\n", canary.display())).unwrap();
@@ -186,7 +187,7 @@ async fn only_the_repository_itself_is_asked() {
     std::fs::create_dir(scratch.path.join("inside")).unwrap();
     let inside = Git::at(&scratch.path.join("inside"));
     assert!(matches!(inside.resolve("main").await, Err(NotResolved::Git(GitError::NotARepository(_)))));
-    // An unreadable reference is reported neither as missing nor as something else.
+    // An unreadable reference is an error. It does not count as missing.
     std::fs::write(scratch.path.join(".git/refs/heads/missing"), "1".repeat(40) + "\n").unwrap();
     std::fs::write(scratch.path.join(".git/refs/heads/junk"), "junk\n").unwrap();
     for damaged in ["missing", "junk"] {
@@ -212,7 +213,7 @@ async fn references_are_matched_whole_and_a_damaged_one_is_not_absent() {
     assert_eq!(absent, None);
     std::fs::write(scratch.path.join(".git/refs/heads/production"), "junk").unwrap();
     assert!(git.references(["refs/heads/production"]).await.is_err());
-    // The reference beside it is damaged and is not read.
+    // `prod-2` is damaged, but git does not read it for the request for `prod`.
     std::fs::write(scratch.path.join(".git/refs/heads/prod-2"), "junk").unwrap();
     scratch.run(&["update-ref", "refs/heads/prod", "main"]);
     assert!(git.references(["refs/heads/prod"]).await.unwrap()[0].is_some());
@@ -260,8 +261,8 @@ async fn a_repository_with_the_other_hash_function_is_read_too() {
     assert!(patch(&scratch, None, &commit).await.contains("+1\n"));
 }
 
-/// A few small objects make a tree of any size. "Too large" is an answer, because asking again would have the same
-/// result.
+/// A few small objects make a tree of any size. The agent gets the answer "too large", because a further try would have
+/// the same result.
 #[tokio::test]
 async fn a_tree_that_unfolds_without_end_is_an_answer() {
     let scratch = Scratch::new();

@@ -41,7 +41,7 @@ impl Git {
     }
 }
 
-/// The ids as lines, each id once, and how often each id was named.
+/// The listed ids as lines, each id once, and for each id how often it was listed.
 fn count(listed: &[u8]) -> (Vec<u8>, Vec<u64>) {
     let mut named: Vec<&[u8]> = listed.split(|byte| *byte == b'\n').filter(|id| !id.is_empty()).collect();
     named.sort_unstable();
@@ -50,9 +50,9 @@ fn count(listed: &[u8]) -> (Vec<u8>, Vec<u64>) {
     (ids, same().map(|group| group.len() as u64).collect())
 }
 
-/// The sum of the sizes. Each size counts as often as its object was named; `None` if answers are
-/// missing. A folder takes space too. An object that the repository lacks (a submodule, or an
-/// omission of a partial clone) takes none.
+/// The sum of the sizes; `None` if answers are missing. The size of an object counts as often as the object was
+/// listed. A folder takes space too. An object that the repository lacks (a submodule, or an omission of a partial
+/// clone) takes none.
 fn sum(sizes: &str, times: &[u64]) -> Option<TreeSize> {
     let (mut tree_size, mut answers) = (TreeSize { entries: 0, bytes: 0 }, 0);
     for (answer, times) in sizes.lines().zip(times) {

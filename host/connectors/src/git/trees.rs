@@ -1,8 +1,8 @@
 //! Reads the changed trees as stored, because git's own list misinterprets some of them.
 //!
-//! If a tree repeats a name, some programs use the first entry of that name and other programs use the
-//! last; git compares trees by walking both in order. Git also reads modes
-//! such as 100664 as 100644. So the trees are read again where they differ.
+//! If a tree repeats a name, some programs use the first entry of that name and other programs use the last; git
+//! compares trees by walking both in order. Git also reads modes such as 100664 as 100644. So wherever two trees
+//! differ, this module reads them itself.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -14,7 +14,7 @@ const FOLDER: &[u8] = b"40000";
 /// The other modes that git itself writes.
 const USUAL: [&[u8]; 4] = [b"100644", b"100755", b"120000", b"160000"];
 
-/// A file whose mode git does not report.
+/// A file with a mode that git's own list does not show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct OddMode {
     pub(super) path: Vec<u8>,
@@ -32,8 +32,8 @@ struct Entry {
     id: String,
 }
 
-/// Walks the differences between `from` (a commit or a tree) and `to`. A tree with two readings is
-/// an error.
+/// Finds the files with unusual modes in the differences between `from` (a commit or a tree) and `to`. A tree that
+/// programs could read in two ways is an error.
 pub(super) async fn odd_modes(
     git: &Git,
     blobs: &mut Blobs,
@@ -43,7 +43,7 @@ pub(super) async fn odd_modes(
     let (old, new) = (top(git, from).await?, top(git, to.as_str()).await?);
     let (mut left, mut seen, mut odd) = (vec![(Some(old), new, Vec::new())], HashSet::new(), Vec::new());
     while let Some((old, new, folder)) = left.pop() {
-        // A pair of trees that was already walked gives the same result.
+        // The same pair of trees was already compared, or the two trees are equal.
         if old.as_ref() == Some(&new) || !seen.insert((old.clone(), new.clone())) {
             continue;
         }

@@ -8,8 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The number of processes that run at the same time for one kind of work.
 const AT_A_TIME: usize = 4;
 
-/// The turns of one kind of work. Each running process needs one. `held` is the turn that this
-/// value has taken, if any.
+/// The turns of one kind of work. Each running process needs one. Clones share the same turns.
 #[derive(Clone, Debug)]
 pub(super) struct Turns {
     all: Arc<Semaphore>,
@@ -22,8 +21,8 @@ impl Turns {
         Self { all: Arc::new(Semaphore::new(AT_A_TIME)), held: None }
     }
 
-    /// Takes a turn, which lasts as long as the value and its copies. A value that already has a
-    /// turn keeps it and takes no second one, so that it does not wait for itself.
+    /// Takes a turn, which lasts as long as the returned value and its copies. A value that already has a turn keeps it
+    /// and takes no second one, because it would wait for itself.
     pub(super) async fn take(&self) -> Self {
         let held = match &self.held {
             Some(held) => Some(Arc::clone(held)),

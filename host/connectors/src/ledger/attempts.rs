@@ -1,9 +1,9 @@
-//! Finds out whether an attempt is still in progress and may reach the ledger: an attempt of this host, or of a host
-//! that is just ending.
+//! Finds out whether an attempt is still in progress and may reach the ledger: an attempt of this host, or of another
+//! host that is just ending.
 //!
-//! Each attempt holds a shared lock (`flock`) on a file beside the ledger, from before it is queued
-//! until its transaction ends, so the lock ends with the attempt or its process. The holder of the
-//! exclusive lock knows that no earlier attempt can arrive late.
+//! Each attempt holds a shared lock (`flock`) on a file beside the ledger, from before it is queued until its
+//! transaction ends. So the lock ends with the attempt, or at the latest with its process. A lookup takes the exclusive
+//! lock: when it has the lock, no earlier attempt can book any more.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -40,7 +40,7 @@ impl Attempts {
 
     /// Marks an attempt as in progress.
     pub(super) async fn begin(&self) -> io::Result<RunningAttempt> {
-        // Lookups hold the lock only for an instant.
+        // This wait is short, because a lookup releases the lock at once.
         Ok(RunningAttempt { _lock: self.lock(File::try_lock_shared).await? })
     }
 

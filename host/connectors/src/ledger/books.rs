@@ -56,8 +56,8 @@ impl BooksError {
 
 sentence_error!(BooksError);
 
-/// An open ledger. It is opened for each use, so that a replaced or removed file is noticed, and nothing is booked into
-/// a deleted file.
+/// An open ledger. The host opens the file for each use. So it notices a replaced or removed file, and books nothing
+/// into a deleted file.
 pub(super) struct Books(Connection);
 
 /// The kinds of accounts.
@@ -78,16 +78,16 @@ pub(super) struct Account {
     pub(super) kind: AccountKind,
 }
 
-/// A transaction to be booked.
+/// An entry to be booked, with the accounts and the amount of its two postings.
 pub(super) struct BookEntry<'a> {
     /// `funding` or `transfer`.
     pub(super) kind: &'static str,
-    /// The key, unique within its kind.
+    /// The key. No other entry of the same kind has it.
     pub(super) key: &'a str,
     /// Microseconds since 1970.
     pub(super) at: i64,
     pub(super) reference: &'a str,
-    /// The cleared transfer.
+    /// The record of the cleared transfer; `None` for a funding.
     pub(super) transfer: Option<&'a Value>,
     pub(super) from: Account,
     pub(super) to: Account,
@@ -100,7 +100,7 @@ pub(super) struct BookEntry<'a> {
 pub(super) struct BookedTransfer {
     pub(super) number: i64,
     pub(super) transfer: Value,
-    /// The source's balance right after it.
+    /// The source's balance right after the transfer.
     pub(super) source_balance: i64,
 }
 
@@ -141,19 +141,19 @@ impl Books {
         Self::checked(path, connect(path, wait).map_err(|error| sqlite_error(path, error))?)
     }
 
-    /// Checks that the file is a ledger before any setting of the file is changed.
+    /// Checks that the file is a ledger. Only then are settings of the file changed.
     fn checked(path: &Path, connection: Connection) -> Result<Self, BooksError> {
         check(path, &connection)?;
         tune(&connection).map_err(|error| sqlite_error(path, error))?;
         Ok(Self(connection))
     }
 
-    /// A read transaction: a view of one moment.
+    /// Begins a read transaction, which shows the ledger at one moment.
     pub(super) fn read(&mut self) -> rusqlite::Result<Transaction<'_>> {
         self.0.transaction()
     }
 
-    /// An exclusive write transaction. It is rolled back unless committed.
+    /// Begins a write transaction, which excludes all other writers. It is rolled back unless it is committed.
     pub(super) fn write(&mut self) -> rusqlite::Result<Transaction<'_>> {
         self.0.transaction_with_behavior(TransactionBehavior::Immediate)
     }
@@ -173,7 +173,7 @@ fn tune(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "foreign_keys", true)
 }
 
-/// Creates the tables in an empty file, if no other process did.
+/// Creates the tables, unless another process has created them since.
 fn create(connection: &mut Connection) -> rusqlite::Result<()> {
     let is_empty = |connection: &Connection| -> rusqlite::Result<bool> {
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
@@ -217,12 +217,12 @@ fn sqlite_error(path: &Path, source: rusqlite::Error) -> BooksError {
     BooksError::Sqlite { path: path.into(), source }
 }
 
-/// The ledger's own random id, so that another ledger in its place is noticed.
+/// The ledger's own random id. By this id the host notices another ledger at the same path.
 pub(super) fn id(books: &Connection) -> rusqlite::Result<String> {
     books.query_row("SELECT value FROM meta WHERE key = 'id'", [], |row| row.get(0))
 }
 
-/// The account that transfers call by this name.
+/// The account with a name that a transfer gives as source or payee.
 pub(super) fn account(books: &Connection, name: &str) -> rusqlite::Result<Option<Account>> {
     let found = "SELECT number, kind FROM accounts WHERE name = ?1 AND kind <> 'equity'";
     books.query_row(found, [name], in_account).optional()
@@ -261,8 +261,8 @@ pub(super) fn balance(books: &Connection, account: Account, currency: &str) -> r
     Ok(last.unwrap_or(0))
 }
 
-/// Writes both postings, then the entry. Once both balances are known to fit, only a table's rule or the disk can make
-/// this fail.
+/// Writes both postings, then the entry. The caller has checked that both new balances are in range, so only a rule of
+/// the tables or the disk can make this fail.
 pub(super) fn book(books: &Connection, entry: &BookEntry<'_>) -> rusqlite::Result<i64> {
     let number: i64 = books.query_row("SELECT coalesce(max(number), 0) + 1 FROM entries", [], |row| row.get(0))?;
     for (account, amount) in [(entry.from, entry.amount.saturating_neg()), (entry.to, entry.amount)] {
@@ -333,7 +333,7 @@ pub(super) fn history(
     statement.query_map((account.number, currency, amount, reference, most), in_row)?.collect()
 }
 
-/// The transfers to an account, oldest first, each with its key. The first `after` transfers are skipped.
+/// The transfers to an account with their keys, oldest first. The first `first` transfers are skipped.
 pub(super) fn received_after(
     books: &Connection,
     account: Account,
@@ -353,14 +353,14 @@ pub(super) fn received_after(
     statement.query_map((account.number, bound(most as u64), bound(first)), in_row)?.collect()
 }
 
-/// All account names in transfers.
+/// The names of all accounts that can pay or be paid.
 pub(super) fn names(books: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut statement = books.prepare("SELECT name FROM accounts WHERE kind <> 'equity' ORDER BY name")?;
     statement.query_map([], |row| row.get(0))?.collect()
 }
 
-/// Writes a value that nothing reads. After its commit, all entries that were visible before are on disk. The commit
-/// also overwrites an earlier failed commit in the log, so that no recovery can restore it.
+/// Writes a value that nothing reads. When this write is committed, all entries that were visible before are on disk.
+/// It also overwrites an earlier failed commit in the log, so that no recovery can restore that commit.
 pub(super) fn settle(books: &Connection) -> rusqlite::Result<()> {
     books.execute_batch("UPDATE meta SET value = lower(hex(randomblob(8))) WHERE key = 'settled'")
 }

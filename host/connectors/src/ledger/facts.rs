@@ -1,10 +1,10 @@
-//! The facts that a transfer's clearance rests on: their form in the preconditions, and the
-//! comparison at the booking.
+//! The facts that a transfer's clearance rests on: their form in the preconditions, and their comparison when the
+//! transfer is booked.
 //!
-//! The source's balance may change as long as it covers the amount, because the decision did not depend on more.
-//! The ledger and the kind of payee must be the same. The payments to the payee must be those that were shown, except
-//! the similar calls that were shown with the transfer. So a reviewer who saw six invoices of one payee and approved
-//! the first does not get the next five again. A payment that was not shown requires a new decision.
+//! The source's balance may change as long as it covers the amount, because the decision rests on nothing else about
+//! it. The ledger must be the same, and the payee must be the same kind of account. A new payment to the payee is
+//! permitted only if it was shown with the transfer as a similar call. So a reviewer who saw six invoices of one payee
+//! and approved the first is not asked again about the other five. A payment that was not shown holds the call again.
 
 use std::collections::BTreeMap;
 
@@ -16,11 +16,11 @@ use super::transfer::Transfer;
 use crate::descriptor::{Comparison, Precondition};
 use crate::{Sentence, Trusted, quote, say};
 
-/// A transfer was not booked. Nothing was committed.
+/// Why a transfer was not booked. Nothing was committed.
 pub(super) enum NotBooked {
     /// The transfer is impossible, or has become impossible.
     NotDone(Sentence),
-    /// A reviewer who sees both values could still approve it.
+    /// A fact has changed. A reviewer who sees the old and the new value may approve the transfer.
     FactsChanged(Sentence),
     /// SQLite could not read or write; the transaction is rolled back.
     Sqlite(rusqlite::Error),
@@ -32,14 +32,14 @@ impl From<rusqlite::Error> for NotBooked {
     }
 }
 
-/// The names of the facts in the preconditions.
+/// The name of the fact with the ledger's id. This and the following constants name the facts in the preconditions.
 const LEDGER: &str = "ledger";
 const BALANCE: &str = "source-balance";
 const PAYEE: &str = "payee";
-/// The payments that the payee has had: their number and the latest.
+/// The name of the fact with the number of payments that the payee has received.
 pub(super) const PAYMENTS: &str = "payments-to-payee";
 
-/// How far each fact may differ from its shown value.
+/// The facts in the preconditions, and how far each may differ from its shown value.
 pub(super) const PRECONDITIONS: &[Precondition] = &[
     Precondition::same(LEDGER),
     Precondition { name: BALANCE, compares: Comparison::AtLeast },
@@ -50,7 +50,7 @@ pub(super) const PRECONDITIONS: &[Precondition] = &[
 /// The facts that a clearance rests on, in the words that a reviewer reads.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TransferFacts {
-    /// The ledger's own id, so that another file in its place is noticed.
+    /// The ledger's own id. By this id the host notices another ledger at the same path.
     pub(super) ledger: String,
     /// The source's balance with its currency.
     pub(super) source_balance: String,
@@ -61,17 +61,17 @@ pub(super) struct TransferFacts {
     pub(super) payments: u64,
 }
 
-/// The parts of the shown content that a transfer rests on.
+/// What reviewers were shown, as far as a transfer rests on it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ShownFacts<'a> {
-    /// The facts, each with its permitted change.
+    /// The facts, each with the change that is permitted.
     pub(super) preconditions: &'a Value,
-    /// The marks of the similar calls that reviewers were shown with the transfer.
+    /// The key and digest of each similar call that reviewers were shown with the transfer.
     pub(super) similar_effects: &'a [EffectMark],
 }
 
 impl TransferFacts {
-    /// The facts as preconditions, each with its permitted change.
+    /// The facts as preconditions, each with the change that is permitted.
     pub(super) fn conditions(&self, transfer: &Transfer) -> Value {
         let Self { ledger, source_balance, payee, payments } = self;
         let covers = Condition::AtLeast { shown: source_balance.clone(), bound: transfer.shown() };
@@ -79,7 +79,7 @@ impl TransferFacts {
         json!({ LEDGER: ledger, BALANCE: covers.to_json(), PAYEE: payee, PAYMENTS: history.to_json() })
     }
 
-    /// The shown ledger; `None` if the preconditions are another connector's.
+    /// The id of the shown ledger; `None` if another connector wrote the preconditions.
     pub(super) fn ledger_of(preconditions: &Value) -> Option<&str> {
         preconditions.get(LEDGER)?.as_str()
     }
@@ -111,11 +111,10 @@ impl TransferFacts {
     }
 }
 
-/// A change as text: both values, and the condition in the clearance.
+/// A change as text: the fact's old and new value, and whether the clearance's condition still holds.
 fn change_text(FactChange { fact, condition, now, allowed }: &FactChange, transfer: &Transfer) -> Sentence {
     let Transfer { source, payee, .. } = transfer;
-    // Values from the ledger and the clearance are the host's own: amounts, counts and kinds of
-    // accounts.
+    // These values need no quotation marks, because the host wrote them: amounts, counts and kinds of accounts.
     let plain = |value: &Value| match value.as_str() {
         Some(text) => Trusted::label(text),
         None => Trusted::label(value),

@@ -1,4 +1,4 @@
-//! Opens the operator's accounts and funds them from equity when the host starts. Each amount is
+//! Opens the operator's accounts, and books their configured money against equity, when the host starts. Each amount is
 //! booked once, under its name in the configuration.
 
 use std::collections::BTreeMap;
@@ -110,7 +110,7 @@ fn fund_once(
         Ok(currency) => currency,
         Err(why) => return Ok(Err(Disagreement::Currency { account: named(), label: labelled(), why })),
     };
-    // Names and labels are plain, so no two pairs share a key.
+    // The configuration accepts no `/` in a name or label, so no two pairs share a key.
     let key = format!("{name}/{label}");
     if let Some((code, amount)) = books::funded(books, &key)? {
         let booked = Currency::of(&code).map_or_else(|_| format!("{amount} {code}"), |booked| booked.show(amount));

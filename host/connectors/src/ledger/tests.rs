@@ -53,7 +53,7 @@ impl Shop {
         Self { _folder: folder, path, ledger }
     }
 
-    /// A connection with the rights of any program that can write the file.
+    /// A connection with which a test acts as another program that can write the file.
     fn file(&self) -> Connection {
         let file = Connection::open(&self.path).unwrap();
         file.pragma_update(None, "foreign_keys", true).unwrap();
@@ -94,7 +94,7 @@ fn attempt(ledger: &Inner, action: &Action, shown: &Value, key: &str, perform_by
     )
 }
 
-/// The receipt of a booked transfer, also if facts changed.
+/// The receipt of a booked transfer, even if facts had changed.
 fn receipt(attempt: &Attempt) -> Option<&Value> {
     match attempt {
         Attempt::Done(receipt) | Attempt::DoneDespite(receipt, _) => Some(receipt),
@@ -137,8 +137,8 @@ fn titles(previewed: &Previewed) -> Vec<&str> {
     previewed.exhibits.iter().map(|exhibit| exhibit.title.as_str()).collect()
 }
 
-/// Whatever the payee's name and the reference are, the host's own words do not change, in the preview and in later
-/// lists.
+/// The host's own words do not change with the payee's name or the reference, neither in the preview nor
+/// in later lists.
 #[test]
 fn somebody_elses_words_never_go_on_with_the_ledgers() {
     let said = |payee: &str, reference: &str| {
@@ -156,7 +156,8 @@ fn somebody_elses_words_never_go_on_with_the_ledgers() {
     for words in words() {
         for (payee, reference) in [(words.as_str(), "RE 117"), ("Globex", words.as_str())] {
             if let Some(found) = said(payee, reference) {
-                // A payee without letters or digits has no similar names, so the last preview may differ.
+                // For a payee without letters or digits, the host finds no similar names, so the text of the last
+                // preview may differ.
                 let same = if payee.chars().any(char::is_alphanumeric) { 4 } else { 3 };
                 assert_eq!(found[..same], plain[..same], "{words:?}");
                 tried += 1;
@@ -166,7 +167,7 @@ fn somebody_elses_words_never_go_on_with_the_ledgers() {
     assert!(tried > 200, "{tried}");
 }
 
-/// Whatever name an account or currency has, the host's own words in a refusal do not change.
+/// The host's own words in a refusal do not change with the name of an account or currency.
 #[test]
 fn a_refusal_is_in_the_hosts_words() {
     let shop = Shop::new();

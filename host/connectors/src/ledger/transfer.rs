@@ -1,4 +1,5 @@
-//! Reads a transfer from the arguments of `payments.transfer-funds` and checks it by itself.
+//! Reads a transfer from the arguments of `payments.transfer-funds`, and checks everything that can be checked
+//! without the ledger.
 
 use holdshort_gate::Action;
 use serde_json::{Value, json};
@@ -7,23 +8,23 @@ use super::books::BookedTransfer;
 use crate::{Sentence, Trusted, quote, say, sentence_error};
 use holdshort_common::money::{Currency, NoCurrency};
 
-/// The maximum length of a payee and of a reference, so that each is read at a glance, on one line.
+/// The maximum length of a payee and of a reference, so that a reviewer can read each on one line.
 const LINE_CHARS_MAX: usize = 200;
 
 /// A proposed transfer.
 #[derive(Clone, Debug)]
 pub(super) struct Transfer {
-    /// The operator's paying account, as the agent names it.
+    /// The operator's account that pays, as the agent names it.
     pub(super) source: String,
-    /// The payee: one line, exactly as it will be booked.
+    /// The payee: one line. It is booked exactly as written here.
     pub(super) payee: String,
-    /// A bookable currency.
+    /// The currency. It is bookable, because it has a smallest unit.
     pub(super) currency: Currency,
     /// The amount in minor units; more than zero.
     pub(super) amount: i64,
     /// The purpose: one line, possibly empty.
     pub(super) reference: String,
-    /// The complete record, for the receipt and for comparison under the same key.
+    /// The complete record. It is in the receipt, and is compared with an earlier booking under the same key.
     pub(super) record: Value,
 }
 
@@ -54,7 +55,7 @@ impl NotATransfer {
                     quote(code)
                 )
             }
-            // The text of this error names only standard currencies.
+            // The text of this error contains no words of the agent: it names only standard currencies.
             Self::Currency(known) => say!("{}", Trusted::configured(known)),
             Self::Nothing => say!("the amount is 0: nothing would be transferred"),
             Self::TooMuch(most) => say!(
@@ -87,8 +88,7 @@ impl From<NoCurrency> for NotATransfer {
 }
 
 impl Transfer {
-    /// Reads the arguments. The result is valid by itself; only the ledger can tell whether the
-    /// account covers the amount.
+    /// Reads and checks the arguments. Only the ledger can tell whether the account covers the amount.
     pub(super) fn read(action: &Action) -> Result<Self, NotATransfer> {
         let record = action.arguments().get("transfer").ok_or(NotATransfer::Arguments)?;
         let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);

@@ -1,5 +1,5 @@
-//! The ledger's state for a transfer: the evidence for reviewers, the preconditions, and whether
-//! the transfer is possible.
+//! What the ledger says about a transfer: the evidence for reviewers, the preconditions, and whether the
+//! balances permit it.
 
 use holdshort_gate::condition::Condition;
 use holdshort_gate::similar::{LISTED_MAX, effect_digest};
@@ -16,9 +16,9 @@ use crate::history::History;
 use crate::{Exhibit, Previewed, Sentence, Trusted, quote, say, sentence_error};
 use holdshort_common::money::Currency;
 
-/// The number of earlier payments that a reviewer is shown, beside their total.
+/// A reviewer is shown at most this many earlier payments, and their total number.
 const HISTORY_MAX: u32 = 20;
-/// The number of similar payee names that a reviewer is shown.
+/// A reviewer is shown at most this many similar payee names.
 const ALIKE_MAX: usize = 10;
 
 /// The facts that the ledger has about a transfer.
@@ -51,12 +51,12 @@ pub(super) const FACTS: &[Fact] = &[
     .only_for(FactReaders::Programs),
 ];
 
-/// The accounts of a transfer.
+/// The two accounts of a transfer, their balances, and the facts about them.
 #[derive(Clone, Debug)]
 pub(super) struct TransferAccounts {
     /// The paying account.
     pub(super) source: Account,
-    /// `None` if the payee was never paid.
+    /// The payee's account; `None` if the ledger has no account of this name.
     pub(super) payee: Option<Account>,
     /// The source's balance in minor units.
     pub(super) source_balance: i64,
@@ -71,7 +71,7 @@ pub(super) struct TransferAccounts {
 pub(super) enum NotCovered {
     /// The source would be overdrawn.
     Overdraft { account: String, has: Trusted, amount: Trusted },
-    /// The payee's balance would exceed the range.
+    /// The payee's balance would be larger than the ledger can hold.
     TooMuch { payee: String, has: Trusted, amount: Trusted },
 }
 
@@ -116,8 +116,8 @@ impl TransferAccounts {
         Ok(Some(Self { source, payee, source_balance, payee_balance, facts }))
     }
 
-    /// The transfers to the payee since the preconditions were shown; empty if the preconditions
-    /// permit none.
+    /// The transfers to the payee since the preconditions were written. The list is empty if the preconditions permit
+    /// no new transfer.
     pub(super) fn since(
         &self,
         books: &Connection,
@@ -128,7 +128,8 @@ impl TransferAccounts {
         let (Some(Condition::NothingNew { shown, .. }), Some(payee)) = (stated, self.payee) else {
             return Ok(Vec::new());
         };
-        // One payment more than the list's maximum is read, so that at least one unshown payment is found.
+        // The approval listed at most `LISTED_MAX` similar calls. With one transfer more, at least one of the new
+        // transfers was not listed.
         let received = books::received_after(books, payee, shown, LISTED_MAX + 1)?;
         let mark = |(key, transfer): (String, Value)| EffectMark {
             key: EffectKey(key),
@@ -137,7 +138,7 @@ impl TransferAccounts {
         Ok(received.into_iter().map(mark).collect())
     }
 
-    /// The balances after the transfer.
+    /// The balances of source and payee after the transfer.
     pub(super) fn after(&self, transfer: &Transfer) -> Result<(i64, i64), NotCovered> {
         let Transfer { currency, amount, .. } = transfer;
         let left = self.source_balance.checked_sub(*amount).filter(|left| *left >= 0);
@@ -154,7 +155,7 @@ impl TransferAccounts {
         Ok((left, got))
     }
 
-    /// The facts for policy and for comparison with claims; amounts in minor units.
+    /// The facts for policies and for a comparison with the agent's rationale. Amounts are in minor units.
     fn established(&self, transfer: &Transfer, (left, _): (i64, i64), same: bool) -> Value {
         json!({
             "amount": transfer.amount.to_string(),
@@ -168,7 +169,7 @@ impl TransferAccounts {
         })
     }
 
-    /// Whether the money stays with the operator.
+    /// Whether the payee is an account of the operator's.
     pub(super) fn is_own(&self) -> bool {
         self.payee.is_some_and(|payee| payee.kind == AccountKind::Own)
     }
@@ -227,7 +228,7 @@ impl TransferAccounts {
         Ok((summary, self.established(transfer, after, !same.is_empty()), exhibits))
     }
 
-    /// Both balances before and after, aligned.
+    /// The balances of both accounts before and after the transfer, aligned.
     fn balances(&self, transfer: &Transfer, (left, got): (i64, i64), own: bool) -> Sentence {
         let show = |minor_units| transfer.currency.show(minor_units);
         let amounts = [self.source_balance, left, self.payee_balance, got].map(show);
@@ -247,8 +248,8 @@ impl TransferAccounts {
         )
     }
 
-    /// States that the payee is new, and lists similar known names, because the new name may be a typing error or a
-    /// disguise.
+    /// Says that the payee is new, and lists similar names in the ledger, because the new name may be a typing error or
+    /// may imitate a known name.
     fn never(&self, books: &Connection, transfer: &Transfer, own: bool) -> rusqlite::Result<Sentence> {
         let mut text = say!("The ledger has no transfer to {}, from any account.\n", quote(&transfer.payee));
         if own {
@@ -283,13 +284,13 @@ fn is_alike(one: &str, other: &str) -> bool {
     strsim::damerau_levenshtein(&one, &other) <= slips || is_lookalike(&one, &other)
 }
 
-/// Whether two names look almost the same, perhaps with different letters.
+/// Whether two names look almost the same, perhaps with letters of different alphabets.
 fn is_lookalike(one: &str, other: &str) -> bool {
     look(one) == look(other)
 }
 
-/// Adds the run's history, with its other transfers first, because several safe amounts can add up
-/// to an unsafe one.
+/// Adds the run's history. Its earlier transfers come first, because several safe amounts can add up to
+/// an unsafe amount.
 pub(super) fn recall(action: &Action, history: &History, previewed: &mut Previewed) {
     let sums: Vec<(&str, u64, u64)> = history.done(action.capability()).collect();
     let fact =
@@ -314,7 +315,7 @@ pub(super) fn recall(action: &Action, history: &History, previewed: &mut Preview
 /// One line per payment.
 fn listed(past: &[PastPayment]) -> Sentence {
     let line = |past: &PastPayment| {
-        // A booked currency was valid when it was booked.
+        // This succeeds for every booked currency, because the currency was checked when it was booked.
         let amount = match Currency::of(&past.currency) {
             Ok(currency) => Trusted::amount(&currency, past.amount),
             Err(_) => Trusted::configured(format_args!("{} {}", past.amount, past.currency)),
@@ -333,7 +334,7 @@ fn day(micros: i64) -> Trusted {
     )
 }
 
-/// The time in the ledger's form.
+/// A time in the ledger's unit: microseconds since 1970.
 pub(super) fn micros(time: Time) -> i64 {
     i64::try_from(time.0).unwrap_or(i64::MAX)
 }

@@ -54,7 +54,7 @@ async fn a_message_is_delivered_once_however_often_it_is_attempted() {
     assert!(matches!(attempt(&maildir, &action, "key2"), Attempt::Done(_)));
     assert_eq!(names(&maildir, "new").len(), 2, "another key is another message");
 
-    // A mail reader files the message; a second attempt still delivers nothing.
+    // A mail reader moves the message to `cur`. A second attempt still delivers nothing.
     std::fs::rename(maildir.0.folder.join("new/key1"), maildir.0.folder.join("cur/key1:2,S")).unwrap();
     assert_eq!(attempt(&maildir, &action, "key1"), Attempt::Done(receipt.clone()));
     assert_eq!(names(&maildir, "new"), ["key2"]);
@@ -106,8 +106,8 @@ async fn a_draft_that_an_attempt_left_behind_is_not_written_over() {
     let (_folder, maildir) = maildir();
     let action = email(json!({}));
     attempt(&maildir, &action, "key1");
-    // The folder is as if the host had died between `link` and `unlink`, and a mail reader had
-    // moved the message elsewhere.
+    // The state after a host that died between `link` and `unlink`, and a mail reader that moved the message
+    // to another folder.
     std::fs::hard_link(maildir.0.folder.join("new/key1"), maildir.0.folder.join("tmp/key1")).unwrap();
     std::fs::rename(maildir.0.folder.join("new/key1"), maildir.0.folder.join("filed")).unwrap();
     let filed = std::fs::read(maildir.0.folder.join("filed")).unwrap();
@@ -130,8 +130,8 @@ async fn what_cannot_be_delivered_is_not_done() {
     assert!(matches!(changed, Attempt::FactsChanged(_)));
 }
 
-/// An unreadable folder may contain the message. (The test may run as root, so it cannot use
-/// permissions.)
+/// If a folder cannot be read, the message may be in it. (The test replaces the folder by a file, because permissions
+/// would not stop root.)
 #[tokio::test]
 async fn where_nobody_can_look_nothing_is_delivered_a_second_time() {
     let (_folder, maildir) = maildir();
@@ -175,8 +175,8 @@ async fn a_link_that_failed_means_what_can_be_excluded() {
             "{attempt:?}"
         );
     }
-    // The attempt reported an error, but the link to the message was made, and a mail program has moved the message
-    // since.
+    // The link was made although the system reported an error. In some cases a mail program has moved
+    // the message since.
     for place in ["new/key1", "cur/key1:2,", "cur/key1:2,S"] {
         std::fs::write(maildir.0.folder.join(place), "").unwrap();
         for kind in refusals.into_iter().chain(others) {
@@ -187,7 +187,8 @@ async fn a_link_that_failed_means_what_can_be_excluded() {
     std::fs::remove_dir(maildir.0.folder.join("cur")).unwrap();
     assert!(matches!(failed(io::ErrorKind::StorageFull), Attempt::Unknown(_)), "`cur` cannot be looked at");
 
-    // The whole attempt, with a name that can be neither linked to nor inspected.
+    // A whole attempt, whose name in `new` is a dangling link: no file can be linked to this name, and no file
+    // is found there.
     std::fs::create_dir(maildir.0.folder.join("cur")).unwrap();
     std::os::unix::fs::symlink("nowhere", maildir.0.folder.join("new/key1")).unwrap();
     let attempt = attempt(&maildir, &action, "key1");

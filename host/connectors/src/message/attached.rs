@@ -1,4 +1,4 @@
-//! Attachments: files from the agent's own folder only, labelled by their true type.
+//! Attachments: files from the agent's own folder, labelled by their content as well as by their name.
 
 use std::fs::File;
 use std::io::{self, Read as _};
@@ -10,13 +10,13 @@ use rustix::io::Errno;
 use super::{ATTACHMENTS_BYTES_MAX, AttachmentError, Trusted, is_encoded_word, quote, say};
 use crate::relative::{RelativePath, walk};
 
-/// File types that always begin with their signature.
+/// Content types whose files always begin with a known signature.
 const SIGNED: [&str; 5] = ["application/pdf", "application/zip", "image/png", "image/jpeg", "image/gif"];
 
-/// The content type of a file: the type of its name, unless its content contradicts it.
+/// The content type of a file. The file's name decides, unless the content contradicts it.
 ///
-/// A text is labelled with its character set, and only if it is UTF-8. A file that begins with
-/// another type's signature, such as a program called `invoice.pdf`, gets the type for plain bytes.
+/// A text is labelled with its character set, and only if it is UTF-8. A file that begins with another type's
+/// signature, such as a program called `invoice.pdf`, gets the type for plain bytes.
 pub(super) fn content_type(path: &str, bytes: &[u8]) -> String {
     const UNKNOWN: &str = "application/octet-stream";
     let named = mime_guess::from_path(path).first_raw().unwrap_or(UNKNOWN);
@@ -30,15 +30,15 @@ pub(super) fn content_type(path: &str, bytes: &[u8]) -> String {
     let plain = std::str::from_utf8(bytes).is_ok_and(|text| !text.contains('\0'));
     match is_text {
         true if agrees && plain => format!("{named}; charset=utf-8"),
-        // Mail readers would take an attached message, or a file with several parts, apart. So such
-        // a file gets the type for plain bytes.
+        // An attached message and a file with several parts get the type for plain bytes, because mail readers would
+        // take them apart.
         false if agrees && !named.starts_with("message/") && !named.starts_with("multipart/") => named.into(),
         true | false => UNKNOWN.into(),
     }
 }
 
-/// Reads a file inside `folder`; neither `..` nor a link leads out of it. The file is opened first
-/// and then inspected.
+/// Reads a file inside `folder`. Neither `..` nor a link leads out of it. The file's properties are read from the open
+/// file, because another program could replace the file between a check and the opening.
 pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, AttachmentError> {
     let impossible = |why: &'static str| AttachmentError::Impossible(say!("{} is not {}", quote(path), why));
     let outside = || impossible("a path inside the agent's workspace");

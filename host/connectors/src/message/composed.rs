@@ -16,7 +16,7 @@ use super::{
 /// The end of the year 9999, in microseconds: a `Date` field has four digits for the year.
 const DATE_MAX: u64 = 253_402_300_799_000_000;
 
-/// Marks a message as automatic, so that no out-of-office reply or list answers it (RFC 3834).
+/// A header that marks a message as automatic, so that no out-of-office reply or list answers it (RFC 3834).
 pub(crate) fn automatic(how: &str) -> HeaderValue {
     HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), how.into())
 }
@@ -33,9 +33,9 @@ pub struct ComposedMessage {
 /// The treatment of the `Bcc` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Bcc {
-    /// The field is removed: recipients must not see it, and the envelope has the addresses.
+    /// The field is removed, because recipients must not see it. The envelope has the addresses.
     Remove,
-    /// The field is kept: a file has no envelope, so the addresses would be lost without the field.
+    /// The field is kept. A file has no envelope, so without the field the addresses would be lost.
     Keep,
 }
 
@@ -53,8 +53,8 @@ pub enum NotComposed {
 impl Composer {
     /// Writes the message of a cleared action. It reads the attachments, so call it on a thread that may block.
     ///
-    /// `Message-ID` and the MIME boundary follow from the key, so a second attempt writes the same
-    /// message except for its `Date`, which is `now`.
+    /// `Message-ID` and the MIME boundary are made from the key, so a second attempt writes the same message except for
+    /// its `Date`, which is `now`.
     pub fn compose(
         &self,
         agent: &AgentName,
@@ -122,8 +122,8 @@ impl Composer {
         if let Some(id) = draft.in_reply_to {
             builder = builder.in_reply_to(id.clone()).references(id);
         }
-        // lettre would encode a short text with a few non-ASCII letters in base64, and people should be able to read it
-        // in a pager.
+        // Quoted-printable, so that people can read a mostly ASCII text in a pager. By itself, lettre would choose
+        // base64 for a short text with a few other letters.
         let body = if draft.body.is_ascii() {
             Body::new(draft.body)
         } else {
@@ -133,15 +133,15 @@ impl Composer {
         if attachments.is_empty() {
             return builder.singlepart(body);
         }
-        // The boundary is derived from the key, which nobody outside knows beforehand: no body can contain it.
+        // The boundary is made from the key, which nobody outside knows beforehand: no body can contain it.
         let boundary = Digest::tagged("holdshort/boundary", key::plain(key).as_bytes()).to_string();
         let boundary: String = boundary.chars().skip("sha256:".len()).take(40).collect();
         let mut parts = MultiPart::mixed().boundary(boundary).singlepart(body);
         for LoadedAttachment { path, bytes, .. } in attachments {
             let name = path.rsplit('/').next().unwrap_or("attachment").to_owned();
-            // An attachment is never inline: a reader opens an HTML page deliberately.
+            // An attachment is never shown inline, so an HTML page opens only if the recipient opens it.
             let label = ContentType::parse(&content_type(&path, &bytes)).unwrap_or(ContentType::TEXT_PLAIN);
-            // The encoding is always base64: no relay or mail reader changes a line end, so the hashed bytes arrive.
+            // Always base64, so that no relay or mail reader changes a line end: the hashed bytes arrive.
             let body = Body::new_with_encoding(bytes, ContentTransferEncoding::Base64);
             let body = body.unwrap_or_else(Body::new);
             parts = parts.singlepart(Attachment::new(name).body(body, label));

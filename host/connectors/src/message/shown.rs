@@ -20,7 +20,7 @@ pub(crate) const FACTS: &[Fact] = &[
     Fact::new("attachment-bytes", FactType::Count, "the size of all files together in bytes, before encoding"),
 ];
 
-/// The sender's settings, which must be the same when the message is sent.
+/// The sender's settings. A change between the preview and the effect holds the call again.
 pub(crate) const PRECONDITIONS: &[Precondition] = &[Precondition::same("from"), Precondition::same("reply-to")];
 
 /// The maximum number of recipients in the summary. The exhibit lists all recipients.
@@ -57,8 +57,8 @@ impl Composer {
         Ok(Previewed {
             summary: self.summary(&draft, outside_count),
             exhibits,
-            // The sender is a precondition: the operator configures it, so it is not in the action, and a reviewer was
-            // shown it.
+            // The sender is not in the action, because the operator configures it. It is a precondition, because
+            // reviewers were shown it.
             preconditions: self.senders(),
             facts: json!({
                 "recipients": draft.recipients().len(), "outside-recipients": outside_count, "outside-domains": domains,
@@ -68,7 +68,7 @@ impl Composer {
         })
     }
 
-    /// The sender's settings. `reply-to` is present only if configured, so that older journals read the same.
+    /// The sender's settings. Without a configured `reply-to`, the member is left out, as in older journals.
     pub(super) fn senders(&self) -> Value {
         match &self.reply_to {
             None => json!({ "from": self.from.to_string() }),
@@ -81,7 +81,7 @@ impl Composer {
         Sentence::join(self.own_domains.iter().map(|domain| say!("{}", Trusted::configured(domain))), ", ")
     }
 
-    /// One address for each outside domain, with the number of recipients in that domain.
+    /// Each outside domain, as one of its addresses, with the number of recipients in it.
     fn outside(&self, draft: &MessageDraft) -> Vec<(Address, usize)> {
         let recipients = draft.recipients();
         let mut domains: BTreeMap<&str, (Address, usize)> = BTreeMap::new();
@@ -91,8 +91,8 @@ impl Composer {
         domains.into_values().collect()
     }
 
-    /// The summary names the recipients before the subject, because the subject is in the agent's words, and a list
-    /// shows only the beginning of a line.
+    /// The one-line summary. The recipients come before the subject, because a list shows only the beginning of the
+    /// line, and the subject is in the agent's words.
     fn summary(&self, draft: &MessageDraft, outside: usize) -> Sentence {
         let count = draft.recipients().len();
         let mut names: Vec<Sentence> = Vec::new();
@@ -128,7 +128,7 @@ impl Composer {
         )
     }
 
-    /// The message in readable form, with all recipients, also hidden ones.
+    /// The message in readable form, with all recipients, including those in `Bcc`.
     fn shown(&self, draft: &MessageDraft) -> String {
         let mut shown = format!("From: {}\n", self.from);
         if let Some(reply_to) = &self.reply_to {

@@ -115,8 +115,8 @@ fn the_letter_is_ascii_and_keeps_blind_copies_out_of_sight() {
     );
 }
 
-/// Whether an address is inside, outside or impossible. An address with which a relay could forward the message is
-/// impossible.
+/// Compares the judgement about each address with the expected one: inside, outside or impossible. It is impossible if
+/// a relay could forward the message.
 #[test]
 fn an_address_is_judged_as_a_relay_will() {
     let (inside, outside, refused) = ("inside", "outside", "refused");
@@ -244,10 +244,10 @@ fn the_operators_sender_and_address_for_answers_are_written_and_must_stay() {
     assert!(shown.starts_with("From: Agents <agent@example.com>\nReply-To: Help <help@example.com>\n"), "{shown}");
     let letter = |action| String::from_utf8(composed(&to_help, action, Bcc::Remove).unwrap().bytes).unwrap();
     assert!(letter(&action).contains("Reply-To: Help <help@example.com>\r\n"));
-    // RFC 3834: an automatic answer is marked.
+    // The message is marked as automatic (RFC 3834).
     assert!(letter(&action).contains("\r\nAuto-Submitted: auto-generated\r\n"));
     assert!(letter(&email(json!({ "in-reply-to": "<a@b>" }))).contains("\r\nAuto-Submitted: auto-replied\r\n"));
-    // A changed reply address holds the call again, in both directions.
+    // A changed reply address holds the call again, whether the address was added or removed.
     let key = EffectKey("key1".into());
     for (before, after) in [(composer(None), to_help.clone()), (to_help, composer(None))] {
         let shown = before.preview(&"inbox".into(), &action).unwrap().preconditions;
@@ -314,7 +314,7 @@ fn a_sender_that_changed_is_a_changed_fact() {
     assert!(Composer::new("a@b.c", &["not a domain".into()], BTreeMap::new()).is_err());
 }
 
-/// Whatever names a message and its attachments have, the host's own words about them do not change.
+/// The host's own words about a message do not change with the names of the message and its attachments.
 #[test]
 fn somebody_elses_words_never_go_on_with_the_hosts() {
     let folder = tempfile::tempdir().unwrap();
@@ -325,7 +325,8 @@ fn somebody_elses_words_never_go_on_with_the_hosts() {
         let action = email(json!({ "subject": subject, "body": subject, "attachments": attachments }));
         composer.preview(&"inbox".into(), &action).ok().map(|previewed| host_words(&previewed))
     };
-    // The content type is the host's too, and follows from the file name's ending.
+    // The content type is left out of the comparison. It is the host's word too, but it depends on the ending of
+    // the file's name.
     let label = |piece: &String| match piece.strip_prefix(": ").and_then(|rest| rest.split_once(" bytes")) {
         Some((label, after)) => format!(": {}{after}", label.rsplit(", ").next().unwrap()),
         None => piece.clone(),
@@ -342,7 +343,7 @@ fn somebody_elses_words_never_go_on_with_the_hosts() {
     assert!(tried > 150, "{tried}");
 }
 
-/// Whatever a recipient, a message id or the name of an attachment is, the host's own words in a refusal do not change.
+/// The host's own words in a refusal do not change with the recipient, the message id or the name of an attachment.
 #[test]
 fn a_refusal_is_in_the_hosts_words() {
     let folder = tempfile::tempdir().unwrap();

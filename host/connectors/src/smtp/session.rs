@@ -1,5 +1,5 @@
-//! One SMTP session, command by command, so that the relay's possible state is known at every
-//! point.
+//! One SMTP session. Commands are sent one by one, so that at every point it is known whether the relay can have
+//! accepted the message.
 
 use std::error::Error as _;
 use std::future::Future;
@@ -17,7 +17,7 @@ use super::{Encryption, Relay};
 use crate::message::ComposedMessage;
 use crate::{Sentence, Trusted, quote, say};
 
-/// The time for the relay's reply to QUIT; nothing depends on it.
+/// How long the host waits for the relay's reply to QUIT. Nothing depends on the reply.
 const GOODBYE: Duration = Duration::from_millis(500);
 /// At most this many characters of a relay's answer are repeated.
 const REPLY_CHARS_MAX: usize = 300;
@@ -25,13 +25,13 @@ const REPLY_CHARS_MAX: usize = 300;
 /// The outcome of a message.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum SendOutcome {
-    /// The relay accepted the message, in these words.
+    /// The relay accepted the message. The text is its answer.
     Accepted(String),
     /// The relay did not accept the message, and this attempt can no longer deliver it. A later attempt may succeed.
     PutOff(Sentence),
     /// The relay did not accept the message, and this attempt can no longer deliver it.
     Refused(Sentence),
-    /// The message was sent completely or partly, and no answer of the relay arrived.
+    /// The message was sent completely or partly, and the relay's answer did not arrive or has no clear meaning.
     Unclear(Sentence),
 }
 
@@ -45,7 +45,7 @@ pub(super) async fn hand_over(relay: &Relay, composed: &ComposedMessage) -> Send
         Ok(()) => content(&mut connection, relay, composed).await,
         Err(failed) => failed.not_handed_over(),
     };
-    // The outcome is known already, whether or not the relay replies to QUIT.
+    // An error is ignored, because the outcome does not depend on the reply to QUIT.
     let _ = tokio::time::timeout(GOODBYE, async {
         let _ = connection.command(Quit).await;
     })
@@ -77,8 +77,8 @@ async fn connect(relay: &Relay) -> Result<AsyncSmtpConnection, RelayFailure> {
     Ok(connection)
 }
 
-/// Sends sender and recipients, and asks to send. Until this returns, the relay has nothing to
-/// deliver.
+/// Sends the commands for the sender, the recipients and `DATA`. Until this function returns, the relay has no message
+/// that it could deliver.
 async fn prepare(
     connection: &mut AsyncSmtpConnection,
     relay: &Relay,
@@ -96,8 +96,8 @@ async fn prepare(
         }
     }
     if !refused.is_empty() {
-        // A reviewer cleared the message to all recipients; sending it to some would be another
-        // effect.
+        // The relay refused a recipient, so nothing is sent. A reviewer cleared the message to all recipients; to send
+        // it only to some would be another effect.
         let _ = answered(relay, connection.command(Rset)).await;
         let passing = refused.iter().all(|failed| failed.passing);
         let each = Sentence::join(refused.into_iter().map(|failed| failed.text), "; ");
@@ -112,7 +112,7 @@ async fn prepare(
     Err(RelayFailure::for_good(say!("`DATA` was answered with {}", quote(words(relay, &answer)))))
 }
 
-/// Sends the message itself.
+/// Sends the content of the message.
 async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, composed: &ComposedMessage) -> SendOutcome {
     match answered(relay, connection.message(&composed.bytes)).await {
         Ok(answer) if answer.code().severity == Severity::PositiveCompletion => {
@@ -128,9 +128,9 @@ async fn content(connection: &mut AsyncSmtpConnection, relay: &Relay, composed: 
 struct RelayFailure {
     /// The error as a sentence.
     text: Sentence,
-    /// The relay answered with a refusal. Otherwise there was no understandable answer.
+    /// Whether the relay answered with a refusal. Otherwise there was no answer, or its meaning is unclear.
     answered: bool,
-    /// A later attempt may succeed: the relay said so (4xx), or it was unreachable.
+    /// Whether a later attempt may succeed: the relay said so (4xx), or it was unreachable.
     passing: bool,
 }
 
@@ -158,8 +158,8 @@ async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Erro
         Ok(Ok(answer)) => Ok(answer),
         Ok(Err(error)) => {
             let answered = error.status().is_some();
-            // A wrong certificate, or a missing feature of the relay, will be the same at the next
-            // attempt. A closed connection may work at the next attempt.
+            // A closed connection may work at the next attempt. A wrong certificate or a missing feature of the relay
+            // will be the same then.
             let unreachable = !error.is_tls() && !error.is_client() && !is_untrusted(&error);
             let passing = if answered { error.is_transient() } else { unreachable };
             Err(RelayFailure { text: quote(clean(relay, &error.to_string())).into(), answered, passing })
@@ -171,8 +171,8 @@ async fn answered<T>(relay: &Relay, command: impl Future<Output = Result<T, Erro
     }
 }
 
-/// Whether TLS failed, for example with an untrusted certificate. Lettre reports this as a broken
-/// connection, and rustls below it as invalid data.
+/// Whether TLS failed, for example because of an untrusted certificate. Lettre reports a broken connection, whose cause
+/// is rustls's error for invalid data.
 fn is_untrusted(error: &Error) -> bool {
     let mut causes = std::iter::successors(error.source(), |&cause| cause.source());
     causes
@@ -185,7 +185,7 @@ fn words(relay: &Relay, answer: &Response) -> String {
     clean(relay, &format!("{} {}", answer.code(), lines.join(" ")))
 }
 
-/// Network text without characters that could mislead in a log, and without the password: some
+/// A relay's text without control characters, which could mislead in a log, and without the password, because some
 /// relays quote the refused command.
 fn clean(relay: &Relay, text: &str) -> String {
     let mut text = text.to_owned();

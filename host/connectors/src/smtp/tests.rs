@@ -40,8 +40,8 @@ async fn send(relay: Relay, fields: Value) -> Attempt {
     smtp.send(&letter, 1, |reply| smtp.composer.receipt(&action, &key, reply)).await
 }
 
-/// A relay with scripted answers, one per line, that records its input. An empty answer closes the connection, and `-`
-/// sends no answer.
+/// A relay with a scripted answer for each command, which records its input. An empty answer closes the connection, and
+/// `-` sends no answer in time.
 fn misbehaving(answers: &'static [(&'static str, &'static str)]) -> (u16, JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -94,7 +94,8 @@ async fn a_relay_that_never_took_the_message_leaves_no_doubt() {
         ),
         (with!("RCPT TO:<bob" => "450 greylisted"), "not sent, because the relay refused these recipients", AGAIN),
         (with!("RCPT TO:<bob" => "451 greylisted"), "not sent, because the relay refused these recipients", AGAIN),
-        // The relay defers one recipient and refuses the other for good. The message goes to all recipients or to none.
+        // The relay defers one recipient and refuses the other for good. The message is sent to neither, and no later
+        // attempt is made.
         (
             with!("RCPT TO:<ann" => "451 later", "RCPT TO:<bob" => "550 unknown"),
             "not sent, because the relay refused these recipients",
@@ -157,7 +158,7 @@ async fn a_relay_that_does_not_answer_or_does_not_exist_is_tried_again() {
     let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let refused = send(relay(free), json!({})).await;
     assert!(matches!(&refused, Attempt::Postponed(why, _) if why.contains("no connection")), "{refused:?}");
-    // A relay without TLS gets nothing, not even the login.
+    // A relay that does not offer TLS gets no message and no login.
     let (port, heard) = with!("AUTH" => "235 ok");
     let login = Login { user: "u".into(), password: Secret::new("s3cret".into()) };
     let protected =
@@ -190,7 +191,7 @@ fn plain_text_stays_on_this_machine() {
     }
 }
 
-/// A real relay: aiosmtpd in a process of its own, which files accepted messages into a Maildir.
+/// A real relay: aiosmtpd in a process of its own, which stores accepted messages in a Maildir.
 struct Real {
     process: Child,
     port: u16,
@@ -204,7 +205,7 @@ impl Drop for Real {
     }
 }
 
-/// A Python with aiosmtpd, if there is one: `HOLDSHORT_AIOSMTPD`, or else `python3`.
+/// The command of a Python that has aiosmtpd: `HOLDSHORT_AIOSMTPD`, or else `python3`. `None` if there is none.
 fn python() -> Option<String> {
     let python = std::env::var("HOLDSHORT_AIOSMTPD").unwrap_or_else(|_| "python3".into());
     let probe = Command::new(&python).args(["-c", "import aiosmtpd"]).stderr(Stdio::null()).status();

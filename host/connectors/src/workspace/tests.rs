@@ -18,7 +18,7 @@ fn scratch() -> (tempfile::TempDir, PathBuf, Workspace) {
 }
 
 async fn read(workspace: &Workspace, path: &str) -> Value {
-    // Reading a pipe or a device could block forever.
+    // The time limit ends the test if the host reads a pipe or a device, which could block forever.
     let question = action("workspace", "read-file", &json!({ "path": path }));
     tokio::time::timeout(Duration::from_secs(20), answer(workspace, &question)).await.unwrap()
 }
@@ -28,7 +28,7 @@ async fn listed(workspace: &Workspace) -> Value {
     tokio::time::timeout(Duration::from_secs(20), answer(workspace, &question)).await.unwrap()
 }
 
-/// The agent's answer, which must not contain the secret.
+/// The agent's error, after a check that it does not contain the secret.
 async fn refused(workspace: &Workspace, path: &str) -> String {
     let answer = read(workspace, path).await;
     assert!(!answer.to_string().contains("\"secret\""), "{path:?}: {answer}");
@@ -64,7 +64,7 @@ async fn files_are_listed_by_path_with_size_and_digest_and_read_as_text() {
     assert_eq!(read(&workspace, "b.txt").await, json!({ "ok": "" }));
 }
 
-/// Reading bytes follows the same rules as reading text, whatever the files contain.
+/// For reading bytes, the same paths are refused as for reading text. The content can be any bytes.
 #[tokio::test]
 async fn bytes_are_handed_over_as_they_are_and_up_to_a_limit() {
     let (scratch, files, workspace) = scratch();
@@ -109,7 +109,7 @@ async fn a_path_cannot_lead_out() {
     ] {
         assert!(refused(&workspace, path).await.contains("is not a path inside the folder"), "{path:?}");
     }
-    // Percent signs and similar escapes are not decoded, so these names have no file.
+    // The host decodes no percent signs or similar escapes, so no file has these names.
     for path in [
         "%2e%2e/secret.txt",
         "..\\secret.txt",
@@ -135,8 +135,7 @@ async fn links_devices_and_pipes_are_not_there_for_the_agent() {
     symlink("..", files.join("up")).unwrap();
     symlink(".", files.join("round")).unwrap();
     symlink("nowhere", files.join("dangling")).unwrap();
-    // A link is refused even if its target is inside, because the target can change between the
-    // check and the reading.
+    // A link is refused even if its target is inside, because the target can change between a check and the reading.
     symlink("own.txt", files.join("own-link")).unwrap();
     pipe(&files.join("pipe"));
     let _socket = std::os::unix::net::UnixListener::bind(files.join("socket")).unwrap();
@@ -170,7 +169,7 @@ async fn somebody_who_changes_the_folder_meanwhile_gets_nothing_out() {
     std::fs::create_dir(&real).unwrap();
     std::fs::write(real.join("secret.txt"), "mine").unwrap();
     let top = scratch.path().to_owned();
-    // While it is read, the folder is repeatedly replaced by a link to its parent and back.
+    // Another thread repeatedly replaces the folder by a link to its parent and back while the test reads files in it.
     let swapper = std::thread::spawn(move || {
         for _ in 0..500 {
             std::fs::rename(&real, &kept).unwrap();
@@ -203,14 +202,14 @@ async fn what_cannot_be_handed_over_is_an_error_that_says_so() {
     assert_eq!(why, "`large.txt` is 1048577 bytes, more than the 1048576 bytes that can be read at once");
     assert!(refused(&workspace, "binary").await.contains("is not UTF-8"));
     assert_eq!(refused(&workspace, "none").await, "there is no file `none` in the workspace; see `list-files`");
-    // The digests of the large and of the binary file are listed nevertheless.
+    // The list has all three files, also the two that cannot be read as text.
     assert_eq!(listed(&workspace).await["ok"].as_array().unwrap().len(), 3);
 
     let nobody = Workspace::open(BTreeMap::new()).unwrap();
     assert!(refused(&nobody, "most.txt").await.contains("this agent has no workspace"));
     let other = answer(&workspace, &action("workspace", "write-file", &json!({ "path": "most.txt" }))).await;
     assert!(other["err"].as_str().unwrap().contains("write-file"), "{other}");
-    // An unmounted workspace is the host's problem: the call is retried.
+    // A missing folder, as after an unmount, is a failure of the host, and the call is retried.
     std::fs::remove_dir_all(&files).unwrap();
     let (run, action) = (holdshort_gate::RunId("r1".into()), action("workspace", "list-files", &json!({})));
     let call = RoutineCall { agent: &"tester".into(), run: &run, action: &action };

@@ -1,4 +1,4 @@
-//! A deployment as a reviewer sees it, and the repositories that it is shown from.
+//! What a reviewer sees of a deployment, from several kinds of repositories.
 
 use super::*;
 
@@ -7,7 +7,7 @@ async fn nothing_of_the_repository_runs() {
     let scratch = Scratch::new();
     scratch.commit("two", &[("a.txt", "2\n")]);
     let canary = scratch.trap();
-    // The trap works: an ordinary git triggers it.
+    // This step checks that the trap works: an ordinary git command triggers it.
     scratch.run(&["update-ref", "refs/heads/x", "main"]);
     assert!(std::fs::remove_file(&canary).is_ok());
     let (git, action) = (connector(&scratch), deploy("production", "main"));
@@ -21,7 +21,7 @@ async fn nothing_of_the_repository_runs() {
 #[tokio::test]
 async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
     let scratch = Scratch::new();
-    // The last line must not be missed.
+    // The test looks for the last line, which would be missing in a shortened diff.
     scratch.commit("large", &[("large.txt", &("0123456789\n".repeat(1_000_000) + "the last line\n"))]);
     let previewed = connector(&scratch).preview(&"release".into(), &deploy("production", "main")).await.unwrap();
     let diff = text(&previewed, "diff");
@@ -36,7 +36,7 @@ async fn a_large_diff_is_shown_whole_or_the_deployment_is_refused() {
         why.starts_with("over a limit of this host: `diff ") && why.contains("` is 1800") && why.ends_with(end),
         "{why}"
     );
-    // The first part alone can be shown, so it can be deployed.
+    // The first of the two commits is small enough to be shown, so it can be deployed.
     assert!(
         connector(&scratch)
             .preview(&"release".into(), &deploy("production", scratch.tip("main~1").as_str()))

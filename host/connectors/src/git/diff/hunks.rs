@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
 
-    /// Applies hunks to a text, as a patch is read.
+    /// Applies hunks to a text, as a program that reads patches does.
     fn applied(old: &[u8], hunks: &[u8]) -> Vec<u8> {
         let (old, mut new, mut at): (Vec<_>, _, _) = (lines(old).collect(), Vec::new(), 0);
         for line in lines(hunks) {
@@ -162,7 +162,7 @@ mod tests {
         #[test]
         fn hunks_make_the_new_text_of_the_old(old in "[ab\n\u{0}é]{0,60}", new in "[ab\n\u{0}é]{0,60}") {
             let found = hunks(old.as_bytes(), new.as_bytes());
-            // A missing line end is reported on a line of its own, also where that line is removed.
+            // A missing line end is reported on a line of its own, even if the line before it was removed.
             let shown = String::from_utf8_lossy(&found.text).replace("\n\\ No newline at end of file\n", "\u{1}\n");
             let shown = lines(shown.as_bytes()).filter(|line| !(line[0] == b'-' && line.ends_with(b"\x01\n")));
             let dropped = found.text.windows(2).any(|two| two == b"\n\\");

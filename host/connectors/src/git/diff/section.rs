@@ -10,8 +10,7 @@ pub(super) fn compare(mut file: FileChange, sides: &Sides) -> (FileChange, Vec<u
     let mut compared = Vec::new();
     file.lines = sides.text(&file).map(|(old, new)| {
         let found = hunks(old, new);
-        // The unchanged lines of a renamed file count as added and removed, because they are at a
-        // new place.
+        // In a renamed file, each unchanged line counts as removed at the old name and added at the new name.
         let kept = if file.similarity.is_some() { lines(new).count() as u64 - found.added } else { 0 };
         compared = found.text;
         (found.added + kept, found.removed + kept)
@@ -60,8 +59,8 @@ fn heading(file: &FileChange) -> Vec<u8> {
 }
 
 impl Diff {
-    /// The selected files, one line each: the kind of change, the name in quotation marks, the line
-    /// counts, and what the lines omit.
+    /// The selected files, one line each: the kind of change, the name in quotation marks, the line counts,
+    /// and the gaps.
     pub fn list(&self, which: impl Fn(&FileChange) -> bool) -> Vec<u8> {
         self.files.iter().filter(|file| which(file)).flat_map(line).collect()
     }

@@ -1,5 +1,5 @@
-//! Many spellings of a revision on every path by which an agent's text reaches git: each gives the
-//! same commit and reference everywhere, or is refused.
+//! Tries many spellings of a revision with every connector that passes an agent's text to git. Each spelling gives the
+//! same commit and reference everywhere, or is refused everywhere.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -58,7 +58,7 @@ const CHECKS: [(&str, &[&str]); 4] = [
     ("remote", &["refs/remotes/origin/*"]),
 ];
 
-/// The repository, the ids of its objects by their names in the table, and every path to it.
+/// The repository, the ids of its objects by their names in the table, and every connector that takes a revision.
 struct World {
     scratch: Scratch,
     ids: BTreeMap<String, String>,
@@ -130,7 +130,7 @@ impl World {
         answer(&self.checks, &action("checks", "run", &json!({ "name": name, "revision": text }))).await
     }
 
-    /// The preview of both deploy connectors, which must be the same.
+    /// The preview of both deploy connectors. The two previews must agree.
     async fn deploy(&self, text: &str) -> Result<Value, String> {
         let release = json!({ "target": "live", "revision": text, "notes": "" });
         let action: Action = action("deployment", "deploy", &json!({ "release": release }));
@@ -144,7 +144,7 @@ impl World {
         git
     }
 
-    /// The answers of every repository function, with the text in each revision argument.
+    /// The answers of all functions of `repository`, with the text in each revision argument.
     async fn read(&self, text: &str) -> Vec<Value> {
         let mut answers = Vec::new();
         for (function, arguments) in [
@@ -158,7 +158,7 @@ impl World {
     }
 }
 
-/// Replaces the parts in braces.
+/// Replaces each `{…}` of the table by the id or the repeated text that it stands for.
 fn filled(text: &str, ids: &BTreeMap<String, String>) -> String {
     let Some((before, rest)) = text.split_once('{') else { return text.to_owned() };
     let Some((inner, after)) = rest.split_once('}') else { return text.to_owned() };
@@ -169,7 +169,7 @@ fn filled(text: &str, ids: &BTreeMap<String, String>) -> String {
         _ => match (ids.get(name), ids.get(&name.to_lowercase())) {
             (Some(found), _) => id(found),
             (None, Some(found)) if name == name.to_uppercase() => id(found).to_uppercase(),
-            // Braces that git itself would interpret.
+            // Other braces stay, because they are a part of a revision, such as `@{upstream}`.
             _ => return format!("{before}{{{inner}}}{}", filled(after, ids)),
         },
     };

@@ -107,7 +107,7 @@ fn what_makes_no_sense_is_refused_before_anybody_is_asked() {
             Err(CannotPreview::Impossible(why)) => assert!(why.contains(needle) && !why.contains('\n'), "{why}"),
             other => panic!("{needle}: {other:?}"),
         }
-        // Even with a clearance, the impossible transfer is not booked.
+        // The transfer is not booked even if a clearance permits it.
         let shown = shop.preview(&transfer(json!({}))).preconditions;
         let attempt = shop.attempt(&action, &shown, "k");
         assert!(!matches!(attempt, Attempt::Done(_)), "{needle}");
@@ -133,7 +133,7 @@ fn an_own_account_is_paid_as_what_it_is() {
     assert_eq!(previewed.preconditions["payee"], "own account");
     assert_eq!((&previewed.facts["own-account"], previewed.consequence), (&json!(true), Consequence::Medium));
     assert!(matches!(shop.attempt(&action, &previewed.preconditions, "k"), Attempt::Done(_)));
-    // The paid account can then pay from this money.
+    // `reserve` can pay with the money that it has just received.
     assert!(matches!(shop.pay(&transfer(json!({ "source": "reserve" })), "k2"), Attempt::Done(_)));
     assert_eq!((shop.balance("reserve", "EUR"), shop.balance("ACME GmbH", "EUR")), (0, 250_000));
 }
@@ -157,7 +157,7 @@ fn the_same_key_books_once_and_another_transfer_never() {
     let shown = shop.preview(&action).preconditions;
     let done = shop.attempt(&action, &shown, "k1");
     assert!(matches!(done, Attempt::Done(_)));
-    // The key counts, although facts have changed since and the account is no longer configured.
+    // The key alone decides: facts have changed since, and later the account is no longer configured.
     assert_eq!(shop.attempt(&action, &shown, "k1"), done, "the same receipt");
     shop.pay(&transfer(json!({ "reference": "other" })), "k2");
     assert_eq!(shop.attempt(&action, &shown, "k1"), done, "the balance of then, not of now");
@@ -186,7 +186,7 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
         assert_eq!(shop.attempt(action, shown, "k"), Attempt::FactsChanged(sentence(expected)));
         assert_eq!(shop.transfers(), before);
     };
-    // The balance no longer covers the amount.
+    // Another payment has reduced the balance, which no longer covers the amount.
     let large = amount("800000", "EUR");
     let covered = shop.preview(&large).preconditions;
     shop.pay(&transfer(json!({ "payee": "Initech" })), "other");
@@ -195,14 +195,13 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
         &covered,
         "`operating` had 10,000.00 EUR when the call was shown and has 7,500.00 EUR now, which does not cover 8,000.00 EUR",
     );
-    // Another account pays the same payee meanwhile.
+    // Meanwhile another account pays the same payee.
     shop.pay(&transfer(json!({ "payee": "reserve" })), "fill");
     let shown = shop.preview(&action).preconditions;
     shop.pay(&transfer(json!({ "source": "reserve" })), "meanwhile");
     let paid = "\"ACME GmbH\" had received 0 payments when the call was shown and has received 1 payment now";
     check(&action, &shown, &format!("{paid}, not all of them by transfers that the approval listed as waiting"));
-    // Old journals record no condition for a fact: each fact had to be the same at the start as when it was shown. A
-    // clearance of such a journal still requires this.
+    // A clearance of an old journal has no conditions: each fact must have its shown value when the effect starts.
     let old = json!({
         "ledger": shop.ledger.0.id().unwrap(), "source-balance": "10,000.00 EUR", "payee": "outside", "payments-to-payee": 0,
     });
@@ -210,7 +209,7 @@ fn facts_that_changed_are_told_with_both_values_and_book_nothing() {
     check(&action, &old, &format!("{paid}; {had}"));
     let unnamed = json!({ "ledger": shop.ledger.0.id().unwrap() });
     assert!(matches!(shop.attempt(&action, &unnamed, "k"), Attempt::NotDone(_)), "what was shown is not known");
-    // The transfer was shown from another ledger.
+    // The transfer was shown with the facts of another ledger.
     let elsewhere = Shop::new();
     let other = elsewhere.preview(&action).preconditions;
     let Attempt::FactsChanged(why) = shop.attempt(&action, &other, "k") else { panic!() };
@@ -273,7 +272,7 @@ fn a_ledger_that_another_program_has_locked_books_nothing() {
     let found = shop.ledger.0.find(&inquiry(&action, &shown, "k"));
     assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains("locked")), "{found:?}");
     drop(lock);
-    // The file is locked for readers too.
+    // Now the file is locked for readers too.
     other.pragma_update(None, "locking_mode", "EXCLUSIVE").unwrap();
     other.execute_batch("UPDATE meta SET value = 'x' WHERE key = 'settled'").unwrap();
     let previewed = shop.ledger.0.preview_now(&action);
@@ -298,7 +297,7 @@ fn a_failed_commit_is_looked_into() {
     let shop = Shop::new();
     let action = transfer(json!({}));
     let shown = shop.preview(&action).preconditions;
-    // SQLite finds a dangling reference only at COMMIT.
+    // This foreign key is violated, which SQLite finds only at COMMIT.
     shop.file()
         .execute_batch(
             "CREATE TABLE cut (x INTEGER REFERENCES accounts (number) DEFERRABLE INITIALLY DEFERRED);
@@ -315,14 +314,15 @@ fn a_failed_commit_is_looked_into() {
     let done = shop.attempt(&action, &shown, "k");
     assert!(matches!(done, Attempt::Done(_)));
 
-    // The commit arrived although it reported an error; it did not arrive and the disk is full; or nobody can tell.
+    // COMMIT reports an error. In the first case the entry is on disk nevertheless. In the second case it is not,
+    // because the disk is full.
     let failed = |code| rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None);
     let inner = &shop.ledger.0;
     let transfer = Transfer::read(&action).unwrap();
     let after = |key: &str, code| inner.after_failed_commit(&transfer, &EffectKey(key.into()), failed(code));
     assert_eq!(after("k", rusqlite::ffi::SQLITE_IOERR_FSYNC), done);
     assert!(matches!(after("other", rusqlite::ffi::SQLITE_FULL), Attempt::NotDone(_)));
-    // Writing fails, so an entry that is read is not final.
+    // No write succeeds any more, so an entry that was read may still be lost.
     let stop = "CREATE TRIGGER full BEFORE UPDATE ON meta BEGIN SELECT RAISE(ABORT, 'no space'); END";
     shop.file().execute_batch(stop).unwrap();
     for (key, code, certain) in [

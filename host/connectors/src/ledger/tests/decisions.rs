@@ -1,4 +1,4 @@
-//! Similar payments that wait at the same time: how many decisions they take, and which payments are booked.
+//! Similar payments that wait at the same time: how many decisions they need, and which payments are booked.
 
 use super::*;
 
@@ -9,7 +9,7 @@ struct Held {
     beside: Vec<usize>,
 }
 
-/// The number of decisions until every payment is made. `pick` selects the next waiting payment.
+/// The number of decisions until every payment is made. `pick` selects the waiting payment that is decided next.
 fn decisions(payments: &[Action], mut pick: impl FnMut(usize) -> usize) -> usize {
     let shop = Shop::new();
     let key = |number: usize| format!("key-{number}");
@@ -52,7 +52,7 @@ fn decisions(payments: &[Action], mut pick: impl FnMut(usize) -> usize) -> usize
     decisions
 }
 
-/// Payments to the payees in `whom`: one payment for each letter, and the same letter is the same payee.
+/// One payment for each letter of `whom`. Equal letters are the same payee.
 fn to(whom: &str) -> Vec<Action> {
     let pay = |(number, whom): (usize, char)| {
         let money = json!({ "minor-units": "100", "currency": "EUR" });
@@ -75,7 +75,7 @@ fn as_many_decisions_as_payments_from_the_top_of_the_inbox() {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 32, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// In any order of the payments, fewer than two decisions are made for each payment.
+    /// However the payments are ordered, they need fewer than two decisions each on average.
     #[test]
     fn never_twice_as_many_decisions_as_payments(whom in "[a-c]{1,8}", order in prop::collection::vec(any::<prop::sample::Index>(), 20)) {
         let mut order = order.into_iter();
@@ -84,8 +84,8 @@ proptest! {
         prop_assert!(found < 2 * payments.len().max(1), "{} decisions for {}", found, whom);
     }
 
-    /// For all events between preview and booking: a transfer is booked if the balance covers it and the payee received
-    /// no payment except those that were shown as similar calls, exactly as shown. Otherwise nothing is booked.
+    /// Whatever happens between preview and booking, a transfer is booked in exactly one case: the balance covers it,
+    /// and each new payment to the payee was shown as a similar call and booked as it was shown.
     #[test]
     fn a_transfer_is_booked_only_on_what_was_shown(
         between in prop::collection::vec((0..5_u8, 1_u64..600_000), 0..5),

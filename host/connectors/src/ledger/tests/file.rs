@@ -16,7 +16,7 @@ async fn a_lost_outcome_is_found_in_the_books() {
         "{found:?}"
     );
     assert!(matches!(shop.ledger.lookup(&inquiry(&action, &shown, "K")).await, Finding::DidNotHappen { .. }));
-    // In these cases no lookup can find the outcome.
+    // In each of the next cases, a lookup cannot find the outcome.
     let unknown = async |action: &Action, shown: &Value, needle: &str| {
         let found = shop.ledger.lookup(&inquiry(action, shown, "k")).await;
         assert!(matches!(&found, Finding::Unknown { evidence } if evidence.contains(needle)), "{found:?}");
@@ -44,7 +44,7 @@ async fn an_attempt_that_still_runs_is_waited_for() {
     );
     drop(other);
     assert!(matches!(shop.ledger.lookup(&lost).await, Finding::Unknown { .. }), "one is left");
-    // The attempt arrives while the lookup waits.
+    // The attempt books while the lookup waits for it.
     let patient = Ledger::open(&shop.path, &accounts(), clock(NOW)).unwrap();
     let (found, ()) = tokio::join!(patient.lookup(&lost), async {
         tokio::task::yield_now().await;
@@ -87,7 +87,7 @@ fn the_file_itself_keeps_the_rules_of_double_entry() {
         assert!(error.contains(needle), "{statements}: {error}");
         drop(file.execute_batch("ROLLBACK"));
     }
-    // And an entry that follows the rules is booked.
+    // An entry that follows the rules is booked.
     let good = post(5, 2, -100, 749_900) + &post(5, 4, 100, 250_100) + entry;
     file.execute_batch(&format!("BEGIN; {good} COMMIT")).unwrap();
     let mut books = shop.ledger.0.books().unwrap();
@@ -114,7 +114,7 @@ fn accounts_are_funded_once_however_often_the_host_starts() {
         reopen(&more).unwrap();
         assert_eq!((shop.balance("operating", "EUR"), shop.balance("tokyo", "JPY")), (1_005_000, 7));
     }
-    // Booked fundings stay, whatever the configuration says later.
+    // A booked funding stays, even if the configuration no longer has it.
     reopen(&accounts()).unwrap();
     assert_eq!(shop.balance("operating", "EUR"), 1_005_000);
 
@@ -135,7 +135,7 @@ fn accounts_are_funded_once_however_often_the_host_starts() {
         (("operating", funding("x", 1, "XAU")), "no smallest unit"),
     ];
     for ((name, changed), needle) in cases {
-        // Fundings before the error are not booked either.
+        // A funding that comes before the error is not booked either.
         let all = [("a-new-one".to_owned(), vec![funding("opening EUR", 1, "EUR")]), (name.to_owned(), vec![changed])];
         let error = reopen(&all.into()).err().unwrap();
         assert!(matches!(error, OpenError::Accounts(_)) && error.to_string().contains(needle), "{error}");

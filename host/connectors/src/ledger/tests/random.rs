@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A step of the property test: source, payee, amount, currency and key, with present or outdated facts.
+/// A random payment. If `stale`, it is attempted with facts that are out of date.
 #[derive(Clone, Debug)]
 struct Step {
     source: &'static str,
@@ -30,8 +30,8 @@ fn step() -> impl Strategy<Value = Step> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// After any attempts, each currency's postings sum to zero, only equity is negative, a key is booked once, and the
-    /// balances match the receipts.
+    /// Whatever was attempted, the postings of each currency sum to zero, only equity is negative, no key is booked
+    /// twice, and the balances match the receipts.
     #[test]
     fn money_is_conserved(steps in prop::collection::vec(step(), 1..24)) {
         let shop = Shop::new();

@@ -32,7 +32,7 @@ fn an_attachment_is_sent_only_as_it_was_named() {
         let refused = composer.preview(&"inbox".into(), &attach(path, bytes.as_bytes()));
         assert!(matches!(refused, Err(CannotPreview::Impossible(_))), "{path}: {refused:?}");
     }
-    // Another agent's files are absent, whatever their names are.
+    // The agent does not see another agent's files, whatever their names are.
     std::fs::create_dir(folder.path().join("out")).unwrap();
     std::fs::write(folder.path().join("out/plan.txt"), "p").unwrap();
     let folders =
@@ -55,7 +55,7 @@ fn an_attachment_is_sent_only_as_it_was_named() {
     assert!(matches!(&refused, NotComposed::FactsChanged(why) if why.contains("report.txt")), "{refused:?}");
 }
 
-/// Another program replaces an attachment by a link while the attachment is read. A link's target is never sent.
+/// Another program replaces an attachment by a link while the attachment is read. The link's target is never sent.
 #[test]
 fn an_attachment_that_becomes_a_link_meanwhile_is_not_followed() {
     let folder = tempfile::tempdir().unwrap();
