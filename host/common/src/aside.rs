@@ -137,7 +137,8 @@ mod tests {
         assert_eq!(for_agents(|| 2).await, Ok(2));
     }
 
-    /// While one list is read, the other requests wait. Requests of ended runs are skipped.
+    /// While one request for files is answered, the other requests wait. A request that nobody waits for any more is
+    /// skipped.
     #[tokio::test]
     async fn what_nobody_waits_for_any_more_is_not_begun() {
         let (free, held) = channel::<()>();

@@ -189,7 +189,7 @@ impl Isolate {
     }
 }
 
-/// Sets the limits of this process, a child of a host. The child calls this first.
+/// Sets the limits of this process, which is the child of a host. The child calls this function before anything else.
 pub fn confine(limits: &Limits) -> io::Result<()> {
     // The child ends with the host that waits for its answer.
     set_parent_process_death_signal(Some(Signal::KILL))?;

@@ -19,7 +19,7 @@ impl<'de> Deserialize<'de> for Once {
     }
 }
 
-/// Parses JSON that a person typed or a program printed. An object with one key twice is an error.
+/// Parses JSON that a person typed or a program printed. An object that repeats a member is an error.
 pub fn once(text: &[u8]) -> serde_json::Result<Value> {
     serde_json::from_slice(text).map(|Once(value)| value)
 }

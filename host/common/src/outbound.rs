@@ -16,7 +16,8 @@ pub mod address;
 /// The maximum size of an answer's head.
 const HEAD_BYTES_MAX: usize = 16 * 1024;
 
-/// A rule for addresses: it returns the reason to refuse one.
+/// A rule for addresses: a function that returns the reason to refuse an address, or `None` if the address is
+/// permitted.
 pub type Rule = fn(IpAddr) -> Option<&'static str>;
 
 /// Looks up the addresses of a host name and port.
@@ -31,7 +32,7 @@ pub fn anywhere(_: IpAddr) -> Option<&'static str> {
 #[derive(Clone)]
 pub struct Addresses {
     pub rule: Rule,
-    /// The resolver; the system's own if `None`.
+    /// The function that looks up names; with `None`, the system's resolver looks them up.
     pub lookup: Option<Arc<Lookup>>,
 }
 
@@ -56,8 +57,8 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// A new client, so that neither a connection nor an address is reused. It ignores the environment's proxy, because
-    /// a proxy would look up names itself.
+    /// A new client, so that neither a connection nor an address is reused. The client ignores a proxy that the
+    /// environment names, because a proxy would look up the names, and its addresses would not be checked.
     pub fn new(addresses: &Addresses, time_out: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)

@@ -21,8 +21,7 @@ const PART_BYTES_MAX: usize = 250;
 const PSEUDO: [&str; 5] =
     ["AUTO_MERGE", "BISECT_EXPECTED_REV", "NOTES_MERGE_PARTIAL", "NOTES_MERGE_REF", "MERGE_AUTOSTASH"];
 
-/// The full name of a branch, a tag or a remote branch, such as `refs/heads/main`. It follows the rules of `git
-/// check-ref-format`.
+/// The full name of a branch, a tag or a remote branch, such as `refs/heads/main`. Git's own rules for names apply.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ReferenceName(String);
 
@@ -51,7 +50,7 @@ impl ReferenceName {
 pub struct NotAName(&'static str);
 
 impl NotAName {
-    /// The reason. It does not contain the text itself.
+    /// Why the text is no name. The reason does not repeat the text.
     pub fn why(&self) -> &'static str {
         self.0
     }
@@ -141,7 +140,7 @@ impl FromStr for RevisionPattern {
             return Ok(Self::Any);
         }
         let whole = whole(text)?;
-        // The name space itself may not contain `*`: `re*` must not reach tags.
+        // A pattern such as `refs/*` is refused, because its `*` would match several name spaces.
         in_a_space(&whole)?;
         well_formed(&whole.replace('*', "x"))?;
         Ok(Self::Names(whole))

@@ -93,7 +93,7 @@ pub struct Requirement {
     pub expires_at: Option<Time>,
     /// The escalations in order. The approval expires at the deadline after the last escalation.
     pub escalations: Vec<Escalation>,
-    /// The reviewers who may make a grant with their approval, if they can clear the call alone.
+    /// The reviewers who may make a grant with their approval, if the call needs no other approval.
     pub grantors: Reviewers,
     /// The largest time between the reviewer's sign-in and the approval, in milliseconds.
     pub sign_in_within_ms: Option<u64>,
@@ -128,7 +128,7 @@ pub enum NotEligible {
 }
 
 impl Requirement {
-    /// A requirement with one demand: no four-eyes, no deadline, and each reviewer may reject the call alone.
+    /// A requirement with one demand: no four-eyes, no deadline, and one rejection is enough to reject the call.
     pub fn plain(reviewers: Reviewers, quorum: u32, start_within_ms: u64) -> Self {
         Self {
             stages: vec![vec![Demand { reviewers, quorum }]],
@@ -175,7 +175,7 @@ impl Requirement {
         Ok(())
     }
 
-    /// Whether `by` may make a grant: `by` alone could clear the call, and is one of the grantors.
+    /// Whether `by` may make a grant: the call needs no approval besides that of `by`, and `by` is one of the grantors.
     pub fn may_be_granted_by(
         &self,
         by: &ReviewerName,

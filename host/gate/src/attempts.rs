@@ -1,4 +1,5 @@
-//! How attempts change a call: an attempt begins, ends, is postponed or is in doubt, and a reviewer resolves the doubt.
+//! How attempts change a call: an attempt begins, ends, is postponed or is in doubt, and a reviewer resolves an effect
+//! in doubt.
 
 use crate::call::{Call, LookupResult, Postponement};
 use crate::decision::Resolution;

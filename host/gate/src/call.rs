@@ -66,7 +66,7 @@ pub struct Call {
     pub votes: Vec<Vote>,
     /// Rejections of the current clearance. They are counted separately from the approvals.
     pub rejections: Vec<Vote>,
-    /// The stage that needs approvals now, from 0.
+    /// The stage that needs approvals now; the first stage is 0.
     pub stage: usize,
     /// How often the call was escalated.
     pub level: usize,

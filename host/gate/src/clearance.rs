@@ -17,12 +17,12 @@ use crate::totals::RecordedTotal;
 #[serde(rename_all = "kebab-case")]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum EffectClass {
-    /// The remote system recognises the key: a second attempt with the same key has no second effect.
+    /// The remote system recognises the idempotency key: a second attempt with the same key has no second effect.
     Idempotent,
     /// The remote system can be asked whether the effect happened.
     Reconcilable,
-    /// The remote system does not recognise the key and cannot be asked: only a reviewer can resolve the effect if its
-    /// reply was lost.
+    /// The remote system recognises no idempotency key and cannot be asked: only a reviewer can resolve the effect if
+    /// its reply was lost.
     OneShot,
     /// A question to a reviewer: there is no effect to perform, and the reviewer's answer is the result.
     Question,
@@ -83,7 +83,7 @@ crate::named_enum! {
     }
 }
 
-/// The time of a verdict that may depend on the time.
+/// When policy judged a call; recorded if the verdict may depend on the time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct JudgedAt {
@@ -134,7 +134,8 @@ impl PolicyRecord {
         Self { digest, determining, errors, totals: Vec::new(), grant: None, material, reasons, judged_at: None }
     }
 
-    /// When policy judged: the recorded time, or `written` if the record has no time.
+    /// When policy judged the call. If the record has no time, this is `written`, the time at which the verdict was
+    /// written.
     pub fn asked_at(&self, written: Time) -> Time {
         self.judged_at.as_ref().map_or(written, |judged| judged.at)
     }

@@ -6,9 +6,9 @@
 //! must stay the same. An object of one of these two forms allows more:
 //!
 //! - `{"shown": "10,000.00 EUR", "at-least": "250.00 EUR"}`: the quantity may change, but not fall below the bound;
-//! - `{"shown": 3, "nothing-new-about": "ACME GmbH"}`: three effects about this subject had happened. Each effect since
-//!   then must belong to a similar call that the proposal lists ([`SimilarCall`](crate::SimilarCall)), because the
-//!   reviewers who approved were shown those calls.
+//! - `{"shown": 3, "nothing-new-about": "ACME GmbH"}`: three effects about this subject had happened when the fact was
+//!   shown. Each effect since then must belong to a similar call that the proposal lists
+//!   ([`SimilarCall`](crate::SimilarCall)), because the reviewers who approved were shown those calls.
 //!
 //! **Invariant:** A value that is not exactly of one of these forms must stay the same. So a mistake in a connector, or
 //! an older journal, makes the comparison stricter and never looser.

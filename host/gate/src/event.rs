@@ -173,7 +173,7 @@ pub enum Event {
     EffectStarted {
         /// The call.
         call: CallNumber,
-        /// 1 for the first attempt, and one more after each postponed attempt and after each "send again".
+        /// The number of the attempt: 1, and one more after each postponed attempt and each "send again".
         attempt: u32,
         /// The clearance that the attempt rests on.
         clearance: Digest,
@@ -263,7 +263,7 @@ pub enum Event {
     /// The host could not bring the run forward and tries again. The event is written when the delay begins, when its
     /// reason changes, and in between at growing intervals.
     RunDelayed {
-        /// The time since which the run is delayed, and the reason.
+        /// Since when the run is delayed, and why.
         #[serde(flatten)]
         #[cfg_attr(feature = "schema", schema(schema_with = <Delayed as utoipa::PartialSchema>::schema))]
         delayed: Delayed,

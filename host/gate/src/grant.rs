@@ -1,5 +1,5 @@
 //! Grants, such as "clear the next ten calls like this one for two hours, up to 500 EUR in all". A grant is made with
-//! an approval of one call. It limits the number of calls, the money and the time.
+//! an approval of one call. The grant limits the number of calls, the money and the time.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,7 +20,7 @@ pub const LASTS_MS_MAX: u64 = 30 * 86_400_000;
 pub const CALLS_MAX: u64 = 1_000;
 
 /// A permission that clears further calls like one that a reviewer approved. A grant does not clear a call that policy
-/// forbids, on which policy fails, or that requires more than the grantor could clear alone.
+/// forbids, a call on which policy fails, or a call that needs another approval besides the grantor's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
@@ -177,7 +177,7 @@ impl Grant {
     }
 
     /// Whether `by` may make the grant with a decision on this call: the call fits the grant, the grant has bounds, and
-    /// `by` alone can clear the call.
+    /// the call needs no approval besides that of `by`.
     pub fn may_be_made(
         &self,
         (agent, started_by): (&AgentName, &ReviewerName),

@@ -1,4 +1,4 @@
-//! Identifiers, digests and time. Each has its own type, so that one is never passed for another.
+//! Identifiers, digests and time. Each kind has its own type, so that code cannot confuse two kinds.
 
 use std::fmt;
 use std::str::FromStr;
@@ -26,7 +26,7 @@ impl Digest {
         Self(hasher.finalize().into())
     }
 
-    /// The 32 bytes themselves.
+    /// The 32 bytes of the digest.
     pub fn bytes(&self) -> &[u8; 32] {
         &self.0
     }
@@ -42,7 +42,8 @@ impl fmt::Display for Digest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DIGITS: [char; 16] = ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
         let digit = |value: u8| DIGITS.get(usize::from(value)).copied().unwrap_or('?');
-        // One write for the whole text, because every call, also in a replay, formats a component's digest here.
+        // The whole text is written at once, because this function must be fast: each call formats the digest of its
+        // component, also in a replay.
         let mut text = String::with_capacity(71);
         text.push_str("sha256:");
         text.extend(self.0.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]));

@@ -43,7 +43,7 @@ impl Permit {
         self.call
     }
 
-    /// 1 for the first attempt, and one more after each postponed attempt and after each "send again".
+    /// The number of the attempt: 1, and one more after each postponed attempt and each "send again".
     pub fn attempt(&self) -> u32 {
         self.attempt
     }

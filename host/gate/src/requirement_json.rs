@@ -25,7 +25,7 @@ pub(crate) struct RequirementJson {
     stages: Vec<Vec<Demand>>,
     /// Whether a person may not approve calls of runs that they started, or actions that they edited.
     four_eyes: bool,
-    /// How many different reviewers must reject the call to stop it; omitted if one suffices.
+    /// How many different reviewers must reject the call before it is rejected; omitted if one is enough.
     #[serde(default = "veto", skip_serializing_if = "is_veto")]
     rejections: u32,
     /// When the call expires or is first escalated; null if never.
@@ -34,7 +34,8 @@ pub(crate) struct RequirementJson {
     /// The escalations in order. After the last one the call expires.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     escalations: Vec<Escalation>,
-    /// The reviewers who may make a grant if their approval alone clears the call; omitted if none may.
+    /// The reviewers who may make a grant with their approval, if the call needs no other approval; omitted if nobody
+    /// may.
     #[serde(default = "nobody", skip_serializing_if = "is_nobody")]
     grantors: Reviewers,
     /// The largest time between an approver's sign-in and the approval, in milliseconds; omitted if there is none.

@@ -136,7 +136,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// The run that `RunCreated` opens; `None` for other events.
+    /// The run that the event `RunCreated` creates; `None` for other events.
     pub fn open(event: &Event, at: Time) -> Option<Self> {
         #[allow(clippy::wildcard_enum_match_arm, reason = "only one event opens a run; `apply` is exhaustive")]
         match event {

@@ -82,7 +82,7 @@ impl Call {
         }
     }
 
-    /// The entry for this call in the lists of other calls.
+    /// This call as an entry in the list of similar calls of another call.
     pub fn as_similar_call(&self, id: CallId) -> Option<SimilarCall> {
         let proposal = self.proposal()?;
         let effect_digest = effect_digest(proposal.action.capability(), proposal.action.arguments());

@@ -32,7 +32,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    /// The day of a total that counts one day.
+    /// The day, if the total counts the calls of one day only.
     pub fn day(&self) -> Option<u32> {
         match self {
             Self::AgentDay((_, day)) | Self::Day(day) => Some(*day),
@@ -41,13 +41,13 @@ impl Scope {
     }
 }
 
-/// Names a total.
+/// The name of a total: which calls it counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Counter {
-    /// The calls that the total counts.
+    /// The run, agent, day or grant whose calls are counted.
     pub scope: Scope,
-    /// The capability of these calls.
+    /// Only calls of this capability are counted.
     pub capability: Capability,
 }
 
@@ -81,7 +81,7 @@ impl Counter {
 }
 
 impl Total {
-    /// This total plus one call that moves this money.
+    /// The total with one more call, which moves `money`.
     #[must_use]
     pub fn with(&self, money: &BTreeMap<String, u64>) -> Self {
         let mut after = Self { count: self.count.saturating_add(1), sums: self.sums.clone() };
@@ -92,7 +92,7 @@ impl Total {
         after
     }
 
-    /// This total minus one call that moves this money.
+    /// The total without one of its calls, which moves `money`.
     #[must_use]
     pub fn without(&self, money: &BTreeMap<String, u64>) -> Self {
         let mut after = Self { count: self.count.saturating_sub(1), sums: self.sums.clone() };

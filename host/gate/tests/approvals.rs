@@ -336,7 +336,8 @@ fn requirements() -> impl Strategy<Value = Requirement> {
     )
 }
 
-/// A step of a person. People are numbers, so that a person who is no reviewer tries the step too.
+/// A step of a random test. A person is an index into `PEOPLE`, which also names people who are no reviewers: they try
+/// the steps too.
 #[derive(Clone, Debug)]
 enum Deed {
     Approve { who: usize, whom: usize, fresh: bool },

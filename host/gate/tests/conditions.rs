@@ -136,8 +136,8 @@ fn what_is_no_condition_must_be_the_same() {
     assert_eq!(changes(&json!({ "a": 1 }), &[], &now(&["a"])), Ok(Vec::new()));
 }
 
-/// If policy clears a call, no reviewer was shown the waiting calls or the other values that a condition would allow.
-/// So no fact may change.
+/// If policy clears a call, no fact may change, whatever its condition allows: no reviewer has seen the condition or
+/// the similar calls.
 #[test]
 fn what_nobody_decides_on_has_no_room() {
     let stated = json!({

@@ -199,8 +199,7 @@ fn a_grant_is_made_by_who_may_of_what_is_up_to_them_alone() {
         assert_eq!(world.phase(), if refused.is_some() { "held" } else { "approved" }, "nothing is half done");
     }
 
-    // A grant can be made neither in another reviewer's name, nor, under four-eyes, for an action that the grantor
-    // edited.
+    // A grant cannot be made by delegation. Under four-eyes, it cannot be made for an action that the grantor edited.
     let mut world = World::held(open.clone());
     let (signed_in_at, clearance) = (world.now, world.clearance());
     let choice = Choice::Grant(Box::new(grant(until)));

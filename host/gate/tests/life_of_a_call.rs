@@ -1,4 +1,4 @@
-//! The life of a call, step by step, and every refused step that is out of order.
+//! The life of a call, step by step. Steps in another order are refused.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
 mod common;
@@ -151,7 +151,7 @@ fn an_edit_and_an_edit_back_do_not_revive_a_vote() {
     assert_eq!(world.decide("ruth", Choice::Approve).unwrap().state, CallState::Approved);
 }
 
-/// Evidence with a title. Its bytes are its name.
+/// A piece of evidence whose bytes are this name.
 fn exhibit(name: &str) -> ExhibitRef {
     let digest = Digest::of(name.as_bytes());
     ExhibitRef { whose: None, title: "what the host found out".into(), media: "text/plain".into(), digest, bytes: 1 }
@@ -282,7 +282,8 @@ fn facts_that_changed_put_the_call_back() {
     assert_eq!(world.start().unwrap().attempt(), 2);
 }
 
-/// Policy may have cleared a call that no reviewers could approve. If this call were held, it would wait for ever.
+/// Policy may have cleared a call that no reviewers could approve. If such a call were held now, it would wait for
+/// ever, so it fails.
 #[test]
 fn facts_that_changed_hold_nothing_that_nobody_could_clear() {
     for (names, becomes) in
@@ -483,7 +484,7 @@ fn nothing_in_a_clearance_can_change_without_its_digest() {
     assert_ne!(of(Consequence::Low), of(Consequence::High));
 }
 
-/// A proposal of a journal from before there were facts still has the digest that reviewers decided on.
+/// A proposal that was written when proposals had no facts yet still has the digest that reviewers decided on.
 #[test]
 fn a_proposal_without_facts_has_the_digest_that_it_always_had() {
     let old = proposal("a");
@@ -536,7 +537,7 @@ fn a_call_that_was_cancelled_was_decided_by_nobody() {
 }
 
 /// Whatever happens after "send again", the first attempt may have happened. Only a lookup or a reviewer can say that
-/// it did not.
+/// the first attempt did not happen.
 #[test]
 fn sending_again_forgets_no_earlier_attempt() {
     let sent_again = || {

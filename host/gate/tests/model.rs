@@ -175,7 +175,7 @@ impl Books {
 /// The facts that the host cannot roll back.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Outside {
-    /// Each effect that really happened, with the clearance and the action that the connector was handed.
+    /// Each effect that really happened, with the clearance and the action that the connector got.
     effects: Vec<(Digest, Digest)>,
     /// The remote system's fact.
     fact: bool,
@@ -305,7 +305,7 @@ fn propose(setting: Setting, (text, fact): Version) -> Proposal {
     }
 }
 
-/// A payment as the connector would preview it now, from the books.
+/// The proposal of a payment, as the connector would make it now from the books.
 fn payment(setting: Setting, books: Books) -> Proposal {
     let balance = Condition::AtLeast { shown: euros(books.balance()), bound: euros(AMOUNT) };
     let history = Condition::NothingNew { shown: books.received().into(), about: "the payee".into() };

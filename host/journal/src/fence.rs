@@ -10,13 +10,14 @@ use crate::blobs::Blob;
 use crate::journal::Journal;
 use crate::submit::Submitted;
 
-/// The lease that must still be valid when the command is judged.
+/// Which lease must still be valid when a command is judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(not(feature = "simulated"), expect(unreachable_pub, reason = "only tests name it"))]
 pub enum Fence {
     /// No lease: decisions, cancellations, deadlines and effects are judged only on the journaled state.
     None,
-    /// The run's lease of this epoch; for commands of the task that drives the run.
+    /// The run's lease with this number; for commands of the task that drives the run. Each new lease has a higher
+    /// number, its epoch.
     Epoch(u64),
 }
 
@@ -42,8 +43,8 @@ impl Lease {
         Self { journal: journal.clone(), run: run.clone(), epoch: journal.0.leases.take(run) }
     }
 
-    /// Judges a command of the task that drives the run, and writes its events. The commands are judged in the order of
-    /// the calls.
+    /// Judges a command of the task that drives the run, and writes its events. The commands are judged in the order in
+    /// which this method is called.
     pub fn submit<C: RunCommand>(&self, command: C) -> Submitted<C::Output> {
         self.submit_with(command, Vec::new())
     }

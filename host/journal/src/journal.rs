@@ -43,7 +43,7 @@ pub(crate) struct Inner {
     clock: Arc<JournalClock>,
     /// Bytes of log lines that are not on disk yet.
     pub(crate) logs_waiting: Arc<AtomicUsize>,
-    /// `None` once the journal closes.
+    /// The queue to the writer; `None` once the journal closes.
     tasks: Option<Sender<Task>>,
     writer: Option<JoinHandle<()>>,
     pub(crate) leases: Arc<Leases>,
@@ -172,8 +172,8 @@ impl Journal {
         self.read(move |reader| staged::load(&identity, reader, &run, call)).await
     }
 
-    /// The other waiting calls of any run with the same effect as this one: the oldest, and no more than a proposal
-    /// lists.
+    /// The waiting calls, in any run, that have the same effect as the call `of`. If there are too many, the oldest are
+    /// taken, as many as a proposal lists.
     pub async fn same_waiting(&self, of: &CallId) -> Result<Vec<CallId>, ReadError> {
         let of = of.clone();
         self.read(move |reader| {
@@ -270,8 +270,8 @@ impl Journal {
         self.read(move |reader| reader.due(now, limit)).await
     }
 
-    /// A run as it is now, and one of its consequential calls as it was after the event at `at`; no call if none is
-    /// named. `None` if there is no such run.
+    /// A run as it is now, and one of its consequential calls as it was after the event at `at`; without a call if
+    /// `call` is `None`. The result is `None` if there is no such run.
     pub async fn as_of(
         &self,
         run: &RunId,

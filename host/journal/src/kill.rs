@@ -43,7 +43,8 @@ fn due() -> Option<(u32, &'static str)> {
     Some(counted.map_or((0, at), |(times, name): (u32, _)| (times.saturating_sub(1), name)))
 }
 
-/// The host has reached its kill point. It is killed, unless it has to pass the point a few times first.
+/// Called when the host has reached its kill point. Kills the host, unless the host has to pass the point a few more
+/// times first.
 fn reached() {
     static PASSED: AtomicU32 = AtomicU32::new(0);
     if due().is_none_or(|(times, _)| PASSED.fetch_add(1, Ordering::Relaxed) < times) {

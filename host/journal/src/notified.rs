@@ -21,8 +21,8 @@ pub enum NotificationRecord {
         /// The last event about which the target needs no further message.
         up_to: Position,
     },
-    /// The configured targets. The cursors of all other targets are removed, so that a target that is configured again
-    /// begins anew.
+    /// The list of the configured targets. The cursors of all other targets are removed, so that a target that is
+    /// configured again begins anew.
     KeepOnly {
         /// The names of the targets.
         targets: Vec<String>,

@@ -25,7 +25,7 @@ pub struct JournalEntry {
 pub struct RunFilter {
     /// Only runs in these states; empty: all.
     pub states: Vec<RunState>,
-    /// Only runs older than this one.
+    /// Only runs that were created before this run.
     pub before: Option<RunId>,
     /// The largest number of rows.
     pub limit: usize,
@@ -130,8 +130,8 @@ pub struct LogLine {
     pub message: String,
 }
 
-/// A message to listeners that a command was committed. Hints may be lost, so a listener that needs every event must
-/// read the journal.
+/// A message that tells listeners that a command was committed. Hints may be lost, so a listener that needs every event
+/// must read the journal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hint {
     /// The position of the command's last event.

@@ -1,4 +1,5 @@
-//! The traits of a store. A store writes a batch completely or not at all, and its readers work beside the writer.
+//! The traits of a store. A store writes a batch completely or not at all, and its readers work at the same time as the
+//! writer.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +82,7 @@ pub(crate) trait Store: Load + Send {
 
 /// A reader of a store. Its methods block, so they are called only on threads that may block.
 pub(crate) trait Reader: Load + Send {
-    /// Begins a group of reads, up to `end`, on one state of the journal, if the store can promise that.
+    /// Begins a group of reads, up to `end`, that all see the same state of the journal, if the store can promise that.
     fn begin(&mut self) -> Result<(), ReadError> {
         Ok(())
     }

@@ -1,4 +1,5 @@
-//! A command in the writer's queue: its type is erased, and it has a place for its answer.
+//! A command in the writer's queue, as a trait object: the queue holds commands of all types, each with the sender of
+//! its answer.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -17,8 +18,8 @@ use crate::flushed::Flushed;
 use crate::notified::NotificationRecord;
 use crate::rows::LogLine;
 
-/// The answer to a command, which comes once the command's batch is on disk. The command was queued when this value was
-/// made, whether or not the value is awaited.
+/// The answer to a command, which comes once the command's batch is on disk. The command is already queued when the
+/// caller gets this value, even if the caller never awaits the value.
 #[derive(Debug)]
 #[must_use = "a command is answered after its commit"]
 pub struct Submitted<T>(oneshot::Receiver<Result<Flushed<T>, SubmitError>>);
@@ -83,7 +84,7 @@ impl Drop for LogReservation {
     }
 }
 
-/// A command with its place for the answer.
+/// A command with the sender of its answer.
 pub(crate) trait Submission: Send {
     /// The further state that the command is judged on.
     fn required_state(&self) -> RequiredState;

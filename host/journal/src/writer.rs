@@ -1,8 +1,8 @@
 //! The one writer: it takes commands from the queue, judges them in order, writes their events in batches, and answers
 //! after the commit.
 //!
-//! While one batch waits for the disk, the next batch gathers. Many commands therefore share a flush, and a single
-//! command waits for no other command.
+//! While one batch waits for the disk, the commands of the next batch gather in the queue. So many commands share a
+//! flush, and a command that comes alone is written at once.
 //!
 //! **Invariant:** After a COMMIT with an unknown result, the writer reads where the journal ends and gives the hints of
 //! the events that are in the journal. The submitter may be gone, and without a hint a run that became ready by such an
@@ -138,7 +138,7 @@ impl Writer {
         self.write(answers, hints);
     }
 
-    /// A kill point for tests, named by what the batch holds.
+    /// Kill points for tests, one for each kind of event or other data in the batch.
     fn may_die(&mut self, when: &str) {
         let batch = self.staged.batch();
         let blobs = batch.blobs.iter().map(|_| kill::BLOB);
@@ -196,9 +196,9 @@ impl Writer {
         }
     }
 
-    /// Tells every task of the batch why the batch is not on disk, also the refused ones: a refusal may have rested on
-    /// an event that is lost now. The staged state is dropped, so that the next batch is judged on what the store
-    /// holds.
+    /// Tells every task of the batch why the batch is not on disk, also the tasks whose commands were refused: a
+    /// refusal may have rested on an event that is lost now. The staged state is dropped, so that the next batch is
+    /// judged on what the store holds.
     fn give_up(&mut self, answers: Vec<PendingAnswer>, hints: Vec<Hint>, error: &WriteError) {
         let (cause, error) = match error {
             WriteError::NotWritten(cause) => (cause, SubmitError::NotWritten(cause.clone())),

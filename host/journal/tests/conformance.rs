@@ -119,7 +119,7 @@ async fn time_never_goes_back(world: World) {
     );
 }
 
-/// The clock was ten years ahead when an event was written, and was then corrected.
+/// The clock was ten years ahead when an event was written. Afterwards it was corrected.
 async fn a_clock_that_was_ahead_once_keeps_no_deadline_for_ever(world: World) {
     const HOUR: u64 = 3_600_000_000;
     const AHEAD: u64 = 10 * 365 * 24 * HOUR;
@@ -492,7 +492,7 @@ async fn what_is_read_is_a_prefix(world: World) {
 async fn a_step_that_was_not_written_leaves_no_gap(world: World) {
     let run = world.create("run").await;
     let _ = world.submit(&run, None, routine(1, "answer")).await.unwrap();
-    // Call 2 was lost on the way, so no later call can be written, and above all no held call.
+    // Call 2 was lost before it was written. So no later call can be written, above all no held call.
     let after = world.submit(&run, None, hold(3, proposal("hello"))).await.unwrap_err();
     assert_eq!(*refused(&after), Refused::OutOfOrder { last: 1, found: 3 });
     assert_eq!(world.seqs(&run).await, [1, 2]);
@@ -606,7 +606,7 @@ async fn what_is_in_a_phase_is_counted(world: World) {
     }
 }
 
-/// Ranked calls by the names of their runs.
+/// The names of the runs of the ranked calls, in their order.
 async fn ranked(world: &World, filter: CallFilter) -> Vec<String> {
     let filter =
         CallFilter { states: vec![CallState::Held, CallState::InDoubt], order: CallOrder::Ranked(None), ..filter };
@@ -911,7 +911,7 @@ async fn large_payloads_come_back_whole(world: World) {
     let task = text(300 << 10);
     let _ = world.submit(&run, None, create(&task)).await.unwrap();
     let large = proposal(&text(200 << 10));
-    // Sizes around the limit at which a body is stored as a blob.
+    // These sizes are around the limit above which the body of an event is stored as a blob.
     for (call, bytes) in (1..).zip([1 << 10, (64 << 10) - 300, 64 << 10, (64 << 10) + 300, 1 << 20]) {
         let _ = world.submit(&run, None, routine(call, &text(bytes))).await.unwrap();
     }

@@ -1,5 +1,5 @@
-//! A disk that is really full: nothing is half-written, errors say that the disk is full, and once there is space the
-//! journal goes on by itself.
+//! A disk that is really full: no batch is written in part, errors say that the disk is full, and once there is space
+//! the journal can be written again without a restart.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

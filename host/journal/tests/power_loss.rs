@@ -263,7 +263,7 @@ fn is_flush(op: &Op) -> bool {
     matches!(op, Op::Sync { .. } | Op::SyncFolder { .. })
 }
 
-/// The last mark before the power was cut, or `before` if there is none.
+/// The number of the last mark before the power was cut; `before` if there is no mark.
 fn acknowledged(ops: &[Op], before: u64) -> u64 {
     ops.iter().rev().find_map(|op| if let Op::Mark(mark) = op { Some(*mark) } else { None }).unwrap_or(before)
 }
@@ -336,7 +336,7 @@ struct Tally {
     copying: usize,
     /// The errors that were found, as texts.
     wrong: Vec<String>,
-    /// How often something that was acknowledged was missing.
+    /// How many checks found that something acknowledged was missing.
     lost: usize,
     ops: BTreeMap<&'static str, usize>,
 }

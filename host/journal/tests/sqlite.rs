@@ -235,7 +235,7 @@ async fn a_list_reads_only_the_events_of_its_page() {
             let _ = world.decide(&run, 1, "alice", Choice::Reject).await.unwrap();
         }
     }
-    // Reading an event of another run now gives an error.
+    // The events of other runs are damaged, so that reading one gives an error.
     let world = world.reopened(|path| {
         let others = "UPDATE events SET body = 'not json' WHERE run IN (SELECT number FROM runs WHERE id NOT IN ('run-03', 'run-18', 'run-19'))";
         sql(path, others);
@@ -283,7 +283,7 @@ async fn a_row_is_read_without_the_history_of_its_call() {
         (REVISIONS_MAX, "dave alice bob".into(), 2)
     );
     assert_eq!(decisions[0].call, rows[0]);
-    // Reading an event of an earlier revision now gives an error.
+    // The events of earlier revisions are damaged, so that reading one gives an error.
     let world = world.reopened(|path| {
         let revised = "(SELECT max(position) FROM events WHERE body LIKE '%call-revised%')";
         sql(path, &format!("UPDATE events SET body = 'not json' WHERE call IS NOT NULL AND position < {revised}"));
@@ -302,7 +302,7 @@ async fn a_call_is_found_by_index_not_by_reading_its_run() {
         let _ = world.submit(&run, None, routine(call, "answer")).await.unwrap();
     }
     let _ = world.submit(&run, None, hold(21, proposal("hello"))).await.unwrap();
-    // Reading the routine events now gives an error.
+    // The events of routine calls are damaged, so that reading one gives an error.
     let world = world.reopened(|path| sql(path, "UPDATE events SET body = 'not json' WHERE seq BETWEEN 2 AND 21"));
     assert!(matches!(world.events(&run, 0, 100).await, Err(ReadError::Damaged(why)) if why.contains("event 2:")));
     assert_eq!(world.phase(&run, 21).await, "held");
@@ -334,7 +334,7 @@ async fn time_goes_on_from_what_an_earlier_host_wrote() {
 async fn counting_reads_no_events() {
     let world = World::new(Kept::InSqlite);
     let _ = world.held("run", proposal("hello")).await;
-    // Reading an event now gives an error.
+    // All events are damaged, so that reading one gives an error.
     let world = world.reopened(|path| sql(path, "UPDATE events SET body = 'not json'"));
     assert!(world.calls(all_calls()).await.is_err() && world.runs(all_runs()).await.is_err());
     assert_eq!(world.count_calls(CallFilter::in_states(&[CallState::Held], 10)).await.unwrap(), 1);
@@ -574,8 +574,8 @@ fn the_bundled_sqlite_is_new_enough() {
 /// again, instead of comparing with them.
 const WRITE: &str = "HOLDSHORT_WRITE_EXPECTED";
 
-/// A journal that version 1 wrote, as SQL, so that a reviewer can read it. A new version of the tables needs another
-/// file beside this one, and never a change of this one: an old journal must stay readable for ever.
+/// A journal that version 1 wrote, as SQL, so that a person can read it. A new version of the tables gets another file.
+/// This file is never changed, because an old journal must stay readable for ever.
 const GOLDEN: &str = "tests/data/journal-1.sql";
 
 #[tokio::test]
@@ -615,7 +615,8 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let key = format!("key of waiting.2: {}\n", perform(authorized));
     assert!(found.contains(&key), "{key}");
     assert_eq!(*journal.submit(&run, Some(2), fence, happened(1, json!("sent"))).await.unwrap(), CallState::Succeeded);
-    // The journal is current now, and its tables are made again once, not each time it is opened.
+    // The journal has the current version now. Its tables were made again once, and are not made again each time it is
+    // opened.
     let seen = shown(&journal, &runs()).await;
     drop(journal);
     let file = Connection::open(&path).unwrap();

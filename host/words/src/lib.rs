@@ -4,7 +4,7 @@
 //! host: in `pay 10.00 EUR to Globex, paid 14 times before`, a payee could be called `Globex, paid 14 times before`.
 //! [`say!`] makes a [`Sentence`] from a literal and from values that implement [`HostText`]. `String` does not. Foreign
 //! words go in through [`quote`], which adds quotation marks and escapes everything that would end the quotation or
-//! look like its end, begin a line, or hide a number of spaces.
+//! look like its end, everything that would begin a new line, and repeated spaces.
 //!
 //! **Invariant:** outside quotations a sentence has no `"`, so [`pieces`] finds the quotations in its text, and the
 //! text outside does not depend on the text inside.
@@ -89,7 +89,7 @@ pub fn quote(words: impl fmt::Display) -> Quoted {
     Quoted(quoted)
 }
 
-/// A value in JSON layout with each text quoted.
+/// A JSON value as text, with each string in it quoted.
 pub fn quote_value(value: &Value) -> Sentence {
     match value {
         Value::Null | Value::Bool(_) | Value::Number(_) => configured(value),
@@ -330,7 +330,7 @@ impl Piece<'_> {
     }
 }
 
-/// The part as in the sentence, with its quotation marks.
+/// Writes the part as it stands in the sentence, with its quotation marks.
 impl fmt::Display for Piece<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -366,7 +366,7 @@ pub fn beginning(sentence: &str, chars_max: usize) -> String {
                 Piece::Quoted(_) if start.len() > 1 => "\" …",
                 Piece::Quoted(_) => return shown + "…",
             };
-            // A quotation must not end in half of an escape, which would also escape its end.
+            // A quotation must not be cut within an escape: the `\` before the closing mark would escape the mark.
             let escapes = start.chars().rev().take_while(|c| *c == '\\').count();
             let start = if escapes % 2 == 1 { start.strip_suffix('\\').unwrap_or(&start) } else { &start };
             return shown + start + end;

@@ -51,13 +51,13 @@ fn a_quotation_reads_well_and_shows_what_looks_like_its_end() {
     assert_eq!(pieces("no \"end"), [Piece::Host("no \"end")]);
 }
 
-/// By Unicode's properties and character names: everything that looks like a double quotation mark is escaped in a
-/// quotation, whether it is one character or a combination of two.
+/// Everything that looks like a double quotation mark is escaped in a quotation, whether it is one character or a
+/// combination of two. The test finds such characters by Unicode's properties and by their names.
 #[test]
 fn whatever_looks_like_the_end_of_a_quotation_is_escaped() {
     let is_escaped = |words: &str| Sentence::from(quote(words)).as_str().chars().filter(|c| *c == '\\').count();
-    // Characters found by name: double quotation marks, primes, accents, apostrophes, commas and ditto marks; and then
-    // single ones.
+    // Characters found by name: double quotation marks, primes, accents, apostrophes, commas and ditto marks. The
+    // characters that look like single marks follow.
     let double = "\u{2ba}\u{2dd}\u{2ee}\u{2f5}\u{2f6}\u{5f4}\u{1425}\u{1cd3}\u{201c}\u{201d}\u{201e}\u{201f}\u{2033}\u{2034}\u{2036}\u{2037}\
                   \u{2057}\u{275d}\u{275e}\u{2760}\u{2e42}\u{2e49}\u{3003}\u{301d}\u{301e}\u{301f}\u{ff02}\u{1145a}\u{1f676}\u{1f677}\u{1f678}\"";
     let single = "\u{2b9}\u{2bb}\u{2bc}\u{2bd}\u{2c8}\u{2ca}\u{55a}\u{5f3}\u{7f4}\u{7f5}\u{2018}\u{2019}\u{201a}\u{201b}\u{2032}\u{2035}\u{275b}\

@@ -72,7 +72,7 @@ pub struct DecisionOutcome {
     pub still_needed: u32,
     /// The current clearance digest. An edit changes it.
     pub clearance: Digest,
-    /// Whether the same decision was recorded before.
+    /// Whether this decision repeats an earlier one, so that nothing was written.
     pub repeated: bool,
 }
 
@@ -181,7 +181,7 @@ impl Decide {
         }
     }
 
-    /// Whether the grant of this decision has been made; true for a decision without a grant.
+    /// Whether the grant of this decision has been made before; true for a decision without a grant.
     fn is_granted(&self, call: &Call) -> bool {
         let made = call.granted.as_ref().map(|granted| &granted.grant);
         !matches!(&self.choice, Choice::Grant(grant) if made != Some(&**grant))

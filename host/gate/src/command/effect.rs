@@ -161,8 +161,8 @@ impl Command for Finish {
             AttemptOutcome::FactsChanged { reason, .. } if run.phase.is_over() => {
                 Event::EffectFailed { call: number, attempt, reason, evidence }
             }
-            // Policy may have cleared a call that no reviewers could approve. If this call were held, it would wait for
-            // ever.
+            // Policy may have cleared a call that no reviewers could approve. If such a call were held now, it would
+            // wait for ever, so it fails.
             AttemptOutcome::FactsChanged { reason, proposal }
                 if let Err(why) = met_by_somebody(&proposal.requirement, &run.started_by, call) =>
             {

@@ -1,8 +1,8 @@
 //! The commands: every step that a run or a call can take. A command is a function: it takes the journaled state and
 //! the time, and returns events and an output, or refuses.
 //!
-//! A command is judged on the state inside the write transaction. Of two racing commands one wins, and the other is
-//! told which decision won.
+//! A command is judged on the state inside the write transaction. If two decisions on one call race, the first one
+//! wins, and the sender of the other is told which decision won.
 
 mod decide;
 mod edit;
@@ -85,13 +85,13 @@ pub trait Command: Sealed + Send + 'static {
 /// State that a command needs in addition to its run and call.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RequiredState {
-    /// The running totals.
+    /// The running totals with these names.
     pub totals: Vec<Counter>,
-    /// A grant.
+    /// The grant with this id.
     pub grant: Option<CallId>,
-    /// The key of a request.
+    /// The run that a request with this key has created.
     pub request: Option<Digest>,
-    /// The waiting calls with the same effect or the same subject.
+    /// The waiting calls that are similar: calls with this effect or this subject.
     pub similar_to: Option<Similarity>,
 }
 
@@ -115,7 +115,7 @@ pub struct Subject {
     pub granted: Option<GrantRecord>,
     /// The run that the request with the key has created, if there is one.
     pub created_run: Option<CreatedRun>,
-    /// The other waiting calls with the same effect or subject, by their ids.
+    /// The other waiting calls with the same effect or subject, in the order of their ids.
     pub similar_calls: Vec<SimilarCall>,
     /// The effect keys of the similar calls that the call's proposal lists, in the order of that list.
     pub similar_keys: Vec<EffectKey>,

@@ -1,4 +1,5 @@
-//! A call in a small world: a subject, a clock, and commands that are judged and applied.
+//! A world for tests: the state of one run and its call, a clock, and methods that judge commands and apply their
+//! events.
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part of it")]
 
 use holdshort_gate::clearance::PolicyRecord;

@@ -1,4 +1,4 @@
-//! The waiting calls, by the digests of their effect and their subject.
+//! An index by which similar calls are found: the waiting calls by the digests of their effect and their subject.
 
 use std::collections::{BTreeSet, HashMap};
 

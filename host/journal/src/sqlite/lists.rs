@@ -14,8 +14,9 @@ use crate::inbox::Rank;
 use crate::lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 use crate::rows::Position;
 
-/// Lists calls: one query for each state reads in the order of the state's index, then the first rows of all states are
-/// kept. The cursor is a place in that order, so it stays valid when the row from which it was made moves.
+/// Lists calls: for each state, one query reads rows in the order of the index. Of the rows of all states together, the
+/// first ones are kept. The cursor is a place in that order, so it stays valid when the row from which it was made gets
+/// another place.
 pub(super) fn calls(connection: &Connection, filter: &CallFilter) -> Result<Vec<CallRow>, ReadError> {
     let ranked = matches!(filter.order, CallOrder::Ranked(_));
     let every = if ranked { &CallState::ALL[..] } else { &[] };
@@ -177,7 +178,8 @@ fn first_since(connection: &Connection, at: Time) -> Result<i64, ReadError> {
 }
 
 /// Runs a query once for each state, or once for all states. The rows of one state can be read in the order of an
-/// index. Each query has the limit for itself, so the caller sorts the rows of all states and cuts them again.
+/// index. The limit holds for each query separately. So the caller sorts the rows of all states together and cuts them
+/// to the limit again.
 pub(super) fn each_state<S: Copy, T>(
     states: &[S],
     mut query: impl FnMut(Option<S>) -> Result<Vec<T>, ReadError>,

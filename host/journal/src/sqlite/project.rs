@@ -80,7 +80,7 @@ impl Insert<'_> {
         Ok(())
     }
 
-    /// Writes a running total. It is one row, written once for all changes in a batch.
+    /// Writes a running total. A total is one row, which is written once for all changes of a batch.
     pub(super) fn total(&self, counter: &Counter, total: &Total) -> Result<(), ReadError> {
         let insert = "INSERT OR REPLACE INTO totals (counter, total) VALUES (?1, ?2)";
         Ok(self.execute(insert, (json(counter)?, json(total)?))?)

@@ -55,8 +55,8 @@ pub(super) fn call_row(connection: &Connection, location: &CallLocation) -> Resu
     Ok(CallRow::new(location.run.clone(), &state.run, location.position, &call))
 }
 
-/// The call, as far as a row shows it. A revision is a proposal of its own, so votes on earlier revisions no longer
-/// count; decisions and grants from before the revision are left out.
+/// The call with the values that a row shows. Votes on earlier revisions do not count for the current one, so events
+/// before the current revision are not read; decisions and grants from before it are missing.
 fn revised(connection: &Connection, location: &CallLocation, since: Position) -> Result<Call, ReadError> {
     let mut events = events_of(connection, &location.run, location.number, "position >=", since.0)?.into_iter();
     let first = events.next().ok_or_else(|| location.damaged("has no such revision"))?;

@@ -17,8 +17,8 @@ use crate::store::{Batch, Head, Load, Store, WriteError};
 pub(crate) struct Sqlite {
     path: PathBuf,
     connection: Connection,
-    /// Whether a commit failed. Then readers may see data that is not on disk, and the disk may have data that no
-    /// reader sees.
+    /// Whether a commit has failed and its remains were not removed yet. Until then readers may see data that is not on
+    /// disk, and the disk may have data that no reader sees.
     doubtful: bool,
 }
 
@@ -44,12 +44,13 @@ impl Sqlite {
         }
         // The log may contain frames of the batch that no connection shows. A crash now could make them visible.
         self.doubtful = true;
-        // The frame that commits is written last, so it is missing if the disk was full.
+        // SQLite writes the frame that commits as the last one. If the disk was full, this frame is missing.
         let full = error.sqlite_error_code() == Some(ErrorCode::DiskFull);
         match (self.head(), first) {
             (Err(error), _) => WriteError::Unknown(format!("{cause}; and the journal cannot be read: {error}")),
             (Ok(head), Some(first)) if head.position >= first => WriteError::Unknown(cause),
-            // The head does not show whether a batch without events was written, but such a batch may be written twice.
+            // The position of the last event does not show whether a batch without events was written. Such a batch may
+            // be written twice, so it counts as not written.
             (Ok(_), _) if full || self.heal().is_ok() => WriteError::NotWritten(cause),
             (Ok(_), _) => WriteError::Unknown(cause),
         }

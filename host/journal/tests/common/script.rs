@@ -674,8 +674,8 @@ impl Model {
         total
     }
 
-    /// Checks that the totals that policy used are the totals at the time of writing, so that nothing was cleared twice
-    /// on the same total.
+    /// Checks that the totals that policy used are the totals at the time of writing, so that no two calls were cleared
+    /// on the basis of the same total.
     fn check_verdict(&self, event: &Event, at: Time) {
         if let Event::CallCleared { proposal, .. } = event {
             if let Some(CallId { run, call }) = &proposal.policy.grant {

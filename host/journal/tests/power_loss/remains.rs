@@ -219,7 +219,7 @@ impl Remains {
         left
     }
 
-    /// Whether the recorded process created `folder`, and the folder is not among what is left.
+    /// Whether the power loss removed `folder`: the recorded process created it, and `left` does not have it.
     fn is_lost(&self, folder: &Path, left: &Tree) -> bool {
         let mut made = self.renamings.values().flatten();
         let is_ours = made.any(|renaming| matches!(renaming, Renaming::Add(path, Named::Folder) if path == folder));
@@ -273,7 +273,7 @@ fn which(hand: Hand, count: usize, dice: &mut Dice) -> Vec<bool> {
 }
 
 impl Change {
-    /// The same change in pieces that the disk writes one by one.
+    /// The change, cut into the pieces that a disk writes separately.
     fn sectors(&self) -> Vec<Self> {
         let Self::Write { at, bytes } = self else { return vec![self.clone()] };
         let (mut at, mut rest) = (*at, bytes.as_slice());
