@@ -39,7 +39,7 @@ pub enum Phase {
         /// Why the outcome is unknown, as the host observed it.
         reason: String,
     },
-    /// A reviewer closed an effect in doubt without an outcome.
+    /// A reviewer gave up on an effect in doubt: its outcome stays unknown.
     Unresolved {
         /// The reviewer's words.
         reason: String,
@@ -79,7 +79,7 @@ crate::named_enum! {
         Succeeded = "succeeded",
         /// The effect did not happen.
         Failed = "failed",
-        /// A reviewer closed an effect in doubt without an outcome.
+        /// A reviewer gave up on an effect in doubt: its outcome stays unknown.
         Unresolved = "unresolved",
         /// Enough reviewers rejected the call.
         Rejected = "rejected",

@@ -39,7 +39,7 @@ pub enum RunPhase {
     Trapped(String),
     /// A reviewer cancelled the run.
     Cancelled,
-    /// The agent does something other than the journal recorded.
+    /// In a replay the agent took another step than the recorded one.
     Diverged(String),
 }
 
@@ -89,7 +89,7 @@ crate::named_enum! {
         Trapped = "trapped",
         /// A reviewer cancelled the run.
         Cancelled = "cancelled",
-        /// The agent does something other than the journal recorded.
+        /// In a replay the agent took another step than the recorded one.
         Diverged = "diverged",
     }
 }

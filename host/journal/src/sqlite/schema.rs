@@ -67,15 +67,19 @@ CREATE TABLE logs (
 
 /// Projections of calls, which are dropped and made again when their version grows.
 ///
-/// `names` gives agents, capabilities and reviewers a number, which is shorter than the name. A call with `everybody`
-/// waits for all reviewers except its `exceptions`; any other call waits only for its `exceptions`. `rank` is
-/// [`rank()`](crate::inbox::rank), computed on reading, because only its index has to store it. `deed` and `about` are
-/// the first 8 bytes of the digests of a waiting call's effect and subject, by which similar calls find it; they are
-/// empty once the call is over. `since` is the position of the event that began the current revision, if it is not the
-/// first. A row of a list is made from the events since that position, so a long earlier history costs nothing;
-/// `attempts` and `editor` keep what a row needs of that history. `decisions.since` is that position for the revision
-/// that was decided on. `made` has the runs that requests with a key created. `grants` has the grants of the calls at
-/// their positions. `words` finds finished calls by their words.
+/// - `names` gives agents, capabilities and reviewers a number, which is shorter than the name.
+/// - A call with `everybody` waits for all reviewers except its `exceptions`; any other call waits only for its
+///   `exceptions`.
+/// - `rank` is [`rank()`](crate::inbox::rank). Only the index stores it; the table computes it when it is read.
+/// - `deed` and `about` are the first 8 bytes of the digests of a waiting call's effect and subject. By them similar
+///   calls find it. They are empty once the call is over.
+/// - `since` is the position of the event that began the current revision, if it is not the first revision. A row of a
+///   list is made from the events since that position, so a long earlier history costs nothing. `attempts` and `editor`
+///   keep what a row needs of the earlier history.
+/// - `decisions.since` is the position of the event that began the revision that was decided on.
+/// - `made` has the runs that requests with a key created.
+/// - `grants` has the grants of the calls at their positions.
+/// - `words` finds finished calls by their words.
 pub(super) const PROJECTED: &str = "
 CREATE TABLE names (number INTEGER PRIMARY KEY, text TEXT NOT NULL UNIQUE);
 CREATE TABLE calls (
