@@ -53,14 +53,14 @@ fn installed(variable: &str, what: &str) -> Option<PathBuf> {
     path
 }
 
-/// The examples of `host/API.md` in one language, which the fence of the code block names.
+/// The examples of `host/API.md` in one language. The first line of a code block names its language.
 fn examples(language: &str) -> Vec<String> {
     let page = fs::read_to_string(top().join("host/API.md")).unwrap();
     let blocks = page.split("\n```").skip(1).step_by(2);
     blocks.filter_map(|block| block.strip_prefix(&format!("{language}\n")).map(str::to_owned)).collect()
 }
 
-/// Runs a command of the page in a folder, with the programs of `bin` on the path.
+/// Runs a command of `host/API.md` in a folder, with the programs of `bin` on the path.
 fn run(folder: &Path, bin: &Path, host: &Host, line: &str) -> Output {
     let path = std::env::join_paths(
         [bin.to_owned()].into_iter().chain(std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default())),

@@ -245,8 +245,9 @@ fn the_table_of_rooms_says_the_same() {
     }
 }
 
-/// The file that prints lines, and the file that draws on the whole terminal.
+/// The file that prints lines.
 const OUTPUT: &str = "host/src/cli/output.rs";
+/// The file that draws on the whole terminal.
 const SCREEN: &str = "host/src/cli/review/screen.rs";
 /// The file that turns lines into cells.
 const CELLS: &str = "host/review/src/screen.rs";

@@ -18,6 +18,6 @@ pub const POINTS: [&str; 7] = [
     "after-answer",
 ];
 
-/// The beginning of the name of a kill point: before the reply to a `POST` request. The route
-/// follows: `before-reply /v1/runs`.
+/// The beginning of the names of the kill points before the reply to a `POST` request. The route follows: `before-reply
+/// /v1/runs`.
 pub const REPLY: &str = "before-reply ";

@@ -1,5 +1,5 @@
-//! Waiting runs hold nothing that computing runs need: a run that waits for nothing is done at once beside them, and
-//! the waiting runs go on later. The host's work for a call does not grow with the number of earlier calls.
+//! Waiting runs hold nothing that computing runs need: beside them, a run that does not wait finishes at once, and the
+//! waiting runs go on later. The host's work for a call does not grow with the number of earlier calls.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

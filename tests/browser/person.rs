@@ -72,8 +72,8 @@ fn program(name: &str) -> Option<PathBuf> {
     std::env::split_paths(&std::env::var_os("PATH")?).map(|folder| folder.join(name)).find(|path| path.is_file())
 }
 
-/// A running chromedriver and its port. It ends at once if another program takes the free port that it has found, so it
-/// is started again.
+/// A running chromedriver and its port. If another program takes the port that chromedriver has chosen, chromedriver
+/// ends at once and is started again.
 fn chromedriver_on_a_port(chromedriver: &Path) -> (Child, String) {
     for _ in 0..5 {
         let mut driver =

@@ -106,8 +106,8 @@ fn an_agent_is_inspected() {
     assert_eq!((&report["can_run"], &report["entry"], &report["logs"]), (&true.into(), &"run".into(), &true.into()));
     assert_eq!(report["consequential"][0]["capability"], "holdshort:agent/deployment@0.1.0#deploy");
     assert_eq!(report["routine"].as_array().unwrap().len(), 3, "{report}");
-    // A WASI interface that is present but empty is not listed as given. The workspace that an agent may read is not
-    // listed as out of its reach.
+    // `inspect` does not list an empty WASI interface among the interfaces that the agent gets, nor the workspace that
+    // the agent may read among the things out of its reach.
     let prowl = component("prowl");
     let report = holdshort(&folder, &["inspect", prowl.to_str().unwrap(), "--json"]).exits(0).json();
     let told = holdshort(&folder, &["inspect", prowl.to_str().unwrap()]).exits(0).out;

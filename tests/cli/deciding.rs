@@ -113,7 +113,7 @@ fn editing_proposes_something_else() {
     )
     .exits(1);
     fails("edit-without-editor", &folder, &["approvals", "edit", &id]).exits(2);
-    // An editor that changes nothing sends nothing, and no draft is left.
+    // If nothing is changed in the editor, nothing is sent, and no draft is left.
     let drafts = folder.path().join("drafts");
     fs::create_dir(&drafts).unwrap();
     let mut unchanged = folder.command(&["approvals", "edit", &id, "--yes", "--digest", before]);
@@ -311,7 +311,7 @@ fn evidence_that_is_left_out_is_not_approved_by_habit() {
     let careful = "Evidence is not shown here; `--full` shows it. Approve exactly this? Type `approve`:";
     let seen = on_terminal(&folder, 100, &["approvals", "approve", id], &[(careful, "y\n")]);
     assert!(seen.code == 1 && seen.screen.contains("not confirmed; nothing was sent"), "{}", seen.screen);
-    // An edit cannot be confirmed by habit either: an edit of the notes alone is also an approval of the same change.
+    // An edit needs a confirmation word too, because an edit of the notes alone also approves the same change.
     let mut arguments = held["proposal"]["action"]["arguments"].clone();
     arguments["release"]["notes"] = "Larger".into();
     folder.write("larger.json", &arguments.to_string());

@@ -278,8 +278,8 @@ fn a_host_starts_only_with_what_is_its_own() {
     evidence::figure("T33", "folders that are looked at before a host starts", if is_root { tried } else { 19 });
 }
 
-/// Everything else that the configuration names and that decides or runs. Each file is made changeable by other users
-/// in every way.
+/// Every other file that the configuration names and that affects decisions or is executed. The test lets other users
+/// change each file, in every way.
 #[test]
 fn a_host_goes_by_and_runs_only_what_others_cannot_change() {
     type Hand<'a> = (&'a str, bool, &'a dyn Fn(&Path), &'a str);

@@ -11,8 +11,8 @@ use super::world::{SECRET, World, ended, sandbox};
 
 const TIME: Duration = Duration::from_secs(30);
 
-/// Each attempt: its name, its script, and whether it succeeds without the sandbox on any machine. Those that do are
-/// also run without the sandbox, to find a mistake in the script.
+/// Each attempt: its name, its script, and whether it succeeds without the sandbox on any machine. An attempt that does
+/// is also run without the sandbox, so that a mistake in its script is found.
 const ATTEMPTS: &[(&str, &str, bool)] = &[
     ("the token", "cat STATE/token && echo GOT", true),
     ("the journal", "cat STATE/journal.db && echo GOT", true),

@@ -60,7 +60,7 @@ const ATTACKS: &[(&str, &str, End)] = &[
     ("trespass", "", Elsewhere("minds.rs")),
 ];
 
-/// Crates that pass large values at once and therefore need as much memory.
+/// Crates that pass large values at once and therefore need a lot of memory.
 const LARGE: &[(&str, &str, End)] = &[
     ("bulk", "", Trapped("one call passes more than")),
     ("bulk", "0", Finished("the host took 0 MiB")),

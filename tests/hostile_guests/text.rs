@@ -159,8 +159,8 @@ fn what_no_compiler_makes_ends_alone_too() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A few bytes that claim to begin a section of four gigabytes. A reader that reserved that memory would be killed on a
-/// machine with less memory, as here.
+/// A few bytes that claim to begin a section of four gigabytes. Here the memory is limited to less, so a reader that
+/// reserved four gigabytes would be killed.
 #[test]
 fn a_file_that_lies_about_its_length() {
     let folder = Folder::new(&[], "");

@@ -36,7 +36,7 @@ fn forever(body: &str) -> String {
     format!("(loop $on {body} (br $on))")
 }
 
-/// Two components. One passes the other a value of type `ty` again and again, made of many bytes of `fill`.
+/// Two components. One passes a value of type `ty`, with many bytes `fill`, to the other again and again.
 fn composed(ty: &str, (from, to): (&str, &str), fill: u32, (pages, units): (u32, u32)) -> String {
     let half = PAGES / 3;
     let realloc = r#"(func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))"#;

@@ -46,7 +46,7 @@ async fn a_run_is_started_shown_and_ended() {
     world.stop().await;
 }
 
-/// Follows `next` to the last page, and returns what all pages hold.
+/// Follows `next` to the last page, and returns the member `key` of every row of all pages.
 async fn pages(world: &World, path: &str, cursor: &str, list: &str, key: &str) -> Vec<Value> {
     let (mut found, mut next) = (Vec::new(), String::new());
     for _ in 0..20 {

@@ -305,7 +305,7 @@ async fn a_slow_reader_is_not_waited_for() {
     world.stop().await;
 }
 
-/// The shipped values. Without this test, longer times or none would not fail any test of this file.
+/// The limits have the shipped values. If a time were longer or missing, no other test of this file would fail.
 #[test]
 fn the_limits_that_are_shipped() {
     let Limits { header_time_max, body_time_max, write_time_max, connections_max, streams_max, body_bytes_max, .. } =

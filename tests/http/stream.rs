@@ -55,7 +55,7 @@ impl Stream {
     /// The id, name and data of the next event. Heartbeats are skipped.
     async fn event(&mut self, world: &World) -> (u64, String, Value) {
         loop {
-            // Each frame is one event, so that the lengths of the chunks stand on their own lines.
+            // Each event is one HTTP chunk. So the length of the chunk is on a line of its own, which is no field.
             let frame = self.until("\n\n").await;
             let field = |name: &str| frame.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
             let Some(data) = field("data: ") else { continue };
@@ -193,7 +193,7 @@ async fn the_streams_of_a_browser_leave_it_connections() {
             "the newest go on, and those of other browsers"
         );
     }
-    // A stream that the client has closed makes room first. Only then is another stream ended.
+    // The host first drops a stream that the client has closed. Only if there is none, it ends another stream.
     drop(streams.pop());
     let gone = format!("holdshort_http_event_streams {}\n", 4);
     let start = Instant::now();

@@ -78,8 +78,8 @@ fn a_connector_that_is_gone_performs_nothing() {
     assert_eq!((world.branch.count(), elsewhere.count()), (0, 1), "where it was shown the second time");
 }
 
-/// A clearance covers the content in the journal. If that was changed by hand, the clearance does not match it, and
-/// nothing starts.
+/// A clearance covers the content in the journal. If this content was changed by hand, the clearance does not match it,
+/// and nothing starts.
 #[test]
 fn a_journal_that_was_changed_clears_nothing() {
     let world = World::new("start-within = \"2s\"");

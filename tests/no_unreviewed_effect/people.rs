@@ -82,7 +82,7 @@ fn a_token_has_the_same_eyes_whoever_starts_the_host() {
 }
 
 /// The only person who may decide is removed from the configuration. The call still belongs to that person: no other
-/// reviewer may decide it, and it is not cleared by time.
+/// reviewer may decide on it, and it is not cleared as time passes.
 #[test]
 fn what_nobody_can_decide_is_held() {
     let world = World::new("reviewers = [\"alice\"]");
@@ -119,8 +119,8 @@ fn what_nobody_can_decide_is_held() {
     }
 }
 
-/// Under four-eyes an edit excludes its editor. After this edit no one could clear the call, so the edit is refused and
-/// the call stays unchanged, so that both can approve it.
+/// Under four-eyes an edit excludes its editor. After this edit no one could clear the call, so the edit is refused.
+/// The call stays unchanged, and both people can approve it.
 #[test]
 fn an_edit_that_leaves_nobody_is_refused() {
     let world = World::new("\n[policy]\nfiles = [\"p.cedar\"]\n");

@@ -251,8 +251,9 @@ impl Way {
         }
     }
 
-    /// The points at which hosts die; `None` if the agent makes no routine call, or if the connector can always tell, so
-    /// that no reviewer has to resolve the effect.
+    /// The points at which hosts die; `None` if this way is impossible: the agent makes no routine call, the connector
+    /// can always tell (so that no reviewer has to resolve the effect), or the remote system cannot ask for a later
+    /// attempt.
     fn kills(self, point: &str, place: &dyn Place) -> Option<Vec<String>> {
         let point = point.to_owned();
         if place.before().is_empty() && point.ends_with("-routine-returned") {

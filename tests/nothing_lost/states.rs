@@ -134,7 +134,7 @@ fn survives(state: &str, case: &Case) {
     let mail = Maildir(outside_host.path().join("mail"));
     let branch = Branch::new(&outside_host.path().join("shop.git"));
     if state == "failed" {
-        // A lock file, as another person's git leaves it while it works on the branch or after it died there.
+        // Leaves a lock file, as another person's git does while it works on the branch or after it died there.
         std::fs::write(branch.0.0.join("refs/heads/production.lock"), "").unwrap();
     }
     let expires = if state == "expired" { "[approval]\nexpires-after = \"1s\"\n" } else { "" };

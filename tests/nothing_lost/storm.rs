@@ -20,8 +20,8 @@ use crate::support::{Host, until};
 const KILLS: u32 = 10;
 const RUNS: usize = 8;
 const MESSAGES: usize = 4;
-/// The longest life of a host, in milliseconds. All runs together take about as long, so that kills hit every part of
-/// their work.
+/// The longest life of a host, in milliseconds. All runs of a round together take about this long, so that kills hit
+/// every part of their work.
 const LIFE_MS_MAX: u32 = 400;
 
 #[test]

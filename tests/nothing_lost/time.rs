@@ -44,7 +44,8 @@ fn a_sleep_that_ends_while_no_host_is_there_ends_at_the_next_start() {
     assert_eq!(operator.events(&run), ["run-created", "timer-set", "timer-fired", "run-finished"]);
 }
 
-/// An approval that expires while no host runs has expired at the next start, even if a decision arrives at once.
+/// An approval whose deadline passes while no host runs is expired at the next start, even if a decision arrives at
+/// once.
 #[test]
 fn an_approval_that_lapses_while_no_host_is_there_has_lapsed() {
     let folder = Folder::new(&["clock"], "[approval]\nexpires-after = \"1s\"\n");

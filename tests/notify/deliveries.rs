@@ -35,8 +35,8 @@ pub fn one_call(host: &Host) -> String {
     approval["id"].as_str().unwrap().to_owned()
 }
 
-/// Runs the example of the operator's page, which verifies a delivery from the file of the secret, the three headers
-/// and the body.
+/// Runs the example of `host/CONFIGURATION.md`, which verifies a delivery from the file of the secret, the three
+/// headers and the body.
 fn verifies(folder: &Folder, secret_file: &str, delivery: &Delivery) -> bool {
     let page = std::fs::read_to_string(top().join("host/CONFIGURATION.md")).unwrap();
     let example = page.split("```python\n").nth(1).unwrap().split("```").next().unwrap();

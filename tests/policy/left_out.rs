@@ -97,7 +97,7 @@ fn what_must_be_there_is_asked_for() {
     }
 }
 
-/// Each condition that the operator's page gives as an example is accepted unchanged.
+/// Each condition that `host/CONFIGURATION.md` gives as an example is accepted unchanged.
 #[test]
 fn the_ways_to_say_it_are_taken() {
     let page = std::fs::read_to_string(super::root("host/CONFIGURATION.md")).unwrap();

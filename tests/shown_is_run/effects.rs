@@ -109,8 +109,8 @@ fn parse_mail(bytes: &[u8]) -> Value {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// A subject with an encoded word is refused: mail readers would show `Refund approved`, and the reviewer would have
-/// seen the code.
+/// A subject with an encoded word is refused: mail readers would show `Refund approved`, but the reviewer would have
+/// seen the encoded form.
 #[test]
 fn a_subject_that_readers_decode_is_refused() {
     let (folder, _) = folder("");

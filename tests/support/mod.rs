@@ -137,7 +137,7 @@ impl Folder {
             }
         });
         let url = until("ready host", || {
-            // The order matters: a host may become ready and end before this test looks.
+            // First looks for the end, then for the address: a host may become ready and end between two looks.
             let ended = child.try_wait().unwrap().is_some() && hearing.is_finished();
             let said = said.lock().unwrap().clone();
             let at = said.split("is ready at ").nth(1).filter(|at| at.contains('\n'));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::top;
 
-/// Folders without documents of the project. Templates name paths of the project that they are for.
+/// Folders whose documents are not checked. Documents in `templates` name paths of the project that a template makes.
 const LEFT_OUT: [&str; 4] = ["target", "node_modules", ".git", "templates"];
 
 #[test]

@@ -6,7 +6,7 @@ use super::{code_of, sources, top};
 const NAMED: [&str; 4] =
     ["host/gate/src/clearance.rs", "host/gate/src/phase.rs", "host/gate/src/run.rs", "host/gate/src/wait_end.rs"];
 
-/// Lines that compare a word with the same spelling and another meaning.
+/// Lines of code that compare with a word that is spelled like a state and means something else.
 const OTHERS: [(&str, &str); 2] = [
     // Words in the report of a test program.
     ("host/connectors/src/checks/counts.rs", "failed"),

@@ -36,15 +36,16 @@ fn main() -> ExitCode {
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// The lints cover the packages without their tests. The tests of the host need a minute more, and `.ci/run` checks
-/// them.
+/// Checks format, lints and tidy. The lints cover the packages without their tests: the tests of the host need a minute
+/// more, and `.ci/run` checks them.
 fn check() -> bool {
     run(&["cargo", "fmt", "--all", "--check"])
         && run(&["cargo", "clippy", "--workspace", "--locked", "--quiet", "--", "-D", "warnings"])
         && run(&["cargo", "test", "--package", "xtask", "--locked", "--quiet"])
 }
 
-/// The names and lines of a panic's backtrace are in `holdshort.debug`, which the program looks for in its own folder.
+/// Builds the program to hand out. The names and lines of a panic's backtrace are in a file of their own,
+/// `holdshort.debug`, which the program looks for in its own folder.
 fn dist() -> bool {
     let target = std::env::var("CARGO_TARGET_DIR").unwrap_or_else(|_| "target".into());
     let (built, folder) = (format!("{target}/dist/holdshort"), format!("{target}/handout"));

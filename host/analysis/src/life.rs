@@ -37,7 +37,7 @@ pub struct Life {
 /// What one event did to a call.
 #[derive(Debug)]
 pub struct Step<'e> {
-    /// The decision of a reviewer. An edit includes the editor's vote for it, which is no decision of its own.
+    /// The decision of a reviewer. The editor's vote, which an edit includes, does not count as a further decision.
     pub decided: Option<ReviewerDecision<'e>>,
     /// How the call stopped waiting for reviewers or for its effect.
     pub end: Option<WaitEnd>,

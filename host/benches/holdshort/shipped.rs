@@ -15,8 +15,9 @@ use crate::client::{Connection, Held};
 use crate::table::{Table, Times};
 use crate::world::{client, component};
 
-/// The pauses between two reads of the list of approvals, and between two reads of a run that should end.
+/// The pause between two reads of the list of approvals.
 const POLL_LIST: Duration = Duration::from_millis(2);
+/// The pause between two reads of a run that should end.
 const POLL_RUN: Duration = Duration::from_millis(1);
 /// How long the program may take to start.
 const START_MAX: Duration = Duration::from_secs(120);

@@ -118,8 +118,8 @@ impl Table {
         (done, times.into_iter().collect())
     }
 
-    /// Whether the command line asks for a part: it names the part, something inside the part, something around the
-    /// part, or nothing.
+    /// Whether the command line asks for `name`: it gives this name, the name of a part of it, the name of a larger
+    /// part that contains it, or no name at all.
     pub fn wants(&self, name: &str) -> bool {
         let below = |whole: &str, part: &str| whole == part || whole.starts_with(&format!("{part}-"));
         self.parts.is_empty() || self.parts.iter().any(|part| below(name, part) || below(part, name))

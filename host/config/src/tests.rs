@@ -1,5 +1,5 @@
-//! Tests every kind of error against the expected text in a data file, tests the defaults, and
-//! compares the operator's page with the code.
+//! Tests every kind of error against the expected text in a data file, tests the defaults, and compares
+//! `host/CONFIGURATION.md` with the code.
 
 use std::path::{Path, PathBuf};
 
@@ -90,8 +90,8 @@ fn the_front_pages_sample_is_true() {
     assert_eq!(parse(&with_hashes(sample)).unwrap().reviewers.len(), 2);
 }
 
-/// In the operator's page, the block "Every setting with its default" means the same as an empty
-/// file. The block with every setting is accepted.
+/// In `host/CONFIGURATION.md`, the block "Every setting with its default" means the same as an empty file. The block
+/// with every setting is accepted.
 #[test]
 fn the_operators_page_is_true() {
     let page = std::fs::read_to_string(home("host/CONFIGURATION.md")).unwrap();

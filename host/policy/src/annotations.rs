@@ -92,7 +92,8 @@ impl ReviewDemand {
         Ok(demands)
     }
 
-    /// The requirement for a call held at `now` by this demand alone. Where the policy says nothing, `base` applies.
+    /// The requirement for a call held at `now` if only this demand applies. Where the policy says nothing, `base`
+    /// applies.
     pub(super) fn requirement(&self, base: &Requirement, now: Time) -> Requirement {
         let demand = Demand { reviewers: self.reviewers.clone(), quorum: self.quorum };
         let mut stages = vec![Vec::new(); self.stage];

@@ -15,7 +15,7 @@ use super::schema::{attribute, entity_type, is_money, optional};
 use super::values;
 use holdshort_common::money;
 
-/// The position of the agent's rationale. A grant does not compare it, because it differs in each call.
+/// The position of the agent's rationale. A grant does not compare the rationale, because every call has another one.
 const CLAIMS: &str = "/rationale";
 /// An error repeats at most this many characters of an invalid position.
 const POINTER_CHARS_MAX: usize = 100;

@@ -1,5 +1,5 @@
-//! Reads policies in a child process before the host reads them. Their text may come over HTTP, and
-//! Cedar's parser is recursive: a stack overflow ends its process.
+//! Reads policies in a child process before the host reads them. Their text may come over HTTP, and Cedar's parser is
+//! recursive: a text that is nested too deep overflows the stack, which ends the process.
 //!
 //! Candidates are also judged in such a child.
 //!

@@ -88,7 +88,8 @@ impl CedarPolicy {
                 let first = names.next().and_then(|first| self.locations().iter().position(|(name, _)| *name == first));
                 let with = names.map(|name| format!(" with `{name}`")).collect::<String>();
                 found.entry((first, format!("{with}: {what}"))).or_default().push(ty.to_string());
-                // Every further combination contains the policies that always match, so each would repeat this error.
+                // The policies that always match are in every combination, so each further combination would repeat
+                // this error.
                 if together.len() == always.len() {
                     break;
                 }

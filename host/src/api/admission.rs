@@ -294,8 +294,8 @@ fn check_origin(api: &Api, side: Side, headers: &HeaderMap) -> Result<(), Proble
     Ok(())
 }
 
-/// Checks that a page's request that may change something has an `Origin`. [`check_origin`] has
-/// compared its value.
+/// Checks that a page's request that may change something has an `Origin`. [`check_origin`] has already checked the
+/// value.
 fn has_origin(headers: &HeaderMap) -> Result<(), Problem> {
     let detail = "`Origin` is missing: a browser sends this header with each form";
     headers.contains_key(header::ORIGIN).then_some(()).ok_or_else(|| Problem::new(Kind::OriginNotAllowed, detail))

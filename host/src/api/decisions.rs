@@ -142,9 +142,8 @@ pub(crate) async fn decide(
     }
 }
 
-/// Refuses an approval that policy forbids at this time, because its effect could not start either.
-/// The call keeps waiting and may be approved at another time. If no policy depends on the time,
-/// nothing is read.
+/// Refuses to approve a call that policy forbids at this time, because its effect could not start either. The call
+/// keeps waiting and may be approved at another time. If no policy depends on the time, nothing is read.
 async fn at_this_time(api: &Api, run: &RunId, number: CallNumber, digest: Digest) -> Result<(), Problem> {
     let Some(policy) = api.policy_setup().present.as_ref().filter(|policy| policy.depends_on_time()) else {
         return Ok(());
@@ -249,8 +248,8 @@ impl PendingDecision<'_> {
     }
 }
 
-/// Edits a call. The driver makes the new revision before the transaction. Inside the transaction
-/// the gate judges whether the revision may replace the current one.
+/// Edits a call. The driver makes the new revision before the journal's transaction. Inside the transaction the gate
+/// judges whether the revision may replace the current one.
 async fn edit(
     api: &Api,
     pending: PendingDecision<'_>,
@@ -280,8 +279,8 @@ async fn edit(
     pending.submit(api, Choice::Edit(Box::new(revision))).await
 }
 
-/// The call, and the outcome that an edit to `revision` would have. Without `revision` the edit
-/// changes nothing; without `digest` it is about the current revision. Nothing is written.
+/// The call, and the outcome that an edit to `revision` would have. Without `revision` the edit changes nothing.
+/// Without `digest` the edit is about the current revision. Nothing is written.
 pub(crate) async fn preview_decision(
     api: &Api,
     run: &RunId,

@@ -10,7 +10,7 @@ pub use crate::runs::{Figures, ReviseError};
 
 /// Starts runs, and knows the types and connectors of their calls.
 ///
-/// It is a trait because the driver's room uses the sandbox, which the endpoint must not import.
+/// It is a trait because the endpoint must not import the driver's module, which uses the sandbox.
 pub trait Driver: Send + Sync + 'static {
     /// Starts a run of a configured agent. The start is on disk when this returns. The same
     /// `request` always returns the same run.

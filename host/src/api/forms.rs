@@ -26,7 +26,7 @@ pub(super) struct AnyForm {
 }
 
 impl AnyForm {
-    /// The decision, if its body names no other approval than the path.
+    /// The decision. It is an error if the body names another approval than the path does.
     pub(super) fn about(self, id: &str) -> Result<DecisionRequest, Problem> {
         match self.about {
             Some(other) if other != id => {

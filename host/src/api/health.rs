@@ -42,7 +42,7 @@ pub(super) async fn ready(State(api): State<Api>) -> ApiResult {
     }
 }
 
-/// The highest number that is counted for a state. Counting reads only an index and takes some
+/// The calls or runs in one state are counted up to this number. Counting reads only an index and takes some
 /// milliseconds at most.
 const COUNTED_MAX: usize = 100_000;
 

@@ -37,10 +37,9 @@ pub struct Limits {
     /// unauthenticated one, then the one that has been silent longest. A connection that answers a reviewer's complete
     /// request is never closed to make room.
     pub connections_max: usize,
-    /// The guaranteed time of a new connection for its first request. Without this time, a burst of
-    /// other connections could close it before its request is read. Because of this time, the host
-    /// accepts at most `connections_max` connections within it. Further connections wait in the
-    /// system's queue.
+    /// The guaranteed time of a new connection for its first request. Without this time, a burst of other connections
+    /// could close it before its request is read. In return, the host accepts at most `connections_max` connections in
+    /// this time. Further connections wait in the system's queue.
     pub newcomer_time: Duration,
     /// The maximum number of event streams. It is below the number of connections, so that streams
     /// cannot lock reviewers out.
@@ -98,8 +97,8 @@ pub struct Rate {
     pub burst: u32,
 }
 
-/// The number of names that a [`Throttle`] remembers. At this number, names with a full bucket are
-/// forgotten. If there are none, a new name gets no token.
+/// The number of names that a [`Throttle`] remembers. At this number, names with a full bucket are forgotten. If no
+/// name has a full bucket, a new name gets no token.
 const NAMES_MAX: usize = 1024;
 
 /// Token buckets for many names under one rate.

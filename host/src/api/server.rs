@@ -30,10 +30,10 @@ use super::secrets::Peer;
 use super::shares::{Share, Shares};
 use super::write_timeout::{Socket, WriteTimeout};
 
-/// The limits for a request's head: bytes, and number of headers. Tokens are short. The library
-/// reads pieces of up to this size and checks the size after each piece, so the largest possible
-/// head is twice as large.
+/// The maximum bytes of a request's head. Tokens are short. The library reads pieces of up to this size and checks the
+/// size after each piece, so the largest possible head is twice as large.
 const HEAD_BYTES_MAX: usize = 32 * 1024;
+/// The maximum number of headers of a request.
 const HEADERS_MAX: usize = 64;
 
 /// The interval for checking whether a connection can be closed to make room.
@@ -217,7 +217,7 @@ pub(crate) struct Busy {
     /// The counts of concurrent requests by reviewer.
     shares: Arc<Shares>,
     most: usize,
-    /// The request's own share, once it has arrived.
+    /// The request's own share, once the request has arrived completely.
     begun: OnceLock<Share>,
 }
 
@@ -253,7 +253,7 @@ impl Drop for Busy {
 }
 
 impl Connection {
-    /// The other end.
+    /// The other end of the connection.
     pub(super) fn peer(&self) -> Peer {
         self.peer
     }

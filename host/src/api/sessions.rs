@@ -162,7 +162,8 @@ impl Drop for PageStream {
     }
 }
 
-/// A stored session, and the sender that notifies the users of the session when it is dropped.
+/// A stored session, and a sender. When the sender is dropped, the users of the session learn that the session has
+/// ended.
 type OpenSession = (Session, Arc<watch::Sender<()>>);
 
 /// The reviewer and host name of a link.
@@ -201,7 +202,7 @@ impl Session {
         let _ = tokio::time::timeout(left, self.open.changed()).await;
     }
 
-    /// Starts a stream of this session. If there are too many, the oldest ends.
+    /// Starts a stream of this session. If the session has too many streams, the oldest stream ends.
     pub(crate) fn stream(&self) -> PageStream {
         let own = Arc::new(Notify::new());
         let mut all = lock(&self.streams);

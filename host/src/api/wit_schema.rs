@@ -6,8 +6,8 @@
 use holdshort_gate::{Action, FunctionType, RATIONALE, WitType};
 use serde_json::{Map, Value, json};
 
-/// The schema of an edit's arguments: an object by parameter. The agent's reasons may be omitted or
-/// repeated unchanged.
+/// The schema of an edit's arguments: an object by parameter. The agent's rationale may be omitted or repeated
+/// unchanged.
 pub(super) fn edited(function: &FunctionType, action: &Action) -> Value {
     let (said, params): (Vec<_>, Vec<_>) = function.params.iter().cloned().partition(|(name, _)| name == RATIONALE);
     let mut schema = record(&params);

@@ -17,8 +17,9 @@ use super::{host, logging, run, sign_in};
 use crate::config::Config;
 use scratch::Scratch;
 
-/// The agent and its task.
+/// The agent.
 const AGENT: &str = "release";
+/// The agent's task.
 const TASK: &str = "Release main to production";
 
 /// Makes a repository, runs the agent on it, and fails unless the branch moved. The final state of

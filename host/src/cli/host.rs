@@ -1,7 +1,7 @@
 //! A complete host in this process, made from a configuration.
 //!
-//! This is the only place where all rooms meet. It gives the driver the previews and answers, the
-//! dispatcher the performers, and the endpoint the driver. No room gets anything else.
+//! This is the only place that uses all modules of the host. It gives the driver the previews and answers, the
+//! dispatcher the performers, and the endpoint the driver. No module gets anything else.
 
 mod check_sandboxes;
 mod clock;
@@ -66,8 +66,7 @@ pub(super) fn open_journal(config: &Config) -> Result<Opened, OpenError> {
 }
 
 impl Host {
-    /// Makes the host of a configuration from its open journal: creates the rooms and connects
-    /// them.
+    /// Makes the host of a configuration from its open journal: creates the parts of the host and connects them.
     pub(super) fn new(config: Config, opened: Opened) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
         let Opened { journal, driver, dispatcher, desk, notifier } = opened;

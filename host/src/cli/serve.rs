@@ -17,8 +17,8 @@ use crate::api;
 use crate::config::{Config, Server};
 use crate::runs::Runs;
 
-/// The size in MiB from which a component gets a note, because few components are as large without
-/// debug information.
+/// A component of this size in MiB or more gets a note from the host, because few components are as large without debug
+/// information.
 const LARGE_MIB: u64 = 64;
 /// The maximum length of a printed load error. `holdshort inspect` prints the whole error.
 const WARNING_CHARS_MAX: usize = 600;

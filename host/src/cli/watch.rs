@@ -33,9 +33,9 @@ pub(super) struct RunWatch<'a> {
 }
 
 impl RunWatch<'_> {
-    /// Follows the run until it ends and returns its row; `None` if the watching was interrupted.
-    /// Calls `on_hold` for each held call. The host is polled, so nothing stays open there. A
-    /// failed request ends the watching and never the run.
+    /// Follows the run until it ends and returns its row; `None` if the watching was interrupted. Calls `on_hold` for
+    /// each held call. The host is polled, so the host keeps nothing open for this watching. A failed request ends the
+    /// watching and never the run.
     pub(super) fn until_over(
         &self,
         mut on_hold: impl FnMut(&CallId) -> Result<(), Failure>,

@@ -1,9 +1,9 @@
 //! The dispatcher: performs calls that may start, and looks up effects in doubt. It works from the journal, without the
 //! agent.
 //!
-//! **Invariant:** only this room holds [`Perform`]. It learns of work by hints after commits. Hints can be lost, so it
-//! also scans the journal at start-up and whenever it misses hints. The journal decides which of two attempts at a
-//! start wins.
+//! **Invariant:** only this module holds [`Perform`]. The dispatcher learns of work by hints after commits. Hints can
+//! be lost, so the dispatcher also scans the journal at start-up and whenever it misses hints. The journal decides
+//! which of two attempts at a start wins.
 
 mod attempt;
 mod performer;

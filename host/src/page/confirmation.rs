@@ -27,7 +27,7 @@ pub(super) fn caution<'a>(proposals: impl IntoIterator<Item = &'a Proposal> + Cl
     long.then_some("Some evidence is too long for this page: open and read this evidence first.")
 }
 
-/// The titles of the exhibits. The check for warnings reads them too.
+/// The exhibits without their content. The check for warnings reads the titles too.
 pub(super) fn titles(proposal: &Proposal) -> Vec<ShownExhibit> {
     let title = |one: &ExhibitRef| ShownExhibit { title: one.title.clone(), kind: one.media.clone(), bytes: None };
     proposal.exhibits.iter().map(title).collect()

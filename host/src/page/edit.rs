@@ -2,8 +2,8 @@
 //! edit itself.
 //!
 //! The preview asks the connector and policy as the edit will, and records no event. Its seal covers the digest and the
-//! new arguments, so the host accepts exactly the previewed bytes. The agent's reasons cannot be edited, because they
-//! are the agent's words.
+//! new arguments, so the host accepts exactly the previewed bytes. The agent's rationale cannot be edited, because it
+//! is in the agent's own words.
 
 use askama::Template;
 use axum::extract::State;
@@ -72,7 +72,7 @@ struct Editing<'a> {
     number: CallNumber,
     call: Call,
     digest: Digest,
-    /// The type of the editable arguments: all parameters except the agent's reasons.
+    /// The type of the editable arguments: all parameters except the agent's rationale.
     ty: WitType,
 }
 
@@ -231,7 +231,7 @@ pub(super) async fn create(State(api): State<Api>, signed: Signed, Path(id): Pat
     }
 }
 
-/// The editable parameters: all except the agent's reasons.
+/// The editable parameters: all except the agent's rationale.
 fn editable(FunctionType { params, .. }: FunctionType) -> WitType {
     WitType::Record(params.into_iter().filter(|(name, _)| name != RATIONALE).collect())
 }

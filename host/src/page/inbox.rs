@@ -74,7 +74,7 @@ struct Row {
     consequence: &'static str,
     approved_by: Vec<Text>,
     still_needed: u32,
-    /// The reviewers who still have to decide; empty if every reviewer may.
+    /// The reviewers who still have to decide; empty if every reviewer may decide.
     waits_for: Vec<Text>,
     asked: ShownTime,
     deadline: Option<ShownTime>,
@@ -162,7 +162,7 @@ fn choices(api: &Api, query: &InboxQuery) -> (Vec<Choice>, Vec<Choice>) {
     )
 }
 
-/// The reviewers who still have to decide; empty if every reviewer may.
+/// The reviewers who still have to decide; empty if every reviewer may decide.
 fn waits_for(row: &CallRow) -> Vec<Text> {
     let named = |one: &&OpenDemand| one.stages > 1 || one.reviewers != Reviewers::Any;
     let named: Vec<OpenDemand> = row.waiting_for.iter().filter(named).cloned().collect();

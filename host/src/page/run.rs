@@ -16,7 +16,7 @@ use crate::api::message::Message;
 use crate::api::{Api, approvals, ids, runs};
 use crate::review::Text;
 
-/// The number of bytes of a long task or outcome that the page shows first.
+/// The page shows this many bytes of a long task or outcome, until the reader asks for the whole text.
 const WORDS_BYTES: usize = 8 * 1024;
 /// The maximum number of log lines on one page. `LOG_BYTES` can end the page earlier.
 const LOG_LINES: usize = 100;

@@ -11,8 +11,8 @@ struct SheetPart {
     sheet: Sheet,
 }
 
-/// The HTML of the action, the preconditions and the agent's words, as on the review page. An error
-/// is a template's error.
+/// The HTML of the action, the preconditions and the agent's words, as on the review page. Fails only if a template
+/// fails.
 pub fn sheet(content: &ShownCall<'_>) -> Result<String, askama::Error> {
     SheetPart { sheet: Sheet::of(content) }.render()
 }

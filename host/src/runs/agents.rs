@@ -67,6 +67,7 @@ struct Inner {
 /// The maximum number of cached agents, and of cached programs. Agents of configured files and running programs stay in
 /// the cache beyond this number. Others are loaded again when needed, programs from wasmtime's cache on disk.
 const LOADED_MAX: usize = 32;
+/// The maximum bytes of cached programs. Running programs stay in the cache beyond this number.
 const PROGRAM_BYTES_MAX: usize = 256 << 20;
 /// The maximum number of components that are read at the same time. Each read may use all the memory and cores that its
 /// limits allow.
@@ -117,7 +118,7 @@ impl Agents {
             .collect()
     }
 
-    /// The agent for a new run of `name`. Its bytes are in the journal when this returns.
+    /// The agent for a new run of `name`. The component's bytes are in the journal when this returns.
     pub(super) async fn by_name(&self, journal: &Driver, name: &AgentName) -> Result<Arc<LoadedAgent>, AgentError> {
         let path = self.0.configured.get(name).ok_or_else(|| AgentError::Unknown {
             name: name.clone(),

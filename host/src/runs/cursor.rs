@@ -161,8 +161,8 @@ impl Cursor {
         }
     }
 
-    /// The next recorded event as text, unless it is the end of the run. If there is one, the agent ended earlier than
-    /// recorded.
+    /// The next recorded event as text, unless it is the end of the run. If there is such an event, the agent ended
+    /// earlier than recorded.
     pub(super) async fn rest(&mut self) -> Result<Option<String>, CannotReplay> {
         let next = self.take().await?.filter(|recorded| !is_end(&recorded.event));
         Ok(next.map(|recorded| describe_event(&recorded.event)))
@@ -204,8 +204,8 @@ impl Cursor {
 
 /// The number of the last event, if more follow.
 ///
-/// If no events follow, the run's history ends here. While the run is driven here, only reviewers and the dispatcher
-/// write to it. The driver learns of their events from the state of the open call.
+/// If no events follow, the run's history ends here, and nothing more is read. While the run is driven here, only
+/// reviewers and the dispatcher write to it. The driver learns of their events from the state of the open call.
 fn last_of(Events { events, more }: &Events) -> Option<Seq> {
     events.last().map(|recorded| recorded.seq).filter(|_| *more)
 }

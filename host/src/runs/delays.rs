@@ -1,9 +1,9 @@
 //! Decides when a delay is recorded: an event that says that the host repeatedly failed to continue a run.
 //!
-//! **Invariant:** a delay is a state of the run and an event, because pages, programs, notifications and figures read
-//! states and events, and a restarted host must show it too. The next step of the run ends the delay. Replay skips it,
-//! because it is no action of the agent. While the journal cannot be written, no delay can be recorded; `/readyz`
-//! reports that.
+//! **Invariant:** a delay is recorded as an event and as a state of the run. So pages, programs, notifications and
+//! figures see it as they see every event and state, and a restarted host shows it too. The next step of the run ends
+//! the delay. Replay skips it, because it is no action of the agent. While the journal cannot be written, no delay can
+//! be recorded; `/readyz` reports that.
 
 use holdshort_gate::command::Delay;
 
@@ -68,7 +68,7 @@ fn on_one_line(text: &str) -> String {
 mod tests {
     use super::*;
 
-    /// The tries that are recorded, and those at which reviewers are notified.
+    /// The tries at which a delay is recorded, and the tries at which reviewers are notified.
     fn written(told_after: u32, tries: u32, reason: impl Fn(u32) -> String) -> (Vec<u32>, Vec<u32>) {
         let mut delays = Delays::new(told_after);
         let all = (1..=tries).filter_map(|number| {

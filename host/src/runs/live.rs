@@ -57,7 +57,7 @@ pub(super) enum Need {
     Nothing,
     /// The answer to a routine call.
     Routine(CallNumber, Action),
-    /// A verdict and then an answer; with the reason why the call must not be held, if there is one.
+    /// The verdict on a consequential call, and then its answer. If the call must not be held, the reason is given.
     Consequential(CallNumber, Action, Option<RefusalReason>),
     /// The answer to a recorded call.
     Answer(CallNumber),

@@ -336,7 +336,7 @@ impl Runs {
                 }
                 Ok(left @ (DriveEnd::Over | DriveEnd::Parked)) => {
                     self.0.live().remove(&run);
-                    // If an answer came while this task was still listed, no other task got the answer's hint.
+                    // The hint of an answer that came before the removal went to this task, which ends now.
                     if left == DriveEnd::Parked && self.0.is_ready(&run).await {
                         self.wake(&run);
                     }

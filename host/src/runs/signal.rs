@@ -36,7 +36,7 @@ impl Listener {
         let _ = self.0.changed().await;
     }
 
-    /// Returns once the run has ended, for a task that is busy otherwise.
+    /// Returns once the run has ended; for a task that does other work meanwhile.
     pub(super) async fn over(&mut self) {
         if self.0.wait_for(|hinted| hinted.over).await.is_err() {
             std::future::pending::<()>().await;

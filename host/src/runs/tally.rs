@@ -37,7 +37,7 @@ impl Tally {
         Self { limits, calls: 0, timers: 0, held: 0, bytes: 0, earlier: Duration::ZERO }
     }
 
-    /// Counts a call. If the run may not make it, returns how the run ends.
+    /// Counts a call. If the run may not make the call, returns how the run ends.
     pub(super) fn call(&mut self, arguments: &Value) -> Result<CallNumber, RunEnd> {
         self.one_more()?;
         self.bytes = self.bytes.saturating_add(CALL_BYTES).saturating_add(weight(arguments));

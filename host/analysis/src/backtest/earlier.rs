@@ -12,13 +12,13 @@ use holdshort_policy::facts;
 /// The candidate's verdicts on a call that may still be revised.
 #[derive(Default)]
 pub(super) struct EarlierRevisions {
-    /// The candidate's requirement for the last revision; `None` if the candidate refused the call.
+    /// The candidate's requirement for the latest revision; `None` if the candidate refused the call.
     asks: Option<Requirement>,
-    /// Whether the candidate held the last revision.
+    /// Whether the candidate held the latest revision.
     held: bool,
     /// The first revision that the candidate would have cleared although a later revision was put to reviewers.
     pub(super) cleared: Option<JudgedProposal>,
-    /// The last revision, if the candidate would have cleared it.
+    /// The latest revision, if the candidate would have cleared it.
     last: Option<JudgedProposal>,
     /// The rejections of a revision that was then edited.
     pub(super) no: ReviewerWords,

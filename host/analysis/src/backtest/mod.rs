@@ -164,7 +164,7 @@ impl Backtest {
         let table: &mut OutcomeTable =
             if call.revision == 1 { &mut self.report.calls } else { &mut self.report.revisions };
         table.count(end.outcome, &judgement.verdict);
-        // If a grant cleared the call, it would also clear the call if the candidate holds it.
+        // A grant that cleared the call would also clear the call if the candidate held it.
         let held = judgement.verdict == Verdict::Hold && end.outcome != ProposalOutcome::Granted;
         let was = call.requirement().filter(|_| asked.is_held());
         let then = held.then_some(&judgement.requirement);

@@ -44,7 +44,7 @@ pub struct BacktestReport {
     pub without_facts: u64,
     /// Calls that were not judged because this host does not offer their capability now.
     pub not_judged: Vec<NotJudged>,
-    /// Calls that were refused without asking policy, for example with too long arguments.
+    /// Calls that were refused without asking policy, for example because their arguments are too long.
     pub without_policy: u64,
 }
 

@@ -66,7 +66,7 @@ pub(super) struct LoadCounters {
     groups: Vec<GroupCounters>,
     /// The time that each reviewer spent on an open proposal.
     spent: BTreeMap<CallKey, Vec<(ReviewerName, usize)>>,
-    /// For each capability, the number of decisions by the whole seconds that they took, which are the index.
+    /// For each capability: `took[n]` is the number of decisions that took `n` whole seconds.
     took: BTreeMap<Capability, Vec<u32>>,
 }
 

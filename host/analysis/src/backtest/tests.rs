@@ -225,7 +225,7 @@ fn an_edit_brings_no_decision_along() {
     assert_eq!(world.subjects[at].call.as_ref().unwrap().decisions.len(), 2, "with the editor's own vote");
     let at = world.call("clear", false);
     assert!(world.subjects[at].call.is_some());
-    // An additional decision counts with the median of half a minute, and not of 0.
+    // An additional decision counts with the median, which is half a minute and not 0.
     let two = "permit (principal, action == Action::\"decide\", resource);
         @quorum(\"2\") permit (principal, action == Action::\"review\", resource) when { resource.arguments.to == \"clear\" };";
     assert_eq!(burden(&world.tried(two), ""), (2, 3, 0.5, 1.5));
@@ -268,7 +268,7 @@ fn what_was_edited_and_then_rejected_is_listed() {
 }
 
 /// A changed fact, material under the recorded policies, led to a rejection. If it is not material under the candidate,
-/// the effect would have started. A change that a connector finds itself stops the call under any policies.
+/// the effect would have started. A change that a connector finds itself stops the call whatever the policies are.
 #[test]
 fn what_only_a_material_fact_stopped_is_listed() {
     for (material, count) in [(vec!["recipients".to_owned()], 1), (Vec::new(), 0)] {

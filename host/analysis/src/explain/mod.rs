@@ -1,11 +1,11 @@
 //! Explains policy's verdict on a call: the deciding policies, and the smallest change of the call
 //! that would alter the verdict.
 //!
-//! The policies judge variants of the call. Each variant differs from the call in one attribute.
-//! The values to try come from the policies: the numbers, texts and times with which they compare,
-//! and the neighbours of these. For a number, bisection finds the nearest value with another
-//! verdict. If no single attribute is enough, two are changed together. So each reported change
-//! really gives another verdict, but there may be changes that are not found.
+//! The policies judge variants of the call. Each variant differs from the call in one attribute. The values to try come
+//! from the policies: the numbers, texts and times with which they compare, and the neighbours of these. For a number,
+//! bisection finds the nearest value with another verdict. If no single attribute is enough, two are changed together.
+//! Every reported change was tried and gives another verdict. There may be further changes that this search does not
+//! find.
 //!
 //! Changed arguments have the function's type. The facts of a variant are the recorded facts,
 //! although other arguments might have led to other facts.

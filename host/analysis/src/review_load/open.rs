@@ -1,4 +1,4 @@
-//! One open call for the figures: its life without the agent's texts, its reading time and its work.
+//! An open call as the figures need it: its life without the agent's texts, its reading time, and its reviewers' work.
 
 use holdshort_gate::call::CallContent;
 use holdshort_gate::clearance::PolicyRecord;
@@ -103,7 +103,7 @@ impl OpenCall {
             self.split |= !votes.is_empty() && (edits || !rejections.is_empty());
             self.hasty += u64::from(self.is_hasty(decided, at));
         }
-        // An edit that the editor's own vote approves at once is no hold of its own.
+        // An edit that the editor's own vote approves at once does not count as a hold.
         Some(Step { end: step.end.filter(|_| !step.own_vote), ..step })
     }
 

@@ -293,7 +293,7 @@ fn suggestions(review_load: &ReviewLoad) -> Vec<Suggestion> {
     }
     let Tally { cleared, held, refused, .. } = review_load.all;
     let calls = cleared + held + refused;
-    // If policies beyond the limit were counted together as `other`, a policy without a row may have matched.
+    // If policies beyond the limit were counted in the row `other`, a policy without a row may have matched.
     if calls >= approval_patterns::CALLS_MIN && !review_load.policies.has(&OTHER.to_owned()) {
         let unused = review_load.directory.policies.iter().filter(|policy| !review_load.policies.has(policy));
         found.extend(unused.map(|policy| {

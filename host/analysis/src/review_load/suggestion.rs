@@ -204,7 +204,7 @@ impl PolicyDraft {
     }
 
     /// A fact that was always the same restricts the policy. Any other fact is left open, because many facts, such as
-    /// totals, grow by themselves.
+    /// totals, grow from call to call.
     fn fact(&mut self, name: &str, shape: Option<&Shape>, at: &str) {
         let Some(shape) = shape else { return };
         let same = match shape {

@@ -20,8 +20,7 @@ pub struct Tally {
     pub held: u64,
     /// Calls refused by policy, by a limit, or because they were impossible.
     pub refused: u64,
-    /// The ends of holds. Each revision is a hold of its own, unless the editor's own vote approves
-    /// it at once.
+    /// The ends of holds. Each held revision counts as one hold, unless the editor's own vote approves it at once.
     pub ends: BTreeMap<WaitEnd, u64>,
     /// Calls that were held again because a material fact changed.
     pub reheld: u64,

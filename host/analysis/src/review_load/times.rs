@@ -85,8 +85,8 @@ fn bucket(us: u64) -> u16 {
     ((us as f64 / FIRST_US).ln() / GROWTH.ln()).ceil().max(0.0) as u16
 }
 
-/// The value in microseconds that stands for all durations in a bucket: the harmonic mean of the
-/// bucket's bounds. Its largest relative error is the smallest that is possible.
+/// The value in microseconds that stands for all durations in a bucket: the harmonic mean of the bucket's bounds. For
+/// every other value, the largest relative error would be larger.
 fn middle_us(bucket: u16) -> f64 {
     FIRST_US * GROWTH.powi(i32::from(bucket)) * 2.0 / (GROWTH + 1.0)
 }

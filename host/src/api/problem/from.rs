@@ -1,4 +1,4 @@
-//! Converts the errors of other rooms to problems.
+//! Converts the errors of the gate, the journal and the driver to problems.
 
 use holdshort_gate::command::{DECISIONS_MAX, REVISIONS_MAX};
 use holdshort_gate::grant::NotGranted;

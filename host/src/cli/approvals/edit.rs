@@ -92,8 +92,8 @@ pub(in crate::cli) fn editor() -> Result<String, Failure> {
     })
 }
 
-/// Opens the reviewer's editor with the arguments, in which invisible characters are escaped, and
-/// reads the saved text. The agent's reasons are left out, because they cannot be edited.
+/// Opens the reviewer's editor with the arguments, in which invisible characters are escaped, and reads the saved text.
+/// The agent's rationale is left out, because it cannot be edited.
 pub(in crate::cli) fn in_editor(words: &str, action: &Action, name: &str) -> Result<(Value, PathBuf), Failure> {
     let mut before = action.arguments().clone();
     if let Some(fields) = before.as_object_mut() {

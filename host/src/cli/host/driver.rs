@@ -11,8 +11,8 @@ use crate::api::driver::{AgentInfo, AgentState, Driver, Figures, OfferedCapabili
 use crate::effects::Effects;
 use crate::runs::{self, AgentError, Runs};
 
-/// The driver and the dispatcher of this host. The endpoint may import neither room, so it uses
-/// this interface.
+/// The driver and the dispatcher of this host. The endpoint may import neither of their modules, so it uses this
+/// interface.
 pub(super) struct HostDriver {
     pub(super) runs: Runs,
     pub(super) effects: Effects,
