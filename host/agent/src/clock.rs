@@ -1,12 +1,11 @@
 //! The guest's clock and timers.
 //!
-//! A guest's clock advances by a microsecond when the guest reads it. When the guest receives an
-//! answer or is woken, the clock advances to that time. So the clock shows the same times in every
-//! replay, and the journal needs no events for this. If the guest waits, the run's task gets a request and
-//! sets a durable timer.
+//! A guest's clock advances by a microsecond each time the guest reads it. When the guest gets an answer or is woken,
+//! the clock advances to the time of that event. So the clock shows the same times in every replay, and the journal
+//! needs no events for it. If the guest waits, the run's task gets a request and sets a durable timer.
 //!
-//! The monotonic clock stands still while an HTTP request is under way; the wall clock does not. A request may be held
-//! for days, and HTTP clients have time limits of minutes.
+//! The monotonic clock stands still while an HTTP request waits for its answer; the wall clock does not. A request may
+//! be held for days, and the time limits of HTTP clients, which are minutes, count on the monotonic clock.
 
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -33,9 +32,9 @@ struct Times {
     created: Time,
     now: Time,
     delivered: Time,
-    /// The microseconds for which the monotonic clock stood still.
+    /// The microseconds for which the monotonic clock has stood still.
     stood: u64,
-    /// The earliest time that the current poll waits for.
+    /// The earliest time for which the current poll waits.
     earliest: Option<Time>,
 }
 
@@ -45,14 +44,14 @@ impl Clock {
         Self(Arc::new(Mutex::new(Times { created, now: created, delivered: created, stood: 0, earliest: None })))
     }
 
-    /// Advances the clock to a delivery at `at`.
+    /// Advances the clock to `at`, when an answer or the end of a sleep is delivered.
     pub(super) fn deliver(&self, at: Time) {
         let mut times = self.times();
         times.delivered = times.delivered.max(at);
     }
 
-    /// Advances the clock to the delivery of an HTTP answer at `at`. The monotonic clock stood still
-    /// meanwhile.
+    /// Advances the clock to `at`, when the answer to an HTTP request is delivered. The time since the request does not
+    /// count on the monotonic clock.
     pub(super) fn deliver_answer(&self, at: Time) {
         let mut times = self.times();
         let before = times.now.max(times.delivered);
@@ -60,22 +59,22 @@ impl Clock {
         times.stood = times.stood.saturating_add(times.delivered.0.saturating_sub(before.0));
     }
 
-    /// Advances the clock for one reading by the guest, and returns the new time.
+    /// Advances the clock, because the guest reads it, and returns the new time.
     fn read(&self) -> Time {
         let mut times = self.times();
         times.now = Time(times.now.0.saturating_add(1)).max(times.delivered);
         times.now
     }
 
-    /// The time in nanoseconds since the run's creation, as the monotonic clock counts it.
+    /// The nanoseconds since the run's creation, without the time for which the monotonic clock stood still.
     fn read_monotonic(&self) -> u64 {
         let (now, times) = (self.read(), self.times());
         let since = now.0.saturating_sub(times.created.0).saturating_sub(times.stood);
         since.saturating_mul(NANOSECONDS_IN_MICROSECOND)
     }
 
-    /// Whether the monotonic `instant` has come. If not, the current poll waits for its time, rounded
-    /// up, because a wait must not end early.
+    /// Whether the monotonic clock has reached `instant`. If not, `instant` is noted as a time for which the current
+    /// poll waits. It is rounded up to a microsecond, because a wait must not end early.
     fn is_due(&self, instant: u64) -> bool {
         let mut times = self.times();
         let micros = instant.div_ceil(NANOSECONDS_IN_MICROSECOND);
@@ -102,8 +101,8 @@ impl HostWallClock for Clock {
     }
 }
 
-/// A pollable that becomes ready at an instant of the guest's monotonic clock. No waker is stored: [`Waits`] checks the
-/// pollable and asks the run's task to wait.
+/// A pollable that becomes ready at an instant of the guest's monotonic clock. It stores no waker: [`Waits`] checks it
+/// and asks the run's task to wait.
 struct Timer {
     clock: Clock,
     instant: u64,
@@ -116,14 +115,15 @@ impl Pollable for Timer {
     }
 }
 
-/// The type by which [`Waits`] is registered in the linker.
+/// The type under which [`Waits`] is registered in the linker.
 pub(super) struct GuestTime;
 
 impl HasData for GuestTime {
     type Data<'a> = Waits<'a>;
 }
 
-/// `wasi:clocks/monotonic-clock` and `wasi:io/poll` on guest time, for one call of the guest.
+/// Implements `wasi:clocks/monotonic-clock` and `wasi:io/poll` with the guest's clock. A value borrows the guest's
+/// state for one call of these interfaces.
 pub(super) struct Waits<'a> {
     pub(super) clock: &'a Clock,
     pub(super) handover: &'a Handover,
@@ -137,9 +137,8 @@ impl Waits<'_> {
         subscribe(self.table, timer)
     }
 
-    /// Checks all pollables once, and returns the indexes of the ready pollables in list order;
-    /// `None` if none is ready. The check advances the clock, so that the time comes even for a guest
-    /// that only polls in a loop.
+    /// Checks all pollables once, without waiting. Returns the indexes of the ready pollables in list order, or `None`
+    /// if none is ready. Each check advances the clock, so time passes even for a guest that only polls in a loop.
     fn look(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Option<Vec<u32>>> {
         self.clock.read();
         self.clock.times().earliest = None;
@@ -155,8 +154,8 @@ impl Waits<'_> {
         }
     }
 
-    /// Makes the first complete HTTP request a call and waits for its answer. Returns false if there
-    /// is no such request.
+    /// Makes a call of the first complete HTTP request, and waits for its answer. Returns false if no
+    /// request is complete.
     async fn call(&mut self) -> wasmtime::Result<bool> {
         match self.http.next(self.table)? {
             Next::Nothing => Ok(false),
@@ -168,8 +167,8 @@ impl Waits<'_> {
         }
     }
 
-    /// Returns the ready pollables; or makes calls of the HTTP requests, or waits for the earliest
-    /// timer, until one is ready.
+    /// Waits until a pollable is ready, and returns the ready pollables. Meanwhile it makes calls of complete HTTP
+    /// requests or, if there are none, sleeps until the earliest timer.
     async fn wait(&mut self, pollables: &[Resource<DynPollable>]) -> wasmtime::Result<Vec<u32>> {
         loop {
             if let Some(ready) = self.look(pollables)? {
@@ -193,7 +192,8 @@ impl poll::Host for Waits<'_> {
 }
 
 impl poll::HostPollable for Waits<'_> {
-    /// A guest that asks until something is ready waits too, so this makes calls of HTTP requests.
+    /// Whether the pollable is ready. If not, a complete HTTP request becomes a call here too, because a guest that
+    /// asks again and again would otherwise never get its answer.
     async fn ready(&mut self, pollable: Resource<DynPollable>) -> wasmtime::Result<bool> {
         let pollable = [pollable];
         Ok(self.look(&pollable)?.is_some() || self.call().await? && self.look(&pollable)?.is_some())

@@ -1,11 +1,11 @@
-//! The folder of compiled components: wasmtime's cache, which children fill and the host only
-//! reads.
+//! The folder of compiled components. It is wasmtime's cache: children compile the entries, and the host only reads
+//! them.
 //!
-//! The host's engine has no compiler. If the cache lacks a component, the host gets an error and
-//! does not compile the component. wasmtime names an entry by a hash of the component and the
-//! engine's settings, which include the compiler's settings. So an engine without a compiler looks
-//! for another name than the engine that made the entry, and the child renames its entry. When
-//! wasmtime reads an entry, it still compares the settings in the entry with the engine's.
+//! The host's engine has no compiler. If the cache lacks a component, the host gets an error and does not compile the
+//! component. wasmtime names an entry by a hash of the component and the engine's settings, which include the
+//! compiler's settings. So the host's engine looks for another name than the name that the child's engine gives to the
+//! entry, and therefore the child renames the entry. When the host's engine reads the entry, wasmtime still compares
+//! the settings in the entry with the settings of the engine.
 //! ```text
 //! compiled/modules/wasmtime-48.0.8/NAME     an entry, and NAME.stats with its last use
 //! compiled/manifests/BUILD/DIGEST           the manifest, as this build of the program read it
@@ -28,13 +28,13 @@ use tempfile::TempDir;
 
 use super::source::ComponentSource;
 
-/// The folder of wasmtime's entries, with one subfolder for each version of wasmtime.
+/// The folder of wasmtime's entries. It has a subfolder for each version of wasmtime.
 const ENTRIES: &str = "modules";
 const MANIFESTS: &str = "manifests";
 /// The prefix of children's working folders.
 const NEW: &str = "new-";
-/// The maximum size of all entries together, without the newest entry. If they are larger, the least
-/// recently used entries are removed. The entry of a large Python agent has 12 MB.
+/// The maximum size of all entries together, without the newest entry. Beyond it, the least recently used entries are
+/// removed. The entry of a large Python agent has 12 MB.
 const BYTES_MAX: u64 = 1 << 30;
 
 /// The cache folder.
@@ -44,8 +44,8 @@ pub(super) struct CompiledCache {
 }
 
 impl CompiledCache {
-    /// Creates the folder with rights for this user alone, because a user who can write here can
-    /// run code as the host. Also removes the working folders of interrupted children.
+    /// Creates the folder so that only the host's user has access. Any other user who could write here could run code
+    /// as the host. Also removes the working folders of interrupted children.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         fs::set_permissions(folder, fs::Permissions::from_mode(0o700))?;
@@ -75,7 +75,7 @@ impl CompiledCache {
         forget_oldest(&entries.join(&version), name)
     }
 
-    /// The stored manifest of a component.
+    /// The stored manifest of a component, as the given build read it.
     pub(super) fn manifest(&self, build: &str, digest: &Digest) -> Option<Vec<u8>> {
         fs::read(self.folder.join(MANIFESTS).join(build).join(file_name(digest))).ok()
     }
@@ -98,19 +98,19 @@ fn file_name(digest: &Digest) -> String {
     digest.to_string().replace(':', "-")
 }
 
-/// Renames the entry that this child compiled to the name that `engine` looks for. The error is
-/// `NotFound` if wasmtime wrote no entry.
+/// Renames the entry that this child compiled to the name for which `engine` looks. The error is `NotFound` if wasmtime
+/// wrote no entry.
 pub(super) fn rename_entry(folder: &Path, engine: &wasmtime::Engine, component: ComponentSource<'_>) -> io::Result<()> {
     let version = fs::read_dir(folder.join(ENTRIES))?.next().ok_or(io::ErrorKind::NotFound)??.path();
     let entries = fs::read_dir(&version)?.filter_map(Result::ok);
-    // Statistics and unfinished files have an extension; entries have none.
+    // An entry is the file without an extension. Statistics and unfinished files have one.
     let entry = entries.map(|entry| entry.path()).find(|path| path.extension().is_none());
     fs::rename(entry.ok_or(io::ErrorKind::NotFound)?, version.join(entry_name(engine, component)?))
 }
 
-/// The name that wasmtime 48 gives to a component's entry: the Base64 of a SHA-256 over the
-/// standard library's `Hash` of the engine's settings, the component, no debug information and no
-/// intrinsics. With a wrong name the engine would not find the entry; tests check this.
+/// The name that wasmtime 48 gives to a component's entry: the Base64 of a SHA-256. The hash covers what the standard
+/// library's `Hash` writes for the engine's settings and the component, and then for two missing options (debug
+/// information and intrinsics). With a wrong name the engine would not find the entry; tests check this.
 pub(super) fn entry_name(engine: &wasmtime::Engine, component: ComponentSource<'_>) -> io::Result<String> {
     struct Sha(Sha256);
     impl Hasher for Sha {
@@ -118,7 +118,7 @@ pub(super) fn entry_name(engine: &wasmtime::Engine, component: ComponentSource<'
             self.0.update(bytes);
         }
 
-        /// This value is never used.
+        /// Not used: the digest is taken from the hasher itself.
         fn finish(&self) -> u64 {
             0
         }
@@ -133,8 +133,8 @@ pub(super) fn entry_name(engine: &wasmtime::Engine, component: ComponentSource<'
     Ok(URL_SAFE_NO_PAD.encode(hasher.0.finalize()))
 }
 
-/// Removes the least recently used entries until the rest fits into [`BYTES_MAX`]. The entry `newest`
-/// is neither removed nor counted.
+/// Removes the least recently used entries until the other entries fit into [`BYTES_MAX`]. The entry `newest` is
+/// neither removed nor counted.
 fn forget_oldest(folder: &Path, newest: &str) -> io::Result<()> {
     let mut entries: Vec<(SystemTime, u64, PathBuf)> = Vec::new();
     for entry in fs::read_dir(folder)?.filter_map(Result::ok) {
@@ -151,7 +151,7 @@ fn forget_oldest(folder: &Path, newest: &str) -> io::Result<()> {
             break;
         }
         fs::remove_file(&path)?;
-        // wasmtime may not have written this file yet.
+        // An error is ignored, because wasmtime has perhaps not written this file yet.
         drop(fs::remove_file(path.with_extension("stats")));
         all -= bytes;
     }

@@ -1,7 +1,7 @@
-//! The engine of the process: its settings, and components that are ready to run.
+//! The engine of the process: its settings, and the components that it makes ready to run.
 //!
-//! **Invariant:** the engine of a host has no compiler. A child ([`Reader`]) compiles the code, and
-//! the host reads it through wasmtime's cache.
+//! **Invariant:** the engine of a host has no compiler. A child ([`Reader`]) compiles the code, and the host reads it
+//! through wasmtime's cache.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -22,29 +22,31 @@ use super::threads::Threads;
 use super::ticker::Ticker;
 use super::{imports, wasi_link};
 
-/// The size of the stack for a guest and the host functions that it calls, and the guest's part of
-/// it. Python needs this much. Other agents do not touch most of it, so it costs nothing for them.
+/// The size of the stack that a guest and the host functions that it calls use together. [`WASM_STACK_BYTES`] is
+/// the maximum for the guest. Python needs this much. Other agents do not touch most of the stack, so it costs
+/// nothing for them.
 const STACK_BYTES: usize = 1024 * 1024;
 const WASM_STACK_BYTES: usize = 512 * 1024;
 
-/// The limits for one guest. The pool reserves this much for each guest, so no guest takes from
-/// another. Python components have some forty core instances and ten tables, others have fewer. In
-/// a composition of components, each component has one memory.
+/// The maximum number of core instances of one guest; the next two constants limit memories and tables. The pool
+/// reserves these numbers for each guest, so one guest cannot use up those of another. Python components have
+/// some forty core instances and ten tables; others have fewer. In a composition of components, each component
+/// has one memory.
 const CORE_INSTANCES_PER_GUEST: u32 = 64;
 const MEMORIES_PER_GUEST: u32 = 4;
 const TABLES_PER_GUEST: u32 = 16;
 
-/// The part of a guest's memory and tables that is not returned to the system after the guest, but
-/// zeroed for the next guest. Returning memory would interrupt every core. If the kernel can tell
-/// which pages were written, only these are zeroed.
+/// After a guest, this much of each memory is zeroed and kept for the next guest; only the rest is returned to the
+/// system. Returning memory would interrupt every core. If the kernel can tell which pages were written, only
+/// these are zeroed.
 const MEMORY_KEPT_BYTES: usize = 256 * 1024;
 const TABLE_KEPT_BYTES: usize = 16 * 1024;
 
-/// wasmtime's message if an engine without a compiler does not find a component in its cache. Any
+/// A part of the error that wasmtime gives if an engine without a compiler does not find a component in its cache. Any
 /// other error is caused by the component.
 const NO_COMPILER: &str = "not configured with a compiler";
 
-/// Runs components. One per process; cheap to clone.
+/// Runs components. A process has one engine, and a clone is cheap.
 #[derive(Clone)]
 pub struct Engine(Arc<Inner>);
 
@@ -58,9 +60,8 @@ struct Inner {
 }
 
 impl Engine {
-    /// Starts the engine and its ticker. `guests_max` guests can exist at once: address space is
-    /// reserved for them, but no memory. `threads_max` of them can compute at once, each on a
-    /// thread of its own.
+    /// Starts the engine and its ticker. At most `guests_max` guests can exist at once: address space is reserved for
+    /// them, but no memory. At most `threads_max` of them can compute at once, each on a thread of its own.
     pub fn new(reader: Reader, guests_max: u32, threads_max: usize) -> Result<Self, EngineError> {
         let engine = match reader.compiled() {
             Some(folder) => pooled(&mut without_compiler(folder)?, guests_max),
@@ -72,9 +73,9 @@ impl Engine {
         Ok(Self(Arc::new(Inner { engine, reader, ticker, threads, kept: None })))
     }
 
-    /// An engine for tests with many short hosts. The order of events is always the same: guests
-    /// are never interrupted (so CPU limits have no effect), guests have no threads of their own,
-    /// and each component is compiled once, in this process.
+    /// Makes an engine for tests with many short hosts, in which events always come in the same order. So guests are
+    /// never interrupted (CPU limits have no effect), guests have no threads of their own, and each component is
+    /// compiled only once, in this process.
     pub fn for_simulation(cache: &Path, guests_max: u32) -> Result<Self, EngineError> {
         let mut config = config();
         config.cache(Some(self::cache(cache)?));
@@ -82,9 +83,9 @@ impl Engine {
         Ok(Self(Arc::new(Inner { engine, reader: Reader::in_process(), ticker: None, threads: Threads::none(), kept })))
     }
 
-    /// The host's engine inside a child, to try the compiled code. No guest is started, so nothing
-    /// must be interrupted. With `pool`, the engine reserves address space for one guest and
-    /// refuses a component that does not fit, as the host does.
+    /// Makes an engine with the host's settings in a child, to load the code that the child has compiled. The child
+    /// runs no guest, so this engine has no ticker to interrupt one. With `pool`, it reserves address space for one
+    /// guest and refuses a component that does not fit, as the host does.
     pub(super) fn of_child(folder: &Path, pool: bool) -> Result<Self, EngineError> {
         let mut config = without_compiler(folder)?;
         if pool {
@@ -100,8 +101,8 @@ impl Engine {
         })))
     }
 
-    /// Reads a component's manifest. If this build has not read it before, the component is
-    /// compiled too, which can take half a minute. Call it on a thread that may block.
+    /// Reads a component's manifest. If this build has not read the component before, a child also compiles it, which
+    /// can take half a minute. Call this function on a thread that may block.
     pub fn read(&self, component: ComponentSource<'_>, digest: &Digest) -> Result<Arc<Manifest>, LoadError> {
         let known = self.0.reader.known(digest);
         known.map_or_else(|| self.0.reader.compile(component, digest, &self.0.engine), Ok)
@@ -112,8 +113,8 @@ impl Engine {
         &self.0.reader
     }
 
-    /// Makes a component ready to run. Its code comes from the cache; if it is missing there, a
-    /// child compiles it again.
+    /// Makes a component ready to run. The code comes from the cache. If the cache lacks it, a child compiles
+    /// the component again.
     pub fn compile(&self, bytes: &[u8], manifest: &Manifest) -> Result<Program, LoadError> {
         if !manifest.problems.is_empty() {
             return Err(LoadError::Problems(manifest.problems.clone()));
@@ -152,8 +153,8 @@ impl Engine {
         })))
     }
 
-    /// Makes a component from its bytes. An engine without a compiler takes the code from the cache;
-    /// if it is missing there, a child compiles it.
+    /// Makes a component from its bytes. An engine without a compiler takes the code from the cache. If the cache lacks
+    /// it, a child compiles the component.
     fn component(&self, bytes: &[u8]) -> Result<Component, LoadError> {
         let engine = &self.0.engine;
         let failed = |error: wasmtime::Error| LoadError::Compile { cause: cause(&error) };
@@ -183,13 +184,12 @@ fn config() -> Config {
     let mut config = Config::new();
     // With these settings, floating-point operations give the same results on every machine.
     config.cranelift_nan_canonicalization(true).relaxed_simd_deterministic(true);
-    // These features are off, because with them two runs could differ, or because agents do not
-    // need them. Threads, garbage collection and asynchronous components are not compiled into the
-    // host.
+    // These features are off: with some of them two runs could differ, and agents do not need the others. Threads,
+    // garbage collection and asynchronous components are not even compiled into the host.
     config.concurrency_support(false).wasm_memory64(false);
     config.epoch_interruption(true);
     config.max_wasm_stack(WASM_STACK_BYTES).async_stack_size(STACK_BYTES);
-    // No backtraces: every trap would pay for one, and agents are built without function names.
+    // Traps have no backtrace, because each backtrace takes time, and agents are built without function names.
     config.wasm_backtrace_max_frames(None);
     config
 }
@@ -215,14 +215,14 @@ fn entry(component: &Component, entry: Entry) -> Option<ComponentExportIndex> {
     match entry {
         Entry::Run => component.get_export_index(None, "run"),
         Entry::WasiCli => {
-            // The lookup finds any 0.2.x, because it matches compatible versions.
+            // This also finds any other version 0.2.x, because the lookup matches compatible versions.
             let interface = component.get_export_index(None, "wasi:cli/run@0.2.0")?;
             component.get_export_index(Some(&interface), "run")
         }
     }
 }
 
-/// Compiles a component into the cache in `folder`, and returns the size of its code in memory.
+/// Compiles a component into the cache in `folder`. Returns the size of the compiled code in memory.
 pub(super) fn compile_into(bytes: &[u8], folder: &Path) -> Result<u64, LoadError> {
     let failed = |error: wasmtime::Error| LoadError::Compile { cause: cause(&error) };
     let not_kept = |cause: String| LoadError::NotKept { path: folder.into(), cause };
@@ -233,15 +233,15 @@ pub(super) fn compile_into(bytes: &[u8], folder: &Path) -> Result<u64, LoadError
     Ok((image.end as usize - image.start as usize) as u64)
 }
 
-/// The settings of an engine without a compiler, which only finds code in the cache.
+/// The settings of an engine without a compiler. It finds code only in the cache.
 fn without_compiler(folder: &Path) -> Result<Config, EngineError> {
     let mut config = config();
     config.enable_compiler(false).cache(Some(cache(folder)?));
     Ok(config)
 }
 
-/// wasmtime's cache in a folder. Frequently used entries are not compressed a second time, because
-/// this would be work in the host whose amount an agent's author determines.
+/// wasmtime's cache in a folder. Frequently used entries are not compressed a second time, because the host would do
+/// this work, and an agent's author determines how much it is.
 fn cache(folder: &Path) -> Result<Cache, EngineError> {
     let mut cache = CacheConfig::new();
     cache.with_directory(folder).with_optimized_compression_usage_counter_threshold(u64::MAX);
@@ -252,8 +252,8 @@ fn failed(error: wasmtime::Error) -> EngineError {
     EngineError::Engine { cause: format!("{error:#}") }
 }
 
-/// An engine with a pool for guests' memory. If the machine's limit of address space is too low for
-/// the pool, memory is allocated on demand, which costs some microseconds per start.
+/// Makes an engine with a pool for guests' memory. If the machine's limit on address space is too low for the pool,
+/// memory is allocated on demand, which costs some microseconds per start.
 fn pooled(config: &mut Config, guests_max: u32) -> wasmtime::Result<wasmtime::Engine> {
     let on_demand = config.clone();
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool(guests_max)));

@@ -1,4 +1,4 @@
-//! One run of an agent, step by step, driven by the run's task.
+//! One run of an agent, step by step. The run's task asks for each step.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,15 +20,14 @@ use super::ticker::Ticker;
 use super::trap::Trap;
 use super::value;
 
-/// A running instance. It computes only inside [`Guest::next`], so it costs no CPU time otherwise.
-/// Dropping it frees everything at once. The host keeps it on the engine's
-/// [`Threads`](super::Threads).
+/// A running instance. It computes only inside [`Guest::next`], so it costs no CPU time between steps. Dropping it
+/// frees all its memory at once. The host keeps it on the engine's [`Threads`](super::Threads).
 pub struct Guest {
     program: Arc<Compiled>,
     shared: Shared,
-    /// The guest's execution; `None` after its end.
+    /// The guest's execution; `None` after the guest has ended.
     running: Option<Pin<Box<dyn Future<Output = Step> + Send>>>,
-    /// The next step, if it is already known.
+    /// The next step, if it is known without running the guest.
     ready: Option<Step>,
     waiting: Option<Waiting>,
 }
@@ -40,7 +39,7 @@ enum Waiting {
 }
 
 impl Program {
-    /// A guest before its first instruction. It runs only in [`Guest::next`].
+    /// Makes a guest, which has not run yet. Only [`Guest::next`] runs it.
     pub fn start(&self, start: GuestStart) -> Guest {
         Guest::new(self.0.clone(), start)
     }
@@ -53,10 +52,10 @@ impl Guest {
         Self { program, shared, running: Some(running), ready: None, waiting: None }
     }
 
-    /// Runs the guest up to its next step. Dropping the future early loses nothing.
+    /// Runs the guest up to its next step. If the future is dropped early, the next call continues at the same point.
     ///
-    /// The host must have answered the call or ended the sleep of the last step. If it has not, or
-    /// if the guest has already ended, the step is [`Trap::Host`].
+    /// Before this, the host must have answered the call or ended the sleep of the previous step. If it has not, or if
+    /// the guest has already ended, the step is [`Trap::Host`].
     pub async fn next(&mut self) -> Step {
         loop {
             if let Some(step) = self.due() {
@@ -72,9 +71,9 @@ impl Guest {
         }
     }
 
-    /// Gives the guest the result of its call, and advances its clock to `at`. The result is in the
-    /// JSON form of the function's type, or `Null` if the function returns nothing. After an error
-    /// the guest still waits for a result.
+    /// Gives the guest the result of its call, and advances its clock to `at`. The result is in the JSON form of the
+    /// function's type, or `Null` if the function returns nothing. If this returns an error, the guest still waits
+    /// for a result.
     pub fn answer(&mut self, result: &Value, at: Time) -> Result<(), Mismatch> {
         let mismatch =
             |expected: &str| Mismatch { path: "result".into(), expected: expected.into(), found: "a result".into() };
@@ -100,16 +99,16 @@ impl Guest {
         Ok(())
     }
 
-    /// Wakes the guest, and advances its clock to `at`. If the sleep ends later than `at`, the next
-    /// step is the same sleep again.
+    /// Ends the guest's sleep, and advances its clock to `at`. If `at` is too early, the guest's next step is the
+    /// same sleep again.
     pub fn wake(&mut self, at: Time) {
         if let Some(Waiting::Sleep) = self.waiting {
             self.deliver(Reply::Woken, at);
         }
     }
 
-    /// Sets whether the guest is being replayed. Replay counts as CPU time, but is not stopped at
-    /// the limit. At its start a guest is not being replayed.
+    /// Sets whether the guest is being replayed, which it is not at first. Replay counts as CPU time, but the CPU limit
+    /// does not end it.
     pub fn replay(&self, yes: bool) {
         self.shared.meter.replay(yes);
     }
@@ -147,8 +146,8 @@ impl Guest {
         Poll::Ready(())
     }
 
-    /// The next step, if it is known without running the guest. Printed lines come before the step
-    /// that follows them.
+    /// The next step, if it is known without running the guest. Lines that the guest printed come before the step
+    /// that followed them.
     fn due(&mut self) -> Option<Step> {
         if let Some((channel, text)) = self.shared.output.take() {
             return Some(Step::Output { level: channel.level(), text });

@@ -1,7 +1,7 @@
 //! Hands requests from the guest's small stack to the run's task, and replies back.
 //!
-//! A handler is polled on the guest's own stack, so it does little there: it puts its request into
-//! a slot and waits for the reply. A guest makes one call at a time, so one slot is enough.
+//! The host function for an import runs on the guest's own stack. Therefore it does little: it puts its request into a
+//! slot and waits for the reply. A guest makes one call at a time, so one slot is enough.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
@@ -19,7 +19,7 @@ pub(super) enum Request {
         /// The arguments.
         params: Vec<Val>,
     },
-    /// Asks for the answer to an HTTP request. These are the arguments of its call.
+    /// Asks for the answer to an HTTP request. The value has the arguments of the request's call.
     Http(Value),
     /// Asks to be woken at this time of the guest's clock.
     Sleep { until: Time },
@@ -31,7 +31,7 @@ pub(super) enum Reply {
     Result(Option<Val>),
     /// The result of an HTTP request.
     Answer(Value),
-    /// The time has come; the guest's clock is already set.
+    /// The sleep has ended. The guest's clock has already been advanced.
     Woken,
 }
 
@@ -46,11 +46,10 @@ struct Slot {
 }
 
 impl Handover {
-    /// Called by the guest: makes a request and suspends the guest until the reply is there.
+    /// Called on the guest's stack: stores a request, and suspends the guest until there is a reply.
     pub(super) async fn ask(&self, request: Request) -> Reply {
         self.slot().request = Some(request);
-        // INVARIANT: no waker is stored. Only `Guest::next` polls the guest, and it polls after
-        // every reply.
+        // INVARIANT: only `Guest::next` polls the guest, and it does so after every reply. So no waker is stored.
         std::future::poll_fn(|_| match self.slot().reply.take() {
             Some(reply) => Poll::Ready(reply),
             None => Poll::Pending,
@@ -58,17 +57,17 @@ impl Handover {
         .await
     }
 
-    /// Called by the task: takes the guest's request, once.
+    /// Called by the run's task: takes the guest's request out of the slot.
     pub(super) fn take(&self) -> Option<Request> {
         self.slot().request.take()
     }
 
-    /// Called by the task: stores the reply. The guest finds it at its next poll.
+    /// Called by the run's task: stores the reply. The guest finds the reply when it is polled next.
     pub(super) fn reply(&self, reply: Reply) {
         self.slot().reply = Some(reply);
     }
 
-    /// No code that holds the lock can panic midway, so a poisoned slot is still consistent.
+    /// Locks the slot. A poisoned lock is used too, because no code that holds it can panic halfway through a change.
     fn slot(&self) -> MutexGuard<'_, Slot> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,15 +1,16 @@
-//! `wasi:http/outgoing-handler` 0.2: a guest's HTTP request is one call of the host, like every other import.
+//! `wasi:http/outgoing-handler` 0.2: each HTTP request of a guest is one call of the host, like a call of
+//! any other import.
 //!
-//! A request is a call when it is complete and the guest waits. Its head and its whole body are the call's arguments
-//! ([`exchange`]), and the whole answer is the call's result, which the guest reads as a stream from memory. So a
-//! request and its answer are in the journal once, and replay sends nothing.
+//! A request becomes a call when it is complete and the guest waits. Its head and its whole body are the call's
+//! arguments ([`exchange`]), and the whole answer is the call's result, which the guest reads as a stream from memory.
+//! So the journal has each request and its answer once, and replay sends nothing.
 //!
-//! Of several requests, the one that was made first is the next call. The guest gets the answers in this order, whatever
-//! the network does.
+//! If several requests are complete, the request that was made first becomes the next call. So the guest gets the
+//! answers in the same order in every replay, whatever the network does.
 //!
-//! Headers, requests and answers are wasmtime-wasi-http's. The parts that would need a runtime, or become ready at a time
-//! that depends on the machine, are replaced here: the body that a guest writes ([`body`]), the answer that it waits for,
-//! and `handle`. No code here opens a socket.
+//! The types for headers, requests and answers are wasmtime-wasi-http's. This module replaces the parts that would need
+//! a runtime, or that would become ready at a time that depends on the machine: the body that a guest writes
+//! ([`body`]), the answer for which it waits, and `handle`. No code here opens a socket.
 
 pub(super) mod body;
 pub(super) mod exchange;
@@ -29,8 +30,8 @@ use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx,
 use self::body::Room;
 use self::exchange::{Head, Response};
 
-/// The maximum size of the headers and of the path of a request that a guest makes. They are in the host's memory, and
-/// a guest can have as many of them as resources.
+/// The maximum size of the headers, and of the path, of a request that a guest makes. The host's memory has them, and a
+/// guest can have as many requests as resources.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// The maximum length of the name of a host with its port.
 const AUTHORITY_BYTES_MAX: usize = 300;
@@ -40,11 +41,11 @@ pub(super) struct Http {
     context: WasiHttpCtx,
     hooks: Hooks,
     pub(super) room: Room,
-    /// The requests that are not calls yet, the first one first, by their handles.
+    /// The handles of the requests that are not calls yet, the oldest first.
     waiting: VecDeque<u32>,
 }
 
-/// A request that was handed over, until the guest takes the answer.
+/// A request that the guest has handed over to `handle`, until the guest takes the answer.
 pub(super) enum Exchange {
     Request(Head, Option<WasiBody>),
     Answered(Response),
@@ -52,7 +53,7 @@ pub(super) enum Exchange {
     Taken,
 }
 
-// No waker is stored: `Waits` checks the exchange and asks the run's task.
+// No waker is stored: `Waits` checks the exchange and asks the run's task for the answer.
 #[wasmtime_wasi::async_trait]
 impl Pollable for Exchange {
     async fn ready(&mut self) {
@@ -62,28 +63,28 @@ impl Pollable for Exchange {
     }
 }
 
-/// What a guest takes: the answer or the reason why there is none; once.
+/// The answer that a guest takes, or the reason why there is none. A second attempt to take it is an error.
 type Taken = Result<Result<Resource<HostIncomingResponse>, ErrorCode>, ()>;
 
-/// The result of a look at the requests that wait.
+/// The result of a search for the next call among the waiting requests.
 pub(super) enum Next {
     /// This request is the next call.
     Call { request: u32, arguments: Value },
-    /// A request has failed before it was a call, so the guest has something to see.
+    /// A request has failed before it could become a call, so the guest must be told.
     Changed,
     /// No request is complete.
     Nothing,
 }
 
 impl Http {
-    /// The state at the start. A body has at most `body_bytes_max`.
+    /// The state at the start of a guest. A request's body has at most `body_bytes_max` bytes.
     pub(super) fn new(body_bytes_max: usize) -> Self {
         let mut context = WasiHttpCtx::new();
         context.set_field_size_limit(HEAD_BYTES_MAX);
         Self { context, hooks: Hooks, room: Room::new(body_bytes_max), waiting: VecDeque::new() }
     }
 
-    /// The first complete request. It waits no longer.
+    /// Searches for the first complete request, and removes it from the waiting requests.
     pub(super) fn next(&mut self, table: &mut ResourceTable) -> Result<Next> {
         for (index, &request) in self.waiting.iter().enumerate() {
             let exchange = table.get_mut(&Resource::<Exchange>::new_borrow(request))?;
@@ -106,7 +107,7 @@ impl Http {
         Ok(Next::Nothing)
     }
 
-    /// The view in which wasmtime-wasi-http works.
+    /// The parts of the state that wasmtime-wasi-http works on.
     pub(super) fn view<'a>(&'a mut self, table: &'a mut ResourceTable) -> WasiHttpCtxView<'a> {
         WasiHttpCtxView { ctx: &mut self.context, hooks: &mut self.hooks, table }
     }
@@ -118,7 +119,7 @@ impl Http {
         Ok(())
     }
 
-    /// `outgoing-request.set-method`. No operator can allow a method that WASI has no name for.
+    /// `outgoing-request.set-method`. A method without a name in WASI is refused, because no operator can allow it.
     pub(super) fn set_method(
         &mut self,
         table: &mut ResourceTable,
@@ -131,7 +132,7 @@ impl Http {
         self.view(table).set_method(request, method)
     }
 
-    /// `outgoing-request.set-authority`, with a limit.
+    /// `outgoing-request.set-authority`, with a limit on the length.
     pub(super) fn set_authority(
         &mut self,
         table: &mut ResourceTable,
@@ -144,7 +145,7 @@ impl Http {
         }
     }
 
-    /// `outgoing-request.set-path-with-query`, with a limit.
+    /// `outgoing-request.set-path-with-query`, with a limit on the length.
     pub(super) fn set_path_with_query(
         &mut self,
         table: &mut ResourceTable,
@@ -157,14 +158,14 @@ impl Http {
         }
     }
 
-    /// `handle`: the request waits to become a call.
+    /// `handle`: takes a request from the guest. The request then waits to become a call.
     pub(super) fn hand_over(
         &mut self,
         table: &mut ResourceTable,
         request: Resource<HostOutgoingRequest>,
         options: Option<Resource<RequestOptions>>,
     ) -> Result<Result<Resource<Exchange>, ErrorCode>> {
-        // The time limits of the host apply, not those of the guest.
+        // The guest's time limits are dropped, because only the host's time limits apply.
         options.map(|options| table.delete(options)).transpose()?;
         let HostOutgoingRequest { method, scheme, authority, path_with_query, headers, body } =
             table.delete(request)?;
@@ -177,7 +178,7 @@ impl Http {
         Ok(Ok(exchange))
     }
 
-    /// `future-incoming-response.get`.
+    /// `future-incoming-response.get`: the answer to a request, if it is there.
     pub(super) fn take(&mut self, table: &mut ResourceTable, exchange: &Resource<Exchange>) -> Result<Option<Taken>> {
         let exchange = table.get_mut(exchange)?;
         if let Exchange::Request(..) = exchange {
@@ -194,7 +195,8 @@ impl Http {
         }))
     }
 
-    /// A guest that gives up a request before it is a call takes it back.
+    /// Called when the guest drops its handle of a request. A request that is not a call yet will then
+    /// never become one.
     pub(super) fn give_up(&mut self, table: &mut ResourceTable, request: u32) -> Result<()> {
         self.waiting.retain(|waiting| *waiting != request);
         table.delete(Resource::<Exchange>::new_own(request))?;
@@ -202,7 +204,8 @@ impl Http {
     }
 }
 
-/// Settings of wasmtime-wasi-http. Its own `handle` is not linked, so it sends nothing.
+/// Settings that wasmtime-wasi-http requires. They refuse to send a request. Nothing asks them to send one, because
+/// wasmtime-wasi-http's own `handle` is not linked.
 struct Hooks;
 
 type Sent = Result<(hyper::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>), Error>;

@@ -11,7 +11,7 @@ use super::http::Exchange;
 use super::http::body::OutgoingBody;
 use super::state::State;
 
-/// The interfaces, under the names by which wasmtime-wasi-http links them.
+/// The interfaces under the names that wasmtime-wasi-http gives them in a linker.
 const TYPES: &str = "wasi:http/types@0.2.12";
 const HANDLER: &str = "wasi:http/outgoing-handler@0.2.12";
 
@@ -22,7 +22,8 @@ impl WasiHttpView for State {
     }
 }
 
-/// Registers both interfaces: wasmtime-wasi-http's types, and in place of some of them those of this module.
+/// Registers both interfaces: first all of wasmtime-wasi-http's types, and then this crate's replacements for
+/// some of them.
 pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     let options = wasmtime_wasi_http::p2::bindings::LinkOptions::default();
     types::add_to_linker::<State, WasiHttp>(linker, &(&options).into(), State::http)?;
@@ -59,7 +60,7 @@ pub(super) fn link(linker: &mut Linker<State>) -> Result<()> {
     Ok(())
 }
 
-/// Registers the functions by which guests fill a request, with limits.
+/// Registers the functions with which guests fill in a request. They limit its size.
 fn link_requests(linker: &mut Linker<State>) -> Result<()> {
     type Request = Resource<HostOutgoingRequest>;
     let mut types = linker.instance(TYPES)?;
@@ -86,7 +87,7 @@ fn link_requests(linker: &mut Linker<State>) -> Result<()> {
     )
 }
 
-/// Registers the bodies that guests write.
+/// Registers the functions with which guests write a request's body.
 fn link_bodies(linker: &mut Linker<State>) -> Result<()> {
     let mut types = linker.instance(TYPES)?;
     types.resource("outgoing-body", ResourceType::host::<OutgoingBody>(), |mut cx, body| {
@@ -100,7 +101,7 @@ fn link_bodies(linker: &mut Linker<State>) -> Result<()> {
             Ok((http.room.body_of(table, &request)?,))
         },
     )?;
-    // An agent gets no request from anybody, so it has no response to write.
+    // This always fails: an agent receives no requests, so it has no response to write.
     types.func_wrap(
         "[method]outgoing-response.body",
         |_: StoreContextMut<'_, State>, _: (Resource<HostOutgoingResponse>,)| {

@@ -1,4 +1,4 @@
-//! The handlers of all imported functions outside WASI.
+//! The host functions for all imports outside WASI.
 
 use wasmtime::component::Linker;
 
@@ -7,8 +7,8 @@ use super::http::exchange::is_handle;
 use super::manifest::Import;
 use super::state::State;
 
-/// Registers every import under its name and version, except `handle`, which is registered by
-/// [`http`](super::http). The handlers do not know what the functions mean; the run's task does.
+/// Registers a host function for every import, under its name and version. [`http`](super::http) registers `handle`
+/// itself. These functions only pass calls on to the run's task, which knows what each call means.
 pub(super) fn link(linker: &mut Linker<State>, imports: &[Import]) -> wasmtime::Result<()> {
     let others = imports.iter().enumerate().filter(|(_, import)| !is_handle(&import.capability));
     for (index, import) in others {
@@ -18,7 +18,7 @@ pub(super) fn link(linker: &mut Linker<State>, imports: &[Import]) -> wasmtime::
             let request = Request::Call { import: index, params: params.to_vec() };
             Box::new(async move {
                 match (handover.ask(request).await, results.first_mut()) {
-                    // The reply was made for this function's type, and the engine checks it again.
+                    // The reply has this function's type. The engine checks the value once more.
                     (Reply::Result(Some(value)), Some(result)) => *result = value,
                     (Reply::Result(_) | Reply::Answer(_) | Reply::Woken, _) => {}
                 }

@@ -1,5 +1,5 @@
-//! A guest's store and its single call, from instantiation to return. This code runs on the guest's
-//! own stack.
+//! A guest's store, and the one call of its entry point, from instantiation to return. This code runs on the
+//! guest's own stack.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use super::step::{GuestStart, Step};
 use super::trap::{Circumstances, Trap};
 use super::wasi::{RESOURCES_MAX, Wasi};
 
-/// The first argument of a WASI program, which is usually the program's name.
+/// The first argument of a WASI program. By convention it is the program's name.
 const PROGRAM_NAME: &str = "agent";
 
 /// Runs a guest from start to end.
@@ -32,8 +32,7 @@ pub(super) async fn run(program: Arc<Compiled>, start: GuestStart, shared: Share
     };
     store.limiter(|state| &mut state.limiter);
     store.set_hostcall_fuel(start.arguments_max_bytes);
-    // Limits all handles, including those of the guest's own resources, which are in no table of
-    // the host.
+    // The limit includes the guest's own resources, which are in no table of the host.
     store.set_max_component_handles(RESOURCES_MAX);
     store.epoch_deadline_callback(|cx| cx.data().shared.meter.tick());
     store.set_epoch_deadline(1);
@@ -73,7 +72,7 @@ async fn call(program: &Compiled, store: &mut Store<State>, task: &str) -> wasmt
     }
 }
 
-/// A program's result is its exit status. Its messages are in its output.
+/// The result of a WASI program. Its exit status is the result; its messages are in its output.
 fn exit_status(status: i32) -> Result<String, String> {
     if status == 0 { Ok(String::new()) } else { Err(format!("exit status {status}")) }
 }

@@ -1,17 +1,16 @@
 //! Loads agents: from a component's bytes to a running instance.
 //!
-//! All imports outside WASI, including the host's own interfaces, take one dynamic path
-//! ([`imports`]): the handler hands the call to the run's task, which answers it through [`Guest`].
-//! So one piece of code holds, records, shows and replays all calls, and a third-party interface
-//! needs only configuration.
+//! All imports outside WASI, including the host's own interfaces, take one dynamic path ([`imports`]): the host
+//! function hands the call to the run's task, which answers it through [`Guest`]. So one piece of code holds, records,
+//! shows and replays all calls, and a third-party interface needs only configuration.
 //!
-//! Read in this order: [`manifest`] (the imports, without compiling), [`load`] (reasons to refuse),
-//! [`reader`] (both in a child process, which runs [`isolated`] and stores its code in the folder
-//! of [`compiled`]), [`engine`] and [`program`] (ready to run), [`guest`] (one run, [`step`] by step),
-//! [`instance`] (the engine's side of it, with its [`state`]), [`handover`] and [`imports`] (from the guest's stack to the task),
-//! [`value`] (WIT values as JSON), [`wasi`], [`wasi_link`], [`clock`], [`output`], [`http`] and [`http_link`] (the
-//! deterministic subset of WASI), [`limits`] and [`ticker`] (limits on memory and CPU time), [`threads`] (where guests
-//! run), [`trap`] (how they can end).
+//! Read in this order: [`manifest`] (the imports, without compiling), [`load`] (reasons to refuse), [`reader`] (both
+//! in a child process, which runs [`isolated`] and stores its code in the folder of [`compiled`]), [`engine`] and
+//! [`program`] (ready to run), [`guest`] (one run, [`step`] by step), [`instance`] (the same run on the guest's stack,
+//! with its [`state`]), [`handover`] and [`imports`] (from the guest's stack to the task), [`value`] (WIT values as
+//! JSON), [`wasi`], [`wasi_link`], [`clock`], [`output`], [`http`] and [`http_link`] (the deterministic subset of
+//! WASI), [`limits`] and [`ticker`] (limits on memory and CPU time), [`threads`] (where guests run), [`trap`] (how
+//! they can end).
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 mod clock;

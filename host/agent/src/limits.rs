@@ -1,26 +1,25 @@
 //! The limits of a guest: one for its memories and tables together, and one for its CPU time.
 //!
-//! **Invariant:** no agent may have more memories, tables and instances than the pool has for each
-//! agent.
+//! **Invariant:** no agent may have more memories, tables and instances than the pool reserves for each agent.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use wasmtime::{ResourceLimiter, UpdateDeadline};
 
-/// A table element is a pointer. It counts as memory, so one limit holds for both.
+/// The size of a table element, which is a pointer. Tables count as memory, so that one limit holds for both.
 const TABLE_ELEMENT_BYTES: usize = 8;
 
-/// The maximum elements of a table. The pool allows no more. The same maximum applies without a
-/// pool, because another host may replay the run with a pool.
+/// The maximum number of elements in a table, which is the pool's maximum. It also applies without a pool, because
+/// another host may replay the run with a pool.
 pub(super) const TABLE_ELEMENTS_MAX: usize = 100_000;
 
 /// The maximum number of memories, tables and core instances of one guest. The largest known Python
 /// component has a tenth of this.
 const ITEMS_MAX: usize = 1_000;
 
-/// A replay may take this many times the CPU limit, plus an extra time. A longer replay counts as a
-/// failure of the host and does not end the run, because the run has got beyond this point before.
+/// A replay may take this many times the CPU limit, plus [`REPLAY_EXTRA`]. A longer replay counts as a failure of the
+/// host and does not end the run, because the same work was within the limit when the run did it first.
 const REPLAY_TIMES: u32 = 10;
 const REPLAY_EXTRA: Duration = Duration::from_secs(10);
 
@@ -31,20 +30,19 @@ pub(super) enum LimitReached {
     /// The CPU time is used up.
     #[error("CPU limit")]
     Cpu { limit_ms: u64 },
-    /// Replay took far longer than the run's CPU limit.
+    /// The replay took far longer than the CPU limit of its run.
     #[error("replay takes too long")]
     Replay,
-    /// The machine had no memory, although the guest was within its limit.
+    /// The machine had no memory left, although the guest was within its limit.
     #[error("the machine has no memory left")]
     NoMemory,
 }
 
-/// Counts a guest's CPU time from its beginning. The guest and its driver share the counter.
+/// Counts a guest's CPU time from its start. The guest and the task that drives it share the counter.
 ///
-/// The time is measured: the thread's CPU time is read when work for the guest begins and ends, and
-/// at each tick in between. Replay counts too, because a replay takes about as much time as the run
-/// took to reach the same point. So the limit covers the whole life of a run, however often the run
-/// is parked, and the journal need not store the time.
+/// The time is measured: the thread's CPU time is read when work for the guest begins and ends, and at each tick in
+/// between. Replay counts too, because it takes about as much time as the run took to reach the same point. So the
+/// limit covers the whole life of a run, however often the run is parked, and the journal need not store the time.
 #[derive(Clone)]
 pub struct Meter(Arc<Mutex<CpuTime>>);
 
@@ -52,11 +50,11 @@ struct CpuTime {
     limit: Duration,
     replaying: bool,
     used: Duration,
-    /// The thread's CPU time at the last count; `None` while no work for the guest is done.
+    /// The thread's CPU time when it was read last; `None` while no thread works for the guest.
     since: Option<Duration>,
 }
 
-/// While this value exists, this thread's work is counted for a guest.
+/// While this value exists, the CPU time of this thread is counted for a guest.
 pub(super) struct Running<'a>(Option<&'a Meter>);
 
 impl Drop for Running<'_> {
@@ -88,7 +86,7 @@ impl Meter {
         counts.used
     }
 
-    /// Starts to count this thread's work. If the work is already counted, this changes nothing.
+    /// Starts to count this thread's CPU time. It changes nothing if the time is already being counted.
     pub(super) fn running(&self) -> Running<'_> {
         let mut counts = self.counts();
         if counts.since.is_some() {
@@ -98,7 +96,7 @@ impl Meter {
         Running(Some(self))
     }
 
-    /// Counts all of `work`: the guest's own code, and the host's work for its calls.
+    /// Counts the CPU time of all of `work`: the guest's own code, and the host's work for its calls.
     pub async fn count<T>(&self, work: impl Future<Output = T>) -> T {
         let mut work = std::pin::pin!(work);
         std::future::poll_fn(|cx| {
@@ -108,7 +106,7 @@ impl Meter {
         .await
     }
 
-    /// Called at each tick while the guest runs: stops the guest or lets others run first.
+    /// Called at each tick while the guest runs. Stops the guest at its limit; otherwise lets other tasks run first.
     pub(super) fn tick(&self) -> wasmtime::Result<UpdateDeadline> {
         let mut counts = self.counts();
         counts.count();
@@ -130,8 +128,8 @@ impl Meter {
 }
 
 impl CpuTime {
-    // INVARIANT: this is called on the thread that runs the guest, or while no thread runs the guest.
-    // Another thread would read its own CPU time.
+    // INVARIANT: only the thread that runs the guest calls this while the guest runs. Another thread would read its own
+    // CPU time instead.
     fn count(&mut self) {
         if let Some(since) = self.since {
             let now = thread_time();
@@ -141,7 +139,7 @@ impl CpuTime {
     }
 }
 
-/// The CPU time of this thread. Work for a guest stays on one thread from its beginning to its end.
+/// The CPU time of the calling thread. A piece of work for a guest stays on one thread from beginning to end.
 fn thread_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     Duration::new(u64::try_from(time.tv_sec).unwrap_or_default(), u32::try_from(time.tv_nsec).unwrap_or_default())
@@ -151,13 +149,13 @@ fn thread_time() -> Duration {
 pub(super) struct Limiter {
     bytes_max: usize,
     bytes: usize,
-    /// Whether a request for memory was refused. A guest may continue without the memory. If it
-    /// traps instead, the refusal is reported as the reason.
+    /// Whether a request for memory was refused. A guest may continue without the memory. If it traps later, the
+    /// refusal is reported as the reason.
     pub(super) refused: bool,
 }
 
 impl Limiter {
-    /// Makes a limit of `bytes_max` for everything together.
+    /// Makes a limit of `bytes_max` for all memories and tables together.
     pub(super) fn new(bytes_max: u64) -> Self {
         Self { bytes_max: usize::try_from(bytes_max).unwrap_or(usize::MAX), bytes: 0, refused: false }
     }
@@ -175,15 +173,14 @@ impl Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // A memory never grows beyond its declared maximum.
+        // A size beyond the memory's declared maximum is refused without counting it.
         Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired))
     }
 
     fn memory_grow_failed(&mut self, error: wasmtime::Error) -> wasmtime::Result<()> {
-        // A guest must not see that the machine has no memory, because replays could then differ.
-        // If a size exceeds the maximum of the type, every replay refuses it in the same way, so
-        // the guest may see this. Only the engine's text distinguishes the two errors; a test
-        // checks the text.
+        // If the machine has no memory, the guest is ended instead of told, because in a replay the machine could have
+        // memory. A size beyond the maximum of the memory's type is refused in the same way by every replay, so the
+        // guest may be told of it. Only the engine's text distinguishes the two errors; a test checks the text.
         if error.to_string().contains("type's limits") { Ok(()) } else { Err(error.context(LimitReached::NoMemory)) }
     }
 

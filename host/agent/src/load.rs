@@ -1,5 +1,4 @@
-//! The reasons why a file cannot be run as an agent, with advice for the person who built or
-//! configured the agent.
+//! The reasons why a file cannot run as an agent, with advice for the person who built or configured the agent.
 
 use std::path::PathBuf;
 
@@ -14,7 +13,7 @@ pub enum LoadError {
     /// The file is not WebAssembly in binary form.
     #[error("this is not a WebAssembly component, but {looks_like}; give the `.wasm` file that the build wrote")]
     NotWasm {
-        /// The format, by the first bytes.
+        /// What the file probably is, judged by its first bytes.
         looks_like: &'static str,
     },
     /// The file is a core module that was not converted to a component.
@@ -33,7 +32,7 @@ pub enum LoadError {
         /// The length of the file.
         length: usize,
     },
-    /// The header is a component's, but the content is invalid.
+    /// The header is a component's header, but the content is invalid.
     #[error("this component is not valid: {cause}; build the component again with current tools")]
     Invalid {
         /// The validator's message with the offset.
@@ -53,7 +52,7 @@ pub enum LoadError {
         /// The signature of the export.
         found: String,
     },
-    /// The component imports more than a person could classify.
+    /// The component imports so many functions or interfaces that nobody could classify them.
     #[error(
         "this component imports {imports} functions in {bytes} bytes of names and types, and {wasi} interfaces of WASI, which is too much for a person to classify: import only the functions that the agent uses"
     )]
@@ -79,7 +78,7 @@ pub enum LoadError {
         bytes: u64,
         mib_max: u64,
     },
-    /// The child process ended without an answer.
+    /// The child process that reads the component ended without an answer.
     #[error("this component cannot be read: {0}")]
     Fault(#[from] Fault),
     /// The child process reported an error.
@@ -87,10 +86,10 @@ pub enum LoadError {
     ReportedByChild {
         /// The child's message.
         text: String,
-        /// Whether the same bytes would be refused again.
+        /// Whether the reason is in the bytes, so that a further try would fail too.
         of_the_bytes: bool,
     },
-    /// The compiled code cannot be stored, or is missing when needed.
+    /// The compiled code cannot be stored, or is missing when it is needed.
     #[error("compiled code cannot be written to `{}`: {cause}; check that the disk has room and that this user may write to the folder", path.display())]
     NotKept { path: PathBuf, cause: String },
     /// Some imports cannot be offered.
@@ -102,7 +101,7 @@ pub enum LoadError {
         /// The engine's message.
         cause: String,
     },
-    /// The imports do not fit the host's functions of the same names.
+    /// The imports do not fit the host functions of the same names.
     #[error(
         "this component's imports do not fit the host's functions: {cause}; build the component against the published WIT"
     )]
@@ -113,7 +112,7 @@ pub enum LoadError {
 }
 
 impl LoadError {
-    /// True if the bytes are at fault, so that this host would refuse them again. False if the machine failed.
+    /// Whether the reason is in the bytes, so that this host would refuse them again. Otherwise the machine failed.
     pub fn is_of_the_bytes(&self) -> bool {
         match self {
             Self::Fault(fault) => fault.is_of_the_bytes(),
@@ -160,11 +159,11 @@ fn list(problems: &[ImportProblem]) -> String {
     problems.iter().map(ImportProblem::to_string).collect::<Vec<_>>().join("; ")
 }
 
-/// Checks the header. The error says what `bytes` are if they are no component. A file with a
-/// component's header is left to the decoder.
+/// Checks the header. If it is not a component's header, the error says what the file probably is. The decoder checks
+/// everything after the header.
 pub(super) fn check_header(bytes: &[u8]) -> Result<(), LoadError> {
     const MAGIC: &[u8] = b"\0asm";
-    // The second half of the version is the layer: 0 for modules, 1 for components.
+    // The version field has two halves. The second says what the file is: 0 for a module, 1 for a component.
     match bytes.strip_prefix(MAGIC) {
         Some([_, _, 0, 0, ..]) => Err(LoadError::CoreModule),
         Some([_, _, _, _, ..]) => Ok(()),
@@ -212,7 +211,7 @@ fn text(bytes: &[u8]) -> &'static str {
 #[derive(Debug, Serialize, Deserialize)]
 pub struct NoManifest {
     pub(super) text: String,
-    /// Whether the same bytes would be refused again.
+    /// Whether the reason is in the bytes, so that a further try would fail too.
     pub(super) of_the_bytes: bool,
 }
 

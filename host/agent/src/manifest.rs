@@ -22,7 +22,7 @@ pub struct Manifest {
     /// The imported WASI interfaces with their versions.
     pub wasi: Vec<String>,
     pub entry: Entry,
-    /// The reasons why the component cannot run here.
+    /// The imports that this host cannot offer. With any of them, the component cannot run here.
     pub problems: Vec<ImportProblem>,
 }
 
@@ -43,22 +43,21 @@ pub enum Entry {
     WasiCli,
 }
 
-/// The maximum number of imported functions, and of WASI interfaces. A composition of large
-/// components has a few hundred.
+/// The maximum number of imported functions, and of imported WASI interfaces. A composition of large components has
+/// a few hundred.
 const IMPORTS_MAX: usize = 1_000;
-/// The maximum length of all functions' names and types as text.
+/// The maximum length of all imported functions' names and types together, as text.
 const IMPORTS_BYTES_MAX: usize = 2 << 20;
 /// The maximum length of a capability's name in bytes. Names appear in configurations, messages and
 /// lists.
 const CAPABILITY_BYTES_MAX: usize = 300;
-/// The maximum number of problems, and of exports, that a message lists. After an author has fixed
-/// these, the next message lists the rest.
+/// A message lists at most this many problems. When an author has corrected them, the next message lists the others.
 const PROBLEMS_MAX: usize = 50;
 const EXPORTS_TOLD_MAX: usize = 10;
 
 impl Manifest {
-    /// Decodes a component. Imports that cannot be offered are in `problems`. An error means that
-    /// the bytes are no runnable component at all.
+    /// Reads a component. If imports cannot be offered, they are in `problems`. An error means that the bytes are not a
+    /// component with an entry point.
     pub fn read(bytes: &[u8]) -> Result<Self, LoadError> {
         check_header(bytes)?;
         check_lengths(bytes)?;
@@ -80,8 +79,7 @@ impl Manifest {
         manifest.bound()
     }
 
-    /// Refuses a component with more imports than a person could classify, and shortens the list of
-    /// problems.
+    /// Refuses a component that imports more than a person could classify, and shortens the list of problems.
     fn bound(mut self) -> Result<Self, LoadError> {
         let size = |import: &Import| serde_json::to_string(import).map_or(usize::MAX, |text| text.len());
         let all: usize = self.imports.iter().map(size).fold(0, usize::saturating_add);
@@ -103,13 +101,13 @@ impl Manifest {
             WorldItem::Interface { id, .. } if name.starts_with("wasi:") => self.wasi_interface(resolve, name, *id),
             WorldItem::Interface { id, .. } => self.interface(resolve, &name, *id),
             WorldItem::Function(_) => self.problem(name, ProblemKind::WorldFunction),
-            // A type alone needs nothing from the host. A function that uses the type is checked.
+            // A type by itself needs nothing from the host. If a function uses the type, it is checked there.
             WorldItem::Type { .. } => {}
         }
     }
 
-    /// Adds a WASI interface. An interface that has only types needs nothing from the host. An HTTP
-    /// request is a call, so the function that makes one is an import like those outside WASI.
+    /// Adds a WASI interface. An interface with only types needs nothing from the host. The interface that makes HTTP
+    /// requests becomes an import like those outside WASI, because each request is a call.
     fn wasi_interface(&mut self, resolve: &Resolve, name: String, id: InterfaceId) {
         let functions = || resolve.interfaces.get(id).into_iter().flat_map(|interface| interface.functions.keys());
         let handles = wasi::is_outgoing_handler(&name) && functions().eq([exchange::FUNCTION]);
@@ -130,8 +128,8 @@ impl Manifest {
             let capability = Capability::new(name, &function.name).ok().filter(|_| short).ok_or(());
             match (capability, wit::function_type(resolve, function)) {
                 (Ok(capability), Ok(ty)) => self.imports.push(Import { capability, ty }),
-                // A method has no valid capability name either, but the message about its type helps
-                // the author more.
+                // The problem with the type is reported even if the name is a problem too. This concerns methods: the
+                // message about their type helps the author more.
                 (_, Err(what)) => self.problem(format!("{name}#{}", function.name), what),
                 (Err(_), Ok(_)) => self.problem(format!("{name}#{}", function.name), ProblemKind::Name),
             }
@@ -143,7 +141,7 @@ impl Manifest {
     }
 }
 
-/// The import of an agent that sends HTTP requests.
+/// The import of an agent that makes HTTP requests: the function `handle`.
 pub fn http_import() -> Option<Import> {
     exchange::handle().map(|(capability, ty)| Import { capability, ty })
 }
@@ -192,16 +190,15 @@ fn is_run(resolve: &Resolve, function: &Function) -> bool {
     })
 }
 
-/// Checks that every section is as long as it declares. The decoder trusts a declared length and
-/// allocates memory for it: a file of a few bytes could cost gigabytes. This check allocates
-/// nothing.
+/// Checks that every section is as long as it declares, without allocating memory. The decoder trusts a declared length
+/// and allocates memory for it, so a file of a few bytes could cost gigabytes.
 fn check_lengths(bytes: &[u8]) -> Result<(), LoadError> {
     let mut parts = wasmparser::Parser::new(0).parse_all(bytes);
     parts.try_for_each(|part| part.map(drop)).map_err(|error| not_decoded(&cause(&error), bytes.len()))
 }
 
-/// The error for a component that the decoder refused. The decoder has only one error type, so its
-/// text has to show whether the file is cut off.
+/// The error for a component that the decoder refused. The decoder has only one type of error, so the error's text must
+/// tell whether the file is cut off.
 fn not_decoded(cause: &str, length: usize) -> LoadError {
     if cause.contains("unexpected end") {
         LoadError::Truncated { length }

@@ -1,7 +1,7 @@
 //! The lines that a guest prints. They become log lines of its run and have no other effect.
 //!
-//! **Invariant:** log lines are information for people. They are stored beside the events and are
-//! not numbered as calls. A line after the last recorded event may appear twice when a run is replayed.
+//! **Invariant:** log lines are only information for people. They are stored beside the events and have no call
+//! numbers. A line that was printed after the last recorded event can appear twice, because the replay prints it again.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,22 +11,21 @@ use wasmtime_wasi::cli::{IsTerminal, StdoutStream};
 use wasmtime_wasi::p2::{OutputStream, Pollable, StreamResult};
 use wasmtime_wasi_io::bytes::Bytes;
 
-/// The maximum length of a line. A longer line is split. A person reads at most 4 KiB in one line.
+/// The maximum length of a line: people do not read longer lines. A longer line is split.
 const LINE_BYTES_MAX: usize = 4 * 1024;
 
-/// The maximum data that a guest can write between two of its polls. Further data is dropped with a
-/// message, so that a guest cannot fill the host's memory.
+/// The maximum size of the printed lines that the host has not taken yet. Further output is dropped, and a message says
+/// so. So a guest cannot fill the host's memory.
 const QUEUE_BYTES_MAX: usize = 256 * 1024;
 
-/// The bytes that a line counts in addition to its text, so that empty lines cannot fill the memory
-/// either.
+/// The size that each line counts in addition to its text. So empty lines cannot fill the memory either.
 const LINE_BYTES: usize = size_of::<(Channel, String)>();
 
-/// How much a guest may write at once. It is constant, so that the guest cannot observe the host's
-/// speed.
+/// The number of bytes that a guest may write at once. It is constant, because otherwise the guest could observe
+/// the host's speed.
 const PERMIT_BYTES: usize = 64 * 1024;
 
-/// A log message, cut to the length of a printed line, with the number of missing bytes at its end.
+/// A log message, shortened to the maximum length of a printed line. If bytes are missing, the end says how many.
 pub fn log_line(mut message: String) -> String {
     let kept = message.floor_char_boundary(LINE_BYTES_MAX);
     if kept < message.len() {
@@ -69,8 +68,8 @@ struct Queue {
 }
 
 impl Output {
-    /// Takes the oldest line, without its line end. After the last line it reports how many bytes
-    /// were dropped, if any were.
+    /// Takes the oldest line, without its line end. If output was dropped, the line after the last one says
+    /// how many bytes.
     pub(super) fn take(&self) -> Option<(Channel, String)> {
         let mut queue = self.queue();
         if let Some((channel, text)) = queue.lines.pop_front() {
@@ -87,7 +86,7 @@ impl Output {
         queue.lines.is_empty() && queue.dropped == 0
     }
 
-    /// Ends the last lines when the guest ends.
+    /// Ends unfinished lines, because the guest has ended.
     pub(super) fn finish(&self) {
         let mut queue = self.queue();
         for channel in [Channel::Stdout, Channel::Stderr] {
@@ -106,7 +105,8 @@ impl Output {
 }
 
 impl Queue {
-    /// Splits bytes into lines. The unfinished rest is kept, up to the maximum length of a line.
+    /// Splits bytes into lines. The unfinished last line is kept for the next bytes, up to the maximum length
+    /// of a line.
     fn write(&mut self, channel: Channel, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ended) = match piece.strip_suffix(b"\n") {
@@ -138,12 +138,12 @@ impl Queue {
         }
     }
 
-    /// Adds a line. Once a line was dropped, all further lines are dropped until the queue is
-    /// empty. So there is only one gap, and it is reported where it is.
+    /// Adds a line to the queue. After a line was dropped, all further lines are dropped until the host has emptied the
+    /// queue. So there is only one gap, and the message about it is at its place.
     fn push(&mut self, channel: Channel) {
         let line = std::mem::take(self.partial(channel));
-        // The size counts after bytes outside UTF-8 are replaced, because this can make the text
-        // longer.
+        // The size is measured after bytes outside UTF-8 are replaced, because the replacement can make
+        // the text longer.
         let text = String::from_utf8_lossy(&line).into_owned();
         let bytes = LINE_BYTES + text.len();
         if self.bytes + bytes > QUEUE_BYTES_MAX || self.dropped > 0 {
@@ -239,7 +239,7 @@ mod tests {
         assert_eq!(lines(&output), ["after"]);
     }
 
-    /// A guest prints without end. If its lines are taken, none is lost.
+    /// A guest may print without end: if the host takes the lines in time, no line is lost.
     #[test]
     fn what_was_taken_makes_room_again() {
         let output = Output::default();

@@ -1,8 +1,8 @@
-//! The published WIT package, compiled into the program, so that the types of built-in functions
-//! are exactly those of `wit/`.
+//! The published WIT package, compiled into the program. So the types of built-in functions are exactly
+//! those of `wit/`.
 //!
-//! **Invariant:** the type of a built-in function is checked at load against this package. An agent
-//! that imports `send-email` with another type is refused.
+//! **Invariant:** when an agent is loaded, the types of its built-in functions are checked against this package. An
+//! agent that imports `send-email` with another type is refused.
 
 use std::path::Path;
 
@@ -31,12 +31,12 @@ pub fn interface(name: &str) -> String {
     format!("holdshort:agent/{name}@0.1.0")
 }
 
-/// Whether a function belongs to the package, in any version.
+/// Whether a function belongs to this package, in any version of the package.
 pub fn is_ours(capability: &Capability) -> bool {
     capability.interface().starts_with("holdshort:agent/")
 }
 
-/// The error for a package that cannot be read: this program was built from inconsistent files.
+/// The error if the package cannot be read, because this program was built from inconsistent files.
 #[derive(Debug, thiserror::Error)]
 #[error("the embedded WIT package cannot be read: {0}")]
 pub struct BadPackage(String);

@@ -5,18 +5,17 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// The maximum length of a text from a component in a message: of a name, and of a library's message
-/// about the component.
+/// The maximum length of a component's name in a message. [`CAUSE_CHARS_MAX`] is the maximum length of a library's
+/// message about a component.
 const NAME_CHARS_MAX: usize = 100;
 const CAUSE_CHARS_MAX: usize = 400;
 
-/// Shortens a name from a component. Such a name may have megabytes.
+/// Shortens a name from a component, because it could have megabytes.
 pub(super) fn short(name: &str) -> String {
     bounded(name, NAME_CHARS_MAX)
 }
 
-/// A library's message about a component, shortened to one line, because it may quote the
-/// component.
+/// A library's message about a component, as one line. It is shortened, because it may quote the component.
 pub(super) fn cause(error: &dyn fmt::Display) -> String {
     bounded(&format!("{error:#}").split_whitespace().collect::<Vec<_>>().join(" "), CAUSE_CHARS_MAX)
 }

@@ -9,11 +9,11 @@ use super::manifest::Entry;
 use super::state::State;
 use super::ticker::Ticker;
 
-/// A compiled component, which can be started any number of times. Cheap to clone.
+/// A compiled component, which can be started any number of times. A clone is cheap.
 #[derive(Clone)]
 pub struct Program(pub(super) Arc<Compiled>);
 
-/// Compiled code, with the parts of it that the host has looked up once for all runs.
+/// Compiled code, with its imports and its entry point, which the host looks up once for all runs.
 pub(super) struct Compiled {
     pub(super) ticker: Option<Arc<Ticker>>,
     pub(super) instance: InstancePre<State>,
@@ -29,7 +29,7 @@ impl Program {
         self.0.bytes
     }
 
-    /// Whether a guest uses the program, or is about to use it.
+    /// Whether a guest uses the program now, or will use it soon.
     pub fn is_running(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }

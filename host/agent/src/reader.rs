@@ -1,5 +1,5 @@
-//! Reads components in child processes: manifests and compiled code. The author of a component
-//! determines how much time and memory it takes to read it. So only a child reads the component, and
+//! Reads components in child processes: their manifests and their compiled code. The author of a component
+//! determines how much time and memory the reading takes. So only a child reads the component, within limits, and
 //! the host gets the result.
 
 use std::collections::HashMap;
@@ -14,7 +14,8 @@ use super::manifest::Manifest;
 use super::source::ComponentSource;
 use holdshort_common::isolate::{Fault, Input, Isolate, Limits};
 
-/// The maximum number of manifests that are kept in memory. Other manifests are read again.
+/// The maximum number of manifests that are kept in memory. A manifest that is not kept is read again when
+/// it is needed.
 const KNOWN_MAX: usize = 256;
 
 /// The limits for reading a component.
@@ -26,12 +27,12 @@ pub struct ReadLimits {
     pub child: Limits,
 }
 
-/// Reads components. Cheap to clone.
+/// Reads components. A clone is cheap.
 #[derive(Clone)]
 pub struct Reader(Arc<Inner>);
 
 struct Inner {
-    /// How to start children, and the identifier of this build. `None` for tests, which read in
+    /// The means to start children, and the identifier of this build. `None` for tests, which read in
     /// their own process.
     isolate: Option<(Isolate, String)>,
     limits: ReadLimits,
@@ -64,7 +65,7 @@ impl Reader {
         Self(Arc::new(Inner { isolate: None, limits, compiled: None, known: Mutex::default() }))
     }
 
-    /// The folder with children's compiled code; `None` if this process compiles.
+    /// The folder with the code that children have compiled; `None` if this process compiles.
     pub(super) fn compiled(&self) -> Option<&Path> {
         self.0.compiled.as_ref().map(|compiled| compiled.folder.as_path())
     }
@@ -92,8 +93,8 @@ impl Reader {
         Ok(self.keep(manifest))
     }
 
-    /// Reads the manifest and compiles the component. The code is stored under the name that
-    /// `engine` looks for. A component with problems is not compiled.
+    /// Reads the manifest and compiles the component. The code is stored under the name for which `engine` looks. A
+    /// component with problems is not compiled.
     pub(super) fn compile(
         &self,
         component: ComponentSource<'_>,
@@ -121,8 +122,7 @@ impl Reader {
         Ok(self.keep(manifest))
     }
 
-    /// The manifest of a component that this process, or an earlier one of the same build, has
-    /// read.
+    /// The manifest of a component, if this process has read it, or an earlier process of the same build.
     pub fn known(&self, digest: &Digest) -> Option<Arc<Manifest>> {
         let known = self.0.known.lock().unwrap_or_else(PoisonError::into_inner).get(digest).cloned();
         known.or_else(|| {
@@ -143,7 +143,7 @@ impl Reader {
     }
 }
 
-/// A child's answer: the manifest of exactly these bytes, or an error.
+/// A child's answer: the manifest of the component with this digest, or an error.
 fn parsed(answer: &[u8], digest: Digest) -> Result<Manifest, LoadError> {
     let read: Result<Manifest, NoManifest> =
         serde_json::from_slice(answer).map_err(|_| Fault::Ended("the process gave no answer".into()))?;

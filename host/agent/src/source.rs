@@ -1,5 +1,5 @@
-//! The bytes of a component. A file is read in pieces, so that the host does not hold a large
-//! component in memory only to refuse it.
+//! The bytes of a component. A file is read in pieces, so that a large component that is refused never fills
+//! the host's memory.
 
 use std::fs::File;
 use std::io;
@@ -36,7 +36,7 @@ impl<'a> ComponentSource<'a> {
         Ok(<[u8; 32]>::from(hasher.finalize()).into())
     }
 
-    /// Reads the bytes piece by piece.
+    /// Reads the bytes in pieces, and passes each piece to `take`.
     pub(super) fn pieces(self, mut take: impl FnMut(&[u8])) -> io::Result<()> {
         let file = match self {
             Self::Bytes(bytes) => {
@@ -54,7 +54,7 @@ impl<'a> ComponentSource<'a> {
         }
     }
 
-    /// The bytes as a child's input.
+    /// The bytes in the form of a child's input.
     pub(super) fn input(self) -> Input<'a> {
         match self {
             Self::Bytes(bytes) => Input::Bytes(bytes),

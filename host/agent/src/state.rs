@@ -1,4 +1,4 @@
-//! The state of a guest: what it shares with its task, and what its host functions use.
+//! The state of a guest: the part that it shares with the run's task, and the part that its host functions use.
 
 use super::clock::Clock;
 use super::handover::Handover;
@@ -7,7 +7,7 @@ use super::output::Output;
 use super::step::GuestStart;
 use super::wasi::Wasi;
 
-/// The state that a guest shares with its task.
+/// The state that a guest shares with the run's task.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) handover: Handover,
@@ -17,7 +17,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// The state before the start.
+    /// The state of a guest that has not run yet.
     pub(super) fn new(start: &GuestStart) -> Self {
         Self {
             handover: Handover::default(),
@@ -28,11 +28,11 @@ impl Shared {
     }
 }
 
-/// The state of a guest's host functions.
+/// The state that a guest's host functions use.
 pub(super) struct State {
     pub(super) shared: Shared,
     pub(super) wasi: Wasi,
     pub(super) limiter: Limiter,
-    /// Whether the guest's own code has started.
+    /// Whether the guest has been instantiated, so that its entry point is called next.
     pub(super) started: bool,
 }

@@ -12,7 +12,7 @@ use super::trap::Trap;
 // No `Debug`, because it would print the seed.
 #[derive(Clone)]
 pub struct GuestStart {
-    /// The task for the agent.
+    /// The task, which is the agent's argument.
     pub task: String,
     pub limits: RunLimits,
     /// The seed of the guest's random numbers.
@@ -30,19 +30,18 @@ pub enum Step {
     Call(HostCall),
     /// The guest sleeps and waits for [`Guest::wake`](crate::Guest::wake).
     Sleep {
-        /// The end of the sleep by the guest's clock.
+        /// The time of the guest's clock at which the sleep ends.
         until: Time,
     },
-    /// The guest printed a line. This needs no answer.
+    /// The guest printed a line. The host need not answer.
     Output {
         level: &'static str,
-        /// The line without its end. It is the agent's text, so it must be escaped wherever it is
-        /// shown.
+        /// The line without its end. It is the agent's text, so it must be escaped before it is shown.
         text: String,
     },
-    /// The guest returned.
+    /// The guest's entry point returned.
     Finished(Result<String, String>),
-    /// The guest ended without returning.
+    /// The guest ended without returning from its entry point.
     Trapped(Trap),
 }
 

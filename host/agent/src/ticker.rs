@@ -1,5 +1,5 @@
-//! Interrupts guests: it advances the engine's epoch every millisecond while a guest runs, and
-//! stops when none does.
+//! Interrupts guests. While a guest runs, the ticker advances the engine's epoch every millisecond;
+//! otherwise it sleeps.
 
 use std::io;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use wasmtime::{Engine, EngineWeak};
 
 const TICK: Duration = Duration::from_millis(1);
 
-/// The number of idle ticks before the ticker sleeps. Waking it takes a system call, which a busy
-/// host should not pay for each poll.
+/// The number of ticks without a guest after which the ticker sleeps. It does not sleep at once, because waking it
+/// takes a system call, which a busy host should not pay for each poll.
 const IDLE_TICKS: u32 = 200;
 
 /// Ticks while at least one [`Running`] exists.
@@ -30,7 +30,7 @@ struct TickerState {
 }
 
 impl Ticker {
-    /// Starts the thread, which ends with the ticker.
+    /// Starts the ticker's thread, which ends when the ticker is dropped.
     pub(super) fn start(engine: &Engine) -> io::Result<Self> {
         let state = Arc::new(TickerState::default());
         let (engine, inner) = (engine.weak(), state.clone());
@@ -81,8 +81,10 @@ fn tick(engine: &EngineWeak, state: &TickerState) {
     }
 }
 
-/// INVARIANT: either this function sees that a guest starts, or the guest's thread sees `asleep` and
-/// unparks the ticker. The reason is that each side writes its own flag before it reads the other's.
+/// Sleeps until a guest runs.
+///
+/// INVARIANT: either this function sees that a guest runs, or the guest's thread sees `asleep` and unparks the ticker.
+/// The reason is that each of the two writes its own flag before it reads the other's.
 fn sleep(state: &TickerState) {
     state.asleep.store(true, Ordering::SeqCst);
     while state.running.load(Ordering::SeqCst) == 0 && !state.over.load(Ordering::SeqCst) {

@@ -12,16 +12,16 @@ use holdshort_gate::{Mismatch, WitType};
 use serde_json::{Map, Value, json};
 use wasmtime::component::Val;
 
-/// A value without a JSON form: NaN, infinity, or a value of another type.
+/// The error for a value without a JSON form: NaN, infinity, or a value of another type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct NoJsonForm {
-    /// The path from the outermost field inwards.
+    /// The path to the value, from the outermost field inwards.
     path: Vec<String>,
     what: &'static str,
 }
 
 impl NoJsonForm {
-    /// Adds the enclosing parameter, field, case or index at the front of the path.
+    /// Adds the name of the enclosing parameter, field, case or index at the front of the path.
     pub(super) fn within(mut self, name: &str) -> Self {
         self.path.insert(0, name.into());
         self
@@ -34,8 +34,8 @@ impl fmt::Display for NoJsonForm {
     }
 }
 
-/// The JSON form of a value of type `ty`, in normal form. A guest can cause an `Err` with a float
-/// that is not finite. Then the guest is ended, because a reviewer could not be shown such a call.
+/// The JSON form of a value of type `ty`, in normal form. A guest can cause an `Err` with a float that is not finite.
+/// The guest is then ended, because reviewers could not be shown such a call.
 pub(super) fn to_json(value: &Val, ty: &WitType) -> Result<Value, NoJsonForm> {
     const NOT_FINITE: &str = "not a finite number, and only finite numbers can be shown to a reviewer";
     let float = |number: f64| ty.normalise(&json!(number)).map_err(|_| no_form(NOT_FINITE));
@@ -81,21 +81,21 @@ fn no_form(what: &'static str) -> NoJsonForm {
     NoJsonForm { path: Vec::new(), what }
 }
 
-/// The error for a value that does not have its WIT type. A guest cannot cause it: the engine has
-/// checked the value against the component's type, from which the WIT type was read too.
+/// The error for a value that does not have its WIT type. A guest cannot cause it: the engine has checked the value
+/// against the component's type, and the WIT type is read from the same component.
 fn foreign() -> NoJsonForm {
     no_form("not a value of its type")
 }
 
-/// Bytes become one string instead of an array of numbers. The engine still holds one value per
-/// byte, so long lists of bytes stay expensive.
+/// The JSON form of bytes: one string instead of an array of numbers. The engine still has one value per byte, so long
+/// lists of bytes stay expensive.
 fn bytes_to_json(items: &[Val]) -> Result<Value, NoJsonForm> {
     let byte = |item: &Val| if let Val::U8(byte) = item { Ok(*byte) } else { Err(foreign()) };
     let bytes = items.iter().map(byte).collect::<Result<Vec<u8>, _>>()?;
     Ok(BASE64.encode(bytes).into())
 }
 
-/// The JSON array of several values. An error names a value by its index.
+/// The JSON array of several values. An error in a value names it by its index.
 fn sequence<'a>(items: impl Iterator<Item = (&'a Val, &'a WitType)>) -> Result<Value, NoJsonForm> {
     let place = |(index, (item, ty)): (usize, (&Val, &WitType))| {
         to_json(item, ty).map_err(|error| error.within(&index.to_string()))
@@ -123,18 +123,18 @@ fn tagged(case: &str, payload: Option<&Val>, ty: Option<&WitType>) -> Result<Val
     Ok(Value::Object(Map::from_iter([(case.to_owned(), payload)])))
 }
 
-/// The value of a JSON form. Spellings other than the normal form, such as leading zeros, may be
-/// accepted or not, but never become another value.
+/// The value of a JSON form. Other spellings than the normal form, such as leading zeros, are accepted or refused, but
+/// never become another value.
 pub(super) fn from_json(value: &Value, ty: &WitType) -> Result<Val, Mismatch> {
-    // `build` cannot report the position of an error, but the gate's check can.
+    // If `build` fails, the gate's check is asked for the position of the error, which `build` cannot report.
     build(value, ty).ok_or_else(|| match ty.normalise(value) {
         Err(mismatch) => mismatch,
         Ok(_) => Mismatch { path: "value".into(), expected: ty.name(), found: "another spelling of this type".into() },
     })
 }
 
-/// Builds the engine's value; `None` if the JSON does not fit the type. This is rare, and
-/// [`from_json`] then finds the position of the error.
+/// Builds the engine's value; `None` if the JSON does not fit the type. In this rare case [`from_json`] finds the
+/// position of the error.
 fn build(value: &Value, ty: &WitType) -> Option<Val> {
     Some(match ty {
         WitType::Bool => Val::Bool(value.as_bool()?),
@@ -198,8 +198,8 @@ fn single(value: &Value) -> Option<(&String, &Value)> {
     object.iter().next()
 }
 
-/// Builds the payload of a case. `None` if the payload does not fit; `Some(None)` if the case has
-/// no payload, and none is given.
+/// Builds the payload of a case. `None`: the payload does not fit. `Some(None)`: the case has no payload, and
+/// none is given.
 fn build_payload(payload: &Value, ty: Option<&WitType>) -> Option<Option<Box<Val>>> {
     match ty {
         Some(ty) => build(payload, ty).map(|value| Some(Box::new(value))),

@@ -20,7 +20,7 @@ impl WasiView for State {
     }
 }
 
-/// Registers the subset interface by interface, so this list is everything that an agent can reach.
+/// Registers the subset interface by interface, so an agent can reach no other interface of WASI.
 pub(super) fn link(linker: &mut Linker<State>) -> wasmtime::Result<()> {
     cli::environment::add_to_linker::<State, WasiCli>(linker, State::cli)?;
     cli::exit::add_to_linker::<State, WasiCli>(linker, State::cli)?;

@@ -5,12 +5,13 @@ use wit_parser::{Function, FunctionKind, Resolve, Type, TypeDefKind, TypeId};
 
 use super::problem::{ProblemKind, short};
 
-/// The maximum number of types, fields and cases in one function's signature when all named types are written out. WIT
-/// shares types by name, so a small file can describe an enormous tree. All of the tree is stored, compared and shown.
+/// The maximum number of types, fields and cases in one function's signature when all named types are written out. A
+/// WIT file can use one named type in many places, so a small file can describe an enormous tree, and the host stores,
+/// compares and shows the whole tree.
 const PARTS_IN_SIGNATURE_MAX: usize = 4_096;
 /// The maximum length of a name in a signature.
 const NAME_BYTES_MAX: usize = 128;
-/// The maximum nesting of types in a signature. Code that handles the values is recursive, and people cannot read types
+/// The maximum nesting of types in a signature. The code that handles values is recursive, and people cannot read types
 /// that are nested deeper.
 const DEPTH_MAX: usize = 32;
 
@@ -32,7 +33,7 @@ pub(super) fn function_type(resolve: &Resolve, function: &Function) -> Result<Fu
     Ok(FunctionType { params, result })
 }
 
-/// The WIT spelling of a signature for messages. Named types appear by name only.
+/// The signature in WIT's spelling, for messages. A named type appears only by its name.
 pub(super) fn signature(resolve: &Resolve, function: &Function) -> String {
     let of = |ty: &Type| spelling(resolve, ty, SPELLING_DEPTH_MAX);
     let shown = function.params.iter().take(SPELLING_PARTS_MAX);
@@ -44,12 +45,12 @@ pub(super) fn signature(resolve: &Resolve, function: &Function) -> String {
     }
 }
 
-/// The limits of a type's spelling in a message: its depth, and the parts of one type. An author needs to see only the
-/// outermost parts.
+/// The maximum depth of a type in a message. The next constant limits the parts of one type. An author needs to see
+/// only the outermost parts.
 const SPELLING_DEPTH_MAX: usize = 3;
 const SPELLING_PARTS_MAX: usize = 8;
 
-/// Joins the shown parts. If there are more parts than these, the text ends with the number of the others.
+/// Joins the parts that are shown. If there are more parts, the text ends with their number.
 fn with_rest(mut parts: Vec<String>, all: usize) -> String {
     if all > parts.len() {
         parts.push(format!("… {} more", all - parts.len()));
@@ -60,21 +61,21 @@ fn with_rest(mut parts: Vec<String>, all: usize) -> String {
 /// Writes out the types of one signature and counts them.
 struct TypeReader<'a> {
     resolve: &'a Resolve,
-    /// The number of types, fields and cases still allowed.
+    /// How many more types, fields and cases are allowed.
     left: usize,
-    /// The nesting of the current type.
+    /// The depth at which the current type is nested.
     depth: usize,
 }
 
 impl TypeReader<'_> {
-    /// Counts parts before they are written out.
+    /// Counts parts before they are written out. It fails beyond the limit.
     fn count(&mut self, parts: usize) -> Result<(), ProblemKind> {
         self.left = self.left.checked_sub(parts).ok_or(ProblemKind::TypeTooLarge)?;
         Ok(())
     }
 
-    // INVARIANT: every type passes here and is counted before it is written out, so types shared by
-    // name cannot exceed the limit.
+    // INVARIANT: every type passes this function and is counted before it is written out. So a type that is used in
+    // many places cannot exceed the limit.
     fn of(&mut self, ty: &Type) -> Result<WitType, ProblemKind> {
         self.count(1)?;
         Ok(match ty {
@@ -105,9 +106,9 @@ impl TypeReader<'_> {
         self.of(ty).map(Box::new)
     }
 
-    /// A definition's type without its name. The gate needs only the values, so two definitions with
-    /// the same values are the same type. A type without a JSON form in `wit/README.md` is refused,
-    /// because its values could not be shown to a reviewer.
+    /// The type of a definition, without its name. The gate needs only the possible values, so two definitions with the
+    /// same values are the same type. A type without a JSON form in `wit/README.md` is refused, because its values
+    /// could not be shown to a reviewer.
     fn defined(&mut self, id: TypeId) -> Result<WitType, ProblemKind> {
         let resolve = self.resolve;
         let definition = resolve.types.get(id).ok_or(ProblemKind::UnsupportedType("unknown".into()))?;
@@ -158,8 +159,8 @@ fn named(name: &str) -> Result<String, ProblemKind> {
     if name.len() > NAME_BYTES_MAX { Err(ProblemKind::TypeTooLarge) } else { Ok(name.to_owned()) }
 }
 
-/// The number of names of fields or cases in a type. The names are counted in addition to the types, because a case
-/// without a payload has no type.
+/// The number of names of fields or cases in a type. Names are counted besides types, because a case without a payload
+/// has no type.
 fn names(kind: &TypeDefKind) -> usize {
     match kind {
         TypeDefKind::Record(record) => record.fields.len(),
@@ -181,8 +182,8 @@ fn names(kind: &TypeDefKind) -> usize {
     }
 }
 
-/// The spelling of a type. A named type is spelled by its name, because a message with all fields of a record would be
-/// hard to read.
+/// The spelling of a type in a message. A named type is spelled by its name, because a message with all fields of a
+/// record would be hard to read.
 fn spelling(resolve: &Resolve, ty: &Type, depth: usize) -> String {
     let word = match ty {
         Type::Bool => "bool",

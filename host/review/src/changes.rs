@@ -1,11 +1,11 @@
-//! The differences between two JSON values, listed by position. Reviewers see them for an edit and
-//! for a changed fact.
+//! The differences between two JSON values, listed by their position. Reviewers see them for an edit and for
+//! a changed fact.
 
 use serde_json::Value;
 
 use super::outline;
 
-/// One place where two values differ.
+/// One position at which two values differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ValueChange {
     /// The position of the difference, as in `message.to[2]`. The text is safe to show.

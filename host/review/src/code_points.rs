@@ -1,10 +1,9 @@
-//! Adds a note with the code points of a text if other texts look the same.
+//! Adds a note with the code points of a text if another text can look the same.
 //!
-//! Letters of one alphabet can look the same: Croatian `Đ`, Icelandic `Ð` and Ewe `Ɖ`. Two signs
-//! can look the same, such as `-` and `‐`, and so can two spellings of a Thai or Bengali syllable.
-//! And a machine without a font for a script draws all its letters as the same box. Each of these
-//! texts can be honest, so the host gives a note and no warning. A reviewer who compares a name
-//! with a known name can compare the code points too.
+//! Letters of one alphabet can look the same: Croatian `Đ`, Icelandic `Ð` and Ewe `Ɖ`. Two signs can look the same,
+//! such as `-` and `‐`, and so can two spellings of a Thai or Bengali syllable. Besides, a machine without a font for a
+//! script draws all letters of the script as the same box. An honest text can have each of these properties, so the
+//! host gives a note and no warning. A reviewer who compares a name with a known name can compare the code points too.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
@@ -17,12 +16,12 @@ use unicode_security::GeneralSecurityProfile;
 
 use super::{outline, visible};
 
-/// A longer text, or a text of several lines, gets no note, because people read such a text and do not recognise it by
-/// its look. Names, addresses, subjects and references are shorter.
+/// A text that is longer, or has several lines, gets no note, because people read such a text and do not recognise it
+/// by its look. Names, addresses, subjects and references are shorter.
 const CHARS_MAX: usize = 200;
-/// Characters that need no note: dashes that nobody confuses with `-`, common apostrophes, the
-/// Turkish `ı` whose missing dot can be seen, and letters of large languages that look like letters
-/// of small languages. The letters of the small languages get the note.
+/// Characters that need no note: dashes that nobody confuses with `-`, common apostrophes, the Turkish `ı` whose
+/// missing dot can be seen, and letters of large languages that look like letters of small languages. For such a pair,
+/// only the letter of the small language gets the note.
 const PLAIN: [char; 9] = ['–', '—', '―', '’', 'ı', 'ß', 'ğ', 'Ğ', 'е'];
 
 /// The notes for the short texts in `value`.
@@ -60,19 +59,19 @@ fn of_text(place: &str, text: &str) -> Option<String> {
     (!said.is_empty()).then(|| format!("{place}: {}", said.join("; ")))
 }
 
-/// Whether the character's script is missing in many machines' fonts, or has two spellings for one
-/// syllable.
+/// Whether the character belongs to a script that many machines' fonts lack, or in which one syllable can have two
+/// spellings. These are all scripts except Latin, Greek and Cyrillic.
 fn is_of_another_script(c: char) -> bool {
     let at_home = [Script::Latin, Script::Greek, Script::Cyrillic, Script::Common, Script::Inherited];
     !c.is_ascii() && !at_home.contains(&ScriptWithExtensions::new().get_script_val(c))
 }
 
-/// The group of characters within which a character can be confused. For a Latin character, these
-/// are the Latin letters and the ASCII digits; for any other letter, its own script; for a sign,
-/// all signs.
+/// The group of characters with which a character can be confused. For a Latin letter or an ASCII digit, these are
+/// the Latin letters and the ASCII digits. For a Greek or Cyrillic letter, it is its script. For a sign (`None`), it
+/// is all signs.
 type Alphabet = Option<Script>;
 
-/// The common letters and signs, by alphabet and look.
+/// The common letters and signs, grouped by alphabet and look.
 static BY_LOOK: LazyLock<HashMap<(Alphabet, String), BTreeSet<char>>> = LazyLock::new(|| {
     let mut all: HashMap<(Alphabet, String), BTreeSet<char>> = HashMap::new();
     for c in ('!'..='\u{1fff}').filter(|c| GeneralSecurityProfile::identifier_allowed(*c) || *c < '\u{100}') {
@@ -103,8 +102,8 @@ fn alphabet(c: char) -> Option<Alphabet> {
     if is_sign { Some(None) } else { is_ours.then_some(Some(script)) }
 }
 
-/// Whether another common character has the same look, or the character itself is no longer in use
-/// and looks like a common one.
+/// Whether another common character of the alphabet has the same look. Also true for a character that is not in common
+/// use and looks like another character.
 fn has_a_double(c: char) -> bool {
     if c.is_ascii() || PLAIN.contains(&c) || visible::is_mark(c) {
         return false;

@@ -1,8 +1,8 @@
 //! Compares the agent's claims with the facts that the host found, and reports contradictions.
 //!
-//! The rules are simple searches for words. They read the rationale and the release notes sentence
-//! by sentence. A reported contradiction hides nothing, and the absence of contradictions never
-//! clears a call. A report names the position of the claim and does not repeat the agent's words.
+//! The rules are simple searches for words. They read the rationale and the release notes sentence by sentence. A
+//! reported contradiction hides nothing, and a call without contradictions is not cleared for that reason. A report
+//! names the position of the claim and does not repeat the agent's words.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -13,15 +13,15 @@ use serde_json::Value;
 use super::visible;
 use holdshort_words::{HostText, Sentence, quote, say};
 
-/// A report names at most this many commits or domains, and counts the rest.
+/// A report names at most this many commits or domains. It says how many others there are.
 const NAMED_MAX: usize = 5;
-/// The confidence above which the agent claims to be sure.
+/// An agent that states a higher confidence than this claims to be sure.
 const SURE: f64 = 0.5;
 
 /// A contradiction between a claim and the facts, in the host's words. The text is safe to show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// The position of the claim, as in `rationale.summary`.
+    /// The position of the claim, such as `rationale.summary`.
     pub place: String,
     /// The claim, and the fact that contradicts it.
     pub text: Sentence,
@@ -33,7 +33,7 @@ impl fmt::Display for Difference {
     }
 }
 
-/// Finds the contradictions in a proposal. Each kind is reported once, at its first position.
+/// Finds the contradictions in a proposal. A kind of contradiction is reported once, at its first position.
 pub fn differences(proposal: &Proposal) -> Vec<Difference> {
     let same = proposal.same_effect_calls().map(|other| Difference {
         place: "the same call".into(),
@@ -71,7 +71,7 @@ impl Claims {
             add("rationale.summary".into(), &text(rationale, "summary"));
             let exhibits = rationale.get("exhibits").and_then(Value::as_array);
             for (index, exhibit) in exhibits.into_iter().flatten().enumerate() {
-                // The title is put before the text, because it can be the subject of the text:
+                // The title comes before the text, because the title can be the subject of the text's sentence:
                 // "tests", "12 passed".
                 let whole = format!("{}: {}", text(exhibit, "title"), text(exhibit, "text"));
                 add(format!("rationale.exhibits[{index}]"), &whole);
@@ -81,7 +81,8 @@ impl Claims {
         Self(sentences)
     }
 
-    /// The position of the first sentence that has a phrase of `host_text` and no phrase of `unless`.
+    /// The position of the first sentence that has a phrase of `host_text`, has no phrase of `unless`, and
+    /// is not negated.
     fn find(&self, host_text: &[&str], unless: &[&str]) -> Option<String> {
         let says = |sentence: &str| has(sentence, host_text) && !has(sentence, unless) && !has(sentence, NOT);
         self.0.iter().find(|(_, sentence)| says(sentence)).map(|(place, _)| place.clone())
@@ -93,7 +94,7 @@ const NOT: &[&str] = &[
     "not", "no", "never", "without", "cannot", "cant", "isnt", "arent", "wasnt", "werent", "dont", "doesnt", "didnt",
     "havent", "hasnt",
 ];
-/// Words that turn a sentence into a wish or a condition.
+/// Words that make a sentence a wish or a condition, and so no claim.
 const WISH: &[&str] =
     &["if", "when", "once", "until", "unless", "should", "must", "will", "make", "makes", "whether", "please"];
 const FAILED: &[&str] = &["fail", "fails", "failed", "failing", "failure", "failures", "red", "broken"];
@@ -151,7 +152,7 @@ fn checks(claims: &Claims, facts: &Value) -> Option<Difference> {
     Some(Difference { place, text: say!("says that checks passed, but {}", found) })
 }
 
-/// Names each failed check, with its number of failures if it ran several times.
+/// The name of each failed check. If the check ran several times, it also says how often it failed.
 fn failed(checks: &[Value]) -> Vec<Sentence> {
     let failed = |check: &Value| {
         let count = |name: &str| check.get(name).and_then(Value::as_u64).unwrap_or(0);
@@ -166,7 +167,7 @@ fn failed(checks: &[Value]) -> Vec<Sentence> {
     checks.iter().filter_map(failed).collect()
 }
 
-/// The agent is sure, and the last run of a check failed.
+/// The agent claims to be sure, although the last run of a check failed.
 fn confidence(arguments: &Value, facts: &Value) -> Option<Difference> {
     let sure = arguments.get("rationale")?.get("confidence")?.as_f64()?;
     let still_fails = |check: &&Value| check.get("passed") == Some(&Value::Bool(false));
@@ -181,8 +182,8 @@ fn confidence(arguments: &Value, facts: &Value) -> Option<Difference> {
     })
 }
 
-/// The release notes name some commits and leave out others. Merge commits do not count. Notes that
-/// name no commit at all are prose, and are not compared.
+/// The release notes name some commits of the deployment and leave out others. Merge commits do not count. Notes that
+/// name no commit at all are prose and are not compared.
 fn left_out(arguments: &Value, facts: &Value) -> Option<Difference> {
     let notes = notes(arguments)?;
     let (words, ids) = (plain(notes), ids(notes));
@@ -205,7 +206,7 @@ fn left_out(arguments: &Value, facts: &Value) -> Option<Difference> {
 /// The release notes name a commit that the deployment does not contain.
 fn not_among(arguments: &Value, facts: &Value) -> Option<Difference> {
     let commits = commits(facts);
-    // An incomplete list of commits allows no conclusion.
+    // If the list of commits is incomplete, no commit can be called unknown.
     if facts.get("commit-count")?.as_u64()? != commits.len() as u64 {
         return None;
     }
@@ -256,8 +257,8 @@ fn commits(facts: &Value) -> Vec<(&str, &str)> {
     commits.filter_map(|commit| Some((commit.get("id")?.as_str()?, commit.get("subject")?.as_str()?))).collect()
 }
 
-/// The spellings in which release notes may name a commit's subject: complete, without the number
-/// of the pull request, and without the prefix (`fix: `).
+/// The ways in which release notes may spell a commit's subject: in full, without the number of the pull request, and
+/// also without the prefix (`fix: `).
 fn subjects(subject: &str) -> Vec<String> {
     let bare = subject.rfind(" (#").map_or(subject, |at| subject.get(..at).unwrap_or(subject));
     let kind = bare.split_once(": ").filter(|(kind, _)| !kind.contains(' ')).map(|(_, rest)| rest);
@@ -265,8 +266,8 @@ fn subjects(subject: &str) -> Vec<String> {
     spelled.filter(|words| words.trim() != "").collect()
 }
 
-/// Finds words that can only be a commit's id or the beginning of one: at least seven hexadecimal
-/// digits, with both letters and numerals.
+/// Finds the words that are probably a commit's id or the beginning of an id: at least seven hexadecimal digits, with
+/// both letters and numerals.
 fn ids(text: &str) -> Vec<String> {
     let words = text.split(|c: char| !(c.is_alphanumeric() || c == '-' || c == '_'));
     let is_id = |word: &&str| {
@@ -278,13 +279,13 @@ fn ids(text: &str) -> Vec<String> {
     words.filter(is_id).map(str::to_owned).collect()
 }
 
-/// Splits a text into sentences. A full stop counts only before a space, so version numbers and
-/// host names stay whole.
+/// Splits a text into sentences. A full stop ends a sentence only before a space, so version numbers and host
+/// names stay whole.
 fn sentences(text: &str) -> impl Iterator<Item = &str> {
     text.split(['\n', ';', '!', '?']).flat_map(|line| line.split(". "))
 }
 
-/// Puts the words in lower case with one space around each. `didn't` is one word.
+/// A text as its words in lower case, with one space before and after each word. `didn't` is one word.
 fn plain(text: &str) -> String {
     let lower = text.to_lowercase().replace(['\'', '’'], "");
     let words = lower.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
@@ -296,8 +297,8 @@ fn has(plain: &str, words: &[&str]) -> bool {
     words.iter().any(|word| plain.contains(&format!(" {word} ")))
 }
 
-/// A number, a commit's id or a host name: only ASCII letters, digits, `.` and `-`. Other
-/// characters are dropped.
+/// A number, a commit's id or a host name, for a sentence of the host without quotation marks. It keeps only ASCII
+/// letters, digits, `.` and `-`.
 pub(super) struct Plain(String);
 
 impl Plain {
@@ -312,7 +313,7 @@ impl HostText for Plain {
     }
 }
 
-/// Joins the first few items into one sentence and counts the rest.
+/// Joins the first items into one sentence, which also says how many others there are.
 fn some(all: impl Iterator<Item = Sentence>) -> Sentence {
     let mut all: Vec<Sentence> = all.collect();
     let more = all.len().saturating_sub(NAMED_MAX);

@@ -1,8 +1,8 @@
 //! Gaps in the host's own evidence: changes that a diff cannot show, and history that is missing in
 //! an incomplete repository.
 //!
-//! A gap is reported like a contradicted claim, because an approval would cover something that no
-//! reviewer saw.
+//! A gap is reported as a warning, like a contradicted claim. Otherwise a reviewer could approve a change without
+//! noticing that no evidence shows it.
 
 use serde_json::Value;
 
@@ -14,7 +14,7 @@ pub(super) fn evidence_gaps(facts: &Value) -> Vec<Difference> {
     [no_diff(facts), not_shown(facts), history(facts)].into_iter().flatten().collect()
 }
 
-/// The deployment's target has an unknown state, so there is no diff.
+/// There is no diff, because the current commit of the deployment's target is unknown.
 fn no_diff(facts: &Value) -> Option<Difference> {
     let is_deployment = facts.get("old-commit") == Some(&Value::Null) && facts.get("new-commit").is_some();
     let text = say!("is not shown: the target's current commit is unknown, so there is nothing to compare with");

@@ -1,19 +1,18 @@
-//! Turns an action into the text that a reviewer sees. **Invariant:** an agent's bytes reach a
-//! screen only through this package.
+//! Turns an action into the text that a reviewer sees. **Invariant:** an agent's bytes reach a screen only
+//! through this package.
 //!
 //! - [`visible`] escapes every character that a screen would hide, reorder or obey.
 //! - [`outline`] lays out typed values, so that two different values never look alike.
 //! - [`remarks`] finds texts that are likely to be misread.
 //! - [`differences()`] finds claims that contradict the facts.
-//! - [`terminal`] puts the parts in order: the host's summary, the warnings, the action, the host's
-//!   evidence, and last the agent's own words under their own heading. [`Sheet`] has the same order
-//!   for a page.
+//! - [`terminal`] puts the parts in order: the host's summary, the warnings, the action, the host's evidence, and last
+//!   the agent's own words under their own heading. [`Sheet`] has the same order for a page.
 //!
-//! Each output takes one type that only this package makes: a printer takes [`VisibleLines`], a full
-//! screen takes a [`Screenful`], and a page's template takes [`Text`].
+//! Each output accepts only a type that this package alone can make: a printer accepts [`VisibleLines`], a full screen
+//! accepts a [`Screenful`], and a page's template accepts [`Text`].
 //!
-//! A long line is wrapped and never cut. A page may leave out long evidence. Then it says this, and
-//! links to pages that show all of it ([`TextPage`]).
+//! A long line is wrapped and never cut. A page may leave out long evidence. Such a page says so, and links to other
+//! pages that show all of the evidence ([`TextPage`]).
 #![cfg_attr(test, allow(clippy::wildcard_enum_match_arm, reason = "a test fails on whatever it did not expect"))]
 
 pub mod changes;

@@ -10,19 +10,19 @@ use unicode_security::confusable_detection::skeleton;
 use super::visible;
 use super::warning::Warning;
 
-/// Signs with a meaning in an address or an amount. A character that looks like `/` can make one
-/// long host name look like `example.com/a`.
+/// Signs that have a meaning in an address or an amount. For example, a character that looks like `/` can make one long
+/// host name look like `example.com/a`.
 const SIGNS: &str = "/\\.:;,@?#&=%<>|";
 
-/// Apostrophes that are letters, in Hawaiian, Ukrainian and other languages.
+/// Apostrophes that count as letters, in Hawaiian, Ukrainian and other languages.
 const OKINAS: [char; 2] = ['\u{2BB}', '\u{2BC}'];
 
 /// Warns of words that look like an ASCII word but are another word, of digits of other scripts, and of characters that
 /// look like [`SIGNS`].
 ///
-/// A word is judged together with its text. If the other words are clearly of the same script, the
-/// letters of the word deceive nobody. A warning would then teach readers of this script to ignore
-/// warnings.
+/// A word is judged together with the other words of its text. If one of them is clearly in the same script,
+/// the letters of the word deceive nobody, and there is no warning. A warning would teach readers of this
+/// script to ignore warnings.
 pub(super) fn find(text: &str) -> Vec<Warning> {
     if text.is_ascii() {
         return Vec::new();
@@ -47,19 +47,19 @@ pub(super) fn find(text: &str) -> Vec<Warning> {
     found
 }
 
-/// The ASCII word that this word looks like. Accented letters and common Latin letters do not count
-/// as look-alikes.
+/// The ASCII word that this word looks like, if there is one. Accented letters and common Latin letters do not
+/// count as look-alikes.
 fn ascii_look(word: &str) -> Option<String> {
     let scripts = ScriptWithExtensions::new();
     let honest = |c: char| {
         u32::from(c) < 0x100 || (scripts.has_script(c, Script::Latin) && GeneralSecurityProfile::identifier_allowed(c))
     };
-    // A letter with a variation selector for pictures is an emoji.
+    // One character with the variation selector for pictures is an emoji, and no word.
     let is_emoji = word.strip_suffix('\u{FE0F}').is_some_and(|letter| letter.chars().count() == 1);
     if is_emoji {
         return None;
     }
-    // Digits of other scripts get a warning of their own.
+    // Such a word gets no warning here. Digits of other scripts have a warning of their own.
     if word.chars().all(|c| honest(c) || OKINAS.contains(&c) || is_digit(c) || visible::is_mark(c)) {
         return None;
     }
@@ -67,8 +67,8 @@ fn ascii_look(word: &str) -> Option<String> {
     look.is_ascii().then_some(look)
 }
 
-/// The look of a text in ASCII. ASCII characters stay themselves, although UTS #39 lets `m` look
-/// like `rn`.
+/// The text's look, in ASCII where possible. An ASCII character is its own look, although UTS #39 says that `m`
+/// looks like `rn`.
 fn look(text: &str) -> String {
     let mut shown = String::new();
     for c in text.chars().filter(|c| !visible::is_mark(*c)) {
@@ -79,8 +79,8 @@ fn look(text: &str) -> String {
     shown
 }
 
-/// Finds a character between ASCII characters that looks like one of [`SIGNS`]. The piece has no
-/// white space.
+/// Warns of a character that stands between ASCII characters and looks like one of [`SIGNS`]. `piece` is a part of a
+/// text without white space.
 fn sign(piece: &str) -> Option<Warning> {
     let chars: Vec<char> = piece.chars().collect();
     let looks = |c: char| {

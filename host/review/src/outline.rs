@@ -1,8 +1,7 @@
 //! Lays out a value for reading. **Invariant:** two different values never have the same outline.
 //!
-//! Texts stand in quotation marks, or as a block if they have several lines. Numbers, `true`,
-//! `false` and `none` stand without quotation marks. An unusual field name stands in quotation
-//! marks too, so that it cannot look like a value.
+//! Texts stand in quotation marks, or as a block if they have several lines. Numbers, `true`, `false` and `none` stand
+//! without quotation marks. An unusual field name stands in quotation marks too, because it could look like a value.
 
 use holdshort_gate::WitType;
 use serde_json::{Map, Value};
@@ -14,7 +13,8 @@ use super::visible;
 pub struct Row {
     /// The depth of the row's indentation.
     pub depth: usize,
-    /// The field's name, or the item's number with a full stop. A single value has an empty label.
+    /// The field's name, or the item's number with a full stop. The label of a value that is no field and no
+    /// item is empty.
     pub label: String,
     pub content: RowContent,
 }
@@ -30,7 +30,7 @@ pub enum RowContent {
         /// The length of the text in bytes.
         bytes: usize,
     },
-    /// A group: its entries follow, one level deeper. The note counts them.
+    /// A group. Its entries follow, one level deeper. The text says how many entries there are.
     Group(String),
 }
 
@@ -38,7 +38,7 @@ pub enum RowContent {
 /// JSON stores as text.
 pub fn outline(value: &Value, ty: Option<&WitType>) -> Vec<Row> {
     match value {
-        // A record without a label needs no row for itself, only rows for its fields.
+        // The outermost record has no label, so it gets no row of its own. Only its fields get rows.
         Value::Object(fields) if !fields.is_empty() => arguments(fields, Some(&field_types(ty))),
         Value::Object(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             labelled("", value, ty)
@@ -60,7 +60,7 @@ pub fn arguments(fields: &Map<String, Value>, params: Option<&[(String, WitType)
     rows
 }
 
-/// A field's name as a label, in quotation marks if it is unusual.
+/// A field's name as a label. It is in quotation marks if it is unusual.
 pub fn key(name: &str) -> String {
     if !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_') {
         name.to_owned()
@@ -116,7 +116,7 @@ fn text(text: &str, ty: Option<&WitType>) -> RowContent {
     }
 }
 
-/// The type without its options. A value that is present looks the same with and without them.
+/// The type inside all its options. A value that is present looks the same with and without options.
 fn plain(ty: Option<&WitType>) -> Option<&WitType> {
     match ty {
         Some(WitType::Option(inner)) => plain(Some(inner)),
@@ -140,7 +140,8 @@ fn field_types(ty: Option<&WitType>) -> Vec<(String, WitType)> {
         Some(WitType::Result { ok, err }) => {
             some("ok", ok.as_deref()).into_iter().chain(some("err", err.as_deref())).collect()
         }
-        // In JSON, an option of an option is an object. Any other option is written as its value.
+        // In JSON, an option of an option is an object with the field `some`. Any other option is written as
+        // its value alone.
         Some(WitType::Option(inner)) if matches!(**inner, WitType::Option(_)) => {
             vec![("some".into(), (**inner).clone())]
         }

@@ -1,5 +1,5 @@
-//! Reads a diff in git's format and splits it by file for a page. Every line is kept, also headings and lines before
-//! the first file.
+//! Reads a diff in git's format and splits it by file for a page. Every line is kept, including headings and lines
+//! before the first file.
 
 use super::text::Text;
 
@@ -14,8 +14,7 @@ pub struct Patch {
 /// The changes to one file.
 #[derive(Clone, Debug, Default)]
 pub struct PatchFile {
-    /// The file's name as written in the diff: in quotation marks and with escapes if it has
-    /// unusual bytes.
+    /// The file's name as the diff writes it. A name with unusual bytes is in quotation marks and has escapes.
     pub name: Text,
     /// How many lines are added.
     pub added: usize,
@@ -47,8 +46,8 @@ pub enum Side {
 }
 
 impl PatchFile {
-    /// The lines side by side: old on the left, new on the right. An unchanged line is on both
-    /// sides; a heading is alone on the left.
+    /// The lines side by side: old lines on the left, new lines on the right. An unchanged line is on both sides. A
+    /// heading is only on the left.
     pub fn pairs(&self) -> Vec<(Option<&PatchLine>, Option<&PatchLine>)> {
         let (mut pairs, mut rest) = (Vec::new(), self.lines.as_slice());
         while let Some(first) = rest.first() {
@@ -66,7 +65,7 @@ impl PatchFile {
     }
 }
 
-/// Splits off the leading lines of one kind.
+/// Splits the lines into the first lines, as long as they are of this kind, and the remaining lines.
 fn run(lines: &[PatchLine], side: Side) -> (&[PatchLine], &[PatchLine]) {
     lines.split_at_checked(lines.iter().take_while(|line| line.side == side).count()).unwrap_or((lines, &[]))
 }
@@ -87,7 +86,7 @@ impl Patch {
     /// Reads a diff. Lines that belong to no file go before the first file.
     pub fn read(diff: &[u8]) -> Self {
         let mut patch = Self::default();
-        // The numbers of old and new lines that the present hunk still has. Inside a hunk, a line that looks like a
+        // The numbers of old and new lines that the current hunk still has. Inside a hunk, a line that looks like a
         // heading is a line of the file.
         let mut left = (0_usize, 0_usize);
         for (raw, text) in diff.split(|byte| *byte == b'\n').zip(Text::byte_lines(diff)) {
@@ -112,9 +111,8 @@ impl Patch {
     }
 }
 
-/// The name in `a/NAME b/NAME`. The name can itself contain ` b/`, so only its length tells where
-/// it ends. If the file was renamed, the two names differ, and another line contains them; see
-/// [`renamed`].
+/// The name in `a/NAME b/NAME`. The name can itself contain ` b/`, so its end is found by its length: both names are
+/// equally long. If the file was renamed, the two names differ, and another line has the new name; see [`renamed`].
 fn same(names: &[u8]) -> Vec<u8> {
     let halves = names.split_at_checked(names.len() / 2);
     match halves.map(|(_, after)| after) {
@@ -155,7 +153,7 @@ fn side(raw: &[u8], left: &mut (usize, usize)) -> Side {
 
 /// The number of old and new lines of a hunk, from its heading `@@ -1,2 +1,3 @@`.
 fn counts(raw: &[u8]) -> Option<(usize, usize)> {
-    // The heading can end with a part of a line of the file, and its bytes may be no text.
+    // The heading can end in a part of a line of the file, so its bytes may be outside UTF-8.
     let text = String::from_utf8_lossy(raw);
     let (old, new) = text.strip_prefix("@@ -")?.split(" @@").next()?.split_once(" +")?;
     let count = |range: &str| range.split_once(',').map_or(Some(1), |(_, count)| count.parse().ok());

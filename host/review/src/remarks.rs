@@ -1,9 +1,8 @@
-//! Warnings about texts that are likely to be misread: look-alike letters, hidden characters,
-//! misleading host names.
+//! Warnings about texts that are likely to be misread: look-alike letters, hidden characters, misleading host names.
 //!
-//! A warning about ordinary text teaches reviewers to ignore warnings. Some spellings are honest in
-//! some language and are escaped only so that two different texts look different. Such a spelling
-//! gets a *note*: the note is shown, and needs no confirmation word.
+//! A warning about ordinary text teaches reviewers to ignore warnings. Some spellings are honest in some language, and
+//! are escaped only because two different texts must look different. Such a spelling gets a *note*, which is shown but
+//! needs no confirmation word.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -65,7 +64,8 @@ impl fmt::Display for Remark {
     }
 }
 
-/// Finds the warnings and notes about all texts in `value`, including the keys, in the order in which they are shown.
+/// Finds the warnings and notes about all texts in `value`, including the names of fields, in the order in which
+/// they are shown.
 pub fn of_value(place: &str, value: &Value) -> Vec<Remark> {
     let mut remarks = Vec::new();
     collect(place, value, &mut remarks);
@@ -81,7 +81,7 @@ pub fn of_text(place: &str, text: &str) -> Vec<Remark> {
     let parts = directions(text);
     warnings.extend((parts.len() > 1).then_some(Warning::RightToLeft { parts }));
     let mixed: Vec<Warning> = words(text).filter_map(mixed_scripts).collect();
-    // A word that mixes scripts gets one warning, and no second one about its look.
+    // A word that mixes scripts already has a warning, so it gets no second warning about its look.
     let named =
         |text: &str| mixed.iter().any(|warning| matches!(warning, Warning::MixedScripts { word, .. } if word == text));
     let looks = lookalikes::find(text).into_iter();
@@ -113,14 +113,14 @@ fn collect(place: &str, value: &Value, remarks: &mut Vec<Remark>) {
     }
 }
 
-/// Finds the warnings and notes about the quotations in a sentence of the host.
+/// Finds the warnings and notes about a sentence of the host, including its quotations.
 pub fn of_sentence(place: &str, sentence: &str) -> Vec<Remark> {
     holdshort_words::pieces(sentence).into_iter().flat_map(|piece| of_text(place, &piece.text())).collect()
 }
 
-/// The parts of a text by direction, each in quotation marks; empty if nothing runs from right to
-/// left. A character without a direction belongs to the part around it if the letters on both sides
-/// have the same direction. Otherwise it belongs to the left-to-right part.
+/// Splits a text into parts by direction, each in quotation marks. Empty if no character runs from right to left. A
+/// character without a direction belongs to the part around it if the letters before and after it have the same
+/// direction. Otherwise it belongs to the left-to-right part.
 fn directions(text: &str) -> Vec<String> {
     let classes = CodePointMapData::<BidiClass>::new();
     let direction = |c: char| match classes.get(c) {
@@ -163,14 +163,14 @@ fn is_right_to_left(c: char) -> bool {
     class == BidiClass::RightToLeft || class == BidiClass::ArabicLetter
 }
 
-/// The words of a text that are not ASCII: runs of letters and digits, with their accents. Joining characters (`-`,
-/// `.`, `@`, spaces) end a word, because the script may change there.
+/// The words of a text, except ASCII words. A word is a run of letters and digits, with their accents. Any other
+/// character (`-`, `.`, `@`, a space) ends a word, because another script may begin after it.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !c.is_alphanumeric() && !visible::is_mark(c)).filter(|word| !word.is_ascii())
 }
 
-/// Warns of a word that fits neither one script nor a combination of scripts that Japanese, Korean
-/// or Chinese uses (UTS #39, "highly restrictive", without Latin).
+/// Warns of a word that mixes scripts. Japanese, Korean and Chinese each use several scripts together, which is no
+/// reason for a warning (UTS #39, "highly restrictive", without Latin).
 fn mixed_scripts(word: &str) -> Option<Warning> {
     const TOGETHER: [&[Script]; 3] = [
         &[Script::Han, Script::Hiragana, Script::Katakana],
@@ -202,8 +202,9 @@ fn mixed_scripts(word: &str) -> Option<Warning> {
 /// The characters that IDNA treats as a dot.
 const DOTS: [char; 4] = ['.', '。', '．', '｡'];
 
-/// Finds host names: the text after `@` or `://`, and words with a dot between letters. Plain ASCII
-/// needs no warning unless it is the ASCII form of another name.
+/// Finds host names, and warns of those that a network lookup would understand differently: the text after `@` or
+/// `://`, and words with a dot between letters. Plain ASCII needs no warning unless it is the ASCII form of a name
+/// in other letters.
 fn hosts(text: &str) -> impl Iterator<Item = Warning> {
     let pieces = text.split(|c: char| c.is_whitespace() || "<>()[]{}\"'`,;/\\@?#|=:".contains(c));
     let candidates = pieces.map(|piece| piece.trim_matches('.')).filter(|piece| piece.contains(DOTS));
@@ -214,16 +215,16 @@ fn hosts(text: &str) -> impl Iterator<Item = Warning> {
             return coded
                 .then(|| Warning::Host { shown: visible::line(&unicode), ascii: Some(visible::line(candidate)) });
         }
-        // Hebrew and Arabic write a preposition with a hyphen before a name in Latin letters.
+        // Hebrew and Arabic put a preposition and a hyphen before a name in Latin letters. Such a name gets no warning.
         let bare = candidate.trim_start_matches(|c| visible::is_mark(c) || is_right_to_left(c));
         if bare.strip_prefix('-').is_some_and(str::is_ascii) {
             return None;
         }
-        // IDNA converts letters to ASCII, and leaves an escape sequence unchanged because it is
-        // ASCII already.
+        // IDNA converts letters to ASCII. It leaves an escape sequence unchanged, because this is ASCII already, so the
+        // result is made visible.
         let ascii = idna::domain_to_ascii(candidate).ok().map(|ascii| visible::line(&ascii));
-        // Japanese and Chinese sentences end in a character that browsers treat as a dot. It counts
-        // as the dot of a host name only before an ASCII ending.
+        // Japanese and Chinese sentences end in a character that browsers treat as a dot. Here it counts as a dot only
+        // if the last label is in ASCII.
         let end = candidate.rsplit(DOTS).next().unwrap_or_default();
         let like_one = end.chars().count() >= 2 && end.chars().all(char::is_alphabetic);
         (like_one && (candidate.contains('.') || end.is_ascii()))
@@ -251,8 +252,7 @@ mod tests {
             ]
         );
         assert_eq!(texts(&json!({"body": "see https://раураl.com/login"})).len(), 2);
-        // All letters are Cyrillic, so no scripts are mixed, but the word still imitates a host
-        // name.
+        // All letters are Cyrillic, so the word does not mix scripts. But it imitates a host name.
         assert_eq!(
             texts(&json!({"body": "аррӏе.com"})),
             [
@@ -278,7 +278,7 @@ mod tests {
         );
     }
 
-    /// A mutated input found this case: IDNA keeps ASCII, including an escape sequence.
+    /// IDNA leaves an escape sequence in a host name unchanged, because it is ASCII. The warning must not contain it.
     #[test]
     fn a_host_brings_no_escape_into_its_mark() {
         for host in ["xn--\u{1b}c.example.org", "e\u{1b}x\u{200B}.org", "e\u{7f}x\u{200B}.org"] {

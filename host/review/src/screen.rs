@@ -1,9 +1,8 @@
-//! Puts reviewed lines on a full screen.
+//! Puts lines on a full screen.
 //!
-//! **Invariant:** a [`Screenful`] consists of [`Line`]s, so a cell of the screen holds only text
-//! that this package made visible. A full screen differs from printed lines in two ways, and
-//! [`rows`] handles both: a line wider than the screen would be cut, so it is wrapped again; a
-//! character without width has no cell, so it is escaped.
+//! **Invariant:** a [`Screenful`] consists of [`Line`]s, so a cell of the screen contains only text that this package
+//! made visible. A full screen differs from printed lines in two ways, and [`rows`] handles both. A line wider than the
+//! screen would be cut, so it is wrapped again. A character without width has no cell of its own, so it is escaped.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -17,13 +16,13 @@ use super::terminal::{Line, Tone, columns_of, wrap};
 /// The beginning of a row that continues the row above.
 const GOES_ON: &str = "  ┊ ";
 
-/// A full screen from top to bottom. The foot stands at the lower edge.
+/// A full screen, from top to bottom. The foot is at the lower edge.
 #[derive(Clone, Debug, Default)]
 pub struct Screenful {
     pub title: Vec<Line>,
-    /// The part of the content that fits.
+    /// The part of the content that fits on the screen.
     pub body: Vec<Line>,
-    /// The last result, the current question, and the keys.
+    /// The result of the last command, the current question, and the keys.
     pub foot: Vec<Line>,
     pub colours: bool,
 }

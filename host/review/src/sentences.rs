@@ -1,4 +1,4 @@
-//! Events and grants as sentences for readers. Programs read the events themselves (`--json`).
+//! Events and grants as sentences for people. Programs read the events themselves (`--json`).
 
 use holdshort_gate::{
     Action, Decision, Delayed, Demand, EffectClass, Event, Grant, PolicyVerdict, Proposal, RecordedChoice,
@@ -19,14 +19,14 @@ pub fn at(time: Time) -> String {
     stamp.map_or_else(|| format!("{} µs after 1970", time.0), |stamp| format!("{stamp:.0}"))
 }
 
-/// The sentence for an event. The sentence for a call's event continues the call's name, which the caller writes: `is
-/// held: …`.
+/// The sentence for an event. For an event of a call, it is only the end of a sentence, such as `is held: …`; the
+/// caller writes the call's name before it.
 pub fn sentence(event: &Event) -> String {
     if event.call().is_some() { of_call(event) } else { of_run(event) }
 }
 
-/// This function and `of_call` together name every event, so a new kind of event does not compile
-/// without a sentence.
+/// The sentence for an event that belongs to no call. This function and `of_call` list every kind of event. So a new
+/// kind does not compile until it has a sentence.
 fn of_run(event: &Event) -> String {
     match event {
         Event::RunCreated { agent, task, started_by, .. } => {
@@ -91,15 +91,13 @@ fn of_call(event: &Event) -> String {
         Event::EffectPostponed { reason, until, attempt, .. } => {
             format!("did not happen in attempt {attempt}, and the next attempt is at {}: {reason}", at(*until))
         }
-        // The changed facts are quoted completely, because the approver may want to know each of
-        // them.
+        // The changed facts are not shortened, because the approver may want to read each of them.
         Event::EffectSucceeded { evidence, changed, .. } => {
             let changed = changed.iter().map(|change| format!("; {change}"));
             format!("is done{}{}", because(evidence.as_deref()), changed.collect::<String>())
         }
         Event::EffectInDoubt { reason, .. } => format!("is in doubt: {reason}"),
-        // The evidence is quoted completely, because the reviewer who resolves the effect needs all
-        // of it.
+        // The evidence is not shortened, because the reviewer who resolves the effect needs all of it.
         Event::EffectLookedUp { evidence, .. } => {
             format!("is still in doubt and must be resolved by a reviewer; lookup: {evidence}")
         }
@@ -123,7 +121,7 @@ fn of_call(event: &Event) -> String {
     }
 }
 
-/// Policy's verdict as a past participle.
+/// Policy's verdict as one word: `cleared`, `held` or `refused`.
 pub fn judged(verdict: PolicyVerdict) -> &'static str {
     match verdict {
         PolicyVerdict::Clear => "cleared",
@@ -132,7 +130,7 @@ pub fn judged(verdict: PolicyVerdict) -> &'static str {
     }
 }
 
-/// A number of calls and their sum.
+/// A number of calls, and the sum of their amounts in each currency.
 pub fn total(total: &Total) -> String {
     let sums = total.sums.iter().map(|(currency, units)| format!(", {}", money::show(*units, currency)));
     format!("{}{}", calls(total.count), sums.collect::<String>())
@@ -142,7 +140,7 @@ fn calls(count: u64) -> String {
     if count == 1 { "1 call".into() } else { format!("{count} calls") }
 }
 
-/// The scope of a grant in a few words.
+/// The limits of a grant in a few words.
 pub fn granted(grant: &Grant) -> String {
     let sums = grant.sums.iter().map(|(currency, units)| format!(", {} in all", money::show(*units, currency)));
     format!("at most {}{} until {}", calls(grant.calls), sums.collect::<String>(), at(grant.until))
@@ -154,7 +152,7 @@ pub fn decided(decision: &Decision) -> String {
         RecordedChoice::Approve => ("approved", decision.message.clone()),
         RecordedChoice::Reject => ("rejected", decision.message.clone()),
         RecordedChoice::Edit(_) => ("edited", decision.message.clone()),
-        // An answer has no message, so its value takes the place of the message.
+        // A decision that answers a question has no message. The answer takes the message's place.
         RecordedChoice::Respond(Value::String(answer)) => ("answered", Some(answer.clone())),
         RecordedChoice::Respond(answer) => ("answered", Some(answer.to_string())),
     };
@@ -170,8 +168,8 @@ pub fn refused(reason: &RefusalReason) -> String {
     }
 }
 
-/// How an effect in doubt is resolved, by the effect's class and the evidence that the connector
-/// can look up; `None` for a call without an effect.
+/// How an effect in doubt would be resolved: the way of its class, and the evidence that the connector can look up.
+/// `None` for a question, which has no effect.
 pub fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<String> {
     let way = match class {
         EffectClass::Idempotent => "the effect can be sent again and happens only once",
@@ -187,8 +185,7 @@ pub fn action(action: &Action) -> String {
     format!("{} of component {}", action.capability(), action.component())
 }
 
-/// The facts about a proposal that the clearance digest covers. A decision on the digest is also a
-/// decision on these facts.
+/// Facts about a proposal, all covered by the clearance digest. So a decision on the digest is also a decision on them.
 pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let requirement = &proposal.requirement;
     let needs = if proposal.class == EffectClass::Question {
@@ -214,7 +211,7 @@ pub fn proposal(proposal: &Proposal) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// The required reviewers in order, and the other conditions of the requirement.
+/// The required reviewers, stage by stage, and the other conditions of the requirement.
 pub fn needs(requirement: &Requirement) -> String {
     let demand = |demand: &Demand| format!("{} of: {}", demand.quorum, people(&demand.reviewers));
     let stage = |stage: &Vec<Demand>| stage.iter().map(demand).collect::<Vec<_>>().join(", and ");
@@ -248,7 +245,8 @@ pub fn people(reviewers: &Reviewers) -> String {
     }
 }
 
-/// A duration in the largest unit that expresses it exactly, at least seconds. Parts of a second are rounded up.
+/// A duration in the largest unit in which it is a whole number: hours, minutes or seconds. Parts of a second
+/// are rounded up.
 pub(super) fn span(ms: u64) -> String {
     match ms {
         ms if ms % 3_600_000 == 0 => format!("{} h", ms / 3_600_000),
@@ -270,17 +268,17 @@ fn summary(proposal: &Proposal) -> String {
     short(&proposal.summary)
 }
 
-/// A colon and the reason; empty without a reason.
+/// A colon and the reason; empty if there is no reason.
 fn because(text: Option<&str>) -> String {
     text.map(|text| format!(": {}", quoted(text))).unwrap_or_default()
 }
 
-/// A text unchanged, or any other value as JSON.
+/// A string unchanged, or any other value as JSON.
 fn text_of(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-/// The beginning of somebody else's words, as a quotation in a sentence.
+/// The beginning of another author's words, as a quotation in a sentence of the host.
 fn quoted(text: &str) -> String {
     quote_start(text, TEXT_CHARS_MAX).into_string()
 }

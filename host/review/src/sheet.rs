@@ -1,5 +1,5 @@
-//! An action as a page shows it. Content and order are the same as in
-//! [`terminal`](super::terminal). A template arranges the parts.
+//! An action as a page shows it. Content and order are the same as in [`terminal`](super::terminal). A template puts
+//! the parts on the page.
 
 use holdshort_gate::{RATIONALE, WitType};
 use serde_json::Value;
@@ -17,9 +17,9 @@ pub struct Sheet {
     /// Warnings about texts that are likely to be misread, and about claims that contradict the
     /// facts.
     pub warnings: Vec<Text>,
-    /// Notes about texts whose spelling could be confused with another spelling.
+    /// Notes about texts with spellings that a reader could confuse with other spellings.
     pub notes: Vec<Text>,
-    /// The action, without the agent's reasons.
+    /// The action, without the agent's rationale.
     pub done: Vec<Item>,
     /// The facts that are compared again before the effect starts.
     pub holds: Vec<Item>,
@@ -29,9 +29,9 @@ pub struct Sheet {
 /// A label and its value.
 #[derive(Clone, Debug)]
 pub struct Item {
-    /// How many levels deep the item is.
+    /// The depth of the item's indentation.
     pub depth: usize,
-    /// The field's name, or the item's number. A single value has an empty label.
+    /// The field's name, or the item's number. The label of a value that is no field and no item is empty.
     pub label: Text,
     pub shape: Shape,
 }
@@ -43,7 +43,7 @@ pub enum Shape {
     Inline(Text),
     /// A text of several lines, and its length in bytes.
     Block(Vec<Text>, usize),
-    /// A group. Its entries follow, one level deeper. The text says how many they are.
+    /// A group. Its entries follow, one level deeper. The text says how many entries there are.
     Group(Text),
 }
 

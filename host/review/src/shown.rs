@@ -1,4 +1,5 @@
-//! Text that may be printed. The printing functions take only this type, so all output goes through this package.
+//! Text that may be printed. The printing functions take only [`VisibleLines`], so all output goes
+//! through this package.
 
 use std::fmt;
 
@@ -7,22 +8,22 @@ use serde_json::Value;
 use super::terminal::{self, Line, Tone};
 use super::visible;
 
-/// Whole lines of visible characters. The only control characters are line ends and, if requested,
-/// colours.
+/// Whole lines of visible characters. The only control characters are line ends and, if the caller asks
+/// for them, colours.
 ///
 /// Only this package makes values of this type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VisibleLines(String);
 
 impl VisibleLines {
-    /// Reviewed lines without colours.
+    /// The lines without colours.
     pub fn plain(lines: &[Line]) -> Self {
         Self(terminal::plain(lines))
     }
 
-    /// Reviewed lines in the colours of their tones.
+    /// The lines in the colours of their tones.
     pub fn painted(lines: &[Line]) -> Self {
-        // These are the program's only escape sequences. The lines themselves cannot contain any.
+        // The program prints no other escape sequences. The lines themselves cannot contain any.
         let painted = lines.iter().map(|line| match colour(line.tone()) {
             Some(code) => format!("\u{1b}[{code}m{}\u{1b}[0m\n", line.text()),
             None => format!("{}\n", line.text()),
@@ -30,8 +31,8 @@ impl VisibleLines {
         Self(painted.collect())
     }
 
-    /// A text that is the complete output of a command, for programs. No text of the host stands beside it, so it
-    /// cannot imitate one.
+    /// A text that is the complete output of a command, for programs. The output contains no text of the host that this
+    /// text could imitate.
     pub fn text(text: &str) -> Self {
         let whole = text.strip_suffix('\n').unwrap_or(text);
         Self(visible::lines(whole).iter().flat_map(|line| [line.as_str(), "\n"]).collect())
@@ -47,7 +48,7 @@ impl VisibleLines {
         Self(visible::json_line(value) + "\n")
     }
 
-    /// An entry of the host's log, always on one line.
+    /// An entry of the host's log. It is always one line.
     pub fn entry(entry: &str) -> Self {
         Self(visible::fixed(entry.trim_end_matches('\n')) + "\n")
     }

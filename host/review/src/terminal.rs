@@ -1,8 +1,8 @@
 //! An action as lines of text for a terminal.
 //!
 //! A line contains no byte below 0x20, no 0x7F and no C1 control character. The printer adds colours by [`Tone`].
-//! **Invariant:** every line with the agent's text begins with text of the host (a label, an indentation or a bar),
-//! also after wrapping: `│` begins a line of a longer text, and `┊` continues the line above. So an agent cannot
+//! **Invariant:** every line with the agent's text begins with text of the host: a label, an indentation or a bar. This
+//! also holds after wrapping: `│` begins a line of a longer text, and `┊` continues the line above. So an agent cannot
 //! imitate the frame around its words.
 
 use holdshort_gate::{FunctionType, Proposal, RATIONALE, WitType};
@@ -62,7 +62,7 @@ pub enum Tone {
     After,
 }
 
-/// The content of a call that a reviewer decides on.
+/// The content of a call on which a reviewer decides.
 #[derive(Clone, Debug)]
 pub struct ShownCall<'a> {
     /// The connector's summary in one line.
@@ -98,25 +98,25 @@ impl<'a> ShownCall<'a> {
         Self { summary, facts, arguments, function: None, exhibits, preconditions, differences }
     }
 
-    /// The warnings, as safe text: likely misreadings, contradicted claims, and gaps in the evidence. Any of them
+    /// The warnings, as safe text: likely misreadings, contradicted claims, and gaps in the evidence. Each of them
     /// requires a confirmation word.
     pub fn warnings(&self) -> Vec<String> {
         let remarks = self.remarks().into_iter().filter(Remark::alarms).map(|remark| remark.to_string());
         remarks.chain(self.differences.iter().map(Difference::to_string)).collect()
     }
 
-    /// The notes: spellings that need no warning, but that a reader could confuse with others, such as separate
-    /// accents, joiners and text in two directions.
+    /// The notes about spellings that need no warning, but that a reader could confuse with other spellings, such as
+    /// separate accents, joiners and text in two directions.
     pub fn notes(&self) -> Vec<String> {
         let remarks = self.remarks().into_iter().filter(|remark| !remark.alarms()).map(|remark| remark.to_string());
         remarks.chain(super::code_points::of_value("", self.arguments)).collect()
     }
 
-    /// Warnings and notes about all texts of the call that are likely to be misread.
+    /// The warnings and notes about all texts of the call that are likely to be misread.
     pub fn remarks(&self) -> Vec<Remark> {
         let mut remarks = remarks::of_value("", self.arguments);
-        // The connector builds the summary from the arguments, but it can add text of its own, such as a commit's
-        // subject.
+        // The summary is searched too: the connector may add texts that are not in the arguments, such as
+        // a commit's subject.
         remarks.extend(remarks::of_sentence("summary", self.summary));
         remarks.extend(remarks::of_value("preconditions", self.preconditions));
         for (index, exhibit) in self.exhibits.iter().enumerate() {
@@ -198,17 +198,17 @@ pub fn value(value: &Value, columns: usize) -> Vec<Line> {
     page.lines
 }
 
-/// An agent's words behind a label of the host, such as a log line. Further lines follow behind a bar.
+/// An agent's words after a label of the host, such as a log line. Each further line of the words begins with a bar.
 pub fn said(label: &str, words: &str, columns: usize) -> Vec<Line> {
     behind(Tone::Claim, label, words, columns)
 }
 
-/// A message of the host beside the results, such as an error. Further lines of a quotation follow behind a bar.
+/// A message of the host, such as an error. Each further line of a quotation in it begins with a bar.
 pub fn note(label: &str, text: &str) -> Vec<Line> {
     behind(Tone::Content, label, text, usize::MAX)
 }
 
-/// An agent's result beside text of the host: every line stands behind a bar.
+/// An agent's result under a heading of the host. Each line of the result begins with a bar.
 pub fn returned(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.heading("What the agent returned");
@@ -224,7 +224,7 @@ fn behind(tone: Tone, label: &str, text: &str, columns: usize) -> Vec<Line> {
     page.lines
 }
 
-/// A heading of the host, after an empty line.
+/// A heading of the host, with an empty line above it.
 pub fn heading(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Content, 0, "", "");
@@ -232,14 +232,14 @@ pub fn heading(text: &str, columns: usize) -> Vec<Line> {
     page.lines.drain(1..).collect()
 }
 
-/// A label and a text, on one line unless the text is wrapped.
+/// A label and a text, on one line if they fit.
 pub fn row(label: &str, text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Content, 0, &visible::label(label), text);
     page.lines
 }
 
-/// A warning of the host, on one line unless it is wrapped.
+/// A warning of the host, on one line if it fits.
 pub fn warning(text: &str, columns: usize) -> Vec<Line> {
     let mut page = Page::new(columns);
     page.labelled(Tone::Warning, 0, "", text);
@@ -251,7 +251,7 @@ pub fn plain(lines: &[Line]) -> String {
     lines.iter().flat_map(|line| [line.text.as_str(), "\n"]).collect()
 }
 
-/// Splits the arguments into the action and the agent's reasons.
+/// Splits the arguments into the action and the agent's rationale.
 pub(super) fn split(arguments: &Value) -> (Result<Map<String, Value>, &Value>, Option<&Value>) {
     let Some(fields) = arguments.as_object() else {
         return (Err(arguments), None);
@@ -261,7 +261,7 @@ pub(super) fn split(arguments: &Value) -> (Result<Map<String, Value>, &Value>, O
     (Ok(done), fields.get(RATIONALE))
 }
 
-/// The lines written so far, and the width.
+/// The lines that have been written, and the width of the terminal.
 struct Page {
     lines: Vec<Line>,
     columns: usize,
@@ -272,7 +272,7 @@ impl Page {
         Self { lines: Vec::new(), columns }
     }
 
-    /// Adds a heading. `text` comes from the host or is visible already.
+    /// Adds a heading. `text` must be in its visible form.
     fn heading(&mut self, text: &str) {
         if !self.lines.is_empty() {
             self.lines.push(Line { tone: Tone::Content, text: String::new() });
@@ -280,12 +280,12 @@ impl Page {
         self.safe(Tone::Heading, 0, "", text);
     }
 
-    /// Adds one line of any text, escaped and wrapped.
+    /// Adds any text as one line, escaped and wrapped.
     fn labelled(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
         self.safe(tone, depth, label, &visible::fixed(text));
     }
 
-    /// Adds one line of visible text, wrapped. If the label is too long for the line, the label stands above the text.
+    /// Adds visible text as one line, wrapped. A label that is too long for this has a line of its own above the text.
     fn safe(&mut self, tone: Tone, depth: usize, label: &str, text: &str) {
         let indent = "  ".repeat(depth);
         let (first, beside) = (format!("{indent}{label}"), 2 * depth + columns_of(label).max(GOES_ON_COLUMNS));
@@ -301,12 +301,12 @@ impl Page {
         }
     }
 
-    /// The width beside the bar of a continued line.
+    /// The width for text after the bar of a continued line.
     fn room(&self, depth: usize) -> usize {
         self.columns.saturating_sub(2 * depth + GOES_ON_COLUMNS).max(TEXT_COLUMNS_MIN)
     }
 
-    /// Adds the arguments without the agent's reasons.
+    /// Adds the arguments without the agent's rationale.
     fn done(&mut self, done: &Result<Map<String, Value>, &Value>, params: Option<&[(String, WitType)]>) {
         match done {
             Ok(fields) if fields.is_empty() => self.safe(Tone::Content, 1, "", "(without arguments)"),
@@ -315,7 +315,7 @@ impl Page {
         }
     }
 
-    /// Adds the agent's reasons, after everything else.
+    /// Adds the agent's rationale, after everything else.
     fn claims(&mut self, claimed: Option<&Value>, params: Option<&[(String, WitType)]>) {
         let Some(claimed) = claimed else { return };
         self.heading("The agent's rationale (its own words, not verified)");
@@ -355,13 +355,13 @@ impl Page {
     }
 }
 
-/// The maximum width of a text. The text is narrower on terminals that draw several characters as one.
+/// The maximum width of a text. A terminal that draws several characters as one makes the text narrower.
 pub(super) fn columns_of(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// Splits a text into parts of at most `room` columns, at a space near the end or before several spaces, and never
-/// inside `<U+…>` or `<E9>`. The parts together are the text.
+/// Splits a text into parts of at most `room` columns: at a space near the end, before a run of spaces, and never
+/// inside `<U+…>` or `<E9>`. The parts, joined, are the text.
 pub(super) fn wrap(text: &str, room: usize) -> Vec<&str> {
     let mut parts = Vec::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Text for a page's templates. For an agent's words a template takes only this type.
+//! Text for a page's templates. A template accepts an agent's words only as this type.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::{remarks, visible};
 pub struct Text(String);
 
 impl Text {
-    /// Makes one line of any text.
+    /// Makes one line of any text. Line ends in the text are escaped.
     pub fn line(text: &str) -> Self {
         Self(visible::line(text))
     }
@@ -34,13 +34,13 @@ impl Text {
         Self(visible::byte_line(bytes))
     }
 
-    /// Any text as the content of a form's field, with line ends. Characters that a field would
-    /// hide are escaped, so the field shows the complete text, and [`Text::typed`] reads it back.
+    /// Any text as the content of a form's field, with line ends. Characters that a field would hide are escaped, so
+    /// the field shows the complete text. [`Text::typed`] reads it back.
     pub fn field(text: &str) -> Self {
         Self(visible::lines(text).join("\n"))
     }
 
-    /// Reads the text back from a form's field.
+    /// Reads back the text of a form's field, in which a reviewer may have typed.
     pub fn typed(field: &str) -> String {
         visible::read(field)
     }
@@ -60,7 +60,7 @@ impl Text {
         Self(visible::json(value))
     }
 
-    /// The text in parts; the flag marks a quotation inside a sentence of the host. The page sets
+    /// The text in parts. The flag tells whether a part is a quotation inside a sentence of the host. The page sets
     /// quotations apart, with their own direction.
     pub fn pieces(&self) -> Vec<(bool, Self)> {
         let pieces = holdshort_words::pieces(&self.0).into_iter();

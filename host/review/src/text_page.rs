@@ -1,14 +1,14 @@
 //! Long evidence, split into pages.
 //!
-//! The host draws only the requested page and counts the lines of the others, so a page of evidence
-//! with two million lines costs as little as a short one.
+//! The host draws only the requested page and only counts the lines of the other pages. So a page of evidence with two
+//! million lines costs as little as a page of short evidence.
 
 use super::text::Text;
 
 /// The maximum number of lines on a page.
 const LINES: usize = 1_000;
-/// The maximum number of bytes on a page, counted before characters are escaped. A line that does
-/// not fit continues on the next page.
+/// The maximum number of bytes on a page, counted before characters are escaped. A longer line continues on
+/// the next page.
 const BYTES: usize = 64 * 1024;
 
 /// One page of a long text.
@@ -26,13 +26,13 @@ pub struct TextPage {
 pub struct NumberedLine {
     /// The line's number in the whole text.
     pub number: usize,
-    /// Whether the line began on the previous page.
+    /// Whether the line began on an earlier page.
     pub goes_on: bool,
     pub text: Text,
 }
 
 impl TextPage {
-    /// Returns page `wanted`, counted from 1; `None` after the last page. All pages together
+    /// Returns the page with the number `wanted`, counted from 1; `None` after the last page. All pages together
     /// contain the whole text.
     pub fn of(bytes: &[u8], wanted: usize) -> Option<Self> {
         let (mut picked, mut page, mut on_page, mut count) = (Vec::new(), 1, (0, 0), 0);
@@ -57,7 +57,7 @@ impl TextPage {
     }
 }
 
-/// The number of bytes of a line that fit on a page. It never splits a character.
+/// The number of bytes at the beginning of a line that fit on one page. A character is never split.
 fn end(line: &[u8]) -> usize {
     let is_within = |at: &usize| line.get(*at).is_some_and(|byte| byte & 0xC0 == 0x80);
     let last = BYTES.min(line.len());

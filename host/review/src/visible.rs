@@ -1,27 +1,24 @@
 //! Makes every character of a text visible, and removes every effect on the screen.
 //!
-//! A character that is invisible, reorders its neighbours, combines wrongly or controls a terminal
-//! is written as `<U+202E>`; [`characters`] decides which. Of several spellings that Unicode calls
-//! equivalent, only the NFC spelling is drawn unchanged. The escape is unambiguous: a `<` that
-//! begins `<U+` in the text itself is written `<U+003C>`. So two different texts never look the
-//! same.
+//! A character that is invisible, reorders its neighbours, combines wrongly or controls a terminal is written as
+//! `<U+202E>`; [`characters`] decides which. Of several spellings that Unicode calls equivalent, only the NFC spelling
+//! is drawn unchanged. An escape cannot be confused with text: if the text itself contains `<U+`, its `<` is written
+//! `<U+003C>`. So two different texts never look the same.
 //!
-//! Spaces are made visible too. On one line, a space is drawn only between two other characters:
-//! nobody can count several spaces in a proportional font, and HTML draws several spaces as one. A
-//! block of lines has a fixed font and keeps its spaces, as code and tables need. There, only a
-//! space at the end of a line is escaped.
+//! Spaces are made visible too. On one line, a space is drawn only between two other characters: nobody can count
+//! several spaces in a proportional font, and HTML draws several spaces as one. A block of lines has a fixed font and
+//! keeps its spaces, because code and tables need them. In a block, only a space at the end of a line is escaped.
 //!
-//! Evidence consists of bytes, and these may be no text. A byte outside UTF-8 is written `<E9>`,
-//! and a `<` that would begin such an escape is written `<U+003C>`. So `caf<E9>` and `caf<E8>` are
-//! two different lines, and no file can contain a text that looks like either.
+//! Evidence consists of bytes, which may be outside UTF-8. Such a byte is written `<E9>`, and a `<` in the text that
+//! would begin such an escape is written `<U+003C>`. So `caf<E9>` and `caf<E8>` are two different lines, and no file
+//! can contain a text that looks like either of them.
 
 mod characters;
 
 pub(super) use characters::is_mark;
 use characters::{Drawn, walk};
 
-/// A text on one line. A line end is escaped, and so is a space at the beginning, at the end or
-/// after another space.
+/// A text on one line. A line end is escaped. A space is escaped at the beginning, at the end and after another space.
 pub fn line(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut after_space = true;
@@ -39,8 +36,7 @@ pub fn label(text: &str) -> String {
     drawn_as_it_stands(text)
 }
 
-/// A text on one line for a fixed font, as in a log. It keeps its spaces, except a space at the
-/// end.
+/// A text on one line for a fixed font, as in a log. It keeps its spaces, but a space at the end is escaped.
 pub fn fixed(text: &str) -> String {
     match text.strip_suffix(' ') {
         Some(rest) if !rest.is_empty() => drawn_as_it_stands(rest) + "<U+0020>",
@@ -48,22 +44,22 @@ pub fn fixed(text: &str) -> String {
     }
 }
 
-/// Draws a text with all its spaces.
+/// Draws a text and keeps all its spaces.
 fn drawn_as_it_stands(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     walk(text).for_each(|(c, drawn)| push(&mut shown, c, drawn != Drawn::Itself));
     shown
 }
 
-/// The lines of a text for a fixed font: the text is split at each newline.
+/// The lines of a text for a fixed font. The text is split at each newline.
 ///
-/// A space at the end of a line is escaped, unless the line is a single space: in a diff, empty
-/// lines are very often written in this way.
+/// A space at the end of a line is escaped, unless the line is only this space: in a diff, an empty line is very often
+/// written as one space.
 pub fn lines(text: &str) -> Vec<String> {
     text.split('\n').map(fixed).collect()
 }
 
-/// The lines of evidence, as [`lines`] draws a text. A byte outside UTF-8 is drawn as `<E9>`.
+/// The lines of evidence. They are drawn as [`lines`] draws a text, but a byte outside UTF-8 is drawn as `<E9>`.
 pub fn byte_lines(bytes: &[u8]) -> Vec<String> {
     bytes.split(|byte| *byte == b'\n').map(byte_line).collect()
 }
@@ -86,7 +82,7 @@ pub fn byte_line(bytes: &[u8]) -> String {
     shown
 }
 
-/// Adds drawn text, and escapes the `<` where the text looks like an escaped byte.
+/// Adds drawn text. If it contains a text that looks like an escaped byte, the `<` of this text is escaped.
 fn push_unlike_bytes(shown: &mut String, mut drawn: &str) {
     while let Some((before, rest)) = drawn.split_once('<') {
         let is_like_one = byte_spelling(rest).is_some();
@@ -96,21 +92,22 @@ fn push_unlike_bytes(shown: &mut String, mut drawn: &str) {
     shown.push_str(drawn);
 }
 
-/// The length of the escape at the beginning of `shown`, if there is one.
+/// The length of the escape at the beginning of `shown`; `None` if `shown` begins with no escape.
 pub(super) fn spelling(shown: &str) -> Option<usize> {
     let rest = shown.strip_prefix('<')?;
     let spelled = rest.strip_prefix("U+").and_then(|code| code.find('>')).map(|end| "U+".len() + end + 1);
     Some(1 + spelled.or_else(|| byte_spelling(rest))?)
 }
 
-/// The length of `E9>` at the beginning, the rest of an escaped byte; `None` if it is not there.
+/// The length of `E9>`, which is an escaped byte without its `<`, at the beginning of `rest`; `None` if it
+/// is not there.
 fn byte_spelling(rest: &str) -> Option<usize> {
     let is_digit = |byte: &u8| matches!(byte, b'0'..=b'9' | b'A'..=b'F');
     matches!(rest.as_bytes(), [high, low, b'>', ..] if is_digit(high) && is_digit(low)).then_some("E9>".len())
 }
 
-/// Reads back a text that [`line()`] or the joined [`lines`] wrote. Line ends of a browser become
-/// newlines. Text that is no escape stays.
+/// Reads back a text that [`line()`] or the joined [`lines`] wrote. A browser's line ends become newlines. Text that is
+/// no escape stays unchanged.
 pub fn read(shown: &str) -> String {
     let shown = shown.replace("\r\n", "\n").replace('\r', "\n");
     let mut pieces = shown.split("<U+");
@@ -130,21 +127,21 @@ fn character(code: &str) -> Option<char> {
     digits.then(|| u32::from_str_radix(code, 16).ok().and_then(char::from_u32)).flatten()
 }
 
-/// The invisible characters in a text that can deceive a reader, in order. They are escaped. Tabs
-/// and line ends deceive nobody, so they are left out.
+/// The escaped characters in a text that can deceive a reader, in order. Tabs and line ends deceive nobody, so they
+/// are left out.
 pub fn hidden(text: &str) -> impl Iterator<Item = char> {
     walk(text).filter(|(c, drawn)| *drawn == Drawn::Suspect && !matches!(c, '\t' | '\r' | '\n')).map(|(c, _)| c)
 }
 
-/// The characters that are escaped although honest text has them: a separate accent, a joiner
-/// between Persian letters or emoji. Other spellings of ASCII characters are left out, because they
-/// are look-alikes and have a warning of their own.
+/// The characters that are escaped although honest text has them, such as a separate accent, or a joiner between
+/// Persian letters or emoji. Characters that are only another spelling of an ASCII character are left out, because they
+/// have a warning of their own as look-alikes.
 pub fn apart(text: &str) -> impl Iterator<Item = char> {
     walk(text).filter(|(c, drawn)| *drawn == Drawn::Apart && !characters::spells_ascii(*c)).map(|(c, _)| c)
 }
 
-/// Indented JSON that reads back as the same value. Characters that would be escaped are JSON
-/// escapes.
+/// Indented JSON that reads back as the same value. A character that cannot be drawn unchanged is written as
+/// a JSON escape.
 pub fn json(value: &serde_json::Value) -> String {
     escaped(&format!("{value:#}"))
 }
@@ -154,14 +151,15 @@ pub fn json_line(value: &serde_json::Value) -> String {
     escaped(&value.to_string())
 }
 
-/// Writes the characters of a JSON document that would be escaped as JSON escapes.
+/// Writes those characters of a JSON document as JSON escapes that cannot be drawn unchanged.
 pub fn escaped(text: &str) -> String {
     if text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)) {
         return text.to_owned();
     }
     let mut shown = String::with_capacity(text.len());
     for (c, drawn) in walk(text) {
-        // The serializer makes the layout and escapes line ends inside strings. `<` is safe here.
+        // A newline comes only from the serializer's layout, because line ends inside strings are already escaped. `<`
+        // is safe, because JSON has no `<U+…>` escapes.
         if drawn != Drawn::Itself && c != '\n' && c != '<' {
             let mut units = [0; 2];
             shown.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
@@ -198,7 +196,7 @@ mod tests {
             ("\u{E000}\u{378}\u{2028}\u{3164}\u{2800}\u{115F}", "<U+E000><U+0378><U+2028><U+3164><U+2800><U+115F>"),
             ("<U+202E> < <u", "<U+003C>U+202E> < <u"),
             ("a\tb\r\nc", "a<U+0009>b<U+000D><U+000A>c"),
-            // An accent without a letter, and an accent that turns `=` into `≠`.
+            // An accent without a letter, and an accent that changes `=` into `≠`.
             ("\u{301}x =\u{338}", "<U+0301>x =<U+0338>"),
             ("e\u{301}", "e<U+0301>"),
         ];
@@ -243,7 +241,8 @@ mod tests {
         }
     }
 
-    /// Different bytes are drawn differently: tested with examples, and with all strings of at most five special bytes.
+    /// Different bytes are drawn differently. The test uses examples, and all strings of at most five bytes that have
+    /// a special meaning.
     #[test]
     fn bytes_that_are_no_text_are_drawn_each_as_itself() {
         let cases: [(&[u8], &str); 9] = [

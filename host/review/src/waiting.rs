@@ -1,5 +1,5 @@
-//! Sentences about a held call: the reviewers who still have to decide, the deadline, and the
-//! reason for the hold.
+//! Sentences about a held call: which reviewers still have to decide, what happens at the deadline, and why the
+//! call is held.
 
 use holdshort_gate::approval::NotEligible;
 use holdshort_gate::clearance::PolicyRecord;
@@ -7,7 +7,7 @@ use holdshort_gate::{Call, EffectClass, OpenDemand, Proposal, Requirement, Revie
 
 use super::sentences::{people, span};
 
-/// One sentence for each group that still has to decide.
+/// A sentence for each group of reviewers in which somebody still has to decide.
 pub fn who(waiting: &[OpenDemand]) -> Vec<String> {
     let sentence = |one: &OpenDemand| {
         let of = if one.stages > 1 { format!(" (stage {} of {})", one.stage, one.stages) } else { String::new() };
@@ -24,15 +24,16 @@ pub fn then(requirement: &Requirement, level: usize) -> String {
     )
 }
 
-/// The reviewers who have rejected so far, if further rejections are needed to stop the call.
+/// The reviewers who have rejected so far, and how many more rejections would stop the call. `None` if nobody has
+/// rejected, or if no more rejections are needed.
 pub fn rejected(by: &[ReviewerName], more: u32) -> Option<String> {
     let plural = if more == 1 { "" } else { "s" };
     (!by.is_empty() && more > 0)
         .then(|| format!("{}; {more} more rejection{plural} would stop the call", by.join(", ")))
 }
 
-/// Why the call is held, as labels and texts: first the operator's words or, if there are none, the
-/// matching policies; then the errors.
+/// Why the call is held, as labels and texts. First come the operator's own words or, if there are none, the names of
+/// the policies that decided. Then come policies' errors.
 pub fn because(proposal: &Proposal) -> Vec<(&'static str, String)> {
     let PolicyRecord { determining, errors, reasons, .. } = &proposal.policy;
     let mut lines: Vec<_> = reasons.iter().map(|reason| ("held because", reason.clone())).collect();
@@ -43,7 +44,7 @@ pub fn because(proposal: &Proposal) -> Vec<(&'static str, String)> {
     lines
 }
 
-/// Whether this reviewer can approve only in a later stage.
+/// Whether this reviewer can approve the call, but not before a later stage.
 pub fn is_early(call: &Call, name: &ReviewerName, started_by: &ReviewerName) -> bool {
     let asks = call.proposal().is_some_and(|proposal| proposal.class == EffectClass::Question);
     !asks && call.admits_approval(name, started_by) == Err(NotEligible::NotYet)

@@ -5,31 +5,31 @@
 pub enum Warning {
     /// The text contains invisible characters. They are shown as `<U+…>`.
     Hidden { count: usize },
-    /// The text contains invisible characters at positions where honest text has them, such as the
-    /// joiner in an emoji. They are shown as `<U+…>`.
+    /// The text contains invisible characters, but only at positions where honest text has them, such as the joiner in
+    /// an emoji. They are shown as `<U+…>`.
     Apart { count: usize },
-    /// One word mixes letters of different scripts, as look-alikes do.
+    /// A word mixes letters of different scripts. Words that imitate another word do this.
     MixedScripts {
         /// The word, in its visible form.
         word: String,
         /// The Unicode names of the scripts.
         scripts: Vec<&'static str>,
     },
-    /// A word or an address looks like an ASCII text and consists of other characters.
+    /// A word or an address looks like an ASCII text, but consists of other characters.
     LooksLike {
         /// The word, in its visible form.
         text: String,
         /// The text that it looks like, by the confusables of UTS #39.
         ascii: String,
     },
-    /// The text contains digits of a script to which its letters do not belong. Some such digits
-    /// look like an ASCII digit of another value: the Bengali four looks like 8.
+    /// The text contains digits of a script to which none of its letters belong. Some digits look like an ASCII digit
+    /// of another value: the Bengali four looks like 8.
     Digits {
         /// The digits, in their visible form.
         digits: String,
     },
-    /// The text mixes right-to-left letters with left-to-right letters or digits, so its parts can
-    /// appear in another order.
+    /// The text mixes right-to-left letters with left-to-right letters or digits, so a reader may see its parts
+    /// in another order.
     RightToLeft {
         /// The parts in the order in which they are stored, in their visible form.
         parts: Vec<String>,

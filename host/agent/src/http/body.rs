@@ -1,4 +1,5 @@
-//! The body of a request, as the guest writes it: kept whole, within a limit, and without ever making the guest wait.
+//! The body of a request, as the guest writes it. The whole body is kept, within a limit, and a write never makes
+//! the guest wait.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,14 +15,14 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p2::types::HostOutgoingRequest;
 use wasmtime_wasi_http::{Error, FieldMap, WasiBody};
 
-/// The maximum of one write.
+/// The maximum size of one write.
 const WRITE_BYTES_MAX: usize = 64 * 1024;
 
-/// All unsent bodies of a guest together have at most this many times the size of one. The guest's memory limit does not
-/// count them.
+/// All unsent bodies of a guest together may have this many times the maximum size of one body. They need a limit of
+/// their own, because the guest's memory limit does not count them.
 const BODIES_AT_A_TIME: usize = 16;
 
-/// The room for the unsent bodies of a guest.
+/// The memory that the unsent bodies of a guest may still take.
 #[derive(Clone)]
 pub(in super::super) struct Room {
     body_bytes_max: usize,
@@ -33,7 +34,8 @@ impl Room {
         Self { body_bytes_max, taken: Arc::default() }
     }
 
-    /// Takes room for `more` bytes after the first `len` of a body, if there is some.
+    /// Reserves `more` bytes for a body that has `len` bytes already. Returns false, and reserves nothing, if a limit
+    /// would be exceeded.
     fn take(&self, len: usize, more: usize) -> bool {
         let fits = len.saturating_add(more) <= self.body_bytes_max;
         let all = self.taken.load(Ordering::Relaxed).saturating_add(more);
@@ -44,7 +46,8 @@ impl Room {
         fits
     }
 
-    /// `outgoing-request.body`: once for each request, and not if its length is no length.
+    /// `outgoing-request.body`. It fails the second time for a request, and if the header `content-length`
+    /// is no number.
     pub(in super::super) fn body_of(
         &self,
         table: &mut ResourceTable,
@@ -63,7 +66,7 @@ impl Room {
     }
 }
 
-/// The bytes that were written so far. The request and the guest's handle share them.
+/// The bytes that the guest has written so far. The request and the guest's handle share them.
 #[derive(Clone)]
 struct Content(Arc<Mutex<Written>>);
 
@@ -91,7 +94,7 @@ impl Content {
     }
 }
 
-/// wasmtime-wasi-http's request has its body in this form. The body is one frame.
+/// Makes the bytes a body for wasmtime-wasi-http's request type. The whole body is one frame.
 impl Body for Content {
     type Data = Bytes;
     type Error = Error;
@@ -109,7 +112,7 @@ impl Body for Content {
     }
 }
 
-/// The whole body of a request, once it is finished.
+/// The whole body of a request; pending until the guest has finished it.
 pub(super) fn whole(body: &mut WasiBody) -> Poll<Result<Vec<u8>, ErrorCode>> {
     Pin::new(body).poll_frame(&mut Context::from_waker(Waker::noop())).map(|frame| match frame {
         Some(Ok(frame)) => frame.into_data().map(Vec::from).map_err(|_| ErrorCode::HttpProtocolError),
@@ -119,16 +122,16 @@ pub(super) fn whole(body: &mut WasiBody) -> Poll<Result<Vec<u8>, ErrorCode>> {
     })
 }
 
-/// The guest's handle. A body that is dropped unfinished makes its request fail.
+/// The guest's handle of a body. If the guest drops it before the body is finished, the request fails.
 pub(in super::super) struct OutgoingBody {
     content: Content,
-    /// The length that the headers state.
+    /// The length according to the header `content-length`, if the guest set it.
     length: Option<u64>,
     has_stream: bool,
 }
 
 impl OutgoingBody {
-    /// `outgoing-body.write`: once.
+    /// `outgoing-body.write`. It fails the second time for a body.
     pub(in super::super) fn stream(
         table: &mut ResourceTable,
         this: &Resource<Self>,
@@ -141,7 +144,7 @@ impl OutgoingBody {
         Ok(Ok(table.push_child(stream, this)?))
     }
 
-    /// `outgoing-body.finish`. A call has no trailers.
+    /// `outgoing-body.finish`. Trailers are refused, because a call has no place for them.
     pub(in super::super) fn finish(self, trailers: Option<&FieldMap>) -> Result<(), ErrorCode> {
         let mut written = self.content.written();
         let length = written.bytes.len() as u64;
@@ -178,7 +181,7 @@ impl OutputStream for Stream {
             written.bytes.extend_from_slice(&bytes);
             return Ok(());
         }
-        // INVARIANT: a body that is too long for a call is never sent in part.
+        // INVARIANT: no request is sent with a part of its body. If the body is too long, the request fails.
         let code = ErrorCode::HttpRequestBodySize(Some(len.saturating_add(more) as u64));
         written.state = Writing::Refused(code.clone());
         Err(StreamError::LastOperationFailed(code.into()))

@@ -13,24 +13,27 @@ use serde_json::{Value, json};
 use wasmtime_wasi_http::p2::bindings::http::types::{ErrorCode, Method, Scheme};
 use wasmtime_wasi_http::{Error, WasiBody};
 
-/// The interface of the function that guests call, without a version: it is the same in all releases of 0.2.
+/// The interface of the function that guests call. It has no version, because the function is the same in all
+/// releases of 0.2.
 pub(crate) const INTERFACE: &str = "wasi:http/outgoing-handler";
 /// The function that guests call.
 pub(crate) const FUNCTION: &str = "handle";
 
-/// Headers that the host writes itself, and one about a conversation that a call is not.
+/// Headers of the guest that are left out: the host writes `content-length` and `host` itself, and `expect` has no
+/// meaning for a call.
 const COMPUTED: [&str; 3] = ["content-length", "expect", "host"];
 
-/// The function whose calls are requests.
+/// The function `handle`, whose calls are HTTP requests, with its type.
 pub(crate) fn handle() -> Option<(Capability, FunctionType)> {
     Some((Capability::new(INTERFACE, FUNCTION).ok()?, ty()))
 }
 
-/// Whether a function is the one whose calls are requests.
+/// Whether this is the function `handle`, whose calls are HTTP requests.
 pub(crate) fn is_handle(capability: &Capability) -> bool {
     capability.interface() == INTERFACE && capability.function() == FUNCTION
 }
 
+/// The type of the call:
 /// `func(method: string, url: string, headers: list<tuple<string, string>>, body: content) -> result<answer, refusal>`
 fn ty() -> FunctionType {
     let text = || WitType::String;
@@ -42,7 +45,7 @@ fn ty() -> FunctionType {
     let answer = WitType::Record(vec![
         field("status", WitType::U16),
         field("headers", headers()),
-        // `too-large` has the limit in bytes: the answer was longer and was left unread.
+        // `too-large`: the answer was longer than this limit in bytes, and was not read.
         field("body", WitType::Variant([body(), vec![case("too-large", Some(WitType::U64))]].concat())),
     ]);
     // The cases of `refusal` in `wit/types.wit`.
@@ -70,7 +73,7 @@ fn ty() -> FunctionType {
 pub(in super::super) struct Head {
     method: String,
     url: String,
-    /// Sorted by name. Headers with the same name keep their order.
+    /// The headers, sorted by name. Headers with the same name keep their order.
     headers: Vec<(String, String)>,
 }
 
@@ -91,7 +94,7 @@ impl Head {
         let path = path.unwrap_or_default();
         let slash = if path.starts_with('/') { "" } else { "/" };
         let shown = headers.iter().filter(|(name, _)| !COMPUTED.contains(&name.as_str()));
-        // A value that is no text could not be shown.
+        // A header value that is not text is refused, because reviewers could not be shown it.
         let mut headers = shown
             .map(|(name, value)| Ok((name.to_string(), value.to_str()?.to_owned())))
             .collect::<Result<Vec<_>, hyper::header::ToStrError>>()
@@ -122,7 +125,7 @@ fn name_of(method: &Method) -> String {
     }
 }
 
-/// A body as a value: text wherever it is text, so that people can read it.
+/// A body as a value. It is text if its bytes are UTF-8, so that people can read it.
 fn content(body: Vec<u8>) -> Value {
     if body.is_empty() {
         return json!({ "empty": null });
@@ -153,15 +156,16 @@ enum Refusal {
     Unresolved(IgnoredAny),
 }
 
-/// The statuses of a call that was refused, and of one that could not be sent or was not answered.
+/// The status of a call that was refused. [`FAILED`] is the status of a call that could not be sent or
+/// was not answered.
 const REFUSED: u16 = 403;
 const FAILED: u16 = 502;
 
 impl Response {
-    /// The answer for a call's result, which has the function's type.
+    /// Makes the guest's answer from a call's result, which has the function's type.
     ///
-    /// A refusal is an answer too. Clients repeat requests that failed, and each would be one more call for people to
-    /// decide on; `x-should-retry: false` tells clients of models not to.
+    /// A refusal becomes an answer too, and not an error: clients repeat requests that failed, and each would be one
+    /// more call for reviewers. `x-should-retry: false` tells clients of language models not to repeat it.
     pub(super) fn of(result: &Value) -> wasmtime::Result<Self> {
         let unexpected = || wasmtime::format_err!("the result of a request has another type");
         let (case, value) = result.as_object().and_then(|cases| cases.iter().next()).ok_or_else(unexpected)?;
@@ -195,7 +199,7 @@ fn header(pair: &Value) -> Option<(HeaderName, HeaderValue)> {
     Some((text(0)?.parse().ok()?, text(1)?.parse().ok()?))
 }
 
-/// The body of an answer, as the guest reads it.
+/// The body of an answer, as a stream for the guest.
 fn read((case, value): (&String, &Value)) -> WasiBody {
     match (case.as_str(), value.as_str()) {
         ("text", Some(text)) => full(text.as_bytes().to_vec()),

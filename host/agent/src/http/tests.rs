@@ -1,4 +1,4 @@
-//! The forms of HTTP requests and answers. `tests/any_import/requests.rs` sends real ones.
+//! The forms of HTTP requests and answers. `tests/any_import/requests.rs` sends real requests.
 
 use hyper::HeaderMap;
 use hyper::header::HeaderValue;
@@ -22,7 +22,7 @@ fn a_request_is_one_value_of_the_functions_type() {
         headers.append(name, HeaderValue::from_static(value));
     }
     let found = head(Some("api.test:8080"), Some("?q=1"), &headers).unwrap();
-    // Sorted by name, and in the guest's order for one name.
+    // The headers are sorted by name. Two headers of one name keep the guest's order.
     let sorted = json!([["a", "1"], ["accept", "one"], ["accept", "two"], ["b", "2"]]);
     let expected =
         json!({ "method": "POST", "url": "https://api.test:8080/?q=1", "headers": sorted, "body": { "text": "x" } });

@@ -1,5 +1,5 @@
-//! The possible ends of a guest: each hostile guest ends alone, within its limits, with a clear
-//! message.
+//! The possible ends of a guest. Each hostile guest ends within its limits and with a clear message, and harms
+//! no other guest.
 
 use std::time::{Duration, Instant};
 
@@ -40,7 +40,7 @@ async fn endless_recursion_is_a_trap() {
     assert_eq!(end(&deep, start("")).await, Step::Trapped(Trap::StackOverflow));
 }
 
-/// Both tasks share one thread: if the busy guest did not yield, the other task would never count.
+/// Both tasks share one thread. If the busy guest did not yield, the other task could not count.
 #[tokio::test(flavor = "current_thread")]
 async fn a_spinner_lets_others_run_and_is_stopped_at_its_limit() {
     let program = load(&engine(), &plain(SPIN)).unwrap();
@@ -90,7 +90,7 @@ async fn waiting_is_not_counted() {
 
 #[tokio::test]
 async fn a_guest_that_copes_with_too_little_memory_goes_on() {
-    // 2 pages exist; 32 MiB more exceed the limit of 16 MiB.
+    // The memory has 2 pages. 32 MiB more would exceed the limit of 16 MiB.
     let copes = plain(
         r#"(func (export "run") (param i32 i32) (result i32)
                (if (i32.ne (memory.grow (i32.const 512)) (i32.const -1)) (then unreachable))
@@ -115,8 +115,8 @@ async fn a_hoarder_ends_at_its_limit() {
     assert_eq!(end(&hoards, start).await, Step::Trapped(Trap::MemoryLimit { limit_bytes }));
 }
 
-/// If a guest asks for a size that no memory can have, `memory.grow` returns -1. The machine is not
-/// reported to lack memory.
+/// If a guest asks for a size that no memory can have, `memory.grow` returns -1. This does not count as a lack of
+/// memory on the machine.
 #[tokio::test]
 async fn growth_past_the_type_is_refused_by_the_engine() {
     let probes = plain(

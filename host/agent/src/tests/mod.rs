@@ -1,4 +1,4 @@
-//! Small components in text form, each for one behaviour of a guest, and the built examples.
+//! Small components in text form, each of which tests one behaviour, and the built examples.
 
 mod ends;
 mod refusals;
@@ -29,12 +29,11 @@ pub(super) fn load(engine: &Engine, bytes: &[u8]) -> Result<Program, LoadError> 
     engine.compile(bytes, &manifest)
 }
 
-/// A component that exports `run`. `imports` are component-level definitions. `lower` makes core
-/// functions of them and names them in an instance called `$host`. `core` is the body of a core
-/// module that imports them from `host`, gets the task as parameters and returns a result's
-/// address.
+/// A component that exports `run`. `imports` are component-level definitions. `lower` makes core functions of them and
+/// names these in an instance called `$host`. `core` is the body of a core module. The module imports the core
+/// functions from `host`, gets the task as parameters, and returns the address of a result.
 ///
-/// The module uses the memory of `libc`, whose functions `ok` and `err` make results from a string.
+/// The module uses the memory of `libc`, whose functions `ok` and `err` make a result from a string.
 pub(super) fn component(imports: &str, lower: &str, core: &str) -> Vec<u8> {
     let text = format!(
         r#"(component
@@ -78,7 +77,7 @@ pub(super) fn plain(core: &str) -> Vec<u8> {
     component("", "(core instance $host)", core)
 }
 
-/// Runs a guest that neither calls nor sleeps, and collects its output.
+/// Runs a guest that neither calls nor sleeps. Returns its output and its last step.
 pub(super) async fn finish(guest: &mut Guest) -> (Vec<String>, Step) {
     let mut lines = Vec::new();
     loop {
@@ -88,7 +87,7 @@ pub(super) async fn finish(guest: &mut Guest) -> (Vec<String>, Step) {
     }
 }
 
-/// The next step, which must be a call.
+/// The guest's next step. The test fails if it is not a call.
 pub(super) async fn call(guest: &mut Guest) -> HostCall {
     match guest.next().await {
         Step::Call(call) => call,

@@ -1,4 +1,4 @@
-//! Refused components and the error messages.
+//! Components that are refused, and the error messages.
 
 use holdshort_gate::{FunctionType, WitType};
 
@@ -9,8 +9,8 @@ fn refusal(bytes: &[u8]) -> String {
     Manifest::read(bytes).unwrap_err().to_string()
 }
 
-/// The problems of a component that exports `run` and imports `imports`. The component is only read
-/// and never run, so its code need not work.
+/// The problems of a component that exports `run` and imports `imports`. The component is read and never run, so its
+/// code need not work.
 fn problems(imports: &str) -> Vec<String> {
     let bytes = component(
         imports,
@@ -52,8 +52,8 @@ fn a_component_cut_off_anywhere_is_refused_and_never_panics() {
     let whole = plain(r#"(func (export "run") (param i32 i32) (result i32) unreachable)"#);
     assert!(Manifest::read(&whole).is_ok());
     for length in 4..whole.len() {
-        // The names of functions are the last part of the file. If only this part is cut off, the
-        // component is still complete.
+        // If only the last part of the file is cut off, the component is still complete, because that part has only the
+        // names of functions.
         let Err(error) = Manifest::read(&whole[..length]) else {
             assert!(length > whole.len() * 3 / 4, "{length} of {}", whole.len());
             continue;
@@ -152,7 +152,7 @@ fn what_an_interface_may_not_pass_is_named_with_its_function() {
     }
 }
 
-/// Each type contains the one before it twice, so 30 lines describe a billion types.
+/// Each type contains the type before it twice, so 30 lines describe a billion types.
 #[test]
 fn a_type_that_is_small_in_the_file_and_huge_written_out_is_refused() {
     let mut types = String::from("(type $t0 (tuple u8 u8))");
@@ -169,8 +169,8 @@ fn a_type_that_is_small_in_the_file_and_huge_written_out_is_refused() {
     );
 }
 
-/// Cases without a payload contain no types, but each has a name that is stored, compared and
-/// shown.
+/// A case without a payload has no type, but it has a name that is stored, compared and shown. So cases
+/// are limited too.
 #[test]
 fn a_type_of_very_many_cases_is_refused() {
     let of = |kind: &str, cases: usize, params: usize| {

@@ -16,7 +16,7 @@ const LOWER_ECHO: &str = r#"
     (core func $echo (canon lower (func $calls "echo") (memory $memory) (realloc $realloc)))
     (core instance $host (export "echo" (func $echo)))"#;
 
-/// Calls `echo` with its task and returns the answer.
+/// A component that calls `echo` with its task and returns the answer.
 fn echo() -> Vec<u8> {
     component(
         CALLS,
@@ -28,7 +28,7 @@ fn echo() -> Vec<u8> {
     )
 }
 
-/// Calls `weigh` with `number` in WebAssembly's spelling.
+/// A component that calls `weigh` with `number`, which is written as in WebAssembly's text form.
 fn weigh(number: &str) -> Vec<u8> {
     component(
         CALLS,
@@ -131,7 +131,7 @@ async fn more_live_guests_than_the_engine_allows_is_the_hosts_failure() {
     call(&mut program.start(start("x"))).await;
 }
 
-/// The guest passes a string that is longer than a call may be. The host copies no byte of it.
+/// The guest passes a string that is longer than the limit for a call. The host must not copy any of it.
 #[tokio::test]
 async fn a_huge_argument_ends_the_guest_before_it_is_copied() {
     let huge = component(

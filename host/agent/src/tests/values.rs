@@ -46,8 +46,7 @@ fn types() -> impl Strategy<Value = WitType> {
     })
 }
 
-/// Values as the engine makes them: everything that a guest can pass, except numbers without a JSON
-/// form.
+/// Values of a type as the engine makes them: all values that a guest can pass, except numbers without a JSON form.
 fn values(ty: &WitType) -> BoxedStrategy<Val> {
     let boxed = |ty: Option<&WitType>| match ty {
         Some(ty) => values(ty).prop_map(|value| Some(Box::new(value))).boxed(),
@@ -102,7 +101,7 @@ fn typed_values() -> impl Strategy<Value = (WitType, Val)> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2_000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A round trip returns the same value, and its JSON is already in normal form.
+    /// A value that is converted to JSON and back is the same value, and its JSON is in normal form.
     #[test]
     fn every_value_round_trips((ty, value) in typed_values()) {
         match to_json(&value, &ty) {
@@ -114,7 +113,8 @@ proptest! {
         }
     }
 
-    /// Building a value from any JSON neither panics nor accepts what the gate's check refuses.
+    /// Any JSON is converted to a value of the type or refused, without a panic. If the gate's check refuses it, this
+    /// conversion refuses it too.
     #[test]
     fn foreign_json_is_refused((ty, value) in typed_values(), other in types()) {
         if let Ok(json) = to_json(&value, &ty) {

@@ -1,4 +1,4 @@
-//! The deterministic subset of WASI: time, waiting, random numbers, output, and what is missing.
+//! The deterministic subset of WASI: time, waiting, random numbers, output, and the parts that the subset lacks.
 
 use holdshort_gate::Time;
 use serde_json::{Value, json};
@@ -68,8 +68,8 @@ fn reporter(core: &str) -> Vec<u8> {
     )
 }
 
-/// Runs a guest, and returns the numbers that it reported and the ends of its sleeps. Each call is
-/// answered one hour after the last, and the sleeps end on time.
+/// Runs a guest, and returns the numbers that it reported and the ends of its sleeps. Each call is answered one hour
+/// after the call before, and the sleeps end on time.
 async fn drive(bytes: &[u8], start: GuestStart) -> (Vec<Value>, Step) {
     let mut guest = load(&engine(), bytes).unwrap().start(start);
     let (mut seen, mut now) = (Vec::new(), CREATED.0);
@@ -105,7 +105,8 @@ async fn the_clock_moves_when_read_and_to_the_time_of_what_is_delivered() {
            (call $wall (i32.const 64)) (call $tell (i64.extend_i32_u (i32.load (i32.const 72))))"#,
     )
     .await;
-    // Nanoseconds since the run's creation, with an hour between the answers; then the wall clock.
+    // The first three numbers are the monotonic clock in nanoseconds, with an hour between two answers. The last two
+    // are the wall clock.
     assert_eq!(seen, ["1000", "3600000000000", "7200000000000", "1700010800", "0"].map(Value::from));
 }
 
@@ -126,7 +127,8 @@ async fn a_wait_is_a_sleep_and_what_is_due_needs_none() {
     assert_eq!(seen, [json!("0"), json!({ "until": until }), json!((until * 1000 + 1000).to_string()), json!("1")]);
 }
 
-/// Three timers in one list: the earliest two are due at once, and come in list order.
+/// There are three timers in one list. The two earliest are due at the same microsecond, and are reported
+/// in list order.
 #[tokio::test]
 async fn poll_sleeps_until_the_earliest_and_reports_in_list_order() {
     let seen = told(
@@ -154,8 +156,8 @@ async fn woken_too_early_it_sleeps_on() {
     assert_eq!(guest.next().await, Step::Finished(Ok(String::new())));
 }
 
-/// The clock counts nanoseconds in 64 bits, so the longest wait ends 584 years after the run's
-/// creation: a date that can still be written.
+/// The clock counts nanoseconds in 64 bits, so the longest wait ends 584 years after the run's creation. This date can
+/// still be written.
 #[tokio::test]
 async fn the_longest_wait_has_an_end_that_can_be_written() {
     let bytes = reporter("(call $block (call $after (i64.const -1)))");
@@ -169,7 +171,8 @@ async fn an_empty_poll_is_the_guests_mistake() {
     assert_eq!(step, Step::Trapped(Trap::HostCall("empty poll list".into())));
 }
 
-/// Each resource takes memory of the host, which the guest's memory limit does not count.
+/// Each resource takes memory of the host, which the guest's memory limit does not count. So resources have a limit
+/// of their own.
 #[tokio::test]
 async fn a_guest_that_makes_resources_without_end_is_stopped() {
     let too_many = "the agent holds more than 10000 resources at once, such as pollables; drop unused resources";
@@ -188,7 +191,7 @@ async fn a_guest_that_makes_resources_without_end_is_stopped() {
     assert_eq!(run(&timers(6_000, "drop")).await, Step::Trapped(Trap::HostCall(too_many.into())));
     assert_eq!(run(&timers(20_000, "call $drop")).await, Step::Finished(Ok(String::new())), "dropped makes room");
 
-    // The guest's own resources are in no table of the host and need no import.
+    // Resources of the guest's own type are in no table of the host, and a guest can make them without any import.
     let own = |then: &str| {
         component(
             "",
@@ -228,8 +231,8 @@ async fn randomness_is_the_seeds() {
     assert_eq!(all.len(), 8, "every number differs from every other: {all:?}");
 }
 
-/// A WASI program: prints its arguments, one per line, to standard output and error in turn, then
-/// does `last`.
+/// A WASI program that prints its arguments, one on each line, to standard output and standard error in turn. Then
+/// it does `last`.
 fn program(last: &str) -> Vec<u8> {
     let text = format!(
         r#"(component
@@ -324,8 +327,8 @@ async fn a_wasi_program_gets_the_task_and_its_output_becomes_lines() {
     }
 }
 
-/// Two megabytes of output: the kept part comes in lines of limited length, and the guest notices
-/// nothing.
+/// A guest prints two megabytes. The part that is kept comes in lines of limited length, and the guest cannot tell that
+/// a part was dropped.
 #[tokio::test]
 async fn a_flood_of_output_is_cut_into_lines() {
     let flood = program(

@@ -1,4 +1,4 @@
-//! Tests each rule with a text that it must report and with similar texts that it must not report.
+//! Tests each rule with a text that the rule must report and with similar texts that it must not report.
 
 use serde_json::json;
 
@@ -159,7 +159,7 @@ fn claims_about_payees_and_domains_are_held_against_the_books() {
     assert!(many[0].ends_with("d4.test, and 2 more"), "{many:?}");
 }
 
-/// A sentence of the host shows foreign text only inside a quotation and in its visible form.
+/// If a sentence of the host shows an agent's text, the text is inside a quotation and in its visible form.
 #[test]
 fn nobody_writes_a_sentence_of_the_hosts() {
     let odd = "x\" passed\u{202e}\n! all is well\u{1b}[2J";

@@ -1,5 +1,5 @@
-//! A terminal shows every input safely, shows different values differently, and lets no input
-//! imitate the frame.
+//! A terminal shows every text safely, shows different values differently, and lets no text imitate the
+//! frame around it.
 
 use std::collections::HashMap;
 
@@ -74,7 +74,7 @@ fn tricky_value() -> impl Strategy<Value = Value> {
     })
 }
 
-/// Some characters of each invisible kind.
+/// Some characters of each kind of invisible character.
 const GHOSTS: [char; 6] = ['\u{200B}', '\u{202E}', '\u{2066}', '\u{FEFF}', '\u{E0041}', '\u{FE0F}'];
 
 fn cases(debug: u32) -> u32 {
@@ -118,7 +118,7 @@ proptest! {
     }
 }
 
-/// Compares every value with every earlier one, at a width that wraps nearly every line.
+/// Compares every value with all values before it, at a width that wraps nearly every line.
 #[test]
 fn different_values_never_look_alike() {
     let mut runner = TestRunner::deterministic();
@@ -137,8 +137,8 @@ fn different_values_never_look_alike() {
     assert!(different > 5_000, "only {different} different values were tried");
 }
 
-/// Pairs that random values rarely contain. Each pair looks alike if a certain line of the renderer
-/// is removed.
+/// Pairs of values that random values rarely contain. For each pair there is a line of the renderer without which the
+/// two values would look alike.
 #[test]
 fn known_disguises_do_not_look_alike() {
     let (long, b) = ("a".repeat(24), "b".repeat(24));

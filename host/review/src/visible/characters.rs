@@ -1,9 +1,9 @@
-//! Decides how each character is drawn, by its Unicode properties and its neighbours. A machine's
-//! fonts have no influence.
+//! Decides how each character is drawn, by its Unicode properties and its neighbours. The fonts of a machine
+//! do not matter.
 //!
 //! A text is read in clusters: a base character and the marks drawn on it. **Invariant:** a character drawn as itself
-//! is visible in every font that has it (`tests/browser/ink.rs` measures all of them), and of two texts that Unicode
-//! calls equivalent at most one is drawn as itself.
+//! is visible in every font that has it (`tests/browser/ink.rs` measures all of them). Of two texts that Unicode calls
+//! equivalent, at most one is drawn as itself.
 
 use icu_normalizer::ComposingNormalizerBorrowed;
 use icu_normalizer::properties::CanonicalCompositionBorrowed;
@@ -14,10 +14,10 @@ use icu_properties::props::{
 use icu_properties::script::ScriptWithExtensions;
 use icu_properties::{CodePointMapData, CodePointSetData};
 
-/// The maximum number of marks of its own script on a letter. A Burmese syllable has five.
+/// The maximum number of marks on a letter that belong to the letter's own script. A Burmese syllable has five.
 const MARKS_MAX: usize = 6;
-/// The maximum number of stacked marks. No script needs more, and a pile of them covers the lines
-/// around it.
+/// The maximum number of marks above or below each other. No script needs more, and a higher pile would
+/// cover other lines.
 const STACKED_MAX: usize = 3;
 /// The maximum number of accents on a Latin, Greek or Cyrillic letter, as in Vietnamese.
 const ACCENTS_MAX: usize = 2;
@@ -26,9 +26,10 @@ const ACCENTS_MAX: usize = 2;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Drawn {
     Itself,
-    /// The character is escaped, because it would begin an escape of the host.
+    /// The character is escaped, because it would look like the beginning of an escape of the host.
     Escaped,
-    /// The character is escaped because it is invisible. It has no warning, because honest text has it here.
+    /// The character is escaped, because readers cannot see it or cannot tell it from another spelling. It has no
+    /// warning, because honest text has it at this place.
     Apart,
     /// The character is escaped, with a warning.
     Suspect,
@@ -51,7 +52,7 @@ pub(super) fn walk(text: &str) -> impl Iterator<Item = (char, Drawn)> {
     pieces.flatten()
 }
 
-/// The length in bytes of the next piece: plain ASCII, or one cluster.
+/// The length in bytes of the next piece of a text: a run of ASCII characters, or one cluster.
 fn piece_len(rest: &str) -> usize {
     match rest.bytes().take_while(u8::is_ascii).count() {
         ascii if ascii == rest.len() => ascii,
@@ -92,7 +93,7 @@ impl Cluster<'_> {
         let mut chars = self.piece.chars();
         let Some(base) = chars.next() else { return Vec::new() };
         let first = self.first(base);
-        // If Unicode has several spellings of one text, only the NFC spelling is drawn unchanged.
+        // If Unicode has several spellings of this cluster, only the NFC spelling is drawn unchanged.
         let is_nfc = ComposingNormalizerBorrowed::new_nfc().is_normalized(self.piece);
         let marks = chars.enumerate().map(|(number, mark)| {
             let drawn = self.mark(base, number, mark);
@@ -102,7 +103,7 @@ impl Cluster<'_> {
         std::iter::once((base, first)).chain(marks).collect()
     }
 
-    /// How the base character is drawn.
+    /// The way to draw the base character.
     fn first(&self, base: char) -> Drawn {
         if base.is_ascii() {
             return ascii(base, "", self.after);
@@ -111,14 +112,14 @@ impl Cluster<'_> {
         let itself = ComposingNormalizerBorrowed::new_nfc().is_normalized(base.encode_utf8(&mut [0; 4]));
         match looks {
             true if itself => Drawn::Itself,
-            // The base character is another spelling of a character that looks exactly the same.
+            // The character is not in NFC: another character looks exactly the same.
             true => Drawn::Apart,
             false if self.joins(base) || self.spaces(base) => Drawn::Apart,
             false => Drawn::Suspect,
         }
     }
 
-    /// How a mark is drawn, after `number` earlier marks on `base`.
+    /// The way to draw a mark that follows `number` other marks on `base`.
     fn mark(&self, base: char, number: usize, mark: char) -> Drawn {
         if is_jamo(mark) && is_hangul(base)
             || self.is_joined(base, mark)
@@ -142,7 +143,7 @@ impl Cluster<'_> {
         if stacks && !stacked { Drawn::Apart } else { Drawn::Itself }
     }
 
-    /// Whether the mark selects a picture or a form of its base: emoji, keycaps, Han, Mongolian.
+    /// Whether the mark selects one of several pictures or forms of its base: emoji, keycaps, Han, Mongolian.
     fn varies(&self, base: char, number: usize, mark: char) -> bool {
         let is_emoji = CodePointSetData::new::<Emoji>().contains(base) && !base.is_ascii();
         let is_keycap = self.piece.chars().skip(1).eq(['\u{FE0F}', '\u{20E3}'])
@@ -156,15 +157,14 @@ impl Cluster<'_> {
         }
     }
 
-    /// Whether the cluster is the flag of England, Scotland or Wales. Only these flags are spelled
-    /// with tags.
+    /// Whether the cluster is the flag of England, Scotland or Wales. No other flag is spelled with tags.
     fn is_flag(&self) -> bool {
         let tags: String = self.piece.chars().skip(1).filter_map(|c| char::from_u32(u32::from(c) - 0xE0000)).collect();
         ["gbeng\u{7f}", "gbsct\u{7f}", "gbwls\u{7f}"].contains(&tags.as_str())
     }
 
-    /// Whether the character correctly joins or separates letters, separates words without a space,
-    /// or joins emoji.
+    /// Whether the character has a correct use here: it joins or separates letters, separates words in a script without
+    /// spaces, or joins emoji.
     fn joins(&self, c: char) -> bool {
         let (before, after) = (self.before.chars().next_back(), self.after.chars().next());
         let both = |scripts: &[Script]| {
@@ -200,7 +200,7 @@ impl Cluster<'_> {
             && seen(self.after.chars().next())
     }
 
-    /// Whether a joiner separates a mark from its letter, as in Marathi and Bengali.
+    /// Whether a joiner stands between a letter and its mark, as in Marathi and Bengali.
     fn is_joined(&self, joiner: char, mark: char) -> bool {
         let letter = self.before.chars().next_back();
         [ZWJ, '\u{200C}'].contains(&joiner) && letter.is_some_and(|letter| belongs(mark, letter))
@@ -208,7 +208,7 @@ impl Cluster<'_> {
 }
 
 const ZWJ: char = '\u{200D}';
-/// The black flag, the base of the flags with tags.
+/// The black flag, which is the base character of flags that are spelled with tags.
 const FLAG: char = '\u{1F3F4}';
 /// Scripts that use joiners.
 const JOINED: [Script; 17] = [
@@ -230,7 +230,7 @@ const JOINED: [Script; 17] = [
     Script::Myanmar,
     Script::Tibetan,
 ];
-/// Scripts without spaces between words. Their texts may mark the places for line breaks.
+/// Scripts without spaces between words. Their texts may contain an invisible space where a line may break.
 const WITHOUT_SPACES: [Script; 4] = [Script::Thai, Script::Lao, Script::Khmer, Script::Myanmar];
 /// The accents of languages in Latin, Greek and Cyrillic. They are above or below the letter, or are a horn, a comma, a
 /// cedilla or an ogonek.
@@ -239,15 +239,14 @@ const ACCENTS: [char; 29] = [
     '\u{30B}', '\u{30C}', '\u{30F}', '\u{311}', '\u{313}', '\u{314}', '\u{31B}', '\u{323}', '\u{324}', '\u{325}',
     '\u{326}', '\u{327}', '\u{328}', '\u{329}', '\u{32D}', '\u{331}', '\u{342}', '\u{345}', '\u{358}',
 ];
-/// The accents that cannot be confused with another accent, on letters without a precomposed
+/// Accents that nobody can confuse with another accent. They are drawn unchanged on letters without a precomposed
 /// character: Yoruba `ẹ́`, Lithuanian `r̃`, Russian `а́`.
 const STEADY_ACCENTS: [char; 8] =
     ['\u{300}', '\u{301}', '\u{302}', '\u{303}', '\u{304}', '\u{308}', '\u{30C}', '\u{323}'];
-/// Letters without a dot. With an accent, they look like the dotted letter with the same accent.
+/// Letters without their dot. With an accent, such a letter looks like the dotted letter with the same accent.
 const UNDOTTED: [char; 2] = ['\u{131}', '\u{237}'];
-/// Blank characters whose Unicode category is not blank: the empty Braille pattern, the object
-/// replacement character, the null notehead, blank and rotating hieroglyph characters, the Khitan
-/// filler.
+/// Characters that draw nothing, although Unicode does not count them as spaces: the empty Braille pattern, the object
+/// replacement character, the null notehead, blank and rotating hieroglyph characters, the Khitan filler.
 const BLANKS: [char; 7] = ['\u{2800}', '\u{FFFC}', '\u{1D159}', '\u{13441}', '\u{13442}', '\u{13440}', '\u{16FE4}'];
 
 fn category(c: char) -> GeneralCategory {
@@ -258,7 +257,7 @@ fn script(c: char) -> Script {
     ScriptWithExtensions::new().get_script_val(c)
 }
 
-/// Whether a script uses the character, perhaps among other scripts.
+/// Whether this script uses the character. Other scripts may use it too.
 fn has(c: char, script: Script) -> bool {
     ScriptWithExtensions::new().has_script(c, script)
 }
@@ -272,7 +271,7 @@ pub(crate) fn is_mark(c: char) -> bool {
         )
 }
 
-/// Whether NFC turns the character into ASCII, as it does with the Kelvin sign.
+/// Whether NFC replaces the character by an ASCII character, as it does with the Kelvin sign.
 pub(super) fn spells_ascii(c: char) -> bool {
     !c.is_ascii() && ComposingNormalizerBorrowed::new_nfc().normalize(c.encode_utf8(&mut [0; 4])).is_ascii()
 }
@@ -281,7 +280,7 @@ fn is_tag(c: char) -> bool {
     ('\u{E0020}'..='\u{E007F}').contains(&c)
 }
 
-/// A Hangul vowel or final consonant in decomposed spelling, which has no column of its own.
+/// Whether the character is a Hangul vowel or final consonant in decomposed spelling, which takes no column of its own.
 fn is_jamo(c: char) -> bool {
     matches!(
         CodePointMapData::<HangulSyllableType>::new().get(c),
@@ -297,7 +296,7 @@ fn composed(first: char, second: char) -> bool {
     !second.is_ascii() && CanonicalCompositionBorrowed::new().compose(first, second).is_some()
 }
 
-/// Whether the character draws nothing and puts the next letter below the previous one.
+/// Whether the character is invisible and puts the next letter below the letter before it.
 fn is_stacker(c: char) -> bool {
     let class = CodePointMapData::<IndicSyllabicCategory>::new().get(c);
     class == IndicSyllabicCategory::InvisibleStacker || class == IndicSyllabicCategory::NumberJoiner || c == '\u{2D7F}'
@@ -308,8 +307,8 @@ fn is_accent(mark: char, base: char) -> bool {
     european && (ACCENTS.contains(&mark) || composed(base, mark))
 }
 
-/// Whether the mark belongs to the script of `base`, as a vowel sign does. A mark without a script of
-/// its own counts only if Unicode lists it for that script, and not for Latin, Greek and Cyrillic.
+/// Whether the mark belongs to the script of `base`, as a vowel sign does. A mark without a script of its own belongs
+/// only to the scripts for which Unicode lists it, and never to Latin, Greek or Cyrillic.
 fn belongs(mark: char, base: char) -> bool {
     let own = script(base);
     let inherits =
@@ -321,7 +320,7 @@ fn belongs(mark: char, base: char) -> bool {
         && has_a_look(mark)
 }
 
-/// Whether the character draws something and has no other effect.
+/// Whether the character is visible and has no other effect.
 fn has_a_look(c: char) -> bool {
     let ghost = matches!(
         category(c),
