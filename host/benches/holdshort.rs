@@ -47,7 +47,7 @@ use table::Table;
 /// How many times the bench does each thing.
 #[derive(Clone, Copy)]
 pub struct Size {
-    /// Whether this is a full benchmark, with enough runs and calls for figures that are kept.
+    /// Whether this is a full benchmark: with enough runs and calls for the figures in `FIGURES.md`.
     pub is_full: bool,
     pub instances: u32,
     pub calls: u32,

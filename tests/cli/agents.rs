@@ -6,7 +6,7 @@ use crate::said::{fails, holdshort, is_expected, normal, prints};
 use crate::scene::{post_office, shop};
 use crate::support::{Folder, component};
 
-/// The name of the expected text, and the file of the component.
+/// Files that cannot run as agents: the name of the expected error text, and the file.
 fn wrong(folder: &Folder) -> Vec<(&'static str, String)> {
     let copy = |name: &str, bytes: &[u8]| fs::write(folder.path().join(name), bytes).unwrap();
     copy("notes.txt", b"Buy milk.\n");

@@ -208,7 +208,7 @@ fn the_socket_is_found_wherever_the_folder_is() {
 fn a_host_without_a_socket_says_so_and_serves() {
     let folder = Folder::new(&[], "");
     folder.serve().stop();
-    // A file in the place of the socket: the host cannot make it, as on a file system that does not support sockets.
+    // A file is in the place of the socket. So the host cannot make the socket, as on a file system without sockets.
     folder.write(".holdshort/socket", "somebody's notes");
     let host = folder.serve();
     assert!(host.said().contains("cannot make the local socket"), "{}", host.said());

@@ -64,7 +64,7 @@ async fn a_check_that_takes_over_its_first_process_ends_with_the_host() {
         let folders = Folders::make(world.path(&format!("host/.holdshort/{number}"))).unwrap();
         sandbox.hand_over(&folders).unwrap();
         let mark = mark(WAYS.len() + number);
-        // A shell plays the host. It does not tell its child when it is killed.
+        // A shell plays the host. When the shell is killed, it does not tell its child.
         let mut host = Command::new("sh");
         host.args(["-c", "\"$@\"; :", "sh"]).args(sandbox.argv(&folders, &SandboxAccess::default(), &argv(way, &mark)));
         let mut host = host.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();

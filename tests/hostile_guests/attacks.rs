@@ -17,7 +17,7 @@ enum End {
     Finished(&'static str),
     /// The run is refused before it starts, and the problem contains these words.
     Refused(&'static [&'static str]),
-    /// The attack has a test of its own, in this file of this folder.
+    /// The attack has a test of its own, in the file with this name in this folder.
     Elsewhere(&'static str),
 }
 

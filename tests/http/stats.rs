@@ -108,8 +108,8 @@ async fn one_history_is_told_alike_everywhere() {
         unused["text"],
         "`never-\"needed\"` determined no verdict on 23 calls: check whether this policy is needed"
     );
-    // 19 times two minutes, one second, and twice the maximum of a quarter of an hour. One of these calls waited for
-    // forty days.
+    // The 22 decisions took 19 times two minutes, one second, and twice the maximum of a quarter of an hour. One of
+    // these calls waited for forty days.
     assert_eq!((&clear["decisions"], &clear["minutes"]), (&json!(22), &json!(55.0)));
 
     let page = Browser::of(&world, "alice").await.page("/stats").await;

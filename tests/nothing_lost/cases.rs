@@ -54,7 +54,7 @@ pub enum Fate {
     Happened,
     /// A lookup finds that the effect did not happen.
     DidNotHappen,
-    /// A lookup cannot tell. A reviewer resolves the effect with this resolution.
+    /// A lookup cannot tell what happened. A reviewer resolves the effect with this resolution.
     Person(&'static str),
 }
 
@@ -98,8 +98,8 @@ pub trait Place: Outside {
     fn refuse(&self, folder: &Folder, operator: &mut Operator<'_>);
 }
 
-/// A lookup that does not find the message cannot tell, because readers move and remove mail. A second message with the
-/// same key is not delivered.
+/// A lookup that does not find the message cannot tell whether it was delivered, because readers move and remove mail.
+/// A second message with the same key is not delivered.
 impl Place for Maildir {
     fn fates(&self) -> Fates {
         Fates { before: Fate::Person("send-again"), after: Fate::Happened }
@@ -120,7 +120,7 @@ impl Place for Maildir {
     }
 }
 
-/// A relay cannot be asked what it accepted, so a lookup can never tell.
+/// A relay cannot be asked what it accepted, so a lookup can never tell what happened.
 impl Place for Mailbox<'_> {
     fn fates(&self) -> Fates {
         Fates { before: Fate::Person("not-done"), after: Fate::Person("done") }

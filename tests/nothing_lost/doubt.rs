@@ -1,4 +1,4 @@
-//! An effect in doubt: what a reviewer can see and do about it, and what is impossible.
+//! An effect in doubt: what a reviewer can see and do about it, and what a reviewer cannot do.
 
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,8 @@ impl<'a> Doubt<'a> {
         row["result"]["ok"].as_str().unwrap_or_else(|| panic!("{row}")).to_owned()
     }
 
-    /// Waits until the host has looked up the effect and cannot tell. Returns the evidence for the reviewer.
+    /// Waits until the host has looked up the effect and cannot tell what happened. Returns the evidence for the
+    /// reviewer.
     fn evidence(&mut self) -> String {
         let (operator, id) = (&mut self.operator, &self.id);
         let found = until("evidence", || {
@@ -162,8 +163,8 @@ fn mail_that_was_read_meanwhile_is_found() {
     assert_eq!(mail.count(), 1);
 }
 
-/// The message was delivered and moved elsewhere, so the lookup cannot tell. A reviewer chooses send-again, but by then
-/// the message is back.
+/// The message was delivered and moved elsewhere, so the lookup cannot tell whether it was delivered. A reviewer
+/// chooses send-again, but by then the message is back.
 #[test]
 fn mail_that_is_back_is_not_delivered_again() {
     let home = tempfile::tempdir().unwrap();

@@ -235,8 +235,8 @@ impl<'a> Operator<'a> {
     }
 }
 
-/// Checks that no effect starts without a clearance, and that no effect starts twice. An effect may start again only
-/// after the resolution send-again, or after the remote system asked for a later attempt.
+/// Checks that no effect starts without a clearance, and that no effect starts a second time, except after the
+/// resolution send-again or after the remote system asked for a later attempt.
 pub fn in_order(events: &[Value]) {
     let mut leaves: BTreeMap<u64, u32> = BTreeMap::new();
     let mut started: BTreeSet<u64> = BTreeSet::new();

@@ -77,7 +77,7 @@ fn a_demand_that_nobody_could_meet_is_found_when_policies_are_read() {
             all("@id(\"b\") @reviewers(\"board\") @quorum(\"2\")")
                 + &decide("principal in Group::\"finance\"", "resource"),
         ),
-        // A condition on deciding excludes no one when the policies are read.
+        // When the policies are read, a condition on deciding is taken to exclude no one.
         (
             true,
             false,
@@ -240,7 +240,8 @@ fn a_number_with_a_point_is_answered_with_a_decimal() {
     evidence::figure("T40", "numbers with a point answered with a decimal", table.len() as u64);
 }
 
-/// A confidence greater than 1 clears nothing, although it compares as greater.
+/// A confidence greater than 1 clears nothing, although it is greater than the least confidence that the policy
+/// demands.
 #[test]
 fn a_confidence_outside_of_its_range_clears_nothing() {
     let permit = "permit (principal, action == Action::\"call\", resource) when { context has confidence && context.confidence.greaterThanOrEqual(decimal(\"0.7\")) };\n";

@@ -23,7 +23,7 @@ use crate::world::World;
 /// The first agent makes the calls of its task, and the second sleeps.
 pub const AGENTS: [&str; 2] = ["scripted", "clock"];
 
-/// The handles of a running host. All of it lives in the runtime, and ends with the runtime.
+/// The handles of a running host. Everything of the host lives in the runtime, and ends with the runtime.
 #[derive(Clone)]
 pub struct Host {
     pub world: Arc<World>,

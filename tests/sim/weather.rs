@@ -109,7 +109,7 @@ impl Weather {
         lock(&self.clock).started = Some(Instant::now());
     }
 
-    /// The host ended when it had run for `after`, and no host runs for `down`.
+    /// The host ends now, and no host runs for the time `down`.
     pub fn end(&self, down: Duration) {
         let now = self.true_now();
         let mut clock = lock(&self.clock);

@@ -49,7 +49,7 @@ pub(super) struct Right {
     pub(super) steady: HashMap<EntityTypeName, Vec<ReviewerName>>,
 }
 
-/// The settings that come from the configuration: the requirement where no policy has one, and the time zone.
+/// The settings that come from the configuration: the requirement for held calls, and the time zone.
 #[derive(Clone)]
 pub struct Defaults {
     requirement: Arc<dyn Fn(Time) -> Requirement + Send + Sync>,

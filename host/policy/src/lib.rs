@@ -69,7 +69,7 @@ pub struct CallQuestion<'a> {
     pub facts: &'a Value,
     /// How much is at stake, as the connector rates it.
     pub consequence: Consequence,
-    /// The totals of calls cleared or approved before, if policy [uses](Policy::uses_totals) them.
+    /// The totals of the earlier calls that were cleared or approved, if policy [uses](Policy::uses_totals) them.
     pub totals: &'a [RecordedTotal],
     /// The time that policies see as `context.now`.
     pub now: Time,

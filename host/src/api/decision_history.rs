@@ -41,8 +41,8 @@ pub(super) struct ListQuery {
     /// Only decisions before this time (RFC 3339).
     #[param(value_type = Option<InstantShape>)]
     until: Option<String>,
-    /// Only decisions on finished calls whose summary, agent, capability, task or reviewers contain, for each of these
-    /// words, a word that begins with it.
+    /// Words to search for. Only decisions on finished calls are listed. For each of these words, the call's summary,
+    /// agent, capability, task or reviewers must contain a word that begins with it.
     search: Option<String>,
     /// The maximum number; 50 by default.
     #[param(minimum = 1, maximum = 200)]

@@ -113,7 +113,7 @@ impl SessionCookie {
     /// Headers that make the browser delete refused cookies with our name, for a request to `path`.
     ///
     /// Without TLS another port of this machine can set such a cookie, one for each parent path of `path`. Our own
-    /// cookie has the path `/`. It stays if the browser sent several cookies, because then the other cookies are
+    /// cookie has the path `/`. If the browser sent several cookies, our own cookie stays, because the others are
     /// foreign.
     pub(super) fn forgotten(&self, headers: &HeaderMap, path: &str) -> Vec<HeaderValue> {
         let brought = self.values(headers).count();

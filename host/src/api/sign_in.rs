@@ -53,7 +53,7 @@ pub(super) async fn create(
         );
         return Err(Problem::new(Kind::BadRequest, detail));
     }
-    // The admission check has compared `Host` with this host's names.
+    // `Host` is one of this host's names, because the admission check has compared it with them.
     let host = headers.get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     let made = LinkMade { url: api.0.secrets.link(&reviewer, host, &next)?, expires_in_s: LINK_TIME.as_secs() };
     Ok((StatusCode::CREATED, Json(made)).into_response())

@@ -215,7 +215,7 @@ async fn what_was_lost_is_looked_up_a_few_at_a_time_and_holds_up_nothing_else() 
     // delayed.
     world.until("all in doubt", async || world.in_state(CallState::InDoubt).await == lost).await;
     world.until("the other's lookup", async || world.in_state(CallState::Succeeded).await.contains(&other)).await;
-    // New calls are not delayed either, of this connector or of the other.
+    // New calls are not delayed either, neither those of this connector nor those of the other.
     let fresh = [world.cleared("fresh-1", "slow").await, world.cleared("fresh-2", "quick").await];
     world
         .until("fresh effects", async || world.in_state(CallState::Succeeded).await.is_superset(&fresh.clone().into()))

@@ -286,7 +286,7 @@ impl LiveAgent {
         self.end(RunEnd::Trapped(trap.to_string())).await
     }
 
-    /// The end of the run to record; a divergence if the journal says that the run went on from here.
+    /// How the end of the run is recorded. If the journal says that the run went on from here, the run has diverged.
     async fn end(&mut self, end: RunEnd) -> Result<Need, Failure> {
         let recorded = match &mut self.cursor {
             Some(cursor) => cursor.rest().await?,

@@ -215,7 +215,7 @@ fn deployment(config: &Config) -> OwnInterface<'_> {
 }
 
 /// The ledger is opened at the start, so that a changed opening balance stops the host before any run. Every host
-/// offers payments. Without accounts, each transfer is refused as impossible with that reason.
+/// offers payments. Without accounts, each transfer is refused as impossible, because there are no accounts.
 fn payments(config: &Config) -> ConfiguredConnector<'_> {
     let config::Payments { path, accounts } = &config.payments;
     let names = accounts.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");

@@ -17,8 +17,8 @@ pub(super) const CHILDREN_FOLDER: &str = "children";
 /// The folder of checkouts for checks.
 pub(super) const CHECKOUTS_FOLDER: &str = "checkouts";
 
-/// Makes sure that the host's files belong to its user alone. If others could access a file of this
-/// user, it is closed to them, with a message.
+/// Makes sure that the host's files belong to its user alone. If other users could access a file of this user, the file
+/// is closed to them and a message is printed.
 pub(in crate::cli) fn keep_private(config: &Config, output: &Output) -> Result<(), Failure> {
     let refused = |error: &dyn std::error::Error| {
         Failure::new(Exit::Failed, error.to_string()).hint(

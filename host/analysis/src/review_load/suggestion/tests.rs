@@ -84,7 +84,8 @@ fn suggested(seen: &[(Action, Value)], types: &Types, fullest: &DayMax) -> Optio
     shared?.policy("like", &"the \"agent\"".into(), seen[0].0.capability(), fullest)
 }
 
-/// All calls of the cases in `policies/cases.toml`, by capability, as if all had been approved.
+/// For each capability, the calls of the cases in `policies/cases.toml` count as approved. The suggested policy must
+/// clear these calls.
 #[test]
 fn calls_of_ours_are_cleared_by_what_is_suggested_of_them() {
     let consequential = ["deployment", "email", "payments"].map(agent::interface);
