@@ -187,8 +187,7 @@ impl Runs {
         request: Option<Request>,
     ) -> Result<Flushed<RunId>, StartError> {
         let id = new_run_id(self.0.journal.now()).map_err(StartError::Random)?;
-        // The journal is asked first: a repeated request gets the same answer even if the agent can no longer be
-        // started.
+        // The journal is asked first: a repeated request gets the same answer even if the agent cannot start now.
         if let Some(request) = request {
             match self.0.journal.submit(&id, FindRun(request)).await {
                 Err(SubmitError::Refused(Refused::NoSuchRun)) => {}
