@@ -108,7 +108,7 @@ impl Guest {
     }
 
     /// Sets whether the guest is being replayed, which it is not at first. Replay counts as CPU time, but the CPU limit
-    /// does not end it.
+    /// does not end a replay.
     pub fn replay(&self, yes: bool) {
         self.shared.meter.replay(yes);
     }

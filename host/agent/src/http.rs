@@ -30,8 +30,8 @@ use wasmtime_wasi_http::{Error, FieldMap, RequestOptions, WasiBody, WasiHttpCtx,
 use self::body::Room;
 use self::exchange::{Head, Response};
 
-/// The maximum size of the headers, and of the path, of a request that a guest makes. The host's memory has them, and a
-/// guest can have as many requests as resources.
+/// The maximum size of the headers, and of the path, of a request that a guest makes. They take memory of the host, and
+/// a guest can make as many requests as it can have resources.
 const HEAD_BYTES_MAX: usize = 8 * 1024;
 /// The maximum length of the name of a host with its port.
 const AUTHORITY_BYTES_MAX: usize = 300;

@@ -173,7 +173,7 @@ impl Limiter {
 
 impl ResourceLimiter for Limiter {
     fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> wasmtime::Result<bool> {
-        // A size beyond the memory's declared maximum is refused without counting it.
+        // A size beyond the memory's declared maximum is refused too, but does not count as a lack of memory.
         Ok(maximum.is_none_or(|maximum| desired <= maximum) && self.grow(current, desired))
     }
 

@@ -225,7 +225,8 @@ fn report(name: &str, commit: &CommitId, check: &Check, ended: &ChildEnd) -> Val
     if let Some(stopped) = stopped {
         tail += &format!("\n[{stopped}]\n");
     }
-    // No test counts are reported if the beginning of the output is missing, because it could contain further counts.
+    // No test counts are reported if the beginning of the output is missing, because that part could
+    // contain further counts.
     let counts = if ended.stderr.is_cut() { None } else { counts::find(&String::from_utf8_lossy(&ended.stderr.bytes)) };
     json!({
         "name": name,

@@ -50,7 +50,7 @@ pub struct ChildCommand {
     pub stdin: Vec<u8>,
     /// The time limit. When it has passed, the host kills the process group.
     pub time_out: Duration,
-    /// The maximum number of bytes that are returned of each output. They are its last bytes.
+    /// The maximum number of bytes of each output that are returned: its last bytes.
     pub kept_bytes_max: u64,
     /// The maximum size of each output. If an output grows larger, the host kills the process group.
     pub written_bytes_max: u64,

@@ -222,7 +222,7 @@ impl CommandLine {
         self.all([if *writable { "--bind" } else { "--ro-bind" }, &from.to_string_lossy(), &to.to_string_lossy()]);
     }
 
-    /// Adds a mount namespace of root's, in which each source has a path that the other user can reach, and then
+    /// Adds a mount namespace of root's, in which the unprivileged user can reach each file of `binds`, and then
     /// switches to that user.
     fn within_reach(&mut self, binds: &mut [Bind]) {
         self.all(["bwrap", "--die-with-parent", "--unshare-pid", "--dev-bind", "/", "/"]);

@@ -245,9 +245,9 @@ impl DeployGit {
         }
     }
 
-    /// Concludes the outcome from git's output and the repository's state. "Nothing happened" is certain only if git
-    /// exited without being killed. Besides, either git never reported `prepare`, or the repository is unchanged and
-    /// without a lock. If git was killed in the middle, the effect is in doubt.
+    /// Concludes the outcome from git's output and the repository's state. "Nothing happened" is certain on two
+    /// conditions: git exited without being killed; and it never reported `prepare`, or the repository is unchanged and
+    /// has no lock. If git was killed in the middle, the effect is in doubt.
     async fn outcome(&self, release: &Release<'_>, facts: &DeployFacts, key: &EffectKey, ended: &ChildEnd) -> Attempt {
         // Git reports each completed step. If it did not report `prepare`, it had not begun to change anything.
         let said = |step: &[u8]| ended.stdout.bytes.split(|byte| *byte == b'\n').any(|line| line == step);

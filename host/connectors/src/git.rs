@@ -41,8 +41,8 @@ const SETTINGS: &[&str] = &[
     "core.hooksPath=/dev/null",
     "core.attributesFile=/dev/null",
     // Git reads attributes from the empty tree, so there are none. The attribute `-diff` would reduce a diff to
-    // "differs". Where this id is unknown (another hash function, git before 2.43), git reads no attributes either,
-    // because there is no work tree and no index.
+    // "differs". Where git does not know this tree (another hash function, git before 2.43), it reads no attributes
+    // either, because there is no work tree and no index.
     "attr.tree=4b825dc642cb6eb9a060e54bf8d69288fbee4904",
     // Larger files are treated as binary; this is git's own limit.
     "core.bigFileThreshold=512m",

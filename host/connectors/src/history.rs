@@ -17,13 +17,13 @@ use serde_json::{Value, json};
 
 use super::{Exhibit, Previewed, Sentence, Trusted, quote, say};
 
-/// The number of reports and calls that a reviewer is shown, beside their total.
+/// A reviewer is shown at most this many reports and at most this many calls, and their total numbers.
 const LISTED_MAX: usize = 20;
 
 /// The calls of a run before one of its calls.
 ///
-/// **Invariant:** the cost of continuing and showing the history does not grow with the number of calls: of finished
-/// calls it keeps only sums, and a few of the newest.
+/// **Invariant:** the cost of continuing and showing the history does not grow with the number of calls: it keeps only
+/// sums about all finished calls, and lines about a few of the newest.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct History {
     /// The calls of `checks.run` in the run, by commit. The key `None` has the calls whose check did not run.
@@ -172,7 +172,7 @@ impl History {
         sums.map(|(currency, (count, sum))| (currency.as_str(), *count, *sum))
     }
 
-    /// Adds an exhibit of all earlier calls of the run, except the check reports.
+    /// Adds an exhibit about the earlier calls of the run. The reports of checks are in another exhibit.
     pub fn add_to(&self, previewed: &mut Previewed) {
         let count = self.answered + self.refused + self.routine.values().sum::<u64>();
         if count == 0 {
@@ -227,7 +227,7 @@ impl History {
     }
 }
 
-/// Appends an entry to a list of the newest ones, and drops the oldest if there are too many.
+/// Appends an entry to a list of the newest entries, and drops the oldest entry if there are too many.
 fn keep<T>(last: &mut VecDeque<T>, one: T) {
     if last.len() == LISTED_MAX {
         last.pop_front();

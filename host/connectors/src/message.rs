@@ -87,7 +87,7 @@ impl Composer {
         &self.from
     }
 
-    /// The `Message-ID`. Every attempt of a call has the same one.
+    /// The `Message-ID`, which is the same for every attempt of a call.
     pub fn message_id(&self, key: &EffectKey) -> String {
         format!("<{}@{}>", key::plain(key), self.from.email.domain())
     }

@@ -21,7 +21,7 @@ use super::smtp::Relay;
 /// An email before it is written.
 #[derive(Clone, Debug)]
 pub struct NoticeDraft {
-    /// The part of the `Message-ID` before the `@`. Every attempt has the same one.
+    /// The part of the `Message-ID` before the `@`, which is the same for every attempt.
     pub id: String,
     pub to: String,
     /// The subject: one line in the host's own words.

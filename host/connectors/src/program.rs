@@ -96,7 +96,7 @@ impl Program {
         json!(self.argv)
     }
 
-    /// The shown program and the present program as text, if the operator has replaced the program since it was shown.
+    /// Both programs as text, if the operator has replaced the program since it was shown.
     pub fn changed(&self, shown: Option<&Value>) -> Option<Sentence> {
         let now = self.precondition();
         let shown = shown.unwrap_or(&Value::Null);

@@ -4,9 +4,9 @@
 //! In two cases the relay has certainly not accepted the message: it cannot take the message now (4xx), or it was
 //! unreachable before the message was sent. Then the host tries again under the same clearance, as relays expect.
 //!
-//! Commands are sent one by one, because lettre's own transport returns the same error for each of them. Until the
-//! relay has answered `DATA`, no byte of the message has been sent. From the message's first byte on, only the relay's
-//! own refusal proves that the message was not accepted. Silence proves nothing.
+//! Commands are sent one by one, because lettre's own transport does not tell which command failed. Until the relay has
+//! answered `DATA`, no byte of the message has been sent. From the message's first byte on, only the relay's own
+//! refusal proves that the message was not accepted. Silence proves nothing.
 //!
 //! **Invariant:** when a relay's words are repeated, the password is removed from them, in every form in which it
 //! crossed the network, because some relays quote the refused command.

@@ -257,8 +257,8 @@ fn commits(facts: &Value) -> Vec<(&str, &str)> {
     commits.filter_map(|commit| Some((commit.get("id")?.as_str()?, commit.get("subject")?.as_str()?))).collect()
 }
 
-/// The ways in which release notes may spell a commit's subject: in full, without the number of the pull request, and
-/// also without the prefix (`fix: `).
+/// The spellings of a commit's subject that release notes may use: the complete subject, the subject without the number
+/// of the pull request, and also without the prefix (`fix: `).
 fn subjects(subject: &str) -> Vec<String> {
     let bare = subject.rfind(" (#").map_or(subject, |at| subject.get(..at).unwrap_or(subject));
     let kind = bare.split_once(": ").filter(|(kind, _)| !kind.contains(' ')).map(|(_, rest)| rest);

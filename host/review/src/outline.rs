@@ -13,8 +13,7 @@ use super::visible;
 pub struct Row {
     /// The depth of the row's indentation.
     pub depth: usize,
-    /// The field's name, or the item's number with a full stop. The label of a value that is no field and no
-    /// item is empty.
+    /// The field's name, or the item's number with a full stop. It is empty for a single value, which has neither.
     pub label: String,
     pub content: RowContent,
 }

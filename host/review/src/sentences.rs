@@ -168,7 +168,7 @@ pub fn refused(reason: &RefusalReason) -> String {
     }
 }
 
-/// How an effect in doubt would be resolved: the way of its class, and the evidence that the connector can look up.
+/// How an effect in doubt would be resolved, according to its class, and which evidence the connector can look up.
 /// `None` for a question, which has no effect.
 pub fn if_lost(class: EffectClass, evidence: Option<&str>) -> Option<String> {
     let way = match class {

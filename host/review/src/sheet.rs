@@ -31,7 +31,7 @@ pub struct Sheet {
 pub struct Item {
     /// The depth of the item's indentation.
     pub depth: usize,
-    /// The field's name, or the item's number. The label of a value that is no field and no item is empty.
+    /// The field's name, or the item's number. It is empty for a single value, which has neither.
     pub label: Text,
     pub shape: Shape,
 }

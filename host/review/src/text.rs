@@ -40,7 +40,7 @@ impl Text {
         Self(visible::lines(text).join("\n"))
     }
 
-    /// Reads back the text of a form's field, in which a reviewer may have typed.
+    /// Reads back the text of a form's field, which a reviewer may have changed.
     pub fn typed(field: &str) -> String {
         visible::read(field)
     }

@@ -127,7 +127,7 @@ fn character(code: &str) -> Option<char> {
     digits.then(|| u32::from_str_radix(code, 16).ok().and_then(char::from_u32)).flatten()
 }
 
-/// The escaped characters in a text that can deceive a reader, in order. Tabs and line ends deceive nobody, so they
+/// Those escaped characters of a text that can deceive a reader, in order. Tabs and line ends deceive nobody, so they
 /// are left out.
 pub fn hidden(text: &str) -> impl Iterator<Item = char> {
     walk(text).filter(|(c, drawn)| *drawn == Drawn::Suspect && !matches!(c, '\t' | '\r' | '\n')).map(|(c, _)| c)
@@ -151,7 +151,7 @@ pub fn json_line(value: &serde_json::Value) -> String {
     escaped(&value.to_string())
 }
 
-/// Writes those characters of a JSON document as JSON escapes that cannot be drawn unchanged.
+/// Replaces each character of a JSON document that cannot be drawn unchanged by a JSON escape.
 pub fn escaped(text: &str) -> String {
     if text.bytes().all(|byte| byte == b'\n' || (b' '..=b'~').contains(&byte)) {
         return text.to_owned();
@@ -241,8 +241,8 @@ mod tests {
         }
     }
 
-    /// Different bytes are drawn differently. The test uses examples, and all strings of at most five bytes that have
-    /// a special meaning.
+    /// Different bytes are drawn differently. The test uses examples, and all strings of at most five bytes from a list
+    /// of special bytes.
     #[test]
     fn bytes_that_are_no_text_are_drawn_each_as_itself() {
         let cases: [(&[u8], &str); 9] = [

@@ -8,7 +8,7 @@ pub enum Warning {
     /// The text contains invisible characters, but only at positions where honest text has them, such as the joiner in
     /// an emoji. They are shown as `<U+…>`.
     Apart { count: usize },
-    /// A word mixes letters of different scripts. Words that imitate another word do this.
+    /// A word mixes letters of different scripts. This is common in words that imitate another word.
     MixedScripts {
         /// The word, in its visible form.
         word: String,

@@ -22,7 +22,7 @@ const CHECKOUT_MAX: Duration = Duration::from_secs(300);
 /// Git's limits for a checkout. They are higher than the limits for looking at a commit, because a
 /// history can have ten million objects.
 const BOUNDS: Bounds = Bounds { memory_bytes: 4 << 30, cpu: Duration::from_secs(900) };
-/// The maximum number of files and folders: twice as many as the largest honest trees have.
+/// The maximum number of files and folders. The largest known source trees have half as many.
 const ENTRIES_MAX: usize = 1_000_000;
 /// The maximum total size of the files. If the disk has less free space, the maximum is lower.
 const FILES_BYTES_MAX: u64 = 8 << 30;

@@ -1,7 +1,7 @@
 //! The thread that starts all children. It lives as long as the host.
 //!
-//! A sandbox asks the kernel to end it when its parent ends. For the kernel, the parent is the thread that started the
-//! sandbox. A runtime thread could end while the sandbox still runs, so it must not be that thread.
+//! A sandbox asks the kernel to end the sandbox when its parent ends. For the kernel, the parent is the thread that
+//! started the sandbox. A runtime thread can end while the sandbox still runs, so it must not be the parent.
 
 use std::io;
 use std::sync::LazyLock;

@@ -1,4 +1,4 @@
-//! The repository's evidence of an attempt: the branch, the marker, and the locks of a killed git.
+//! The repository's evidence of an attempt: the branch, the marker, and the locks that a killed git process left.
 
 use std::path::PathBuf;
 
@@ -34,7 +34,7 @@ pub(crate) const fn deployment(effect: Effect) -> Descriptor {
     }
 }
 
-/// The preconditions that [`DeployFacts`] become in a clearance.
+/// The facts of [`DeployFacts`] as preconditions of a clearance. Each must be the same when the effect starts.
 pub(crate) const PRECONDITIONS: [Precondition; 5] = [
     Precondition::same("repository"),
     Precondition::same("branch"),

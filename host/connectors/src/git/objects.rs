@@ -87,8 +87,7 @@ fn read_if_there(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Whether a pack is marked as coming from the repository with the missing objects, as in a partial
-/// clone.
+/// Whether a pack is marked as coming from another repository, which has the missing objects, as in a partial clone.
 fn has_promises(objects: &Path) -> io::Result<bool> {
     let packs = match fs::read_dir(objects.join("pack")) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),

@@ -113,8 +113,8 @@ impl Scratch {
         self.run(&["rev-parse", revision]).parse().unwrap()
     }
 
-    /// Sets a trap for code that runs git: every mechanism by which a repository could run a program runs one that
-    /// writes to a file. Returns the path of that file.
+    /// Sets a trap for code that runs git: every mechanism by which a repository could run a program now runs a program
+    /// that writes to a file. Returns the path of that file.
     pub(crate) fn trap(&self) -> PathBuf {
         let (canary, program) = (self.folder.path().join("canary"), self.folder.path().join("trap"));
         std::fs::write(&program, format!("#!/bin/sh\necho \"$0 $*\" >> {}\ncat\n", canary.display())).unwrap();

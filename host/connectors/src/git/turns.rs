@@ -1,5 +1,5 @@
-//! Limits the number of git processes that run at the same time, because each process may take the
-//! memory and CPU time of its own limits. A *turn* is the permission to run one process.
+//! Limits the number of git processes that run at the same time, because each process may use as much memory and CPU
+//! time as its limits allow. A *turn* is the permission to run one process.
 
 use std::sync::Arc;
 

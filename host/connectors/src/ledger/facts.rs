@@ -61,7 +61,7 @@ pub(super) struct TransferFacts {
     pub(super) payments: u64,
 }
 
-/// What reviewers were shown, as far as a transfer rests on it.
+/// The parts of a preview on which a booking rests.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ShownFacts<'a> {
     /// The facts, each with the change that is permitted.

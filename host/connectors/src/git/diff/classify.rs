@@ -113,7 +113,7 @@ fn shown<'a>(content: Option<&'a BlobContent>, version: Option<&Version>) -> Opt
 
 /// Whether bytes are shown as lines.
 pub(super) fn is_text(bytes: &[u8]) -> bool {
-    // Texts contain tabs, line ends, form feeds and terminal colours.
+    // Tabs, line ends, form feeds and the escapes of terminal colours are not odd, because texts contain them.
     let is_odd = |byte: &&u8| matches!(byte, 0..=8 | 11 | 14..=26 | 28..=31 | 127);
     bytes.iter().filter(is_odd).count() <= ODD_BYTES.max(bytes.len() / ODD_SHARE)
 }
@@ -124,7 +124,7 @@ fn is_pointer(bytes: &[u8]) -> bool {
         || begin.lines().next().is_some_and(|line| line.contains(ANNEX))
 }
 
-/// Size and digest, so that a reader can compare them with a file.
+/// The size and the digest of a content. A reader can compare them with those of a file.
 fn described(content: Option<&BlobContent>) -> String {
     match content {
         None => "absent".into(),

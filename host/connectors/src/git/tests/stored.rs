@@ -1,4 +1,4 @@
-//! Trees, modes and messages that are stored otherwise than git shows them.
+//! Trees, modes and messages that git shows differently from how they are stored.
 
 use super::*;
 

@@ -297,7 +297,7 @@ fn a_failed_commit_is_looked_into() {
     let shop = Shop::new();
     let action = transfer(json!({}));
     let shown = shop.preview(&action).preconditions;
-    // This foreign key is violated, which SQLite finds only at COMMIT.
+    // The trigger violates this foreign key. SQLite notices the violation only at COMMIT.
     shop.file()
         .execute_batch(
             "CREATE TABLE cut (x INTEGER REFERENCES accounts (number) DEFERRABLE INITIALLY DEFERRED);
