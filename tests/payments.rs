@@ -112,7 +112,8 @@ fn invoices_are_paid_one_by_one_as_they_are_approved() {
         host.effect(next["id"].as_str().unwrap(), "succeeded");
     }
     let last = host.approval(&format!("{run}.4"));
-    let others = "2 of 2,620.50 EUR in all\nTransfers that a reviewer closed with an unknown outcome are included.\n";
+    let others =
+        "2 transfers, together 2,620.50 EUR\nTransfers that a reviewer closed with an unknown outcome are included.\n";
     assert_eq!(exhibit(&host, &last, "other transfers of this run, made before (2)"), others);
     let before = exhibit(&host, &last, "earlier in this run");
     assert!(before.contains("call 2, succeeded: \"pay 2,500.00 EUR to \\\"ACME GmbH\\\""), "{before}");
@@ -352,7 +353,7 @@ fn a_figure_that_was_changed_stops_the_host_and_says_what_to_do() {
     assert_eq!(ended.status.code(), Some(2), "{said}");
     assert!(
         said.contains(
-            "[payments.accounts]: `operating`: the ledger has `opening EUR` with 10,000.00 EUR, but the configuration has 20,000.00 EUR"
+            "[payments.accounts]: `operating`: `opening EUR` is booked as 10,000.00 EUR, but the configuration says 20,000.00 EUR"
         ) && said.contains("add a deposit"),
         "{said}"
     );

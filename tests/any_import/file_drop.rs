@@ -55,14 +55,14 @@ fn a_reviewer_sees_the_file_that_is_then_in_the_folder() {
 #[test]
 fn a_section_that_does_not_fit_the_function_is_found_when_the_agent_is_loaded() {
     let cases = [
-        ("delete-contact", "title", "reason", "the function has no string `title`: set `name-from`"),
+        ("delete-contact", "title", "reason", "the function has no parameter `title` of type string: set `name-from`"),
         (
             "delete-contact",
             "id",
             "text",
             "the function has no parameter `text` of type string or bytes: set `content-from`",
         ),
-        ("update-contact", "contact", "contact", "the function has no string `contact`"),
+        ("update-contact", "contact", "contact", "the function has no parameter `contact` of type string"),
         ("find-contact", "name", "name", "after success the function must return a string or nothing"),
     ];
     for (function, name_from, content_from, why) in cases {

@@ -53,7 +53,7 @@ fn other_policies_are_tried_and_a_verdict_is_explained() {
         "not to them",
         "by mine",
         "rejected",
-        "1 → 0 prompts (-1)",
+        "asked 1 → 0 times (-1)",
     ] {
         assert!(said.contains(expected), "{expected}: {said}");
     }

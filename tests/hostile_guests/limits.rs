@@ -67,7 +67,8 @@ fn a_run_is_not_brought_back_for_ever() {
     let (_folder, host) = folder(&["clock"], "cpu-ms = 500").into_served();
     let row = host.over(&host.start("clock", &format!("spin=40 {}", "sleep=110 ".repeat(1_000))));
     assert_eq!(row["state"], "trapped", "{row}");
-    let said = "the agent slept or waited too often: the replays take more than 5000 ms of CPU time in all";
+    let said = "the agent slept or waited too often: after each wait the host replays the run, \
+                and the replays have together taken more than 5000 ms of CPU time";
     assert_eq!(row["reason"], said, "{row}");
 }
 

@@ -106,7 +106,7 @@ async fn one_history_is_told_alike_everywhere() {
     assert!(CedarPolicy::load(&[source], &types, People::default(), base).is_ok(), "{policy}");
     assert_eq!(
         unused["text"],
-        "`never-\"needed\"` determined no verdict on 23 calls: check whether this policy is needed"
+        "`never-\"needed\"` determined the verdict on none of 23 calls: check whether this policy is needed"
     );
     // The 22 decisions took 19 times two minutes, one second, and twice the maximum of a quarter of an hour. One of
     // these calls waited for forty days.

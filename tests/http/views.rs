@@ -40,7 +40,7 @@ async fn a_langchain_inbox_reads_and_decides() {
                 "name": SEND,
                 "args": { "text": text },
                 "description": format!(
-                    "send {text} (asked by release; the host has 1 piece of evidence; the whole approval: /v1/approvals/{})",
+                    "send {text} (asked by release; 1 piece of the host's evidence is not shown here; the whole approval: /v1/approvals/{})",
                     held.id
                 ),
             }],

@@ -39,8 +39,12 @@ fn judging(table: &Table) {
     for (minor_units, expected) in [("500", Verdict::Clear), ("70000", Verdict::Hold)] {
         let word = if expected == Verdict::Clear { "clears" } else { "holds" };
         for (what, text, aim) in [
-            (format!("policy: 100 policies for ten capabilities, 10 people; it {word}"), hundred(10), "100 µs"),
-            (format!("policy: the same, all about this very call; it {word}"), hundred(1), ""),
+            (format!("policy {word} a call: 100 policies for ten capabilities, 10 people"), hundred(10), "100 µs"),
+            (
+                format!("policy {word} a call: 100 policies, all for the capability of this call, 10 people"),
+                hundred(1),
+                "",
+            ),
         ] {
             let policies = policy_setup(&text).present.unwrap();
             let asks = Asks::new(minor_units);

@@ -157,7 +157,7 @@ impl DeployCommand {
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let Some(shown) = DeployFacts::read(preconditions) else {
-            return Attempt::NotDone("the clearance does not hold the commits that were shown".into());
+            return Attempt::NotDone("the clearance does not name the commits that were shown".into());
         };
         if let Some(changed) = self.program.changed(preconditions.get("program")) {
             return Attempt::FactsChanged(changed);

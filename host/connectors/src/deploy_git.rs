@@ -46,7 +46,7 @@ pub const DESCRIPTOR: Descriptor = state::deployment(EFFECT);
 const EFFECT: Effect = Effect {
     connector: "git",
     class: EffectClass::Reconcilable,
-    evidence: "the host looks in the repository for the marker that a deployment writes; if the marker is there, the deployment happened; if the marker is missing, the branch has not moved and no git process runs, the deployment did not happen",
+    evidence: "the host looks in the repository for the marker that a deployment writes; if the marker is there, the deployment happened; if it is missing, the deployment did not happen, provided that the branch has not moved and that no git process runs",
     facts: DeclaredFacts::Fixed(change::FACTS),
     preconditions: &state::PRECONDITIONS,
 };
@@ -168,7 +168,7 @@ impl DeployGit {
             Err(error) => return Attempt::NotDone(error.sentence()),
         };
         let Some(facts) = DeployFacts::read(preconditions) else {
-            return Attempt::NotDone("the clearance does not hold the commits that were shown".into());
+            return Attempt::NotDone("the clearance does not name the commits that were shown".into());
         };
         if let Err(ended_before) = self.check(&release, &facts, key).await {
             return ended_before;
@@ -285,7 +285,7 @@ impl DeployGit {
     async fn find(&self, inquiry: &Inquiry) -> Finding {
         let key = &inquiry.key;
         let (Some(facts), Some(receipt)) = (DeployFacts::read(&inquiry.preconditions), self.receipt(inquiry)) else {
-            return Finding::Unknown { evidence: "the clearance does not hold the commits that were shown".into() };
+            return Finding::Unknown { evidence: "the clearance does not name the commits that were shown".into() };
         };
         if facts.repository != self.repository() {
             // The attempt was made in another repository, so this repository cannot tell its outcome.

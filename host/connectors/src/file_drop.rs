@@ -46,7 +46,7 @@ pub const DESCRIPTOR: Descriptor =
 const EFFECT: Effect = Effect {
     connector: "file-drop",
     class: EffectClass::Reconcilable,
-    evidence: "the host looks in the folder's `.holdshort-files` for the call's mark and draft; if there is a mark, or the draft is the file itself, the file was put there; if there is neither, the file was not put there",
+    evidence: "the host looks in the folder's `.holdshort-files` for the call's draft (made before the file is put there) and mark (made afterwards); if there is a mark, or if the draft and the file are one file, the file was put there; if there is neither a mark nor a draft, the file was not put there",
     facts: DeclaredFacts::Fixed(&[
         Fact::new("bytes", FactType::Count, "the size of the file"),
         Fact::new("sha256", FactType::Text, "the digest of the file's content, as `sha256:…`"),
@@ -167,11 +167,16 @@ impl FileDropSettings {
         let parameter = |name: &str| ty.params.iter().find(|(known, _)| known == name).map(|(_, ty)| ty);
         if parameter(&self.name_from) != Some(&WitType::String) {
             let name = Trusted::configured(&self.name_from);
-            return Err(say!("the function has no string `{}`: set `name-from` to the parameter with the name", name));
+            return Err(say!(
+                "the function has no parameter `{}` of type string: set `name-from` to the parameter with the file's name",
+                name
+            ));
         }
         if !matches!(parameter(&self.content_from), Some(ty) if *ty == WitType::String || is_bytes(ty)) {
-            let (name, hint) =
-                (Trusted::configured(&self.content_from), "set `content-from` to the parameter with the content");
+            let (name, hint) = (
+                Trusted::configured(&self.content_from),
+                "set `content-from` to the parameter with the file's content",
+            );
             return Err(say!("the function has no parameter `{}` of type string or bytes: {}", name, hint));
         }
         match &ty.result {
@@ -321,13 +326,13 @@ impl FileDropSettings {
                 Finding::Happened { receipt: file.receipt, evidence: say!("{} was put into `{}`", name, folder) }
             }
             Ok((State::NotBegun, None)) => {
-                Finding::DidNotHappen { evidence: say!("`{}` has neither mark nor draft of this call", folder) }
+                Finding::DidNotHappen { evidence: say!("`{}` has neither a mark nor a draft of this call", folder) }
             }
             Ok((State::Unclear, None)) => Finding::Unknown {
                 evidence: say!(
-                    "the draft of {} in `{}` is not the file with this name: the file was not put there, or was moved or removed",
-                    name,
-                    folder
+                    "`{}` has a draft of this call, but the name {} does not lead to it: the file was not put there, or was moved or removed afterwards",
+                    folder,
+                    name
                 ),
             },
             Err(error) => Finding::Unknown { evidence: self.unseen(error) },

@@ -117,7 +117,7 @@ impl Composer {
             let found = Digest::of(&bytes);
             if found != digest {
                 return Err(AttachmentError::Changed(say!(
-                    "the attachment {} has the digest {}, not {}",
+                    "the attachment {} has the digest {}, but the call names {}",
                     quote(path),
                     found,
                     digest

@@ -54,7 +54,7 @@ enum NoAnswer {
     #[error("the {what} is {bytes} bytes, more than the {ANSWER_BYTES_MAX} bytes that can be read at once; {advice}")]
     TooLarge { what: &'static str, bytes: u64, advice: &'static str },
     #[error(
-        "there are more than {COMMITS_MAX} commits, the most that are listed at once; use a `limit` of at most {COMMITS_MAX}"
+        "there are more than {COMMITS_MAX} commits, and at most {COMMITS_MAX} are listed at once; use a `limit` of at most {COMMITS_MAX}"
     )]
     TooManyCommits,
     #[error("{0}; make a smaller request")]

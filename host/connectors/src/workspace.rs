@@ -83,7 +83,7 @@ enum NoAnswer {
     #[error("`{path}` is {bytes} bytes, more than the {max} bytes that can be read at once")]
     TooLarge { path: String, bytes: u64, max: u64 },
     #[error(
-        "the workspace is too large for a list: more than {ENTRIES_MAX} files and folders, {LISTED_BYTES_MAX} bytes in them, {DEPTH_MAX} levels of folders or {ANSWER_BYTES_MAX} bytes of list; read single files"
+        "the workspace is too large for a list: read single files. The limits of a list are {ENTRIES_MAX} files and folders, {DEPTH_MAX} levels of folders, {LISTED_BYTES_MAX} bytes in the files, and {ANSWER_BYTES_MAX} bytes of its own"
     )]
     TooMuch,
     #[error("`{0}` is not a function of `workspace`, or its arguments do not fit the function")]

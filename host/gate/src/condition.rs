@@ -74,7 +74,7 @@ pub struct FactChange {
 /// The preconditions lack a fact that the connector compares: another connector wrote the preconditions, or somebody
 /// changed them by hand.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the clearance does not hold the values of its material facts")]
+#[error("the clearance does not contain the values of its material facts")]
 pub struct MissingFact;
 
 impl Condition {

@@ -128,10 +128,14 @@ pub fn schema(types: &Types) -> String {
     }
     let resources = resources.join(", ");
     for (action, principal, says) in [
-        ("call", "Agent", "`permit` clears, `forbid` refuses, neither holds."),
+        ("call", "Agent", "`permit` clears a call, `forbid` refuses it; if no policy matches, the call is held."),
         ("review", "Agent", "`permit` says by its annotations who must decide on a call that is held."),
         ("decide", "Person", "`permit` says who may decide at all."),
-        ("grant", "Person", "`permit` says who may make a grant with a call that they can clear alone."),
+        (
+            "grant",
+            "Person",
+            "`permit` says who may make a grant with their approval of a call that needs no other reviewer.",
+        ),
     ] {
         let _ = write!(text, "\n// {says}\naction \"{action}\" appliesTo {{\n    principal: [{principal}],\n");
         let _ = write!(text, "    resource: [{resources}],\n    context: Question,\n}};\n");

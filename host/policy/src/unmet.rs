@@ -27,9 +27,10 @@ impl CedarPolicy {
                 Ok(()) => {
                     let (first, others) = everybody.split_first()?;
                     let why = met(first).err()?;
-                    others.iter().all(|starter| met(starter).is_err()).then(|| {
-                        format!("with four-eyes, for every person who could start the run: {}", missing_approvals(&why))
-                    })?
+                    others
+                        .iter()
+                        .all(|starter| met(starter).is_err())
+                        .then(|| format!("with four-eyes, whoever starts the run, {}", missing_approvals(&why)))?
                 }
             };
             let names = requirement.names().map(|names| names.join(", ")).filter(|names| !names.is_empty());

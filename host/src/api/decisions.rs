@@ -91,7 +91,7 @@ pub(crate) struct DecisionAnswer {
     (status = 200, body = DecisionAnswer, description = "Decided."),
     (status = 202, body = DecisionAnswer, description = "Recorded; more approvals are needed. After an edit, the editor's own approval counts only if the new revision has no new evidence."),
     (status = 404, body = Details, content_type = "application/problem+json"),
-    (status = 409, body = Details, content_type = "application/problem+json", description = "The digest is not the current digest, the call is already decided, or the limit of decisions by one reviewer or of revisions is reached."),
+    (status = 409, body = Details, content_type = "application/problem+json", description = "The digest is not the current digest, the call is already decided, the reviewer has made as many decisions on the call as one reviewer may, or the call has as many revisions as it may have."),
     (status = 410, body = Details, content_type = "application/problem+json", description = "The approval has expired."),
     (status = 422, body = Details, content_type = "application/problem+json", description = "The decision or its value does not fit the approval.")))]
 pub(super) async fn create(

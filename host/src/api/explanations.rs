@@ -152,7 +152,7 @@ pub(crate) async fn explanation(api: &Api, id: &str) -> Result<PolicyExplanation
             let digest = life.record().map(|record| record.digest);
             if digest.is_some_and(|digest| digest != policies.digest()) {
                 notes.push(
-                    "the policies have changed since then: the recorded verdict comes from earlier policies".into(),
+                    "the policies have changed since the verdict was recorded: the recorded verdict comes from earlier policies".into(),
                 );
             }
             // The work keeps the permission, because the work continues after the client has gone.
@@ -176,7 +176,7 @@ fn say(life: &Life, policies: &CedarPolicy, notes: &mut Vec<String>) {
     if life.verdict == PolicyVerdict::Refuse {
         notes.push("the facts and the consequence of a refused call are not recorded: policies that read facts fail here, and the consequence counts as high".into());
     } else {
-        notes.push("the facts stay as recorded, even if an argument is changed".into());
+        notes.push("the facts stay as recorded, even where this explanation changes an argument".into());
     }
     if policies.uses_totals() && life.record().is_none_or(|record| record.totals.is_empty()) {
         notes.push("the running totals were not recorded: this evaluation begins with totals of zero".into());

@@ -190,8 +190,8 @@ const ANSWERS: &[&str] = &["respond", "reject"];
 fn message(agent: &AgentName, id: &str, proposal: &Proposal) -> String {
     let evidence = match proposal.exhibits.len() {
         0 => String::new(),
-        1 => "; the host has 1 piece of evidence".into(),
-        more => format!("; the host has {more} pieces of evidence"),
+        1 => "; 1 piece of the host's evidence is not shown here".into(),
+        more => format!("; {more} pieces of the host's evidence are not shown here"),
     };
     let summary = visible::line(&proposal.summary);
     format!("{summary} (asked by {}{evidence}; the whole approval: /v1/approvals/{id})", visible::line(agent.as_str()))

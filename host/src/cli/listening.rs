@@ -48,7 +48,9 @@ async fn twin(server: &Server, bound: SocketAddr) -> io::Result<Option<TcpListen
         Err(error) if error.kind() == ErrorKind::AddrNotAvailable => Ok(None),
         Err(error) if Errno::from_io_error(&error) == Some(Errno::AFNOSUPPORT) => Ok(None),
         Err(error) => {
-            let told = format!("{at}, which browsers also use for the host names of sessions: {error}");
+            let told = format!(
+                "the host must also listen at {at}, which browsers use for the host names of sessions: {error}"
+            );
             Err(io::Error::new(error.kind(), told))
         }
     }

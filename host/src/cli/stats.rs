@@ -38,7 +38,7 @@ pub(super) fn run(args: &StatsArgs, client: &Client, output: &Output) -> Result<
             output.row("  ", line)?;
         }
         if !suggestion.open.is_empty() {
-            output.row("  without a limit: ", &suggestion.open.join(", "))?;
+            output.row("  not limited by this policy: ", &suggestion.open.join(", "))?;
         }
         output.row("  note: ", "texts in quotation marks are the agent's own words, which reviewers approved")?;
         output.row("  try it: ", "save the policy to a file and run `holdshort policy backtest --add FILE`")?;

@@ -147,7 +147,7 @@ impl Effects {
         let Some((run, _, proposal)) = self.proposal(id).await else { return not_done(reason) };
         match self.0.refresh.refresh(&run.agent, id, &proposal).await {
             Ok(proposal) => changed(reason, proposal),
-            Err(now) => not_done(say!("{}; and now: {}", reason, now)),
+            Err(now) => not_done(say!("{}; and the call cannot be held again: {}", reason, now)),
         }
     }
 

@@ -149,7 +149,7 @@ fn outcome(report: BacktestReport) -> ShownBacktest {
     });
     let unknown_facts = (report.without_facts > 0).then(|| {
         format!(
-            "not evaluated: {} calls that policy refused; their facts and consequence are not recorded",
+            "not evaluated: {} calls that policy refused, because the host records no evidence for refused calls",
             report.without_facts
         )
     });

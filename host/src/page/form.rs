@@ -254,7 +254,8 @@ impl Draft {
             }
             (Self::Case { picked: index, payload, new }, Shape::Case(cases)) => {
                 if *new {
-                    wrong.insert(name.clone(), Text::line("the fields of this choice are new: fill in the fields"));
+                    let told = "the form now shows the fields of the new choice: fill in these fields";
+                    wrong.insert(name.clone(), Text::line(told));
                 }
                 let Some((case, ty)) = cases.get(*index) else { return picked(None, name, wrong) };
                 let payload = payload.as_deref().zip(*ty);

@@ -103,7 +103,7 @@ pub(super) fn too_often(limits: &RunLimits, lives: Duration) -> Option<RunEnd> {
     let max = Duration::from_millis(limits.cpu_ms).saturating_mul(LIVES);
     let reason = || {
         format!(
-            "the agent slept or waited too often: the replays take more than {} ms of CPU time in all",
+            "the agent slept or waited too often: after each wait the host replays the run, and the replays have together taken more than {} ms of CPU time",
             max.as_millis()
         )
     };

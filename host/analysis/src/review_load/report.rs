@@ -297,7 +297,9 @@ fn suggestions(review_load: &ReviewLoad) -> Vec<Suggestion> {
     if calls >= approval_patterns::CALLS_MIN && !review_load.policies.has(&OTHER.to_owned()) {
         let unused = review_load.directory.policies.iter().filter(|policy| !review_load.policies.has(policy));
         found.extend(unused.map(|policy| {
-            told(format!("`{policy}` determined no verdict on {calls} calls: check whether this policy is needed"))
+            told(format!(
+                "`{policy}` determined the verdict on none of {calls} calls: check whether this policy is needed"
+            ))
         }));
     }
     found

@@ -298,7 +298,7 @@ when {
     );
     // 19 decisions took half a minute each, and one took an hour and counts as 15 minutes.
     assert_eq!((clear.decisions, clear.minutes, &clear.open[..]), (20, 24.5, &[][..]));
-    assert_eq!(unused.text, "`never` determined no verdict on 20 calls: check whether this policy is needed");
+    assert_eq!(unused.text, "`never` determined the verdict on none of 20 calls: check whether this policy is needed");
 
     // Policies compare all payments of an agent on a day, whichever policy cleared them.
     let copied = |world: &World| World {

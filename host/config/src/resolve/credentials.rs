@@ -73,7 +73,7 @@ pub(super) fn credentials(
     for (name, section) in authored.into_iter().flatten() {
         let new = credential(&name, section, hosts, folder)?;
         if let Some((other, _)) = all.iter().find(|(_, other)| other.overlaps(&new)) {
-            let what = format!("a request could get its header `{}` from `{other}` too", new.header);
+            let what = format!("the credential `{other}` could add the same header `{}` to a request", new.header);
             let hint = "narrow the `hosts`, `methods` or `paths` of one of the two";
             return Err(RuleViolation::at(&name, what, hint));
         }
@@ -119,7 +119,11 @@ fn credential(
         Some(methods) => {
             if let Some(unused) = methods.iter().find(|method| !allowed(method.get_ref())) {
                 let what = format!("no host of this credential allows `{}`", unused.get_ref());
-                return Err(RuleViolation::at(unused, what, "remove it, or allow it in the section of the host"));
+                return Err(RuleViolation::at(
+                    unused,
+                    what,
+                    "remove the method, or allow it in the section of the host",
+                ));
             }
             methods.into_iter().map(Spanned::into_inner).collect()
         }

@@ -109,7 +109,7 @@ fn authority(name: &Spanned<String>) -> Result<String, RuleViolation> {
         return Ok(text.clone());
     }
     let what = format!("`{}` is not the name of a host", text.escape_debug());
-    let hint = "write it as in a URL, in lower case, with a port only if it is unusual: `[http.\"api.example.org\"]` or `[http.\"localhost:8080\"]`";
+    let hint = "write it as in a URL, in lower case, with a port only if it is not the default port: `[http.\"api.example.org\"]` or `[http.\"localhost:8080\"]`";
     Err(RuleViolation::at(name, what, hint))
 }
 
@@ -123,7 +123,7 @@ fn host(name: &Spanned<String>, section: Section) -> Result<HttpHost, RuleViolat
     }
     if let Some(both) = held.iter().find(|method| routine.contains(method.get_ref())) {
         let what = format!("`{}` is in `routine` too", both.get_ref());
-        return Err(RuleViolation::at(both, what, "keep it in one of the two lists"));
+        return Err(RuleViolation::at(both, what, "keep the method in one of the two lists"));
     }
     Ok(HttpHost {
         routine,

@@ -225,7 +225,7 @@ impl BranchChange<'_> {
         exhibits.push(whole(say!("files {}", span), "text/plain", list)?);
         let title = match relation.added {
             Some(count) => say!("commits {} ({})", span, count),
-            None => say!("commits {}, in the available part of the history: {}", span, SHALLOW),
+            None => say!("commits {}; the list is uncertain, because {}", span, SHALLOW),
         };
         exhibits.extend(log(&objects, title, &[&added]).await?);
         if let Some(old) = self.old {
@@ -258,7 +258,7 @@ impl BranchChange<'_> {
             None => {
                 let target = Trusted::configured(self.target);
                 let title =
-                    say!("commits that `{}` may lose, in the available part of the history: {}", target, SHALLOW);
+                    say!("commits that `{}` would perhaps lose; the list is uncertain, because {}", target, SHALLOW);
                 exhibits.extend(log(objects, title, &[&dropped]).await?);
             }
         }
@@ -339,7 +339,7 @@ fn stored(odd: &[OddMessage]) -> Result<Option<Exhibit>, CannotPreview> {
         };
         [format!("commit {}: {why}\n\n", odd.id).as_bytes(), &odd.message, b"\n\n"].concat()
     };
-    let title = say!("messages NOT SHOWN EXACTLY AS STORED: of {}", commits(odd.len() as u64));
+    let title = say!("messages of {} NOT SHOWN EXACTLY AS STORED", commits(odd.len() as u64));
     let bytes: Vec<u8> = odd.iter().flat_map(one).collect();
     if odd.is_empty() { Ok(None) } else { whole(title, "text/plain", bytes).map(Some) }
 }

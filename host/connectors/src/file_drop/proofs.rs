@@ -119,7 +119,7 @@ fn open_proofs(top: &OwnedFd) -> io::Result<OwnedFd> {
         return Err(io::ErrorKind::NotADirectory.into());
     }
     if found.st_uid != rustix::process::geteuid().as_raw() || found.st_mode & 0o077 != 0 {
-        let why = format!("the folder `{PROOFS}` inside must belong to the host's user, with mode 0700");
+        let why = format!("its subfolder `{PROOFS}` must belong to the host's user, with mode 0700");
         return Err(io::Error::new(io::ErrorKind::PermissionDenied, why));
     }
     Ok(proofs)

@@ -83,7 +83,7 @@ impl Blobs {
     async fn bytes(&mut self, id: &str, kind: &str, expected: u64) -> std::io::Result<Vec<u8>> {
         self.questions.write_all(format!("contents {id}\n").as_bytes()).await?;
         if self.heading(id, kind).await? != Some(expected) {
-            return Err(std::io::Error::other("two sizes of one object"));
+            return Err(std::io::Error::other("git gave two different sizes of one object"));
         }
         let mut bytes = Vec::new();
         (&mut self.answers).take(expected + 1).read_to_end(&mut bytes).await?;

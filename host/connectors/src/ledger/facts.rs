@@ -122,11 +122,20 @@ fn change_text(FactChange { fact, condition, now, allowed }: &FactChange, transf
     let times =
         |count: &Value| Trusted::label(format_args!("{count} payment{}", if *count == json!(1) { "" } else { "s" }));
     let shown = condition.shown();
-    let (what, before, is, now) = match fact.as_str() {
-        BALANCE => (say!("`{}` had", Trusted::configured(source)), plain(&shown), "has", plain(now)),
-        PAYEE => (say!("{} was", quote(payee)), plain(&shown), "is", plain(now)),
-        PAYMENTS => (say!("{} had received", quote(payee)), times(&shown), "has received", times(now)),
-        other => (say!("the {} was", Trusted::label(other)), plain(&shown), "is", plain(now)),
+    let values = match fact.as_str() {
+        BALANCE => {
+            let source = Trusted::configured(source);
+            say!("`{}` had {} when the call was shown and has {} now", source, plain(&shown), plain(now))
+        }
+        PAYEE => say!("{} was {} when the call was shown and is {} now", quote(payee), plain(&shown), plain(now)),
+        PAYMENTS => {
+            let (before, now) = (times(&shown), times(now));
+            say!("{} had received {} when the call was shown and has received {} now", quote(payee), before, now)
+        }
+        other => {
+            let fact = Trusted::label(other);
+            say!("the {} was {} when the call was shown and is {} now", fact, plain(&shown), plain(now))
+        }
     };
     let asks = match (condition, allowed) {
         (Condition::Same(_), _) => say!(""),
@@ -137,5 +146,5 @@ fn change_text(FactChange { fact, condition, now, allowed }: &FactChange, transf
             say!(", not all of them by transfers that the approval listed as waiting")
         }
     };
-    say!("{} {} when the call was shown and {} {} now{}", what, before, is, now, asks)
+    values + asks
 }

@@ -40,7 +40,7 @@ pub enum OpenError {
 pub enum Disagreement {
     /// An amount was changed after its booking.
     #[error(
-        "`{account}`: the ledger has `{label}` with {booked}, but the configuration has {now}; booked amounts never change: write {booked} again, and for more money add a deposit with a new name"
+        "`{account}`: `{label}` is booked as {booked}, but the configuration says {now}. A booked amount cannot change: set `{label}` back to {booked} in the configuration; to add money, add a deposit with a new name"
     )]
     Changed {
         account: String,

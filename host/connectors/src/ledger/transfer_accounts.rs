@@ -301,7 +301,10 @@ pub(super) fn recall(action: &Action, history: &History, previewed: &mut Preview
             Some((currency, sum)) => Trusted::amount(&currency, sum),
             None => Trusted::configured(format_args!("{sum} {code}")),
         };
-        let line = |(code, count, sum): &(&str, u64, u64)| say!("{} of {} in all\n", *count, shown(code, *sum));
+        let line = |(code, count, sum): &(&str, u64, u64)| {
+            let plural = if *count == 1 { "" } else { "s" };
+            say!("{} transfer{}, together {}\n", *count, plural, shown(code, *sum))
+        };
         let lines = sums.iter().map(line).sum::<Sentence>()
             + say!("Transfers that a reviewer closed with an unknown outcome are included.\n");
         let count: u64 = sums.iter().map(|(_, count, _)| count).sum();

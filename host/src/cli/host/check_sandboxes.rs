@@ -150,7 +150,7 @@ fn real(path: &Path) -> PathBuf {
 fn sandbox(kept: &[PathBuf]) -> Result<Sandbox, String> {
     if let Some(path) = kept.iter().find(|path| confined::is_system(path)) {
         return Err(format!(
-            "`{}` is in a folder of system programs, so every confined check can read it",
+            "`{}` is in a folder of system programs, which every confined check can read: move it to another folder",
             path.display()
         ));
     }

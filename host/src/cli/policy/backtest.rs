@@ -61,7 +61,7 @@ fn print(answer: &BacktestResult, output: &Output) -> Result<(), Failure> {
     for one in &answer.burden {
         let (saved, minutes) = (i128::from(one.prompts_then) - i128::from(one.prompts), one.minutes_then - one.minutes);
         let text = format!(
-            "{} → {} prompts ({saved:+}), {:.0} → {:.0} minutes ({minutes:+.0})",
+            "asked {} → {} times ({saved:+}), {:.0} → {:.0} minutes to decide ({minutes:+.0})",
             one.prompts, one.prompts_then, one.minutes, one.minutes_then
         );
         output.row(&format!("{}: ", one.group.as_deref().unwrap_or("everybody")), &text)?;
@@ -85,7 +85,7 @@ fn not_judged(answer: &BacktestResult, output: &Output) -> Result<(), Failure> {
         output.lines(&terminal::warning(&text, output.columns()))?;
     }
     if answer.without_facts > 0 {
-        let why = "that policy refused, because their facts and consequence are not recorded";
+        let why = "that policy refused, because the host records no evidence for refused calls";
         output.text(&format!("not evaluated: {} {why}", calls(answer.without_facts)))?;
     }
     if answer.without_policy > 0 {

@@ -59,7 +59,7 @@ impl Screen {
     pub(super) fn open() -> Result<Self, Failure> {
         let dumb = std::env::var("TERM").is_ok_and(|name| name == "dumb");
         if dumb || !io::stdin().is_terminal() || !io::stdout().is_terminal() {
-            return Err(Failure::new(Exit::Usage, "`review` needs a terminal with a full screen")
+            return Err(Failure::new(Exit::Usage, "`review` needs a terminal that can show a full-screen program")
                 .hint("without such a terminal, `holdshort approvals` lists the waiting calls, and its subcommands show a call and decide on it"));
         }
         let terminal = Terminal::new(CrosstermBackend::new(io::stdout())).map_err(lost)?;

@@ -120,7 +120,7 @@ async fn a_message_that_git_cuts_is_shown_as_it_is_stored() {
     );
     let id = scratch.fed(&["hash-object", "-t", "commit", "-w", "--literally", "--stdin"], text);
     let previewed = connector(&scratch).preview(&"release".into(), &deploy("production", &id)).await.unwrap();
-    let stored = self::text(&previewed, "messages NOT SHOWN EXACTLY AS STORED: of 1 commit");
+    let stored = self::text(&previewed, "messages of 1 commit NOT SHOWN EXACTLY AS STORED");
     assert!(stored.contains(&id) && stored.contains("NUL bytes") && stored.contains("fine\0and all else"), "{stored}");
 }
 

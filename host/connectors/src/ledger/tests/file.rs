@@ -122,12 +122,13 @@ fn accounts_are_funded_once_however_often_the_host_starts() {
     let cases = [
         (
             ("operating", funding("opening EUR", 2_000_000, "EUR")),
-            "`operating`: the ledger has `opening EUR` with 10,000.00 EUR, but the configuration has 20,000.00 EUR; \
-             booked amounts never change: write 10,000.00 EUR again, and for more money add a deposit with a new name",
+            "`operating`: `opening EUR` is booked as 10,000.00 EUR, but the configuration says 20,000.00 EUR. \
+             A booked amount cannot change: set `opening EUR` back to 10,000.00 EUR in the configuration; \
+             to add money, add a deposit with a new name",
         ),
         (
             ("operating", funding("deposit 2026-12", 5_000, "JPY")),
-            "with 50.00 EUR, but the configuration has 5,000 JPY",
+            "is booked as 50.00 EUR, but the configuration says 5,000 JPY",
         ),
         (("ACME GmbH", funding("opening EUR", 1, "EUR")), "as an outside payee: choose another name"),
         (("operating", funding("x", i64::MAX, "EUR")), "more than the ledger can hold"),
