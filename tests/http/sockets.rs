@@ -205,7 +205,7 @@ async fn one_reviewers_requests_leave_places_for_others() {
     for request in &more {
         let reply = request.send(world.at).await;
         assert_eq!((reply.status, &reply.json()["max"]), (429, &json!(10)), "{}: {}", request.target, reply.text());
-        assert!(reply.text().contains("10 requests of yours") && reply.header("retry-after").is_some());
+        assert!(reply.text().contains("you have 10 requests in progress") && reply.header("retry-after").is_some());
         refused += 1;
     }
     for mut socket in begun {

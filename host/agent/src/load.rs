@@ -54,7 +54,7 @@ pub enum LoadError {
     },
     /// The component imports so many functions or interfaces that nobody could classify them.
     #[error(
-        "this component imports {imports} functions in {bytes} bytes of names and types, and {wasi} interfaces of WASI, which is too much for a person to classify: import only the functions that the agent uses"
+        "this component imports {imports} functions, with {bytes} bytes of names and types, and {wasi} interfaces of WASI. These are too many for a person to classify: import only the functions that the agent uses"
     )]
     TooManyImports {
         /// The number of functions.

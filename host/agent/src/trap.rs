@@ -28,12 +28,12 @@ pub enum Trap {
     Exit(i32),
     /// The guest used up its CPU time.
     #[error(
-        "the agent used up its {limit_ms} ms of CPU time; for more, raise `cpu-ms` in the section `[limits]`, which applies to new runs"
+        "the agent used up its {limit_ms} ms of CPU time; for more, raise `cpu-ms` in the section `[limits]`; the new limit applies only to new runs"
     )]
     CpuLimit { limit_ms: u64 },
     /// The host refused the guest memory beyond its limit, and the guest trapped after that.
     #[error(
-        "the agent needs more than its {limit_bytes} bytes of memory; for more, raise `memory-mib` in the section `[limits]`, which applies to new runs"
+        "the agent needs more than its {limit_bytes} bytes of memory; for more, raise `memory-mib` in the section `[limits]`; the new limit applies only to new runs"
     )]
     MemoryLimit { limit_bytes: u64 },
     /// The guest called the host with arguments that the host does not accept.

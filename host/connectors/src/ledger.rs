@@ -281,7 +281,7 @@ impl Inner {
     ) -> Result<(BookedTransfer, Vec<Sentence>), NotBooked> {
         if let Some(booked) = books::booked(books, &key.0)? {
             if booked.transfer != transfer.record {
-                let why = say!("T{} has the same key, but is a different transfer", booked.number);
+                let why = say!("the entry T{} has the call's key, but is a different transfer", booked.number);
                 return Err(NotBooked::NotDone(why));
             }
             books::settle(books)?;
@@ -367,17 +367,19 @@ impl Inner {
             Ok(LedgerLookup { flushed: Err(error), found }) => {
                 let what = if found.is_some() { "there" } else { "not there" };
                 unknown(say!(
-                    "the call's key is {} in `{}`, but a power cut may remove this entry: {}",
+                    "an entry with the call's key is {} in `{}`, but a power cut may change this: {}",
                     what,
                     path,
                     quote(error)
                 ))
             }
-            Ok(LedgerLookup { found: Some(booked), .. }) if booked.transfer != transfer.record => {
-                unknown(say!("T{} in `{}` has the call's key, but is a different transfer", booked.number, path))
-            }
+            Ok(LedgerLookup { found: Some(booked), .. }) if booked.transfer != transfer.record => unknown(say!(
+                "the entry T{} in `{}` has the call's key, but is a different transfer",
+                booked.number,
+                path
+            )),
             Ok(LedgerLookup { found: Some(booked), .. }) => Finding::Happened {
-                evidence: say!("T{} in `{}` has the call's key", booked.number, path),
+                evidence: say!("the entry T{} in `{}` has the call's key", booked.number, path),
                 receipt: transfer.receipt(&booked),
             },
             Ok(LedgerLookup { found: None, .. }) => Finding::DidNotHappen {

@@ -230,7 +230,7 @@ impl Busy {
         }
         let share = self.shares.take(&self.reviewer, self.most).ok_or_else(|| {
             let detail = format!(
-                "{} requests of yours are in progress, the most allowed; wait until one of them is answered",
+                "you have {} requests in progress, and no more are allowed: wait until one of them is answered",
                 self.most
             );
             Problem::new(Kind::TooMany, detail).max(self.most).retry_after_s(1)

@@ -272,7 +272,7 @@ impl BranchChange<'_> {
         let (branch, files) = (Trusted::configured(branch), Trusted::configured(files));
         let deploy = say!("deploy {} to {}", Trusted::commit(new), Trusted::configured(target));
         let Some(old) = self.old.map(Trusted::commit) else {
-            return say!("{}: makes {}, which does not exist yet; {}", deploy, branch, files);
+            return say!("{}: creates {}, which does not exist yet; {}", deploy, branch, files);
         };
         let moves = say!("moves {} from {}", branch, old);
         let what = match (relation.dropped, relation.added) {

@@ -115,7 +115,7 @@ async fn a_branch_that_does_not_exist_yet_is_made() {
     let (git, action) = (connector(&scratch), deploy("staging", "main"));
     let previewed = git.preview(&"release".into(), &action).await.unwrap();
     assert!(
-        previewed.summary.contains("makes refs/heads/env/staging, which does not exist yet"),
+        previewed.summary.contains("creates refs/heads/env/staging, which does not exist yet"),
         "{}",
         previewed.summary
     );

@@ -40,8 +40,7 @@ pub(super) fn content_type(path: &str, bytes: &[u8]) -> String {
 /// Reads a file inside `folder`. Neither `..` nor a link leads out of it. The file's properties are read from the open
 /// file, because another program could replace the file between a check and the opening.
 pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<Vec<u8>, AttachmentError> {
-    let impossible = |why: &'static str| AttachmentError::Impossible(say!("{} is not {}", quote(path), why));
-    let outside = || impossible("a path inside the agent's workspace");
+    let outside = || AttachmentError::Impossible(say!("{} is not a path inside the agent's workspace", quote(path)));
     let relative: RelativePath = path.parse().map_err(|_| outside())?;
     if is_encoded_word(path) {
         return Err(outside());
@@ -52,7 +51,7 @@ pub(super) fn read_within(folder: &Path, path: &str, bytes_max: u64) -> Result<V
     let unavailable = |error: io::Error| {
         AttachmentError::Unavailable(say!("the attachment {} cannot be read: {}", quote(path), quote(error)))
     };
-    let not_a_file = || impossible("a file inside the agent's workspace");
+    let not_a_file = || AttachmentError::Impossible(say!("{} is not a file inside the agent's workspace", quote(path)));
     let file = match walk(&top, relative.names()) {
         Ok(opened) => File::from(opened),
         Err(Errno::NOENT | Errno::NAMETOOLONG) => {

@@ -170,7 +170,7 @@ fn the_same_key_books_once_and_another_transfer_never() {
     {
         let attempt = shop.attempt(&other, &shop.preview(&other).preconditions, "k1");
         assert!(
-            matches!(&attempt, Attempt::NotDone(why) if why.contains("T4 has the same key, but is a different transfer") && why.ends_with("nothing was booked")),
+            matches!(&attempt, Attempt::NotDone(why) if why.contains("T4 has the call's key, but is a different transfer") && why.ends_with("nothing was booked")),
             "{attempt:?}"
         );
     }
