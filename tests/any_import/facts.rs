@@ -43,7 +43,7 @@ fn world() -> Crm {
 
 fn exhibit(host: &Host, approval: &Value) -> (String, Value) {
     let exhibits = approval["proposal"]["exhibits"].as_array().unwrap();
-    let exhibit = exhibits.iter().find(|one| one["title"].as_str().unwrap().starts_with("the facts by")).unwrap();
+    let exhibit = exhibits.iter().find(|one| one["title"].as_str().unwrap().starts_with("the facts from")).unwrap();
     let (id, digest) = (approval["id"].as_str().unwrap(), exhibit["digest"].as_str().unwrap());
     (exhibit["title"].as_str().unwrap().to_owned(), host.get(&format!("/v1/approvals/{id}/exhibits/{digest}")))
 }
@@ -95,7 +95,7 @@ fn policies_rest_on_what_a_program_finds_and_on_nothing_else() {
             "there is no such contact" => {
                 assert_eq!(
                     result(&host, run),
-                    json!({ "err": format!("invalid: the facts `{}` says: \"there is no such contact\"", crm.0.path().join("tools/facts").display()) }),
+                    json!({ "err": format!("invalid: the facts program `{}` says: \"there is no such contact\"", crm.0.path().join("tools/facts").display()) }),
                     "{id}"
                 );
             }
@@ -112,7 +112,7 @@ fn policies_rest_on_what_a_program_finds_and_on_nothing_else() {
     let approval = host.held(&runs[4]);
     assert_eq!(approval["proposal"]["facts"], json!({ "visits": "3", "standing": "customer" }));
     let (title, text) = exhibit(&host, &approval);
-    assert_eq!(title, format!("the facts by `{}`", crm.0.path().join("tools/facts").display()));
+    assert_eq!(title, format!("the facts from `{}`", crm.0.path().join("tools/facts").display()));
     assert_eq!(text, approval["proposal"]["facts"]);
 }
 

@@ -41,7 +41,7 @@ fn what_a_person_approves_is_what_the_program_reads() {
     );
     assert_eq!((class, approval["proposal"]["connector"].as_str()), (&json!("reconcilable"), Some("command")));
     let (title, text) = exhibit(&host, &approval, 0);
-    assert_eq!(title, format!("the preview by `{}`", crm.0.path().join("tools/preview").display()));
+    assert_eq!(title, format!("the preview from `{}`", crm.0.path().join("tools/preview").display()));
     assert_eq!(text, json!(format!("the contact, as {CONTACTS}#update-contact would find it\n")));
     assert_eq!(exhibit(&host, &approval, 1).1["argv"], json!([crm.0.path().join("tools/act")]));
     assert_eq!(crm.ran("act", &run), 0, "nothing has happened yet");
@@ -118,7 +118,7 @@ fn a_preview_can_say_that_a_call_makes_no_sense_and_one_that_fails_lets_nothing_
     let run = host.start("third-party", "delete 7 x");
     assert_eq!(
         result(&host, &run),
-        json!({ "err": format!("invalid: the preview `{}` says: \"contact 7 is a person of the board\"", crm.0.path().join("tools/preview").display()) })
+        json!({ "err": format!("invalid: the preview program `{}` says: \"contact 7 is a person of the board\"", crm.0.path().join("tools/preview").display()) })
     );
 
     // The remote system cannot be reached for a while. Meanwhile there is no approval, because a reviewer could only

@@ -36,7 +36,7 @@ fn the_example_of_the_page_serves_the_example_interface() {
     let run = host.start("third-party", "find nobody");
     assert_eq!(result(&host, &run), json!({ "err": "nobody is called nobody" }));
     let refused = result(&host, &host.start("third-party", "delete 9 x"));
-    let said = format!("invalid: the preview `{} show` says: ", folder.path().join("tools/crm").display());
+    let said = format!("invalid: the preview program `{} show` says: ", folder.path().join("tools/crm").display());
     assert_eq!(refused, json!({ "err": format!("{said}\"there is no contact 9\"") }));
     let escape = host.start("third-party", "delete ../8 x");
     assert_eq!(result(&host, &escape), json!({ "err": format!("{said}\"an id is of letters and digits\"") }));

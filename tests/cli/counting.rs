@@ -29,7 +29,7 @@ fn a_habit_is_told_and_its_policy_is_one_of_this_hosts() {
     let said = holdshort(&folder, &["stats", "--since", "1h"]).exits(0);
     for part in [
         "\nall:\n  calls: 0 cleared (0.0 %), 20 held (100.0 %), 0 refused (0.0 %)\n  of those held: 20 approved\n",
-        "\n  runs: 1 ended; held calls per run: 20.00 on average, at most 20; 0 runs had no held calls\n",
+        "\n  runs: 1 ended; held calls per run: 20.00 on average, at most 20; runs without held calls: 0\n",
         "\nby policy:\n  hold-everything: 0 cleared (0.0 %), 20 held (100.0 %), 0 refused (0.0 %); 20 approved; approval rate 100.0 %; median ",
         "\nby group and capability:\n  house on holdshort:agent/email@0.1.0#send-email: 20 approve; median ",
         "; 20 came faster than the content can be read\n",

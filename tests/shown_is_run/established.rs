@@ -117,7 +117,7 @@ fn a_report_on_another_commit_counts_for_nothing() {
         host.held(&host.start("scripted", "check tests production\ncheck lint main\ndeploy main production CI ok"));
     let (old, new) = (repository.tip("production"), repository.tip("main"));
     let report = evidence(&host, &held, &format!("checks that this host ran on {}: none", &new[..12]));
-    assert!(report.starts_with("This run has run no check on this commit.\n\nReports on other commits"), "{report}");
+    assert!(report.starts_with("No check has run on this commit in this run.\n\nReports on other commits"), "{report}");
     assert!(report.contains(&format!("tests: passed on {} (call 1)", &old[..12])), "{report}");
     assert!(report.contains("call 2 asked for a check that did not run: "), "{report}");
     assert_eq!((&facts(&held)["checks"], &facts(&held)["checks-on-other-commits"]), (&json!([]), &json!(1)));

@@ -135,7 +135,7 @@ impl EffectCommand {
                 KEPT_BYTES_MAX
             )));
         }
-        let title = say!("the preview by `{}`", Trusted::configured(argv.join(" ")));
+        let title = say!("the preview from `{}`", Trusted::configured(argv.join(" ")));
         let mut bytes = printed.bytes;
         if bytes.trim_ascii().is_empty() {
             bytes = b"(the program printed nothing)\n".to_vec();
@@ -147,7 +147,7 @@ impl EffectCommand {
     async fn found(&self, facts: &FactsProgram, action: &Action) -> Result<(Exhibit, Value), CannotPreview> {
         let printed = self.looked("facts", &facts.argv, action).await?;
         let found = facts.read(&printed).map_err(|why| unavailable("facts", &facts.argv, why))?;
-        let title = say!("the facts by `{}`", Trusted::configured(facts.argv.join(" ")));
+        let title = say!("the facts from `{}`", Trusted::configured(facts.argv.join(" ")));
         let bytes = format!("{found:#}\n").into_bytes();
         Ok((Exhibit::words("the operator's program", title, "application/json", bytes), found))
     }
@@ -164,7 +164,7 @@ impl EffectCommand {
                 Err(CannotPreview::Impossible(if said.is_empty() {
                     why
                 } else {
-                    say!("the {} `{}` says: {}", what, Trusted::configured(argv.join(" ")), quote(said))
+                    say!("the {} program `{}` says: {}", what, Trusted::configured(argv.join(" ")), quote(said))
                 }))
             }
             ProgramOutcome::Unknown(why) => Err(unavailable(what, argv, why)),
@@ -197,8 +197,9 @@ impl EffectCommand {
             return Finding::Unknown { evidence: left.evidence };
         };
         let named = Trusted::configured(argv.join(" "));
-        let unknown =
-            |why: Sentence| Finding::Unknown { evidence: say!("{}; the lookup `{}`: {}", left.evidence, named, why) };
+        let unknown = |why: Sentence| Finding::Unknown {
+            evidence: say!("{}; the lookup program `{}`: {}", left.evidence, named, why),
+        };
         let ty = match self.context.types.of(&inquiry.action).await {
             Ok(ty) => ty,
             Err(why) => return unknown(why),
@@ -212,7 +213,7 @@ impl EffectCommand {
             Ok(ended) => ended,
             Err(why) => return unknown(why),
         };
-        let evidence = || say!("the lookup `{}`: {}", named, how(&ended, self.program.time_out));
+        let evidence = || say!("the lookup program `{}`: {}", named, how(&ended, self.program.time_out));
         match self.program.said(&ended) {
             ProgramOutcome::Done => match ok(&ty).and_then(|ok| printed(&ended.stdout, ok)) {
                 Ok(receipt) => Finding::Happened { receipt, evidence: evidence() },
@@ -258,7 +259,7 @@ impl Perform for EffectCommand {
 
 /// The error when a program for previews or facts has failed.
 fn unavailable(what: &'static str, argv: &[String], why: Sentence) -> CannotPreview {
-    CannotPreview::Unavailable(say!("the {} `{}`: {}", what, Trusted::configured(argv.join(" ")), why))
+    CannotPreview::Unavailable(say!("the {} program `{}`: {}", what, Trusted::configured(argv.join(" ")), why))
 }
 
 /// The type of the result after success; `None` if the function returns nothing.

@@ -209,7 +209,7 @@ impl History {
             tail.lines().for_each(|line| text += say!("    {}\n", quote(line)));
         }
         if here.runs == 0 {
-            text += say!("This run has run no check on this commit.\n");
+            text += say!("No check has run on this commit in this run.\n");
         }
         let mut last: Vec<&CheckCall> = elsewhere().flat_map(|(_, checks)| &checks.last).collect();
         if !last.is_empty() {

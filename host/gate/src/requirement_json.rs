@@ -111,7 +111,7 @@ impl From<approval::Requirement> for RequirementJson {
 
 /// A requirement without a stage or a demand.
 #[derive(Debug, thiserror::Error)]
-#[error("a requirement needs `reviewers` and `quorum`, or `stages` of which none is empty")]
+#[error("a requirement needs `reviewers` and `quorum`, or `stages`, none of them empty")]
 pub(crate) struct NoDemand;
 
 impl TryFrom<RequirementJson> for approval::Requirement {

@@ -58,7 +58,7 @@ pub fn runs(runs: &RunFigures) -> String {
     let RunFigures { ended, held_per_run, held_most, never_held } = runs;
     match held_per_run {
         Some(mean) => format!(
-            "{ended} ended; held calls per run: {mean:.2} on average, at most {held_most}; {never_held} runs had no held calls"
+            "{ended} ended; held calls per run: {mean:.2} on average, at most {held_most}; runs without held calls: {never_held}"
         ),
         None => "none ended".into(),
     }

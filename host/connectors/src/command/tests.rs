@@ -232,7 +232,7 @@ async fn a_preview_is_evidence_of_the_hosts_or_says_why_there_is_none() {
     let [preview, program] = previewed.exhibits.as_slice() else { panic!("{previewed:?}") };
     assert_eq!(
         (preview.title.as_str(), preview.media()),
-        ("the preview by `sh -c cat; echo; echo the contact`", "text/plain")
+        ("the preview from `sh -c cat; echo; echo the contact`", "text/plain")
     );
     assert_eq!(preview.bytes, format!("{}\nthe contact\n", action("7").canonical()).into_bytes());
     assert_eq!(program.title, "the program");
@@ -249,7 +249,7 @@ async fn a_preview_is_evidence_of_the_hosts_or_says_why_there_is_none() {
 async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
     let scratch = Scratch::new();
     let unavailable = |script: &str, why: &str| {
-        let why = sentence(&format!("the preview `sh -c {script}`: {why}"));
+        let why = sentence(&format!("the preview program `sh -c {script}`: {why}"));
         (script.to_owned(), CannotPreview::Unavailable(why))
     };
     let too_large = "over a limit of this host: the preview is 2000000 bytes, but at most 1048576 bytes are shown to reviewers, and a preview is never cut";
@@ -257,7 +257,7 @@ async fn a_preview_that_fails_is_the_calls_fault_or_the_hosts() {
         (
             "echo no contact 7 >&2; exit 4".to_owned(),
             CannotPreview::Impossible(sentence(
-                r#"the preview `sh -c echo no contact 7 >&2; exit 4` says: "no contact 7""#,
+                r#"the preview program `sh -c echo no contact 7 >&2; exit 4` says: "no contact 7""#,
             )),
         ),
         ("exit 4".to_owned(), CannotPreview::Impossible("exit status 4".into())),
@@ -277,12 +277,16 @@ async fn a_lookup_says_what_happened_or_that_it_cannot_tell() {
         "the program is not running any more, and there is no file `{}`",
         scratch.path().join("children/effect-key1-1.err").display()
     );
-    let unknown = |why: &str| Finding::Unknown { evidence: sentence(&format!("{left}; the lookup `SCRIPT`: {why}")) };
+    let unknown =
+        |why: &str| Finding::Unknown { evidence: sentence(&format!("{left}; the lookup program `SCRIPT`: {why}")) };
     let happened = |evidence: &str| Finding::Happened { receipt: json!("5"), evidence: sentence(evidence) };
     let not = |evidence: &str| Finding::DidNotHappen { evidence: sentence(evidence) };
     let cases = [
-        ("echo 5; echo gone since noon >&2", happened("the lookup `SCRIPT`: exit status 0: \"gone since noon\"")),
-        ("echo still there >&2; exit 4", not("the lookup `SCRIPT`: exit status 4: \"still there\"")),
+        (
+            "echo 5; echo gone since noon >&2",
+            happened("the lookup program `SCRIPT`: exit status 0: \"gone since noon\""),
+        ),
+        ("echo still there >&2; exit 4", not("the lookup program `SCRIPT`: exit status 4: \"still there\"")),
         // A failure status that the operator did not list leaves the outcome unknown.
         ("echo 5; exit 1", unknown("exit status 1")),
         ("echo 5; kill -9 $$", unknown("ended by signal 9")),

@@ -79,7 +79,7 @@ fn only_reports_on_the_very_commit_count() {
 fn that_nothing_was_checked_is_said_and_much_is_counted() {
     let (mut history, mut before, mut after) = (History::default(), previewed(), previewed());
     history.add_check_reports(COMMIT, &mut before);
-    let none = ("checks that this host ran on 3f2a1b0c9d12: none", "This run has run no check on this commit.\n");
+    let none = ("checks that this host ran on 3f2a1b0c9d12: none", "No check has run on this commit in this run.\n");
     assert_eq!(shown(&before, 0), none);
     assert_eq!(before.facts, json!({ "checks": [], "checks-on-other-commits": 0 }));
     (1..=25).for_each(|call| add(&mut history, check(call, "tests", COMMIT, true)));
