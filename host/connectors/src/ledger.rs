@@ -366,12 +366,8 @@ impl Inner {
         match self.look(&inquiry.key) {
             Ok(LedgerLookup { flushed: Err(error), found }) => {
                 let what = if found.is_some() { "there" } else { "not there" };
-                unknown(say!(
-                    "an entry with the call's key is {} in `{}`, but a power cut may change this: {}",
-                    what,
-                    path,
-                    quote(error)
-                ))
+                let why = quote(error);
+                unknown(say!("the call's entry is {} in `{}`, but a power cut may change this: {}", what, path, why))
             }
             Ok(LedgerLookup { found: Some(booked), .. }) if booked.transfer != transfer.record => unknown(say!(
                 "the entry T{} in `{}` has the call's key, but is a different transfer",

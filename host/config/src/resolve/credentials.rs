@@ -119,11 +119,8 @@ fn credential(
         Some(methods) => {
             if let Some(unused) = methods.iter().find(|method| !allowed(method.get_ref())) {
                 let what = format!("no host of this credential allows `{}`", unused.get_ref());
-                return Err(RuleViolation::at(
-                    unused,
-                    what,
-                    "remove the method, or allow it in the section of the host",
-                ));
+                let hint = "remove the method, or allow it in the section of the host";
+                return Err(RuleViolation::at(unused, what, hint));
             }
             methods.into_iter().map(Spanned::into_inner).collect()
         }
