@@ -13,11 +13,12 @@ use super::handover::{Reply, Request};
 use super::http::exchange::is_handle;
 use super::instance;
 use super::limits::Meter;
+use super::passed::is_too_large;
 use super::program::{Compiled, Program};
 use super::state::Shared;
 use super::step::{GuestStart, HostCall, Step};
 use super::ticker::Ticker;
-use super::trap::Trap;
+use super::trap::{Trap, too_large};
 use super::value;
 
 /// A running instance. It computes only inside [`Guest::next`], so it costs no CPU time between steps. Dropping it
@@ -30,6 +31,7 @@ pub struct Guest {
     /// The next step, if it is known without running the guest.
     ready: Option<Step>,
     waiting: Option<Waiting>,
+    arguments_max_bytes: usize,
 }
 
 enum Waiting {
@@ -47,9 +49,9 @@ impl Program {
 
 impl Guest {
     fn new(program: Arc<Compiled>, start: GuestStart) -> Self {
-        let shared = Shared::new(&start);
+        let (shared, arguments_max_bytes) = (Shared::new(&start), start.arguments_max_bytes);
         let running = Box::pin(instance::run(program.clone(), start, shared.clone()));
-        Self { program, shared, running: Some(running), ready: None, waiting: None }
+        Self { program, shared, running: Some(running), ready: None, waiting: None, arguments_max_bytes }
     }
 
     /// Runs the guest up to its next step. If the future is dropped early, the next call continues at the same point.
@@ -185,6 +187,9 @@ impl Guest {
 
     fn call(&self, import: usize, params: &[Val]) -> Result<HostCall, Trap> {
         let (capability, ty) = self.program.imports.get(import).ok_or_else(unknown)?;
+        if is_too_large(capability, params, self.arguments_max_bytes) {
+            return Err(Trap::HostCall(too_large(self.arguments_max_bytes)));
+        }
         let mut arguments = Map::new();
         for ((name, ty), param) in ty.params.iter().zip(params) {
             let argument = value::to_json(param, ty)

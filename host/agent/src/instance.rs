@@ -8,6 +8,7 @@ use wasmtime_wasi::I32Exit;
 
 use super::limits::Limiter;
 use super::manifest::Entry;
+use super::passed::engine_limit;
 use super::program::Compiled;
 use super::state::{Shared, State};
 use super::step::{GuestStart, Step};
@@ -31,7 +32,8 @@ pub(super) async fn run(program: Arc<Compiled>, start: GuestStart, shared: Share
         Err(error) => return Step::Trapped(Trap::Host(format!("{error:#}"))),
     };
     store.limiter(|state| &mut state.limiter);
-    store.set_hostcall_fuel(start.arguments_max_bytes);
+    let call_bytes_max = engine_limit(&program.imports, start.arguments_max_bytes);
+    store.set_hostcall_fuel(call_bytes_max);
     // The limit includes the guest's own resources, which are in no table of the host.
     store.set_max_component_handles(RESOURCES_MAX);
     store.epoch_deadline_callback(|cx| cx.data().shared.meter.tick());
@@ -42,7 +44,7 @@ pub(super) async fn run(program: Arc<Compiled>, start: GuestStart, shared: Share
             let state = store.data();
             let circumstances = Circumstances {
                 memory_bytes: start.limits.memory_bytes,
-                arguments_max_bytes: start.arguments_max_bytes,
+                call_bytes_max,
                 starved: state.limiter.refused,
                 started: state.started,
             };

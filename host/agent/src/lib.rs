@@ -28,6 +28,7 @@ mod load;
 mod manifest;
 mod output;
 mod package;
+mod passed;
 mod problem;
 mod program;
 mod reader;

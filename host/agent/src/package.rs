@@ -13,13 +13,14 @@ use super::manifest::Import;
 use super::wit;
 
 /// The files of `wit/`, each with its name and its text.
-pub const FILES: [(&str, &str); 10] = [
+pub const FILES: [(&str, &str); 11] = [
     ("agent.wit", include_str!("../../../wit/agent.wit")),
     ("checks.wit", include_str!("../../../wit/checks.wit")),
     ("deployment.wit", include_str!("../../../wit/deployment.wit")),
     ("email.wit", include_str!("../../../wit/email.wit")),
     ("guidance.wit", include_str!("../../../wit/guidance.wit")),
     ("log.wit", include_str!("../../../wit/log.wit")),
+    ("model.wit", include_str!("../../../wit/model.wit")),
     ("payments.wit", include_str!("../../../wit/payments.wit")),
     ("repository.wit", include_str!("../../../wit/repository.wit")),
     ("types.wit", include_str!("../../../wit/types.wit")),
@@ -34,6 +35,11 @@ pub fn interface(name: &str) -> String {
 /// Whether a function belongs to this package, in any version of the package.
 pub fn is_ours(capability: &Capability) -> bool {
     capability.interface().starts_with("holdshort:agent/")
+}
+
+/// Whether a function asks a model.
+pub(super) fn is_model(capability: &Capability) -> bool {
+    capability.interface().starts_with("holdshort:agent/model@")
 }
 
 /// The error if the package cannot be read, because this program was built from inconsistent files.
@@ -80,6 +86,6 @@ mod tests {
         assert_eq!(files, FILES.map(|(name, _)| name));
         let names: Vec<String> = functions().unwrap().iter().map(|import| import.capability.to_string()).collect();
         assert!(names.contains(&(interface("deployment") + "#deploy")), "{names:?}");
-        assert_eq!(names.len(), 12, "{names:?}");
+        assert_eq!(names.len(), 13, "{names:?}");
     }
 }

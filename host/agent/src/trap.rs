@@ -85,7 +85,7 @@ impl Trap {
             // imports and types were checked at compilation, and the component's own code may already run and call the
             // host during instantiation.
             None if !circumstances.started && is_the_systems(error) => Self::Host(text()),
-            None => Self::HostCall(in_our_words(text(), circumstances.arguments_max_bytes)),
+            None => Self::HostCall(in_our_words(text(), circumstances.call_bytes_max)),
         }
     }
 }
@@ -98,18 +98,23 @@ fn is_the_systems(error: &wasmtime::Error) -> bool {
 pub(super) struct Circumstances {
     pub(super) memory_bytes: u64,
     /// The maximum size of one call's arguments.
-    pub(super) arguments_max_bytes: usize,
+    pub(super) call_bytes_max: usize,
     /// Whether memory was refused.
     pub(super) starved: bool,
     /// Whether the guest had been instantiated, so that its entry point could run.
     pub(super) started: bool,
 }
 
+/// The message about a call that passes more than `bytes`.
+pub(super) fn too_large(bytes: usize) -> String {
+    format!("one call passes more than {bytes} bytes; pass a path and a digest instead of contents")
+}
+
 /// Replaces the engine's terms in a message: it says "fuel" for the bytes of one call, and "keys" and "handles" for
 /// resources. The messages are recognised by their text, because some of the engine's errors have no public type.
 fn in_our_words(text: String, bytes: usize) -> String {
     if text.contains("fuel allocated for hostcalls") {
-        format!("one call passes more than {bytes} bytes; pass a path and a digest instead of contents")
+        too_large(bytes)
     } else if text.contains("resource table has no free keys") || text.contains("store handle limit exceeded") {
         format!("the agent holds more than {RESOURCES_MAX} resources at once, such as pollables; drop unused resources")
     } else {

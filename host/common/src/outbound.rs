@@ -28,6 +28,11 @@ pub fn anywhere(_: IpAddr) -> Option<&'static str> {
     None
 }
 
+/// A rule that permits the addresses of this machine alone.
+pub fn this_machine(address: IpAddr) -> Option<&'static str> {
+    if address.is_loopback() { None } else { Some("the address is not this machine") }
+}
+
 /// The addresses that may be reached, and how names are looked up.
 #[derive(Clone)]
 pub struct Addresses {

@@ -16,6 +16,7 @@ use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
 use super::resolve::capabilities::Section;
 use super::resolve::credentials::Section as CredentialSection;
 use super::resolve::http::Section as HttpSection;
+use super::resolve::models::Section as ModelSection;
 use super::resolved::checks::Confinement;
 use super::value::{
     Address, Argv, Authority, Between, Branch, ExitCode, Host, Mailbox, Name, Named, Origin, Revisions, Sender, Span,
@@ -45,6 +46,7 @@ pub(super) struct File {
     pub(super) checks: Option<Named<Check>>,
     pub(super) http: Option<Named<HttpSection>>,
     pub(super) credentials: Option<Named<CredentialSection>>,
+    pub(super) models: Option<Named<ModelSection>>,
     pub(super) capabilities: Option<Named<Section>>,
     pub(super) reviewers: Option<Named<Reviewer>>,
     pub(super) groups: Option<Named<Vec<Spanned<Name>>>>,

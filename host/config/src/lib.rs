@@ -35,6 +35,7 @@ pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 pub use resolve::capabilities::*;
 pub use resolve::credentials::{Credential, SecretSource};
 pub use resolve::http::{HttpHost, Method};
+pub use resolve::models::{Model, ModelAddresses, ModelApi};
 pub use resolved::{
     Account, Agent, Amount, Approval, Check, Config, Confinement, Delegation, Deploy, Deployment, Email, ListenError,
     Mail, Payments, Reviewer, Server, Smtp, Tls,

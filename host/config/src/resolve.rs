@@ -5,6 +5,7 @@ mod connectors;
 pub(super) mod credentials;
 pub(super) mod http;
 mod keys;
+pub(super) mod models;
 mod notices;
 mod people;
 
@@ -39,6 +40,7 @@ pub(super) fn resolve(
     let groups = people::groups(file.groups, &reviewers, &context.operator)?;
     let delegations = people::delegations(file.delegations, &reviewers, &context.operator)?;
     let http = http::hosts(file.http)?;
+    let models = models::models(file.models, file.credentials.as_ref())?;
     let agents = named(file.agents, |agent| Ok(self::agent(agent, &folder)))?;
     let (files, time_zone) = file.policy.map(|policy| (policy.files, policy.time_zone)).unwrap_or_default();
     let policies = files.into_iter().map(|path| folder.path(path)).collect();
@@ -54,8 +56,9 @@ pub(super) fn resolve(
         email: connectors::email(file.email, &folder, &state, approval.expires_after_ms)?,
         approval,
         payments: connectors::payments(file.payments, &folder, &state)?,
-        credentials: credentials::credentials(file.credentials, &http, &folder)?,
+        credentials: credentials::credentials(file.credentials, (&http, &models), &folder)?,
         http,
+        models,
         checks: named(file.checks, |check| Ok(self::check(check, &folder)))?,
         agents: agents.into_iter().map(|(name, agent)| (AgentName::new(name), agent)).collect(),
         capabilities: capabilities::rules(file.capabilities, &folder)?,

@@ -18,6 +18,7 @@ use super::notices::{NoticeEvent, NoticeTarget};
 use super::resolve::capabilities::{CapabilityPattern, CapabilityRule};
 use super::resolve::credentials::Credential;
 use super::resolve::http::HttpHost;
+use super::resolve::models::Model;
 use super::zone::Zone;
 use holdshort_common::reference::BranchName;
 
@@ -64,7 +65,9 @@ pub struct Config {
     pub agents: BTreeMap<AgentName, Agent>,
     /// The hosts that agents may send HTTP requests to, by the name and the port in their URLs.
     pub http: BTreeMap<String, HttpHost>,
-    /// The secrets that the host adds to these requests, by name.
+    /// The language models that agents may ask, by name.
+    pub models: BTreeMap<String, Model>,
+    /// The secrets that the host adds to requests and to questions to models, by name.
     pub credentials: BTreeMap<String, Credential>,
     /// The rules for foreign functions.
     pub capabilities: BTreeMap<CapabilityPattern, CapabilityRule>,

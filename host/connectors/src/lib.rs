@@ -22,6 +22,7 @@ pub mod key;
 pub mod ledger;
 pub mod maildir;
 pub mod message;
+pub mod model;
 pub mod notices;
 pub mod program;
 pub mod relative;
@@ -48,7 +49,7 @@ use history::History;
 use holdshort_common::aside;
 
 /// All connectors. A published function without a connector here is refused.
-pub const DESCRIPTORS: [Descriptor; 13] = [
+pub const DESCRIPTORS: [Descriptor; 14] = [
     checks::DESCRIPTOR,
     deploy_command::DESCRIPTOR,
     deploy_git::DESCRIPTOR,
@@ -57,6 +58,7 @@ pub const DESCRIPTORS: [Descriptor; 13] = [
     ledger::DESCRIPTOR,
     LOG,
     maildir::DESCRIPTOR,
+    model::DESCRIPTOR,
     repository::DESCRIPTOR,
     smtp::DESCRIPTOR,
     workspace::DESCRIPTOR,

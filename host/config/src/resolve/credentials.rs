@@ -1,4 +1,5 @@
-//! The section `[credentials.NAME]`: a secret that the host adds to requests of agents. This file has the section's keys,
+//! The section `[credentials.NAME]`: a secret that the host adds to requests of agents and to
+//! questions to models. This file has the section's keys,
 //! the types that other packages use, and the code that resolves the section.
 
 use std::collections::BTreeMap;
@@ -9,6 +10,7 @@ use toml::Spanned;
 use ureq::http::HeaderName;
 
 use super::http::{HttpHost, Method};
+use super::models::Model;
 use super::{Folder, RuleViolation, plain_name};
 use crate::value::{Named, Variable};
 
@@ -18,7 +20,7 @@ use crate::value::{Named, Variable};
 pub(crate) struct Section {
     pub(crate) file: Option<Spanned<PathBuf>>,
     pub(crate) environment: Option<Spanned<Variable>>,
-    pub(crate) hosts: Vec<Spanned<String>>,
+    pub(crate) hosts: Option<Vec<Spanned<String>>>,
     pub(crate) methods: Option<Vec<Spanned<Method>>>,
     pub(crate) paths: Option<Vec<Spanned<String>>>,
     pub(crate) header: Option<Spanned<String>>,
@@ -40,7 +42,7 @@ pub enum SecretSource {
 pub struct Credential {
     #[serde(flatten)]
     pub source: SecretSource,
-    /// The hosts, each with a section `[http."HOST"]`.
+    /// The hosts, each with a section `[http."HOST"]`. A credential of a model may have none.
     pub hosts: Vec<String>,
     /// The methods of the requests.
     pub methods: Vec<Method>,
@@ -66,12 +68,16 @@ impl Credential {
 /// All credentials by name. Two credentials for one header of one request are refused.
 pub(super) fn credentials(
     authored: Option<Named<Section>>,
-    hosts: &BTreeMap<String, HttpHost>,
+    (hosts, models): (&BTreeMap<String, HttpHost>, &BTreeMap<String, Model>),
     folder: &Folder,
 ) -> Result<BTreeMap<String, Credential>, RuleViolation> {
     let mut all: BTreeMap<String, Credential> = BTreeMap::new();
     for (name, section) in authored.into_iter().flatten() {
         let new = credential(&name, section, hosts, folder)?;
+        if new.hosts.is_empty() && !models.values().any(|model| model.credential.as_ref() == Some(name.get_ref())) {
+            let hint = "name a host that has a section `[http.\"HOST\"]`: `hosts = [\"api.example.org\"]`";
+            return Err(RuleViolation::at(&name, "this credential is for no host", hint));
+        }
         if let Some((other, _)) = all.iter().find(|(_, other)| other.overlaps(&new)) {
             let what = format!("the credential `{other}` could add the same header `{}` to a request", new.header);
             let hint = "narrow the `hosts`, `methods` or `paths` of one of the two";
@@ -99,17 +105,14 @@ fn credential(
             return Err(RuleViolation::at(name, "the source of the secret is missing", hint));
         }
     };
-    if section.hosts.is_empty() {
-        let hint = "name a host that has a section `[http.\"HOST\"]`: `hosts = [\"api.example.org\"]`";
-        return Err(RuleViolation::at(name, "this credential is for no host", hint));
-    }
-    for host in &section.hosts {
+    let hosts_named = section.hosts.unwrap_or_default();
+    for host in &hosts_named {
         if !hosts.contains_key(host.get_ref()) {
             let what = format!("`{}` has no section `[http.\"HOST\"]`", host.get_ref().escape_debug());
             return Err(RuleViolation::at(host, what, "add the section, or correct the name"));
         }
     }
-    let host_names: Vec<String> = section.hosts.into_iter().map(Spanned::into_inner).collect();
+    let host_names: Vec<String> = hosts_named.into_iter().map(Spanned::into_inner).collect();
     let allowed = |method: &Method| {
         let mut named = host_names.iter().filter_map(|host| hosts.get(host));
         named.any(|host| host.routine.contains(method) || host.consequential.contains(method))

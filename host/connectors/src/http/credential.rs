@@ -64,7 +64,7 @@ impl Credential {
     }
 
     /// The header with its secret.
-    pub(super) fn header(&self) -> (&HeaderName, &HeaderValue) {
+    pub(crate) fn header(&self) -> (&HeaderName, &HeaderValue) {
         (&self.header, &self.value)
     }
 
@@ -74,7 +74,7 @@ impl Credential {
     }
 
     /// The secret, with the text that stands in its place where it is removed.
-    pub(super) fn masked(&self) -> (&Secret, String) {
+    pub(crate) fn masked(&self) -> (&Secret, String) {
         (&self.secret, format!("[credential {}]", self.name))
     }
 

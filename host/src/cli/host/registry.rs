@@ -28,6 +28,7 @@ use crate::connectors::http::{self, Http};
 use crate::connectors::ledger::{self, Ledger, OpenError};
 use crate::connectors::maildir::{self, Maildir};
 use crate::connectors::message::Composer;
+use crate::connectors::model::{self, Models};
 use crate::connectors::repository::{self, Repository};
 use crate::connectors::smtp::{self, Smtp};
 use crate::connectors::workspace::{self, Workspace};
@@ -40,6 +41,7 @@ pub(in crate::cli) use self::others::facts;
 const NO_DEPLOYMENT: &str =
     "the host's folder is not a git repository: name a repository with `repository` in the section `[deployment]`";
 const NO_HTTP: &str = "no host is named that agents may send requests to: name a host with a section such as `[http.\"api.example.org\"]`";
+const NO_MODEL: &str = "no model is named that agents may ask: name one with a section such as `[models.default]`";
 const NO_REPOSITORY: &str =
     "the host's folder is not a git repository: name a repository with `path` in the section `[repository]`";
 
@@ -158,6 +160,7 @@ fn ours(config: &Config) -> Vec<OwnInterface<'_>> {
         deployment(config),
         OwnInterface::Serves(payments(config)),
         http(config),
+        models(config),
     ];
     all.extend(reading(config));
     all
@@ -252,6 +255,18 @@ fn http(config: &Config) -> OwnInterface<'_> {
         let credentials = config.credentials.iter().map(|(name, credential)| http_credential(name, credential));
         let http = Arc::new(Http::new(hosts.collect(), credentials.collect::<Result<_, _>>()?));
         Ok(OpenedConnector::ByCall(http.clone(), http.clone(), http))
+    }))
+}
+
+/// Without a model, an agent that asks models is refused when it is loaded.
+fn models(config: &Config) -> OwnInterface<'_> {
+    if config.models.is_empty() {
+        return OwnInterface::Withheld(model::DESCRIPTOR, NO_MODEL);
+    }
+    OwnInterface::Serves(ConfiguredConnector::new(model::DESCRIPTOR, "", |_| {
+        let model = |(name, model): (&String, _)| Ok::<_, Failure>((name.clone(), settings::model(model, config)?));
+        let models = config.models.iter().map(model).collect::<Result<_, _>>()?;
+        Ok(OpenedConnector::Routine(Arc::new(Models::new(models, workspaces(config)))))
     }))
 }
 

@@ -15,15 +15,16 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::host::state::{self, CHILDREN_FOLDER};
 use crate::cli::host::types::ComponentTypes;
 use crate::cli::host::{CheckSandboxes, system_clock};
-use crate::config::{self, Config, SecretSource, Tls};
+use crate::config::{self, Config, ModelAddresses, ModelApi, SecretSource, Tls};
 use crate::connectors::child::Children;
 use crate::connectors::command::{CommandContext, FunctionTypes};
 use crate::connectors::http;
 use crate::connectors::ledger::Funding;
+use crate::connectors::model;
 use crate::connectors::program::Program;
 use crate::connectors::secret::Secret;
 use crate::connectors::smtp::{Encryption, Login, Relay};
-use holdshort_common::outbound::{Addresses, address, anywhere};
+use holdshort_common::outbound::{Addresses, address, anywhere, this_machine};
 
 /// The parts of a host that its connectors share.
 pub(in crate::cli::host) struct ConnectorContext<'a> {
@@ -123,6 +124,35 @@ pub(super) fn http_credential(name: &str, credential: &config::Credential) -> Re
     let methods = credential.methods.iter().map(ToString::to_string).collect();
     let bounds = (credential.hosts.clone(), methods, credential.paths.clone());
     http::Credential::new(name.into(), bounds, &credential.header, secret).map_err(|error| wrong(error.to_string()))
+}
+
+/// A model that agents may ask. Anthropic's own header for the secret is `x-api-key`.
+pub(super) fn model(model: &config::Model, config: &Config) -> Result<model::Model, Failure> {
+    let credential = model.credential.as_ref().and_then(|name| config.credentials.get_key_value(name));
+    let credential = credential.map(|(name, credential)| {
+        let mut credential = credential.clone();
+        if model.api == ModelApi::Anthropic && credential.header == "authorization" {
+            (credential.header, credential.prefix) = ("x-api-key".into(), String::new());
+        }
+        http_credential(name, &credential)
+    });
+    let rule = match model.addresses {
+        ModelAddresses::Public => address::refused,
+        ModelAddresses::ThisMachine => this_machine,
+        ModelAddresses::Any => anywhere,
+    };
+    Ok(model::Model {
+        api: match model.api {
+            ModelApi::Openai => model::Api::OpenAi,
+            ModelApi::Anthropic => model::Api::Anthropic,
+        },
+        url: model.url.clone(),
+        model: model.model.clone(),
+        credential: credential.transpose()?,
+        addresses: Addresses { rule, lookup: None },
+        time_out: Duration::from_millis(model.timeout_ms),
+        answer_bytes_max: model.answer_bytes_max,
+    })
 }
 
 /// Reads passwords and certificates now, so that a missing file is found at the start and not at the first email.

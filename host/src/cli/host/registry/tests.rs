@@ -40,13 +40,16 @@ fn class(offer: &BoundOffer<(), &'static str>) -> &'static str {
 fn each_published_function_is_classified_as_its_descriptor_says() {
     let with_relay = "[email]\nconnector = \"smtp\"\nhost = \"localhost\"\ntls = \"none\"\n\
                       [deployment]\nconnector = \"command\"\ncommand = [\"deploy\"]\n\
-                      [http.\"api.example.org\"]\nroutine = [\"GET\"]\n";
+                      [http.\"api.example.org\"]\nroutine = [\"GET\"]\n\
+                      [models.m]\napi = \"openai\"\nurl = \"https://api.example.org\"\nmodel = \"m\"\n";
     let mut seen = BTreeSet::new();
     for text in ["", with_relay] {
         let catalogue = classified(&config(text, true));
-        // Without a section for a host, requests are withheld.
+        // Without a section for a host or a model, requests and questions to models are withheld.
         let requests = agent::http_import().filter(|_| text == with_relay);
-        for import in agent::functions().unwrap().into_iter().chain(requests) {
+        let ours = agent::functions().unwrap().into_iter();
+        let ours = ours.filter(|import| text == with_relay || !import.capability.interface().contains("/model@"));
+        for import in ours.chain(requests) {
             let found = catalogue.classify(&import).unwrap_or_else(|error| panic!("{error}"));
             let mut declared = DESCRIPTORS.iter().filter(|one| one.capabilities().any(|of| of == import.capability));
             let fits = |one: &&Descriptor| match (one.class, &found) {
@@ -80,7 +83,8 @@ fn each_published_function_is_classified_as_its_descriptor_says() {
 #[test]
 fn what_nobody_classified_is_refused() {
     let none = FunctionType { params: Vec::new(), result: None };
-    let rules = "[capabilities.\"acme:crm/contacts@1.0.0#find-contact\"]\nclass = \"routine\"\ncommand = [\"find\"]\n";
+    let rules = "[capabilities.\"acme:crm/contacts@1.0.0#find-contact\"]\nclass = \"routine\"\ncommand = [\"find\"]\n\
+                 [models.m]\napi = \"openai\"\nurl = \"https://api.example.org\"\nmodel = \"m\"\n";
     let catalogue = classified(&config(rules, true));
     for name in [
         "holdshort:agent/payments@0.1.0#refund",
@@ -107,7 +111,7 @@ fn what_nobody_classified_is_refused() {
     for import in agent::functions().unwrap() {
         let other = Import { ty: none.clone(), ..import.clone() };
         assert_eq!(catalogue.classify(&other).err(), Some(BindError::OtherType(import.capability.clone())));
-        let needs = ["/deployment@", "/repository@", "/checks@"];
+        let needs = ["/deployment@", "/repository@", "/checks@", "/model@"];
         let needs = needs.iter().any(|name| import.capability.interface().contains(name));
         let withheld = matches!(without.classify(&import), Err(BindError::Withheld(..)));
         assert_eq!(withheld, needs, "{}", import.capability);
