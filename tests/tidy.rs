@@ -21,6 +21,8 @@ const FUNCTION_LINES_MAX: usize = 60;
 /// The maximum number of lines of an honest example agent, with all of its code, because it is read like a page of a
 /// tutorial.
 const EXAMPLE_LINES_MAX: usize = 150;
+/// Lines of one file of an example agent in TypeScript.
+const TYPESCRIPT_LINES_MAX: usize = 100;
 /// The least share of documentation, in per cent of the lines.
 const DOC_SHARE_MIN: usize = 15;
 
@@ -420,6 +422,14 @@ fn an_example_agent_is_a_page_of_a_tutorial() {
         let lines: usize = sources(&agent).iter().map(|(_, text)| text.lines().count()).sum();
         assert!(lines < EXAMPLE_LINES_MAX, "{agent} has {lines} lines, fewer than {EXAMPLE_LINES_MAX} are allowed");
     }
+    let entries = std::fs::read_dir(top().join("guest-examples/typescript")).unwrap();
+    let scripts =
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "ts"));
+    let lengths: Vec<_> =
+        scripts.map(|path| (name_of(&path), std::fs::read_to_string(path).unwrap().lines().count())).collect();
+    assert!(lengths.len() >= 6, "{lengths:?}");
+    let long: Vec<_> = lengths.into_iter().filter(|(_, lines)| *lines >= TYPESCRIPT_LINES_MAX).collect();
+    assert!(long.is_empty(), "{long:?}: fewer than {TYPESCRIPT_LINES_MAX} lines are allowed");
 }
 
 #[test]

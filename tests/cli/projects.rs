@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use serde_json::Value;
+
 use crate::said::{fails, holdshort, prints};
 use crate::scene::shop;
 use crate::support::{Folder, component, top};
@@ -52,6 +54,42 @@ fn new_takes_only_names_and_languages_that_it_knows() {
     fails("new-without-language", &folder, &["new", "my-agent"]).exits(2);
     fails("new-in-unknown-language", &folder, &["new", "my-agent", "--lang", "cobol"]).exits(2);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the configuration");
+}
+
+#[test]
+fn an_assistant_needs_no_more_than_its_key() {
+    let folder = Folder::new(&[], "");
+    fails("new-assistant-in-python", &folder, &["new", "my-agent", "--lang", "python", "--template", "assistant"])
+        .exits(2);
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "only the configuration");
+    holdshort(&folder, &["new", "my-agent", "--lang", "typescript", "--template", "assistant"]).exits(0);
+    let project = |command: &[&str], key: &[(&str, &str)]| {
+        let mut command = folder.command(command);
+        command.current_dir(folder.path().join("my-agent")).env_remove("OPENAI_API_KEY").envs(key.iter().copied());
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, said) = project(&["policy", "check"], &[]);
+    assert_eq!(
+        (code, said.as_str()),
+        (Some(0), "the policies are valid: 1 on `call`, 0 on `review`, 1 on `decide`, 0 on `grant`\n")
+    );
+    let (code, said) = project(&["config"], &[("OPENAI_API_KEY", "a-key-of-ours")]);
+    assert!(code == Some(0) && !said.contains("a-key-of-ours"), "{said}");
+    // The projects name the versions of the tools that the examples are built and tested with.
+    let versions = |text: &str| {
+        let json: Value = serde_json::from_str(text).unwrap();
+        let all = ["dependencies", "devDependencies", "overrides"]
+            .map(|kind| json[kind].as_object().cloned().unwrap_or_default());
+        all.into_iter().flatten().collect::<Vec<_>>()
+    };
+    let tested = versions(&fs::read_to_string(top().join("guest-examples/typescript/package.json")).unwrap());
+    for template in ["typescript", "typescript/assistant"] {
+        let file = top().join("host/src/cli/new/templates").join(template).join("package.json");
+        let lost: Vec<_> =
+            versions(&fs::read_to_string(file).unwrap()).into_iter().filter(|pin| !tested.contains(pin)).collect();
+        assert!(lost.is_empty(), "{template}: {lost:?}");
+    }
 }
 
 #[test]

@@ -212,6 +212,9 @@ pub struct NewArgs {
     /// The language of the agent
     #[arg(long, value_name = "LANGUAGE")]
     pub lang: Language,
+    /// What the agent does
+    #[arg(long, value_name = "TEMPLATE", default_value = "minimal")]
+    pub template: TemplateName,
 }
 
 /// The languages that `new` has a project for.
@@ -220,6 +223,15 @@ pub enum Language {
     Rust,
     Python,
     Typescript,
+}
+
+/// What the agent of a project is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum TemplateName {
+    /// Asks a person, and sends the answer by email
+    Minimal,
+    /// Lets a language model work with tools; for TypeScript
+    Assistant,
 }
 
 /// Names that are allowed for folders, sections of the configuration and packages of cargo alike.

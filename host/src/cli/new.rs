@@ -10,13 +10,10 @@ use std::{fs, io};
 
 use serde_json::json;
 
-use super::args::{Language, NewArgs};
+use super::args::{Language, NewArgs, TemplateName};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::agent::WIT_FILES;
-
-/// The task of the examples: the address that the agent writes to.
-const TASK: &str = "ann@example.org";
 
 /// The files of every project.
 const COMMON: [(&str, &str); 3] = [
@@ -27,8 +24,32 @@ const COMMON: [(&str, &str); 3] = [
 /// The folder of the WIT package, where the tools of all languages look for it.
 const PACKAGE: &str = "wit/deps/holdshort-agent";
 
+/// What the agent of a project is for.
+struct Purpose {
+    /// What the README says of the agent.
+    about: &'static str,
+    /// The task of the examples, as a shell reads it.
+    task: &'static str,
+    /// The end of `holdshort.toml`.
+    settings: &'static str,
+}
+
+const MINIMAL: Purpose = Purpose {
+    about: "The agent asks a person what to write, and sends the answer by email. The message is sent after a reviewer has approved it.",
+    task: "ann@example.org",
+    settings: "",
+};
+
+const ASSISTANT: Purpose = Purpose {
+    about: "A language model works on the task, with two tools: it asks a person, and it sends emails. A message is sent after a reviewer has approved it; \
+            the model reads the reason of a rejection.",
+    task: "'Tell ann@example.org that the report is ready.'",
+    settings: include_str!("new/templates/typescript/assistant/settings.toml"),
+};
+
 /// A project in one language. Its files may contain the words that [`Template::fill`] replaces.
 struct Template {
+    purpose: Purpose,
     /// The tools that it needs: one command, given once.
     setup: &'static str,
     build: &'static str,
@@ -42,6 +63,7 @@ struct Template {
 }
 
 const RUST: Template = Template {
+    purpose: MINIMAL,
     setup: "rustup target add wasm32-unknown-unknown",
     build: "cargo build --release",
     component: "target/wasm32-unknown-unknown/release/agent.wasm",
@@ -56,6 +78,7 @@ const RUST: Template = Template {
 };
 
 const PYTHON: Template = Template {
+    purpose: MINIMAL,
     setup: "python3 -m venv .venv && .venv/bin/pip install -r requirements.txt",
     build: ".venv/bin/componentize-py -d wit -w program componentize -p src app -o agent.wasm",
     component: "agent.wasm",
@@ -70,6 +93,7 @@ const PYTHON: Template = Template {
 };
 
 const TYPESCRIPT: Template = Template {
+    purpose: MINIMAL,
     setup: "npm install",
     build: "npm run build",
     component: "agent.wasm",
@@ -83,13 +107,33 @@ const TYPESCRIPT: Template = Template {
     ],
 };
 
+/// The sources are the example of the SDK `openai`, which the tests run.
+const TYPESCRIPT_ASSISTANT: Template = Template {
+    purpose: ASSISTANT,
+    notes: include_str!("new/templates/typescript/assistant/notes.md"),
+    files: &[
+        ("package.json", include_str!("new/templates/typescript/assistant/package.json")),
+        ("tsconfig.json", include_str!("new/templates/typescript/tsconfig.json")),
+        (".gitignore", include_str!("new/templates/typescript/gitignore")),
+        ("model.cedar", include_str!("new/templates/typescript/assistant/model.cedar")),
+        ("src/agent.ts", include_str!("../../../guest-examples/typescript/openai.ts")),
+        ("src/tools.ts", include_str!("../../../guest-examples/typescript/tools.ts")),
+    ],
+    ..TYPESCRIPT
+};
+
 /// Writes the project into a new folder, and prints the commands that build and run it.
 pub(super) fn run(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
     let name = &args.name;
-    let template = match args.lang {
-        Language::Rust => RUST,
-        Language::Python => PYTHON,
-        Language::Typescript => TYPESCRIPT,
+    let template = match (args.lang, args.template) {
+        (Language::Rust, TemplateName::Minimal) => RUST,
+        (Language::Python, TemplateName::Minimal) => PYTHON,
+        (Language::Typescript, TemplateName::Minimal) => TYPESCRIPT,
+        (Language::Typescript, TemplateName::Assistant) => TYPESCRIPT_ASSISTANT,
+        (Language::Rust | Language::Python, TemplateName::Assistant) => {
+            return Err(Failure::new(Exit::Usage, "the template `assistant` is written in TypeScript only")
+                .hint("write `--lang typescript`, or leave out `--template`"));
+        }
     };
     fs::create_dir(name).map_err(|error| {
         if error.kind() == ErrorKind::AlreadyExists {
@@ -103,7 +147,7 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
         let _ = fs::remove_dir_all(name);
         Failure::new(Exit::Failed, format!("cannot write the project `{name}`: {error}"))
     })?;
-    let run = format!("holdshort run {name} --task {TASK}");
+    let run = format!("holdshort run {name} --task {}", template.purpose.task);
     if output.json {
         let commands = json!({ "setup": template.setup, "build": template.build, "run": run });
         output.json(&json!({ "folder": name, "component": template.component, "commands": commands }))?;
@@ -129,12 +173,14 @@ impl Template {
     fn fill(&self, text: &str, name: &str) -> String {
         let mut text = text.to_owned();
         for (word, value) in [
+            ("ABOUT", self.purpose.about),
             ("NOTES\n", self.notes),
+            ("SETTINGS", self.purpose.settings),
             ("SETUP", self.setup),
             ("BUILD", self.build),
             ("SOURCE", self.source),
             ("COMPONENT", self.component),
-            ("TASK", TASK),
+            ("TASK", self.purpose.task),
             ("NAME", name),
         ] {
             text = text.replace(word, value);
