@@ -1,6 +1,6 @@
 //! T44: an agent's author gets from nothing to a running agent. `holdshort new` writes a project in each language. The
 //! project builds with the one command of its README. Its agent runs in the project's folder: its calls are held,
-//! answered, approved or rejected, and the run ends with what the agent says.
+//! answered, approved or rejected, and the run ends with what the agent says. The script of the project tests it.
 //!
 //! `tests/run` installs the tools of Python and TypeScript under `target/`, in the versions that the projects name.
 #![allow(
@@ -80,6 +80,12 @@ fn first_run(host: &Host, task: &str) -> String {
 fn runs(folder: &Folder, language: &str) {
     let inspected = folder.run(&["inspect", "--json", &component(folder)]);
     assert!(inspected.status.success(), "{inspected:?}");
+    let tested = folder.run(&["run", "my-agent", "--script", "decisions.toml"]);
+    assert!(tested.status.success(), "the test that the project brings: {tested:?}");
+    let script = fs::read_to_string(folder.path().join("decisions.toml")).unwrap();
+    folder.write("other.toml", &script.replace("is ready", "is late").replacen("is late", "is ready", 1));
+    let tested = folder.run(&["run", "my-agent", "--script", "other.toml"]);
+    assert_eq!(tested.status.code(), Some(6), "{tested:?}");
     let host = folder.serve();
     let letters = || fs::read_dir(folder.path().join("mail/new")).map_or(0, Iterator::count);
 

@@ -66,25 +66,33 @@ impl RuleViolation {
 
 pub(super) fn from_wrong(wrong: RuleViolation, text: &str, file: &Path) -> ConfigError {
     let RuleViolation { span, what, hint } = wrong;
-    problem(text, file, span.start, what, hint)
+    ConfigError::Wrong(Box::new(ConfigProblem::at(text, file, span.start, what, hint)))
 }
 
 pub(super) fn from_toml(error: &toml::de::Error, text: &str, file: &Path) -> ConfigError {
-    let (what, hint) = in_our_words(error.message());
-    problem(text, file, error.span().map_or(0, |span| span.start), what, hint)
+    ConfigError::Wrong(Box::new(ConfigProblem::of_toml(error, text, file)))
 }
 
-fn problem(text: &str, file: &Path, offset: usize, what: String, hint: Option<String>) -> ConfigError {
-    let before = text.get(..offset).unwrap_or(text);
-    let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-    ConfigError::Wrong(Box::new(ConfigProblem {
-        file: file.display().to_string(),
-        line: before.matches('\n').count() + 1,
-        column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
-        key: DeTable::parse(text).ok().and_then(|table| key_at(table.get_ref(), offset)),
-        what,
-        hint,
-    }))
+impl ConfigProblem {
+    /// An error that the TOML library found in `text`, which is the configuration or another file of the user.
+    pub fn of_toml(error: &toml::de::Error, text: &str, file: &Path) -> Self {
+        let (what, hint) = in_our_words(error.message());
+        Self::at(text, file, error.span().map_or(0, |span| span.start), what, hint)
+    }
+
+    /// An error at the byte `offset` of `text`.
+    pub fn at(text: &str, file: &Path, offset: usize, what: String, hint: Option<String>) -> Self {
+        let before = text.get(..offset).unwrap_or(text);
+        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        Self {
+            file: file.display().to_string(),
+            line: before.matches('\n').count() + 1,
+            column: before.get(line_start..).unwrap_or_default().chars().count() + 1,
+            key: DeTable::parse(text).ok().and_then(|table| key_at(table.get_ref(), offset)),
+            what,
+            hint,
+        }
+    }
 }
 
 /// The full key whose name or value contains `offset`. If keys of several nested tables contain the
@@ -98,7 +106,17 @@ fn key_at(table: &DeTable<'_>, offset: usize) -> Option<String> {
         };
         let deeper = match value.get_ref() {
             DeValue::Table(inner) => key_at(inner, offset),
-            DeValue::Array(items) => items.iter().any(|item| item.span().contains(&offset)).then(String::new),
+            DeValue::Array(items) => {
+                let item = items.iter().any(|item| item.span().contains(&offset)).then(String::new);
+                // Of a table under `[[…]]`, only the head is the item's place.
+                item.or_else(|| {
+                    let table = |item: &Spanned<DeValue<'_>>| {
+                        let DeValue::Table(inner) = item.get_ref() else { return None };
+                        key_at(inner, offset)
+                    };
+                    items.iter().find_map(table)
+                })
+            }
             DeValue::String(_)
             | DeValue::Integer(_)
             | DeValue::Float(_)

@@ -24,6 +24,7 @@ pub mod kill;
 mod lists;
 mod memory;
 mod notified;
+mod recorded;
 mod role;
 mod rows;
 mod secret;
@@ -47,6 +48,7 @@ pub use inbox::Rank;
 pub use journal::Journal;
 pub use lists::{CallFilter, CallOrder, CallRow, DecisionFilter, DecisionRow, GrantFilter, GrantRow};
 pub use notified::NotificationRecord;
+pub use recorded::Recorded;
 pub use role::{Desk, Dispatcher, Driver, Notifier, Opened};
 pub use rows::{CallHint, Deadline, Events, Health, Hint, JournalEntry, LogLine, Position, RunFilter, RunRow};
 #[cfg(feature = "simulated")]

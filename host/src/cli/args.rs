@@ -17,7 +17,7 @@ pub use approvals::{
 pub use grants::{GrantTerms, GrantsAction, GrantsArgs, ListGrants};
 pub use ids::{CallId, RunName};
 pub use policy::{Backtest, PolicyAction};
-pub use runs::{FindingWord, History, ListRuns, Resolve, RunsAction, RunsArgs};
+pub use runs::{FindingWord, History, ListRuns, Replay, Resolve, RunsAction, RunsArgs};
 
 use super::exit::Exit;
 use crate::config::defaults::NAME_CHARS_MAX;
@@ -156,11 +156,14 @@ pub struct RunArgs {
     #[arg(value_name = "AGENT.wasm|NAME")]
     pub agent: String,
     /// The agent's task
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
-    pub task: String,
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, required_unless_present = "script")]
+    pub task: Option<String>,
     /// Let the running host start the run, and do not wait for the end
-    #[arg(long)]
+    #[arg(long, conflicts_with = "script")]
     pub detach: bool,
+    /// Test the agent: a script stands for reviewers and services, on a journal that is removed at the end
+    #[arg(long, value_name = "FILE")]
+    pub script: Option<PathBuf>,
 }
 
 /// `serve`

@@ -10,6 +10,7 @@ use super::approvals::decide::{decision, send};
 use super::approvals::show::Page;
 use super::args::{CallId, DemoArgs};
 use super::exit::{Exit, Failure};
+use super::host::Host;
 use super::output::Output;
 use super::session::Session;
 use super::watch::{self, RunWatch};
@@ -40,7 +41,7 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
 
     host::keep_private(&config, output)?;
     let journal = host::open_journal(&config)?;
-    let session = Session::start(config, journal, &AGENT.into(), output)?;
+    let session = Session::start(Host::new(config, journal)?, &AGENT.into(), output)?;
     let (folder, output_aside) = (scratch.temporary(), *output);
     session.end_on_interrupt(move || {
         // After Ctrl-C the process ends without dropping `scratch`, so the folder is removed here.

@@ -20,6 +20,8 @@ pub enum Exit {
     Refused,
     /// 5: the host cannot be reached.
     Unreachable,
+    /// 6: an agent did not do what a script or a recorded run says.
+    Different,
     /// 130: Ctrl-C. The watched run is parked, and continues when a host opens the journal again.
     Interrupted,
 }
@@ -33,6 +35,7 @@ impl Exit {
   3  the watched run ended without a result
   4  the host refused the request: you may not decide, or the call is already decided, changed, expired or not found
   5  the host cannot be reached
+  6  the agent did not do what the script or the recorded run says
   130  Ctrl-C; the watched run is parked, and nothing is lost";
 
     /// The number.
@@ -44,6 +47,7 @@ impl Exit {
             Self::RunEnded => 3,
             Self::Refused => 4,
             Self::Unreachable => 5,
+            Self::Different => 6,
             Self::Interrupted => 130,
         }
     }
@@ -99,8 +103,8 @@ mod tests {
 
     #[test]
     fn the_table_names_every_code() {
-        use Exit::{Done, Failed, Interrupted, Refused, RunEnded, Unreachable, Usage};
-        for exit in [Done, Failed, Usage, RunEnded, Refused, Unreachable, Interrupted] {
+        use Exit::{Different, Done, Failed, Interrupted, Refused, RunEnded, Unreachable, Usage};
+        for exit in [Done, Failed, Usage, RunEnded, Refused, Unreachable, Different, Interrupted] {
             assert!(Exit::HELP.contains(&format!("\n  {}  ", exit.code())), "{exit:?}");
         }
     }

@@ -17,7 +17,7 @@ mod types;
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -42,7 +42,7 @@ use holdshort_common::isolate::{self, Isolate};
 
 pub(super) use check_sandboxes::CheckSandboxes;
 pub(super) use clock::system_clock;
-use connectors::HostConnectors;
+pub(super) use connectors::HostConnectors;
 pub(super) use notifiers::targets;
 use state::CACHE_FOLDER;
 pub(super) use state::keep_private;
@@ -60,6 +60,14 @@ pub(super) struct Host {
     sandboxes: CheckSandboxes,
 }
 
+/// What a host has of the world outside of it.
+enum Outside {
+    /// The connectors and the notifications of its configuration.
+    Real,
+    /// The answers of a script.
+    Scripted { connectors: HostConnectors, state: PathBuf },
+}
+
 /// Opens the configured journal. No other host can open it meanwhile.
 pub(super) fn open_journal(config: &Config) -> Result<Opened, OpenError> {
     Opened::at(&config.journal, system_clock())
@@ -68,12 +76,27 @@ pub(super) fn open_journal(config: &Config) -> Result<Opened, OpenError> {
 impl Host {
     /// Makes the host of a configuration from its open journal: creates the parts of the host and connects them.
     pub(super) fn new(config: Config, opened: Opened) -> Result<Self, Failure> {
+        Self::with(config, opened, Outside::Real)
+    }
+
+    /// Makes a host that has `outside` of the world.
+    fn with(config: Config, opened: Opened, outside: Outside) -> Result<Self, Failure> {
         let failed = |error: &dyn std::fmt::Display| Failure::new(Exit::Failed, error.to_string());
         let Opened { journal, driver, dispatcher, desk, notifier } = opened;
         let sandboxes = CheckSandboxes::of(&config)?.demanded()?;
-        let reader = Reader::isolated(this_program(), read_limits(&config), &config.state.join(CACHE_FOLDER));
+        let compiled = match &outside {
+            Outside::Real => config.state.join(CACHE_FOLDER),
+            Outside::Scripted { state, .. } => state.join(CACHE_FOLDER),
+        };
+        let reader = Reader::isolated(this_program(), read_limits(&config), &compiled);
         let reader = reader.map_err(|error| failed(&error))?;
-        let HostConnectors { catalogue, performers } = connectors::open(&config, &journal, &reader, &sandboxes)?;
+        let (HostConnectors { catalogue, performers }, targets) = match outside {
+            Outside::Real => (
+                connectors::open(&config, &journal, &reader, &sandboxes)?,
+                notifiers::targets(&config, &system_clock())?,
+            ),
+            Outside::Scripted { connectors, .. } => (connectors, Vec::new()),
+        };
         let live = config.limits.live_runs;
         let guests_max = u32::try_from(instances_max(live)).unwrap_or(u32::MAX);
         let engine = Engine::new(reader.clone(), guests_max, live).map_err(|error| failed(&error))?;
@@ -83,8 +106,18 @@ impl Host {
             Directory { groups: config.groups.clone(), types: policy_setup.types.clone(), policies: policy.names() };
         let runs = Runs::new(driver, engine, catalogue, policy, self::settings(&config));
         let effects = Effects::new(dispatcher, performers, runs.refresher());
-        let targets = notifiers::targets(&config, &system_clock())?;
         Ok(Self { config, desk, notifier, runs, effects, targets, policy_setup, known, sandboxes })
+    }
+
+    /// Makes a host in which a script stands for the world outside: no connector of the configuration is opened, and
+    /// nobody is notified. Compiled code is kept in the folder `state` of the host that the script is tried for.
+    pub(super) fn scripted(
+        config: Config,
+        opened: Opened,
+        connectors: HostConnectors,
+        state: PathBuf,
+    ) -> Result<Self, Failure> {
+        Self::with(config, opened, Outside::Scripted { connectors, state })
     }
 
     /// The reason why links in notifications do not work; `None` if they work.
@@ -226,6 +259,12 @@ pub(super) fn this_program() -> Isolate {
 /// A reader of components for one command, without a cache.
 pub(super) fn forgetful_reader(config: &Config) -> Result<Reader, Failure> {
     let reader = Reader::forgetful(this_program(), read_limits(config));
+    reader.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
+}
+
+/// A reader of components for a command that runs one, with the cache of this folder's host.
+pub(super) fn replay_reader(config: &Config) -> Result<Reader, Failure> {
+    let reader = Reader::isolated(this_program(), read_limits(config), &config.state.join(CACHE_FOLDER));
     reader.map_err(|error| Failure::new(Exit::Failed, error.to_string()))
 }
 

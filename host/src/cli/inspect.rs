@@ -44,12 +44,12 @@ pub(super) fn run(args: &InspectArgs, config: &Config, output: &Output) -> Resul
     Ok(if report.refused.is_empty() { Exit::Done } else { Exit::Failed })
 }
 
-/// Refuses a component that cannot run here, before anything is created or compiled. It names all
-/// unusable imports at once, in the host's own words.
-pub(super) fn check(component: &Path, config: &Config) -> Result<(), Failure> {
+/// Reads a component's imports, or refuses a component that cannot run here, before anything is created or compiled. It
+/// names all unusable imports at once, in the host's own words.
+pub(super) fn check(component: &Path, config: &Config) -> Result<Arc<Manifest>, Failure> {
     let report = examine(component, config)?;
     if report.refused.is_empty() {
-        return Ok(());
+        return Ok(report.manifest);
     }
     let problems = report.refused.into_iter().map(|refused| refused.why).collect();
     let refused = AgentError::Imports { path: component.display().to_string(), problems };
@@ -82,10 +82,10 @@ pub(super) fn examine(component: &Path, config: &Config) -> Result<Report, Failu
 }
 
 /// Who performs a consequential call, as a text for operators, and the effect of the call.
-type By = (String, Effect);
+pub(super) type By = (String, Effect);
 
 /// The capabilities of this host. No connector is opened.
-fn catalogue(config: &Config) -> Result<Catalogue<(), By>, Failure> {
+pub(super) fn catalogue(config: &Config) -> Result<Catalogue<(), By>, Failure> {
     registry::catalogue(config, |_, served| {
         Ok(match served.descriptor.class {
             Class::Log => Offer::Log,

@@ -28,6 +28,7 @@ mod policy;
 mod review;
 mod run;
 mod runs;
+mod script;
 mod serve;
 mod session;
 mod sign_in;
@@ -70,7 +71,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Inspect(args) => inspect::run(&args, &load(&global)?, output),
         Command::Review => review::run(client::connect(&global, &load(&global)?, output)?, output),
         Command::Approvals(args) => approvals::run(args, &client::connect(&global, &load(&global)?, output)?, output),
-        Command::Runs(args) => runs::run(args, &client::connect(&global, &load(&global)?, output)?, output),
+        Command::Runs(args) => runs::run(args, &global, &load(&global)?, output),
         Command::Stats(args) => stats::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::SignIn(args) => sign_in::run(&args, &client::connect(&global, &load(&global)?, output)?, output),
         Command::Grants(args) => grants::run(args, &client::connect(&global, &load(&global)?, output)?, output),

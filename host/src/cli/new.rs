@@ -16,9 +16,10 @@ use super::output::Output;
 use crate::agent::WIT_FILES;
 
 /// The files of every project.
-const COMMON: [(&str, &str); 3] = [
+const COMMON: [(&str, &str); 4] = [
     ("README.md", include_str!("new/templates/README.md")),
     ("holdshort.toml", include_str!("new/templates/holdshort.toml")),
+    ("decisions.toml", include_str!("new/templates/decisions.toml")),
     ("wit/world.wit", include_str!("new/templates/world.wit")),
 ];
 /// The folder of the WIT package, where the tools of all languages look for it.
@@ -149,7 +150,8 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
     })?;
     let run = format!("holdshort run {name} --task {}", template.purpose.task);
     if output.json {
-        let commands = json!({ "setup": template.setup, "build": template.build, "run": run });
+        let test = format!("holdshort run {name} --script decisions.toml");
+        let commands = json!({ "setup": template.setup, "build": template.build, "run": run, "test": test });
         output.json(&json!({ "folder": name, "component": template.component, "commands": commands }))?;
     } else {
         output.text(&format!(

@@ -11,10 +11,11 @@ use super::approvals::show::Page;
 use super::args::{CallId, Global, RunArgs, RunName};
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
+use super::host::Host;
 use super::output::Output;
 use super::session::{self, Session};
 use super::watch::{self, RunWatch};
-use super::{host, inspect, logging, sign_in, socket};
+use super::{host, inspect, logging, script, sign_in, socket};
 use crate::api::runs::RunStarted;
 use crate::config::{self, Config};
 
@@ -23,12 +24,17 @@ use crate::config::{self, Config};
 /// `--url` or `--detach`, that host runs the agent.
 pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Output) -> Result<Exit, Failure> {
     let (name, configured) = agent(&args.agent, &config)?;
-    if global.url.is_some() || args.detach {
-        return elsewhere(args, global, &name, &config, output);
-    }
     let mut local = config.clone();
     if let Some(component) = configured {
         local.agents.insert(name.clone(), config::Agent { component, workspace: None });
+    }
+    if let Some(path) = &args.script {
+        // A script never reaches another host, so `HOLDSHORT_URL` has no meaning here.
+        return script::run(path, args.task.as_deref(), &name, local, output);
+    }
+    let task = args.task.as_deref().unwrap_or_default();
+    if global.url.is_some() || args.detach {
+        return elsewhere(args, global, &name, &config, output);
     }
     if let Some(agent) = local.agents.get(&name) {
         inspect::check(&agent.component, &config)?;
@@ -40,9 +46,9 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
         journal => journal?,
     };
     logging::begin("warn", output.json);
-    let session = Session::start(local, journal, &name, output)?;
+    let session = Session::start(Host::new(local, journal)?, &name, output)?;
     let interrupted = session.interrupted();
-    let started = start(&session.client, &name, &args.task)?;
+    let started = start(&session.client, &name, task)?;
     let watch = RunWatch { client: &session.client, run: started, output, interrupted: &interrupted };
     let local = Global { url: None, token_file: None, ..global.clone() };
     let holds = HeldCallPrinter { client: &session.client, global: &local, token_file: &config.token_file, output };
@@ -97,7 +103,7 @@ fn elsewhere(
     output: &Output,
 ) -> Result<Exit, Failure> {
     let client = client::connect(global, config, output)?;
-    let run = start(&client, name, &args.task).map_err(|failure| {
+    let run = start(&client, name, args.task.as_deref().unwrap_or_default()).map_err(|failure| {
         if failure.exit != Exit::Refused || (args.agent == name.as_str() && config.agents.contains_key(name)) {
             return failure;
         }

@@ -1,27 +1,33 @@
 //! `holdshort runs`: lists runs, shows them, cancels them, and resolves effects in doubt.
 
 mod history;
+mod replay;
 mod resolve;
 
 use serde_json::{Value, json};
 
-use super::args::{ListRuns, RunName, RunsAction, RunsArgs};
+use super::args::{Global, ListRuns, RunName, RunsAction, RunsArgs};
 use super::client::{self, Client};
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use super::script::record;
 use crate::api::runs::{Delayed, Run, RunPage};
+use crate::config::Config;
 use crate::review::terminal;
 
 /// Runs the subcommand. Without a subcommand it prints the list.
-pub(super) fn run(args: RunsArgs, client: &Client, output: &Output) -> Result<Exit, Failure> {
-    match args.action {
-        None => list(&args.list, client, output),
-        Some(RunsAction::List(args)) => list(&args, client, output),
-        Some(RunsAction::Show { id }) => show(&id, client, output),
-        Some(RunsAction::Events(args)) => history::events(&args, client, output),
-        Some(RunsAction::Logs(args)) => history::logs(&args, client, output),
-        Some(RunsAction::Cancel { id, reason }) => cancel(&id, reason, client, output),
-        Some(RunsAction::Resolve(args)) => resolve::resolve(&args, client, output),
+pub(super) fn run(args: RunsArgs, global: &Global, config: &Config, output: &Output) -> Result<Exit, Failure> {
+    let client = || client::connect(global, config, output);
+    match args.action.unwrap_or(RunsAction::List(args.list)) {
+        RunsAction::List(args) => list(&args, &client()?, output),
+        RunsAction::Show { id } => show(&id, &client()?, output),
+        RunsAction::Events(args) => history::events(&args, &client()?, output),
+        RunsAction::Logs(args) => history::logs(&args, &client()?, output),
+        RunsAction::Record { id } => record::record(&id, &client()?, output),
+        // This is the only one that reads the journal itself: the seeds of runs leave no host.
+        RunsAction::Replay(args) => replay::replay(&args, config, output),
+        RunsAction::Cancel { id, reason } => cancel(&id, reason, &client()?, output),
+        RunsAction::Resolve(args) => resolve::resolve(&args, &client()?, output),
     }
 }
 

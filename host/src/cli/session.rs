@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use holdshort_gate::AgentName;
-use holdshort_journal::Opened;
 use tokio::runtime::Runtime;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -18,7 +17,7 @@ use super::exit::{Exit, Failure};
 use super::host::{self, Host};
 use super::listening::Listening;
 use super::output::Output;
-use crate::config::{Config, Server};
+use crate::config::Server;
 
 /// The time limit for stopping the host's tasks. An agent that computes is interrupted within
 /// milliseconds.
@@ -33,11 +32,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// Starts a host around `journal` that can run `agent`. Errors of the agent are reported here.
-    pub(super) fn start(config: Config, journal: Opened, agent: &AgentName, output: &Output) -> Result<Self, Failure> {
+    /// Starts a host that can run `agent`. Errors of the agent are reported here.
+    pub(super) fn start(host: Host, agent: &AgentName, output: &Output) -> Result<Self, Failure> {
         let runtime = runtime()?;
-        let (server, token_file) = (config.server.clone(), config.token_file.clone());
-        let host = Host::new(config, journal)?;
+        let (server, token_file) = (host.config.server.clone(), host.config.token_file.clone());
         let progress = output.progress(&format!("compiling {agent}"));
         // The run loads the agent again at its start, but that only checks the time of the agent's file.
         let loaded = runtime.block_on(host.runs.load(agent));
@@ -55,6 +53,11 @@ impl Session {
         let client = Client::new(&url, &client::token(&token_file, output)?);
         drop(_inside);
         Ok(Self { client, runtime, stop, served })
+    }
+
+    /// Waits for work of the host's own rooms.
+    pub(super) fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
     }
 
     /// A flag that Ctrl-C sets, as [`interrupted()`] describes.

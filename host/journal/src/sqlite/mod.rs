@@ -19,7 +19,7 @@ mod schema;
 mod tests;
 mod write;
 
-pub(crate) use open::open;
+pub(crate) use open::{open, open_recorded};
 pub(crate) use presence::Presence;
 
 use crate::error::ReadError;

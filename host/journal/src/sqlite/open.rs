@@ -20,6 +20,7 @@ use super::schema::{APPLICATION_ID, PROJECTION, TABLES, VERSION, lacking};
 use super::write::Sqlite;
 use crate::error::{OpenError, ReadError};
 use crate::secret::Identity;
+use crate::store::{Reader, Readers};
 
 /// The oldest version of SQLite that the host accepts. Older versions can corrupt a database in WAL mode:
 /// <https://www.sqlite.org/wal.html#walresetbug>.
@@ -51,6 +52,20 @@ pub(crate) fn open(path: &Path) -> Result<Opened, OpenError> {
     let identity = identity(&connection).map_err(|error| OpenError::unreadable(path, error))?;
     let readers = SqliteReaders::new(path.into());
     Ok(Opened { identity, store: Sqlite::new(path.into(), connection), readers })
+}
+
+/// Opens the journal at `path` for reading, whoever has claimed it. A journal of an older version is not brought to this
+/// one, because that would write.
+pub(crate) fn open_recorded(path: &Path) -> Result<(Identity, Box<dyn Reader>), OpenError> {
+    let connection = bare(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(|error| open_error(path, &error))?;
+    let version = connection.pragma_query_value(None, "user_version", |row| row.get::<_, i64>(0));
+    if inspect(path, &connection)? || version.map_err(|error| open_error(path, &error))? != VERSION {
+        let why = "the journal has no runs of this version: start a host here once, with `holdshort serve`".into();
+        return Err(OpenError::NotAJournal { path: path.into(), why });
+    }
+    let identity = identity(&connection).map_err(|error| OpenError::unreadable(path, error))?;
+    let reader = SqliteReaders::new(path.into()).reader().map_err(|error| OpenError::unreadable(path, error))?;
+    Ok((identity, reader))
 }
 
 /// Creates the file if there is none. Afterwards the file's contents and name and the folders above it are on disk.

@@ -1,10 +1,13 @@
 //! `holdshort runs`.
 
+use std::path::PathBuf;
+
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand, ValueEnum};
 use holdshort_gate::RunState;
 
 use super::{CallId, RunName};
+use crate::config::duration_ms;
 
 /// `runs`
 #[derive(Clone, Debug, Args)]
@@ -33,6 +36,14 @@ pub enum RunsAction {
     Events(History),
     /// Print the log of a run's agent, in its own words
     Logs(History),
+    /// Print a run that is over as a script for `holdshort run --script`
+    Record {
+        /// The run
+        #[arg(value_name = "RUN")]
+        id: RunName,
+    },
+    /// Replay recorded runs with another component, and say where it does something else; nothing is performed
+    Replay(Replay),
     /// Cancel a run
     Cancel {
         /// The run
@@ -76,6 +87,24 @@ pub struct History {
     /// Continue until the run is over
     #[arg(long)]
     pub follow: bool,
+}
+
+/// `runs replay`
+#[derive(Clone, Debug, Args)]
+#[command(group = clap::ArgGroup::new("which").required(true).args(["run", "agent"]))]
+pub struct Replay {
+    /// The run
+    #[arg(value_name = "RUN")]
+    pub run: Option<RunName>,
+    /// All runs of this agent
+    #[arg(long, value_name = "NAME")]
+    pub agent: Option<String>,
+    /// With `--agent`: the start of the period, such as `12h` or `30d` ago
+    #[arg(long, default_value = "30d", value_name = "TIME", value_parser = duration_ms)]
+    pub since: u64,
+    /// The other component's file
+    #[arg(long, value_name = "NEW.wasm")]
+    pub with: PathBuf,
 }
 
 /// `runs resolve`

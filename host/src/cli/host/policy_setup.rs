@@ -19,7 +19,7 @@ use crate::policy::{Defaults, HoldEverything, People, Policy, PolicySetup};
 use holdshort_common::isolate::Limits;
 
 /// The policy of a configuration. Probable mistakes in it are logged.
-pub(super) fn policy(config: &Config, policy_setup: &PolicySetup) -> Arc<dyn Policy> {
+pub(in crate::cli) fn policy(config: &Config, policy_setup: &PolicySetup) -> Arc<dyn Policy> {
     let Some(present) = policy_setup.present.clone() else { return Arc::new(HoldEverything(config.approval.clone())) };
     for warning in present.warnings() {
         tracing::warn!("{warning}");
