@@ -13,6 +13,8 @@
 mod answers;
 #[path = "models/endpoint.rs"]
 mod endpoint;
+#[path = "models/measured.rs"]
+mod measured;
 #[path = "support/mod.rs"]
 mod support;
 #[path = "models/talk.rs"]

@@ -101,7 +101,7 @@ fn cases(text: &str) -> Vec<Case> {
 
 #[test]
 fn the_shipped_policies_say_what_their_cases_expect() {
-    let files = ["high-consequence", "low-confidence", "required"];
+    let files = ["high-consequence", "low-confidence", "required", "unsure-model"];
     let policy = load(&files.map(|name| source(&format!("host/policies/{name}.cedar")))).unwrap();
     assert!(policy.warnings().is_empty(), "{:?}", policy.warnings());
     let names = policy.names();

@@ -13,6 +13,7 @@ use super::defaults::{
     READ_MIB_MAX, READ_SECONDS_MAX,
 };
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
+use super::resolve::budget::Section as BudgetSection;
 use super::resolve::capabilities::Section;
 use super::resolve::credentials::Section as CredentialSection;
 use super::resolve::http::Section as HttpSection;
@@ -47,6 +48,7 @@ pub(super) struct File {
     pub(super) http: Option<Named<HttpSection>>,
     pub(super) credentials: Option<Named<CredentialSection>>,
     pub(super) models: Option<Named<ModelSection>>,
+    pub(super) model_budget: Option<BudgetSection>,
     pub(super) capabilities: Option<Named<Section>>,
     pub(super) reviewers: Option<Named<Reviewer>>,
     pub(super) groups: Option<Named<Vec<Spanned<Name>>>>,

@@ -173,3 +173,7 @@ pub const MODEL_TIMEOUT_MS: u64 = 300_000;
 pub const MODEL_ANSWER_KIB: u64 = 1_024;
 /// The largest such maximum that an operator can configure.
 pub const MODEL_ANSWER_KIB_MAX: u64 = 16 * 1_024;
+/// The number of answers to a question, if the host measures by them how unsure a model is.
+pub const MODEL_SAMPLES: u64 = 3;
+/// The largest such number that an operator can configure. Each answer is paid for.
+pub const MODEL_SAMPLES_MAX: u64 = 10;

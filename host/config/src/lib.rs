@@ -32,10 +32,11 @@ pub use error::{ConfigError, ConfigProblem};
 pub use fact::FactType;
 pub use nearest::nearest;
 pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
+pub use resolve::budget::{ModelBudget, ModelCap};
 pub use resolve::capabilities::*;
 pub use resolve::credentials::{Credential, SecretSource};
 pub use resolve::http::{HttpHost, Method};
-pub use resolve::models::{Model, ModelAddresses, ModelApi};
+pub use resolve::models::{Model, ModelAddresses, ModelApi, ModelPrice, ModelUncertainty};
 pub use resolved::{
     Account, Agent, Amount, Approval, Check, Config, Confinement, Delegation, Deploy, Deployment, Email, ListenError,
     Mail, Payments, Reviewer, Server, Smtp, Tls,

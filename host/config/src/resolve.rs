@@ -1,5 +1,6 @@
 //! Resolves the authored configuration: fills in defaults and checks rules about several keys.
 
+pub(super) mod budget;
 pub(super) mod capabilities;
 mod connectors;
 pub(super) mod credentials;
@@ -58,6 +59,7 @@ pub(super) fn resolve(
         payments: connectors::payments(file.payments, &folder, &state)?,
         credentials: credentials::credentials(file.credentials, (&http, &models), &folder)?,
         http,
+        model_budget: budget::budget(file.model_budget, models.iter())?,
         models,
         checks: named(file.checks, |check| Ok(self::check(check, &folder)))?,
         agents: agents.into_iter().map(|(name, agent)| (AgentName::new(name), agent)).collect(),

@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use super::command::Command;
 use super::notices::{NoticeEvent, NoticeTarget};
+use super::resolve::budget::ModelBudget;
 use super::resolve::capabilities::{CapabilityPattern, CapabilityRule};
 use super::resolve::credentials::Credential;
 use super::resolve::http::HttpHost;
@@ -67,6 +68,8 @@ pub struct Config {
     pub http: BTreeMap<String, HttpHost>,
     /// The language models that agents may ask, by name.
     pub models: BTreeMap<String, Model>,
+    /// The limits on what these models cost; `None` if there is none.
+    pub model_budget: Option<ModelBudget>,
     /// The secrets that the host adds to requests and to questions to models, by name.
     pub credentials: BTreeMap<String, Credential>,
     /// The rules for foreign functions.

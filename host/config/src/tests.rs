@@ -109,6 +109,7 @@ fn the_operators_page_is_true() {
         include_str!("resolve/credentials.rs"),
         include_str!("resolve/http.rs"),
         include_str!("resolve/models.rs"),
+        include_str!("resolve/budget.rs"),
     ];
     let keys = sections.iter().flat_map(|text| text.lines()).filter_map(|line| {
         let line = line.trim();

@@ -9,12 +9,16 @@
 //! check and again for a deployment, and the branch may move in between. So the commits that the
 //! host resolved are compared.
 
+mod models;
+
 use std::collections::{BTreeMap, VecDeque};
 
 use holdshort_gate::call::InconsistentEvent;
 use holdshort_gate::{Call, CallNumber, Capability, Event, Phase, RecordedEvent, totals};
 use serde_json::{Value, json};
 
+use self::models::ModelAnswers;
+pub use self::models::{MODEL_UNCERTAINTY, model_uncertainty_type};
 use super::{Exhibit, Previewed, Sentence, Trusted, quote, say};
 
 /// A reviewer is shown at most this many reports and at most this many calls, and their total numbers.
@@ -32,6 +36,8 @@ pub struct History {
     routine: BTreeMap<Capability, u64>,
     /// The newest consequential call, until it is answered. A run makes one such call at a time.
     open: Option<Call>,
+    /// What language models said.
+    models: ModelAnswers,
     /// The number of answered consequential calls. `last` has a line about each of the newest ones.
     answered: u64,
     last: VecDeque<Sentence>,
@@ -130,11 +136,15 @@ impl History {
     pub fn add(&mut self, recorded: RecordedEvent) -> Result<(), InconsistentEvent> {
         let RecordedEvent { event, at, .. } = recorded;
         if let Some(call) = Call::open(&event, at) {
+            self.models.used();
             match call.proposal() {
                 Some(_) => self.open = Some(call),
                 None => self.refused += 1,
             }
-        } else if let Event::RoutineReturned { call, capability, result, .. } = event {
+        } else if let Event::RoutineReturned { call, capability, arguments, result, .. } = event {
+            if totals::model().as_ref() == Some(&capability) {
+                self.models.add(&arguments, &result);
+            }
             *self.routine.entry(capability.clone()).or_default() += 1;
             // Only an interface of Holdshort's own package has this name, and only the host answers its functions.
             if capability.interface().starts_with("holdshort:agent/checks@") {
@@ -170,6 +180,11 @@ impl History {
     pub fn done(&self, capability: &Capability) -> impl Iterator<Item = (&str, u64, u64)> {
         let sums = self.done.get(capability).into_iter().flatten();
         sums.map(|(currency, (count, sum))| (currency.as_str(), *count, *sum))
+    }
+
+    /// Adds what language models said, and how unsure they were.
+    pub(super) fn add_models_to(&self, previewed: &mut Previewed) {
+        self.models.add_to(previewed);
     }
 
     /// Adds an exhibit about the earlier calls of the run. The reports of checks are in another exhibit.

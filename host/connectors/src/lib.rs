@@ -79,6 +79,9 @@ pub fn facts() -> BTreeMap<Capability, BTreeMap<String, WitType>> {
             descriptor.capabilities().for_each(|of| all.entry(of).or_default().extend(descriptor.facts()));
         }
     }
+    for facts in all.values_mut() {
+        facts.insert(history::MODEL_UNCERTAINTY.into(), history::model_uncertainty_type());
+    }
     all
 }
 
@@ -115,6 +118,7 @@ pub async fn look(
     preview.recall(action, before, &mut previewed);
     let (effect, undeclared) = (preview.effect(), preview.effect().undeclared(&previewed));
     if undeclared.is_empty() {
+        before.add_models_to(&mut previewed);
         return Ok(previewed);
     }
     // Policies can read only declared facts. A policy that does not see a fact could clear a call that it should hold.
@@ -208,6 +212,11 @@ pub trait Routine: Send + Sync {
     /// The function's complete result in the JSON form of its WIT type. `Err` is the host's
     /// failure: it is retried, and the agent never sees it.
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>>;
+
+    /// Whether the connector reads what earlier calls of the run left in the journal, so that they must be there.
+    fn reads_the_journal(&self) -> bool {
+        false
+    }
 
     /// Whether the connector answers this call. Other calls of the same function may be consequential.
     fn answers(&self, _: &Action) -> bool {

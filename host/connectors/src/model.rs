@@ -9,9 +9,11 @@
 
 mod answer;
 mod anthropic;
+mod budget;
 mod openai;
 mod request;
 mod send;
+mod uncertainty;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -19,15 +21,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, join_all};
 use holdshort_common::outbound::Addresses;
 use holdshort_gate::AgentName;
 use serde_json::Value;
 use ureq::http::Uri;
 
+pub use self::answer::Price;
 use self::answer::{Answer, Problem};
+pub use self::budget::{Budget, Cap, Spending, Spent};
 use self::request::Request;
 use self::send::{NoReply, Reply, Sender};
+pub use self::uncertainty::Uncertainty;
+use self::uncertainty::of_samples;
 use super::descriptor::{Class, Descriptor};
 use super::http::Credential;
 use super::{Routine, RoutineCall, Unavailable};
@@ -72,6 +78,9 @@ pub struct Model {
     pub time_out: Duration,
     /// The maximum size of an answer's text and of the arguments of its tool calls together.
     pub answer_bytes_max: u64,
+    /// The prices of its tokens, if they are counted.
+    pub price: Option<Price>,
+    pub uncertainty: Uncertainty,
 }
 
 /// Asks the operator's models.
@@ -80,14 +89,19 @@ pub struct Models {
     /// The workspaces, for images.
     folders: BTreeMap<AgentName, PathBuf>,
     mask: Arc<Mask>,
+    budget: Option<(Budget, Arc<dyn Spending>)>,
 }
 
 impl Models {
-    /// Asks these models and no others.
-    pub fn new(models: BTreeMap<String, Model>, folders: BTreeMap<AgentName, PathBuf>) -> Self {
+    /// Asks these models and no others, within this budget.
+    pub fn new(
+        models: BTreeMap<String, Model>,
+        folders: BTreeMap<AgentName, PathBuf>,
+        budget: Option<(Budget, Arc<dyn Spending>)>,
+    ) -> Self {
         let mask = Mask::new(models.values().filter_map(|model| model.credential.as_ref()).map(Credential::masked));
         let models = models.into_iter().map(|(name, model)| (name, Arc::new(model))).collect();
-        Self { models, folders, mask: Arc::new(mask) }
+        Self { models, folders, mask: Arc::new(mask), budget }
     }
 
     fn named(&self, name: Option<&str>) -> Result<&Arc<Model>, Problem> {
@@ -108,13 +122,39 @@ impl Models {
         let model = self.named(request.model.as_deref())?;
         let request = request.with_files(self.folders.get(call.agent)).await?;
         let sender = Sender::new(model.clone(), self.mask.clone(), &request)?;
-        let reply = ask(&sender).await?;
-        let answer = model.api.answer(&reply)?;
-        if answer.bytes() > model.answer_bytes_max {
-            return Err(too_long(model.answer_bytes_max));
-        }
-        Ok(answer)
+        let answer = match model.uncertainty {
+            Uncertainty::Samples(count) => sampled(&sender, model, count).await,
+            Uncertainty::Off | Uncertainty::Logprobs => one(&sender, model).await,
+        };
+        let priced = |answer: Answer| Answer { usage: answer.usage.priced(model.price), ..answer };
+        answer.map(priced).map_err(|problem| problem.priced(model.price))
     }
+}
+
+/// One answer.
+async fn one(sender: &Sender, model: &Model) -> Result<Answer, Problem> {
+    let answer = model.api.answer(&ask(sender).await?)?;
+    if answer.bytes() > model.answer_bytes_max { Err(too_long(model.answer_bytes_max)) } else { Ok(answer) }
+}
+
+/// The first of several answers to the same question, with what the others say of it. All of them are paid for.
+async fn sampled(sender: &Sender, model: &Model, count: u32) -> Result<Answer, Problem> {
+    let others = join_all((1..count).map(|_| one(sender, model)));
+    let (first, others) = tokio::join!(one(sender, model), others);
+    let mut first = first?;
+    let (mut measured, mut failed) = (Vec::new(), false);
+    for other in others {
+        match other {
+            Ok(other) => measured.push(other),
+            Err(problem) => {
+                failed = true;
+                first.usage = first.usage.and(problem.usage());
+            }
+        }
+    }
+    first.usage = measured.iter().fold(first.usage, |usage, other| usage.and(other.usage));
+    first.uncertainty = if failed { None } else { of_samples(&first, &measured) };
+    Ok(first)
 }
 
 /// Asks until there is an answer or a reason that another attempt would not change.
@@ -176,6 +216,19 @@ impl Api {
 
 impl Routine for Models {
     fn answer<'a>(&'a self, call: RoutineCall<'a>) -> BoxFuture<'a, Result<Value, Unavailable>> {
-        async move { Ok(self.complete(call).await.map_or_else(Problem::into_json, Answer::into_json)) }.boxed()
+        async move {
+            if let Some((budget, spending)) = &self.budget {
+                let spent = spending.spent(call.run, call.agent).await.map_err(Unavailable)?;
+                if let Some(why) = budget.reached(&spent) {
+                    return Ok(Problem::OverBudget(why).into_json());
+                }
+            }
+            Ok(self.complete(call).await.map_or_else(Problem::into_json, Answer::into_json))
+        }
+        .boxed()
+    }
+
+    fn reads_the_journal(&self) -> bool {
+        self.budget.is_some()
     }
 }

@@ -1,5 +1,5 @@
-//! Running totals of cleared and approved calls by capability. With a total, a policy limits a series of calls that are
-//! each harmless.
+//! Running totals of cleared and approved calls by capability, and of what language models cost. With a total, a policy
+//! limits a series of calls that are each harmless.
 
 use std::collections::BTreeMap;
 
@@ -120,6 +120,27 @@ pub fn counters(run: &RunId, agent: &AgentName, capability: &Capability, at: Tim
     let scopes =
         [Scope::Run(run.clone()), Scope::Agent(agent.clone()), Scope::AgentDay((agent.clone(), day)), Scope::Day(day)];
     scopes.map(|scope| Counter { scope, capability: capability.clone() })
+}
+
+/// The name of a model's cost in the sums of [`spent`], in millionths of the currency of the operator's prices.
+pub const MODEL_COST: &str = "cost";
+/// The name of a model's tokens in the sums of [`spent`].
+pub const MODEL_TOKENS: &str = "tokens";
+
+/// The function that asks language models.
+pub fn model() -> Option<Capability> {
+    Capability::new("holdshort:agent/model@0.1.0", "complete").ok()
+}
+
+/// What the answer of a model cost; `None` if the call asked no model, or got no answer. Sums of money have the names of
+/// currencies in capitals, so these names are no currencies.
+pub fn spent(capability: &Capability, result: &Value) -> Option<BTreeMap<String, u64>> {
+    // Only an interface of Holdshort's own package has this name, and only the host answers its functions.
+    let usage = Some(result).filter(|_| model().as_ref() == Some(capability))?;
+    let usage = usage.pointer("/ok/usage").or_else(|| usage.pointer("/err/malformed/usage"))?;
+    let number = |name: &str| usage.get(name).and_then(Value::as_str).and_then(|digits| digits.parse().ok());
+    let tokens = ["input-tokens", "output-tokens"].into_iter().filter_map(number).fold(0, u64::saturating_add);
+    Some(BTreeMap::from([(MODEL_COST.into(), number("cost").unwrap_or(0)), (MODEL_TOKENS.into(), tokens)]))
 }
 
 /// The money that an action moves, in minor units by currency: every record in its arguments that is exactly

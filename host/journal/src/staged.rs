@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use holdshort_gate::command::{RequiredState, Subject};
 use holdshort_gate::similar::LISTED_MAX;
-use holdshort_gate::totals::money;
+use holdshort_gate::totals::{self, money};
 use holdshort_gate::{
     Call, CallId, CallNumber, Counter, EffectKey, Event, RecordedEvent, RecordedTotal, RunId, SimilarCall, Similarity,
     Time, Total,
@@ -131,6 +131,7 @@ impl Staged {
                 count(&mut self.batch, store, before, Total::without)?;
                 count(&mut self.batch, store, after, Total::with)?;
             }
+            count(&mut self.batch, store, spent(&cached.subject, &event, at), Total::with)?;
             cached.last_seq += 1;
             self.head = Head { position: self.head.position + 1, at };
             about = event.call().or(about);
@@ -206,6 +207,13 @@ type TotalChange = Option<(Vec<Counter>, BTreeMap<String, u64>)>;
 pub(crate) fn counted(subject: &Subject, about: Option<CallNumber>) -> TotalChange {
     let call = subject.call.as_ref().filter(|call| about == Some(call.number) && call.counted_at.is_some())?;
     Some((call.counters(&subject.id, subject.run.as_ref()?), money(call.action())))
+}
+
+/// What an answer of a model adds to the totals.
+pub(crate) fn spent(subject: &Subject, event: &Event, at: Time) -> TotalChange {
+    let Event::RoutineReturned { capability, result, .. } = event else { return None };
+    let spent = totals::spent(capability, result)?;
+    Some((totals::counters(&subject.id, &subject.run.as_ref()?.agent, capability, at).into(), spent))
 }
 
 /// A call, with the changes of the batch.

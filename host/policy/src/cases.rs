@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdshort_gate::totals::counters;
+use holdshort_gate::totals::{MODEL_COST, MODEL_TOKENS, counters, model};
 use holdshort_gate::{
     Action, AgentName, Capability, Consequence, Digest, FunctionType, Mismatch, PolicyVerdict, RecordedTotal,
     Requirement, ReviewerName, RunId, Time, Total, WitType,
@@ -131,12 +131,14 @@ pub struct CaseTotals {
     today: CaseTotal,
 }
 
-/// A number of calls, and their money in the call's currency in minor units.
+/// A number of calls, and their money in the call's currency in minor units; and what language models have cost.
 #[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
 pub struct CaseTotal {
     count: u64,
     sum: u64,
+    model_cost: u64,
+    model_tokens: u64,
 }
 
 fn agent() -> AgentName {
@@ -212,11 +214,16 @@ impl Case {
             let sums = currency.iter().map(|currency| (currency.clone(), one.sum)).collect::<BTreeMap<_, _>>();
             Total { count: one.count, sums }
         };
-        let counters = counters(run, &self.agent, action.capability(), now).into_iter();
-        counters
-            .zip([in_run, agent, agent_today, today])
-            .map(|(counter, one)| RecordedTotal { counter, total: total(one) })
-            .collect()
+        let spent = |one: &CaseTotal| {
+            let sums = [(MODEL_COST.to_owned(), one.model_cost), (MODEL_TOKENS.to_owned(), one.model_tokens)];
+            Total { count: one.count, sums: sums.into() }
+        };
+        let scopes = [in_run, agent, agent_today, today];
+        let counted = |of: &Capability| counters(run, &self.agent, of, now).into_iter().zip(scopes);
+        let own = counted(action.capability()).map(|(counter, one)| RecordedTotal { counter, total: total(one) });
+        let model = model();
+        let models = model.iter().flat_map(counted).map(|(counter, one)| RecordedTotal { counter, total: spent(one) });
+        own.chain(models).collect()
     }
 
     /// The difference from the expectation, as text; `None` if there is no difference. `needs` is

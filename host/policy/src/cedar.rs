@@ -117,8 +117,7 @@ impl CedarPolicy {
         let mut apart = |set: fn(&mut Loaded) -> &mut PolicySet| {
             Partition::new(std::mem::take(set(&mut loaded)), names.types.values())
         };
-        let call = apart(|loaded| &mut loaded.call);
-        let review = apart(|loaded| &mut loaded.review);
+        let (call, review) = (apart(|loaded| &mut loaded.call), apart(|loaded| &mut loaded.review));
         let (decide, grant) = (apart(|loaded| &mut loaded.decide), apart(|loaded| &mut loaded.grant));
         let right = |action, policies| Right::new(action, policies, &people, &names).map_err(internal);
         let (decide, grant) = (right("decide", decide)?, right("grant", grant)?);
@@ -284,14 +283,15 @@ impl CedarPolicy {
 
 impl Policy for CedarPolicy {
     fn names(&self) -> Vec<String> {
-        let asked = |(_, place): &&(String, PolicyLocation)| {
-            place.actions.iter().any(|action| ["call", "review"].contains(action))
-        };
-        self.loaded.locations.iter().filter(asked).map(|(name, _)| name.clone()).collect()
+        self.loaded.names()
     }
 
     fn uses_totals(&self) -> bool {
         self.loaded.uses_totals
+    }
+
+    fn uses_model_totals(&self) -> bool {
+        self.loaded.uses_model_totals
     }
 
     fn depends_on_time(&self) -> bool {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use cedar_policy::{EntityUid, RestrictedExpression as Expression};
+use holdshort_gate::totals::{MODEL_COST, MODEL_TOKENS, model};
 use holdshort_gate::{RecordedTotal, Scope, Time};
 
 use super::{CallQuestion, values};
@@ -71,12 +72,13 @@ fn confidence(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Option<E
     values::single(claimed, "rationale.confidence", errors)
 }
 
-/// The numbers of calls and their money, by scope. A call with several currencies has no sum. A
+/// The numbers of calls and their money, and what models have cost, by scope. A call with several currencies has no sum. A
 /// policy that uses the missing sum fails, and the call is held.
 fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
     let money = holdshort_gate::totals::money(question.action);
     let currency = values::currency(question.action);
     let mut by_scope = BTreeMap::from(["run", "agent", "agent_today", "today"].map(|scope| (scope, (0, 0))));
+    let (model, mut spent) = (model(), by_scope.clone());
     for RecordedTotal { counter, total } in question.totals {
         let scope = match &counter.scope {
             Scope::Run(_) => "run",
@@ -86,6 +88,11 @@ fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
             // Policies get no totals of grants, because the gate enforces the limits of a grant itself.
             Scope::Grant(_) => continue,
         };
+        if model.as_ref() == Some(&counter.capability) {
+            let sum = |name: &str| total.sums.get(name).copied().unwrap_or(0);
+            spent.insert(scope, (sum(MODEL_COST), sum(MODEL_TOKENS)));
+            continue;
+        }
         let sum = currency.as_ref().and_then(|currency| total.sums.get(currency)).copied().unwrap_or(0);
         by_scope.insert(scope, (total.count, sum));
     }
@@ -103,5 +110,11 @@ fn totals(question: &CallQuestion<'_>, errors: &mut Vec<String>) -> Expression {
         let sum = if money.len() > 1 { None } else { long(sum, scope).map(|sum| ("sum".to_owned(), sum)) };
         made.push((scope.to_owned(), values::of(count.into_iter().chain(sum).collect())));
     }
+    let (mut costs, mut tokens) = (Vec::new(), Vec::new());
+    for (scope, (cost, taken)) in spent {
+        costs.extend(long(cost, scope).map(|cost| (scope.to_owned(), cost)));
+        tokens.extend(long(taken, scope).map(|taken| (scope.to_owned(), taken)));
+    }
+    made.extend([("model_cost".to_owned(), values::of(costs)), ("model_tokens".to_owned(), values::of(tokens))]);
     values::of(made)
 }

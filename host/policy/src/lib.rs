@@ -132,6 +132,11 @@ pub trait Policy: Send + Sync {
         false
     }
 
+    /// Whether policies use what language models have cost.
+    fn uses_model_totals(&self) -> bool {
+        false
+    }
+
     /// Whether a verdict can depend on the time. If it can, policy judges the call again just before the effect starts.
     fn depends_on_time(&self) -> bool {
         false

@@ -87,6 +87,8 @@ pub(super) struct Loaded {
     pub(super) locations: Vec<(String, PolicyLocation)>,
     /// Whether a policy uses running totals.
     pub(super) uses_totals: bool,
+    /// Whether a policy uses what language models have cost.
+    pub(super) uses_model_totals: bool,
     /// Whether a policy uses the time.
     pub(super) depends_on_time: bool,
     /// The expensive attributes of the context, and whether a policy uses them.
@@ -104,6 +106,14 @@ pub(super) type Facts = BTreeMap<EntityTypeName, BTreeSet<String>>;
 pub(super) const ACTIONS: [&str; 4] = ["call", "review", "decide", "grant"];
 
 impl Loaded {
+    /// The names of the policies that judge calls.
+    pub(super) fn names(&self) -> Vec<String> {
+        let asked = |(_, place): &&(String, PolicyLocation)| {
+            place.actions.iter().any(|action| ["call", "review"].contains(action))
+        };
+        self.locations.iter().filter(asked).map(|(name, _)| name.clone()).collect()
+    }
+
     pub(super) fn new(sources: &[Source], schema: &Schema, people: &People, facts: &Facts) -> Result<Self, Problems> {
         let mut loaded = Self {
             call: PolicySet::new(),
@@ -114,6 +124,7 @@ impl Loaded {
             material: BTreeMap::new(),
             locations: Vec::new(),
             uses_totals: false,
+            uses_model_totals: false,
             depends_on_time: false,
             reads: ["now", "local", "totals", "confidence"].map(|name| (name, false)),
             digest: digest(sources),
@@ -248,6 +259,7 @@ impl Loaded {
             // JSON form has only one spelling.
             let text = policy.to_json().map_err(|error| error.to_string())?.to_string();
             self.uses_totals |= text.contains("totals");
+            self.uses_model_totals |= ["model_cost", "model_tokens"].iter().any(|name| text.contains(name));
             for (name, is) in &mut self.reads {
                 *is |= text.contains(&format!("\"{name}\""));
             }

@@ -33,6 +33,14 @@ type Total = {
     sum: Long,
 };
 
+// What language models have cost so far, in millionths of the currency of the configured prices, or the tokens that they took.
+type Spent = {
+    run: Long,
+    agent: Long,
+    agent_today: Long,
+    today: Long,
+};
+
 // The date and the time of day in the configured time zone (`time-zone` under `[policy]`; by default UTC), with daylight saving time.
 type LocalTime = {
     // The zone's name, such as "Europe/Zagreb".
@@ -55,7 +63,7 @@ type Question = {
     now: datetime,
     local: LocalTime,
     run: { id: String, started_by: Person },
-    totals: { run: Total, agent: Total, agent_today: Total, today: Total },
+    totals: { run: Total, agent: Total, agent_today: Total, today: Total, model_cost: Spent, model_tokens: Spent },
     // The agent's own claim, between 0 and 1; rounded down to four digits.
     confidence?: decimal,
     // "low", "medium" or "high", as the connector sees it.

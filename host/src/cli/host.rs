@@ -11,6 +11,7 @@ mod file_owners;
 mod notifiers;
 pub(super) mod policy_setup;
 pub(super) mod registry;
+mod spending;
 mod state;
 mod types;
 

@@ -168,6 +168,9 @@ impl<'a> Drive<'a> {
             return Err(Failure::Reclassified(action.capability().clone()));
         };
         let (routine, agent) = (routine.clone(), self.run.agent.clone());
+        if routine.reads_the_journal() {
+            self.flush(0).await?;
+        }
         let asked = async {
             let mut tries = 0;
             loop {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use holdshort_gate::call::InconsistentEvent;
 use holdshort_gate::clearance::PolicyRecord;
 use holdshort_gate::command::{FirstVerdict, Revision};
-use holdshort_gate::totals::counters;
+use holdshort_gate::totals::{counters, model};
 use holdshort_gate::{
     Action, AgentName, Call, CallNumber, Counter, EffectClass, ExhibitRef, FunctionType, Mismatch, Proposal,
     RecordedTotal, RefusalReason, Requirement, ReviewerName, Reviewers, RunId, Seq,
@@ -187,7 +187,9 @@ impl Proposer {
     ) -> Result<Judgement, ReadError> {
         let (Caller { run, agent, started_by, .. }, now) = (caller, self.journal.now());
         let totals = if self.policy.uses_totals() {
-            self.journal.totals(counters(run, agent, action.capability(), now).into()).await?
+            let model = model().filter(|_| self.policy.uses_model_totals());
+            let counted = std::iter::once(action.capability()).chain(&model);
+            self.journal.totals(counted.flat_map(|of| counters(run, agent, of, now)).collect()).await?
         } else {
             Vec::new()
         };

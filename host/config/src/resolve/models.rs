@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 use ureq::http::Uri;
 
+use super::budget::amount;
 use super::credentials::Section as CredentialSection;
 use super::{RuleViolation, defaults, plain_name};
 use crate::value::{Between, Name, Named, Span, Text};
@@ -32,8 +33,28 @@ pub(crate) struct Section {
     pub(crate) credential: Option<Spanned<Name>>,
     pub(crate) timeout: Option<Span>,
     pub(crate) answer_kib: Option<Between<1, { defaults::MODEL_ANSWER_KIB_MAX }>>,
+    pub(crate) price: Option<Price>,
+    pub(crate) uncertainty: Option<Spanned<Measure>>,
+    pub(crate) samples: Option<Spanned<Between<2, { defaults::MODEL_SAMPLES_MAX }>>>,
     pub(crate) allow_http: Option<bool>,
     pub(crate) allow_private: Option<bool>,
+}
+
+/// The prices of a million tokens.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table with `input` and `output`")]
+pub(crate) struct Price {
+    pub(crate) input: Spanned<String>,
+    pub(crate) output: Spanned<String>,
+}
+
+/// How the host finds out how unsure a model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", expecting = "`none`, `logprobs` or `sample`")]
+pub(crate) enum Measure {
+    None,
+    Logprobs,
+    Sample,
 }
 
 /// A language model that agents may ask.
@@ -53,6 +74,36 @@ pub struct Model {
     pub answer_bytes_max: u64,
     /// The addresses that the server may have.
     pub addresses: ModelAddresses,
+    /// The prices of its tokens; `None` if their cost is not counted.
+    pub price: Option<ModelPrice>,
+    pub uncertainty: ModelUncertainty,
+}
+
+impl Model {
+    /// The currency of its prices.
+    pub(super) fn currency(&self) -> Option<&str> {
+        self.price.as_ref().map(|price| price.currency.as_str())
+    }
+}
+
+/// The prices of a million tokens, in millionths of a currency.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ModelPrice {
+    pub input_millionths: u64,
+    pub output_millionths: u64,
+    pub currency: String,
+}
+
+/// How the host finds out how unsure a model is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ModelUncertainty {
+    None,
+    /// By the probabilities of tokens, which the server gives.
+    Logprobs,
+    /// By this number of answers to each question.
+    Sample(u32),
 }
 
 /// The addresses that a model's server may have.
@@ -72,12 +123,22 @@ pub(super) fn models(
     credentials: Option<&Named<CredentialSection>>,
 ) -> Result<BTreeMap<String, Model>, RuleViolation> {
     let known: BTreeSet<&str> = credentials.into_iter().flatten().map(|(name, _)| name.get_ref().as_str()).collect();
-    let sections = authored.into_iter().flatten();
-    sections.map(|(name, section)| Ok((plain_name(&name)?, model(section, &known)?))).collect()
+    let mut models: BTreeMap<String, Model> = BTreeMap::new();
+    for (name, section) in authored.into_iter().flatten() {
+        let new = model(section, &known)?;
+        let other =
+            models.values().filter_map(Model::currency).find(|other| new.currency().is_some_and(|own| own != *other));
+        if let Some(other) = other {
+            let what = format!("its price is not in {other}, as that of another model");
+            return Err(RuleViolation::at(&name, what, "write the prices of all models in one currency"));
+        }
+        models.insert(plain_name(&name)?, new);
+    }
+    Ok(models)
 }
 
 fn model(section: Section, credentials: &BTreeSet<&str>) -> Result<Model, RuleViolation> {
-    let Section { api, url, model, credential, timeout, answer_kib, allow_http, allow_private } = section;
+    let Section { api, url, model, credential, timeout, answer_kib, allow_http, allow_private, .. } = section;
     let wrong = |what: &str, hint: &str| Err(RuleViolation::at(&url, what, hint));
     let uri: Option<Uri> = url.get_ref().0.parse().ok();
     let host = uri.as_ref().filter(|uri| matches!(uri.scheme_str(), Some("https" | "http"))).and_then(Uri::host);
@@ -96,6 +157,7 @@ fn model(section: Section, credentials: &BTreeSet<&str>) -> Result<Model, RuleVi
         let what = format!("there is no section `[credentials.{}]`", unknown.get_ref().0);
         return Err(RuleViolation::at(unknown, what, "add the section with a `file`, or correct the name"));
     }
+    let uncertainty = uncertainty(api, section.uncertainty, section.samples)?;
     Ok(Model {
         api,
         url: url.into_inner().0,
@@ -108,6 +170,41 @@ fn model(section: Section, credentials: &BTreeSet<&str>) -> Result<Model, RuleVi
             (false, true) => ModelAddresses::ThisMachine,
             (false, false) => ModelAddresses::Public,
         },
+        price: section.price.map(price).transpose()?,
+        uncertainty,
+    })
+}
+
+fn price(Price { input, output }: Price) -> Result<ModelPrice, RuleViolation> {
+    let ((input_millionths, currency), (output_millionths, other)) = (amount(&input)?, amount(&output)?);
+    if currency != other {
+        let what = format!("this is not in {currency}, as the price of the input");
+        return Err(RuleViolation::at(&output, what, "write both in one currency"));
+    }
+    Ok(ModelPrice { input_millionths, output_millionths, currency })
+}
+
+fn uncertainty(
+    api: ModelApi,
+    measure: Option<Spanned<Measure>>,
+    samples: Option<Spanned<Between<2, { defaults::MODEL_SAMPLES_MAX }>>>,
+) -> Result<ModelUncertainty, RuleViolation> {
+    let found = measure.as_ref().map_or(Measure::None, |measure| *measure.get_ref());
+    if let Some(unused) = samples.as_ref().filter(|_| found != Measure::Sample) {
+        let hint = "add `uncertainty = \"sample\"`, or remove this key";
+        return Err(RuleViolation::at(unused, "only `uncertainty = \"sample\"` takes samples", hint));
+    }
+    if let Some(measure) = measure.filter(|_| (api, found) == (ModelApi::Anthropic, Measure::Logprobs)) {
+        let hint = "write `uncertainty = \"sample\"`";
+        return Err(RuleViolation::at(&measure, "servers of this form give no probabilities", hint));
+    }
+    Ok(match found {
+        Measure::None => ModelUncertainty::None,
+        Measure::Logprobs => ModelUncertainty::Logprobs,
+        Measure::Sample => {
+            let count = samples.map_or(defaults::MODEL_SAMPLES, |samples| samples.get_ref().0);
+            ModelUncertainty::Sample(u32::try_from(count).unwrap_or(u32::MAX))
+        }
     })
 }
 

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::uncertainty::rounded;
+
 /// An answer.
 #[derive(Debug)]
 pub(super) struct Answer {
@@ -10,6 +12,8 @@ pub(super) struct Answer {
     pub(super) finish: Finish,
     pub(super) usage: Usage,
     pub(super) model: String,
+    /// How unsure the model was, if it was measured.
+    pub(super) uncertainty: Option<f64>,
 }
 
 /// A tool that the model asks for.
@@ -34,12 +38,22 @@ pub(super) enum Finish {
 pub(super) struct Usage {
     pub(super) input_tokens: u64,
     pub(super) output_tokens: u64,
+    /// In millionths of the currency of the prices; `None` without prices.
+    pub(super) cost: Option<u64>,
+}
+
+/// The prices of a million tokens, in millionths of a currency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    pub input: u64,
+    pub output: u64,
 }
 
 /// Why there is no answer.
 #[derive(Debug)]
 pub(super) enum Problem {
     Invalid(String),
+    OverBudget(String),
     TooLong(String),
     Refused(String),
     Unavailable(String),
@@ -67,7 +81,7 @@ impl Answer {
             "finish": finish,
             "usage": self.usage.into_json(),
             "model": self.model,
-            "uncertainty": null,
+            "uncertainty": self.uncertainty.map(rounded),
         } })
     }
 }
@@ -79,16 +93,48 @@ impl ToolCall {
 }
 
 impl Usage {
+    /// The same tokens with their cost, rounded up.
+    pub(super) fn priced(self, price: Option<Price>) -> Self {
+        let part = |tokens: u64, price: u64| u128::from(tokens) * u128::from(price);
+        let whole = |price: Price| part(self.input_tokens, price.input) + part(self.output_tokens, price.output);
+        let cost = price.map(|price| whole(price).div_ceil(1_000_000));
+        Self { cost: cost.map(|cost| u64::try_from(cost).unwrap_or(u64::MAX)), ..self }
+    }
+
+    /// The tokens of two answers.
+    pub(super) fn and(self, other: Self) -> Self {
+        Self {
+            input_tokens: self.input_tokens.saturating_add(other.input_tokens),
+            output_tokens: self.output_tokens.saturating_add(other.output_tokens),
+            cost: None,
+        }
+    }
+
     fn into_json(self) -> Value {
-        let Self { input_tokens, output_tokens } = self;
-        json!({ "input-tokens": input_tokens.to_string(), "output-tokens": output_tokens.to_string(), "cost": null })
+        let Self { input_tokens, output_tokens, cost } = self;
+        json!({
+            "input-tokens": input_tokens.to_string(),
+            "output-tokens": output_tokens.to_string(),
+            "cost": cost.map(|cost| cost.to_string()),
+        })
     }
 }
 
 impl Problem {
+    /// What the answer took, if there was one.
+    pub(super) fn usage(&self) -> Usage {
+        if let Self::Malformed(_, usage) = self { *usage } else { Usage::default() }
+    }
+
+    /// The same problem with the cost of what was answered.
+    pub(super) fn priced(self, price: Option<Price>) -> Self {
+        if let Self::Malformed(why, usage) = self { Self::Malformed(why, usage.priced(price)) } else { self }
+    }
+
     pub(super) fn into_json(self) -> Value {
         json!({ "err": match self {
             Self::Invalid(why) => json!({ "invalid": why }),
+            Self::OverBudget(why) => json!({ "over-budget": why }),
             Self::TooLong(why) => json!({ "too-long": why }),
             Self::Refused(why) => json!({ "refused": why }),
             Self::Unavailable(why) => json!({ "unavailable": why }),

@@ -110,6 +110,7 @@ pub(super) fn answer(reply: &Reply) -> Result<Answer, Problem> {
         Usage {
             input_tokens: cached.fold(tokens.input_tokens, u64::saturating_add),
             output_tokens: tokens.output_tokens,
+            cost: None,
         }
     });
     let (mut text, mut calls) = (String::new(), Vec::new());
@@ -126,7 +127,7 @@ pub(super) fn answer(reply: &Reply) -> Result<Answer, Problem> {
         _ if !calls.is_empty() => Finish::Calls,
         _ => Finish::Stop,
     };
-    Ok(Answer { text, calls, finish, usage, model: model.unwrap_or_default() })
+    Ok(Answer { text, calls, finish, usage, model: model.unwrap_or_default(), uncertainty: None })
 }
 
 fn tool_call(id: String, name: String, input: Value, usage: Usage) -> Result<ToolCall, Problem> {

@@ -7,6 +7,7 @@ use super::Model;
 use super::answer::{Answer, Finish, Problem, ToolCall, Usage};
 use super::request::{Call, Message, Request, Tool, object, tools};
 use super::send::Reply;
+use super::uncertainty::{Token, Uncertainty, of_tokens};
 
 /// OpenAI's own server refuses the older name `max_tokens` for its newer models; other servers know only the older one.
 const OPENAI: &str = "https://api.openai.com/";
@@ -25,6 +26,7 @@ pub(super) fn body(model: &Model, request: &Request) -> Value {
         ("tools", tools(request, tool)),
         ("response_format", schema),
         (tokens, request.max_tokens.map(Value::from)),
+        ("logprobs", Some(true.into()).filter(|_| model.uncertainty == Uncertainty::Logprobs)),
         ("temperature", request.temperature.clone().map(Value::from)),
     ])
 }
@@ -72,6 +74,18 @@ struct Tokens {
 struct Choice {
     message: Said,
     finish_reason: Option<String>,
+    logprobs: Option<Logprobs>,
+}
+
+#[derive(Deserialize)]
+struct Logprobs {
+    content: Option<Vec<LogprobToken>>,
+}
+
+#[derive(Deserialize)]
+struct LogprobToken {
+    token: String,
+    logprob: f64,
 }
 
 #[derive(Deserialize)]
@@ -112,16 +126,21 @@ pub(super) fn answer(reply: &Reply) -> Result<Answer, Problem> {
     let usage = usage.map_or_else(Usage::default, |tokens| Usage {
         input_tokens: tokens.prompt_tokens,
         output_tokens: tokens.completion_tokens.unwrap_or(0),
+        cost: None,
     });
     let choice = choices.into_iter().next();
-    let Choice { message, finish_reason } =
+    let Choice { message, finish_reason, logprobs } =
         choice.ok_or_else(|| Problem::Malformed("the answer has no choice".into(), usage))?;
     let text = match message.content {
         Some(Content::Text(text)) => text,
         Some(Content::Parts(parts)) => parts.into_iter().filter_map(|part| part.text).collect(),
         None => message.refusal.clone().unwrap_or_default(),
     };
-    let asked = message.tool_calls.unwrap_or_default().into_iter().enumerate();
+    let asked = message.tool_calls.unwrap_or_default();
+    let texts: Vec<String> = asked.iter().filter_map(|asked| asked.function.arguments.as_ref()).map(text_of).collect();
+    let tokens = logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default().into_iter();
+    let tokens: Vec<Token> = tokens.map(|token| Token { text: token.token, logprob: token.logprob }).collect();
+    let asked = asked.into_iter().enumerate();
     let calls: Vec<ToolCall> = asked.map(|(at, asked)| tool_call(at, asked, usage)).collect::<Result<_, _>>()?;
     let finish = match finish_reason.as_deref() {
         _ if message.refusal.is_some() => Finish::Refused,
@@ -131,7 +150,12 @@ pub(super) fn answer(reply: &Reply) -> Result<Answer, Problem> {
         _ if !calls.is_empty() => Finish::Calls,
         _ => Finish::Stop,
     };
-    Ok(Answer { text, calls, finish, usage, model: model.unwrap_or_default() })
+    Ok(Answer { text, calls, finish, usage, model: model.unwrap_or_default(), uncertainty: of_tokens(&tokens, &texts) })
+}
+
+/// Arguments as the server wrote them.
+fn text_of(arguments: &Value) -> String {
+    arguments.as_str().map_or_else(|| arguments.to_string(), str::to_owned)
 }
 
 /// Some servers leave out the id, and some the arguments of a tool without parameters.

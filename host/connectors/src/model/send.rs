@@ -11,6 +11,7 @@ use ureq::http;
 
 use super::answer::{Problem, Usage};
 use super::request::Request;
+use super::uncertainty::Uncertainty;
 use super::{Api, Model, anthropic};
 use crate::secret::Mask;
 
@@ -18,6 +19,8 @@ use crate::secret::Mask;
 const REQUEST_BYTES_MAX: usize = 32 << 20;
 /// The maximum size of a reply as a multiple of what the agent gets: a character can take six bytes in JSON.
 const REPLY_FACTOR: u64 = 6;
+/// The same for a reply with the probability of each token, which stands there with its bytes.
+const REPLY_FACTOR_LOGPROBS: u64 = 64;
 /// A reply's parts beside the text.
 const REPLY_BYTES: u64 = 64 << 10;
 /// An agent gets at most this many characters of a reply that is no answer.
@@ -132,7 +135,8 @@ fn exchange(model: &Model, mask: &Mask, request: http::Request<Vec<u8>>) -> Resu
     let retry_after = header("retry-after").and_then(|seconds| seconds.trim().parse().ok()).map(Duration::from_secs);
     let media_type = masked(header("content-type").unwrap_or("no type"));
     let status = response.status().as_u16();
-    let bytes_max = model.answer_bytes_max.saturating_mul(REPLY_FACTOR).saturating_add(REPLY_BYTES);
+    let factor = if model.uncertainty == Uncertainty::Logprobs { REPLY_FACTOR_LOGPROBS } else { REPLY_FACTOR };
+    let bytes_max = model.answer_bytes_max.saturating_mul(factor).saturating_add(REPLY_BYTES);
     let mut body = Vec::new();
     let read = response.body_mut().as_reader().take(bytes_max.saturating_add(1)).read_to_end(&mut body);
     read.map_err(|error| {

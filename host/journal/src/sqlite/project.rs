@@ -21,6 +21,7 @@ use crate::history::{DecisionRecord, decision, words_of};
 use crate::inbox::{WaitingReviewers, urgency};
 use crate::rows::Position;
 use crate::rows::StoredRun;
+use crate::staged;
 use crate::store::{created_run, opens, revises};
 
 impl Insert<'_> {
@@ -84,6 +85,16 @@ impl Insert<'_> {
     pub(super) fn total(&self, counter: &Counter, total: &Total) -> Result<(), ReadError> {
         let insert = "INSERT OR REPLACE INTO totals (counter, total) VALUES (?1, ?2)";
         Ok(self.execute(insert, (json(counter)?, json(total)?))?)
+    }
+
+    /// Adds calls and answers of models to the totals.
+    fn count(&self, counted: impl Iterator<Item = (Vec<Counter>, BTreeMap<String, u64>)>) -> Result<(), ReadError> {
+        for (counters, sums) in counted {
+            for counter in counters {
+                self.total(&counter, &load::total(self.connection(), &counter)?.with(&sums))?;
+            }
+        }
+        Ok(())
     }
 
     /// Stores the run that a request with this key created. A key is used once, so the row never changes.
@@ -155,7 +166,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     let mut statement = transaction.prepare_cached(&select)?;
     let mut rows = statement.query([number])?;
     // `told` has each revision (with `None`) and each decision (with its kind and reviewer), in the order of events.
-    let (mut told, mut requested) = (Vec::new(), None);
+    let (mut told, mut requested, mut spent) = (Vec::new(), None, Vec::new());
     let mut before: Option<RecordedEvent> = None;
     while let Some(row) = rows.next()? {
         let (recorded, _) = recorded(transaction, row, 0)?;
@@ -167,6 +178,7 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
         }
         requested = created_run(&id, &recorded.event).or(requested);
         subject.apply(&recorded.event, recorded.at).map_err(|error| damaged(error.to_string()))?;
+        spent.extend(staged::spent(&subject, &recorded.event, recorded.at));
         if let Some(changed) = subject.call.as_ref().filter(|changed| call == Some(changed.number)) {
             calls.insert(changed.number, changed.clone());
         }
@@ -188,13 +200,9 @@ fn rebuild_run(transaction: &Transaction<'_>, number: i64, id: RunId) -> Result<
     for (number, call) in &calls {
         insert.call(&id, &state.run, call, call.similarity().as_ref(), (opened.get(number).copied(), true))?;
     }
-    for call in calls.values().filter(|call| call.counted_at.is_some()) {
-        let money = money(call.action());
-        for counter in call.counters(&id, &state.run) {
-            let total = load::total(transaction, &counter)?.with(&money);
-            insert.total(&counter, &total)?;
-        }
-    }
+    let counted = calls.values().filter(|call| call.counted_at.is_some());
+    let counted = counted.map(|call| (call.counters(&id, &state.run), money(call.action())));
+    insert.count(counted.chain(spent))?;
     for (position, call, decided) in told {
         match decided {
             Some((kind, by)) => {

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 pub(super) use self::settings::{ConnectorContext, relay};
 use self::settings::{fundings, http_credential, http_host, program, workspaces};
+use super::spending::ModelSpending;
 use super::state::CHECKOUTS_FOLDER;
 use crate::agent;
 use crate::cli::exit::{Exit, Failure};
@@ -28,7 +29,7 @@ use crate::connectors::http::{self, Http};
 use crate::connectors::ledger::{self, Ledger, OpenError};
 use crate::connectors::maildir::{self, Maildir};
 use crate::connectors::message::Composer;
-use crate::connectors::model::{self, Models};
+use crate::connectors::model::{self, Models, Spending};
 use crate::connectors::repository::{self, Repository};
 use crate::connectors::smtp::{self, Smtp};
 use crate::connectors::workspace::{self, Workspace};
@@ -263,10 +264,14 @@ fn models(config: &Config) -> OwnInterface<'_> {
     if config.models.is_empty() {
         return OwnInterface::Withheld(model::DESCRIPTOR, NO_MODEL);
     }
-    OwnInterface::Serves(ConfiguredConnector::new(model::DESCRIPTOR, "", |_| {
+    OwnInterface::Serves(ConfiguredConnector::new(model::DESCRIPTOR, "", |context| {
         let model = |(name, model): (&String, _)| Ok::<_, Failure>((name.clone(), settings::model(model, config)?));
         let models = config.models.iter().map(model).collect::<Result<_, _>>()?;
-        Ok(OpenedConnector::Routine(Arc::new(Models::new(models, workspaces(config)))))
+        let budget = config.model_budget.as_ref().map(|budget| {
+            let spending = ModelSpending { journal: context.journal.clone(), clock: context.clock.clone() };
+            (settings::budget(budget, config), Arc::new(spending) as Arc<dyn Spending>)
+        });
+        Ok(OpenedConnector::Routine(Arc::new(Models::new(models, workspaces(config), budget))))
     }))
 }
 

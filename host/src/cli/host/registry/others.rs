@@ -11,6 +11,7 @@ use super::{ConfiguredConnector, OpenedConnector, by_command, wrong};
 use crate::config::{CapabilityRule, Config};
 use crate::connectors::command::{self, CommandOptions, EffectCommand, FactsProgram, RoutineCommand};
 use crate::connectors::file_drop::{self, FileDrop};
+use crate::connectors::history::{MODEL_UNCERTAINTY, model_uncertainty_type};
 
 /// The connector of one section `[capabilities.…]`.
 pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> ConfiguredConnector<'a> {
@@ -67,11 +68,13 @@ pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> Config
 
 /// The facts for policies about calls of a foreign function; `None` if the function is routine.
 pub(in crate::cli) fn facts(rule: &CapabilityRule) -> Option<BTreeMap<String, WitType>> {
-    match rule {
-        CapabilityRule::Routine(_) => None,
-        CapabilityRule::Consequential(rule) => Some(types(rule)),
-        CapabilityRule::FileDrop(_) => Some(file_drop::DESCRIPTOR.facts()),
-    }
+    let mut facts = match rule {
+        CapabilityRule::Routine(_) => return None,
+        CapabilityRule::Consequential(rule) => types(rule),
+        CapabilityRule::FileDrop(_) => file_drop::DESCRIPTOR.facts(),
+    };
+    facts.insert(MODEL_UNCERTAINTY.into(), model_uncertainty_type());
+    Some(facts)
 }
 
 fn types(rule: &crate::config::Perform) -> BTreeMap<String, WitType> {

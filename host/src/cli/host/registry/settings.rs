@@ -15,7 +15,9 @@ use crate::cli::exit::{Exit, Failure};
 use crate::cli::host::state::{self, CHILDREN_FOLDER};
 use crate::cli::host::types::ComponentTypes;
 use crate::cli::host::{CheckSandboxes, system_clock};
-use crate::config::{self, Config, ModelAddresses, ModelApi, SecretSource, Tls};
+use crate::config::{
+    self, Config, ModelAddresses, ModelApi, ModelBudget, ModelCap, ModelUncertainty, SecretSource, Tls,
+};
 use crate::connectors::child::Children;
 use crate::connectors::command::{CommandContext, FunctionTypes};
 use crate::connectors::http;
@@ -32,6 +34,7 @@ pub(in crate::cli::host) struct ConnectorContext<'a> {
     pub(super) sandboxes: &'a CheckSandboxes,
     /// The clock for the dates of emails and ledger entries.
     pub(super) clock: Clock,
+    pub(super) journal: Journal,
     types: Arc<ComponentTypes>,
     command_context: OnceCell<CommandContext>,
 }
@@ -44,7 +47,8 @@ impl<'a> ConnectorContext<'a> {
         sandboxes: &'a CheckSandboxes,
     ) -> Self {
         let types = Arc::new(ComponentTypes::of(journal.clone(), reader.clone()));
-        Self { config, sandboxes, clock: system_clock(), types, command_context: OnceCell::new() }
+        let journal = journal.clone();
+        Self { config, sandboxes, clock: system_clock(), journal, types, command_context: OnceCell::new() }
     }
 
     /// The folder in which running programs leave data for lookups. It outlives the host. All connectors share the
@@ -152,7 +156,24 @@ pub(super) fn model(model: &config::Model, config: &Config) -> Result<model::Mod
         addresses: Addresses { rule, lookup: None },
         time_out: Duration::from_millis(model.timeout_ms),
         answer_bytes_max: model.answer_bytes_max,
+        price: model
+            .price
+            .as_ref()
+            .map(|price| model::Price { input: price.input_millionths, output: price.output_millionths }),
+        uncertainty: match model.uncertainty {
+            ModelUncertainty::None => model::Uncertainty::Off,
+            ModelUncertainty::Logprobs => model::Uncertainty::Logprobs,
+            ModelUncertainty::Sample(count) => model::Uncertainty::Samples(count),
+        },
     })
+}
+
+/// The limits on what models cost.
+pub(super) fn budget(budget: &ModelBudget, config: &Config) -> model::Budget {
+    let cap = |cap: ModelCap| model::Cap { cost: cap.cost_millionths, tokens: cap.tokens };
+    let price = config.models.values().find_map(|model| model.price.as_ref());
+    let currency = price.map(|price| price.currency.clone()).unwrap_or_default();
+    model::Budget { run: cap(budget.run), agent_day: cap(budget.agent_day), day: cap(budget.day), currency }
 }
 
 /// Reads passwords and certificates now, so that a missing file is found at the start and not at the first email.
