@@ -12,6 +12,7 @@ mod driver;
 mod exhibits;
 mod failure;
 mod live;
+mod look;
 mod propose;
 mod refresh;
 mod refusal;

@@ -16,9 +16,10 @@ use serde_json::Value;
 
 use super::display_limit::{DisplayLimit, believable};
 use super::exhibits::{freeze, measure, named};
+use super::look::look;
 use crate::connectors::descriptor::Effect;
 use crate::connectors::history::History;
-use crate::connectors::{CannotPreview, Preview, Previewed, look};
+use crate::connectors::{CannotPreview, Preview, Previewed};
 use crate::policy::{CallQuestion, Judgement, Policy, Verdict};
 
 /// Makes proposals.

@@ -8,9 +8,10 @@ use holdshort_journal::Driver;
 use holdshort_words::{Sentence, quote, say};
 
 use super::exhibits::{freeze, measure};
+use super::look::look;
 use super::propose::{RunHistory, proposal};
 use super::{Catalogue, Runs};
-use crate::connectors::{CannotPreview, look};
+use crate::connectors::CannotPreview;
 use crate::effects::Refresh;
 use crate::policy::{JudgedCall, Policy, facts};
 
