@@ -183,7 +183,7 @@ impl History {
     }
 
     /// Adds what language models said, and how unsure they were.
-    pub(super) fn add_models_to(&self, previewed: &mut Previewed) {
+    pub fn add_models_to(&self, previewed: &mut Previewed) {
         self.models.add_to(previewed);
     }
 

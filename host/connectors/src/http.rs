@@ -9,6 +9,7 @@
 //! sent elsewhere.
 
 mod credential;
+mod difference;
 mod request;
 mod send;
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_common::outbound::Addresses;
-use holdshort_gate::{Action, AgentName, Consequence, EffectClass};
+use holdshort_gate::{Action, AgentName, CallId, Consequence, EffectClass};
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
@@ -28,8 +29,8 @@ use self::request::Request;
 use self::send::{NoAnswer, send};
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Fact, FactType, Precondition};
 use super::{
-    Attempt, CannotPreview, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Trusted, Unavailable,
-    quote, quote_start, say,
+    Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Trusted,
+    Unavailable, quote, quote_start, say,
 };
 use crate::secret::Mask;
 
@@ -234,6 +235,13 @@ impl Preview for Http {
 
     fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
         self.preview_now(action).boxed()
+    }
+
+    fn compare(&self, action: &Action, (id, last): (&CallId, &Action), previewed: &mut Previewed) {
+        let compared = Request::read(last).and_then(|last| Ok(difference::differences(&last, &Request::read(action)?)));
+        let text = compared.unwrap_or_else(|why| say!("they cannot be compared: {}", why));
+        let title = say!("what differs from the last such request, call {}", id.clone());
+        previewed.exhibits.push(Exhibit::text(title, text));
     }
 }
 

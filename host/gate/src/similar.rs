@@ -14,6 +14,7 @@ use crate::call::Call;
 use crate::clearance::{Proposal, SimilarCall};
 use crate::condition;
 use crate::ids::{CallId, Digest};
+use crate::name::AgentName;
 use crate::phase::Phase;
 
 /// The largest number of similar calls that a proposal lists; the oldest calls are listed. If a similar call that is
@@ -34,6 +35,16 @@ impl Similarity {
     pub fn meets(&self, other: &Self) -> bool {
         self.effect_digest == other.effect_digest || (self.about.is_some() && self.about == other.about)
     }
+}
+
+/// The facts that say where a call goes.
+const KIND: [&str; 3] = ["host", "method", "path"];
+
+/// The digest of a call's kind: the calls of one agent and one function that go to the same place. `None` for a call
+/// without the facts that say where it goes.
+pub fn kind(agent: &AgentName, capability: &Capability, facts: &Value) -> Option<Digest> {
+    let place: Vec<&str> = KIND.iter().map(|name| facts.get(name)?.as_str()).collect::<Option<_>>()?;
+    Some(Digest::tagged("holdshort/kind", canonical(&json!([agent, capability, place])).as_bytes()))
 }
 
 /// The digest of an action's effect, from its capability and its arguments without the rationale. The agent, the run
@@ -80,6 +91,13 @@ impl Call {
             | Phase::Expired
             | Phase::Cancelled => None,
         }
+    }
+
+    /// The digest by which a later call of the same kind finds this one; `None` unless this call was performed.
+    pub fn performed_kind(&self, agent: &AgentName) -> Option<Digest> {
+        let performed = matches!(self.phase, Phase::Succeeded { .. });
+        let proposal = self.proposal().filter(|_| performed)?;
+        kind(agent, proposal.action.capability(), &proposal.facts)
     }
 
     /// This call as an entry in the list of similar calls of another call.

@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 use holdshort_gate::command::Subject;
 use holdshort_gate::similar::LISTED_MAX;
 use holdshort_gate::{
-    Call, CallId, CallNumber, Command, Counter, EffectKey, JournalId, RecordedEvent, RecordedTotal, Run, RunId,
+    Call, CallId, CallNumber, Command, Counter, Digest, EffectKey, JournalId, RecordedEvent, RecordedTotal, Run, RunId,
     RunState, Seq, Similarity, Time,
 };
 use tokio::sync::{Notify, Semaphore, broadcast};
@@ -189,6 +189,15 @@ impl Journal {
             }
             same.sort();
             Ok(same)
+        })
+        .await
+    }
+
+    /// The performed call of a kind that was proposed last.
+    pub async fn last_performed(&self, kind: Digest) -> Result<Option<(CallId, Call)>, ReadError> {
+        self.read(move |reader| {
+            let Some(id) = reader.last_performed(&kind)? else { return Ok(None) };
+            Ok(reader.call(&id.run, id.call)?.map(|call| (id, call)))
         })
         .await
     }

@@ -192,6 +192,13 @@ impl Reader for Memory {
         Ok(self.wanted(filter).len().min(filter.limit))
     }
 
+    fn last_performed(&mut self, kind: &Digest) -> Result<Option<CallId>, ReadError> {
+        let kept = self.kept();
+        let calls = kept.calls().filter(|(_, run, _, call)| call.performed_kind(&run.state.run.agent) == Some(*kind));
+        let last = calls.max_by_key(|(_, _, position, _)| *position);
+        Ok(last.map(|(run, _, _, call)| CallId { run: run.clone(), call: call.number }))
+    }
+
     /// Reads from the newest event to the oldest.
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
         let kept = self.kept();

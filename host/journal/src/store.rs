@@ -95,6 +95,8 @@ pub(crate) trait Reader: Load + Send {
     fn count_runs(&mut self, state: RunState, most: usize) -> Result<usize, ReadError>;
     /// The number of calls that `calls` would list from the beginning. It reads no event.
     fn count_calls(&mut self, filter: &CallFilter) -> Result<usize, ReadError>;
+    /// The performed call of a kind that was proposed last.
+    fn last_performed(&mut self, kind: &Digest) -> Result<Option<CallId>, ReadError>;
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError>;
     /// Grants, the newest first.
     fn grants(&mut self, filter: &GrantFilter) -> Result<Vec<GrantRow>, ReadError>;

@@ -21,7 +21,7 @@ use holdshort_gate::command::{
 };
 use holdshort_gate::{
     CallId, CallState, Consequence, Decision, Digest, Event, Proposal, RecordedChoice, Refused, Request, Resolution,
-    ReviewerName, Reviewers, RunId, RunState, Time,
+    ReviewerName, Reviewers, RunId, RunState, Time, similar,
 };
 use holdshort_journal::{
     CallFilter, CallHint, CallOrder, Deadline, DecisionFilter, Fence, Flushed, Health, Hint, LogLine,
@@ -62,6 +62,7 @@ conformance! {
     many_reviewers_at_once_have_one_winner
     one_start_yields_one_permit
     every_call_has_its_own_effect_key
+    the_last_performed_call_of_a_kind_is_found
     what_is_read_is_a_prefix
     a_step_that_was_not_written_leaves_no_gap
     runs_are_listed_newest_first_in_pages
@@ -445,6 +446,35 @@ async fn every_call_has_its_own_effect_key(world: World) {
     }
     let different: BTreeSet<&String> = keys.iter().map(|(.., key)| key).collect();
     assert_eq!(different.len(), 6, "two calls with one key would be done once");
+}
+
+async fn the_last_performed_call_of_a_kind_is_found(world: World) {
+    let place = |path: &str| json!({ "host": "api.test", "method": "POST", "path": path });
+    let kind = |path: &str| similar::kind(&"agent".into(), &"acme:mail/send@1.0.0#send".parse().unwrap(), &place(path));
+    let found = async |world: &World, path: &str| {
+        let found = world.last_performed(kind(path).unwrap()).await.unwrap();
+        found.map(|(id, call)| (id.to_string(), call.action().arguments()["text"].clone()))
+    };
+    let performed = async |world: &World, name: &str, path: &str| {
+        let run = world.held(name, Proposal { facts: place(path), ..proposal(name) }).await;
+        let _ = world.decide(&run, 1, "alice", Choice::Approve).await.unwrap();
+        let _ = world.start(&run, 1).await.unwrap();
+        run
+    };
+    assert_eq!(kind("/a"), kind("/a"));
+    let others = [json!({ "host": "api.test", "method": "POST" }), json!({ "host": 1, "method": 2, "path": 3 })];
+    for facts in others {
+        assert_eq!(similar::kind(&"agent".into(), &"a:b/c@1.0.0#d".parse().unwrap(), &facts), None);
+    }
+    let one = performed(&world, "one", "/a").await;
+    let two = performed(&world, "two", "/a").await;
+    let _ = performed(&world, "other", "/b").await;
+    assert_eq!(found(&world, "/a").await, None, "nothing was performed");
+    for (run, expected) in [(&two, "two"), (&one, "two")] {
+        let _ = world.submit(run, Some(1), happened(1, json!("done"))).await.unwrap();
+        assert_eq!(found(&world, "/a").await, Some((format!("{expected}.1"), json!(expected))));
+    }
+    assert_eq!(found(&world, "/b").await, None);
 }
 
 async fn what_is_read_is_a_prefix(world: World) {

@@ -622,7 +622,7 @@ async fn a_journal_of_long_ago_still_opens_and_goes_on() {
     let file = Connection::open(&path).unwrap();
     let text = |sql: &str| file.query_row(sql, [], |row| row.get::<_, String>(0)).unwrap();
     assert_eq!(text("SELECT user_version || '' FROM pragma_user_version"), "2");
-    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "7");
+    assert_eq!(text("SELECT CAST(value AS TEXT) FROM meta WHERE key = 'projection'"), "8");
     assert_eq!(text("PRAGMA integrity_check"), "ok");
     drop(file);
     let journal = Journal::open(&path, clock.clock()).unwrap();

@@ -113,7 +113,7 @@ impl Proposer {
         if let Err(reason) = believable(&action) {
             return refuse(action, invalid(reason), None);
         }
-        let mut previewed = match look(preview, caller.agent, &action, caller.before).await {
+        let mut previewed = match look(&self.journal, preview, caller.agent, &action, caller.before).await {
             Ok(previewed) => previewed,
             Err(CannotPreview::Impossible(reason)) => return refuse(action, invalid(reason), None),
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
@@ -156,7 +156,7 @@ impl Proposer {
         let action = Action::new(old.component(), old.capability().clone(), ty, arguments)?;
         self.display_limit.admits(&action).map_err(ReviseError::Forbidden)?;
         believable(&action).map_err(ReviseError::Impossible)?;
-        let mut previewed = look(preview, caller.agent, &action, caller.before).await?;
+        let mut previewed = look(&self.journal, preview, caller.agent, &action, caller.before).await?;
         let evidence = measure(std::mem::take(&mut previewed.exhibits)).await?;
         let judgement = self.judge(caller, ty, &action, &previewed).await;
         let mut judgement = judgement.map_err(|error| ReviseError::Unavailable(error.to_string()))?;

@@ -59,7 +59,7 @@ impl Refresh for Refresher {
             };
             let mut followed = RunHistory::default();
             let before = followed.up_to(&self.journal, &id.run, id.call).await.map_err(quote)?;
-            let previewed = look(preview.as_ref(), agent, &old.action, before).await;
+            let previewed = look(&self.journal, preview.as_ref(), agent, &old.action, before).await;
             let mut previewed = previewed.map_err(CannotPreview::sentence)?;
             let evidence = measure(std::mem::take(&mut previewed.exhibits)).await.map_err(CannotPreview::sentence)?;
             let exhibits = freeze(&self.journal, evidence).await.map_err(quote)?;

@@ -32,6 +32,11 @@ const NOT_SENT: [&str; 15] = [
     "x-rewrite-url",
 ];
 
+/// JSON is laid out in at most this many times its size, and in this many bytes if it is small. In a deep nesting, a
+/// line can be indented by many times its length. The arguments have the body too, as it is sent.
+const LAYOUT_TIMES_MAX: usize = 8;
+const LAYOUT_BYTES_MIN: usize = 64 * 1024;
+
 /// Headers that ask for a part of an answer, which could cut a secret in two.
 const PARTIAL: [&str; 2] = ["range", "if-range"];
 
@@ -132,21 +137,48 @@ impl Request {
         host == "localhost" || host.parse().is_ok_and(|ip: std::net::IpAddr| ip.is_loopback())
     }
 
+    /// The body, if it is text.
+    pub(super) fn text(&self) -> Option<&str> {
+        std::str::from_utf8(&self.body).ok().filter(|_| self.is_text)
+    }
+
+    /// The body as JSON, if it is an object or an array that a layout shows exactly as it is sent.
+    pub(super) fn json(&self) -> Option<Value> {
+        let text = self.text()?.as_bytes();
+        once(text).ok().filter(|json| (json.is_object() || json.is_array()) && has_exact_numbers(text))
+    }
+
+    /// The body, if it is a form.
+    pub(super) fn form(&self) -> Option<&str> {
+        let form = |(name, value): &(String, String)| {
+            name == "content-type" && value.split(';').next() == Some("application/x-www-form-urlencoded")
+        };
+        self.text().filter(|_| self.headers.iter().any(form))
+    }
+
     /// What a reviewer needs beside the arguments: the members of a JSON body, each on a line, or the digest of a body
     /// that is no text.
     pub(super) fn exhibits(&self) -> Vec<Exhibit> {
         let exhibit = if self.is_text {
-            let json = once(&self.body).ok().filter(|json| json.is_object() || json.is_array());
-            json.filter(|_| has_exact_numbers(&self.body)).map(|json| {
-                let text = format!("{json:#}\n").into_bytes();
-                Exhibit::words("the agent", say!("the body as JSON"), "application/json", text)
-            })
+            let text =
+                self.json().and_then(|json| laid_out(&json, LAYOUT_BYTES_MIN.max(LAYOUT_TIMES_MAX * self.body.len())));
+            text.map(|text| Exhibit::words("the agent", say!("the body as JSON"), "application/json", text))
         } else {
             let text = say!("{} bytes that are no text, with the digest {}", self.body.len(), self.digest());
             Some(Exhibit::text(say!("the body"), text))
         };
         exhibit.into_iter().collect()
     }
+}
+
+/// JSON with each member on a line, and a line end; `None` if that is longer than `bytes_max`.
+fn laid_out(json: &Value, bytes_max: usize) -> Option<Vec<u8>> {
+    let mut text = vec![b'\n'; bytes_max];
+    let mut rest = text.as_mut_slice();
+    serde_json::to_writer_pretty(&mut rest, json).ok()?;
+    let written = bytes_max - rest.len();
+    text.truncate(written + 1);
+    Some(text)
 }
 
 /// Whether every number of a JSON text is shown as it is sent. A layout of JSON rounds the others.

@@ -14,7 +14,7 @@ pub(super) fn action(method: &str, url: &str, body: Value) -> Action {
     with_headers(method, url, json!([]), body)
 }
 
-fn with_headers(method: &str, url: &str, headers: Value, body: Value) -> Action {
+pub(super) fn with_headers(method: &str, url: &str, headers: Value, body: Value) -> Action {
     let pair = WitType::Tuple(vec![WitType::String, WitType::String]);
     let bytes = WitType::List(Box::new(WitType::U8));
     let cases =

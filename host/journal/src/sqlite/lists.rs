@@ -3,7 +3,7 @@
 
 use holdshort_gate::{AgentName, CallId, CallState, Digest, RunId, Time};
 use rusqlite::types::Value;
-use rusqlite::{Connection, Row, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, Row, params_from_iter};
 
 use super::codec::{integer, limit, natural};
 use super::row::{CallLocation, PLACE, call_row, decision_row, grant_row};
@@ -71,6 +71,15 @@ pub(super) const LIKE: [&str; 2] = [
     "SELECT runs.id, calls.call FROM calls CROSS JOIN runs ON runs.number = calls.run \
      WHERE calls.about = ?1 ORDER BY calls.position LIMIT ?2",
 ];
+
+/// The performed call of a kind that was proposed last.
+pub(super) fn last_performed(connection: &Connection, kind: &Digest) -> Result<Option<CallId>, ReadError> {
+    let id = |row: &Row<'_>| Ok(CallId { run: RunId(row.get(0)?), call: row.get(1)? });
+    Ok(connection.prepare_cached(LAST_PERFORMED)?.query_row([kind.bytes()], id).optional()?)
+}
+
+pub(super) const LAST_PERFORMED: &str = "SELECT runs.id, calls.call FROM calls CROSS JOIN runs ON runs.number = calls.run \
+     WHERE calls.kind = ?1 ORDER BY calls.position DESC LIMIT 1";
 
 /// The beginning of a digest, by which calls are indexed.
 pub(super) fn key(digest: &Digest) -> i64 {

@@ -41,22 +41,36 @@ impl Insert<'_> {
         let deadline = call.deadline().map(|at| integer(at.0));
         let (deed, about) = similarity.map(|like| (key(&like.effect_digest), like.about.as_ref().map(key))).unzip();
         let about = about.flatten();
+        let kind = call.performed_kind(&run.agent);
+        let kind = kind.as_ref().map(Digest::bytes);
         let waits = WaitingReviewers::of(call, &run.started_by);
         let position: i64 = if let Some(position) = opened {
             let (agent, capability) =
                 (self.name(run.agent.as_str())?, self.name(&call.action().capability().to_string())?);
             let insert = "INSERT INTO calls \
-                          (position, run, call, phase, deadline, agent, capability, urgency, everybody, deed, about) \
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+                          (position, run, call, phase, deadline, agent, capability, urgency, everybody, deed, about, kind) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
             let (position, everybody) = (integer(position), waits.everybody);
-            let values =
-                (position, number, call.number, phase, deadline, agent, capability, urgency, everybody, deed, about);
+            let values = (
+                position,
+                number,
+                call.number,
+                phase,
+                deadline,
+                agent,
+                capability,
+                urgency,
+                everybody,
+                deed,
+                about,
+                kind,
+            );
             self.execute(insert, values)?;
             position
         } else {
-            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6, deed = ?7, about = ?8 \
-                          WHERE run = ?1 AND call = ?2 RETURNING position";
-            let values = (number, call.number, phase, deadline, urgency, waits.everybody, deed, about);
+            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6, deed = ?7, about = ?8, \
+                          kind = ?9 WHERE run = ?1 AND call = ?2 RETURNING position";
+            let values = (number, call.number, phase, deadline, urgency, waits.everybody, deed, about, kind);
             let position = self.one(update, values)?;
             self.execute("DELETE FROM exceptions WHERE position = ?1", [position])?;
             notified::changed(self.transaction, number, call)?;

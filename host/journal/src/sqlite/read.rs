@@ -123,6 +123,10 @@ impl Reader for SqliteReader {
         lists::count_calls(&self.0, filter)
     }
 
+    fn last_performed(&mut self, kind: &Digest) -> Result<Option<CallId>, ReadError> {
+        lists::last_performed(&self.0, kind)
+    }
+
     fn decisions(&mut self, filter: &DecisionFilter) -> Result<Vec<DecisionRow>, ReadError> {
         lists::decisions(&self.0, filter)
     }

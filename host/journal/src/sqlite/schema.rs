@@ -16,7 +16,7 @@ pub(super) fn lacking(version: i64) -> impl Iterator<Item = &'static str> {
 }
 
 /// The version of the projections. If this version is raised, opening a journal makes every projection again.
-pub(super) const PROJECTION: &str = "7";
+pub(super) const PROJECTION: &str = "8";
 
 /// The tables of the first version ([`KEPT`]) and the current projections ([`PROJECTED`]).
 pub(super) const TABLES: [&str; 2] = [KEPT, PROJECTED];
@@ -73,6 +73,7 @@ CREATE TABLE logs (
 /// - `rank` is [`rank()`](crate::inbox::rank). Only the index stores it; the table computes it when it is read.
 /// - `deed` and `about` are the first 8 bytes of the digests of a waiting call's effect and subject. By them similar
 ///   calls find it. They are empty once the call is over.
+/// - `kind` is the digest by which the last performed call of its kind is found.
 /// - `since` is the position of the event that began the current revision, if it is not the first revision. A row of a
 ///   list is made from the events since that position, so a long earlier history costs nothing. `attempts` and `editor`
 ///   keep what a row needs of the earlier history.
@@ -94,6 +95,7 @@ CREATE TABLE calls (
     everybody INTEGER NOT NULL,
     deed INTEGER,
     about INTEGER,
+    kind BLOB,
     since INTEGER,
     attempts INTEGER,
     editor TEXT,
@@ -104,6 +106,7 @@ CREATE INDEX calls_by_phase ON calls (phase);
 CREATE INDEX calls_by_rank ON calls (phase, rank);
 CREATE INDEX calls_by_deed ON calls (deed) WHERE deed IS NOT NULL;
 CREATE INDEX calls_by_about ON calls (about) WHERE about IS NOT NULL;
+CREATE INDEX calls_by_kind ON calls (kind) WHERE kind IS NOT NULL;
 CREATE INDEX calls_by_deadline ON calls (deadline) WHERE deadline IS NOT NULL;
 CREATE TABLE totals (counter TEXT PRIMARY KEY, total TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE made (key BLOB PRIMARY KEY, run INTEGER NOT NULL, asks BLOB NOT NULL) WITHOUT ROWID;

@@ -59,9 +59,11 @@ fn a_statement_is_planned_once() {
 fn calls_that_are_alike_are_found_by_an_index() {
     let folder = tempfile::TempDir::new().unwrap();
     let opened = open(&folder.path().join("journal.db")).unwrap_or_else(|error| panic!("{error}"));
-    for (select, index) in super::lists::LIKE.into_iter().zip(["calls_by_deed", "calls_by_about"]) {
+    let alike = super::lists::LIKE.into_iter().zip(["calls_by_deed", "calls_by_about"]);
+    for (select, index) in alike.chain([(super::lists::LAST_PERFORMED, "calls_by_kind")]) {
         let mut statement = opened.store.connection().prepare(&format!("EXPLAIN QUERY PLAN {select}")).unwrap();
-        let plan = statement.query_map((1, 33), |row| row.get::<_, String>(3)).unwrap();
+        let values = rusqlite::params_from_iter([1, 33].into_iter().take(statement.parameter_count()));
+        let plan = statement.query_map(values, |row| row.get::<_, String>(3)).unwrap();
         let plan = plan.map(Result::unwrap).collect::<Vec<_>>().join("; ");
         assert!(plan.starts_with(&format!("SEARCH calls USING INDEX {index} (")), "{plan}");
         assert!(!plan.contains("SCAN") && !plan.contains("TEMP B-TREE"), "{plan}");
