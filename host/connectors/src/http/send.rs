@@ -116,10 +116,15 @@ fn is_plain(response: &http::Response<Body>) -> bool {
         && plain("transfer-encoding", "chunked")
 }
 
-/// A body as a value of the function's type.
-fn content(body: Vec<u8>) -> Value {
+/// A body as a value of the function's type. A control character takes six bytes of JSON, so a body with more than a few
+/// of them is no text: as a value, a body takes at most 2¼ times its size.
+pub(super) fn content(body: Vec<u8>) -> Value {
     if body.is_empty() {
         return json!({ "empty": null });
+    }
+    let has_long_form = |byte: &&u8| **byte < b' ' && !b"\n\r\t\x08\x0c".contains(*byte);
+    if body.iter().filter(has_long_form).count() > body.len() / 16 {
+        return json!({ "bytes": STANDARD.encode(body) });
     }
     match String::from_utf8(body) {
         Ok(text) => json!({ "text": text }),

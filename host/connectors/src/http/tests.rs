@@ -204,6 +204,40 @@ fn json_is_laid_out_only_if_nothing_is_lost() {
     }
 }
 
+/// The size of a body in the journal and in evidence is a small multiple of its size, whatever it consists of.
+#[test]
+fn a_body_costs_little_more_than_its_size() {
+    let sparse = [&b"\0"[..], &[b'\n'; 15]].concat();
+    for (pattern, is_text) in [
+        (&b"\0"[..], false),
+        (b"\x1b[0m", false),
+        (b"\0\"\"\"\"\"\"", false),
+        (b"\xff\0", false),
+        (&sparse, true),
+        (b"\"", true),
+        (b"\\", true),
+        (b"\r\n\t", true),
+        (b"{\"a\":\"b\"},", true),
+        ("ü\u{7f}\u{2028}".as_bytes(), true),
+    ] {
+        let body = pattern.repeat((1 << 20) / pattern.len());
+        let (len, kept) = (body.len(), send::content(body));
+        let size = kept.to_string().len();
+        assert!(size <= len * 9 / 4 + 64, "{pattern:?}: {size} bytes for {len}");
+        assert_eq!(kept.get("text").is_some(), is_text, "{pattern:?}");
+    }
+    let http = http(&[("api.test", host(false, true))]);
+    let deep =
+        |depth: usize, items: usize| format!("{}{}{}", "[".repeat(depth), "1,".repeat(items) + "1", "]".repeat(depth));
+    for (body, is_laid_out) in [(deep(2, 30_000), true), (deep(100, 30_000), false), (deep(100, 2), true)] {
+        let read = action("POST", "https://api.test/", json!({ "text": body }));
+        let Allowed { request, .. } = http.read(&read).unwrap();
+        let sizes: Vec<usize> = request.exhibits().iter().map(|exhibit| exhibit.bytes().len()).collect();
+        assert_eq!(sizes.len(), usize::from(is_laid_out), "{sizes:?}");
+        assert!(sizes.iter().all(|size| *size <= (8 * body.len()).max(64 * 1024)), "{sizes:?}");
+    }
+}
+
 #[tokio::test]
 async fn a_url_never_goes_on_with_the_hosts_words() {
     let http = http(&[("127.0.0.1", host(false, true))]);
