@@ -22,6 +22,8 @@ mod facts;
 mod file_drop;
 #[path = "any_import/gated.rs"]
 mod gated;
+#[path = "any_import/keyed.rs"]
+mod keyed;
 #[path = "any_import/page.rs"]
 mod page;
 #[path = "any_import/refused.rs"]

@@ -28,7 +28,7 @@ pub fn lines(host: &Host, run: &str) -> Vec<String> {
 }
 
 /// The answer that an agent gets instead of one from the network.
-fn refusal(status: u16, kind: &str, message: &str) -> String {
+pub fn refusal(status: u16, kind: &str, message: &str) -> String {
     format!("{status} false {}", json!({ "error": { "type": format!("holdshort.{kind}"), "message": message } }))
 }
 
@@ -316,7 +316,7 @@ fn what_the_other_system_answers_is_the_agents_answer() {
     assert!(found[0].starts_with("502 false ") && found[0].contains("holdshort.failed"), "{found:?}");
     assert_eq!(server.count("GET /short"), 4);
     // Nobody listens there any more, so nothing was sent.
-    let port = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() };
+    let port = free_port();
     let host = self::folder(&format!("127.0.0.1:{port}"), "").into_served();
     let run = host.1.start("fetch", &format!("POST http://127.0.0.1:{port}/ x"));
     host.1.approve(&host.1.held(&run));
@@ -391,15 +391,10 @@ fn a_killed_host_sends_no_request_twice() {
 fn a_server_of_pythons_answers_as_it_does_to_others() {
     let site = tempfile::tempdir().unwrap();
     std::fs::write(site.path().join("page.txt"), "a page").unwrap();
-    let port = { std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port() };
+    let port = free_port();
     let mut python = Command::new("python3");
     python.args(["-m", "http.server", "--bind", "127.0.0.1", &port.to_string()]).current_dir(site.path());
-    let _python = Running(python.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-    let start = Instant::now();
-    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(start.elapsed() < crate::support::PATIENCE, "python serves nothing");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    let _python = served(python.stdout(Stdio::null()).stderr(Stdio::null()), port);
     let (_folder, host) = folder(&format!("127.0.0.1:{port}"), "").into_served();
     let url = |path: &str| format!("http://127.0.0.1:{port}{path}");
     let run = host.start("fetch", &format!("GET {}\nHEAD {}\nPOST {} x", url("/page.txt"), url("/page.txt"), url("/")));
@@ -408,8 +403,24 @@ fn a_server_of_pythons_answers_as_it_does_to_others() {
     assert_eq!(found[..3], ["200 a page", "200 ", "501 <!DOCTYPE HTML>"], "{found:?}");
 }
 
+/// A port on which nobody listens.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Starts a server and waits until it listens.
+pub fn served(server: &mut Command, port: u16) -> Running {
+    let running = Running(server.spawn().unwrap());
+    let start = Instant::now();
+    while std::net::TcpStream::connect(("127.0.0.1", port)).is_err() {
+        assert!(start.elapsed() < crate::support::PATIENCE, "{server:?} serves nothing");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    running
+}
+
 /// A program that ends with the test.
-struct Running(Child);
+pub struct Running(Child);
 
 impl Drop for Running {
     fn drop(&mut self) {

@@ -35,7 +35,7 @@ pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 pub use resolve::budget::{ModelBudget, ModelCap};
 pub use resolve::capabilities::*;
 pub use resolve::credentials::{Credential, SecretSource};
-pub use resolve::http::{HttpHost, Method};
+pub use resolve::http::{HttpHost, Idempotency, Method};
 pub use resolve::models::{Model, ModelAddresses, ModelApi, ModelPrice, ModelUncertainty};
 pub use resolved::{
     Account, Agent, Amount, Approval, Check, Config, Confinement, Delegation, Deploy, Deployment, Email, ListenError,

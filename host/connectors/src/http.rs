@@ -4,12 +4,13 @@
 //! that change nothing by their definition can be routine. A consequential request is held. Every other request is
 //! refused before anybody is asked, as is one to an address that the operator does not allow.
 //!
-//! A request that was sent without an answer is in doubt, because HTTP has no question "did you get this?". Whatever the
-//! other system answers is the agent's answer, also a status like 500 or a redirect: nothing is sent twice, and nothing is
-//! sent elsewhere.
+//! A request that was sent without an answer is in doubt, because HTTP has no question "did you get this?". Some systems
+//! recognise a key in a header ([`idempotency`]). Whatever the other system answers is the agent's answer, also a status
+//! like 500 or a redirect: nothing is sent twice, and nothing is sent elsewhere.
 
 mod credential;
 mod difference;
+mod idempotency;
 mod request;
 mod send;
 
@@ -20,11 +21,12 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_common::outbound::Addresses;
-use holdshort_gate::{Action, AgentName, CallId, Consequence, EffectClass};
+use holdshort_gate::{Action, AgentName, CallId, Consequence, EffectClass, EffectKey};
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
 
 pub use self::credential::{Credential, CredentialError};
+pub use self::idempotency::Idempotency;
 use self::request::Request;
 use self::send::{NoAnswer, send};
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Fact, FactType, Precondition};
@@ -59,7 +61,7 @@ const EFFECT: Effect = Effect {
             "the names of the credentials whose secrets the host adds to the request",
         ),
     ]),
-    preconditions: &[Precondition::same("credentials")],
+    preconditions: &[Precondition::same("credentials"), Precondition::same("idempotency-header")],
 };
 
 /// Methods that change nothing by their definition (RFC 9110, 9.2.1), so that they may be routine and may be sent again.
@@ -87,6 +89,8 @@ pub struct Host {
     pub time_out: Duration,
     /// The maximum size of an answer's body.
     pub answer_bytes_max: u64,
+    /// How it recognises a held request.
+    pub idempotency: Option<Idempotency>,
 }
 
 /// Sends requests to named hosts.
@@ -103,9 +107,43 @@ struct Allowed<'a> {
     request: Request,
     host: &'a Host,
     credentials: Vec<Credential>,
+    /// The key of the call, for the header of the host.
+    key: Option<EffectKey>,
     mask: Arc<Mask>,
     /// Whether the host could repeat a secret.
     guarded: bool,
+}
+
+impl Allowed<'_> {
+    /// How the host recognises this request.
+    fn idempotency(&self) -> Option<&Idempotency> {
+        self.host.idempotency.as_ref().filter(|_| !SAFE.contains(&self.request.method()))
+    }
+
+    /// What must be the same when the request is sent.
+    fn preconditions(&self) -> Value {
+        let mut stated = json!({ "credentials": names(&self.credentials) });
+        if let (Some(stated), Some(key)) = (stated.as_object_mut(), self.idempotency()) {
+            stated.insert("idempotency-header".into(), json!(key.header.as_str()));
+        }
+        stated
+    }
+
+    /// A precondition that has changed, with both values.
+    fn changed(&self, shown: &Value) -> Option<super::Sentence> {
+        let now = self.preconditions();
+        let both = |name: &str| {
+            let value = |of: &Value| Trusted::configured(of.get(name).unwrap_or(&Value::Null));
+            (shown.get(name) != now.get(name)).then(|| (value(shown), value(&now)))
+        };
+        let credentials = both("credentials");
+        let credentials =
+            credentials.map(|(shown, now)| say!("the credentials of the request were {} and are {} now", shown, now));
+        let header = || both("idempotency-header");
+        credentials.or_else(|| {
+            header().map(|(shown, now)| say!("the header with the key of the call was {} and is {} now", shown, now))
+        })
+    }
 }
 
 fn names(credentials: &[Credential]) -> Vec<&str> {
@@ -138,6 +176,11 @@ impl Http {
                 quote(request.authority())
             ));
         }
+        self.with_credentials(request, host)
+    }
+
+    /// A request to a host, with the secrets that the host adds.
+    fn with_credentials<'a>(&self, request: Request, host: &'a Host) -> Result<Allowed<'a>, super::Sentence> {
         let credentials = self.credentials.iter().filter(|credential| credential.is_for(&request));
         let credentials: Vec<Credential> = credentials.cloned().collect();
         if request.is_plain() && !request.is_for_this_machine() && !credentials.is_empty() {
@@ -149,11 +192,14 @@ impl Http {
         if guarded && request.is_for_a_part() {
             return Err(say!("an answer in parts could cut a secret in two; leave out `range` and `if-range`"));
         }
-        Ok(Allowed { request, host, credentials, mask: self.mask.clone(), guarded })
+        Ok(Allowed { request, host, credentials, key: None, mask: self.mask.clone(), guarded })
     }
 
     async fn preview_now(&self, action: &Action) -> Result<Previewed, CannotPreview> {
-        let Allowed { request, host, credentials, .. } = self.read(action).map_err(CannotPreview::Impossible)?;
+        let allowed = self.read(action).map_err(CannotPreview::Impossible)?;
+        let (preconditions, key) = (allowed.preconditions(), allowed.idempotency());
+        let key = key.map(|key| key.exhibit(&allowed.request));
+        let Allowed { request, host, credentials, .. } = &allowed;
         let (addresses, uri) = (host.addresses.clone(), request.uri().clone());
         let refused = tokio::task::spawn_blocking(move || addresses.refuse(&uri)).await;
         if let Some(why) = refused.map_err(|error| CannotPreview::Unavailable(quote(error).into()))? {
@@ -166,12 +212,12 @@ impl Http {
         let named = Trusted::configured(method);
         let summary =
             if size == 0 { say!("{} {}", named, shown) } else { say!("{} {} with {} bytes", named, shown, size) };
-        let secrets = credentials.iter().map(|credential| credential.exhibit(&request));
-        let exhibits = request.exhibits().into_iter().chain(secrets).collect();
+        let secrets = credentials.iter().map(|credential| credential.exhibit(request));
+        let exhibits = request.exhibits().into_iter().chain(secrets).chain(key).collect();
         Ok(Previewed {
             summary,
             exhibits,
-            preconditions: json!({ "credentials": names(&credentials) }),
+            preconditions,
             facts: json!({
                 "host": request.authority(),
                 "method": method,
@@ -179,7 +225,7 @@ impl Http {
                 "query": request.uri().query().unwrap_or_default(),
                 "bytes": size,
                 "sha256": request.digest(),
-                "credentials": names(&credentials),
+                "credentials": names(credentials),
             }),
             consequence: Consequence::default(),
         })
@@ -205,17 +251,15 @@ impl Http {
         }
     }
 
-    async fn attempt(&self, action: &Action, preconditions: &Value) -> Attempt {
-        let allowed = match self.read(action) {
+    async fn attempt(&self, action: &Action, preconditions: &Value, key: &EffectKey) -> Attempt {
+        let mut allowed = match self.read(action) {
             Ok(allowed) => allowed,
             Err(why) => return Attempt::NotDone(why),
         };
-        let (shown, now) = (preconditions.get("credentials"), json!(names(&allowed.credentials)));
-        if shown != Some(&now) {
-            let shown = shown.map_or_else(|| "null".into(), Value::to_string);
-            let (shown, now) = (Trusted::configured(shown), Trusted::configured(now));
-            return Attempt::FactsChanged(say!("the credentials of the request were {} and are {} now", shown, now));
+        if let Some(changed) = allowed.changed(preconditions) {
+            return Attempt::FactsChanged(changed);
         }
+        allowed.key = Some(key.clone());
         match send(&allowed).await {
             Ok(answer) => Attempt::Done(answer),
             Err(NoAnswer::Refused(why) | NoAnswer::NotSent(why)) => {
@@ -231,6 +275,11 @@ impl Http {
 impl Preview for Http {
     fn effect(&self) -> Effect {
         EFFECT
+    }
+
+    fn effect_of(&self, action: &Action) -> Effect {
+        let allowed = self.read(action).ok();
+        allowed.and_then(|allowed| Some(allowed.idempotency()?.effect())).unwrap_or(EFFECT)
     }
 
     fn preview<'a>(&'a self, _: &'a AgentName, action: &'a Action) -> BoxFuture<'a, Result<Previewed, CannotPreview>> {
@@ -258,11 +307,11 @@ impl Routine for Http {
 
 impl Perform for Http {
     fn perform(&self, authorized: Authorized) -> BoxFuture<'_, Attempt> {
-        async move { self.attempt(authorized.action(), authorized.preconditions()).await }.boxed()
+        async move { self.attempt(authorized.action(), authorized.preconditions(), authorized.key()).await }.boxed()
     }
 
-    fn lookup<'a>(&'a self, _: &'a Inquiry) -> BoxFuture<'a, Finding> {
-        async move { Finding::Unknown { evidence: say!("{}", EFFECT.evidence) } }.boxed()
+    fn lookup<'a>(&'a self, inquiry: &'a Inquiry) -> BoxFuture<'a, Finding> {
+        self.ask(inquiry).boxed()
     }
 
     /// There is no receipt: it is the answer that was lost.

@@ -95,6 +95,11 @@ pub trait Preview: Send + Sync {
     /// The connector's effect: name, class, facts and preconditions.
     fn effect(&self) -> Effect;
 
+    /// The effect of one call, if its class depends on the call.
+    fn effect_of(&self, _: &Action) -> Effect {
+        self.effect()
+    }
+
     /// Collects the evidence and changes nothing. Paths in the action are paths in the agent's own workspace.
     fn preview<'a>(
         &'a self,

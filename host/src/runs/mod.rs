@@ -284,7 +284,7 @@ impl Runs {
     /// How the host would look up a call's effect if its outcome were unknown, as the connector describes it. `None` if
     /// the connector that was shown is no longer configured.
     pub fn if_lost(&self, call: &Call) -> Option<String> {
-        let effect = self.0.catalogue.preview(call.action().capability())?.effect();
+        let effect = self.0.catalogue.preview(call.action().capability())?.effect_of(call.action());
         (effect.connector == call.proposal()?.connector).then(|| effect.evidence.to_owned())
     }
 

@@ -239,7 +239,7 @@ pub(super) fn proposal(
     requirement: Requirement,
     policy: PolicyRecord,
 ) -> Proposal {
-    let Effect { connector, class, .. } = preview.effect();
+    let Effect { connector, class, .. } = preview.effect_of(&action);
     Proposal {
         action,
         summary: previewed.summary.into_string(),

@@ -113,9 +113,14 @@ fn credential(
         }
     }
     let host_names: Vec<String> = hosts_named.into_iter().map(Spanned::into_inner).collect();
+    let named = || host_names.iter().filter_map(|host| hosts.get(host));
+    let looks_up = |host: &HttpHost| host.idempotency.as_ref().is_some_and(|key| key.lookup.is_some());
     let allowed = |method: &Method| {
-        let mut named = host_names.iter().filter_map(|host| hosts.get(host));
-        named.any(|host| host.routine.contains(method) || host.consequential.contains(method))
+        named().any(|host| {
+            host.routine.contains(method)
+                || host.consequential.contains(method)
+                || *method == Method::Get && looks_up(host)
+        })
     };
     let methods = match section.methods {
         None => Method::ALL.into_iter().filter(allowed).collect(),
@@ -134,6 +139,11 @@ fn credential(
             RuleViolation::at(header, "this is not the name of a header", "write a name such as `x-api-key`")
         })?,
     };
+    let is_key = |host: &HttpHost| host.idempotency.as_ref().is_some_and(|key| header == *key.idempotency_header);
+    if named().any(is_key) {
+        let what = format!("the header `{header}` carries the key of the call (`idempotency-header`)");
+        return Err(RuleViolation::at(name, what, "name another `header`"));
+    }
     let prefix = match section.prefix {
         Some(prefix) if !prefix.get_ref().chars().all(|c| c == ' ' || c.is_ascii_graphic()) => {
             return Err(RuleViolation::at(&prefix, "a header cannot contain this text", "use ASCII letters and signs"));

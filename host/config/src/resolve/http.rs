@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
-use ureq::http::Uri;
+use ureq::http::{HeaderName, Uri};
 
 use super::{RuleViolation, defaults};
 use crate::value::{Between, Named, Span};
@@ -72,6 +72,9 @@ pub(crate) struct Section {
     pub(crate) answer_kib: Option<Between<1, { defaults::HTTP_ANSWER_KIB_MAX }>>,
     pub(crate) allow_http: Option<bool>,
     pub(crate) allow_private: Option<bool>,
+    pub(crate) idempotency_header: Option<Spanned<String>>,
+    pub(crate) idempotent: Option<Spanned<bool>>,
+    pub(crate) lookup: Option<Spanned<String>>,
 }
 
 /// A host that agents may send requests to.
@@ -90,6 +93,21 @@ pub struct HttpHost {
     pub allow_http: bool,
     /// Whether the host may have an address in a private network.
     pub allow_private: bool,
+    /// How the host recognises a held request.
+    #[serde(flatten)]
+    pub idempotency: Option<Idempotency>,
+}
+
+/// How a host recognises a held request that it got before.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct Idempotency {
+    /// The header that carries the key of the call, in lower case.
+    pub idempotency_header: String,
+    /// Whether a second request with the same key has no second effect.
+    pub idempotent: bool,
+    /// The path of the request that asks whether a request with the key `{key}` was done.
+    pub lookup: Option<String>,
 }
 
 /// All hosts by name.
@@ -125,6 +143,7 @@ fn host(name: &Spanned<String>, section: Section) -> Result<HttpHost, RuleViolat
         let what = format!("`{}` is in `routine` too", both.get_ref());
         return Err(RuleViolation::at(both, what, "keep the method in one of the two lists"));
     }
+    let idempotency = idempotency(section.idempotency_header, section.idempotent, section.lookup)?;
     Ok(HttpHost {
         routine,
         consequential: held.into_iter().map(Spanned::into_inner).collect(),
@@ -132,5 +151,39 @@ fn host(name: &Spanned<String>, section: Section) -> Result<HttpHost, RuleViolat
         answer_bytes_max: section.answer_kib.map_or(defaults::HTTP_ANSWER_KIB, |kib| kib.0) * 1024,
         allow_http: section.allow_http.unwrap_or(false),
         allow_private: section.allow_private.unwrap_or(false),
+        idempotency,
     })
+}
+
+fn idempotency(
+    header: Option<Spanned<String>>,
+    idempotent: Option<Spanned<bool>>,
+    lookup: Option<Spanned<String>>,
+) -> Result<Option<Idempotency>, RuleViolation> {
+    let Some(header) = header else {
+        let places = [idempotent.map(|key| key.span()), lookup.map(|key| key.span())];
+        let hint = "add `idempotency-header = \"Idempotency-Key\"`, the header by which this host recognises a request";
+        return places.into_iter().flatten().next().map_or(Ok(None), |place| {
+            Err(RuleViolation::at(&Spanned::new(place, ()), "this host would not recognise the request", hint))
+        });
+    };
+    let name: HeaderName = header.get_ref().parse().map_err(|_| {
+        RuleViolation::at(&header, "this is not the name of a header", "write a name such as `Idempotency-Key`")
+    })?;
+    Ok(Some(Idempotency {
+        idempotency_header: name.to_string(),
+        idempotent: idempotent.is_some_and(Spanned::into_inner),
+        lookup: lookup.map(lookup_path).transpose()?,
+    }))
+}
+
+/// A path with the place of the key.
+fn lookup_path(path: Spanned<String>) -> Result<String, RuleViolation> {
+    let url = format!("https://host{}", path.get_ref().replace("{key}", "0"));
+    let is_url = url.parse().is_ok_and(|uri: Uri| uri.to_string() == url);
+    if path.get_ref().starts_with('/') && path.get_ref().contains("{key}") && is_url {
+        return Ok(path.into_inner());
+    }
+    let hint = "write the path of a URL of this host with `{key}`, such as `/v1/orders?key={key}`";
+    Err(RuleViolation::at(&path, "this is not a path with the place of the key", hint))
 }

@@ -64,8 +64,8 @@ impl Credential {
     }
 
     /// The header with its secret.
-    pub(crate) fn header(&self) -> (&HeaderName, &HeaderValue) {
-        (&self.header, &self.value)
+    pub(crate) fn header(&self) -> (HeaderName, HeaderValue) {
+        (self.header.clone(), self.value.clone())
     }
 
     /// Whether a request to this host can get this credential, by its method and path.

@@ -92,6 +92,14 @@ impl Request {
         Ok(Self { method, url, uri, authority, headers, body, is_text })
     }
 
+    /// A request of the host for another path of the same host.
+    pub(super) fn get(&self, path: &str) -> Result<Self, Sentence> {
+        let url = format!("{}://{}{path}", self.uri.scheme_str().unwrap_or_default(), self.authority);
+        let uri = url.parse().map_err(quote)?;
+        let (method, authority) = ("GET".to_owned(), self.authority.clone());
+        Ok(Self { method, url, uri, authority, headers: Vec::new(), body: Vec::new(), is_text: true })
+    }
+
     pub(super) fn method(&self) -> &str {
         &self.method
     }

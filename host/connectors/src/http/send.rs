@@ -8,11 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 use holdshort_common::outbound::Attempt;
 use serde_json::{Value, json};
 use tracing::subscriber::NoSubscriber;
+use ureq::http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue};
 use ureq::{Body, http};
 
 use super::Allowed;
 use super::credential::Credential;
-use super::request::Request;
 use crate::secret::Mask;
 
 /// There is no answer, with the reason.
@@ -31,9 +31,9 @@ const LEFT_OUT: [&str; 7] = ["connection", "keep-alive", "transfer-encoding", "t
 
 /// Sends a request once, with the secrets of its credentials, and removes them from the answer.
 pub(super) async fn send(allowed: &Allowed<'_>) -> Result<Value, NoAnswer> {
-    let Allowed { request, host, credentials, mask, guarded } = allowed;
+    let Allowed { host, mask, guarded, .. } = allowed;
     let attempt = Attempt::new(&host.addresses, host.time_out);
-    let made = made(request, credentials).map_err(|error| NoAnswer::NotSent(error.to_string()))?;
+    let made = made(allowed).map_err(|error| NoAnswer::NotSent(error.to_string()))?;
     let (answer_bytes_max, (reply, answer)) = (host.answer_bytes_max, tokio::sync::oneshot::channel());
     let reader = AnswerReader { answer_bytes_max, mask: mask.clone(), guarded: *guarded };
     // A separate thread: a stopping host does not wait for a silent system.
@@ -46,22 +46,25 @@ pub(super) async fn send(allowed: &Allowed<'_>) -> Result<Value, NoAnswer> {
     answer.await.unwrap_or_else(|_| Err(NoAnswer::Lost("the attempt was interrupted".into())))
 }
 
-/// The request in the library's form. The host asks for an answer without compression, which people can read and from
-/// which it can remove secrets.
-fn made(request: &Request, credentials: &[Credential]) -> http::Result<http::Request<Vec<u8>>> {
+/// The request in the library's form, with the headers of the host in place of the agent's. The host asks for an answer
+/// without compression, which people can read and from which it can remove secrets.
+fn made(allowed: &Allowed<'_>) -> http::Result<http::Request<Vec<u8>>> {
+    let request = &allowed.request;
+    let mut added: Vec<(HeaderName, HeaderValue)> = allowed.credentials.iter().map(Credential::header).collect();
+    if let Some((key, idempotency)) = allowed.key.as_ref().zip(allowed.idempotency()) {
+        added.push((idempotency.header.clone(), HeaderValue::try_from(&key.0)?));
+    }
+    added.push((ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     let mut made = http::Request::builder().method(request.method()).uri(request.uri());
-    let secrets = || credentials.iter().map(Credential::header);
-    let others = request
-        .headers()
-        .iter()
-        .filter(|(name, _)| name != "accept-encoding" && !secrets().any(|(secret, _)| secret.as_str() == name));
-    for (name, value) in others {
+    for (name, value) in request.headers() {
+        if !added.iter().any(|(added, _)| added.as_str() == name) {
+            made = made.header(name, value);
+        }
+    }
+    for (name, value) in added {
         made = made.header(name, value);
     }
-    for (name, value) in secrets() {
-        made = made.header(name, value);
-    }
-    made.header("accept-encoding", "identity").body(request.body().to_vec())
+    made.body(request.body().to_vec())
 }
 
 /// How an answer is read.

@@ -38,6 +38,7 @@ fn host(allow_http: bool, private: bool) -> Host {
         addresses: Addresses { rule: if private { anywhere } else { address::refused }, lookup: None },
         time_out: Duration::from_secs(5),
         answer_bytes_max: 1024,
+        idempotency: None,
     }
 }
 
@@ -172,7 +173,9 @@ async fn a_private_address_is_never_reached() {
     let post = action("POST", &url, json!({ "text": "x" }));
     let previewed = http.preview(&AgentName::new("fetch"), &post).await.unwrap();
     assert_eq!(previewed.summary.as_str(), format!("POST \"{url}\" with 1 bytes"));
-    let Attempt::NotDone(why) = http.attempt(&post, &previewed.preconditions).await else { panic!("it was sent") };
+    let Attempt::NotDone(why) = http.attempt(&post, &previewed.preconditions, &EffectKey("key".into())).await else {
+        panic!("it was sent")
+    };
     assert!(
         why.contains("127.0.0.1, the address of `api.test`, is refused: the address is this machine"),
         "{}",

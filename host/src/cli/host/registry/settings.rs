@@ -112,6 +112,10 @@ pub(super) fn http_host(host: &config::HttpHost) -> http::Host {
         addresses: Addresses { rule: if host.allow_private { anywhere } else { address::refused }, lookup: None },
         time_out: Duration::from_millis(host.timeout_ms),
         answer_bytes_max: host.answer_bytes_max,
+        idempotency: host.idempotency.as_ref().and_then(|key| {
+            let header = key.idempotency_header.parse().ok()?;
+            Some(http::Idempotency { header, is_idempotent: key.idempotent, lookup: key.lookup.clone() })
+        }),
     }
 }
 
