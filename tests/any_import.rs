@@ -10,10 +10,14 @@
 )]
 #![allow(unreachable_pub, reason = "modules of a test")]
 
+#[path = "any_import/attacks.rs"]
+mod attacks;
 #[path = "any_import/credentials.rs"]
 mod credentials;
 #[path = "any_import/crm.rs"]
 mod crm;
+#[path = "any_import/differences.rs"]
+mod differences;
 #[path = "any_import/doubt.rs"]
 mod doubt;
 #[path = "any_import/facts.rs"]
@@ -24,6 +28,8 @@ mod file_drop;
 mod gated;
 #[path = "any_import/keyed.rs"]
 mod keyed;
+#[path = "any_import/oauth.rs"]
+mod oauth;
 #[path = "any_import/page.rs"]
 mod page;
 #[path = "any_import/refused.rs"]

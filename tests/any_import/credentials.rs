@@ -13,6 +13,9 @@ use crate::support::evidence::figure;
 use crate::support::{Folder, Host};
 
 const SECRET: &str = "MARKED-9f2c/T0ken+and=more";
+/// The secret of a client, and what the tokens of this client begin with.
+pub const CLIENT_SECRET: &str = "MARKED-c1ient/s3cret+of=it";
+pub const TOKEN: &str = "MARKED-t0ken/for+the=client-";
 
 fn folder(server: &Server, more: &str) -> Folder {
     let host = server.host();
@@ -25,12 +28,17 @@ fn folder(server: &Server, more: &str) -> Folder {
     folder
 }
 
-/// The forms in which the secret could stand in an output.
+/// The forms in which a secret could stand in an output.
 fn forms() -> Vec<Vec<u8>> {
-    let url = SECRET.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D");
-    let hex = SECRET.bytes().map(|byte| format!("{byte:02x}")).collect();
-    let base64 = STANDARD.encode(SECRET).trim_end_matches('=').to_owned();
-    [SECRET.to_owned(), url, hex, base64].map(String::into_bytes).into()
+    let of = |secret: &str| {
+        let url = secret.replace('/', "%2F").replace('+', "%2B").replace('=', "%3D");
+        let hex = secret.bytes().map(|byte| format!("{byte:02x}")).collect();
+        let base64 = STANDARD.encode(secret).trim_end_matches('=').to_owned();
+        // The last character depends on what follows.
+        let base64 = base64[..base64.len() - 1].to_owned();
+        [secret.to_owned(), url, hex, base64].map(String::into_bytes)
+    };
+    [SECRET, CLIENT_SECRET, TOKEN].into_iter().flat_map(of).collect()
 }
 
 fn has_none(what: &str, bytes: &[u8], searched: &mut u64) {
@@ -111,15 +119,15 @@ fn a_secret_is_sent_and_stands_nowhere_else() {
         got.iter().filter(|got| got.headers.contains(&format!("authorization: Bearer {SECRET}\n"))).count();
     assert_eq!(with_secret, echoes.len() + 2);
     assert!(got.iter().filter(|got| got.line.contains("/v1/")).all(|got| !got.headers.contains("placeholder")));
-    outputs(&host, &folder, &run, &mut searched);
+    outputs(&host, &folder, &run, ("[credential shop]", 7), &mut searched);
     figure("T20", "outputs searched for the secret of a credential", searched);
 }
 
 /// Everything that the host says and keeps.
-fn outputs(host: &Host, folder: &Folder, run: &str, searched: &mut u64) {
+pub fn outputs(host: &Host, folder: &Folder, run: &str, (mark, least): (&str, usize), searched: &mut u64) {
     let events: Vec<Value> = host.events(run);
-    let masked = events.iter().filter(|event| event.to_string().contains("[credential shop]")).count();
-    assert!(masked >= 7, "{masked} events have a masked answer");
+    let masked = events.iter().filter(|event| event.to_string().contains(mark)).count();
+    assert!(masked >= least, "{masked} events have a masked answer");
     has_none("the events", json!(events).to_string().as_bytes(), searched);
     for path in ["/v1/runs", "/v1/approvals", "/v1/decisions", "/v1/agents", "/v1/stats"] {
         has_none(path, host.get(path).to_string().as_bytes(), searched);

@@ -86,10 +86,49 @@ fn serve(stream: TcpStream, kept: &Mutex<Vec<Got>>) -> Option<()> {
     let recalled = if path.contains("/echo-recalled") { earlier() } else { None };
     let echoed = echo(&path, recalled.as_ref().unwrap_or(&headers));
     kept.lock().unwrap().push(Got { line, headers, body: body.clone() });
-    match echoed {
+    let tokens = || kept.lock().unwrap().iter().filter(|got| got.line.starts_with("POST /token/")).count();
+    match echoed.or_else(|| token(&path, tokens())).or_else(|| fresh(&path, &kept.lock().unwrap())) {
         Some(echoed) => (&stream).write_all(&echoed).ok(),
         None => answer(stream, &path, &body).ok(),
     }
+}
+
+/// The answer of an authorization server. The name of the path says how it answers, or how long a token is good.
+fn token(path: &str, number: usize) -> Option<Vec<u8>> {
+    let kind = path.strip_prefix("/token/").filter(|kind| !["silent", "slow"].contains(kind))?;
+    let good = |token: &str, kind: &str, seconds: &str| {
+        serde_json::json!({ "access_token": token, "token_type": kind, "expires_in": seconds }).to_string()
+    };
+    let marked = format!("{}{number:02}", super::credentials::TOKEN);
+    let secret = super::credentials::CLIENT_SECRET;
+    let (status, body) = match kind {
+        "wrong" => {
+            let why = format!("`holdshort:{secret}` is unknown");
+            ("401 Unauthorized", serde_json::json!({ "error": "invalid_client", "error_description": why }).to_string())
+        }
+        "fails" => ("503 Service Unavailable", "busy".into()),
+        "moved" => ("302 Found", String::new()),
+        "html" => ("200 OK", format!("<html>{marked}")),
+        "none" => ("200 OK", "{\"token_type\": \"bearer\"}".into()),
+        "large" => ("200 OK", " ".repeat(66_000)),
+        "mac" => ("200 OK", good(&marked, "mac", "60")),
+        "odd" => ("200 OK", good("two lines\nof a token", "bearer", "60")),
+        "form" => ("200 OK", good(&marked, "bearer", "3600")),
+        seconds => ("200 OK", good(&marked, "Bearer", seconds)),
+    };
+    let head =
+        format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nlocation: /v1/x\r\nconnection: close\r\n\r\n", body.len());
+    Some([head, body].concat().into_bytes())
+}
+
+/// The answer of a path that accepts only tokens from the one with this number on.
+fn fresh(path: &str, kept: &[Got]) -> Option<Vec<u8>> {
+    let least: u32 = path.split_once("/fresh-")?.1.parse().ok()?;
+    let token = kept.last()?.headers.lines().find_map(|header| header.strip_prefix("authorization: Bearer "))?;
+    let number = token.strip_prefix(super::credentials::TOKEN).and_then(|number| number.parse().ok());
+    let (status, body) = if number >= Some(least) { ("200 OK", "fresh") } else { ("401 Unauthorized", "stale") };
+    let head = format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n", body.len());
+    Some([head, body.into()].concat().into_bytes())
 }
 
 /// The answer of a path that repeats the `authorization` that it got.
@@ -127,9 +166,9 @@ fn answer(mut stream: TcpStream, path: &str, body: &[u8]) -> std::io::Result<()>
     };
     match path {
         // Takes the request and says nothing.
-        "/silent" => Ok(()),
+        "/silent" | "/token/silent" => Ok(()),
         // Answers far too late.
-        "/slow" => {
+        "/slow" | "/token/slow" => {
             thread::sleep(Duration::from_secs(20));
             stream.write_all(&whole("200 OK", "", b"late"))
         }
@@ -144,6 +183,31 @@ fn answer(mut stream: TcpStream, path: &str, body: &[u8]) -> std::io::Result<()>
             loop {
                 stream.write_all(b"4\r\nmore\r\n")?;
             }
+        }
+        "/bomb" => stream.write_all(&whole("200 OK", "content-encoding: gzip\r\n", super::attacks::bomb())),
+        "/two-lengths" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 10\r\n\r\nten bytes.")
+        }
+        "/odd-length" => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: -3\r\n\r\nten bytes."),
+        "/odd-chunks" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\nffffffffffffffffff\r\nx")
+        }
+        "/heads" => stream.write_all(&whole("200 OK", &format!("x-long: {}\r\n", "x".repeat(64 * 1024)), b"")),
+        "/drip" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+            loop {
+                stream.write_all(b"x")?;
+                thread::sleep(Duration::from_secs(1));
+            }
+        }
+        // More than it promises.
+        "/longer" => {
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\nten bytes.HTTP/1.1 200 OK\r\n\r\n")
+        }
+        "/busy" => stream.write_all(&whole("429 Too Many Requests", "retry-after: 7\r\n", b"busy")),
+        _ if path.starts_with("/to/") => {
+            let port = path.trim_start_matches("/to/");
+            stream.write_all(&whole("307 Temporary Redirect", &format!("location: http://127.0.0.1:{port}/x\r\n"), b""))
         }
         "/no-http" => stream.write_all(b"220 mail.example.org ESMTP\r\n"),
         "/cookie" => stream.write_all(&whole("200 OK", "set-cookie: session=1\r\nx-id: 7\r\n", b"seen")),

@@ -166,6 +166,9 @@ pub const HTTP_TIMEOUT_MS: u64 = 30_000;
 pub const HTTP_ANSWER_KIB: u64 = 1_024;
 /// The largest such maximum that an operator can configure.
 pub const HTTP_ANSWER_KIB_MAX: u64 = 16 * 1_024;
+/// The largest bound that an operator can configure on the URL and the headers of a routine request. A request has no
+/// more of them.
+pub const HTTP_HEAD_BYTES_MAX: u64 = 16 * 1_024;
 
 /// The time limit for one attempt at a question to a model. Models that think first can take minutes.
 pub const MODEL_TIMEOUT_MS: u64 = 300_000;

@@ -34,7 +34,7 @@ pub use nearest::nearest;
 pub use notices::{NoticeEvent, NoticeFormat, NoticeTarget, WebUrl};
 pub use resolve::budget::{ModelBudget, ModelCap};
 pub use resolve::capabilities::*;
-pub use resolve::credentials::{Credential, SecretSource};
+pub use resolve::credentials::{ClientAuth, Credential, OAuth, SecretSource, Source};
 pub use resolve::http::{HttpHost, Idempotency, Method};
 pub use resolve::models::{Model, ModelAddresses, ModelApi, ModelPrice, ModelUncertainty};
 pub use resolved::{

@@ -1,7 +1,8 @@
 //! HTTP requests of agents, to the hosts that the operator names. `holdshort_agent` makes a call of each request.
 //!
 //! The operator's section for a host lists two kinds of methods. A routine request is answered at once; only methods
-//! that change nothing by their definition can be routine. A consequential request is held. Every other request is
+//! that change nothing by their definition can be routine, and the operator can bound where such a request goes and what
+//! it carries. A consequential request is held. Every other request is
 //! refused before anybody is asked, as is one to an address that the operator does not allow.
 //!
 //! A request that was sent without an answer is in doubt, because HTTP has no question "did you get this?". Some systems
@@ -13,6 +14,7 @@ mod difference;
 mod idempotency;
 mod request;
 mod send;
+mod token;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -29,6 +31,7 @@ pub use self::credential::{Credential, CredentialError};
 pub use self::idempotency::Idempotency;
 use self::request::Request;
 use self::send::{NoAnswer, send};
+pub use self::token::Client;
 use super::descriptor::{Class, DeclaredFacts, Descriptor, Effect, Fact, FactType, Precondition};
 use super::{
     Attempt, CannotPreview, Exhibit, Finding, Inquiry, Perform, Preview, Previewed, Routine, RoutineCall, Trusted,
@@ -79,6 +82,10 @@ const SUMMARY_CHARS_MAX: usize = 160;
 pub struct Host {
     /// The methods that are answered at once; some of [`SAFE`].
     pub routine: Vec<String>,
+    /// The paths of requests that are answered at once; all if `None`. Others are held.
+    pub routine_paths: Option<Vec<String>>,
+    /// The maximum size of the URL and the headers of a request that is answered at once. A larger one is held.
+    pub routine_bytes_max: Option<u64>,
     /// The methods that are held.
     pub consequential: Vec<String>,
     /// Whether URLs may begin with `http://`.
@@ -115,9 +122,28 @@ struct Allowed<'a> {
 }
 
 impl Allowed<'_> {
+    /// Whether it is answered at once.
+    fn is_routine(&self) -> bool {
+        let Self { host, request, .. } = self;
+        host.routine.iter().any(|method| method == request.method())
+            && host.routine_paths.as_ref().is_none_or(|paths| request.is_within(paths))
+            && host.routine_bytes_max.is_none_or(|most| request.head_bytes() as u64 <= most)
+    }
+
     /// How the host recognises this request.
     fn idempotency(&self) -> Option<&Idempotency> {
         self.host.idempotency.as_ref().filter(|_| !SAFE.contains(&self.request.method()))
+    }
+
+    /// After an answer: whether the next request has another token.
+    async fn renew(&self, answer: &Value) -> bool {
+        let mut renewed = false;
+        if answer.get("status") == Some(&json!(401)) {
+            for credential in &self.credentials {
+                renewed |= credential.renew().await;
+            }
+        }
+        renewed
     }
 
     /// What must be the same when the request is sent.
@@ -236,18 +262,23 @@ impl Http {
             Ok(allowed) => allowed,
             Err(why) => return json!({ "err": { "forbidden": why.as_str() } }),
         };
-        let (mut tries, mut pause) = (0, PAUSE);
+        let (mut tries, mut pause, mut renewed) = (0, PAUSE, false);
         loop {
             match send(&allowed).await {
+                // The request changes nothing, so it may be sent again.
+                Ok(answer) if !renewed && allowed.renew(&answer).await => renewed = true,
                 Ok(answer) => return json!({ "ok": answer }),
                 Err(NoAnswer::Refused(why)) => return json!({ "err": { "forbidden": why } }),
+                Err(NoAnswer::NoToken(why)) => return json!({ "err": { "failed": why.as_str() } }),
                 Err(NoAnswer::NotSent(why) | NoAnswer::Lost(why)) if tries >= TRIES => {
                     return json!({ "err": { "failed": why } });
                 }
-                Err(NoAnswer::NotSent(_) | NoAnswer::Lost(_)) => tokio::time::sleep(pause).await,
+                Err(NoAnswer::NotSent(_) | NoAnswer::Lost(_)) => {
+                    tokio::time::sleep(pause).await;
+                    tries += 1;
+                    pause *= 2;
+                }
             }
-            tries += 1;
-            pause *= 2;
         }
     }
 
@@ -261,7 +292,12 @@ impl Http {
         }
         allowed.key = Some(key.clone());
         match send(&allowed).await {
-            Ok(answer) => Attempt::Done(answer),
+            Ok(answer) => {
+                // Also this answer is an answer: an effect is not sent again.
+                allowed.renew(&answer).await;
+                Attempt::Done(answer)
+            }
+            Err(NoAnswer::NoToken(why)) => Attempt::NotDone(say!("the request was not sent: {}", why)),
             Err(NoAnswer::Refused(why) | NoAnswer::NotSent(why)) => {
                 Attempt::NotDone(say!("the request was not sent: {}", quote(why)))
             }
@@ -300,8 +336,7 @@ impl Routine for Http {
     }
 
     fn answers(&self, action: &Action) -> bool {
-        self.read(action)
-            .is_ok_and(|allowed| allowed.host.routine.iter().any(|method| method == allowed.request.method()))
+        self.read(action).is_ok_and(|allowed| allowed.is_routine())
     }
 }
 

@@ -121,7 +121,7 @@ impl Models {
         let request = Request::read(call.action)?;
         let model = self.named(request.model.as_deref())?;
         let request = request.with_files(self.folders.get(call.agent)).await?;
-        let sender = Sender::new(model.clone(), self.mask.clone(), &request)?;
+        let sender = Sender::new(model.clone(), self.mask.clone(), &request).await?;
         let answer = match model.uncertainty {
             Uncertainty::Samples(count) => sampled(&sender, model, count).await,
             Uncertainty::Off | Uncertainty::Logprobs => one(&sender, model).await,

@@ -1,5 +1,8 @@
 //! Secrets of the operator: texts that no message, log or page shows.
 
+use std::collections::VecDeque;
+use std::sync::{PoisonError, RwLock};
+
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use memchr::memmem::Finder;
 
@@ -31,7 +34,15 @@ pub(crate) const MASKED_CHARS_MIN: usize = 8;
 /// Removes secrets from the bytes that other systems sent. A system may repeat a secret in several forms: as it is,
 /// escaped for JSON, for URLs or for HTML (each character perhaps in another way), in hexadecimal digits, and in both
 /// alphabets of Base64 at any place of a longer text.
-pub(crate) struct Mask(Vec<Masked>);
+pub(crate) struct Mask {
+    secrets: Vec<Masked>,
+    /// Secrets of a short life, the oldest first.
+    tokens: RwLock<VecDeque<Masked>>,
+}
+
+/// This many tokens are removed, the newest ones. The others have expired, unless a server gives a new token for each
+/// request.
+const TOKENS_MAX: usize = 64;
 
 struct Masked {
     secret: Secret,
@@ -40,22 +51,41 @@ struct Masked {
     name: String,
 }
 
+impl Masked {
+    fn new(secret: Secret, name: String) -> Self {
+        let encoded = encoded(secret.text()).iter().map(|form| Finder::new(form).into_owned()).collect();
+        Self { secret, encoded, name }
+    }
+}
+
 impl Mask {
     /// Makes a mask that replaces each secret with the text beside it.
     pub(crate) fn new<'a>(secrets: impl IntoIterator<Item = (&'a Secret, String)>) -> Self {
-        let masked = |(secret, name): (&Secret, String)| {
-            let encoded = encoded(secret.text()).iter().map(|form| Finder::new(form).into_owned()).collect();
-            Masked { secret: secret.clone(), encoded, name }
-        };
-        let mut all: Vec<Masked> = secrets.into_iter().map(masked).collect();
-        // Longer secrets come first, so that a secret that contains another one is removed as a whole.
-        all.sort_by_key(|masked| std::cmp::Reverse(masked.secret.text().len()));
-        Self(all)
+        let secrets = secrets.into_iter().map(|(secret, name)| Masked::new(secret.clone(), name)).collect();
+        Self { secrets, tokens: RwLock::default() }
+    }
+
+    /// Removes this secret too.
+    pub(crate) fn add(&self, token: Secret, name: String) {
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        tokens.push_back(Masked::new(token, name));
+        if tokens.len() > TOKENS_MAX {
+            tokens.pop_front();
+        }
+    }
+
+    /// A text without the secrets.
+    pub(crate) fn text(&self, text: &str) -> String {
+        String::from_utf8_lossy(&self.apply(text.into())).into_owned()
     }
 
     /// The bytes without the secrets.
     pub(crate) fn apply(&self, bytes: Vec<u8>) -> Vec<u8> {
-        self.0.iter().fold(bytes, |bytes, Masked { secret, encoded, name }| {
+        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
+        let mut all: Vec<&Masked> = self.secrets.iter().chain(tokens.iter()).collect();
+        // Longer secrets come first, so that a secret that contains another one is removed as a whole.
+        all.sort_by_key(|masked| std::cmp::Reverse(masked.secret.text().len()));
+        all.into_iter().fold(bytes, |bytes, Masked { secret, encoded, name }| {
             let secret = secret.text();
             let start = *secret.as_bytes().first().unwrap_or(&0);
             let starts = |byte: u8| byte == start || matches!(byte, b'\\' | b'%' | b'&');
@@ -199,5 +229,10 @@ mod tests {
         let (long, short) = (Secret::new("abcdefgh-and-more".into()), Secret::new("abcdefgh".into()));
         let mask = Mask::new([(&short, "[short]".to_owned()), (&long, "[long]".to_owned())]);
         assert_eq!(mask.apply(b"x abcdefgh-and-more abcdefgh".to_vec()), b"x [long] [short]");
+        mask.add(Secret::new("xx-abcdefgh-and-more".into()), "[token]".into());
+        assert_eq!(mask.text("xx-abcdefgh-and-more abcdefgh"), "[token] [short]");
+        // Only so many tokens are kept; the secrets stay.
+        (0..TOKENS_MAX).for_each(|number| mask.add(Secret::new(format!("token-{number:03}-")), "[token]".into()));
+        assert_eq!(mask.text("xx-abcdefgh-and-more token-000-"), "xx-[long] [token]");
     }
 }

@@ -281,8 +281,7 @@ impl Runs {
         self.0.agents.by_name(&self.0.journal, agent).await
     }
 
-    /// How the host would look up a call's effect if its outcome were unknown, as the connector describes it. `None` if
-    /// the connector that was shown is no longer configured.
+    /// How the connector would look up a lost outcome of a call; `None` if this connector is no longer configured.
     pub fn if_lost(&self, call: &Call) -> Option<String> {
         let effect = self.0.catalogue.preview(call.action().capability())?.effect_of(call.action());
         (effect.connector == call.proposal()?.connector).then(|| effect.evidence.to_owned())

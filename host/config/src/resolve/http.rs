@@ -67,6 +67,8 @@ impl From<Safe> for Method {
 #[serde(deny_unknown_fields, rename_all = "kebab-case", expecting = "a table")]
 pub(crate) struct Section {
     pub(crate) routine: Option<Vec<Safe>>,
+    pub(crate) routine_paths: Option<Vec<Spanned<String>>>,
+    pub(crate) routine_bytes_max: Option<Between<1, { defaults::HTTP_HEAD_BYTES_MAX }>>,
     pub(crate) consequential: Option<Vec<Spanned<Method>>>,
     pub(crate) timeout: Option<Span>,
     pub(crate) answer_kib: Option<Between<1, { defaults::HTTP_ANSWER_KIB_MAX }>>,
@@ -83,6 +85,12 @@ pub(crate) struct Section {
 pub struct HttpHost {
     /// The methods of requests that are answered at once.
     pub routine: Vec<Method>,
+    /// The paths of these requests, if not all. Requests to other paths are held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routine_paths: Option<Vec<String>>,
+    /// The maximum size of the URL and the headers of these requests. Larger requests are held.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub routine_bytes_max: Option<u64>,
     /// The methods of requests that are held.
     pub consequential: Vec<Method>,
     /// The time limit for a whole exchange.
@@ -144,8 +152,11 @@ fn host(name: &Spanned<String>, section: Section) -> Result<HttpHost, RuleViolat
         return Err(RuleViolation::at(both, what, "keep the method in one of the two lists"));
     }
     let idempotency = idempotency(section.idempotency_header, section.idempotent, section.lookup)?;
+    let paths = section.routine_paths.map(|paths| paths.into_iter().map(path).collect());
     Ok(HttpHost {
         routine,
+        routine_paths: paths.transpose()?,
+        routine_bytes_max: section.routine_bytes_max.map(|most| most.0),
         consequential: held.into_iter().map(Spanned::into_inner).collect(),
         timeout_ms: section.timeout.map_or(defaults::HTTP_TIMEOUT_MS, |span| span.0),
         answer_bytes_max: section.answer_kib.map_or(defaults::HTTP_ANSWER_KIB, |kib| kib.0) * 1024,
@@ -186,4 +197,14 @@ fn lookup_path(path: Spanned<String>) -> Result<String, RuleViolation> {
     }
     let hint = "write the path of a URL of this host with `{key}`, such as `/v1/orders?key={key}`";
     Err(RuleViolation::at(&path, "this is not a path with the place of the key", hint))
+}
+
+/// A path as it stands in a URL. A path with other characters would match no request.
+pub(super) fn path(path: Spanned<String>) -> Result<String, RuleViolation> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-._~!$&'()*+,=:@%".contains(c);
+    if path.get_ref().starts_with('/') && path.get_ref().chars().all(plain) {
+        return Ok(path.into_inner());
+    }
+    let hint = "write it as in a URL, such as `/v1/orders`, or `/v1/` for everything below it";
+    Err(RuleViolation::at(&path, "this is not the path of a URL", hint))
 }

@@ -3,10 +3,13 @@
 //! **Invariant:** a secret is in the request that the host sends, and nowhere else. It is added at the last moment, after
 //! the approval, and it is removed from the answer, because some systems repeat what they were sent.
 
+use std::sync::Arc;
+
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::request::Request;
-use crate::secret::{MASKED_CHARS_MIN, Secret};
+use super::token::{Client, Tokens};
+use crate::secret::{MASKED_CHARS_MIN, Mask, Secret};
 use crate::{Exhibit, Sentence, Trusted, say};
 
 /// A secret, and the requests that get it.
@@ -19,8 +22,16 @@ pub struct Credential {
     /// The paths. A path that ends with `/` stands for everything below it too.
     pub paths: Vec<String>,
     header: HeaderName,
-    value: HeaderValue,
-    secret: Secret,
+    /// The text before the secret.
+    prefix: String,
+    source: Source,
+}
+
+/// Where the secret of a request comes from.
+#[derive(Clone, Debug)]
+enum Source {
+    Fixed(Secret),
+    Tokens(Tokens),
 }
 
 /// A secret cannot be sent.
@@ -37,35 +48,52 @@ impl Credential {
     pub fn new(
         name: String,
         (hosts, methods, paths): (Vec<String>, Vec<String>, Vec<String>),
-        header: &str,
-        (prefix, secret): (&str, &str),
+        (header, prefix): (&str, &str),
+        secret: &str,
     ) -> Result<Self, CredentialError> {
         if secret.chars().count() < MASKED_CHARS_MIN {
             return Err(CredentialError::TooShort);
         }
-        if !secret.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
+        let header = header.parse().map_err(|_| CredentialError::NotForHeaders)?;
+        if !secret.chars().chain(prefix.chars()).all(|c| c.is_ascii_graphic() || c == ' ') {
             return Err(CredentialError::NotForHeaders);
         }
-        let header = header.parse().map_err(|_| CredentialError::NotForHeaders)?;
-        let mut value =
-            HeaderValue::try_from(format!("{prefix}{secret}")).map_err(|_| CredentialError::NotForHeaders)?;
-        value.set_sensitive(true);
-        Ok(Self { name, hosts, methods, paths, header, value, secret: Secret::new(secret.into()) })
+        let source = Source::Fixed(Secret::new(secret.into()));
+        Ok(Self { name, hosts, methods, paths, header, prefix: prefix.into(), source })
+    }
+
+    /// The same with the tokens that this client gets, in place of its secret.
+    #[must_use]
+    pub fn with_tokens(self, client: Client) -> Self {
+        Self { source: Source::Tokens(Tokens::new(client)), ..self }
     }
 
     /// Whether a request gets this credential.
     pub(super) fn is_for(&self, request: &Request) -> bool {
-        let path = request.uri().path();
-        let below = |one: &String| path == one || (one.ends_with('/') && path.starts_with(one.as_str()));
         self.is_for_host(request.authority())
             && self.methods.iter().any(|method| method == request.method())
-            && self.paths.iter().any(below)
-            && is_plain(path)
+            && request.is_within(&self.paths)
     }
 
     /// The header with its secret.
-    pub(crate) fn header(&self) -> (HeaderName, HeaderValue) {
-        (self.header.clone(), self.value.clone())
+    pub(crate) async fn header(&self, mask: &Arc<Mask>) -> Result<(HeaderName, HeaderValue), Sentence> {
+        let secret = match &self.source {
+            Source::Fixed(secret) => Ok(secret.clone()),
+            Source::Tokens(tokens) => tokens.get(mask, &self.mark()).await,
+        };
+        let of = |why: Sentence| say!("the credential {}: {}", Trusted::configured(&self.name), why);
+        let value = HeaderValue::try_from(format!("{}{}", self.prefix, secret.map_err(of)?.text()));
+        let mut value = value.map_err(|_| of(say!("the secret cannot stand in a header")))?;
+        value.set_sensitive(true);
+        Ok((self.header.clone(), value))
+    }
+
+    /// After the answer that the secret is not accepted: whether the next request has another one.
+    pub(super) async fn renew(&self) -> bool {
+        match &self.source {
+            Source::Fixed(_) => false,
+            Source::Tokens(tokens) => tokens.renew().await,
+        }
     }
 
     /// Whether a request to this host can get this credential, by its method and path.
@@ -75,7 +103,14 @@ impl Credential {
 
     /// The secret, with the text that stands in its place where it is removed.
     pub(crate) fn masked(&self) -> (&Secret, String) {
-        (&self.secret, format!("[credential {}]", self.name))
+        match &self.source {
+            Source::Fixed(secret) => (secret, self.mark()),
+            Source::Tokens(tokens) => (&tokens.client.secret, self.mark()),
+        }
+    }
+
+    fn mark(&self) -> String {
+        format!("[credential {}]", self.name)
     }
 
     /// What a reviewer needs to know about it.
@@ -95,15 +130,6 @@ impl Credential {
     }
 }
 
-/// Whether every server finds the same resource by this path. Some servers resolve `..`, decode `%2f` or cut at `;`, so a
-/// path with these could lead out of the paths of a credential.
-fn is_plain(path: &str) -> bool {
-    let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
-    let lower = path.to_ascii_lowercase();
-    !["\\", ";", "%2f", "%5c", "%3b", "%25", "%00", "%23", "%3f", "//"].iter().any(|text| lower.contains(text))
-        && !path.split('/').any(dots)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -113,7 +139,7 @@ mod tests {
     fn credential(paths: &[&str]) -> Credential {
         let paths = paths.iter().map(|path| (*path).to_owned()).collect();
         let bounds = (vec!["api.test".into()], vec!["GET".into(), "POST".into()], paths);
-        Credential::new("api".into(), bounds, "authorization", ("Bearer ", "s3cret-key")).unwrap()
+        Credential::new("api".into(), bounds, ("authorization", "Bearer "), "s3cret-key").unwrap()
     }
 
     #[test]
@@ -163,7 +189,7 @@ mod tests {
     #[test]
     fn a_secret_that_cannot_be_sent_or_removed_is_refused() {
         let new = |secret: &str| {
-            Credential::new("api".into(), (Vec::new(), Vec::new(), Vec::new()), "x-api-key", ("", secret)).map(drop)
+            Credential::new("api".into(), (Vec::new(), Vec::new(), Vec::new()), ("x-api-key", ""), secret).map(drop)
         };
         for secret in ["", "1234567", "sevens\u{e9}"] {
             assert!(matches!(new(secret), Err(CredentialError::TooShort)), "{secret}");

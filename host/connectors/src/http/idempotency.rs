@@ -85,6 +85,7 @@ async fn found(request: &Allowed<'_>) -> Finding {
             404 => Finding::DidNotHappen { evidence: say!("the lookup request has the answer 404, twice") },
             status => Finding::Unknown { evidence: say!("the lookup request has the answer {}", status) },
         },
+        Err(NoAnswer::NoToken(why)) => Finding::Unknown { evidence: say!("the lookup request was not made: {}", why) },
         Err(NoAnswer::Refused(why) | NoAnswer::NotSent(why) | NoAnswer::Lost(why)) => {
             Finding::Unknown { evidence: say!("the lookup request has no answer: {}", quote(why)) }
         }

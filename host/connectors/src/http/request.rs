@@ -164,6 +164,18 @@ impl Request {
         self.text().filter(|_| self.headers.iter().any(form))
     }
 
+    /// Whether its path is one of the operator's paths. A path that ends with `/` stands for everything below it too.
+    pub(super) fn is_within(&self, paths: &[String]) -> bool {
+        let path = self.uri.path();
+        let below = |one: &String| path == one || (one.ends_with('/') && path.starts_with(one.as_str()));
+        paths.iter().any(below) && is_plain(path)
+    }
+
+    /// How much the agent has written into the URL and the headers.
+    pub(super) fn head_bytes(&self) -> usize {
+        self.headers.iter().fold(self.url.len(), |sum, (name, value)| sum + name.len() + value.len())
+    }
+
     /// What a reviewer needs beside the arguments: the members of a JSON body, each on a line, or the digest of a body
     /// that is no text.
     pub(super) fn exhibits(&self) -> Vec<Exhibit> {
@@ -177,6 +189,15 @@ impl Request {
         };
         exhibit.into_iter().collect()
     }
+}
+
+/// Whether every server finds the same resource by this path. Some servers resolve `..`, decode `%2f` or cut at `;`, so a
+/// path with these could lead out of the operator's paths.
+fn is_plain(path: &str) -> bool {
+    let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
+    let lower = path.to_ascii_lowercase();
+    !["\\", ";", "%2f", "%5c", "%3b", "%25", "%00", "%23", "%3f", "//"].iter().any(|text| lower.contains(text))
+        && !path.split('/').any(dots)
 }
 
 /// JSON with each member on a line, and a line end; `None` if that is longer than `bytes_max`.

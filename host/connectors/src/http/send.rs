@@ -12,13 +12,15 @@ use ureq::http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue};
 use ureq::{Body, http};
 
 use super::Allowed;
-use super::credential::Credential;
+use crate::Sentence;
 use crate::secret::Mask;
 
 /// There is no answer, with the reason.
 pub(super) enum NoAnswer {
     /// The host has an address that the operator does not allow.
     Refused(String),
+    /// There is no token for the request, which was not sent.
+    NoToken(Sentence),
     /// No connection was made.
     NotSent(String),
     /// The request, or a part of it, may have arrived.
@@ -31,26 +33,35 @@ const LEFT_OUT: [&str; 7] = ["connection", "keep-alive", "transfer-encoding", "t
 
 /// Sends a request once, with the secrets of its credentials, and removes them from the answer.
 pub(super) async fn send(allowed: &Allowed<'_>) -> Result<Value, NoAnswer> {
+    let mut added = Vec::new();
+    for credential in &allowed.credentials {
+        added.push(credential.header(&allowed.mask).await.map_err(NoAnswer::NoToken)?);
+    }
     let Allowed { host, mask, guarded, .. } = allowed;
     let attempt = Attempt::new(&host.addresses, host.time_out);
-    let made = made(allowed).map_err(|error| NoAnswer::NotSent(error.to_string()))?;
-    let (answer_bytes_max, (reply, answer)) = (host.answer_bytes_max, tokio::sync::oneshot::channel());
-    let reader = AnswerReader { answer_bytes_max, mask: mask.clone(), guarded: *guarded };
-    // A separate thread: a stopping host does not wait for a silent system.
-    let thread = std::thread::Builder::new().name("http".into()).spawn(move || {
+    let made = made(allowed, added).map_err(|error| NoAnswer::NotSent(error.to_string()))?;
+    let reader = AnswerReader { answer_bytes_max: host.answer_bytes_max, mask: mask.clone(), guarded: *guarded };
+    let exchanged = apart(move || exchange(&attempt, made, &reader)).await;
+    let exchanged = exchanged.map_err(|error| NoAnswer::NotSent(error.to_string()))?;
+    exchanged.unwrap_or_else(|| Err(NoAnswer::Lost("the attempt was interrupted".into())))
+}
+
+/// Does work on a thread of its own, because a stopping host does not wait for a silent system. `None` if the work was
+/// interrupted.
+pub(super) async fn apart<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> std::io::Result<Option<T>> {
+    let (reply, answer) = tokio::sync::oneshot::channel();
+    std::thread::Builder::new().name("http".into()).spawn(move || {
         // The library would log the whole request.
         let _quiet = tracing::subscriber::set_default(NoSubscriber::default());
-        drop(reply.send(exchange(&attempt, made, &reader)));
-    });
-    thread.map_err(|error| NoAnswer::NotSent(error.to_string()))?;
-    answer.await.unwrap_or_else(|_| Err(NoAnswer::Lost("the attempt was interrupted".into())))
+        drop(reply.send(work()));
+    })?;
+    Ok(answer.await.ok())
 }
 
 /// The request in the library's form, with the headers of the host in place of the agent's. The host asks for an answer
 /// without compression, which people can read and from which it can remove secrets.
-fn made(allowed: &Allowed<'_>) -> http::Result<http::Request<Vec<u8>>> {
+fn made(allowed: &Allowed<'_>, mut added: Vec<(HeaderName, HeaderValue)>) -> http::Result<http::Request<Vec<u8>>> {
     let request = &allowed.request;
-    let mut added: Vec<(HeaderName, HeaderValue)> = allowed.credentials.iter().map(Credential::header).collect();
     if let Some((key, idempotency)) = allowed.key.as_ref().zip(allowed.idempotency()) {
         added.push((idempotency.header.clone(), HeaderValue::try_from(&key.0)?));
     }
@@ -78,7 +89,7 @@ struct AnswerReader {
 const WITH_BODY: [&str; 3] = ["POST", "PUT", "PATCH"];
 
 fn exchange(attempt: &Attempt, request: http::Request<Vec<u8>>, reader: &AnswerReader) -> Result<Value, NoAnswer> {
-    let masked = |text: &str| String::from_utf8_lossy(&reader.mask.apply(text.into())).into_owned();
+    let masked = |text: &str| reader.mask.text(text);
     let failed = |why: String| match (attempt.refused(), attempt.connected()) {
         (Some(refused), _) => NoAnswer::Refused(refused),
         (None, false) => NoAnswer::NotSent(masked(&why)),

@@ -4,7 +4,7 @@ use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use holdshort_common::outbound::{address, anywhere};
-use holdshort_gate::{Digest, FunctionType, WitType};
+use holdshort_gate::{Digest, FunctionType, RunId, Time, WitType};
 
 use super::*;
 use crate::exhibit::tests::{host_words, words};
@@ -33,6 +33,8 @@ pub(super) fn with_headers(method: &str, url: &str, headers: Value, body: Value)
 fn host(allow_http: bool, private: bool) -> Host {
     Host {
         routine: vec!["GET".into()],
+        routine_paths: None,
+        routine_bytes_max: None,
         consequential: vec!["POST".into()],
         allow_http,
         addresses: Addresses { rule: if private { anywhere } else { address::refused }, lookup: None },
@@ -100,7 +102,7 @@ fn only_a_named_host_by_its_exact_name_gets_a_request() {
 fn a_header_that_would_change_the_request_is_refused() {
     let credential = |paths: &str| {
         let bounds = (vec!["api.test".into()], vec!["GET".into()], vec![paths.into()]);
-        Credential::new("api".into(), bounds, "x-api-key", ("", "s3cret-key")).unwrap()
+        Credential::new("api".into(), bounds, ("x-api-key", ""), "s3cret-key").unwrap()
     };
     let hosts = [("api.test", host(false, false)), ("other.test", host(false, false))];
     let hosts: BTreeMap<String, Host> = hosts.map(|(name, host)| (name.to_owned(), host)).into();
@@ -185,6 +187,38 @@ async fn a_private_address_is_never_reached() {
     assert!(get["err"]["forbidden"].as_str().unwrap().contains("the address is this machine"), "{get}");
     assert!(matches!(http.preview(&AgentName::new("fetch"), &post).await, Err(CannotPreview::Impossible(_))));
     assert!(listener.accept().is_err(), "somebody connected");
+}
+
+/// Without the header the other system did not get the key, so an answer about the key would say nothing.
+#[tokio::test]
+async fn a_key_is_asked_for_only_if_it_was_sent() {
+    let key = Idempotency {
+        header: "idempotency-key".parse().unwrap(),
+        is_idempotent: true,
+        lookup: Some("/by-key/{key}".into()),
+    };
+    let http = http(&[("127.0.0.1:9", Host { idempotency: Some(key), ..host(true, true) })]);
+    let post = action("POST", "http://127.0.0.1:9/", json!({ "text": "x" }));
+    let get = action("GET", "http://127.0.0.1:9/", json!({ "empty": null }));
+    assert_eq!(http.effect_of(&post).class, EffectClass::Idempotent);
+    assert_eq!(http.effect_of(&get).class, EffectClass::OneShot);
+    let changed = "the header with the key of the call was null and is 'idempotency-key' now";
+    let shown = json!({ "credentials": [] });
+    let Attempt::FactsChanged(why) = http.attempt(&post, &shown, &EffectKey("key".into())).await else {
+        panic!("it was sent")
+    };
+    assert_eq!(why, changed);
+    let inquiry = Inquiry {
+        run: RunId("r".into()),
+        call: 1,
+        attempt: 1,
+        started_at: Time(1),
+        action: post,
+        preconditions: shown,
+        key: EffectKey("key".into()),
+    };
+    let Finding::Unknown { evidence } = http.lookup(&inquiry).await else { panic!("it was asked for") };
+    assert_eq!(evidence, format!("the lookup request was not made: {changed}"));
 }
 
 #[test]

@@ -83,7 +83,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) fn new(model: Arc<Model>, mask: Arc<Mask>, request: &Request) -> Result<Self, Problem> {
+    pub(super) async fn new(model: Arc<Model>, mask: Arc<Mask>, request: &Request) -> Result<Self, Problem> {
         let body = model.api.body(&model, request)?.to_string().into_bytes();
         if body.len() > REQUEST_BYTES_MAX {
             let why = format!("the request has {} bytes with its images, more than {REQUEST_BYTES_MAX}", body.len());
@@ -97,7 +97,9 @@ impl Sender {
         if model.api == Api::Anthropic {
             made = made.header(anthropic::VERSION.0, anthropic::VERSION.1);
         }
-        if let Some((name, value)) = model.credential.as_ref().map(super::Credential::header) {
+        if let Some(credential) = &model.credential {
+            let header = credential.header(&mask).await;
+            let (name, value) = header.map_err(|why| Problem::Unavailable(why.into_string()))?;
             made = made.header(name, value);
         }
         let request = made.body(body).map_err(|error| Problem::Invalid(error.to_string()))?;

@@ -78,6 +78,7 @@ pub(super) fn last_performed(connection: &Connection, kind: &Digest) -> Result<O
     Ok(connection.prepare_cached(LAST_PERFORMED)?.query_row([kind.bytes()], id).optional()?)
 }
 
+/// The query for it. `CROSS JOIN` keeps SQLite from reading the runs first.
 pub(super) const LAST_PERFORMED: &str = "SELECT runs.id, calls.call FROM calls CROSS JOIN runs ON runs.number = calls.run \
      WHERE calls.kind = ?1 ORDER BY calls.position DESC LIMIT 1";
 

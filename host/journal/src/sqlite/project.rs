@@ -41,36 +41,22 @@ impl Insert<'_> {
         let deadline = call.deadline().map(|at| integer(at.0));
         let (deed, about) = similarity.map(|like| (key(&like.effect_digest), like.about.as_ref().map(key))).unzip();
         let about = about.flatten();
-        let kind = call.performed_kind(&run.agent);
-        let kind = kind.as_ref().map(Digest::bytes);
         let waits = WaitingReviewers::of(call, &run.started_by);
         let position: i64 = if let Some(position) = opened {
             let (agent, capability) =
                 (self.name(run.agent.as_str())?, self.name(&call.action().capability().to_string())?);
             let insert = "INSERT INTO calls \
-                          (position, run, call, phase, deadline, agent, capability, urgency, everybody, deed, about, kind) \
-                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)";
+                          (position, run, call, phase, deadline, agent, capability, urgency, everybody, deed, about) \
+                          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
             let (position, everybody) = (integer(position), waits.everybody);
-            let values = (
-                position,
-                number,
-                call.number,
-                phase,
-                deadline,
-                agent,
-                capability,
-                urgency,
-                everybody,
-                deed,
-                about,
-                kind,
-            );
+            let values =
+                (position, number, call.number, phase, deadline, agent, capability, urgency, everybody, deed, about);
             self.execute(insert, values)?;
             position
         } else {
-            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6, deed = ?7, about = ?8, \
-                          kind = ?9 WHERE run = ?1 AND call = ?2 RETURNING position";
-            let values = (number, call.number, phase, deadline, urgency, waits.everybody, deed, about, kind);
+            let update = "UPDATE calls SET phase = ?3, deadline = ?4, urgency = ?5, everybody = ?6, deed = ?7, about = ?8 \
+                          WHERE run = ?1 AND call = ?2 RETURNING position";
+            let values = (number, call.number, phase, deadline, urgency, waits.everybody, deed, about);
             let position = self.one(update, values)?;
             self.execute("DELETE FROM exceptions WHERE position = ?1", [position])?;
             notified::changed(self.transaction, number, call)?;
@@ -83,6 +69,9 @@ impl Insert<'_> {
         if call.revision > 1 {
             let left = "UPDATE calls SET attempts = ?2, editor = ?3 WHERE position = ?1";
             self.execute(left, (position, call.attempts, call.edited_by.as_ref().map(ReviewerName::as_str)))?;
+        }
+        if let Some(kind) = call.performed_kind(&run.agent) {
+            self.execute("UPDATE calls SET kind = ?2 WHERE position = ?1", (position, kind.bytes()))?;
         }
         if let Some(granted) = &call.granted {
             let insert = "INSERT OR REPLACE INTO grants (position, until, revoked, granted) VALUES (?1, ?2, ?3, ?4)";

@@ -16,7 +16,8 @@ use crate::cli::host::state::{self, CHILDREN_FOLDER};
 use crate::cli::host::types::ComponentTypes;
 use crate::cli::host::{CheckSandboxes, system_clock};
 use crate::config::{
-    self, Config, ModelAddresses, ModelApi, ModelBudget, ModelCap, ModelUncertainty, SecretSource, Tls,
+    self, ClientAuth, Config, ModelAddresses, ModelApi, ModelBudget, ModelCap, ModelUncertainty, SecretSource, Source,
+    Tls,
 };
 use crate::connectors::child::Children;
 use crate::connectors::command::{CommandContext, FunctionTypes};
@@ -107,9 +108,11 @@ pub(super) fn http_host(host: &config::HttpHost) -> http::Host {
     let names = |methods: &[config::Method]| methods.iter().map(ToString::to_string).collect();
     http::Host {
         routine: names(&host.routine),
+        routine_paths: host.routine_paths.clone(),
+        routine_bytes_max: host.routine_bytes_max,
         consequential: names(&host.consequential),
         allow_http: host.allow_http,
-        addresses: Addresses { rule: if host.allow_private { anywhere } else { address::refused }, lookup: None },
+        addresses: addresses(host.allow_private),
         time_out: Duration::from_millis(host.timeout_ms),
         answer_bytes_max: host.answer_bytes_max,
         idempotency: host.idempotency.as_ref().and_then(|key| {
@@ -122,16 +125,37 @@ pub(super) fn http_host(host: &config::HttpHost) -> http::Host {
 /// Reads the secret of a credential now, so that a missing file is found at the start and not at the first request.
 pub(super) fn http_credential(name: &str, credential: &config::Credential) -> Result<http::Credential, Failure> {
     let wrong = |why: String| Failure::new(Exit::Usage, format!("[credentials.{name}]: {why}"));
-    let secret = match &credential.source {
+    let (source, oauth) = match &credential.source {
+        Source::Secret(source) => (source, None),
+        Source::Oauth(oauth) => (&oauth.client_secret, Some(oauth)),
+    };
+    let secret = match source {
         SecretSource::File(file) => String::from_utf8(state::secret(file)?)
             .map_err(|_| wrong(format!("`{}` is not text in UTF-8", file.display())))?,
         SecretSource::Environment(variable) => std::env::var(variable)
             .map_err(|_| wrong(format!("the variable `{variable}` of the environment is not set, or is not UTF-8")))?,
     };
-    let secret = (credential.prefix.as_str(), secret.trim_end_matches(['\r', '\n']));
+    let secret = secret.trim_end_matches(['\r', '\n']);
     let methods = credential.methods.iter().map(ToString::to_string).collect();
     let bounds = (credential.hosts.clone(), methods, credential.paths.clone());
-    http::Credential::new(name.into(), bounds, &credential.header, secret).map_err(|error| wrong(error.to_string()))
+    let made =
+        http::Credential::new(name.into(), bounds, (credential.header.as_str(), credential.prefix.as_str()), secret);
+    let made = made.map_err(|error| wrong(error.to_string()))?;
+    let Some(oauth) = oauth else { return Ok(made) };
+    Ok(made.with_tokens(http::Client {
+        token_url: oauth.token_url.parse().map_err(|error| wrong(format!("`{}`: {error}", oauth.token_url)))?,
+        id: oauth.client_id.clone(),
+        secret: Secret::new(secret.into()),
+        secret_in_form: oauth.client_auth == ClientAuth::Form,
+        scope: oauth.scope.clone(),
+        audience: oauth.audience.clone(),
+        addresses: addresses(oauth.allow_private),
+    }))
+}
+
+/// The addresses that a host of the operator's may have.
+fn addresses(allow_private: bool) -> Addresses {
+    Addresses { rule: if allow_private { anywhere } else { address::refused }, lookup: None }
 }
 
 /// A model that agents may ask. Anthropic's own header for the secret is `x-api-key`.
@@ -139,7 +163,8 @@ pub(super) fn model(model: &config::Model, config: &Config) -> Result<model::Mod
     let credential = model.credential.as_ref().and_then(|name| config.credentials.get_key_value(name));
     let credential = credential.map(|(name, credential)| {
         let mut credential = credential.clone();
-        if model.api == ModelApi::Anthropic && credential.header == "authorization" {
+        let is_key = matches!(credential.source, Source::Secret(_));
+        if is_key && model.api == ModelApi::Anthropic && credential.header == "authorization" {
             (credential.header, credential.prefix) = ("x-api-key".into(), String::new());
         }
         http_credential(name, &credential)
