@@ -287,6 +287,23 @@ fn unnamed(world: &World) {
     assert_eq!((requests(&host, &run), world.server.requests()), (0, before));
 }
 
+/// The script that `new` writes tests the agent without its model.
+fn scripted(world: &World) {
+    let (project, before) = (&world.built.project, world.server.requests());
+    let script = fs::read_to_string(project.path().join("decisions.toml")).unwrap();
+    let script = script.replace("https://", "http://").replace("api.openai.com", &world.address);
+    for (script, code) in [
+        (script.replace("Which report is ready?", "Which one?"), 0),
+        (script.replace("contains.body.text = \"say", "contains.body.text = \"nobody says"), 6),
+    ] {
+        project.write("decisions.toml", &script);
+        let mut command = project.command(&["run", "careless", "--script", "decisions.toml"]);
+        let output = command.env("OPENAI_API_KEY", KEY).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{output:?}");
+    }
+    assert_eq!(world.server.requests(), before, "no request is sent");
+}
+
 /// Everything about one SDK. The number is that of the address of its server.
 fn works(sdk: Sdk, number: u8) {
     if !sdk.landing && !is_long() {
@@ -297,6 +314,10 @@ fn works(sdk: Sdk, number: u8) {
     decided(&world);
     busy(&world);
     unnamed(&world);
+    world.configure(&world.address);
+    if sdk.name == OPENAI.name {
+        scripted(&world);
+    }
     if sdk.landing {
         let what = format!("requests of an agent with the SDK `{}`, each sent once", sdk.name);
         figure("T49", &what, world.server.requests());

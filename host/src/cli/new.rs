@@ -21,8 +21,6 @@ const COMMON: [(&str, &str); 3] = [
     ("holdshort.toml", include_str!("new/templates/holdshort.toml")),
     ("wit/world.wit", include_str!("new/templates/world.wit")),
 ];
-/// The file of the script that tests the agent.
-const SCRIPT: &str = "decisions.toml";
 /// The folder of the WIT package, where the tools of all languages look for it.
 const PACKAGE: &str = "wit/deps/holdshort-agent";
 
@@ -34,15 +32,15 @@ struct Purpose {
     task: &'static str,
     /// The end of `holdshort.toml`.
     settings: &'static str,
-    /// The script that tests the agent, if there is one.
-    script: Option<&'static str>,
+    /// The script that tests the agent.
+    script: &'static str,
 }
 
 const MINIMAL: Purpose = Purpose {
     about: "The agent asks a person what to write, and sends the answer by email. The message is sent after a reviewer has approved it.",
     task: "ann@example.org",
     settings: "",
-    script: Some(include_str!("new/templates/decisions.toml")),
+    script: include_str!("new/templates/decisions.toml"),
 };
 
 const ASSISTANT: Purpose = Purpose {
@@ -50,7 +48,7 @@ const ASSISTANT: Purpose = Purpose {
             the model reads the reason of a rejection.",
     task: "'Tell ann@example.org that the report is ready.'",
     settings: include_str!("new/templates/typescript/assistant/settings.toml"),
-    script: None,
+    script: include_str!("new/templates/typescript/assistant/decisions.toml"),
 };
 
 /// A project in one language. Its files may contain the words that [`Template::fill`] replaces.
@@ -155,7 +153,7 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
     })?;
     let run = format!("holdshort run {name} --task {}", template.purpose.task);
     if output.json {
-        let test = template.purpose.script.map(|_| format!("holdshort run {name} --script {SCRIPT}"));
+        let test = format!("holdshort run {name} --script decisions.toml");
         let commands = json!({ "setup": template.setup, "build": template.build, "run": run, "test": test });
         output.json(&json!({ "folder": name, "component": template.component, "commands": commands }))?;
     } else {
@@ -170,8 +168,8 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
 
 impl Template {
     fn write(&self, name: &str) -> io::Result<()> {
-        let script = self.purpose.script.map(|text| (SCRIPT, text));
-        for (path, text) in COMMON.iter().chain(self.files).chain(&script) {
+        let script = ("decisions.toml", self.purpose.script);
+        for (path, text) in COMMON.iter().chain(self.files).chain([&script]) {
             write(&Path::new(name).join(path), &self.fill(text, name))?;
         }
         WIT_FILES.iter().try_for_each(|(file, text)| write(&Path::new(name).join(PACKAGE).join(file), text))
@@ -183,7 +181,6 @@ impl Template {
         for (word, value) in [
             ("ABOUT", self.purpose.about),
             ("NOTES\n", self.notes),
-            ("TESTING\n", self.purpose.script.map_or("", |_| include_str!("new/templates/testing.md"))),
             ("SETTINGS", self.purpose.settings),
             ("SETUP", self.setup),
             ("BUILD", self.build),
