@@ -100,6 +100,21 @@ pub struct Host {
     pub idempotency: Option<Idempotency>,
 }
 
+impl Host {
+    /// Whether a request to this host is answered at once.
+    fn is_routine(&self, request: &Request) -> bool {
+        self.routine.iter().any(|method| method == request.method())
+            && self.routine_paths.as_ref().is_none_or(|paths| request.is_within(paths))
+            && self.routine_bytes_max.is_none_or(|most| request.head_bytes() as u64 <= most)
+    }
+}
+
+/// Whether a request to one of these hosts is answered at once. For a script, which sends nothing.
+pub fn is_routine(hosts: &BTreeMap<String, Host>, action: &Action) -> bool {
+    let Ok(request) = Request::read(action) else { return false };
+    hosts.get(request.authority()).is_some_and(|host| host.is_routine(&request))
+}
+
 /// Sends requests to named hosts.
 #[derive(Clone)]
 pub struct Http {
@@ -122,14 +137,6 @@ struct Allowed<'a> {
 }
 
 impl Allowed<'_> {
-    /// Whether it is answered at once.
-    fn is_routine(&self) -> bool {
-        let Self { host, request, .. } = self;
-        host.routine.iter().any(|method| method == request.method())
-            && host.routine_paths.as_ref().is_none_or(|paths| request.is_within(paths))
-            && host.routine_bytes_max.is_none_or(|most| request.head_bytes() as u64 <= most)
-    }
-
     /// How the host recognises this request.
     fn idempotency(&self) -> Option<&Idempotency> {
         self.host.idempotency.as_ref().filter(|_| !SAFE.contains(&self.request.method()))
@@ -336,7 +343,7 @@ impl Routine for Http {
     }
 
     fn answers(&self, action: &Action) -> bool {
-        self.read(action).is_ok_and(|allowed| allowed.is_routine())
+        self.read(action).is_ok_and(|allowed| allowed.host.is_routine(&allowed.request))
     }
 }
 

@@ -12,8 +12,9 @@ use std::sync::Arc;
 use holdshort_gate::{Capability, FunctionType};
 use serde_json::Value;
 
+pub(in crate::cli) use self::settings::http_host;
 pub(super) use self::settings::{ConnectorContext, relay};
-use self::settings::{fundings, http_credential, http_host, program, workspaces};
+use self::settings::{fundings, http_credential, program, workspaces};
 use super::spending::ModelSpending;
 use super::state::CHECKOUTS_FOLDER;
 use crate::agent;

@@ -1,5 +1,6 @@
 //! The connectors of a script. They answer from its steps, and reach nothing.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures_util::future::{BoxFuture, FutureExt, pending};
@@ -43,7 +44,8 @@ pub(super) fn connectors(play: &Arc<Play>, config: &Config) -> Result<HostConnec
             }
         }
         if by_call {
-            let routine = Arc::new(Scripted { play: play.clone(), requests: Some(config.http.clone()) });
+            let hosts = config.http.iter().map(|(name, host)| (name.clone(), registry::http_host(host))).collect();
+            let routine = Arc::new(Scripted { play: play.clone(), requests: Some(hosts) });
             return Ok(Offer::ByCall { routine, connector });
         }
         Ok(Offer::Consequential { connector, refusal: served.refusal })
@@ -55,7 +57,7 @@ pub(super) fn connectors(play: &Arc<Play>, config: &Config) -> Result<HostConnec
 struct Scripted {
     play: Arc<Play>,
     /// The hosts for HTTP requests, if it answers requests: their methods decide which requests are routine.
-    requests: Option<std::collections::BTreeMap<String, crate::config::HttpHost>>,
+    requests: Option<BTreeMap<String, http::Host>>,
 }
 
 impl Routine for Scripted {
@@ -73,10 +75,7 @@ impl Routine for Scripted {
     }
 
     fn answers(&self, action: &Action) -> bool {
-        let Some(hosts) = &self.requests else { return true };
-        let text = |name: &str| action.arguments().get(name).and_then(Value::as_str).unwrap_or_default();
-        let host = text("url").split('/').nth(2).and_then(|host| hosts.get(&host.to_ascii_lowercase()));
-        host.is_some_and(|host| host.routine.iter().any(|method| method.to_string() == text("method")))
+        self.requests.as_ref().is_none_or(|hosts| http::is_routine(hosts, action))
     }
 }
 

@@ -104,7 +104,7 @@ pub(super) fn fundings(account: &config::Account) -> Vec<Funding> {
 }
 
 /// A host that agents may send requests to.
-pub(super) fn http_host(host: &config::HttpHost) -> http::Host {
+pub(in crate::cli) fn http_host(host: &config::HttpHost) -> http::Host {
     let names = |methods: &[config::Method]| methods.iter().map(ToString::to_string).collect();
     http::Host {
         routine: names(&host.routine),
