@@ -336,7 +336,7 @@ fn a_failed_commit_is_looked_into() {
     }
     let found = inner.find(&inquiry(&action, &shown, "k"));
     assert!(
-        matches!(&found, Finding::Unknown { evidence } if evidence.contains("but a power cut may remove this entry: ")),
+        matches!(&found, Finding::Unknown { evidence } if evidence.contains("but a power cut may change this: ")),
         "{found:?}"
     );
     std::fs::remove_file(&shop.path).unwrap();
