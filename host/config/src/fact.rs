@@ -2,7 +2,7 @@
 
 use std::str::FromStr;
 
-use holdshort_gate::WitType;
+use holdshort_gate::{MODEL_UNCERTAINTY, WitType};
 use serde::{Deserialize, Serialize};
 
 /// The maximum number of facts in a section. All of them are in the schema with which policies are
@@ -29,6 +29,9 @@ impl FromStr for FactName {
                 "`{}` is not the name of a fact; write lower-case words with `-` between them, such as `open-orders`",
                 text.escape_debug()
             ));
+        }
+        if text == MODEL_UNCERTAINTY {
+            return Err(format!("`{text}` is a fact that the host itself measures; choose another name"));
         }
         Ok(Self(text.into()))
     }

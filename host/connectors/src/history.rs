@@ -18,7 +18,7 @@ use holdshort_gate::{Call, CallNumber, Capability, Event, Phase, RecordedEvent, 
 use serde_json::{Value, json};
 
 use self::models::ModelAnswers;
-pub use self::models::{MODEL_UNCERTAINTY, model_uncertainty_type};
+pub use self::models::model_uncertainty_type;
 use super::{Exhibit, Previewed, Sentence, Trusted, quote, say};
 
 /// A reviewer is shown at most this many reports and at most this many calls, and their total numbers.

@@ -82,7 +82,7 @@ pub fn facts() -> BTreeMap<Capability, BTreeMap<String, WitType>> {
         }
     }
     for facts in all.values_mut() {
-        facts.insert(history::MODEL_UNCERTAINTY.into(), history::model_uncertainty_type());
+        facts.insert(holdshort_gate::MODEL_UNCERTAINTY.into(), history::model_uncertainty_type());
     }
     all
 }

@@ -10,6 +10,10 @@ use crate::name::ReviewerName;
 /// refused the call, and not policy.
 pub const LIMIT: &str = "over a limit of this host";
 
+/// The fact of every consequential call for which the host measured how unsure a language model was. No operator's
+/// program gives a fact of this name.
+pub const MODEL_UNCERTAINTY: &str = "model-uncertainty";
+
 /// Why a call was refused without asking a reviewer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

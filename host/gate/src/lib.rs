@@ -45,7 +45,7 @@ pub use call::Call;
 pub use clearance::{Clearance, Consequence, EffectClass, ExhibitRef, PolicyVerdict, Proposal, SimilarCall};
 pub use command::{Command, Refused, Subject};
 pub use condition::EffectMark;
-pub use decision::{Decision, LIMIT, RecordedChoice, RefusalReason, Resolution};
+pub use decision::{Decision, LIMIT, MODEL_UNCERTAINTY, RecordedChoice, RefusalReason, Resolution};
 pub use event::{Delayed, Event, Request, RunLimits};
 pub use grant::{Grant, GrantRecord, RevokedBy};
 pub use ids::{CallId, CallNumber, Digest, EffectKey, JournalId, RunId, Seq, Time};

@@ -4,15 +4,12 @@
 //! that call's own if no model was asked since then: a question with an easy answer does not hide a doubtful one. If one
 //! of these answers was not measured, there is no figure, and a policy that asks for it holds the call.
 
-use holdshort_gate::WitType;
+use holdshort_gate::{MODEL_UNCERTAINTY, WitType};
 use serde_json::{Value, json};
 
 use super::super::{Exhibit, Previewed, Sentence, Trusted, quote, say};
 
-/// The fact with the figure, which every consequential call can have.
-pub const MODEL_UNCERTAINTY: &str = "model-uncertainty";
-
-/// The type of the fact.
+/// The type of the fact with the figure, which every consequential call can have.
 pub fn model_uncertainty_type() -> WitType {
     WitType::Option(Box::new(WitType::F32))
 }

@@ -4,14 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use holdshort_gate::{FunctionType, WitType};
+use holdshort_gate::{FunctionType, MODEL_UNCERTAINTY, WitType};
 
 use super::settings::program;
 use super::{ConfiguredConnector, OpenedConnector, by_command, wrong};
 use crate::config::{CapabilityRule, Config};
 use crate::connectors::command::{self, CommandOptions, EffectCommand, FactsProgram, RoutineCommand};
 use crate::connectors::file_drop::{self, FileDrop};
-use crate::connectors::history::{MODEL_UNCERTAINTY, model_uncertainty_type};
+use crate::connectors::history::model_uncertainty_type;
 
 /// The connector of one section `[capabilities.…]`.
 pub(super) fn served<'a>(rule: &'a CapabilityRule, config: &'a Config) -> ConfiguredConnector<'a> {
