@@ -12,15 +12,20 @@
 )]
 #![allow(unreachable_pub, reason = "modules of a test")]
 
+#[path = "sdks/assistant.rs"]
+mod assistant;
+#[path = "sdks/endpoint.rs"]
+mod endpoint;
 #[path = "support/mod.rs"]
 mod support;
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use endpoint::Endpoint;
 use serde_json::{Value, json};
 use support::evidence::figure;
 use support::skipped::skipped;
@@ -30,10 +35,10 @@ use support::{Folder, Host, top};
 const COMPILED_WITHIN: Duration = Duration::from_secs(600);
 
 /// A folder that holds the project which `new` wrote, and the command that builds it.
-fn project(lang: &str) -> (Folder, String) {
+fn project(lang: &str, template: &str) -> (Folder, String) {
     let folder = Folder::new(&[], "");
     fs::remove_file(folder.path().join("holdshort.toml")).unwrap();
-    let said = folder.run(&["new", "my-agent", "--lang", lang, "--json"]);
+    let said = folder.run(&["new", "my-agent", "--lang", lang, "--template", template, "--json"]);
     assert!(said.status.success(), "{said:?}");
     let said: Value = serde_json::from_slice(&said.stdout).unwrap();
     let project = folder.path().join("my-agent");
@@ -80,12 +85,7 @@ fn first_run(host: &Host, task: &str) -> String {
 fn runs(folder: &Folder, language: &str) {
     let inspected = folder.run(&["inspect", "--json", &component(folder)]);
     assert!(inspected.status.success(), "{inspected:?}");
-    let tested = folder.run(&["run", "my-agent", "--script", "decisions.toml"]);
-    assert!(tested.status.success(), "the test that the project brings: {tested:?}");
-    let script = fs::read_to_string(folder.path().join("decisions.toml")).unwrap();
-    folder.write("other.toml", &script.replace("is ready", "is late").replacen("is late", "is ready", 1));
-    let tested = folder.run(&["run", "my-agent", "--script", "other.toml"]);
-    assert_eq!(tested.status.code(), Some(6), "{tested:?}");
+    scripted(folder, "arguments.message = { to = [\"ann@example.org\"]");
     let host = folder.serve();
     let letters = || fs::read_dir(folder.path().join("mail/new")).map_or(0, Iterator::count);
 
@@ -120,6 +120,35 @@ fn runs(folder: &Folder, language: &str) {
     figure("T44", &format!("runs of an agent that was written in {language}"), 2);
 }
 
+/// The script of the project passes, and fails if it expects another email.
+fn scripted(folder: &Folder, expected: &str) {
+    let tested = folder.run(&["run", "my-agent", "--script", "decisions.toml"]);
+    assert!(tested.status.success(), "the test that the project brings: {tested:?}");
+    let script = fs::read_to_string(folder.path().join("decisions.toml")).unwrap();
+    assert!(script.contains(expected), "{script}");
+    folder.write("other.toml", &script.replace(expected, &expected.replace("ann@", "bob@")));
+    let tested = folder.run(&["run", "my-agent", "--script", "other.toml"]);
+    assert_eq!(tested.status.code(), Some(6), "{tested:?}");
+}
+
+/// The assistant of the project, with its own script and with a model of a server that nobody here wrote. The number is
+/// that of the server's address.
+fn assists(folder: &Folder, language: &str, number: u8) {
+    scripted(folder, "to = [\"ann@example.org\"]");
+    let address = endpoint::address(number);
+    let rules = assistant::rules(json!(12050), json!(6025)).into_iter().map(|(name, mut when, respond)| {
+        when["header.authorization"] = format!("Bearer {}", endpoint::KEY).into();
+        json!({ "name": name, "when": when, "respond": respond })
+    });
+    let Some(server) = Endpoint::start(&address, &rules.collect()) else { return };
+    let settings = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
+    let here = settings.replace("https://api.openai.com", &format!("http://{address}"));
+    assert_ne!(here, settings);
+    folder.configure(&format!("{here}\n[limits]\nlinger-ms = 0\n"));
+    assistant::pays(folder, "my-agent", &server);
+    figure("T44", &format!("questions of an assistant in {language} to its model, each sent once"), server.requests());
+}
+
 /// The component's file, as the project's configuration names it.
 fn component(folder: &Folder) -> String {
     let text = fs::read_to_string(folder.path().join("holdshort.toml")).unwrap();
@@ -147,22 +176,58 @@ fn rust() -> Option<Vec<(&'static str, String)>> {
     Some(variables)
 }
 
-#[test]
-fn an_agent_in_rust() {
-    let Some(variables) = rust() else {
-        return skipped("an agent in Rust: no compiler for wasm32-unknown-unknown");
-    };
-    let (folder, build) = project("rust");
+/// Builds a project in Rust.
+fn build_rust(template: &str, variables: &[(&'static str, String)]) -> Folder {
+    let (folder, build) = project("rust", template);
     // Pins the dependencies to the versions of the examples. A machine that has built the examples has these versions.
     fs::copy(top().join("guest-examples/Cargo.lock"), folder.path().join("Cargo.lock")).unwrap();
-    succeeds(&folder, &build, &variables);
-    runs(&folder, "Rust");
+    succeeds(&folder, &build, variables);
+    folder
 }
 
 #[test]
-fn an_agent_in_python() {
+fn agents_in_rust() {
+    let Some(variables) = rust() else {
+        return skipped("an agent in Rust: no compiler for wasm32-unknown-unknown");
+    };
+    runs(&build_rust("minimal", &variables), "Rust");
+    assists(&build_rust("assistant", &variables), "Rust", 6);
+}
+
+#[test]
+fn agents_in_python() {
     let Some(tools) = installed("python", "Python") else { return };
-    let (folder, build) = project("python");
+    runs(&build_python("minimal", &tools), "Python");
+    assists(&build_python("assistant", &tools), "Python", 7);
+}
+
+/// What the template gives an agent in Python: arguments of a model are checked before a tool is called, `async` code
+/// runs without sockets, and packages without native code can be imported.
+#[test]
+fn tools_and_async_code_in_python() {
+    let Some(tools) = installed("python", "Python") else { return };
+    let Some(packages) = installed("packages", "Python") else { return };
+    let (folder, build) = project("python", "assistant");
+    symlink(tools, folder.path().join(".venv")).unwrap();
+    fs::copy(top().join("tests/data/authors/tools.py"), folder.path().join("src/app.py")).unwrap();
+    succeeds(&folder, &build.replace("-p src", &format!("-p src -p {}", packages.display())), &[]);
+    let keyed = |task: &str| {
+        let mut command = folder.command(&["run", "my-agent", "--task", task]);
+        command.env("OPENAI_API_KEY", endpoint::KEY).output().unwrap()
+    };
+    let said = String::from_utf8(keyed("").stdout).unwrap();
+    let expected = fs::read_to_string(top().join("tests/data/authors/tools.txt")).unwrap();
+    assert_eq!(said, expected);
+    let said = keyed("wait");
+    let err = String::from_utf8_lossy(&said.stderr);
+    assert!(err.contains("failed, as its agent reports: the agent waits for something that cannot happen"), "{err}");
+    let checked = expected.lines().filter(|line| line.starts_with("not done: ")).count();
+    figure("T44", "arguments of a model that a tool in Python does not take", checked as u64);
+}
+
+/// Builds a project in Python, after its types were checked.
+fn build_python(template: &str, tools: &Path) -> Folder {
+    let (folder, build) = project("python", template);
     symlink(tools, folder.path().join(".venv")).unwrap();
     let notes = fs::read_to_string(folder.path().join("README.md")).unwrap();
     for line in notes.lines().skip_while(|line| !line.contains("type check")).filter(|line| line.starts_with(".venv")) {
@@ -170,13 +235,13 @@ fn an_agent_in_python() {
     }
     assert!(folder.path().join("bindings/wit_world").is_dir(), "the README says how types are checked: {notes}");
     succeeds(&folder, &build, &[]);
-    runs(&folder, "Python");
+    folder
 }
 
 #[test]
 fn an_agent_in_typescript() {
     let Some(tools) = installed("typescript/node_modules", "TypeScript") else { return };
-    let (folder, build) = project("typescript");
+    let (folder, build) = project("typescript", "minimal");
     symlink(tools, folder.path().join("node_modules")).unwrap();
     succeeds(&folder, &build, &[]);
     runs(&folder, "TypeScript");

@@ -13,6 +13,8 @@
 )]
 #![allow(unreachable_pub, reason = "modules of a test")]
 
+#[path = "sdks/assistant.rs"]
+mod assistant;
 #[path = "sdks/built.rs"]
 mod built;
 #[path = "sdks/endpoint.rs"]
@@ -100,7 +102,7 @@ fn rules(sdk: &Sdk) -> Value {
         when[format!("header.{}", sdk.key.0)] = format!("{}{KEY}", sdk.key.1).into();
         json!({ "name": name, "when": when, "respond": respond })
     };
-    rules.map(rule).into_iter().collect()
+    assistant::rules(json!("12050"), json!("6025")).into_iter().chain(rules).map(rule).collect()
 }
 
 impl World {
@@ -316,6 +318,9 @@ fn works(sdk: Sdk, number: u8) {
     unnamed(&world);
     world.configure(&world.address);
     if sdk.name == OPENAI.name {
+        let asked = world.server.requests();
+        assistant::pays(&world.built.project, "careless", &world.server);
+        assert_eq!(world.server.requests() - asked, 5, "each request is sent once");
         scripted(&world);
     }
     if sdk.landing {

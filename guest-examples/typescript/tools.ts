@@ -4,11 +4,13 @@
 import { sendEmail } from 'holdshort:agent/email@0.1.0';
 import { ask } from 'holdshort:agent/guidance@0.1.0';
 import { log } from 'holdshort:agent/log@0.1.0';
+import { transferFunds } from 'holdshort:agent/payments@0.1.0';
 import type { Refusal } from 'holdshort:agent/types@0.1.0';
 
 export const INSTRUCTIONS =
-    'You are an assistant that writes emails. Ask a person if the task leaves something open. People read each email ' +
-    'before it is sent. If they reject it, follow their reason or give up; never send a rejected email unchanged.';
+    'You are an assistant that writes emails and pays invoices. Ask a person if the task leaves something open. People ' +
+    'read each email and each payment before it leaves. If they reject one, follow their reason or give up; never ' +
+    'propose a rejected one unchanged.';
 
 /** How often a model may answer in one run. */
 export const TURNS = 20;
@@ -24,6 +26,24 @@ export const tools = [
             const message = { to: [to], cc: [], bcc: [], subject, body, attachments: [] };
             const { sent } = sendEmail(message, { summary: why, exhibits: [] });
             return `sent to ${sent.to.join(', ')}: ${sent.body}`;
+        },
+    ),
+    tool(
+        'transfer_funds',
+        'Pays from the account `operating`. The answer is the transfer as it was made.',
+        {
+            payee: 'Who is paid',
+            minor_units: "The amount in the currency's smallest unit, in digits: 12050 for 120.50 EUR",
+            currency: 'The ISO code of the currency',
+            reference: 'What the payee is told, such as an invoice number',
+            why: WHY,
+        },
+        ({ payee, minor_units, currency, reference, why }) => {
+            if (!/^[0-9]{1,15}$/.test(minor_units)) throw 'the argument minor_units is no number of up to 15 digits';
+            const amount = { minorUnits: BigInt(minor_units), currency };
+            const transfer = { source: 'operating', payee, amount, reference };
+            const { transferred } = transferFunds(transfer, { summary: why, exhibits: [] });
+            return `transferred ${transferred.amount.minorUnits} ${transferred.amount.currency} to ${transferred.payee}`;
         },
     ),
     tool('ask_person', 'Asks a person, and returns the answer.', { question: 'The question', why: WHY }, ({ question, why }) =>

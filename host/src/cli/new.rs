@@ -24,12 +24,17 @@ const COMMON: [(&str, &str); 3] = [
 /// The folder of the WIT package, where the tools of all languages look for it.
 const PACKAGE: &str = "wit/deps/holdshort-agent";
 
+/// Where an example in Rust has its world.
+const EXAMPLE_WORLD: &str = "world: \"agent\", path: \"../../wit\"";
+
 /// What the agent of a project is for.
 struct Purpose {
     /// What the README says of the agent.
     about: &'static str,
     /// The task of the examples, as a shell reads it.
     task: &'static str,
+    /// What it imports of the WIT package, beside the imports of every project.
+    imports: &'static str,
     /// The end of `holdshort.toml`.
     settings: &'static str,
     /// The script that tests the agent.
@@ -39,16 +44,27 @@ struct Purpose {
 const MINIMAL: Purpose = Purpose {
     about: "The agent asks a person what to write, and sends the answer by email. The message is sent after a reviewer has approved it.",
     task: "ann@example.org",
+    imports: "",
     settings: "",
     script: include_str!("new/templates/decisions.toml"),
 };
 
+/// An agent that asks models of the host.
 const ASSISTANT: Purpose = Purpose {
-    about: "A language model works on the task, with two tools: it asks a person, and it sends emails. A message is sent after a reviewer has approved it; \
-            the model reads the reason of a rejection.",
+    about: "A language model works on the task, with three tools: it asks a person, sends emails and pays invoices. Nothing leaves before a reviewer has \
+            approved it; the model reads the reason of a rejection.",
     task: "'Tell ann@example.org that the report is ready.'",
+    imports: "    import holdshort:agent/model@0.1.0;\n    import holdshort:agent/payments@0.1.0;\n",
+    settings: include_str!("new/templates/model/settings.toml"),
+    script: include_str!("new/templates/model/decisions.toml"),
+};
+
+/// The same with an SDK, which sends requests to a model's server.
+const ASSISTANT_WITH_SDK: Purpose = Purpose {
+    imports: "    import holdshort:agent/payments@0.1.0;\n",
     settings: include_str!("new/templates/typescript/assistant/settings.toml"),
     script: include_str!("new/templates/typescript/assistant/decisions.toml"),
+    ..ASSISTANT
 };
 
 /// A project in one language. Its files may contain the words that [`Template::fill`] replaces.
@@ -63,6 +79,8 @@ struct Template {
     source: &'static str,
     /// The end of the README.
     notes: &'static str,
+    /// The packages that the agent uses, as the project's file of its language names them.
+    dependencies: &'static str,
     files: &'static [(&'static str, &'static str)],
 }
 
@@ -73,6 +91,7 @@ const RUST: Template = Template {
     component: "target/wasm32-unknown-unknown/release/agent.wasm",
     source: "src/lib.rs",
     notes: include_str!("new/templates/rust/notes.md"),
+    dependencies: "",
     files: &[
         ("Cargo.toml", include_str!("new/templates/rust/Cargo.toml")),
         (".cargo/config.toml", include_str!("new/templates/rust/.cargo/config.toml")),
@@ -88,6 +107,7 @@ const PYTHON: Template = Template {
     component: "agent.wasm",
     source: "src/app.py",
     notes: include_str!("new/templates/python/notes.md"),
+    dependencies: "",
     files: &[
         ("requirements.txt", include_str!("new/templates/python/requirements.txt")),
         ("pyproject.toml", include_str!("new/templates/python/pyproject.toml")),
@@ -103,6 +123,7 @@ const TYPESCRIPT: Template = Template {
     component: "agent.wasm",
     source: "src/agent.ts",
     notes: include_str!("new/templates/typescript/notes.md"),
+    dependencies: "",
     files: &[
         ("package.json", include_str!("new/templates/typescript/package.json")),
         ("tsconfig.json", include_str!("new/templates/typescript/tsconfig.json")),
@@ -111,9 +132,37 @@ const TYPESCRIPT: Template = Template {
     ],
 };
 
-/// The sources are the example of the SDK `openai`, which the tests run.
-const TYPESCRIPT_ASSISTANT: Template = Template {
+// The sources of the assistants are the examples, which the tests run.
+
+const RUST_ASSISTANT: Template = Template {
     purpose: ASSISTANT,
+    notes: include_str!("new/templates/rust/assistant.md"),
+    dependencies: "# The arguments of tools.\nserde_json = { version = \"1\", default-features = false, features = [\"alloc\"] }\n",
+    files: &[
+        ("Cargo.toml", include_str!("new/templates/rust/Cargo.toml")),
+        (".cargo/config.toml", include_str!("new/templates/rust/.cargo/config.toml")),
+        (".gitignore", include_str!("new/templates/rust/gitignore")),
+        ("src/lib.rs", include_str!("../../../guest-examples/assistant/src/lib.rs")),
+    ],
+    ..RUST
+};
+
+const PYTHON_ASSISTANT: Template = Template {
+    purpose: ASSISTANT,
+    notes: include_str!("new/templates/python/assistant.md"),
+    files: &[
+        ("requirements.txt", include_str!("new/templates/python/requirements.txt")),
+        ("pyproject.toml", include_str!("new/templates/python/pyproject.toml")),
+        (".gitignore", include_str!("new/templates/python/gitignore")),
+        ("src/app.py", include_str!("../../../guest-examples/python/assistant.py")),
+        ("src/toolbox.py", include_str!("new/templates/python/src/toolbox.py")),
+        ("src/event_loop.py", include_str!("new/templates/python/src/event_loop.py")),
+    ],
+    ..PYTHON
+};
+
+const TYPESCRIPT_ASSISTANT: Template = Template {
+    purpose: ASSISTANT_WITH_SDK,
     notes: include_str!("new/templates/typescript/assistant/notes.md"),
     files: &[
         ("package.json", include_str!("new/templates/typescript/assistant/package.json")),
@@ -134,10 +183,8 @@ pub(super) fn run(args: &NewArgs, output: &Output) -> Result<Exit, Failure> {
         (Language::Python, TemplateName::Minimal) => PYTHON,
         (Language::Typescript, TemplateName::Minimal) => TYPESCRIPT,
         (Language::Typescript, TemplateName::Assistant) => TYPESCRIPT_ASSISTANT,
-        (Language::Rust | Language::Python, TemplateName::Assistant) => {
-            return Err(Failure::new(Exit::Usage, "the template `assistant` is written in TypeScript only")
-                .hint("write `--lang typescript`, or leave out `--template`"));
-        }
+        (Language::Rust, TemplateName::Assistant) => RUST_ASSISTANT,
+        (Language::Python, TemplateName::Assistant) => PYTHON_ASSISTANT,
     };
     fs::create_dir(name).map_err(|error| {
         if error.kind() == ErrorKind::AlreadyExists {
@@ -181,6 +228,9 @@ impl Template {
         for (word, value) in [
             ("ABOUT", self.purpose.about),
             ("NOTES\n", self.notes),
+            ("IMPORTS\n", self.purpose.imports),
+            ("DEPENDENCIES\n", self.dependencies),
+            (EXAMPLE_WORLD, "world: \"program\", path: \"wit\", generate_all"),
             ("SETTINGS", self.purpose.settings),
             ("SETUP", self.setup),
             ("BUILD", self.build),
