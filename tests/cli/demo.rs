@@ -4,9 +4,17 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::said::{holdshort, normal};
+use endpoint::Endpoint;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+
+use crate::said::{Said, fails, holdshort, normal};
 use crate::support::{Folder, Repository};
 use crate::terminal::on_terminal;
+
+#[allow(dead_code, reason = "not every test reads what the server has answered")]
+#[path = "../sdks/endpoint.rs"]
+mod endpoint;
 
 const ASKS: &str = "[q] quit:";
 const GUIDANCE: &str = "(Try: keep the notes short)";
@@ -48,7 +56,7 @@ fn it_fails_when_the_branch_did_not_move() {
     }
     let path = format!("{}:{}", folder.path().join("bin").display(), std::env::var("PATH").unwrap());
     let output = folder.command(&["demo", "--keep", "tour"]).env("PATH", path).output().unwrap();
-    let said = crate::said::Said::from(output).exits(3);
+    let said = Said::from(output).exits(3);
     assert!(said.err.contains("`tests` failed on main with exit status 1; not released"), "{said:?}");
     assert!(said.err.contains("`production` has not moved") && said.out.is_empty(), "{said:?}");
     assert!(!moved(&folder));
@@ -89,4 +97,87 @@ fn on_a_terminal_quitting_does_nothing() {
     }
     let seen = on_terminal(&folder, 100, &["demo", "--keep", "tour"], &[(ASKS, "q\n")]);
     assert!(seen.code == 1 && !moved(&folder), "{}", seen.screen);
+}
+
+/// The emails in the folder of the demo.
+fn letters(folder: &Folder) -> Vec<String> {
+    let entries = fs::read_dir(folder.path().join("tour/mail/new")).into_iter().flatten();
+    entries.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+}
+
+/// What the account of the demo has, in cents.
+fn balance(folder: &Folder) -> i64 {
+    let books = Connection::open(folder.path().join("tour/.holdshort/ledger.db")).unwrap();
+    let sum = "SELECT sum(amount) FROM postings JOIN accounts ON accounts.number = account WHERE name = 'operating'";
+    books.query_row(sum, [], |row| row.get(0)).unwrap()
+}
+
+const ASSISTANT: [&str; 5] = ["demo", "--agent", "assistant", "--keep", "tour"];
+
+#[test]
+fn a_scripted_model_pays_and_writes_without_a_network() {
+    let folder = Folder::new(&[], "");
+    let said = holdshort(&folder, &ASSISTANT).exits(0);
+    assert!(said.out.starts_with("Done. The email was sent to ann@example.org: "), "{said:?}");
+    for part in ["A scripted model, a part of this program,", "it knows this task alone, and understands nothing"] {
+        assert!(said.err.contains(part), "{part}: {said:?}");
+    }
+    let letters = letters(&folder);
+    assert!(letters.len() == 1 && letters[0].contains("Invoice INV-7 is paid: "), "{letters:?}");
+    assert_eq!(balance(&folder), 100_000 - 12_050);
+}
+
+#[test]
+fn on_a_terminal_the_scripted_model_gets_guidance() {
+    let folder = Folder::new(&[], "");
+    let steps = [(ASKS, "n\n"), ("(Try: name the date)", "it is paid already\n"), (ASKS, "y\n")];
+    let seen = on_terminal(&folder, 100, &ASSISTANT, &steps).without_residue();
+    assert_eq!(seen.code, 0, "{}", seen.screen);
+    let letters = letters(&folder);
+    assert!(letters.len() == 1 && letters[0].contains("is not paid. From review: it is paid already"), "{letters:?}");
+    assert_eq!(balance(&folder), 100_000, "a rejected payment is not made");
+    let folder = Folder::new(&[], "");
+    let reject = |why| [(ASKS, "n\n"), ("(Try: name the date)", why)];
+    let steps = [reject("no\n"), reject("not this\n"), reject("stop\n")].concat();
+    let seen = on_terminal(&folder, 100, &ASSISTANT, &steps).without_residue();
+    assert_eq!(seen.code, 1, "{}", seen.screen);
+    assert!(seen.screen.contains("no email was cleared, so none was sent"), "{}", seen.screen);
+    assert_eq!((self::letters(&folder).len(), balance(&folder)), (0, 100_000));
+}
+
+#[test]
+fn a_real_model_may_ask_and_its_key_is_shown_nowhere() {
+    let folder = Folder::new(&[], "");
+    fails("demo-release-with-a-model", &folder, &["demo", "--model", "http://localhost:1/v1"]).exits(2);
+    let model = ["--model", "http://127.0.0.1:1/v1", "--credential", "NO_SUCH_KEY"];
+    fails("demo-without-the-key", &folder, &[&ASSISTANT[..3], &model].concat()).exits(2);
+
+    let address = endpoint::address(8);
+    let tool = |name: &str, arguments: Value| json!({ "tool_calls": [{ "name": name, "arguments": arguments }] });
+    let email = json!({ "to": "ann@example.org", "subject": "INV-7", "body": "Decided.", "why": "asked" });
+    let question = json!({ "question": "Which account?", "why": "unclear" });
+    let told = |text: &str| json!({ "tool_result_contains": text });
+    let rules = [
+        (told("sent to ann@example.org"), json!({ "content": "Told." })),
+        (told("Nobody is here to answer."), tool("send_email", email)),
+        (json!({ "messages_contain": "INV-7" }), tool("ask_person", question)),
+    ];
+    let rules = rules.map(|(mut when, respond)| {
+        when["header.authorization"] = format!("Bearer {}", endpoint::KEY).into();
+        json!({ "name": "a rule", "when": when, "respond": respond })
+    });
+    let rules = rules.into_iter().collect();
+    let url = format!("http://{address}/v1");
+    for credential in ["THE_KEY", "key.txt"] {
+        // The server goes on with a conversation that it knows, so each demo has a new one.
+        let Some(_server) = Endpoint::start(&address, &rules) else { return };
+        folder.write("key.txt", endpoint::KEY);
+        drop(fs::remove_dir_all(folder.path().join("tour")));
+        let model = ["--model", &url, "--model-name", "m", "--credential", credential];
+        let mut command = folder.command(&[&ASSISTANT[..], &model].concat());
+        let said = Said::from(command.env("THE_KEY", endpoint::KEY).output().unwrap()).exits(0);
+        assert_eq!(said.out, "Told.\n", "{said:?}");
+        assert!(!said.err.contains("scripted") && !said.err.contains(endpoint::KEY), "{said:?}");
+        assert_eq!((letters(&folder).len(), balance(&folder)), (1, 100_000));
+    }
 }

@@ -201,9 +201,30 @@ pub struct SignInArgs {
 /// `demo`
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
+    /// The agent to try
+    #[arg(long, value_name = "AGENT", default_value = "release")]
+    pub agent: DemoAgent,
+    /// Ask a real model, at a server with OpenAI's form such as `http://localhost:11434/v1`, and not the scripted one
+    #[arg(long, value_name = "URL")]
+    pub model: Option<String>,
+    /// The server's name for the model
+    #[arg(long, value_name = "NAME", requires = "model", default_value = "gpt-5-mini")]
+    pub model_name: String,
+    /// The key of the model's server: an environment variable, or else a file
+    #[arg(long, value_name = "VARIABLE|FILE", requires = "model")]
+    pub credential: Option<String>,
     /// Work in this new folder, and keep the folder
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
+}
+
+/// The agents of `demo`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DemoAgent {
+    /// Deploys a small project: until its branch is moved
+    Release,
+    /// Pays an invoice and writes an email, with a model that follows a script or with a real one
+    Assistant,
 }
 
 /// `new`
@@ -233,7 +254,7 @@ pub enum Language {
 pub enum TemplateName {
     /// Asks a person, and sends the answer by email
     Minimal,
-    /// Lets a language model work with tools; for TypeScript
+    /// Lets a language model work with tools: emails, payments, questions
     Assistant,
 }
 

@@ -1,14 +1,19 @@
-//! `holdshort demo`: a real run on a scratch repository. The demo leads the user through the
-//! approval. Without a terminal, it takes the same steps over HTTP.
+//! `holdshort demo`: a real run in a scratch folder. The demo leads the user through each approval. Without a terminal,
+//! it takes the same steps over HTTP.
 
+mod assistant;
+mod model;
+mod release;
 mod scratch;
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::AtomicBool;
 
+use holdshort_gate::{AgentName, Digest, EffectClass};
+
 use super::approvals::decide::{decision, send};
 use super::approvals::show::Page;
-use super::args::{CallId, DemoArgs};
+use super::args::{CallId, DemoAgent, DemoArgs};
 use super::exit::{Exit, Failure};
 use super::host::Host;
 use super::output::Output;
@@ -18,30 +23,30 @@ use super::{host, logging, run, sign_in};
 use crate::config::Config;
 use scratch::Scratch;
 
-/// The agent.
-const AGENT: &str = "release";
-/// The agent's task.
-const TASK: &str = "Release main to production";
+/// The answer to a question of an agent if there is no terminal.
+const NOBODY: &str = "Nobody is here to answer. Decide yourself.";
 
-/// Makes a repository, runs the agent on it, and fails unless the branch moved. The final state of
-/// the branch is read with git and not from the host, because the demo must convince people who do
-/// not trust the host yet.
+/// Runs the agent of the demo in a scratch folder, and fails unless its effect can be seen there.
 pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
     logging::begin("warn", output.json);
-    let scratch = Scratch::make(args.keep.as_deref())?;
-    let config = Config::load(None, scratch.folder())?;
-    let (before, wanted) = (scratch.tip("production")?, scratch.tip("main")?);
-    let folder = scratch.folder().display();
-    output.notes(&[
-        &format!("The folder {folder} has a small project with tests; its branch `main` is ahead of `production`."),
-        &format!("The task of the agent `{AGENT}`: {TASK}."),
-        "The agent runs the tests, reads the log and the diff, and asks to deploy. The agent cannot deploy by itself.",
-        "",
-    ]);
+    match args.agent {
+        DemoAgent::Release if args.model.is_some() => {
+            Err(Failure::new(Exit::Usage, "the agent `release` asks no model")
+                .hint("add `--agent assistant`, or leave out `--model`"))
+        }
+        DemoAgent::Release => release::run(args, output),
+        DemoAgent::Assistant => assistant::run(args, output),
+    }
+}
 
+/// Runs the agent on its task with a host in the scratch folder, and leads the user through each held call. The
+/// question that rejects a call gives `example` of guidance.
+fn guided(scratch: &Scratch, agent: &'static str, task: &str, example: &str, output: &Output) -> Result<Exit, Failure> {
+    let config = Config::load(None, scratch.folder())?;
+    let agent = AgentName::from(agent);
     host::keep_private(&config, output)?;
     let journal = host::open_journal(&config)?;
-    let session = Session::start(Host::new(config, journal)?, &AGENT.into(), output)?;
+    let session = Session::start(Host::new(config, journal)?, &agent, output)?;
     let (folder, output_aside) = (scratch.temporary(), *output);
     session.end_on_interrupt(move || {
         // After Ctrl-C the process ends without dropping `scratch`, so the folder is removed here.
@@ -49,24 +54,12 @@ pub(super) fn run(args: &DemoArgs, output: &Output) -> Result<Exit, Failure> {
         output_aside
             .notes(&["", "the demo stops here; the scratch folder is removed unless you asked to keep the folder"]);
     });
-    let run = run::start(&session.client, &AGENT.into(), TASK)?;
+    let run = run::start(&session.client, &agent, task)?;
     let watch = RunWatch { client: &session.client, run, output, interrupted: &AtomicBool::new(false) };
-    let guide = Guide { session: &session, output, alone: !io::stdin().is_terminal() };
+    let guide = Guide { session: &session, output, alone: !io::stdin().is_terminal(), example };
     let ended = watch.until_over(|id| guide.decide(id))?;
     let exit = ended.map_or(Ok(Exit::Interrupted), |row| watch::finish(&row, output))?;
     session.stop()?;
-
-    let after = scratch.tip("production")?;
-    if after == before {
-        output.notes(&["", "`production` has not moved: nothing was cleared, so nothing was done."]);
-        return Ok(if exit == Exit::Done { Exit::Failed } else { exit });
-    }
-    if after != wanted {
-        let message = format!("`production` moved to {after}, but the cleared commit is {wanted}");
-        return Err(Failure::new(Exit::Failed, message));
-    }
-    output.notes(&["", &format!("`production` moved from {before} to {after}: exactly what was cleared.")]);
-    output.note(&scratch.farewell());
     Ok(exit)
 }
 
@@ -76,6 +69,7 @@ struct Guide<'a> {
     output: &'a Output,
     /// Whether there is no terminal to ask on.
     alone: bool,
+    example: &'a str,
 }
 
 impl Guide<'_> {
@@ -85,6 +79,9 @@ impl Guide<'_> {
         let page = Page::open(id, None, true, client)?;
         self.output.aside(&page.lines(client, self.output.columns())?);
         let digest = page.verified.digest;
+        if page.verified.proposal.class == EffectClass::Question {
+            return self.answer(id, digest);
+        }
         if self.alone {
             let how = format!(
                 "There is no terminal for the question: the demo approves {digest} over HTTP at {}",
@@ -122,10 +119,25 @@ impl Guide<'_> {
         }
     }
 
+    /// Answers a question of the agent.
+    fn answer(&self, id: &CallId, digest: Digest) -> Result<(), Failure> {
+        if self.alone {
+            self.output.notes(&["", &format!("There is no terminal for the question: the demo answers: {NOBODY}")]);
+            return self.session.client.decide(id, &decision("respond", digest, Some(NOBODY))).map(drop);
+        }
+        loop {
+            match self.output.ask("The agent asks, and waits for your answer:")? {
+                Some(text) if !text.is_empty() => return self.send(id, "respond", digest, Some(&text)),
+                Some(_) => {}
+                None => return Err(Failure::new(Exit::Failed, "nothing was decided, and nothing was done")),
+            }
+        }
+    }
+
     /// The changes that the user wants. Without them the agent would propose the same call again.
     fn guidance(&self) -> Result<String, Failure> {
         loop {
-            match self.output.ask("What should the agent change? (Try: keep the notes short)")? {
+            match self.output.ask(&format!("What should the agent change? (Try: {})", self.example))? {
                 Some(text) if !text.is_empty() => return Ok(text),
                 Some(_) => {}
                 None => return Err(Failure::new(Exit::Failed, "nothing was decided, and nothing was done")),
@@ -133,13 +145,7 @@ impl Guide<'_> {
         }
     }
 
-    fn send(
-        &self,
-        id: &CallId,
-        kind: &str,
-        digest: holdshort_gate::Digest,
-        message: Option<&str>,
-    ) -> Result<(), Failure> {
+    fn send(&self, id: &CallId, kind: &str, digest: Digest, message: Option<&str>) -> Result<(), Failure> {
         send(id, decision(kind, digest, message), &self.session.client, self.output).map(drop)
     }
 }
