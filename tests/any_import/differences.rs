@@ -25,7 +25,7 @@ fn a_reviewer_is_shown_what_differs_from_the_last_such_request() {
         let run = host.start("fetch", &task);
         (run.clone(), host.held(&run))
     };
-    let what = |id: &str| format!("what differs from the last such request, call {id}");
+    let what = |id: &str| format!("what differs from the last such request, call {id}, answered with status 200");
     let id = |approval: &Value| approval["id"].as_str().unwrap().to_owned();
     let (run, first) = order(&host, "?dry=yes", r#"{"to":"Ada","amount":12}"#);
     host.approve(&first);
@@ -52,7 +52,7 @@ fn a_reviewer_is_shown_what_differs_from_the_last_such_request() {
     assert_eq!(host.decide(&second, "edit", &json!({ "arguments": arguments })).0, 202);
     let edited = host.held(&run);
     let differs = evidence(&host, &edited, &what(&id(&first))).unwrap();
-    assert_eq!(differs, "query parameter \"dry\": \"yes\" before, \"no\" now\nbody: the same in another layout\n");
+    assert_eq!(differs, "query parameter \"dry\": \"yes\" before, \"no\" now\nbody: each JSON member is the same, in another layout\n");
     host.approve(&edited);
     host.over(&run);
     // What is compared with is what was performed.

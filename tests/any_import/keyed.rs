@@ -94,6 +94,31 @@ fn a_lost_answer_is_looked_up_by_the_key_of_the_call() {
     assert!(evidence.contains("the lookup request has the answer 404"), "{evidence}");
 }
 
+/// Many systems answer 404 to strangers, so without a credential this answer says nothing about a request that had one.
+#[test]
+fn a_lookup_without_the_credential_of_the_request_proves_nothing() {
+    let shop = Shop::open();
+    let credential = |methods: &str| {
+        format!(
+            "{LOOKUP}[credentials.shop]\nenvironment = \"SHOP_KEY\"\nhosts = [\"127.0.0.1:{}\"]\nmethods = [{methods}]\npaths = [\"/\"]\n",
+            shop.port
+        )
+    };
+    for (methods, state, evidence) in [
+        ("\"POST\"", "in-doubt", "the host has no credential for it, and the lost request had one"),
+        ("\"POST\", \"GET\"", "failed", "the lookup request has the answer 404, twice"),
+    ] {
+        let folder = shop.folder(&credential(methods));
+        let host = folder.serve_with(&[("SHOP_KEY", "a-secret-of-the-shop")]);
+        let (run, approval) = order(&host, &shop, "/dropped");
+        assert_eq!(approval["proposal"]["preconditions"]["credentials"], json!(["shop"]));
+        host.approve(&approval);
+        host.effect(approval["id"].as_str().unwrap(), state);
+        let events = Value::Array(host.events(&run)).to_string();
+        assert!(events.contains(evidence), "{methods}: {events}");
+    }
+}
+
 #[test]
 fn a_reviewer_sends_a_request_again_only_where_the_operator_says_that_the_key_is_recognised() {
     let shop = Shop::open();

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use ureq::Agent;
+use ureq::config::AutoHeaderValue;
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport};
@@ -70,6 +71,7 @@ impl Attempt {
             .max_redirects(0)
             .max_redirects_will_error(false)
             .proxy(None)
+            .accept(AutoHeaderValue::None)
             .user_agent(concat!("holdshort/", env!("CARGO_PKG_VERSION")))
             .max_response_header_size(HEAD_BYTES_MAX)
             .timeout_global(Some(time_out))

@@ -12,6 +12,7 @@
 mod credential;
 mod difference;
 mod idempotency;
+mod path;
 mod request;
 mod send;
 mod token;
@@ -23,9 +24,11 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use holdshort_common::outbound::Addresses;
-use holdshort_gate::{Action, AgentName, CallId, Consequence, EffectClass, EffectKey};
+use holdshort_gate::{Action, AgentName, Call, CallId, Consequence, EffectClass, EffectKey, Phase};
 use holdshort_journal::Authorized;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
+use ureq::http::Uri;
 
 pub use self::credential::{Credential, CredentialError};
 pub use self::idempotency::Idempotency;
@@ -54,7 +57,7 @@ const EFFECT: Effect = Effect {
     facts: DeclaredFacts::Fixed(&[
         Fact::new("host", FactType::Text, "the host, with the port if the URL has one"),
         Fact::new("method", FactType::Text, "the method, such as `POST`"),
-        Fact::new("path", FactType::Text, "the path of the URL"),
+        Fact::new("path", FactType::Text, "the path of the URL; missing if a server could read it as another path"),
         Fact::new("query", FactType::Text, "the query of the URL, empty if it has none"),
         Fact::new("bytes", FactType::Count, "the size of the body"),
         Fact::new("sha256", FactType::Text, "the digest of the body, as `sha256:…`"),
@@ -64,7 +67,11 @@ const EFFECT: Effect = Effect {
             "the names of the credentials whose secrets the host adds to the request",
         ),
     ]),
-    preconditions: &[Precondition::same("credentials"), Precondition::same("idempotency-header")],
+    preconditions: &[
+        Precondition::same("credentials"),
+        Precondition::same("idempotency-header"),
+        Precondition::same("idempotent"),
+    ],
 };
 
 /// Methods that change nothing by their definition (RFC 9110, 9.2.1), so that they may be routine and may be sent again.
@@ -73,6 +80,10 @@ pub const SAFE: [&str; 3] = ["GET", "HEAD", "OPTIONS"];
 /// How often a routine request is tried again if no answer came, and the first pause; each further one is twice as long.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// How long a preview waits for the addresses of a host, and how many previews do so at once.
+const LOOKUP_TIME_OUT: Duration = Duration::from_secs(5);
+static LOOKUPS: Semaphore = Semaphore::const_new(16);
 
 /// A list shows at most this many characters of a URL. The reviewer sees the whole URL in the action.
 const SUMMARY_CHARS_MAX: usize = 160;
@@ -158,24 +169,37 @@ impl Allowed<'_> {
         let mut stated = json!({ "credentials": names(&self.credentials) });
         if let (Some(stated), Some(key)) = (stated.as_object_mut(), self.idempotency()) {
             stated.insert("idempotency-header".into(), json!(key.header.as_str()));
+            // Without it, a second request with the same key could have a second effect.
+            if key.is_idempotent {
+                stated.insert("idempotent".into(), json!(true));
+            }
         }
         stated
     }
 
+    /// The precondition with this name, as it was shown and as it is now, if it has changed.
+    fn both(&self, shown: &Value, name: &str) -> Option<(Trusted, Trusted)> {
+        let now = self.preconditions();
+        let value = |of: &Value| Trusted::configured(of.get(name).unwrap_or(&Value::Null));
+        (shown.get(name) != now.get(name)).then(|| (value(shown), value(&now)))
+    }
+
+    /// The header with the key of the call, if it has changed. Without the header the other system did not get the key.
+    fn changed_header(&self, shown: &Value) -> Option<super::Sentence> {
+        let (shown, now) = self.both(shown, "idempotency-header")?;
+        Some(say!("the header with the key of the call was {} and is {} now", shown, now))
+    }
+
     /// A precondition that has changed, with both values.
     fn changed(&self, shown: &Value) -> Option<super::Sentence> {
-        let now = self.preconditions();
-        let both = |name: &str| {
-            let value = |of: &Value| Trusted::configured(of.get(name).unwrap_or(&Value::Null));
-            (shown.get(name) != now.get(name)).then(|| (value(shown), value(&now)))
-        };
-        let credentials = both("credentials");
-        let credentials =
-            credentials.map(|(shown, now)| say!("the credentials of the request were {} and are {} now", shown, now));
-        let header = || both("idempotency-header");
-        credentials.or_else(|| {
-            header().map(|(shown, now)| say!("the header with the key of the call was {} and is {} now", shown, now))
-        })
+        if let Some((shown, now)) = self.both(shown, "credentials") {
+            return Some(say!("the credentials of the request were {} and are {} now", shown, now));
+        }
+        let forgotten = self.both(shown, "idempotent").filter(|_| shown.get("idempotent") == Some(&json!(true)));
+        let forgotten = forgotten.map(|_| {
+            say!("the setting `idempotent` of the host was true and is not now, so a second request could have a second effect")
+        });
+        self.changed_header(shown).or(forgotten)
     }
 }
 
@@ -234,8 +258,7 @@ impl Http {
         let key = key.map(|key| key.exhibit(&allowed.request));
         let Allowed { request, host, credentials, .. } = &allowed;
         let (addresses, uri) = (host.addresses.clone(), request.uri().clone());
-        let refused = tokio::task::spawn_blocking(move || addresses.refuse(&uri)).await;
-        if let Some(why) = refused.map_err(|error| CannotPreview::Unavailable(quote(error).into()))? {
+        if let Some(why) = refused(addresses, uri).await? {
             // Of the URL it names only the host, which is one of the operator's.
             return Err(CannotPreview::Impossible(say!("{}", Trusted::configured(why))));
         }
@@ -247,21 +270,20 @@ impl Http {
             if size == 0 { say!("{} {}", named, shown) } else { say!("{} {} with {} bytes", named, shown, size) };
         let secrets = credentials.iter().map(|credential| credential.exhibit(request));
         let exhibits = request.exhibits().into_iter().chain(secrets).chain(key).collect();
-        Ok(Previewed {
-            summary,
-            exhibits,
-            preconditions,
-            facts: json!({
-                "host": request.authority(),
-                "method": method,
-                "path": request.uri().path(),
-                "query": request.uri().query().unwrap_or_default(),
-                "bytes": size,
-                "sha256": request.digest(),
-                "credentials": names(credentials),
-            }),
-            consequence: Consequence::default(),
-        })
+        let mut facts = json!({
+            "host": request.authority(),
+            "method": method,
+            "query": request.uri().query().unwrap_or_default(),
+            "bytes": size,
+            "sha256": request.digest(),
+            "credentials": names(credentials),
+        });
+        // A policy that reads a missing fact fails, and the call is held.
+        if let (Some(path), Some(facts)) = (request.plain_path(), facts.as_object_mut()) {
+            facts.insert("path".into(), json!(path));
+        }
+        let consequence = if SAFE.contains(&method) { Consequence::Medium } else { Consequence::High };
+        Ok(Previewed { summary, exhibits, preconditions, facts, consequence })
     }
 
     async fn answer(&self, action: &Action) -> Value {
@@ -315,6 +337,21 @@ impl Http {
     }
 }
 
+/// The reason why a request to this URL would be refused for the address of its host. A name server that is silent for
+/// [`LOOKUP_TIME_OUT`] is asked again when the request is sent.
+async fn refused(addresses: Addresses, uri: Uri) -> Result<Option<String>, CannotPreview> {
+    let unavailable = |why: Trusted| CannotPreview::Unavailable(say!("{}", why));
+    let turn = LOOKUPS.acquire().await.map_err(|error| unavailable(Trusted::configured(error)))?;
+    let asked = tokio::task::spawn_blocking(move || {
+        let _turn = turn;
+        addresses.refuse(&uri)
+    });
+    match tokio::time::timeout(LOOKUP_TIME_OUT, asked).await {
+        Ok(refused) => refused.map_err(|error| CannotPreview::Unavailable(quote(error).into())),
+        Err(_) => Ok(None),
+    }
+}
+
 impl Preview for Http {
     fn effect(&self) -> Effect {
         EFFECT
@@ -329,10 +366,20 @@ impl Preview for Http {
         self.preview_now(action).boxed()
     }
 
-    fn compare(&self, action: &Action, (id, last): (&CallId, &Action), previewed: &mut Previewed) {
-        let compared = Request::read(last).and_then(|last| Ok(difference::differences(&last, &Request::read(action)?)));
+    fn compare(&self, action: &Action, (id, last): (&CallId, &Call), previewed: &mut Previewed) {
+        let compared =
+            Request::read(last.action()).and_then(|last| Ok(difference::differences(&last, &Request::read(action)?)));
         let text = compared.unwrap_or_else(|why| say!("they cannot be compared: {}", why));
-        let title = say!("what differs from the last such request, call {}", id.clone());
+        let status = match &last.phase {
+            Phase::Succeeded { receipt, .. } => receipt.get("status").and_then(Value::as_u64),
+            _ => None,
+        };
+        let title = match status {
+            Some(status) => {
+                say!("what differs from the last such request, call {}, answered with status {}", id.clone(), status)
+            }
+            None => say!("what differs from the last such request, call {}", id.clone()),
+        };
         previewed.exhibits.push(Exhibit::text(title, text));
     }
 }

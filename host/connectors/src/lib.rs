@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use holdshort_gate::{
-    Action, AgentName, CallId, CallNumber, Capability, Consequence, EffectKey, LIMIT, RunId, Time, WitType,
+    Action, AgentName, Call, CallId, CallNumber, Capability, Consequence, EffectKey, LIMIT, RunId, Time, WitType,
 };
 use holdshort_journal::Authorized;
 use serde_json::{Map, Value};
@@ -108,7 +108,7 @@ pub trait Preview: Send + Sync {
     ) -> BoxFuture<'a, Result<Previewed, CannotPreview>>;
 
     /// Adds the differences to the last performed call of the same kind ([`kind`](holdshort_gate::similar::kind)).
-    fn compare(&self, _: &Action, _last: (&CallId, &Action), _: &mut Previewed) {}
+    fn compare(&self, _: &Action, _last: (&CallId, &Call), _: &mut Previewed) {}
 
     /// Adds the parts of the run's history that matter for a decision. They come from the journal,
     /// without a lookup.

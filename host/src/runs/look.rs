@@ -20,7 +20,7 @@ pub(super) async fn look(
     if let Some(kind) = similar::kind(agent, action.capability(), &previewed.facts) {
         let last = journal.last_performed(kind).await;
         if let Some((id, call)) = last.map_err(|error| CannotPreview::Unavailable(quote(error).into()))? {
-            preview.compare(action, (&id, call.action()), &mut previewed);
+            preview.compare(action, (&id, &call), &mut previewed);
         }
     }
     preview.recall(action, before, &mut previewed);

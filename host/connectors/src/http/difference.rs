@@ -38,7 +38,7 @@ fn bodies(before: &Request, now: &Request) -> Sentence {
     let form = || Some(("form field", fields(before).zip(fields(now))?));
     match json.or_else(form) {
         Some((part, (before, now))) if before != now => listed(part, &before, &now),
-        Some(_) => say!("body: the same in another layout\n"),
+        Some((part, _)) => say!("body: each {} is the same, in another layout\n", part),
         None => {
             let whole = |request: &Request| match request.text() {
                 Some(text) => quote(text).into(),
@@ -118,8 +118,13 @@ mod tests {
         differences(&request(before), &request(now)).into_string()
     }
 
+    fn of_bodies_as(media: &str, before: &str, now: &str) -> String {
+        let headers = json!([["content-type", media]]);
+        shown(("", headers.clone(), json!({ "text": before })), ("", headers, json!({ "text": now })))
+    }
+
     fn of_bodies(before: &str, now: &str) -> String {
-        shown(("", json!([]), json!({ "text": before })), ("", json!([]), json!({ "text": now })))
+        of_bodies_as("application/json", before, now)
     }
 
     #[test]
@@ -163,7 +168,17 @@ mod tests {
             "JSON member \"/amount\": 12.5 before, 1250 now\nJSON member \"/a~1b~0/1/x\": 2 before, \"2\" now\n\
              JSON member \"/a~1b~0/2\" is new: []\nJSON member \"/old\" is gone: {}\n"
         );
-        assert_eq!(of_bodies(r#"{"a":1,"b":2}"#, "{\"b\": 2,\n\"a\": 1}"), "body: the same in another layout\n");
+        assert_eq!(
+            of_bodies(r#"{"a":1,"b":2}"#, "{\"b\": 2,\n\"a\": 1}"),
+            "body: each JSON member is the same, in another layout\n"
+        );
+        // What the other system does not read as JSON is not compared as JSON.
+        let (before, now) = (r#"{"q":"a\u0026to=bob"}"#, r#"{"q":"a&to=bob"}"#);
+        let form = of_bodies_as("application/x-www-form-urlencoded", before, now);
+        assert!(form.contains("form field \"to\" is new: \"bob\\\"}\""), "{form}");
+        for media in ["text/plain", "application/yaml", ""] {
+            assert!(of_bodies_as(media, "[1]", "[ 1]").starts_with("body: \"[1]\" before"), "{media}");
+        }
         // What a parser would round, and what it would drop, is compared as text.
         for (before, now) in [("[1.10]", "[1.1]"), (r#"{"a":1}"#, r#"{"a":1,"a":2}"#), ("[1]", "no JSON")] {
             let [before_quoted, now_quoted] = [before, now].map(|text| quote(text).to_string());

@@ -8,6 +8,7 @@ use serde_json::{Number, Value};
 use ureq::http::{HeaderName, HeaderValue, Uri};
 
 use super::super::{Exhibit, Sentence, quote, quote_start, say};
+use super::path;
 
 /// The maximum length of a URL in a message about it.
 const URL_CHARS_MAX: usize = 160;
@@ -17,20 +18,32 @@ const URL_CHARS_MAX: usize = 160;
 const NOT_SENT: [&str; 15] = [
     "a-im",
     "connection",
+    "content-encoding",
     "content-length",
+    "content-transfer-encoding",
     "expect",
+    "forwarded",
     "host",
+    "http2-settings",
     "keep-alive",
+    "max-forwards",
     "te",
     "trailer",
     "transfer-encoding",
     "upgrade",
-    "x-http-method",
-    "x-http-method-override",
-    "x-method-override",
-    "x-original-url",
-    "x-rewrite-url",
 ];
+
+/// The beginnings of further such headers.
+const NOT_SENT_BEGINNINGS: [&str; 9] =
+    ["proxy-", "x-forwarded-", "x-host", "x-http-", "x-method", "x-original-", "x-override-", "x-proxy-", "x-rewrite-"];
+
+/// Whether the host does not send this header for an agent. Many servers read `_` in a name as `-`, so a name with `_`
+/// could be another name of a header that is not sent, or of one that the host adds.
+fn is_not_sent(name: &str) -> bool {
+    NOT_SENT.contains(&name)
+        || NOT_SENT_BEGINNINGS.iter().any(|beginning| name.starts_with(beginning))
+        || name.contains('_')
+}
 
 /// JSON is laid out in at most this many times its size, and in this many bytes if it is small. In a deep nesting, a
 /// line can be indented by many times its length. The arguments have the body too, as it is sent.
@@ -81,7 +94,7 @@ impl Request {
         let headers = arguments.get("headers").and_then(Value::as_array).into_iter().flatten();
         let of = |pair: &Value, at: usize| pair.get(at).and_then(Value::as_str).unwrap_or_default().to_owned();
         let headers: Vec<_> = headers.map(|pair| (of(pair, 0).to_ascii_lowercase(), of(pair, 1))).collect();
-        if let Some((name, _)) = headers.iter().find(|(name, _)| NOT_SENT.contains(&name.as_str())) {
+        if let Some((name, _)) = headers.iter().find(|(name, _)| is_not_sent(name)) {
             return Err(say!("the header {} is not sent for an agent; leave it out", quote(name)));
         }
         let is_valid =
@@ -89,7 +102,35 @@ impl Request {
         if let Some((name, _)) = headers.iter().find(|(name, value)| !is_valid(name, value)) {
             return Err(say!("the header {} has a name or a value that HTTP does not allow", quote(name)));
         }
-        Ok(Self { method, url, uri, authority, headers, body, is_text })
+        let request = Self { method, url, uri, authority, headers, body, is_text };
+        match request.foreign_characters() {
+            Some(named) => Err(say!(
+                "{} is another coding than UTF-8, in which the body is shown; send the body as UTF-8",
+                quote(named)
+            )),
+            None => Ok(request),
+        }
+    }
+
+    /// The coding of characters that the request names, if a server would read other characters than those of UTF-8.
+    fn foreign_characters(&self) -> Option<&str> {
+        let types = self.headers.iter().filter(|(name, _)| name == "content-type");
+        let named = types.flat_map(|(_, value)| value.split(';').skip(1)).filter_map(|parameter| {
+            let (name, coding) = parameter.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("charset").then(|| coding.trim().trim_matches(['"', '\'']))
+        });
+        let is_same = |coding: &str| {
+            let is = |names: &[&str]| names.iter().any(|name| coding.eq_ignore_ascii_case(name));
+            is(&["utf-8", "utf8"]) || (self.body.is_ascii() && is(&["us-ascii", "iso-8859-1", "windows-1252"]))
+        };
+        named.filter(|coding| self.is_text && !is_same(coding)).last()
+    }
+
+    /// The media type of the body, in lower case and without parameters; `None` if the request names none or several.
+    fn media_type(&self) -> Option<String> {
+        let mut types = self.headers.iter().filter(|(name, _)| name == "content-type");
+        let (_, one) = types.next().filter(|_| types.next().is_none())?;
+        one.split(';').next().map(|media| media.trim().to_ascii_lowercase())
     }
 
     /// A request of the host for another path of the same host.
@@ -150,25 +191,29 @@ impl Request {
         std::str::from_utf8(&self.body).ok().filter(|_| self.is_text)
     }
 
-    /// The body as JSON, if it is an object or an array that a layout shows exactly as it is sent.
+    /// The body as JSON, if the request says that it is JSON, and if it is an object or an array that a layout shows
+    /// exactly as it is sent.
     pub(super) fn json(&self) -> Option<Value> {
+        self.media_type().filter(|media| media == "application/json" || media.ends_with("+json"))?;
         let text = self.text()?.as_bytes();
         once(text).ok().filter(|json| (json.is_object() || json.is_array()) && has_exact_numbers(text))
     }
 
     /// The body, if it is a form.
     pub(super) fn form(&self) -> Option<&str> {
-        let form = |(name, value): &(String, String)| {
-            name == "content-type" && value.split(';').next() == Some("application/x-www-form-urlencoded")
-        };
-        self.text().filter(|_| self.headers.iter().any(form))
+        self.media_type().filter(|media| media == "application/x-www-form-urlencoded")?;
+        self.text()
+    }
+
+    /// The path, if every server finds the same resource by it.
+    pub(super) fn plain_path(&self) -> Option<&str> {
+        Some(self.uri.path()).filter(|path| path::is_plain(path))
     }
 
     /// Whether its path is one of the operator's paths. A path that ends with `/` stands for everything below it too.
     pub(super) fn is_within(&self, paths: &[String]) -> bool {
-        let path = self.uri.path();
-        let below = |one: &String| path == one || (one.ends_with('/') && path.starts_with(one.as_str()));
-        paths.iter().any(below) && is_plain(path)
+        let below = |path: &str, one: &str| path == one || (one.ends_with('/') && path.starts_with(one));
+        self.plain_path().is_some_and(|path| paths.iter().any(|one| below(path, one)))
     }
 
     /// How much the agent has written into the URL and the headers.
@@ -187,18 +232,13 @@ impl Request {
             let text = say!("{} bytes that are no text, with the digest {}", self.body.len(), self.digest());
             Some(Exhibit::text(say!("the body"), text))
         };
-        exhibit.into_iter().collect()
+        let path = self.plain_path().is_none().then(|| Exhibit::text(say!("the path"), say!("{}", ANOTHER_RESOURCE)));
+        path.into_iter().chain(exhibit).collect()
     }
 }
 
-/// Whether every server finds the same resource by this path. Some servers resolve `..`, decode `%2f` or cut at `;`, so a
-/// path with these could lead out of the operator's paths.
-fn is_plain(path: &str) -> bool {
-    let dots = |segment: &str| matches!(segment.to_ascii_lowercase().replace("%2e", ".").as_str(), "." | "..");
-    let lower = path.to_ascii_lowercase();
-    !["\\", ";", "%2f", "%5c", "%3b", "%25", "%00", "%23", "%3f", "//"].iter().any(|text| lower.contains(text))
-        && !path.split('/').any(dots)
-}
+/// What reviewers read about a path that is not plain.
+const ANOTHER_RESOURCE: &str = "a server could read this path as that of another resource, so policies do not see it, no credential is added for it, and it is not compared with earlier requests";
 
 /// JSON with each member on a line, and a line end; `None` if that is longer than `bytes_max`.
 fn laid_out(json: &Value, bytes_max: usize) -> Option<Vec<u8>> {

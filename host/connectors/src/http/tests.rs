@@ -127,9 +127,21 @@ fn a_header_that_would_change_the_request_is_refused() {
         "x-method-override",
         "X-Original-URL",
         "x-rewrite-url",
+        "Content-Encoding",
+        "proxy-authorization",
+        "X-Forwarded-Prefix",
+        "x-http-verb",
+        "forwarded",
+        // Many servers read these as the names with `-`, also the header of the credential.
+        "x_http_method_override",
+        "transfer_encoding",
+        "X_Api-Key",
     ] {
         let why = refused("https://other.test/", name, "x").unwrap_or_else(|| panic!("{name}"));
         assert!(why.contains("is not sent for an agent"), "{why}");
+    }
+    for name in ["x-stainless-os", "content-type", "anthropic-version", "if-none-match", "x-api-key"] {
+        assert_eq!(refused("https://other.test/", name, "x"), None, "{name}");
     }
     for (name, value) in [("bad name", ""), ("", "x"), ("x", "a\r\nhost: evil"), ("x", "\0"), ("x:", "y"), ("ü", "x")]
     {
@@ -189,6 +201,54 @@ async fn a_private_address_is_never_reached() {
     assert!(listener.accept().is_err(), "somebody connected");
 }
 
+/// A policy for a path decides only about requests that no server reads as requests for another path.
+#[tokio::test]
+async fn the_path_is_a_fact_only_if_every_server_reads_it_in_the_same_way() {
+    let http = http(&[("127.0.0.1", host(false, true))]);
+    for (path, is_fact) in [("/v1/notes/a%20b", true), ("/v1/notes/../pay", false), ("/v1/notes/..%2fpay", false)] {
+        let post = action("POST", &format!("https://127.0.0.1{path}"), json!({ "empty": null }));
+        let previewed = http.preview_now(&post).await.unwrap();
+        assert_eq!(previewed.facts.get("path"), is_fact.then(|| json!(path)).as_ref(), "{path}");
+        let shown = previewed.exhibits.iter().any(|exhibit| exhibit.title() == "the path");
+        assert_eq!(shown, !is_fact, "{path}");
+        assert_eq!(previewed.facts["host"], "127.0.0.1");
+    }
+}
+
+/// A body is shown as UTF-8, so it is sent only if the other system reads it as UTF-8.
+#[test]
+fn a_body_in_another_coding_is_refused() {
+    let http = http(&[("api.test", host(false, false))]);
+    let refused = |media: &str, body: &str| {
+        let post = with_headers("POST", "https://api.test/", json!([["content-type", media]]), json!({ "text": body }));
+        http.read(&post).err().map(super::super::Sentence::into_string)
+    };
+    for media in ["application/json; charset=utf-16", "text/plain;Charset=\"UTF-7\"", "a/b; x=y; charset = ibm037"] {
+        assert!(refused(media, "x").unwrap().contains("is another coding than UTF-8"), "{media}");
+    }
+    assert!(refused("text/plain; charset=iso-8859-1", "ü").is_some());
+    for media in ["text/plain; charset=iso-8859-1", "text/plain; charset=\"utf-8\"", "a/b; charset=US-ASCII", "charset"]
+    {
+        assert_eq!(refused(media, "x"), None, "{media}");
+    }
+    assert_eq!(refused("text/plain; charset=utf-8", "ü"), None);
+}
+
+/// A key that the other system recognised when the request was approved, and no longer recognises.
+#[tokio::test]
+async fn a_key_that_is_forgotten_since_the_approval_is_not_sent_again() {
+    let with = |is_idempotent: bool| {
+        let key = Idempotency { header: "idempotency-key".parse().unwrap(), is_idempotent, lookup: None };
+        http(&[("127.0.0.1:9", Host { idempotency: Some(key), ..host(true, true) })])
+    };
+    let post = action("POST", "http://127.0.0.1:9/", json!({ "text": "x" }));
+    let shown = with(true).preview_now(&post).await.unwrap().preconditions;
+    let attempt = async |http: Http| http.attempt(&post, &shown, &EffectKey("key".into())).await;
+    let Attempt::FactsChanged(why) = attempt(with(false)).await else { panic!("it was sent") };
+    assert!(why.contains("`idempotent` of the host was true and is not now"), "{}", why.as_str());
+    assert!(matches!(attempt(with(true)).await, Attempt::NotDone(_)), "nobody listens there");
+}
+
 /// Without the header the other system did not get the key, so an answer about the key would say nothing.
 #[tokio::test]
 async fn a_key_is_asked_for_only_if_it_was_sent() {
@@ -203,7 +263,7 @@ async fn a_key_is_asked_for_only_if_it_was_sent() {
     assert_eq!(http.effect_of(&post).class, EffectClass::Idempotent);
     assert_eq!(http.effect_of(&get).class, EffectClass::OneShot);
     let changed = "the header with the key of the call was null and is 'idempotency-key' now";
-    let shown = json!({ "credentials": [] });
+    let shown = json!({ "credentials": [], "idempotent": true });
     let Attempt::FactsChanged(why) = http.attempt(&post, &shown, &EffectKey("key".into())).await else {
         panic!("it was sent")
     };
@@ -223,12 +283,18 @@ async fn a_key_is_asked_for_only_if_it_was_sent() {
 
 #[test]
 fn json_is_laid_out_only_if_nothing_is_lost() {
-    let shown = |body: &str| {
+    let shown_as = |media: &str, body: &str| {
         let http = http(&[("api.test", host(false, true))]);
-        let read = action("POST", "https://api.test/", json!({ "text": body }));
+        let read = with_headers("POST", "https://api.test/", json!([["content-type", media]]), json!({ "text": body }));
         let Allowed { request, .. } = http.read(&read).unwrap();
         request.exhibits().first().map(|exhibit| String::from_utf8(exhibit.bytes().to_vec()).unwrap())
     };
+    let shown = |body: &str| shown_as("application/json; charset=UTF-8", body);
+    // The other system would read it as something else.
+    for media in ["application/x-www-form-urlencoded", "text/plain", "application/yaml", ""] {
+        assert_eq!(shown_as(media, "{}"), None, "{media}");
+    }
+    assert_eq!(shown_as("Application/Problem+JSON", "{}").unwrap(), "{}\n");
     assert_eq!(
         shown(r#"{"a":"x1e9","b":[1,-2.5]}"#).unwrap(),
         "{\n  \"a\": \"x1e9\",\n  \"b\": [\n    1,\n    -2.5\n  ]\n}\n"
@@ -267,7 +333,8 @@ fn a_body_costs_little_more_than_its_size() {
     let deep =
         |depth: usize, items: usize| format!("{}{}{}", "[".repeat(depth), "1,".repeat(items) + "1", "]".repeat(depth));
     for (body, is_laid_out) in [(deep(2, 30_000), true), (deep(100, 30_000), false), (deep(100, 2), true)] {
-        let read = action("POST", "https://api.test/", json!({ "text": body }));
+        let json = json!([["content-type", "application/json"]]);
+        let read = with_headers("POST", "https://api.test/", json, json!({ "text": body }));
         let Allowed { request, .. } = http.read(&read).unwrap();
         let sizes: Vec<usize> = request.exhibits().iter().map(|exhibit| exhibit.bytes().len()).collect();
         assert_eq!(sizes.len(), usize::from(is_laid_out), "{sizes:?}");
@@ -281,12 +348,17 @@ async fn a_url_never_goes_on_with_the_hosts_words() {
     let mut tried = 0;
     for words in words() {
         let path: String = words.chars().filter(char::is_ascii_graphic).collect();
-        let post = action("POST", &format!("https://127.0.0.1/{path}"), json!({ "text": words }));
+        let json = json!([["content-type", "application/json"]]);
+        let post = with_headers("POST", &format!("https://127.0.0.1/{path}"), json, json!({ "text": words }));
         let Ok(previewed) = http.preview_now(&post).await else { continue };
         tried += 1;
         let host = host_words(&previewed);
         assert!(host[0].starts_with("POST ") && host[0].ends_with(" bytes"), "{host:?}");
-        assert!(host[1..].iter().all(|title| title == "the body as JSON"), "{host:?}");
+        assert!(
+            host[1..].iter().all(|line| ["the body as JSON", "the path"].contains(&line.as_str())
+                || line.starts_with("a server could read this path")),
+            "{host:?}"
+        );
     }
     assert!(tried > 100, "{tried}");
 }
