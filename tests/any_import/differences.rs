@@ -52,7 +52,10 @@ fn a_reviewer_is_shown_what_differs_from_the_last_such_request() {
     assert_eq!(host.decide(&second, "edit", &json!({ "arguments": arguments })).0, 202);
     let edited = host.held(&run);
     let differs = evidence(&host, &edited, &what(&id(&first))).unwrap();
-    assert_eq!(differs, "query parameter \"dry\": \"yes\" before, \"no\" now\nbody: each JSON member is the same, in another layout\n");
+    assert_eq!(
+        differs,
+        "query parameter \"dry\": \"yes\" before, \"no\" now\nbody: each JSON member is the same, in another layout\n"
+    );
     host.approve(&edited);
     host.over(&run);
     // What is compared with is what was performed.
