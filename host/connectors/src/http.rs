@@ -370,10 +370,10 @@ impl Preview for Http {
         let compared =
             Request::read(last.action()).and_then(|last| Ok(difference::differences(&last, &Request::read(action)?)));
         let text = compared.unwrap_or_else(|why| say!("they cannot be compared: {}", why));
-        let status = match &last.phase {
-            Phase::Succeeded { receipt, .. } => receipt.get("status").and_then(Value::as_u64),
-            _ => None,
-        };
+        let mut status = None;
+        if let Phase::Succeeded { receipt, .. } = &last.phase {
+            status = receipt.get("status").and_then(Value::as_u64);
+        }
         let title = match status {
             Some(status) => {
                 say!("what differs from the last such request, call {}, answered with status {}", id.clone(), status)
