@@ -28,6 +28,8 @@ mod file_drop;
 mod gated;
 #[path = "any_import/keyed.rs"]
 mod keyed;
+#[path = "any_import/long.rs"]
+mod long;
 #[path = "any_import/oauth.rs"]
 mod oauth;
 #[path = "any_import/page.rs"]

@@ -194,8 +194,8 @@ fn a_request_that_nobody_allowed_is_refused_before_anybody_is_asked() {
     let run = host.start("fetch", &format!("POST {} @70000", server.url("/x")));
     let found = lines(&host, &run);
     assert!(found[0].starts_with("403 false ") && found[0].contains("a reviewer is shown at most"), "{found:?}");
-    let run = host.start("fetch", &format!("POST {} @300000", server.url("/x")));
-    assert_eq!(lines(&host, &run), ["ErrorCode::HttpRequestBodySize(Some(266240))"]);
+    let run = host.start("fetch", &format!("POST {} @1100000", server.url("/x")));
+    assert_eq!(lines(&host, &run), ["ErrorCode::HttpRequestBodySize(Some(1052672))"]);
     assert_eq!(events(&host, &run), ["run-created", "run-finished"]);
     assert_eq!(server.got().len(), 1);
 }

@@ -92,7 +92,7 @@ fn sleeps_and_what_is_kept_are_bounded() {
 /// The size of each value that an agent passes is limited: its calls, its result, a log line, and its task.
 #[test]
 fn what_passes_at_once_is_bounded() {
-    let limits = "arguments-bytes-max = 4_096\ntask-bytes-max = 200_000";
+    let limits = "arguments-bytes-max = 4_096\ncall-bytes-max = 16_384\ntask-bytes-max = 200_000";
     let (_folder, host) = folder(&["clock", "escape", "scripted"], limits).into_served();
     let all_random = "bytes ".repeat(20_000);
     for (agent, task) in [("escape", "huge"), ("clock", all_random.as_str())] {

@@ -189,8 +189,8 @@ fn a_question_that_makes_no_sense_is_not_sent() {
     assert!(result(&host, &host.start("think", "user @1000000\nask")).starts_with("stop "));
     let over = host.over(&host.start("think", "user @3000000\nask"));
     assert!(over.to_string().contains("one call passes more than 2097152 bytes"), "{over}");
-    let over = host.over(&host.start("think", "send ada@example.com @300000"));
-    assert!(over.to_string().contains("one call passes more than 262144 bytes"), "{over}");
+    let over = host.over(&host.start("think", "send ada@example.com @1100000"));
+    assert!(over.to_string().contains("one call passes more than 1048576 bytes"), "{over}");
 }
 
 #[test]

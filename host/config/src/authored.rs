@@ -9,8 +9,8 @@ use serde::Deserialize;
 use toml::Spanned;
 
 use super::defaults::{
-    ARGUMENTS_BYTES_LIMIT, CHECK_MEMORY_MIB_MAX, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX, NOTICE_RETRIES_MAX,
-    READ_MIB_MAX, READ_SECONDS_MAX,
+    ARGUMENTS_BYTES_LIMIT, CALL_BYTES_LIMIT, CHECK_MEMORY_MIB_MAX, JOURNAL_MIB_MAX, LIVE_RUNS_MAX, MEMORY_MIB_MAX,
+    NOTICE_RETRIES_MAX, READ_MIB_MAX, READ_SECONDS_MAX,
 };
 use super::notices::{NoticeEvent, NoticeFormat, WebUrl};
 use super::resolve::budget::Section as BudgetSection;
@@ -91,6 +91,7 @@ pub(super) struct Limits {
     pub(super) live_runs: Option<Between<1, LIVE_RUNS_MAX>>,
     pub(super) arguments_bytes_max: Option<ReadableBytes>,
     pub(super) arguments_lines_max: Option<Count>,
+    pub(super) call_bytes_max: Option<Between<1, CALL_BYTES_LIMIT>>,
     pub(super) task_bytes_max: Option<ReadableBytes>,
     pub(super) component_mib: Option<Between<1, READ_MIB_MAX>>,
     pub(super) load_memory_mib: Option<Between<1, READ_MIB_MAX>>,

@@ -54,6 +54,9 @@ pub const TOLD_AFTER_TRIES: u64 = 6;
 pub const ARGUMENTS_BYTES_MAX: u64 = 64 * 1024;
 /// The maximum argument lines of a consequential call, counted as a reviewer sees them.
 pub const ARGUMENTS_LINES_MAX: u64 = 400;
+/// The maximum bytes of data in one call of any kind. A conversation with a language model grows to this size, and
+/// nobody reads it if policy clears it.
+pub const CALL_BYTES_MAX: u64 = 1024 * 1024;
 /// The maximum bytes of a run's task.
 pub const TASK_BYTES_MAX: u64 = 64 * 1024;
 
@@ -155,6 +158,8 @@ pub const LIVE_RUNS_MAX: u64 = 10_000;
 /// The maximum for the size of arguments that a reviewer must read. Exhibits may be larger, because
 /// they are split into pages.
 pub const ARGUMENTS_BYTES_LIMIT: u64 = 1024 * 1024;
+/// The maximum for the data in one call, which an agent has in memory several times.
+pub const CALL_BYTES_LIMIT: u64 = 16 * 1024 * 1024;
 /// The maximum duration: ten years. A longer duration is probably a typing error.
 pub const DURATION_MS_MAX: u64 = 3_650 * 24 * 60 * 60 * 1_000;
 /// The maximum length of the name of an agent, reviewer, check or target, in characters.

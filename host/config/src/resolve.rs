@@ -188,6 +188,7 @@ fn limits(authored: Option<&authored::Limits>) -> Limits {
         live_runs: size(l.and_then(|l| l.live_runs).map_or(defaults::LIVE_RUNS, |n| n.0)),
         arguments_bytes_max: size(l.and_then(|l| l.arguments_bytes_max).map_or(defaults::ARGUMENTS_BYTES_MAX, |n| n.0)),
         arguments_lines_max: size(l.and_then(|l| l.arguments_lines_max).map_or(defaults::ARGUMENTS_LINES_MAX, |n| n.0)),
+        call_bytes_max: size(l.and_then(|l| l.call_bytes_max).map_or(defaults::CALL_BYTES_MAX, |n| n.0)),
         task_bytes_max: size(l.and_then(|l| l.task_bytes_max).map_or(defaults::TASK_BYTES_MAX, |n| n.0)),
         component_mib: l.and_then(|l| l.component_mib).map_or(defaults::COMPONENT_MIB, |n| n.0),
         load_memory_mib: l.and_then(|l| l.load_memory_mib).map_or(defaults::LOAD_MEMORY_MIB, |n| n.0),

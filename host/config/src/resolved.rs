@@ -110,6 +110,7 @@ pub struct Limits {
     pub told_after_tries: u32,
     pub arguments_bytes_max: usize,
     pub arguments_lines_max: usize,
+    pub call_bytes_max: usize,
     pub task_bytes_max: usize,
     pub component_mib: u64,
     pub load_memory_mib: u64,

@@ -296,7 +296,7 @@ fn settings(config: &Config) -> DriverSettings {
         instances_max: instances_max(limits.live_runs),
         told_after_tries: limits.told_after_tries,
         task_bytes_max: limits.task_bytes_max,
-        arguments_max_bytes: limits.arguments_bytes_max.saturating_mul(4),
+        arguments_max_bytes: limits.call_bytes_max,
         display_limit: DisplayLimit { bytes_max: limits.arguments_bytes_max, lines_max: limits.arguments_lines_max },
         agents: config.agents.iter().map(|(name, agent)| (name.clone(), agent.component.clone())).collect(),
     }

@@ -1,5 +1,4 @@
-//! The display limit and the check of the claimed confidence. A call that fails one of them is refused before a connector
-//! looks at it.
+//! The display limit and the check of the claimed confidence.
 
 use holdshort_gate::{Action, LIMIT};
 use holdshort_words::{Sentence, configured, say};
@@ -7,8 +6,8 @@ use serde_json::Value;
 
 use crate::agent::is_ours;
 
-/// The display limit: how much of a consequential call a reviewer can be asked to read. A larger call is refused, never
-/// truncated.
+/// The display limit: how much of a consequential call a reviewer can be asked to read. A larger call is never truncated:
+/// policy clears it, or it is refused.
 #[derive(Clone, Copy, Debug)]
 pub struct DisplayLimit {
     /// Bytes of the canonical arguments.
@@ -25,7 +24,7 @@ impl DisplayLimit {
         if bytes > bytes_max || lines > lines_max {
             return Err(say!(
                 "{}: the arguments are {} bytes and {} lines, but a reviewer is shown at most {} bytes and {} lines; \
-                 use shorter arguments or several calls, or ask the operator to raise `arguments-bytes-max` and `arguments-lines-max`",
+                 use shorter arguments or several calls, or ask the operator for a policy that clears the call, or to raise `arguments-bytes-max` and `arguments-lines-max`",
                 LIMIT,
                 bytes,
                 lines,

@@ -221,7 +221,7 @@ impl<'a> Drive<'a> {
             let (mut proposed, blobs) = self.proposed(call, &action, full.as_ref()).await?;
             if tries >= TOTALS_TRIES {
                 // The totals keep changing, so a reviewer decides.
-                proposed = proposed.into_hold();
+                proposed = self.host.proposer.held(proposed);
             }
             let evidence = evidence_bytes(&proposed);
             let command = Propose { call, proposed };

@@ -96,8 +96,8 @@ impl From<CannotPreview> for ReviseError {
 }
 
 impl Proposer {
-    /// The verdict on a new call, and the evidence to write. `full` is the reason why the call cannot be held, if any.
-    /// The display limit comes first: an oversized call needs no preview. Policy comes last: it uses the facts.
+    /// The verdict on a new call, and the evidence to write. `full` is the reason why the call cannot be held, if any; a
+    /// call beyond the display limit cannot be held either. Policy comes last: it uses the facts.
     pub(super) async fn propose(
         &self,
         caller: Caller<'_>,
@@ -107,9 +107,7 @@ impl Proposer {
         full: Option<&RefusalReason>,
     ) -> Result<(FirstVerdict, Vec<Blob>), CannotPropose> {
         let refuse = |action, reason, record| Ok((FirstVerdict::Refuse(Box::new(action), reason, record), Vec::new()));
-        if let Err(reason) = self.display_limit.admits(&action) {
-            return refuse(action, forbidden(reason), None);
-        }
+        let too_long = self.display_limit.admits(&action).err().map(forbidden);
         if let Err(reason) = believable(&action) {
             return refuse(action, invalid(reason), None);
         }
@@ -124,22 +122,39 @@ impl Proposer {
             Err(CannotPreview::Unavailable(reason)) => return Err(CannotPropose::Connector(reason)),
         };
         let mut judgement = self.judge(caller, ty, &action, &previewed).await?;
-        if judgement.verdict == Verdict::Hold {
+        // Nobody has read a call beyond the display limit, so a grant of a reviewer does not clear it.
+        if judgement.verdict == Verdict::Hold && too_long.is_none() {
             self.by_grant(caller, preview, &action, &mut judgement).await?;
         }
-        let holds = match (&judgement.verdict, full) {
+        let holds = match (&judgement.verdict, too_long.as_ref().or(full)) {
             (Verdict::Refuse(reason), _) => {
                 let reason = forbidden(reason.clone());
                 return refuse(action, reason, Some(Box::new(judgement.record)));
             }
             (Verdict::Hold, Some(reason)) => return refuse(action, reason.clone(), None),
             (Verdict::Hold, None) => true,
+            // The gate would hold it.
+            (Verdict::Clear, Some(reason)) if !judgement.record.may_clear() => {
+                return refuse(action, reason.clone(), None);
+            }
             (Verdict::Clear, _) => false,
         };
         let (exhibits, blobs) = named(evidence);
         let Judgement { requirement, record, .. } = judgement;
         let proposal = Box::new(proposal(preview, action, (previewed, exhibits), requirement, record));
         Ok((if holds { FirstVerdict::Hold(proposal) } else { FirstVerdict::Clear(proposal) }, blobs))
+    }
+
+    /// The same proposal, held for reviewers because the totals that policy used keep changing. A call beyond the display
+    /// limit is refused.
+    pub(super) fn held(&self, proposed: FirstVerdict) -> FirstVerdict {
+        match proposed {
+            FirstVerdict::Clear(proposal) => match self.display_limit.admits(&proposal.action) {
+                Ok(()) => FirstVerdict::Clear(proposal).into_hold(),
+                Err(reason) => FirstVerdict::Refuse(Box::new(proposal.action), forbidden(reason), None),
+            },
+            other @ (FirstVerdict::Hold(_) | FirstVerdict::Refuse(..)) => other.into_hold(),
+        }
     }
 
     /// Makes the proposal for an edit of a held call, with the steps of a new call. The verdicts cleared and held have

@@ -9,8 +9,8 @@ use holdshort_words::{Sentence, quote, say};
 
 use super::exhibits::{freeze, measure};
 use super::look::look;
-use super::propose::{RunHistory, proposal};
-use super::{Catalogue, Runs};
+use super::propose::{Proposer, RunHistory, proposal};
+use super::{Catalogue, DisplayLimit, Runs};
 use crate::connectors::CannotPreview;
 use crate::effects::Refresh;
 use crate::policy::{JudgedCall, Policy, facts};
@@ -21,13 +21,35 @@ struct Refresher {
     journal: Driver,
     catalogue: Arc<Catalogue>,
     policy: Arc<dyn Policy>,
+    display_limit: DisplayLimit,
 }
 
 impl Runs {
     /// The dispatcher's access to previews and policy.
     pub fn refresher(&self) -> Arc<dyn Refresh> {
         let (journal, catalogue) = (self.0.journal.clone(), self.0.catalogue.clone());
-        Arc::new(Refresher { journal, catalogue, policy: self.0.proposer.policy.clone() })
+        let Proposer { policy, display_limit, .. } = &self.0.proposer;
+        Arc::new(Refresher { journal, catalogue, policy: policy.clone(), display_limit: *display_limit })
+    }
+}
+
+impl Refresher {
+    /// The proposal of the same action as it would be made now.
+    async fn present(&self, agent: &AgentName, id: &CallId, old: &Proposal) -> Result<Proposal, Sentence> {
+        let Some(preview) = self.catalogue.preview(old.action.capability()) else {
+            return Err(say!("this host no longer offers `{}`", old.action.capability().clone()));
+        };
+        let mut followed = RunHistory::default();
+        let before = followed.up_to(&self.journal, &id.run, id.call).await.map_err(quote)?;
+        let previewed = look(&self.journal, preview.as_ref(), agent, &old.action, before).await;
+        let mut previewed = previewed.map_err(CannotPreview::sentence)?;
+        let evidence = measure(std::mem::take(&mut previewed.exhibits)).await.map_err(CannotPreview::sentence)?;
+        let exhibits = freeze(&self.journal, evidence).await.map_err(quote)?;
+        // The operator may have configured another connector since the call was shown.
+        let new = (previewed, exhibits);
+        let (action, requirement, policy) = (old.action.clone(), old.requirement.clone(), old.policy.clone());
+        let new = proposal(preview.as_ref(), action, new, requirement, policy);
+        Ok(Proposal { similar_calls: old.similar_calls.clone(), ..new })
     }
 }
 
@@ -54,20 +76,9 @@ impl Refresh for Refresher {
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Proposal, Sentence>> {
         Box::pin(async move {
-            let Some(preview) = self.catalogue.preview(old.action.capability()) else {
-                return Err(say!("this host no longer offers `{}`", old.action.capability().clone()));
-            };
-            let mut followed = RunHistory::default();
-            let before = followed.up_to(&self.journal, &id.run, id.call).await.map_err(quote)?;
-            let previewed = look(&self.journal, preview.as_ref(), agent, &old.action, before).await;
-            let mut previewed = previewed.map_err(CannotPreview::sentence)?;
-            let evidence = measure(std::mem::take(&mut previewed.exhibits)).await.map_err(CannotPreview::sentence)?;
-            let exhibits = freeze(&self.journal, evidence).await.map_err(quote)?;
-            // The operator may have configured another connector since the call was shown.
-            let new = (previewed, exhibits);
-            let (action, requirement, policy) = (old.action.clone(), old.requirement.clone(), old.policy.clone());
-            let new = proposal(preview.as_ref(), action, new, requirement, policy);
-            Ok(Proposal { similar_calls: old.similar_calls.clone(), ..new })
+            // A call that policy cleared may be larger than what reviewers are shown.
+            self.display_limit.admits(&old.action)?;
+            self.present(agent, id, old).await
         })
     }
 
@@ -78,8 +89,10 @@ impl Refresh for Refresher {
         old: &'a Proposal,
     ) -> BoxFuture<'a, Result<Option<(Sentence, Proposal)>, Sentence>> {
         Box::pin(async move {
-            let now = self.refresh(agent, id, old).await?;
-            Ok(facts::changed(&old.policy.material, &old.facts, &now.facts)?.map(|reason| (reason, now)))
+            let now = self.present(agent, id, old).await?;
+            let Some(reason) = facts::changed(&old.policy.material, &old.facts, &now.facts)? else { return Ok(None) };
+            self.display_limit.admits(&old.action)?;
+            Ok(Some((reason, now)))
         })
     }
 }

@@ -93,7 +93,7 @@ impl Rehearsal {
         engine.read(ComponentSource::Bytes(&bytes), &manifest.digest).map_err(|error| failed(&error))?;
         let program = engine.compile(&bytes, &manifest).map_err(|error| failed(&error))?;
         let catalogue = inspect::catalogue(config)?;
-        let arguments_max_bytes = config.limits.arguments_bytes_max.saturating_mul(4);
+        let arguments_max_bytes = config.limits.call_bytes_max;
         Ok(Self { program, manifest, catalogue, policy, arguments_max_bytes, _engine: engine })
     }
 
