@@ -88,6 +88,35 @@ fn a_token_is_renewed_when_it_expires_and_when_it_is_not_accepted() {
     assert_eq!(tokens(), before + 1);
 }
 
+/// An agent that gets status 401 again and again neither makes the host ask for a token each time, nor makes it forget
+/// what to remove from answers.
+#[test]
+fn many_tokens_are_neither_fetched_nor_forgotten() {
+    let server = Server::start();
+    let (_folder, host) = folder(&server, "/token/3600", HERE).into_served();
+    let refused = [&["/v1/echo-plain"][..], &["/v1/fresh-99"; 40]].concat();
+    let found = gets(&host, &server, &refused);
+    assert!(found[0].contains("[credential login]"), "{found:?}");
+    assert!(found[1..].iter().all(|line| line == "401 stale"), "{found:?}");
+    let tokens = server.count("POST /token/3600");
+    assert!((2..=9).contains(&tokens), "{tokens} tokens for 40 requests");
+    // Each of the tokens is still good, and a system can still repeat it.
+    let sent: Vec<String> = server
+        .got()
+        .iter()
+        .filter_map(|got| Some(got.headers.split("Bearer ").nth(1)?.lines().next()?.to_owned()))
+        .collect();
+    let all: std::collections::BTreeSet<&String> = sent.iter().collect();
+    assert_eq!(all.len(), tokens);
+    let task: String = all.iter().map(|token| format!("POST {} {token}\n", server.url("/v2/x"))).collect();
+    let run = host.start("fetch", &task);
+    for _ in 0..tokens {
+        host.approve(&host.held(&run));
+    }
+    let found = lines(&host, &run);
+    assert!(found.iter().all(|line| line == "200 got [credential login]"), "{found:?}");
+}
+
 #[test]
 fn without_a_token_nothing_is_sent_and_a_sentence_says_why() {
     let server = Server::start();

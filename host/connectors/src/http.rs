@@ -208,10 +208,10 @@ fn names(credentials: &[Credential]) -> Vec<&str> {
 }
 
 impl Http {
-    /// Requests to these hosts and to no others, with these secrets.
-    pub fn new(hosts: BTreeMap<String, Host>, credentials: Vec<Credential>) -> Self {
-        // Of all credentials, because a system could repeat in one answer what it was sent with another request.
-        let mask = Arc::new(Mask::new(credentials.iter().map(Credential::masked)));
+    /// Requests to these hosts and to no others, with these secrets. The mask is that of all credentials and models,
+    /// because a system could repeat in one answer what it was sent with another request.
+    pub fn new(hosts: BTreeMap<String, Host>, credentials: Vec<Credential>, mask: Arc<Mask>) -> Self {
+        credentials.iter().for_each(|credential| credential.mask(&mask));
         Self { hosts: Arc::new(hosts), credentials: credentials.into(), mask }
     }
 

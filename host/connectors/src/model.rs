@@ -98,10 +98,11 @@ impl Models {
         models: BTreeMap<String, Model>,
         folders: BTreeMap<AgentName, PathBuf>,
         budget: Option<(Budget, Arc<dyn Spending>)>,
+        mask: Arc<Mask>,
     ) -> Self {
-        let mask = Mask::new(models.values().filter_map(|model| model.credential.as_ref()).map(Credential::masked));
+        models.values().filter_map(|model| model.credential.as_ref()).for_each(|credential| credential.mask(&mask));
         let models = models.into_iter().map(|(name, model)| (name, Arc::new(model))).collect();
-        Self { models, folders, mask: Arc::new(mask), budget }
+        Self { models, folders, mask, budget }
     }
 
     fn named(&self, name: Option<&str>) -> Result<&Arc<Model>, Problem> {

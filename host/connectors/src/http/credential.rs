@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ureq::http::{HeaderName, HeaderValue};
 
 use super::request::Request;
-use super::token::{Client, Tokens};
+use super::token::{Client, Tokens, in_form};
 use crate::secret::{MASKED_CHARS_MIN, Mask, Secret};
 use crate::{Exhibit, Sentence, Trusted, say};
 
@@ -101,11 +101,20 @@ impl Credential {
         self.hosts.iter().any(|one| one == host)
     }
 
-    /// The secret, with the text that stands in its place where it is removed.
-    pub(crate) fn masked(&self) -> (&Secret, String) {
+    /// Makes the mask replace the secret with the name of the credential.
+    pub(crate) fn mask(&self, mask: &Mask) {
+        let add = |secret: &Secret| mask.add(secret, &self.mark(), None);
         match &self.source {
-            Source::Fixed(secret) => (secret, self.mark()),
-            Source::Tokens(tokens) => (&tokens.client.secret, self.mark()),
+            Source::Fixed(secret) => add(secret),
+            Source::Tokens(tokens) => {
+                let secret = &tokens.client.secret;
+                add(secret);
+                // As it stands in the Base64 of the request for a token.
+                let in_form = in_form(secret.text());
+                if in_form != secret.text() {
+                    add(&Secret::new(in_form));
+                }
+            }
         }
     }
 

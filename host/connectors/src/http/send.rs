@@ -2,11 +2,13 @@
 
 use std::io::Read as _;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use holdshort_common::outbound::Attempt;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tracing::subscriber::NoSubscriber;
 use ureq::http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue};
 use ureq::{Body, http};
@@ -31,9 +33,17 @@ pub(super) enum NoAnswer {
 /// are credentials.
 const LEFT_OUT: [&str; 7] = ["connection", "keep-alive", "transfer-encoding", "te", "trailer", "upgrade", "set-cookie"];
 
+/// How long a request may wait for tokens and for its turn. Then it is not sent, because policy and the facts were checked
+/// before.
+const START_WITHIN: Duration = Duration::from_secs(20);
+
+/// How many exchanges are made at once, each on a thread of its own. More agents than half of these never wait at once,
+/// so a request that was cleared has its turn.
+static EXCHANGES: Semaphore = Semaphore::const_new(256);
+
 /// Sends a request once, with the secrets of its credentials, and removes them from the answer.
 pub(super) async fn send(allowed: &Allowed<'_>) -> Result<Value, NoAnswer> {
-    let mut added = Vec::new();
+    let (began, mut added) = (Instant::now(), Vec::new());
     for credential in &allowed.credentials {
         added.push(credential.header(&allowed.mask).await.map_err(NoAnswer::NoToken)?);
     }
@@ -41,7 +51,15 @@ pub(super) async fn send(allowed: &Allowed<'_>) -> Result<Value, NoAnswer> {
     let attempt = Attempt::new(&host.addresses, host.time_out);
     let made = made(allowed, added).map_err(|error| NoAnswer::NotSent(error.to_string()))?;
     let reader = AnswerReader { answer_bytes_max: host.answer_bytes_max, mask: mask.clone(), guarded: *guarded };
-    let exchanged = apart(move || exchange(&attempt, made, &reader)).await;
+    let turn = EXCHANGES.acquire().await.map_err(|error| NoAnswer::NotSent(error.to_string()))?;
+    if began.elapsed() > START_WITHIN {
+        return Err(NoAnswer::NotSent("the host had waited too long for a token or for its turn".into()));
+    }
+    let exchanged = apart(move || {
+        let _turn = turn;
+        exchange(&attempt, made, &reader)
+    })
+    .await;
     let exchanged = exchanged.map_err(|error| NoAnswer::NotSent(error.to_string()))?;
     exchanged.unwrap_or_else(|| Err(NoAnswer::Lost("the attempt was interrupted".into())))
 }

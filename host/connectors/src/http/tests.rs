@@ -45,7 +45,7 @@ fn host(allow_http: bool, private: bool) -> Host {
 }
 
 fn http(named: &[(&str, Host)]) -> Http {
-    Http::new(named.iter().map(|(name, host)| ((*name).to_owned(), host.clone())).collect(), Vec::new())
+    Http::new(named.iter().map(|(name, host)| ((*name).to_owned(), host.clone())).collect(), Vec::new(), Arc::default())
 }
 
 fn refused(http: &Http, method: &str, url: &str) -> Option<String> {
@@ -106,7 +106,7 @@ fn a_header_that_would_change_the_request_is_refused() {
     };
     let hosts = [("api.test", host(false, false)), ("other.test", host(false, false))];
     let hosts: BTreeMap<String, Host> = hosts.map(|(name, host)| (name.to_owned(), host)).into();
-    let http = Http::new(hosts, vec![credential("/v1/")]);
+    let http = Http::new(hosts, vec![credential("/v1/")], Arc::default());
     let refused = |url: &str, name: &str, value: &str| {
         let action = with_headers("GET", url, json!([[name, value]]), json!({ "empty": null }));
         http.read(&action).err().map(super::super::Sentence::into_string)

@@ -32,6 +32,15 @@ const ERROR_CHARS_MAX: usize = 300;
 const LIFETIME: Duration = Duration::from_secs(300);
 /// How long before its end a token is no longer used.
 const MARGIN: Duration = Duration::from_secs(30);
+/// How long after its end by this clock a token may still be good by the server's.
+const CLOCKS_DIFFER: Duration = Duration::from_mins(10);
+/// How long a token is removed from answers whose server does not state its lifetime.
+const MASKED_WITHOUT_LIFETIME: Duration = Duration::from_hours(1);
+/// How long the authorization server is not asked again after it gave no token.
+const FAILED_TIME: Duration = Duration::from_secs(2);
+/// How many tokens of a client are dropped because another system did not accept them, in which time.
+const RENEWALS_MAX: usize = 8;
+const RENEWALS_TIME: Duration = Duration::from_mins(10);
 
 /// The host as a client of an authorization server.
 pub struct Client {
@@ -50,13 +59,22 @@ pub struct Client {
 #[derive(Clone)]
 pub(super) struct Tokens {
     pub(super) client: Arc<Client>,
-    current: Arc<Mutex<Option<Token>>>,
+    state: Arc<Mutex<State>>,
 }
 
 impl fmt::Debug for Tokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("(tokens)")
     }
+}
+
+#[derive(Default)]
+struct State {
+    current: Option<Token>,
+    /// When there was no token, and why. Requests at the same time share the reason, and do not ask one after the other.
+    failed: Option<(Instant, Sentence)>,
+    /// When other systems did not accept a token, in the last [`RENEWALS_TIME`].
+    renewals: Vec<Instant>,
 }
 
 struct Token {
@@ -68,31 +86,47 @@ struct Token {
 
 impl Tokens {
     pub(super) fn new(client: Client) -> Self {
-        Self { client: Arc::new(client), current: Arc::default() }
+        Self { client: Arc::new(client), state: Arc::default() }
     }
 
     /// A token that is good for a request. Of requests at the same time, one fetches the token for all.
     pub(super) async fn get(&self, mask: &Arc<Mask>, name: &str) -> Result<Secret, Sentence> {
-        let mut current = self.current.lock().await;
-        if let Some(token) = current.as_mut().filter(|token| Instant::now() < token.good_until) {
+        let state = tokio::time::timeout(TIME_OUT, self.state.lock()).await;
+        let mut state = state.map_err(|_| say!("the token endpoint is slow, and other requests wait for it too"))?;
+        if let Some(token) = state.current.as_mut().filter(|token| Instant::now() < token.good_until) {
             token.was_used = true;
             return Ok(token.text.clone());
         }
+        if let Some((_, why)) = state.failed.as_ref().filter(|(at, _)| at.elapsed() < FAILED_TIME) {
+            return Err(why.clone());
+        }
         let (client, masked, asked_at) = (self.client.clone(), mask.clone(), Instant::now());
         let fetched = apart(move || fetch(&client, &masked)).await.map_err(quote)?;
-        let (text, lifetime) = fetched.ok_or_else(|| say!("the attempt was interrupted"))??;
-        mask.add(text.clone(), name.to_owned());
+        let Fetched { text, lifetime, is_stated } =
+            match fetched.unwrap_or_else(|| Err(say!("the attempt was interrupted"))) {
+                Ok(fetched) => fetched,
+                Err(why) => {
+                    state.failed = Some((Instant::now(), why.clone()));
+                    return Err(why);
+                }
+            };
+        let masked_for = if is_stated { lifetime + CLOCKS_DIFFER } else { MASKED_WITHOUT_LIFETIME };
+        mask.add(&text, name, Some(asked_at + masked_for));
         let good_until = asked_at + lifetime - MARGIN.min(lifetime / 2);
-        *current = Some(Token { text: text.clone(), good_until, was_used: false });
+        state.current = Some(Token { text: text.clone(), good_until, was_used: false });
         Ok(text)
     }
 
     /// Drops a token that the other system does not accept, so that the next request gets another one, and tells whether
-    /// it will. A token that was just fetched stays, because another one would be no better.
+    /// it will. A token that was just fetched stays, because another one would be no better. So does one of an agent that
+    /// gets status 401 again and again: each new token costs a request to the authorization server, and stays in the mask.
     pub(super) async fn renew(&self) -> bool {
-        let mut current = self.current.lock().await;
-        current.take_if(|token| token.was_used);
-        current.is_none()
+        let mut state = self.state.lock().await;
+        state.renewals.retain(|at| at.elapsed() < RENEWALS_TIME);
+        if state.renewals.len() < RENEWALS_MAX && state.current.take_if(|token| token.was_used).is_some() {
+            state.renewals.push(Instant::now());
+        }
+        state.current.is_none()
     }
 }
 
@@ -115,7 +149,15 @@ struct Refusal {
     error_description: String,
 }
 
-fn fetch(client: &Client, mask: &Mask) -> Result<(Secret, Duration), Sentence> {
+/// A new token.
+struct Fetched {
+    text: Secret,
+    lifetime: Duration,
+    /// Whether the server states the lifetime.
+    is_stated: bool,
+}
+
+fn fetch(client: &Client, mask: &Mask) -> Result<Fetched, Sentence> {
     let attempt = Attempt::new(&client.addresses, TIME_OUT);
     let failed = |why: String| match attempt.refused() {
         Some(refused) => say!("the token endpoint: {}", quote(refused)),
@@ -152,7 +194,12 @@ fn fetch(client: &Client, mask: &Mask) -> Result<(Secret, Duration), Sentence> {
     let seconds = answer.expires_in.as_u64().or_else(|| answer.expires_in.as_str()?.parse().ok());
     // A longer lifetime than a day is of no use to the host, and could be none that a clock has.
     let lifetime = seconds.map_or(LIFETIME, |seconds| Duration::from_secs(seconds.min(86_400)));
-    Ok((Secret::new(token), lifetime))
+    Ok(Fetched { text: Secret::new(token), lifetime, is_stated: seconds.is_some() })
+}
+
+/// A text as it stands in a form.
+pub(super) fn in_form(text: &str) -> String {
+    byte_serialize(text.as_bytes()).collect()
 }
 
 /// The request for a token.
@@ -169,8 +216,7 @@ fn request(client: &Client) -> Result<Request<String>, Sentence> {
     if client.secret_in_form {
         form.extend_pairs([("client_id", client.id.as_str()), ("client_secret", secret)]);
     } else {
-        let encoded = |text: &str| byte_serialize(text.as_bytes()).collect::<String>();
-        let both = STANDARD.encode(format!("{}:{}", encoded(&client.id), encoded(secret)));
+        let both = STANDARD.encode(format!("{}:{}", in_form(&client.id), in_form(secret)));
         request = request.header("authorization", format!("Basic {both}"));
     }
     request.body(form.finish()).map_err(|error| say!("the request for a token cannot be made: {}", quote(error)))

@@ -252,10 +252,10 @@ fn http(config: &Config) -> OwnInterface<'_> {
         (routine, held) => format!("{name} ({}; {} at once)", methods(held), methods(routine)),
     };
     let named = config.http.iter().map(host).collect::<Vec<_>>().join(", ");
-    OwnInterface::Serves(ConfiguredConnector::new(http::DESCRIPTOR, format!("a request to {named}"), |_| {
+    OwnInterface::Serves(ConfiguredConnector::new(http::DESCRIPTOR, format!("a request to {named}"), |context| {
         let hosts = config.http.iter().map(|(name, host)| (name.clone(), http_host(host)));
         let credentials = config.credentials.iter().map(|(name, credential)| http_credential(name, credential));
-        let http = Arc::new(Http::new(hosts.collect(), credentials.collect::<Result<_, _>>()?));
+        let http = Arc::new(Http::new(hosts.collect(), credentials.collect::<Result<_, _>>()?, context.mask.clone()));
         Ok(OpenedConnector::ByCall(http.clone(), http.clone(), http))
     }))
 }
@@ -272,7 +272,7 @@ fn models(config: &Config) -> OwnInterface<'_> {
             let spending = ModelSpending { journal: context.journal.clone(), clock: context.clock.clone() };
             (settings::budget(budget, config), Arc::new(spending) as Arc<dyn Spending>)
         });
-        Ok(OpenedConnector::Routine(Arc::new(Models::new(models, workspaces(config), budget))))
+        Ok(OpenedConnector::Routine(Arc::new(Models::new(models, workspaces(config), budget, context.mask.clone()))))
     }))
 }
 

@@ -25,7 +25,7 @@ use crate::connectors::http;
 use crate::connectors::ledger::Funding;
 use crate::connectors::model;
 use crate::connectors::program::Program;
-use crate::connectors::secret::Secret;
+use crate::connectors::secret::{Mask, Secret};
 use crate::connectors::smtp::{Encryption, Login, Relay};
 use holdshort_common::outbound::{Addresses, address, anywhere, this_machine};
 
@@ -36,6 +36,8 @@ pub(in crate::cli::host) struct ConnectorContext<'a> {
     /// The clock for the dates of emails and ledger entries.
     pub(super) clock: Clock,
     pub(super) journal: Journal,
+    /// Removes the secrets of all credentials from answers.
+    pub(super) mask: Arc<Mask>,
     types: Arc<ComponentTypes>,
     command_context: OnceCell<CommandContext>,
 }
@@ -49,7 +51,15 @@ impl<'a> ConnectorContext<'a> {
     ) -> Self {
         let types = Arc::new(ComponentTypes::of(journal.clone(), reader.clone()));
         let journal = journal.clone();
-        Self { config, sandboxes, clock: system_clock(), journal, types, command_context: OnceCell::new() }
+        Self {
+            config,
+            sandboxes,
+            clock: system_clock(),
+            journal,
+            mask: Arc::default(),
+            types,
+            command_context: OnceCell::new(),
+        }
     }
 
     /// The folder in which running programs leave data for lookups. It outlives the host. All connectors share the
