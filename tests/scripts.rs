@@ -494,3 +494,6 @@ events = ["approval.held", "run.finished"]
     assert!(webhook.accept().is_err(), "nobody is notified");
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "the scratch folder is removed");
 }
+
+#[path = "scripts/dev.rs"]
+mod dev;

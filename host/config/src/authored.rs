@@ -129,6 +129,7 @@ pub(super) struct Delegation {
 pub(super) struct Agent {
     pub(super) component: PathBuf,
     pub(super) workspace: Option<PathBuf>,
+    pub(super) build: Option<Argv>,
 }
 
 /// The connectors for email.

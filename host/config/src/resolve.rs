@@ -112,7 +112,11 @@ fn plain_name(name: &Spanned<String>) -> Result<String, RuleViolation> {
 }
 
 fn agent(agent: authored::Agent, folder: &Folder) -> Agent {
-    Agent { component: folder.path(agent.component), workspace: agent.workspace.map(|path| folder.path(path)) }
+    Agent {
+        component: folder.path(agent.component),
+        workspace: agent.workspace.map(|path| folder.path(path)),
+        build: agent.build.map(|build| folder.argv(build.0)),
+    }
 }
 
 /// Resolves a check. By default it may run on any git revision.

@@ -129,6 +129,9 @@ pub struct Agent {
     pub component: PathBuf,
     /// The folder that the agent may read.
     pub workspace: Option<PathBuf>,
+    /// The command of `holdshort dev` that writes the component.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub build: Option<Vec<String>>,
 }
 
 /// The mail connector.

@@ -66,6 +66,8 @@ pub enum Command {
     Demo(DemoArgs),
     /// Write the project of a new agent into a new folder
     New(NewArgs),
+    /// Build and test an agent again after each change of its files
+    Dev(DevArgs),
     /// Say whether this host would run an agent, and if not, what to change
     Check(InspectArgs),
     /// Show what an agent can and cannot do, before it runs
@@ -239,6 +241,17 @@ pub struct NewArgs {
     /// What the agent does
     #[arg(long, value_name = "TEMPLATE", default_value = "minimal")]
     pub template: TemplateName,
+}
+
+/// `dev`
+#[derive(Clone, Debug, Args)]
+pub struct DevArgs {
+    /// The agent, if the configuration has several that are built
+    #[arg(value_name = "AGENT")]
+    pub agent: Option<String>,
+    /// The script that tests the agent
+    #[arg(long, value_name = "FILE", default_value = "decisions.toml")]
+    pub script: PathBuf,
 }
 
 /// The languages that `new` has a project for.

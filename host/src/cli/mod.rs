@@ -14,6 +14,7 @@ pub mod client;
 mod completions;
 mod config;
 mod demo;
+mod dev;
 pub mod exit;
 mod grants;
 mod host;
@@ -67,6 +68,7 @@ fn dispatch(cli: Cli, output: &Output) -> Result<Exit, Failure> {
         Command::Serve(args) => serve::run(&args, load(&global)?, output),
         Command::Demo(args) => demo::run(&args, output),
         Command::New(args) => new::run(&args, output),
+        Command::Dev(args) => dev::run(&args, &global, &load(&global)?, output),
         Command::Check(args) => check::run(&args, &load(&global)?, output),
         Command::Inspect(args) => inspect::run(&args, &load(&global)?, output),
         Command::Review => review::run(client::connect(&global, &load(&global)?, output)?, output),

@@ -225,6 +225,7 @@ impl Template {
     /// The text with the values of this project.
     fn fill(&self, text: &str, name: &str) -> String {
         let mut text = text.to_owned();
+        let build = json!(self.build.split(' ').collect::<Vec<_>>()).to_string();
         for (word, value) in [
             ("ABOUT", self.purpose.about),
             ("NOTES\n", self.notes),
@@ -233,6 +234,7 @@ impl Template {
             (EXAMPLE_WORLD, "world: \"program\", path: \"wit\", generate_all"),
             ("SETTINGS", self.purpose.settings),
             ("SETUP", self.setup),
+            ("BUILD_ARGV", &build),
             ("BUILD", self.build),
             ("SOURCE", self.source),
             ("COMPONENT", self.component),

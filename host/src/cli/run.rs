@@ -26,7 +26,7 @@ pub(super) fn run(args: &RunArgs, global: &Global, config: Config, output: &Outp
     let (name, configured) = agent(&args.agent, &config)?;
     let mut local = config.clone();
     if let Some(component) = configured {
-        local.agents.insert(name.clone(), config::Agent { component, workspace: None });
+        local.agents.insert(name.clone(), config::Agent { component, workspace: None, build: None });
     }
     if let Some(path) = &args.script {
         // A script never reaches another host, so `HOLDSHORT_URL` has no meaning here.

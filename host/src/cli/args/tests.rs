@@ -17,6 +17,7 @@ fn every_subcommand_is_well_formed() {
         ServeArgs::augment_args,
         DemoArgs::augment_args,
         NewArgs::augment_args,
+        DevArgs::augment_args,
         InspectArgs::augment_args,
     ] {
         augment(clap::Command::new("holdshort")).debug_assert();
@@ -87,8 +88,13 @@ fn texts(command: &clap::Command, above: &str) -> Vec<(String, bool)> {
 #[test]
 fn text_may_begin_with_a_hyphen() {
     // Names that cannot begin with a hyphen.
-    let names =
-        ["holdshort run agent", "holdshort new name", "holdshort runs replay agent", "holdshort notify test name"];
+    let names = [
+        "holdshort run agent",
+        "holdshort new name",
+        "holdshort dev agent",
+        "holdshort runs replay agent",
+        "holdshort notify test name",
+    ];
     let texts = texts(&Cli::command(), "holdshort");
     assert!(texts.len() > 10, "{texts:?}");
     let refused: Vec<_> = texts.into_iter().filter(|(_, allowed)| !allowed).map(|(name, _)| name).collect();
