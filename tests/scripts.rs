@@ -250,6 +250,9 @@ fn a_wrong_script_is_refused_with_its_line_and_key() {
             format!("{call}decide = \"approve\"\nok = {{ message-id = \"1\" }}\n"),
             "script.toml:4:6: `call.ok`: `accepted-by`: expected a string, found nothing",
         ),
+        (format!("{call}absent = [\"message.in-reply-too\"]\n"), "there is no `in-reply-too` in an object with `to`"),
+        (format!("{routine}because = \"nothing\"\n"), "this function is routine"),
+        (format!("{call}facts.model-uncertainty = 0.1\n"), "the host itself measures `model-uncertainty`"),
         (format!("{call}decide = \"aprove\"\n"), "script.toml:3:10: `call.decide`: expected \"approve\", a table"),
         (
             format!("{call}decide = {{ answer = \"yes\" }}\n"),

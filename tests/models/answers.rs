@@ -128,7 +128,7 @@ fn whatever_a_server_says_is_an_answer_that_the_agent_can_read() {
         (vec![tool("send_email", "[1]")], "malformed 1000+200: ".into()),
         (vec![Says::new(200, r#"{"choices": []}"#)], "malformed 0+0: the answer has no choice".into()),
         (vec![text(&million)], "stop 1000+200 by scripted-1: 1048576 bytes".into()),
-        (vec![text(&(million.clone() + "z"))], "too long: the answer has more than 1048576 bytes".into()),
+        (vec![text(&(million.clone() + "z"))], "malformed 1000+200: the answer has more than 1048576 bytes".into()),
         (vec![text(&million.repeat(7))], "too long: the answer has more than 1048576 bytes".into()),
         (
             vec![Says { after: Duration::from_secs(20), ..text("late") }],

@@ -43,6 +43,16 @@ pub fn text(text: &str) -> Says {
     completion(json!({ "role": "assistant", "content": text }), "stop", Value::Null)
 }
 
+/// The same with log-probabilities.
+pub fn text_with(text: &str, logprobs: Value) -> Says {
+    completion(json!({ "role": "assistant", "content": text }), "stop", logprobs)
+}
+
+/// An answer with this message.
+pub fn says(message: Value, finish: &str) -> Says {
+    completion(message, finish, Value::Null)
+}
+
 /// An answer that asks for a tool, in OpenAI's form.
 pub fn tool(name: &str, arguments: &str) -> Says {
     tool_with(name, arguments, Value::Null)

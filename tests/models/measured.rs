@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use serde_json::{Value, json};
 
-use crate::endpoint::{Endpoint, tool, tool_with};
+use crate::endpoint::{Endpoint, Says, says, text, text_with, tool, tool_with};
 use crate::support::evidence::figure;
 use crate::support::{Folder, Host, top};
 use crate::{EMAIL, result};
@@ -44,7 +44,8 @@ fn shown(host: &Host, approval: &Value) -> String {
 fn of_two_calls_that_claim_the_same_the_one_of_an_unsure_model_is_held() {
     let endpoint = Endpoint::start([email([0.3, 0.99, 0.95]), email([0.99, 0.99, 0.41])]);
     let policies = std::fs::read_to_string(top().join("host/policies/unsure-model.cedar")).unwrap();
-    let host = folder(&endpoint, "uncertainty = \"logprobs\"\n", "", &policies).into_served();
+    let price = "price = { input = \"1.00 USD\", output = \"10.00 USD\" }\n";
+    let host = folder(&endpoint, &format!("uncertainty = \"logprobs\"\n{price}"), "", &policies).into_served();
     let host = &host.1;
     let task = format!("{EMAIL}\nsystem Be brief.\nuser Greet Ada.\nask");
     let sure = result(host, &host.start("think", &task));
@@ -64,7 +65,8 @@ fn of_two_calls_that_claim_the_same_the_one_of_an_unsure_model_is_held() {
     let shown = shown(host, &approval);
     for part in [
         "the last words of the model \"scripted-1\" before this call\n",
-        "The host measured how unsure the model was, from 0 to 1: 0.59.\n",
+        "How unsure the model was with the questions that the agent asked, from 0 to 1, as the host measured it: 0.59.\n",
+        "  a tool that the model may ask for, \"send_email\":\n",
         "  rules:\n    \"Be brief.\"\n",
         "  text:\n    \"Greet Ada.\"\n",
         "  It asks for the tool \"send_email\" with:\n",
@@ -81,19 +83,105 @@ fn of_two_calls_that_claim_the_same_the_one_of_an_unsure_model_is_held() {
     figure("T45", "calls with one claimed confidence, of which policy cleared the measured one", 2);
 }
 
+/// Neither an easy question nor a call about which nobody decides hides that the model was unsure before.
 #[test]
 fn a_later_easy_answer_does_not_hide_an_unsure_one() {
-    let easy = crate::endpoint::text("yes");
-    let endpoint = Endpoint::start([email([1.0, 0.5, 1.0]), easy]);
+    let plain = |probability: f64| {
+        let tokens = json!({ "content": [{ "token": "yes", "logprob": probability.ln(), "bytes": null }] });
+        text_with("yes", tokens)
+    };
+    let endpoint = Endpoint::start([plain(0.25), plain(0.999)]);
     let (_folder, host) = folder(&endpoint, "uncertainty = \"logprobs\"\n", "", "").into_served();
-    // The email of the second run follows an answer that has no probabilities: nothing is known.
-    let run = host.start("think", &format!("{EMAIL}\nuser x\nask\nask\nsend ada@example.com y"));
+    let task = "user x\nask\nask\nsend nowhere y\nask\nsend ada@example.com y\nask\nsend bob@example.com y";
+    let run = host.start("think", task);
     let first = host.held(&run);
-    assert_eq!(first["proposal"]["facts"]["model-uncertainty"], 0.5);
+    assert_eq!(first["proposal"]["facts"]["model-uncertainty"], 0.75);
+    assert_eq!(host.show_run(&run)["calls"], 5, "the email to nowhere was refused");
+    // A person saw the figure, and approved. What follows is measured anew.
     host.approve(&first);
     let second = host.held(&run);
-    assert_eq!(second["proposal"]["facts"].get("model-uncertainty"), None);
-    assert!(shown(&host, &second).contains("How unsure the model was is not known.\n"));
+    assert_eq!(second["proposal"]["facts"]["model-uncertainty"], 0.001);
+    assert_eq!(host.decide(&second, "reject", &json!({ "message": "no" })).0, 200);
+
+    // An answer that was not measured, or that the host could not use.
+    for unknown in [text("yes"), tool("send_email", "no JSON")] {
+        endpoint.says([plain(0.999), unknown, plain(0.999)]);
+        let run = host.start("think", "user x\nask\nask\nask\nsend ada@example.com y");
+        let held = host.held(&run);
+        assert_eq!(held["proposal"]["facts"].get("model-uncertainty"), None);
+        assert!(shown(&host, &held).contains("How unsure the model was is not known.\n"));
+    }
+}
+
+/// An agent cannot hide what it told the model behind a turn that the model never said.
+#[test]
+fn a_reviewer_sees_the_question_from_the_last_turn_that_the_host_knows() {
+    let endpoint = Endpoint::start([tool("send_email", ADA)]);
+    let (_folder, host) = folder(&endpoint, "", "", "").into_served();
+    // The agent of this test repeats the model's turn as it was.
+    let task = format!("{EMAIL}\nsystem Be brief.\nuser Greet Ada.\nask\nuser Go on.\nask");
+    let run = host.start("think", &task);
+    host.approve(&host.held(&run));
+    let text = shown(&host, &host.held(&run));
+    assert!(text.contains("messages up to the model's turn before"), "{text}");
+    assert!(text.contains("Go on.") && text.contains("Be brief.") && !text.contains("Greet Ada."), "{text}");
+}
+
+/// The model's key is removed from what the host itself decodes or puts together.
+#[test]
+fn a_key_in_an_answer_is_removed_however_it_is_written() {
+    let key = "sk-abcdefgh12345";
+    let parts = json!([{ "type": "text", "text": "sk-abcd" }, { "type": "text", "text": "efgh12345" }]);
+    let endpoint = Endpoint::start([says(json!({ "role": "assistant", "content": parts }), "stop")]);
+    let section = endpoint.section("m", "openai", "credential = \"key\"\n");
+    let folder = Folder::new(&["think"], &format!("{section}{MAIL}[credentials.key]\nenvironment = \"KEY\"\n"));
+    let host = folder.serve_with(&[("KEY", key)]);
+    let said = result(&host, &host.start("think", "user x\nask"));
+    assert!(said.contains("[credential key]") && !said.contains(key), "{said}");
+    endpoint.says([tool("send_email", "{\"to\":\"nowhere\",\"body\":\"sk-\\u0061bcdefgh12345\"}")]);
+    let run = host.start("think", "user x\nask");
+    assert!(!result(&host, &run).contains(key));
+    let events = Value::Array(host.events(&run)).to_string();
+    assert!(events.contains("[credential key]") && !events.contains(key), "{events}");
+}
+
+/// What the server states is counted also if the answer cannot be used, and what it does not state is no free answer.
+#[test]
+fn every_answer_counts() {
+    let endpoint = Endpoint::start([text(&"y".repeat(2000))]);
+    let price = "price = { input = \"1.00 USD\", output = \"10.00 USD\" }\nanswer-kib = 1\n";
+    let (_folder, host) = folder(&endpoint, price, "[model-budget]\nrun = \"0.005 USD\"\n", "").into_served();
+    let said = result(&host, &host.start("think", "user x\nask\nask\nask"));
+    let lines: Vec<&str> = said.lines().collect();
+    assert!(lines[0].starts_with("malformed 1000+200") && lines[1] == lines[0], "{said}");
+    assert!(lines[2].starts_with("over budget: models have cost 0.006000 USD"), "{said}");
+    let unstated = json!({ "choices": [{ "message": { "role": "assistant", "content": "free" } }] }).to_string();
+    endpoint.says([Says::new(200, unstated)]);
+    let said = result(&host, &host.start("think", "user x\nask"));
+    assert!(said.contains("does not say how many tokens"), "{said}");
+
+    // Of three answers the first is of no use; all are paid for.
+    let endpoint = Endpoint::start([tool("send_email", "no JSON"), text("yes")]);
+    let (_folder, host) = folder(&endpoint, "uncertainty = \"sample\"\nsamples = 3\n", "", "").into_served();
+    let said = result(&host, &host.start("think", "user x\nask"));
+    assert!(said.contains(" 3000+600"), "{said}");
+}
+
+/// Names without a limit would stand in titles and lists.
+#[test]
+fn a_long_name_in_an_answer_is_cut_or_refused() {
+    let named = json!({
+        "model": "m".repeat(100_000),
+        "choices": [{ "message": { "role": "assistant", "content": "yes" } }],
+        "usage": { "prompt_tokens": 1, "completion_tokens": 1 },
+    });
+    let endpoint = Endpoint::start([Says::new(200, named.to_string()), tool(&"t".repeat(100_000), "{}")]);
+    let (_folder, host) = folder(&endpoint, "", "", "").into_served();
+    let run = host.start("think", "user x\nask\nask\nsend ada@example.com y");
+    let held = host.held(&run);
+    assert!(held.to_string().len() < 20_000, "{}", held.to_string().len());
+    let events = Value::Array(host.events(&run)).to_string();
+    assert!(events.contains("a tool by a name or an id of 100000 bytes") && events.len() < 40_000, "{}", events.len());
 }
 
 #[test]

@@ -136,7 +136,6 @@ impl History {
     pub fn add(&mut self, recorded: RecordedEvent) -> Result<(), InconsistentEvent> {
         let RecordedEvent { event, at, .. } = recorded;
         if let Some(call) = Call::open(&event, at) {
-            self.models.used();
             match call.proposal() {
                 Some(_) => self.open = Some(call),
                 None => self.refused += 1,
@@ -153,6 +152,9 @@ impl History {
             }
         } else if let Some(open) = self.open.as_mut().filter(|open| event.call() == Some(open.number)) {
             open.apply(&event, at)?;
+            if matches!(open.phase, Phase::Approved { .. }) {
+                self.models.settled();
+            }
         }
         if let Some(answered) = self.open.take_if(|open| open.answer().is_some()) {
             self.close(&answered);

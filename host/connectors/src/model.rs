@@ -22,13 +22,14 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, join_all};
+use holdshort_common::aside;
 use holdshort_common::outbound::Addresses;
 use holdshort_gate::AgentName;
 use serde_json::Value;
 use ureq::http::Uri;
 
 pub use self::answer::Price;
-use self::answer::{Answer, Problem};
+use self::answer::{Answer, Finish, Problem, Usage};
 pub use self::budget::{Budget, Cap, Spending, Spent};
 use self::request::Request;
 use self::send::{NoReply, Reply, Sender};
@@ -122,55 +123,83 @@ impl Models {
         let request = Request::read(call.action)?;
         let model = self.named(request.model.as_deref())?;
         let request = request.with_files(self.folders.get(call.agent)).await?;
-        let sender = Sender::new(model.clone(), self.mask.clone(), &request).await?;
+        let sender = Sender::new(model.clone(), self.mask.clone(), &request)?;
         let answer = match model.uncertainty {
-            Uncertainty::Samples(count) => sampled(&sender, model, count).await,
-            Uncertainty::Off | Uncertainty::Logprobs => one(&sender, model).await,
+            Uncertainty::Samples(count) => sampled(&sender, count).await,
+            Uncertainty::Off | Uncertainty::Logprobs => one(&sender).await,
         };
+        let answer = answer.and_then(|answer| match model.price.is_some() || self.budget.is_some() {
+            true if !answer.usage.is_stated => {
+                let why =
+                    "the model's server does not say how many tokens the answer took, so its cost could not be counted";
+                Err(Problem::Malformed(why.into(), answer.usage))
+            }
+            true | false => Ok(answer),
+        });
         let priced = |answer: Answer| Answer { usage: answer.usage.priced(model.price), ..answer };
         answer.map(priced).map_err(|problem| problem.priced(model.price))
     }
 }
 
-/// One answer.
-async fn one(sender: &Sender, model: &Model) -> Result<Answer, Problem> {
-    let answer = model.api.answer(&ask(sender).await?)?;
-    if answer.bytes() > model.answer_bytes_max { Err(too_long(model.answer_bytes_max)) } else { Ok(answer) }
+/// One answer. It is read with a low priority, because a reply can be long.
+async fn one(sender: &Sender) -> Result<Answer, Problem> {
+    let (api, bytes_max) = (sender.model().api, sender.model().answer_bytes_max);
+    let reply = ask(sender).await.map_err(|problem| problem.checked(sender.mask()))?;
+    let read = aside::for_agents(move || api.answer(&reply)).await;
+    let read = read.map_err(|error| Problem::Unavailable(error.to_string()))?;
+    let checked = read.and_then(|answer| answer.checked(sender.mask(), bytes_max));
+    checked.map_err(|problem| problem.checked(sender.mask()))
 }
 
-/// The first of several answers to the same question, with what the others say of it. All of them are paid for.
-async fn sampled(sender: &Sender, model: &Model, count: u32) -> Result<Answer, Problem> {
-    let others = join_all((1..count).map(|_| one(sender, model)));
-    let (first, others) = tokio::join!(one(sender, model), others);
-    let mut first = first?;
-    let (mut measured, mut failed) = (Vec::new(), false);
+/// The first of several answers to the same question, with what the others say of it. All of them are paid for, also if
+/// the first cannot be used.
+async fn sampled(sender: &Sender, count: u32) -> Result<Answer, Problem> {
+    let others = join_all((1..count).map(|_| one(sender)));
+    let (first, others) = tokio::join!(one(sender), others);
+    let (mut taken, mut compared) = (Vec::new(), Some(Vec::new()));
     for other in others {
-        match other {
-            Ok(other) => measured.push(other),
-            Err(problem) => {
-                failed = true;
-                first.usage = first.usage.and(problem.usage());
-            }
-        }
+        taken.extend(other.as_ref().map_or_else(Problem::usage, |other| Some(other.usage)));
+        // Without each of the answers, and with one that was cut, there is no figure.
+        compared = compared.zip(other.ok().filter(|other| !matches!(other.finish, Finish::Length))).map(
+            |(mut compared, other)| {
+                compared.push(other);
+                compared
+            },
+        );
     }
-    first.usage = measured.iter().fold(first.usage, |usage, other| usage.and(other.usage));
-    first.uncertainty = if failed { None } else { of_samples(&first, &measured) };
-    Ok(first)
+    let all = |usage: Usage| taken.iter().fold(usage, |usage, other| usage.and(*other));
+    match first {
+        Ok(first) => {
+            let compared = compared.filter(|_| !matches!(first.finish, Finish::Length));
+            let uncertainty = compared.and_then(|compared| of_samples(&first, &compared));
+            Ok(Answer { usage: all(first.usage), uncertainty, ..first })
+        }
+        Err(Problem::Malformed(why, usage)) => Err(Problem::Malformed(why, all(usage))),
+        Err(problem) if !taken.is_empty() => {
+            // Only this problem says what was paid.
+            Err(Problem::Malformed(problem.into_why(), all(Usage { is_stated: true, ..Usage::default() })))
+        }
+        Err(problem) => Err(problem),
+    }
 }
 
 /// Asks until there is an answer or a reason that another attempt would not change.
 async fn ask(sender: &Sender) -> Result<Reply, Problem> {
-    let (mut left, mut pause) = (TRIES, PAUSE);
+    let (mut left, mut pause, mut renewed) = (TRIES, PAUSE, false);
     loop {
         left -= 1;
         let (why, wait) = match sender.send().await {
             Ok(reply) if reply.is_ok() => return Ok(reply),
+            Ok(reply) if !renewed && sender.renew(&reply).await => {
+                renewed = true;
+                (reply.told(), None)
+            }
             Ok(reply) if reply.is_busy() => (reply.told(), reply.retry_after),
             Ok(reply) => return Err(Problem::Refused(reply.told())),
             Err(NoReply::Failed(why)) => (why, None),
-            Err(NoReply::TimedOut(why)) => return Err(Problem::Unavailable(why)),
+            Err(NoReply::Unavailable(why)) => return Err(Problem::Unavailable(why)),
             Err(NoReply::Refused(why)) => return Err(Problem::Refused(why)),
-            Err(NoReply::TooLong) => return Err(too_long(sender.answer_bytes_max())),
+            Err(NoReply::TooLong) => return Err(too_long(sender.model().answer_bytes_max)),
         };
         if left == 0 {
             return Err(Problem::Unavailable(format!("{why}; the host tried {TRIES} times")));

@@ -290,8 +290,8 @@ impl Policy for CedarPolicy {
         self.loaded.uses_totals
     }
 
-    fn uses_model_totals(&self) -> bool {
-        self.loaded.uses_model_totals
+    fn model_totals(&self) -> &[&'static str] {
+        &self.loaded.model_totals
     }
 
     fn depends_on_time(&self) -> bool {

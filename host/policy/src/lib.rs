@@ -132,9 +132,10 @@ pub trait Policy: Send + Sync {
         false
     }
 
-    /// Whether policies use what language models have cost.
-    fn uses_model_totals(&self) -> bool {
-        false
+    /// The totals of language models that policies read: `model_cost`, which is known only with prices, and
+    /// `model_tokens`.
+    fn model_totals(&self) -> &[&'static str] {
+        &[]
     }
 
     /// Whether a verdict can depend on the time. If it can, policy judges the call again just before the effect starts.

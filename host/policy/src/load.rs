@@ -88,7 +88,7 @@ pub(super) struct Loaded {
     /// Whether a policy uses running totals.
     pub(super) uses_totals: bool,
     /// Whether a policy uses what language models have cost.
-    pub(super) uses_model_totals: bool,
+    pub(super) model_totals: Vec<&'static str>,
     /// Whether a policy uses the time.
     pub(super) depends_on_time: bool,
     /// The expensive attributes of the context, and whether a policy uses them.
@@ -124,7 +124,7 @@ impl Loaded {
             material: BTreeMap::new(),
             locations: Vec::new(),
             uses_totals: false,
-            uses_model_totals: false,
+            model_totals: Vec::new(),
             depends_on_time: false,
             reads: ["now", "local", "totals", "confidence"].map(|name| (name, false)),
             digest: digest(sources),
@@ -259,7 +259,7 @@ impl Loaded {
             // JSON form has only one spelling.
             let text = policy.to_json().map_err(|error| error.to_string())?.to_string();
             self.uses_totals |= text.contains("totals");
-            self.uses_model_totals |= ["model_cost", "model_tokens"].iter().any(|name| text.contains(name));
+            self.model_totals.extend(["model_cost", "model_tokens"].into_iter().filter(|name| text.contains(name)));
             for (name, is) in &mut self.reads {
                 *is |= text.contains(&format!("\"{name}\""));
             }

@@ -103,6 +103,14 @@ impl Host {
         let engine = Engine::new(reader.clone(), guests_max, live).map_err(|error| failed(&error))?;
         let policy_setup = policy_setup::load(&config, policy_setup::sources(&config)?, &reader)?;
         let policy = policy_setup::policy(&config, &policy_setup);
+        let free = config.models.iter().find(|(_, model)| model.price.is_none());
+        if let Some((name, _)) = free.filter(|_| policy.model_totals().contains(&"model_cost")) {
+            let why =
+                format!("a policy reads `model_cost`, and `[models.{name}]` has no price, so it would cost nothing");
+            let hint =
+                "add `price = { input = \"…\", output = \"…\" }` to the section of each model, or use `model_tokens`";
+            return Err(Failure::new(Exit::Usage, why).hint(hint));
+        }
         let known =
             Directory { groups: config.groups.clone(), types: policy_setup.types.clone(), policies: policy.names() };
         let runs = Runs::new(driver, engine, catalogue, policy, self::settings(&config));

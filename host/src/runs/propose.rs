@@ -203,7 +203,7 @@ impl Proposer {
     ) -> Result<Judgement, ReadError> {
         let (Caller { run, agent, started_by, .. }, now) = (caller, self.journal.now());
         let totals = if self.policy.uses_totals() {
-            let model = model().filter(|_| self.policy.uses_model_totals());
+            let model = model().filter(|_| !self.policy.model_totals().is_empty());
             let counted = std::iter::once(action.capability()).chain(&model);
             self.journal.totals(counted.flat_map(|of| counters(run, agent, of, now)).collect()).await?
         } else {

@@ -89,7 +89,7 @@ impl Credential {
     }
 
     /// After the answer that the secret is not accepted: whether the next request has another one.
-    pub(super) async fn renew(&self) -> bool {
+    pub(crate) async fn renew(&self) -> bool {
         match &self.source {
             Source::Fixed(_) => false,
             Source::Tokens(tokens) => tokens.renew().await,

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::uncertainty::rounded;
+use crate::secret::Mask;
 
 /// An answer.
 #[derive(Debug)]
@@ -40,6 +41,8 @@ pub(super) struct Usage {
     pub(super) output_tokens: u64,
     /// In millionths of the currency of the prices; `None` without prices.
     pub(super) cost: Option<u64>,
+    /// Whether the server stated them.
+    pub(super) is_stated: bool,
 }
 
 /// The prices of a million tokens, in millionths of a currency.
@@ -60,7 +63,40 @@ pub(super) enum Problem {
     Malformed(String, Usage),
 }
 
+/// The maximum size of a name or an id in an answer, and of a reason why it cannot be used.
+const NAME_BYTES_MAX: usize = 200;
+const REASON_CHARS_MAX: usize = 1_000;
+
 impl Answer {
+    /// The same answer if it is within the limits, without secrets. They are removed here too, because some texts of an
+    /// answer were escaped twice, and some were in parts.
+    pub(super) fn checked(self, mask: &Mask, bytes_max: u64) -> Result<Self, Problem> {
+        let Self { text, calls, usage, model, .. } = &self;
+        let names = calls.iter().flat_map(|call| [&call.id, &call.name]);
+        if let Some(long) = names.map(String::len).find(|len| *len > NAME_BYTES_MAX) {
+            return Err(Problem::Malformed(
+                format!("the model asks for a tool by a name or an id of {long} bytes"),
+                *usage,
+            ));
+        }
+        if self.bytes() > bytes_max {
+            let why = format!("the answer has more than {bytes_max} bytes; ask for less, or set `max-tokens`");
+            return Err(Problem::Malformed(why, *usage));
+        }
+        let call = |ToolCall { id, name, arguments }: &ToolCall| {
+            let text = Value::Object(arguments.clone()).to_string();
+            let arguments = serde_json::from_str(&mask.text(&text));
+            let why = "the arguments of a tool are no JSON object without the secret in them";
+            let arguments = arguments.map_err(|_| Problem::Malformed(why.into(), *usage))?;
+            Ok(ToolCall { id: mask.text(id), name: mask.text(name), arguments })
+        };
+        let calls = calls.iter().map(call).collect::<Result<_, _>>()?;
+        let (text, model) = (mask.text(text), mask.text(model).chars().take(NAME_BYTES_MAX).collect());
+        // A cut answer is not the one that the model would have given.
+        let uncertainty = self.uncertainty.filter(|_| !matches!(self.finish, Finish::Length));
+        Ok(Self { text, calls, model, uncertainty, ..self })
+    }
+
     /// The bytes that the agent gets.
     pub(super) fn bytes(&self) -> u64 {
         let calls = self.calls.iter().map(|call| call.id.len() + call.name.len() + call.arguments_text().len());
@@ -107,11 +143,12 @@ impl Usage {
             input_tokens: self.input_tokens.saturating_add(other.input_tokens),
             output_tokens: self.output_tokens.saturating_add(other.output_tokens),
             cost: None,
+            is_stated: self.is_stated && other.is_stated,
         }
     }
 
     fn into_json(self) -> Value {
-        let Self { input_tokens, output_tokens, cost } = self;
+        let Self { input_tokens, output_tokens, cost, is_stated: _ } = self;
         json!({
             "input-tokens": input_tokens.to_string(),
             "output-tokens": output_tokens.to_string(),
@@ -122,13 +159,38 @@ impl Usage {
 
 impl Problem {
     /// What the answer took, if there was one.
-    pub(super) fn usage(&self) -> Usage {
-        if let Self::Malformed(_, usage) = self { *usage } else { Usage::default() }
+    pub(super) fn usage(&self) -> Option<Usage> {
+        if let Self::Malformed(_, usage) = self { Some(*usage) } else { None }
+    }
+
+    /// The reason.
+    pub(super) fn into_why(self) -> String {
+        match self {
+            Self::Invalid(why)
+            | Self::OverBudget(why)
+            | Self::TooLong(why)
+            | Self::Refused(why)
+            | Self::Unavailable(why)
+            | Self::Malformed(why, _) => why,
+        }
     }
 
     /// The same problem with the cost of what was answered.
     pub(super) fn priced(self, price: Option<Price>) -> Self {
         if let Self::Malformed(why, usage) = self { Self::Malformed(why, usage.priced(price)) } else { self }
+    }
+
+    /// The same problem without secrets. A long reason is cut.
+    pub(super) fn checked(self, mask: &Mask) -> Self {
+        let cut = |why: String| mask.text(&why).chars().take(REASON_CHARS_MAX).collect();
+        match self {
+            Self::Invalid(why) => Self::Invalid(why),
+            Self::OverBudget(why) => Self::OverBudget(why),
+            Self::TooLong(why) => Self::TooLong(why),
+            Self::Refused(why) => Self::Refused(cut(why)),
+            Self::Unavailable(why) => Self::Unavailable(cut(why)),
+            Self::Malformed(why, usage) => Self::Malformed(cut(why), usage),
+        }
     }
 
     pub(super) fn into_json(self) -> Value {

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Model;
 use super::answer::{Answer, Finish, Problem, ToolCall, Usage};
-use super::request::{Call, Message, Request, Tool, object, tools};
+use super::request::{Call, Message, Request, Tool, object, temperature, tools};
 use super::send::Reply;
 
 /// The version of the form, which each request names in a header.
@@ -57,7 +57,7 @@ pub(super) fn body(model: &Model, request: &Request) -> Result<Value, Problem> {
         ("max_tokens", Some(request.max_tokens.unwrap_or(MAX_TOKENS).into())),
         ("tools", tools(request, tool)),
         ("output_config", schema),
-        ("temperature", request.temperature.clone().map(Value::from)),
+        ("temperature", temperature(model, request)),
     ]))
 }
 
@@ -111,6 +111,7 @@ pub(super) fn answer(reply: &Reply) -> Result<Answer, Problem> {
             input_tokens: cached.fold(tokens.input_tokens, u64::saturating_add),
             output_tokens: tokens.output_tokens,
             cost: None,
+            is_stated: true,
         }
     });
     let (mut text, mut calls) = (String::new(), Vec::new());

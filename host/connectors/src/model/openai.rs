@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::Model;
 use super::answer::{Answer, Finish, Problem, ToolCall, Usage};
-use super::request::{Call, Message, Request, Tool, object, tools};
+use super::request::{Call, Message, Request, Tool, object, temperature, tools};
 use super::send::Reply;
 use super::uncertainty::{Token, Uncertainty, of_tokens};
 
@@ -27,7 +27,7 @@ pub(super) fn body(model: &Model, request: &Request) -> Value {
         ("response_format", schema),
         (tokens, request.max_tokens.map(Value::from)),
         ("logprobs", Some(true.into()).filter(|_| model.uncertainty == Uncertainty::Logprobs)),
-        ("temperature", request.temperature.clone().map(Value::from)),
+        ("temperature", temperature(model, request)),
     ])
 }
 
@@ -127,6 +127,7 @@ pub(super) fn answer(reply: &Reply) -> Result<Answer, Problem> {
         input_tokens: tokens.prompt_tokens,
         output_tokens: tokens.completion_tokens.unwrap_or(0),
         cost: None,
+        is_stated: true,
     });
     let choice = choices.into_iter().next();
     let Choice { message, finish_reason, logprobs } =
@@ -137,7 +138,10 @@ pub(super) fn answer(reply: &Reply) -> Result<Answer, Problem> {
         None => message.refusal.clone().unwrap_or_default(),
     };
     let asked = message.tool_calls.unwrap_or_default();
-    let texts: Vec<String> = asked.iter().filter_map(|asked| asked.function.arguments.as_ref()).map(text_of).collect();
+    let written = |Asked { function, .. }: &Asked| {
+        (function.name.clone(), function.arguments.as_ref().map(text_of).unwrap_or_default())
+    };
+    let written: Vec<(String, String)> = asked.iter().map(written).collect();
     let tokens = logprobs.and_then(|logprobs| logprobs.content).unwrap_or_default().into_iter();
     let tokens: Vec<Token> = tokens.map(|token| Token { text: token.token, logprob: token.logprob }).collect();
     let asked = asked.into_iter().enumerate();
@@ -150,7 +154,14 @@ pub(super) fn answer(reply: &Reply) -> Result<Answer, Problem> {
         _ if !calls.is_empty() => Finish::Calls,
         _ => Finish::Stop,
     };
-    Ok(Answer { text, calls, finish, usage, model: model.unwrap_or_default(), uncertainty: of_tokens(&tokens, &texts) })
+    Ok(Answer {
+        text,
+        calls,
+        finish,
+        usage,
+        model: model.unwrap_or_default(),
+        uncertainty: of_tokens(&tokens, &written),
+    })
 }
 
 /// Arguments as the server wrote them.

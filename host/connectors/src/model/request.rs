@@ -12,7 +12,10 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Number, Value};
 
+use super::Model;
 use super::answer::Problem;
+use super::send::REQUEST_BYTES_MAX;
+use super::uncertainty::Uncertainty;
 use crate::relative::{SpelledPath, walk};
 
 /// The maximum size of an image in the workspace.
@@ -130,11 +133,17 @@ impl Request {
             return Err(Problem::Invalid("this agent has no workspace; ask the operator for one".into()));
         };
         let read = aside::for_files(move || {
+            let mut left = REQUEST_BYTES_MAX;
             for message in &mut self.messages {
                 if let Message::Image(Image { source, .. }) = message
                     && let ImageSource::File { path, sha256 } = source
                 {
-                    *source = ImageSource::Base64(STANDARD.encode(file(&folder, path, sha256)?));
+                    let image = STANDARD.encode(file(&folder, path, sha256)?);
+                    // Checked after each file, so that many references to a few files take no more memory than a request.
+                    left = left.checked_sub(image.len()).ok_or_else(|| {
+                        Problem::TooLong(format!("the images have more than {REQUEST_BYTES_MAX} bytes together"))
+                    })?;
+                    *source = ImageSource::Base64(image);
                 }
             }
             Ok(self)
@@ -147,6 +156,13 @@ impl Request {
 pub(super) fn object<const N: usize>(members: [(&str, Option<Value>); N]) -> Value {
     let present = members.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?)));
     Value::Object(present.collect())
+}
+
+/// The temperature that the agent names. Where the host compares several answers, the server's own is used: with 0 they
+/// would be equal, however unsure the model is.
+pub(super) fn temperature(model: &Model, request: &Request) -> Option<Value> {
+    let compared = matches!(model.uncertainty, Uncertainty::Samples(_));
+    request.temperature.clone().filter(|_| !compared).map(Value::from)
 }
 
 /// The tools in the form of a server; `None` without any.

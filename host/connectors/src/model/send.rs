@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use holdshort_common::outbound::Attempt;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 use tracing::subscriber::NoSubscriber;
 use ureq::http;
 
@@ -16,7 +17,7 @@ use super::{Api, Model, anthropic};
 use crate::secret::Mask;
 
 /// The maximum size of a request, as JSON.
-const REQUEST_BYTES_MAX: usize = 32 << 20;
+pub(super) const REQUEST_BYTES_MAX: usize = 32 << 20;
 /// The maximum size of a reply as a multiple of what the agent gets: a character can take six bytes in JSON.
 const REPLY_FACTOR: u64 = 6;
 /// The same for a reply with the probability of each token, which stands there with its bytes.
@@ -39,8 +40,8 @@ pub(super) struct Reply {
 pub(super) enum NoReply {
     /// The server has an address that the operator does not allow.
     Refused(String),
-    /// The time limit was reached.
-    TimedOut(String),
+    /// The time limit was reached, or there is no token for the request. It is not asked again.
+    Unavailable(String),
     /// Something else failed: another attempt may succeed.
     Failed(String),
     TooLong,
@@ -75,6 +76,9 @@ impl Reply {
     }
 }
 
+/// How many exchanges are made at once, each with a copy of the request on a thread of its own. Others wait.
+static EXCHANGES: Semaphore = Semaphore::const_new(128);
+
 /// Sends one question.
 pub(super) struct Sender {
     model: Arc<Model>,
@@ -83,7 +87,7 @@ pub(super) struct Sender {
 }
 
 impl Sender {
-    pub(super) async fn new(model: Arc<Model>, mask: Arc<Mask>, request: &Request) -> Result<Self, Problem> {
+    pub(super) fn new(model: Arc<Model>, mask: Arc<Mask>, request: &Request) -> Result<Self, Problem> {
         let body = model.api.body(&model, request)?.to_string().into_bytes();
         if body.len() > REQUEST_BYTES_MAX {
             let why = format!("the request has {} bytes with its images, more than {REQUEST_BYTES_MAX}", body.len());
@@ -97,24 +101,38 @@ impl Sender {
         if model.api == Api::Anthropic {
             made = made.header(anthropic::VERSION.0, anthropic::VERSION.1);
         }
-        if let Some(credential) = &model.credential {
-            let header = credential.header(&mask).await;
-            let (name, value) = header.map_err(|why| Problem::Unavailable(why.into_string()))?;
-            made = made.header(name, value);
-        }
         let request = made.body(body).map_err(|error| Problem::Invalid(error.to_string()))?;
         Ok(Self { model, mask, request })
     }
 
-    pub(super) fn answer_bytes_max(&self) -> u64 {
-        self.model.answer_bytes_max
+    pub(super) fn model(&self) -> &Model {
+        &self.model
+    }
+
+    pub(super) fn mask(&self) -> &Mask {
+        &self.mask
+    }
+
+    /// After an answer: whether the next attempt has another token.
+    pub(super) async fn renew(&self, reply: &Reply) -> bool {
+        match &self.model.credential {
+            Some(credential) if reply.status == 401 => credential.renew().await,
+            _ => false,
+        }
     }
 
     pub(super) async fn send(&self) -> Result<Reply, NoReply> {
+        let turn = EXCHANGES.acquire().await.map_err(|error| NoReply::Failed(error.to_string()))?;
         let (reply, answer) = tokio::sync::oneshot::channel();
-        let (model, mask, request) = (self.model.clone(), self.mask.clone(), self.request.clone());
+        let (model, mask, mut request) = (self.model.clone(), self.mask.clone(), self.request.clone());
+        if let Some(credential) = &model.credential {
+            let header = credential.header(&mask).await;
+            let (name, value) = header.map_err(|why| NoReply::Unavailable(why.into_string()))?;
+            request.headers_mut().insert(name, value);
+        }
         // A separate thread: a stopping host does not wait for a silent server.
         let thread = std::thread::Builder::new().name("model".into()).spawn(move || {
+            let _turn = turn;
             // The library would log the whole request.
             let _quiet = tracing::subscriber::set_default(NoSubscriber::default());
             drop(reply.send(exchange(&model, &mask, request)));
@@ -155,5 +173,5 @@ fn exchange(model: &Model, mask: &Mask, request: http::Request<Vec<u8>>) -> Resu
 }
 
 fn timed_out(model: &Model) -> NoReply {
-    NoReply::TimedOut(format!("the model's server gave no whole answer within {:?}", model.time_out))
+    NoReply::Unavailable(format!("the model's server gave no whole answer within {:?}", model.time_out))
 }

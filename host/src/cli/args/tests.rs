@@ -90,6 +90,9 @@ fn text_may_begin_with_a_hyphen() {
     // Names that cannot begin with a hyphen.
     let names = [
         "holdshort run agent",
+        "holdshort demo model",
+        "holdshort demo model_name",
+        "holdshort demo credential",
         "holdshort new name",
         "holdshort dev agent",
         "holdshort runs replay agent",

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use holdshort_gate::{
-    Answer, Call, CallState, Capability, Event, FunctionType, PolicyVerdict, RecordedChoice, RefusalReason, Resolution,
-    ReviewerName, Time,
+    Answer, Call, CallState, Capability, Event, FunctionType, MODEL_UNCERTAINTY, PolicyVerdict, RecordedChoice,
+    RefusalReason, Resolution, ReviewerName, Time,
 };
 use serde_json::{Map, Value};
 use toml::Spanned;
@@ -156,7 +156,12 @@ fn has_null(value: &Value) -> bool {
 fn proposed(call: &Call, event: &Event) -> Step {
     let mut step = called(call.action().capability(), call.action().arguments());
     if let Some(proposal) = call.proposal() {
-        step.facts = Some(&proposal.facts).filter(|facts| facts.is_object()).map(written);
+        let mut facts = proposal.facts.clone();
+        if let Some(facts) = facts.as_object_mut() {
+            // The host measures it again when the script's model answers.
+            facts.remove(MODEL_UNCERTAINTY);
+        }
+        step.facts = Some(&facts).filter(|facts| facts.is_object()).map(written);
         step.consequence = proposal.consequence;
         if matches!(event, Event::CallCleared { .. }) {
             match proposal.policy.grant {

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::ops::Range;
 use std::path::Path;
 
-use holdshort_gate::{Capability, Consequence, EffectClass, FunctionType, PolicyVerdict, WitType};
+use holdshort_gate::{Capability, Consequence, EffectClass, FunctionType, MODEL_UNCERTAINTY, PolicyVerdict, WitType};
 use serde_json::Value;
 use toml::Spanned;
 
@@ -147,6 +147,11 @@ impl Source<'_> {
             _ => Value::Null,
         };
         let before = self.text.get(..step.function.span().start).unwrap_or_default();
+        for place in &step.absent {
+            values::place(&ty, place.get_ref()).map_err(|why| {
+                self.wrong(place.span(), why, "name an argument, or a member of one, such as `message.in-reply-to`")
+            })?;
+        }
         let decisions = step.decide.into_iter().map(|decision| Decision {
             edit: decision.edit.map(|edit| values::table(&edit).unwrap_or(edit)),
             ..decision
@@ -171,11 +176,12 @@ impl Source<'_> {
     /// Decisions are for consequential calls only, and each is one decision.
     fn check_decisions(&self, step: &file::Step, kind: &Kind) -> Result<(), Failure> {
         let wrong = |what: &str, hint: &str| Err(self.wrong(step.function.span(), what, hint));
-        let judged = !step.decide.is_empty() || step.verdict.is_some() || step.facts.is_some();
+        let told = step.because.is_some() || step.consequence.is_some();
+        let judged = !step.decide.is_empty() || step.verdict.is_some() || step.facts.is_some() || told;
         if matches!(kind, Kind::Routine) && (judged || step.in_doubt.is_some() || step.impossible.is_some()) {
             return wrong(
                 "this function is routine: it is answered at once, and nobody decides on it",
-                "leave out `decide`, `verdict`, `facts`, `in-doubt` and `impossible`",
+                "leave out `decide`, `verdict`, `because`, `facts`, `consequence`, `in-doubt` and `impossible`",
             );
         }
         for Decision { approve, reject, answer, edit, .. } in &step.decide {
@@ -265,6 +271,11 @@ pub(super) fn ok_type(ty: &FunctionType) -> Option<&WitType> {
 
 /// Facts that the connector declares.
 fn declared(effect: &Effect, facts: Value) -> Result<Value, String> {
+    if facts.get(MODEL_UNCERTAINTY).is_some() {
+        return Err(format!(
+            "the host itself measures `{MODEL_UNCERTAINTY}`: give the answer of the model its `uncertainty`"
+        ));
+    }
     let previewed = Previewed {
         summary: say!("scripted"),
         exhibits: Vec::new(),

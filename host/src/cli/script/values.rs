@@ -51,6 +51,20 @@ fn partial(ty: &WitType, written: &Value, place: &str) -> Result<Value, Mismatch
     }
 }
 
+/// Checks that arguments can have this place. A name that a type does not have would be absent in each call.
+pub(super) fn place(function: &FunctionType, place: &str) -> Result<(), String> {
+    let mut ty = &WitType::Record(function.params.clone());
+    for name in place.split('.') {
+        while let WitType::Option(inner) = ty {
+            ty = inner;
+        }
+        let WitType::Record(fields) = ty else { return Ok(()) };
+        let found = fields.iter().find(|(field, _)| field == name);
+        ty = found.map(|(_, ty)| ty).ok_or_else(|| format!("there is no `{name}` in {}", ty.name()))?;
+    }
+    Ok(())
+}
+
 /// A value of type `ty` from its written part. A missing member is null if its type allows it, or else the argument of
 /// the same type, because a receipt repeats what was done. Without `arguments`, only the written part is checked.
 pub(super) fn filled(
