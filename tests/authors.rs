@@ -16,8 +16,13 @@
 mod assistant;
 #[path = "sdks/endpoint.rs"]
 mod endpoint;
+#[allow(dead_code, reason = "another test uses the rest")]
+#[path = "models/endpoint.rs"]
+mod scripted_model;
 #[path = "support/mod.rs"]
 mod support;
+#[path = "authors/triage.rs"]
+mod triage;
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -197,8 +202,8 @@ fn agents_in_rust() {
 #[test]
 fn agents_in_python() {
     let Some(tools) = installed("python", "Python") else { return };
-    runs(&build_python("minimal", &tools), "Python");
-    assists(&build_python("assistant", &tools), "Python", 7);
+    runs(&build_python("minimal", &tools, |_| {}), "Python");
+    assists(&build_python("assistant", &tools, |_| {}), "Python", 7);
 }
 
 /// What the template gives an agent in Python: arguments of a model are checked before a tool is called, `async` code
@@ -225,10 +230,11 @@ fn tools_and_async_code_in_python() {
     figure("T44", "arguments of a model that a tool in Python does not take", checked as u64);
 }
 
-/// Builds a project in Python, after its types were checked.
-fn build_python(template: &str, tools: &Path) -> Folder {
+/// Builds a project in Python, after its types were checked. `change` changes the project before.
+fn build_python(template: &str, tools: &Path, change: impl FnOnce(&Folder)) -> Folder {
     let (folder, build) = project("python", template);
     symlink(tools, folder.path().join(".venv")).unwrap();
+    change(&folder);
     let notes = fs::read_to_string(folder.path().join("README.md")).unwrap();
     for line in notes.lines().skip_while(|line| !line.contains("type check")).filter(|line| line.starts_with(".venv")) {
         succeeds(&folder, line, &[]);

@@ -38,6 +38,10 @@ class Tool:
     optional: frozenset[str]
     function: Callable[..., str]
 
+    def offered(self) -> model.Tool:
+        """The tool for a question to a model."""
+        return model.Tool(self.name, self.description, json.dumps(self.parameters))
+
     def use(self, arguments: str) -> str:
         """Calls the function with arguments of the model, a JSON object. Returns what the model is told."""
         try:
@@ -82,7 +86,7 @@ def work(
 ) -> str:
     """Asks the model `model_name` of the host, by default its `default`, until it calls no more tools. Returns its last
     text. Raises `Err` with a text if the model gives no answer, or none without a tool after `turns_max` turns."""
-    offered = [model.Tool(tool.name, tool.description, json.dumps(tool.parameters)) for tool in tools]
+    offered = [tool.offered() for tool in tools]
     messages: list[model.Message] = [model.Message_System(instructions), model.Message_User(task)]
     for _ in range(turns_max):
         turn = ask(model.Request(model_name, messages, offered, None, None, None)).turn
