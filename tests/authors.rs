@@ -16,6 +16,8 @@
 mod assistant;
 #[path = "sdks/endpoint.rs"]
 mod endpoint;
+#[path = "authors/requests.rs"]
+mod requests;
 #[allow(dead_code, reason = "another test uses the rest")]
 #[path = "models/endpoint.rs"]
 mod scripted_model;
