@@ -92,7 +92,8 @@ fn what_policy_forbids_at_a_time_is_neither_approved_nor_done_then() {
     assert_eq!(letters(&folder), 1);
 }
 
-/// A mistake in the zone, and a demand that no one can meet, stop `check` and the host with the same words.
+/// A requirement that nobody can meet, and a comparison of a decimal with `>=`, stop `policy check` and the host with the
+/// same words. `config` refuses a misspelled time zone and suggests the right one.
 #[test]
 fn what_check_says_stops_the_host_too() {
     let folder = post_office("[policy]\nfiles = [\"hours.cedar\"]\n[groups]\nempty = []\n");

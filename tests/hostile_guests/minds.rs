@@ -86,8 +86,8 @@ fn a_mask_in_every_field_is_seen() {
     assert_eq!(held, ["ask"], "what has an address, a target or an account is not held with a mask in it");
 }
 
-/// The agent tries to behave differently each time, and has no source of difference: after a replay in another process
-/// it asks the same.
+/// The agent tries to behave differently each time. A replay, even in another process, gives it the same times and the
+/// same random numbers, so it asks the same question; another run gets others.
 #[test]
 fn a_fickle_agent_is_the_same_in_every_replay() {
     let folder = folder(&["fickle"], "linger-ms = 0");

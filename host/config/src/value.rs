@@ -234,7 +234,7 @@ impl FromStr for Branch {
     }
 }
 
-/// A pattern for the references that a check may run on.
+/// A pattern for the git revisions that a check may run on.
 #[derive(Clone, Debug)]
 pub(super) struct Revisions(pub(super) RevisionPattern);
 

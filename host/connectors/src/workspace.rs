@@ -231,8 +231,8 @@ fn list(top: &OwnedFd) -> Result<Value, NoAnswer> {
     Ok(files.into_values().collect::<Vec<_>>().into())
 }
 
-/// The number and the digest of the bytes that were read. If the file changes meanwhile, its size in the
-/// folder can differ.
+/// The number and the digest of the bytes that were read. Both are of the same bytes even if the file changes meanwhile;
+/// the size in the file's metadata could be another one.
 fn digest(mut file: File, bytes_max: u64) -> Result<(u64, String), NoAnswer> {
     let (mut hasher, mut bytes, mut buffer) = (Sha256::new(), 0, vec![0; 64 * 1024]);
     loop {

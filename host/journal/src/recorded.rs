@@ -1,4 +1,4 @@
-//! A journal that another process may be writing: this one only reads it.
+//! Read-only access to a journal, which another process may be writing at the same time.
 
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};

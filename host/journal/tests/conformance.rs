@@ -895,7 +895,7 @@ async fn a_log_keeps_its_last_lines(world: World) {
     for n in 1..=10_050 {
         world.log(&run, line(n));
         if n % 5_000 == 0 {
-            // Log lines are written with the next batch; a bounded number of them waits for it.
+            // Log lines wait in memory until the next batch, and lines over a limit are dropped. The blob makes a batch.
             let _ = world.put_blob(vec![1]).await.unwrap();
         }
     }

@@ -205,7 +205,7 @@ pub(super) fn states(word: Option<&str>, default: CallStateFilter) -> Result<Vec
 }
 
 impl Order {
-    /// The order after a cursor that [`cursor`] wrote.
+    /// This order, beginning after the place that the cursor names. [`cursor`] writes such cursors.
     fn after(self, cursor: Option<&str>) -> Result<CallOrder, Problem> {
         let parse = |text: &str| {
             let (rank, position) = text.split_once('-')?;

@@ -2,8 +2,8 @@
 //! and the seal of a form.
 //!
 //! **Invariant:** a secret can be looked up only here. All failed attempts of a peer count in one
-//! throttle, so guessing in several ways gains nothing. A valid secret is served even if the
-//! throttle is empty, because behind a proxy and on this machine all clients are one peer.
+//! throttle, so guessing in several ways gains nothing. A request with a valid secret is served
+//! even if its peer has used up the failed attempts, because behind a proxy and on this machine all clients are one peer.
 
 use std::collections::HashSet;
 use std::net::IpAddr;

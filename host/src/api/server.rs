@@ -311,12 +311,12 @@ impl Connections {
         }
     }
 
-    /// Closes one connection if there are too many: first an unauthenticated one, then the one that
-    /// was silent longest. Returns whether there is room.
+    /// If there are too many connections, closes one that is idle: one of a reviewer who holds more than half of all, or
+    /// else an unauthenticated one, or else any. Among these, the one that was silent longest is closed. Returns
+    /// whether there is room.
     ///
-    /// Each connection is unauthenticated until its first request is read. A reviewer who holds
-    /// more than half of all connections loses one before an unauthenticated one is closed, so that
-    /// one reviewer cannot lock out all others.
+    /// A connection is unauthenticated until its first request is read. The rule about half of all connections keeps
+    /// one reviewer from locking out all others.
     fn make_room(&self, api: &Api) -> bool {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.len() < api.limits().connections_max {

@@ -127,6 +127,10 @@ fn since(api: &Api, days: &str) -> Result<Time, Problem> {
     Ok(Time(api.journal().now().0.saturating_sub(days.saturating_mul(DAY))))
 }
 
+fn calls(count: u64) -> String {
+    if count == 1 { "1 call".into() } else { format!("{count} calls") }
+}
+
 /// Turns the report into the texts of the page.
 fn outcome(report: BacktestReport) -> ShownBacktest {
     let some = |OutcomeTable(rows): OutcomeTable| {
@@ -142,19 +146,23 @@ fn outcome(report: BacktestReport) -> ShownBacktest {
         minutes_then: group.minutes_then.round() as u64,
     });
     let errors = (report.errors > 0)
-        .then(|| format!("{} calls: a policy could not be evaluated, so the verdict is `held`", report.errors));
+        .then(|| format!("{}: a policy could not be evaluated, so the verdict is `held`", calls(report.errors)));
     let unknown = report.not_judged.iter();
-    let unknown = unknown.map(|NotJudged { capability, calls }| {
-        format!("not evaluated: {calls} calls of `{capability}`, because this host does not offer the capability now")
+    let unknown = unknown.map(|NotJudged { capability, calls: count }| {
+        let calls = calls(*count);
+        format!("not evaluated: {calls} of `{capability}`, because this host does not offer the capability now")
     });
     let unknown_facts = (report.without_facts > 0).then(|| {
         format!(
-            "not evaluated: {} calls that policy refused, because the host records no evidence for refused calls",
-            report.without_facts
+            "not evaluated: {} that policy refused, because the host records no evidence for refused calls",
+            calls(report.without_facts)
         )
     });
     let unasked = (report.without_policy > 0).then(|| {
-        format!("not evaluated: {} calls that were refused without a verdict of policy", report.without_policy)
+        format!(
+            "not evaluated: {} that were refused before policy was asked, for example because their arguments are too long",
+            calls(report.without_policy)
+        )
     });
     let errors = errors.into_iter().chain(report.first_errors.iter().cloned());
     let warnings = report.warnings.iter().cloned().chain(errors).chain(unknown).chain(unknown_facts).chain(unasked);

@@ -309,7 +309,7 @@ impl Runs {
         }
     }
 
-    /// Starts a task for a run, or hints the task that the run has.
+    /// Starts a Tokio task that drives the run, or sends a hint to the one that it has already.
     fn wake(&self, run: &RunId) {
         kill::point("before-wake");
         let listener = {

@@ -51,7 +51,8 @@ pub(super) struct ApprovalPatterns {
     /// The daily totals of each agent and capability. Policies compare totals of all calls, so a call
     /// counts whichever policy cleared or held it.
     days: BTreeMap<(AgentName, String), Days>,
-    /// Whether the limit was exceeded. Then the data is incomplete, and nothing is suggested.
+    /// Whether there were more patterns, or more pairs of agent and capability, than are kept. Then the data is
+    /// incomplete, and nothing is suggested.
     full: bool,
 }
 

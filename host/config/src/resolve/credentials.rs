@@ -168,8 +168,8 @@ pub(super) fn credentials(
     for (name, section) in authored.into_iter().flatten() {
         let new = credential(&name, section, hosts, folder)?;
         if new.hosts.is_empty() && !models.values().any(|model| model.credential.as_ref() == Some(name.get_ref())) {
-            let hint = "name a host that has a section `[http.\"HOST\"]`: `hosts = [\"api.example.org\"]`";
-            return Err(RuleViolation::at(&name, "this credential is for no host", hint));
+            let hint = "add `hosts = [\"api.example.org\"]` with a host that has a section `[http.\"HOST\"]`, or name the credential in a model: `credential = \"NAME\"` in `[models.…]`";
+            return Err(RuleViolation::at(&name, "no host and no model uses this credential", hint));
         }
         if let Some((other, _)) = all.iter().find(|(_, other)| other.overlaps(&new)) {
             let what = format!("the credential `{other}` could add the same header `{}` to a request", new.header);

@@ -195,8 +195,8 @@ fn lookup_path(path: Spanned<String>) -> Result<String, RuleViolation> {
     if path.get_ref().starts_with('/') && path.get_ref().contains("{key}") && is_url {
         return Ok(path.into_inner());
     }
-    let hint = "write the path of a URL of this host with `{key}`, such as `/v1/orders?key={key}`";
-    Err(RuleViolation::at(&path, "this is not a path with the place of the key", hint))
+    let hint = "write a path such as `/v1/orders?key={key}`; the host replaces `{key}` by the key of the request";
+    Err(RuleViolation::at(&path, "this is not the path of a URL with `{key}` in it", hint))
 }
 
 /// A path as it stands in a URL. A path with other characters would match no request.

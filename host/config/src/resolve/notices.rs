@@ -1,5 +1,4 @@
-//! The recipients of notifications: webhooks here, reviewers by the addresses in their own
-//! sections.
+//! The webhooks that get notifications. Reviewers get theirs by email, at the address in their own sections.
 
 use std::collections::BTreeMap;
 

@@ -107,8 +107,8 @@ impl Insert<'_> {
         self.execute(insert, (key.bytes(), run, created_run.asks.bytes()))
     }
 
-    /// Records that a revision begins at this position, from which the rows of its call are read. The call's row must
-    /// exist already.
+    /// Records that a revision of the call begins at this position. Rows of lists are made from the call's events since
+    /// then. The call's row must exist already.
     pub(super) fn revision(&mut self, at: Position, id: &RunId, call: CallNumber) -> rusqlite::Result<()> {
         let run = self.number(id)?;
         self.execute("UPDATE calls SET since = ?3 WHERE run = ?1 AND call = ?2", (run, call, integer(at.0)))

@@ -49,8 +49,8 @@ impl Sqlite {
         match (self.head(), first) {
             (Err(error), _) => WriteError::Unknown(format!("{cause}; and the journal cannot be read: {error}")),
             (Ok(head), Some(first)) if head.position >= first => WriteError::Unknown(cause),
-            // The position of the last event does not show whether a batch without events was written. Such a batch may
-            // be written twice, so it counts as not written.
+            // The position of the last event does not show whether a batch without events was written. Writing such a
+            // batch again does no harm, so it counts as not written.
             (Ok(_), _) if full || self.heal().is_ok() => WriteError::NotWritten(cause),
             (Ok(_), _) => WriteError::Unknown(cause),
         }

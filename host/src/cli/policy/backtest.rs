@@ -90,7 +90,7 @@ fn not_judged(answer: &BacktestResult, output: &Output) -> Result<(), Failure> {
     }
     if answer.without_policy > 0 {
         output.text(&format!(
-            "not evaluated: {} that were refused without a verdict of policy",
+            "not evaluated: {} that were refused before policy was asked, for example because their arguments are too long",
             calls(answer.without_policy)
         ))?;
     }
